@@ -1,0 +1,187 @@
+//! How an author's plugins become a library: `register_input!`, `register_output!` and `export_plugin!`.
+
+pub use abi_stable::library::LibHeader;
+use abi_stable::library::{CheckTypeLayout, RootModuleResult};
+use abi_stable::prefix_type::PrefixTypeTrait;
+use abi_stable::std_types::{RStr, RVec};
+
+use super::input_table::{INPUT_1, InputTable1, input_table};
+use super::output_table::{OUTPUT_1, OutputTable1, output_table};
+use super::root::{RootModule, RootModuleRef, TablePointer};
+use super::status::to_json;
+use crate::descriptor::{Descriptor, OptionDescriptor, PluginKind};
+use crate::input::Input;
+use crate::options::OptionSpec;
+use crate::output::Output;
+
+/// One plugin of this library, as the registering macros hand it to `inventory`.
+#[derive(Debug)]
+pub struct PluginEntry {
+    kind: PluginKind,
+    name: &'static str,
+    version: &'static str,
+    summary: &'static str,
+    options: &'static [OptionSpec],
+    table: Table,
+}
+
+#[derive(Debug)]
+enum Table {
+    Input(&'static InputTable1),
+    Output(&'static OutputTable1),
+}
+
+inventory::collect!(PluginEntry);
+
+/// Gives the registering macros a constant table to point at for each author's type.
+#[derive(Debug)]
+pub struct Registration<T>(std::marker::PhantomData<T>);
+
+impl<T: Input> Registration<T> {
+    const INPUT_TABLE: InputTable1 = input_table::<T>();
+
+    /// The entry of an input; `version` is that of the author's crate.
+    #[must_use]
+    pub const fn input(version: &'static str) -> PluginEntry {
+        PluginEntry {
+            kind: PluginKind::Input,
+            name: T::NAME,
+            version,
+            summary: T::SUMMARY,
+            options: T::OPTIONS,
+            table: Table::Input(&Self::INPUT_TABLE),
+        }
+    }
+}
+
+impl<T: Output> Registration<T> {
+    const OUTPUT_TABLE: OutputTable1 = output_table::<T>();
+
+    /// The entry of an output; `version` is that of the author's crate.
+    #[must_use]
+    pub const fn output(version: &'static str) -> PluginEntry {
+        PluginEntry {
+            kind: PluginKind::Output,
+            name: T::NAME,
+            version,
+            summary: T::SUMMARY,
+            options: T::OPTIONS,
+            table: Table::Output(&Self::OUTPUT_TABLE),
+        }
+    }
+}
+
+impl PluginEntry {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            name: self.name.to_owned(),
+            kind: self.kind,
+            version: self.version.to_owned(),
+            summary: self.summary.to_owned(),
+            options: self.options.iter().map(OptionDescriptor::from).collect(),
+        }
+    }
+}
+
+extern "C" fn describe() -> RVec<u8> {
+    let mut all: Vec<Descriptor> = inventory::iter::<PluginEntry>.into_iter().map(PluginEntry::descriptor).collect();
+    all.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+    to_json(&all)
+}
+
+extern "C" fn get_table(id: RStr<'_>, plugin: RStr<'_>) -> TablePointer {
+    let entry = |entry: &&PluginEntry| entry.name == plugin.as_str();
+    let table = inventory::iter::<PluginEntry>.into_iter().filter(entry).find_map(|entry| {
+        match (&entry.table, id.as_str()) {
+            (Table::Input(table), INPUT_1) => Some(std::ptr::from_ref(*table).cast()),
+            (Table::Output(table), OUTPUT_1) => Some(std::ptr::from_ref(*table).cast()),
+            _ => None,
+        }
+    });
+    TablePointer(table.unwrap_or(std::ptr::null()))
+}
+
+fn root() -> RootModuleRef {
+    RootModule { describe, get_table }.leak_into_prefix()
+}
+
+extern "C" fn erased_root() -> RootModuleResult {
+    // Catches a panic, and what it gives is erased in the one way that the loader knows to undo.
+    abi_stable::library::__call_root_module_loader(root)
+}
+
+/// What `export_plugin!` exports.
+#[must_use]
+pub const fn root_header() -> LibHeader {
+    // SAFETY: the constructor gives the module that is named.
+    unsafe { LibHeader::from_constructor::<RootModuleRef>(erased_root, CheckTypeLayout::Yes) }
+}
+
+/// The part of a library's identity that this crate knows: the ABI, and what the library was built for and with.
+pub const LIBRARY_RECORD: &str = concat!(
+    "scanbridge-plugin\nabi=1\ntarget=",
+    env!("SCANBRIDGE_TARGET"),
+    "\nrustc=",
+    env!("SCANBRIDGE_RUSTC"),
+    "\n"
+);
+
+/// Registers an [`Input`](crate::Input): `register_input!(MyInput);` beside the type.
+#[macro_export]
+macro_rules! register_input {
+    ($plugin:ty) => {
+        $crate::__register!($plugin, "input", <$plugin as $crate::Input>::NAME, input);
+    };
+}
+
+/// Registers an [`Output`](crate::Output): `register_output!(MyOutput);` beside the type.
+#[macro_export]
+macro_rules! register_output {
+    ($plugin:ty) => {
+        $crate::__register!($plugin, "output", <$plugin as $crate::Output>::NAME, output);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ($plugin:ty, $kind:literal, $name:expr, $entry:ident) => {
+        const _: () = {
+            const LENGTH: usize = $crate::abi::record_length(&["plugin ", $kind, " ", $name]);
+            #[used]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".scanbridge"))]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__scanbridge"))]
+            static RECORD: [u8; LENGTH] = $crate::abi::name_record($kind, $name);
+
+            $crate::inventory::submit! {
+                $crate::abi::Registration::<$plugin>::$entry(env!("CARGO_PKG_VERSION"))
+            }
+        };
+    };
+}
+
+/// Makes the crate a plugin library: once, at the root of a `cdylib`. Every plugin that is registered in the
+/// crate, or in a crate that it names in code, is offered to the host.
+#[macro_export]
+macro_rules! export_plugin {
+    () => {
+        const _: () = {
+            const PARTS: &[&str] = &[
+                $crate::abi::LIBRARY_RECORD,
+                if cfg!(panic = "unwind") { "panic=unwind\n" } else { "panic=abort\n" },
+                "crate=",
+                env!("CARGO_PKG_NAME"),
+                "\nversion=",
+                env!("CARGO_PKG_VERSION"),
+            ];
+            #[used]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".scanbridge"))]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__scanbridge"))]
+            static RECORD: [u8; $crate::abi::record_length(PARTS)] = $crate::abi::identity_record(PARTS);
+
+            // What abi_stable's own attribute would write, with paths that hold in an author's crate.
+            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
+            pub static ROOT: $crate::abi::LibHeader = $crate::abi::root_header();
+        };
+    };
+}

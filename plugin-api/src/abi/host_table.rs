@@ -1,0 +1,62 @@
+//! The table `host/1`: what the host offers to an instance.
+
+use std::time::Duration;
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::RStr;
+
+/// The host's functions for one instance. `context` is the host's and opaque here; the table stays valid
+/// for the life of the process, and every function may be called from any thread.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct HostTable1 {
+    /// What the host wants to have back in every call.
+    pub context: *const (),
+    /// The most detailed level that the host logs: 1 error, 2 warning, 3 information, 4 debug, 5 trace.
+    pub log_level: u32,
+    /// Takes one log line: level, target, message.
+    pub log: extern "C" fn(context: *const (), level: u32, target: RStr<'_>, message: RStr<'_>),
+    /// Whether the instance shall come to an end.
+    pub is_cancelled: extern "C" fn(context: *const ()) -> bool,
+    /// Waits so many milliseconds or until the instance shall come to an end; says whether it shall.
+    pub wait_cancelled: extern "C" fn(context: *const (), milliseconds: u64) -> bool,
+    /// Takes how far the instance is: bytes done, bytes in all (0 when unknown).
+    pub progress: extern "C" fn(context: *const (), done: u64, total: u64),
+}
+
+/// The plugin's hold on its host.
+#[derive(Debug, Clone, Copy)]
+pub struct HostHandle(HostTable1);
+
+// SAFETY: the host promises that its functions may be called from any thread, and `context` is only ever
+// handed back to it.
+unsafe impl Send for HostHandle {}
+// SAFETY: as above.
+unsafe impl Sync for HostHandle {}
+
+impl HostHandle {
+    pub(super) fn new(table: HostTable1) -> Self {
+        Self(table)
+    }
+
+    pub(crate) fn log_level(&self) -> u32 {
+        self.0.log_level
+    }
+
+    pub(crate) fn log(&self, level: u32, target: &str, message: &str) {
+        (self.0.log)(self.0.context, level, RStr::from(target), RStr::from(message));
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        (self.0.is_cancelled)(self.0.context)
+    }
+
+    pub(crate) fn wait_cancelled(&self, duration: Duration) -> bool {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        (self.0.wait_cancelled)(self.0.context, milliseconds)
+    }
+
+    pub(crate) fn progress(&self, done: u64, total: u64) {
+        (self.0.progress)(self.0.context, done, total);
+    }
+}

@@ -1,0 +1,287 @@
+//! The table `input/1`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::{RSlice, RStr, RVec};
+use serde::{Deserialize, Serialize};
+
+use super::host_table::{HostHandle, HostTable1};
+use super::shim::{Instance, guard};
+use super::status::{Status, from_json, to_json};
+use crate::batch::{BatchBuilder, RawBatch, Schema};
+use crate::check::CheckReport;
+use crate::error::{ErrorKind, PluginError, Result};
+use crate::input::{Input, Next, Position};
+use crate::model::{Refusal, ReportEnd, ReportStart};
+use crate::options::Options;
+use crate::services::Services;
+
+/// The id under which a plugin offers its [`InputTable1`].
+pub const INPUT_1: &str = "input/1";
+
+/// The functions of one kind of input. A handle is used by one thread at a time and dead after `close`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct InputTable1 {
+    /// Makes an instance: options (JSON object), instance id, state folder, host, resume position (empty for
+    /// none); gives the handle and the schema (JSON).
+    pub open: extern "C" fn(
+        options: RSlice<'_, u8>,
+        instance: RStr<'_>,
+        state_folder: RStr<'_>,
+        host: HostTable1,
+        resume: RSlice<'_, u8>,
+        handle: &mut *mut (),
+        schema: &mut RVec<u8>,
+    ) -> Status,
+    /// Probes; gives a [`CheckReport`] as JSON.
+    pub check: extern "C" fn(handle: *mut (), report: &mut RVec<u8>) -> Status,
+    /// Takes the memory of a used batch (empty for none) and gives the next step.
+    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status,
+    /// Everything up to this position has been delivered.
+    pub committed: extern "C" fn(handle: *mut (), position: RSlice<'_, u8>) -> Status,
+    /// Ends the instance.
+    pub close: extern "C" fn(handle: *mut ()) -> Status,
+}
+
+/// The forms of a [`NextFrame`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum NextKind {
+    /// `batch` and `position` are set.
+    Batch = 1,
+    /// `mark` holds a [`ReportStart`].
+    ReportStart = 2,
+    /// `mark` holds a [`ReportEnd`], and `position` is set.
+    ReportEnd = 3,
+    /// `mark` holds a refusal.
+    Refused = 4,
+    /// `wake_after_ms` is set.
+    Idle = 5,
+    /// Nothing is set.
+    Finished = 6,
+}
+
+/// One step of an input as it crosses.
+#[repr(C)]
+#[derive(Debug, Default, StableAbi)]
+pub struct NextFrame {
+    kind: u32,
+    wake_after_ms: u64,
+    batch: RawBatch,
+    position: RVec<u8>,
+    mark: RVec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefusalMark {
+    path: String,
+    code: u32,
+    message: String,
+    hint: Option<String>,
+    incomplete: bool,
+}
+
+impl From<Next> for NextFrame {
+    fn from(next: Next) -> Self {
+        let frame = |kind: NextKind| Self { kind: kind as u32, ..Self::default() };
+        match next {
+            Next::ReportStart(start) => Self { mark: to_json(&start), ..frame(NextKind::ReportStart) },
+            Next::Batch { batch, position } => {
+                Self { batch, position: position.0.into(), ..frame(NextKind::Batch) }
+            }
+            Next::ReportEnd { end, position } => {
+                Self { mark: to_json(&end), position: position.0.into(), ..frame(NextKind::ReportEnd) }
+            }
+            Next::Refused(refusal) => {
+                let mark = RefusalMark {
+                    path: refusal.path,
+                    code: refusal.error.kind as u32,
+                    message: refusal.error.message,
+                    hint: refusal.error.hint,
+                    incomplete: refusal.incomplete,
+                };
+                Self { mark: to_json(&mark), ..frame(NextKind::Refused) }
+            }
+            Next::Idle(wake_after) => {
+                let wake_after_ms = u64::try_from(wake_after.as_millis()).unwrap_or(u64::MAX);
+                Self { wake_after_ms, ..frame(NextKind::Idle) }
+            }
+            Next::Finished => frame(NextKind::Finished),
+        }
+    }
+}
+
+impl TryFrom<NextFrame> for Next {
+    type Error = PluginError;
+
+    fn try_from(frame: NextFrame) -> Result<Self> {
+        let position = Position(frame.position.to_vec());
+        Ok(match frame.kind {
+            kind if kind == NextKind::ReportStart as u32 => {
+                Self::ReportStart(Box::new(from_json::<ReportStart>(&frame.mark)?))
+            }
+            kind if kind == NextKind::Batch as u32 => Self::Batch { batch: frame.batch, position },
+            kind if kind == NextKind::ReportEnd as u32 => {
+                Self::ReportEnd { end: from_json::<ReportEnd>(&frame.mark)?, position }
+            }
+            kind if kind == NextKind::Refused as u32 => {
+                let mark: RefusalMark = from_json(&frame.mark)?;
+                let mut error = PluginError::new(ErrorKind::from_code(mark.code), mark.message);
+                error.hint = mark.hint;
+                Self::Refused(Refusal { path: mark.path, error, incomplete: mark.incomplete })
+            }
+            kind if kind == NextKind::Idle as u32 => Self::Idle(Duration::from_millis(frame.wake_after_ms)),
+            kind if kind == NextKind::Finished as u32 => Self::Finished,
+            kind => return Err(PluginError::bug(format!("the input took a step of unknown kind {kind}"))),
+        })
+    }
+}
+
+/// The table of an author's input.
+#[must_use]
+pub const fn input_table<T: Input>() -> InputTable1 {
+    InputTable1 { open: open::<T>, check: check::<T>, next: next::<T>, committed: committed::<T>, close: close::<T> }
+}
+
+extern "C" fn open<T: Input>(
+    options: RSlice<'_, u8>,
+    instance: RStr<'_>,
+    state_folder: RStr<'_>,
+    host: HostTable1,
+    resume: RSlice<'_, u8>,
+    handle: &mut *mut (),
+    schema: &mut RVec<u8>,
+) -> Status {
+    let host = HostHandle::new(host);
+    let _logging = super::log::enter(Some(host));
+    guard(|| {
+        let options = Options::read(T::OPTIONS, &options)?;
+        let services = Services::of_host(instance.to_string(), PathBuf::from(state_folder.as_str()), host);
+        let resume = (!resume.is_empty()).then(|| Position(resume.to_vec()));
+        let plugin = T::open(&options, &services, resume.as_ref())?;
+        *schema = to_json(&plugin.schema());
+        *handle = Instance::into_handle(plugin, host);
+        Ok(())
+    })
+}
+
+extern "C" fn check<T: Input>(handle: *mut (), report: &mut RVec<u8>) -> Status {
+    // SAFETY: the host keeps to the rule for handles.
+    unsafe {
+        Instance::<T>::call(handle, |plugin| {
+            *report = to_json(&plugin.check()?);
+            Ok(())
+        })
+    }
+}
+
+extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status {
+    // SAFETY: the host keeps to the rule for handles.
+    unsafe {
+        Instance::<T>::call(handle, |plugin| {
+            *frame = plugin.next(BatchBuilder::recycle(recycled))?.into();
+            Ok(())
+        })
+    }
+}
+
+extern "C" fn committed<T: Input>(handle: *mut (), position: RSlice<'_, u8>) -> Status {
+    // SAFETY: the host keeps to the rule for handles.
+    unsafe { Instance::<T>::call(handle, |plugin| plugin.committed(&Position(position.to_vec()))) }
+}
+
+extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
+    // SAFETY: the host keeps to the rule for handles.
+    unsafe {
+        Instance::<T>::close(handle, |plugin| {
+            drop(plugin);
+            Ok(())
+        })
+    }
+}
+
+/// The host's hold on an instance of an input.
+#[derive(Debug)]
+pub struct InputHandle {
+    table: InputTable1,
+    handle: *mut (),
+    schema: Schema,
+}
+
+// SAFETY: an `Input` is `Send`, and a handle is used by one thread at a time because its methods take `&mut`.
+unsafe impl Send for InputHandle {}
+
+impl InputHandle {
+    /// Opens an instance.
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn open(
+        table: InputTable1,
+        options: &[u8],
+        instance: &str,
+        state_folder: &str,
+        host: HostTable1,
+        resume: &[u8],
+    ) -> Result<Self> {
+        let (mut handle, mut schema) = (std::ptr::null_mut(), RVec::new());
+        let status = (table.open)(
+            options.into(),
+            instance.into(),
+            state_folder.into(),
+            host,
+            resume.into(),
+            &mut handle,
+            &mut schema,
+        );
+        Result::from(status)?;
+        let mut opened = Self { table, handle, schema: Schema::default() };
+        opened.schema = from_json(&schema)?;
+        Ok(opened)
+    }
+
+    /// The columns of its batches.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// See [`Input::check`].
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn check(&mut self) -> Result<CheckReport> {
+        let mut report = RVec::new();
+        Result::from((self.table.check)(self.handle, &mut report))?;
+        from_json(&report)
+    }
+
+    /// See [`Input::next`].
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn next(&mut self, recycled: RawBatch) -> Result<Next> {
+        let mut frame = NextFrame::default();
+        Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
+        frame.try_into()
+    }
+
+    /// See [`Input::committed`].
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn committed(&mut self, position: &Position) -> Result<()> {
+        Result::from((self.table.committed)(self.handle, position.0.as_slice().into()))
+    }
+}
+
+impl Drop for InputHandle {
+    fn drop(&mut self) {
+        if !self.handle.is_null() {
+            (self.table.close)(self.handle);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What stands between a foreign caller and a plugin's method: the panic is caught here, inside the library
+//! whose panic it is, for no other can.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::host_table::HostHandle;
+use super::{log, status::Status};
+use crate::error::{PluginError, Result};
+
+/// One instance of a plugin, with what its calls need.
+pub(super) struct Instance<T> {
+    plugin: Option<T>,
+    host: HostHandle,
+    poisoned: bool,
+}
+
+impl<T> Instance<T> {
+    /// Hands an instance to the host.
+    pub(super) fn into_handle(plugin: T, host: HostHandle) -> *mut () {
+        Box::into_raw(Box::new(Self { plugin: Some(plugin), host, poisoned: false })).cast()
+    }
+
+    /// Calls a method of the instance. After a panic the instance is poisoned: what it holds may be half
+    /// changed, so no further call reaches it.
+    ///
+    /// # Safety
+    /// `handle` is from [`Instance::into_handle`] of the same type and has not been closed.
+    pub(super) unsafe fn call(handle: *mut (), method: impl FnOnce(&mut T) -> Result<()>) -> Status {
+        // SAFETY: see above; the host makes one call at a time.
+        let instance = unsafe { &mut *handle.cast::<Self>() };
+        let _logging = log::enter(Some(instance.host));
+        let Some(plugin) = instance.plugin.as_mut().filter(|_| !instance.poisoned) else {
+            return Status::from(Err(PluginError::bug("the plugin was called again after it had panicked")));
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| method(plugin)));
+        instance.poisoned = outcome.is_err();
+        Status::from(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))
+    }
+
+    /// Ends an instance. A poisoned one is leaked: its destructor could panic again.
+    ///
+    /// # Safety
+    /// As for [`Instance::call`]; the handle is dead afterwards.
+    pub(super) unsafe fn close(handle: *mut (), method: impl FnOnce(T) -> Result<()>) -> Status {
+        // SAFETY: see above.
+        let mut instance = unsafe { Box::from_raw(handle.cast::<Self>()) };
+        let _logging = log::enter(Some(instance.host));
+        match instance.plugin.take() {
+            Some(plugin) if instance.poisoned => {
+                std::mem::forget(plugin);
+                Status::default()
+            }
+            Some(plugin) => guard(|| method(plugin)),
+            None => Status::default(),
+        }
+    }
+}
+
+/// Runs what has no instance yet.
+pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
+    Status::from(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic))))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> PluginError {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    PluginError::bug(format!("the plugin panicked: {}", text.unwrap_or("no message")))
+}

@@ -1,0 +1,48 @@
+//! The batch as it crosses the ABI.
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::RVec;
+
+/// One owned byte arena and three tables of offsets.
+///
+/// A row of a table is a run of `u32`: the leading numbers of its table (below), then the offset where its
+/// first cell starts, then the offset where each cell ends. The cells of a row lie one after the other in
+/// the arena; rows of different tables may lie in any order.
+///
+/// | table | leading numbers |
+/// |---|---|
+/// | assets | 1 when the row repeats an asset that began in an earlier batch, else 0 |
+/// | definitions | the content key in four parts, the least significant first |
+/// | findings | the row of its asset, the row of its definition |
+#[repr(C)]
+#[derive(Debug, Default, StableAbi)]
+pub struct RawBatch {
+    /// The arena: UTF-8 text without separators.
+    pub bytes: RVec<u8>,
+    /// The table of assets.
+    pub assets: RVec<u32>,
+    /// The table of definitions.
+    pub definitions: RVec<u32>,
+    /// The table of findings.
+    pub findings: RVec<u32>,
+}
+
+/// How many numbers stand before the offsets in a row of assets.
+pub(crate) const ASSET_LEAD: usize = 1;
+/// How many numbers stand before the offsets in a row of definitions.
+pub(crate) const DEFINITION_LEAD: usize = 4;
+/// How many numbers stand before the offsets in a row of findings.
+pub(crate) const FINDING_LEAD: usize = 2;
+
+/// How many `u32` one row takes: its leading numbers, one start, one end a column.
+pub(crate) const fn stride(lead: usize, columns: usize) -> usize {
+    lead + 1 + columns
+}
+
+impl RawBatch {
+    /// The memory that the batch occupies, in bytes, whether used or kept for reuse.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity() + 4 * (self.assets.capacity() + self.definitions.capacity() + self.findings.capacity())
+    }
+}

@@ -1,0 +1,253 @@
+//! How an output reads a batch.
+
+use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, stride};
+use super::schema::{Columns, Schema};
+use super::validation::{BadBatch, validate};
+use crate::model::{AssetField, DefinitionField, Fact, FindingField, FindingKind, Severity, list_items};
+
+/// Which rows of a batch are meant for one output, as the pipeline's filters decided. Rows ascend.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection<'a> {
+    /// Rows of assets; `None` means all.
+    pub assets: Option<&'a [u32]>,
+    /// Rows of findings; `None` means all.
+    pub findings: Option<&'a [u32]>,
+}
+
+/// A batch that has been validated, with the rows that are meant for the reader. Values are given as typed
+/// views; an empty cell and a column that the sender does not have look the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    raw: &'a RawBatch,
+    text: &'a str,
+    columns: &'a Columns,
+    selection: Selection<'a>,
+}
+
+impl<'a> Batch<'a> {
+    /// Validates and views a whole batch: for tests of a plugin, which have no host to do it.
+    ///
+    /// # Errors
+    /// What is wrong with the batch.
+    pub fn of(raw: &'a RawBatch, columns: &'a Columns) -> Result<Self, BadBatch> {
+        validate(raw, columns.schema())?;
+        let text = simdutf8::basic::from_utf8(&raw.bytes).map_err(|_| BadBatch::Utf8)?;
+        Ok(Self { raw, text, columns, selection: Selection::default() })
+    }
+
+    /// Views a batch that [`validate`] has passed under the schema of `columns`.
+    #[expect(unsafe_code, reason = "the UTF-8 check of the arena is paid once a batch, not once an output")]
+    pub(crate) unsafe fn trusted(raw: &'a RawBatch, columns: &'a Columns, selection: Selection<'a>) -> Self {
+        // SAFETY: the caller vouches that `validate` passed, and that includes UTF-8.
+        let text = unsafe { std::str::from_utf8_unchecked(&raw.bytes) };
+        Self { raw, text, columns, selection }
+    }
+
+    /// The same batch, showing only these rows.
+    #[must_use]
+    pub fn select(self, selection: Selection<'a>) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// The columns' names.
+    #[must_use]
+    pub fn schema(&self) -> &'a Schema {
+        self.columns.schema()
+    }
+
+    /// The assets, in the order in which they were scanned. An asset may have no findings here.
+    pub fn assets(self) -> impl Iterator<Item = AssetView<'a>> {
+        let rows = rows(self.raw.assets.len(), ASSET_LEAD, self.schema().assets.len());
+        selected(self.selection.assets, rows).map(move |row| AssetView { batch: self, row })
+    }
+
+    /// The findings; those of one asset stand together, in the order of the assets.
+    pub fn findings(self) -> impl Iterator<Item = FindingView<'a>> {
+        let rows = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len());
+        selected(self.selection.findings, rows).map(move |row| FindingView { batch: self, row })
+    }
+
+    /// How many findings [`Batch::findings`] gives.
+    #[must_use]
+    pub fn finding_count(&self) -> usize {
+        let all = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len()) as usize;
+        self.selection.findings.map_or(all, <[u32]>::len)
+    }
+
+    fn cell(self, table: &'a [u32], base: usize, column: Option<usize>) -> &'a str {
+        match column {
+            Some(column) => &self.text[table[base + column] as usize..table[base + column + 1] as usize],
+            None => "",
+        }
+    }
+}
+
+fn rows(length: usize, lead: usize, columns: usize) -> u32 {
+    u32::try_from(length / stride(lead, columns)).expect("a batch stays below 4 GiB")
+}
+
+fn selected(rows: Option<&[u32]>, all: u32) -> impl Iterator<Item = u32> {
+    let (some, all) = match rows {
+        Some(rows) => (rows, 0..0),
+        None => (&[][..], 0..all),
+    };
+    some.iter().copied().chain(all)
+}
+
+/// One asset of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct AssetView<'a> {
+    batch: Batch<'a>,
+    row: u32,
+}
+
+impl<'a> AssetView<'a> {
+    /// The asset's row in the batch.
+    #[must_use]
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    /// Whether the asset began in an earlier batch.
+    #[must_use]
+    pub fn is_continued(&self) -> bool {
+        self.batch.raw.assets[self.base() - ASSET_LEAD] != 0
+    }
+
+    /// The text of a cell; empty when the scanner said nothing.
+    #[must_use]
+    pub fn get(&self, field: AssetField) -> &'a str {
+        self.column(self.batch.columns.asset(field))
+    }
+
+    /// The text of a column of the batch's schema, also of one that the model does not know.
+    #[must_use]
+    pub fn column(&self, column: Option<usize>) -> &'a str {
+        self.batch.cell(&self.batch.raw.assets, self.base(), column)
+    }
+
+    /// The address; for an asset without an IPv4 one, its IPv6 address. Empty when it has neither.
+    #[must_use]
+    pub fn address(&self) -> &'a str {
+        match self.get(AssetField::Address) {
+            "" => self.get(AssetField::Ipv6),
+            address => address,
+        }
+    }
+
+    fn base(&self) -> usize {
+        self.row as usize * stride(ASSET_LEAD, self.batch.schema().assets.len()) + ASSET_LEAD
+    }
+}
+
+/// One definition of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct DefinitionView<'a> {
+    batch: Batch<'a>,
+    row: u32,
+}
+
+impl<'a> DefinitionView<'a> {
+    /// The definition's row in the batch.
+    #[must_use]
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    /// The content key: equal keys mean equal cells, across batches and reports.
+    #[must_use]
+    pub fn key(&self) -> u128 {
+        let base = self.base();
+        let parts = &self.batch.raw.definitions[base - DEFINITION_LEAD..base];
+        parts.iter().rev().fold(0, |key, part| key << 32 | u128::from(*part))
+    }
+
+    /// The text of a cell; empty when the scanner said nothing.
+    #[must_use]
+    pub fn get(&self, field: DefinitionField) -> &'a str {
+        self.column(self.batch.columns.definition(field))
+    }
+
+    /// The text of a column of the batch's schema, also of one that the model does not know.
+    #[must_use]
+    pub fn column(&self, column: Option<usize>) -> &'a str {
+        self.batch.cell(&self.batch.raw.definitions, self.base(), column)
+    }
+
+    fn base(&self) -> usize {
+        self.row as usize * stride(DEFINITION_LEAD, self.batch.schema().definitions.len()) + DEFINITION_LEAD
+    }
+}
+
+/// One finding of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct FindingView<'a> {
+    batch: Batch<'a>,
+    row: u32,
+}
+
+impl<'a> FindingView<'a> {
+    /// The finding's row in the batch: what a rejection names.
+    #[must_use]
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    /// The asset that it was found on.
+    #[must_use]
+    pub fn asset(&self) -> AssetView<'a> {
+        AssetView { batch: self.batch, row: self.batch.raw.findings[self.base() - FINDING_LEAD] }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn definition(&self) -> DefinitionView<'a> {
+        DefinitionView { batch: self.batch, row: self.batch.raw.findings[self.base() - FINDING_LEAD + 1] }
+    }
+
+    /// The text of a cell; empty when the scanner said nothing.
+    #[must_use]
+    pub fn get(&self, field: FindingField) -> &'a str {
+        self.column(self.batch.columns.finding(field))
+    }
+
+    /// The text of a column of the batch's schema, also of one that the model does not know.
+    #[must_use]
+    pub fn column(&self, column: Option<usize>) -> &'a str {
+        self.batch.cell(&self.batch.raw.findings, self.base(), column)
+    }
+
+    /// What kind of finding it is; a word that this version does not know is read as information, for it
+    /// must not alarm anybody as a vulnerability.
+    #[must_use]
+    pub fn kind(&self) -> FindingKind {
+        FindingKind::from_word(self.get(FindingField::Kind)).unwrap_or(FindingKind::Information)
+    }
+
+    /// The severity; none when the scanner gave none or something else than 1 to 5.
+    #[must_use]
+    pub fn severity(&self) -> Option<Severity> {
+        Severity::from_text(self.get(FindingField::Severity))
+    }
+
+    /// The port; none when the finding concerns the whole asset, and for 0.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.get(FindingField::Port).parse().ok().filter(|port| *port != 0)
+    }
+
+    /// Whether the scanner says that the finding is gone.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.get(FindingField::Status).eq_ignore_ascii_case("fixed")
+    }
+
+    /// What the finding tells about its asset.
+    pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> {
+        list_items(self.get(FindingField::Facts)).filter_map(Fact::from_item)
+    }
+
+    fn base(&self) -> usize {
+        self.row as usize * stride(FINDING_LEAD, self.batch.schema().findings.len()) + FINDING_LEAD
+    }
+}

@@ -1,0 +1,89 @@
+//! What an author implements to read findings from somewhere.
+
+use std::time::Duration;
+
+use crate::batch::{BatchBuilder, RawBatch, Schema};
+use crate::check::CheckReport;
+use crate::error::Result;
+use crate::model::{Refusal, ReportEnd, ReportStart};
+use crate::options::{OptionSpec, Options};
+use crate::services::Services;
+
+/// A place in the input, in the input's own words. The host keeps it beside what the outputs have committed
+/// and gives it back to [`Input::open`]; it never looks inside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Position(pub Vec<u8>);
+
+/// What [`Input::next`] has for the host.
+#[derive(Debug)]
+pub enum Next {
+    /// A report begins. The host calls `next` again at once.
+    ReportStart(Box<ReportStart>),
+    /// Findings of the report that is under way.
+    Batch {
+        /// The batch, from [`BatchBuilder::finish`].
+        batch: RawBatch,
+        /// Where a later run would go on, once this batch and all before it are committed.
+        position: Position,
+    },
+    /// The report that is under way ends.
+    ReportEnd {
+        /// How it ends.
+        end: ReportEnd,
+        /// Where a later run would go on.
+        position: Position,
+    },
+    /// A report that is not delivered. Stands between reports. The host records it and goes on.
+    Refused(Refusal),
+    /// Nothing now, perhaps later: the host calls again after this time. Stands between reports.
+    Idle(Duration),
+    /// Nothing any more.
+    Finished,
+}
+
+/// Reads findings from somewhere.
+///
+/// All calls to one instance come from one thread, one after the other. They may block, as long as they ask
+/// [`Services::is_cancelled`] about once a second and then return [`ErrorKind::Cancelled`](crate::ErrorKind).
+/// A panic is caught, reported as a bug, and the instance is not called again.
+pub trait Input: Send + Sized + 'static {
+    /// The name that a pipeline uses, matched without regard to case: letters, digits, `-` and `_`.
+    const NAME: &'static str;
+    /// One line on what it does.
+    const SUMMARY: &'static str;
+    /// Its options.
+    const OPTIONS: &'static [OptionSpec];
+
+    /// Makes an instance. `resume` is the last committed position of an interrupted run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Input::next`].
+    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self>;
+
+    /// The columns of the batches; they stay the same for the life of the instance.
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    /// A cheap live probe that moves no data and changes nothing: is what the options name there?
+    ///
+    /// # Errors
+    /// When the probe itself could not be made; what it found is in the report.
+    fn check(&mut self) -> Result<CheckReport>;
+
+    /// The next step. `recycled` is the memory of a batch that all outputs are done with, or a new one.
+    ///
+    /// # Errors
+    /// An error ends the input: the report that was under way counts as incomplete. The host retries an
+    /// unavailable input by opening it again at the last committed position.
+    fn next(&mut self, recycled: BatchBuilder) -> Result<Next>;
+
+    /// Everything up to this position has been delivered: the place to delete or move a source.
+    ///
+    /// # Errors
+    /// Reported by the host; the run goes on.
+    fn committed(&mut self, position: &Position) -> Result<()> {
+        let _ = position;
+        Ok(())
+    }
+}

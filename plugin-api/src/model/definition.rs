@@ -1,0 +1,50 @@
+//! What can be wrong with an asset: one entry of the scanner's knowledge base.
+
+use super::fields;
+
+fields! {
+    /// The columns of the table of definitions. A batch holds each definition once, however many findings
+    /// share it. Texts are as the scanner wrote them: HTML fragments are common.
+    DefinitionField {
+        /// The scanner's number for the definition (the QID).
+        Qid = "qid",
+        /// The title.
+        Title = "title",
+        /// The category, for example `CGI` or `TCP/IP`.
+        Category = "category",
+        /// CVE ids, a list: `CVE-2014-0160`.
+        Cves = "cves",
+        /// BugTraq ids, a list of numbers.
+        Bugtraqs = "bugtraqs",
+        /// The vendors' own ids, a list of [`Reference`](super::Reference) lines: id, tab, address.
+        VendorReferences = "vendor_references",
+        /// What the weakness is.
+        Diagnosis = "diagnosis",
+        /// What it can lead to.
+        Consequence = "consequence",
+        /// What to do against it.
+        Solution = "solution",
+        /// CVSS 2 base score, as the scanner wrote it: `9.3` or `9.3 (AV:N/AC:M/…)`.
+        CvssBase = "cvss_base",
+        /// CVSS 2 temporal score.
+        CvssTemporal = "cvss_temporal",
+        /// CVSS 3 base score.
+        Cvss3Base = "cvss3_base",
+        /// CVSS 3 temporal score.
+        Cvss3Temporal = "cvss3_temporal",
+        /// Which CVSS 3: `3.0` or `3.1`.
+        Cvss3Version = "cvss3_version",
+        /// Whether it matters for PCI: `0` or `1`.
+        PciFlag = "pci_flag",
+        /// Whether a patch exists: `0` or `1`.
+        Patchable = "patchable",
+        /// When the definition was last changed, in UTC.
+        LastUpdate = "last_update",
+        /// Known exploits, a list of [`Exploit`](super::Exploit) lines: source, reference, description, link.
+        Exploits = "exploits",
+        /// Known malware that uses it, a list of names.
+        Malware = "malware",
+        /// Rules that it breaks, a list of lines: kind, section, description.
+        Compliance = "compliance",
+    }
+}

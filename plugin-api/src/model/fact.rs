@@ -1,0 +1,73 @@
+//! What a finding tells about its asset beside being a finding: an open port, the operating system, a name.
+
+use std::fmt;
+
+/// One line of a [`Facts`](super::FindingField::Facts) cell.
+///
+/// ```
+/// use scanbridge_plugin_api::model::Fact;
+///
+/// let line = "port\t443\ttcp\thttps\thttp over ssl";
+/// let fact = Fact::from_item(line).unwrap();
+/// assert_eq!(fact, Fact::OpenPort { port: 443, protocol: "tcp", assigned: "https", detected: "http over ssl" });
+/// assert_eq!(fact.to_string(), line);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact<'a> {
+    /// A port on which something listens.
+    OpenPort {
+        /// 1 to 65535.
+        port: u16,
+        /// `tcp` or `udp`.
+        protocol: &'a str,
+        /// The service that the port's number is assigned to.
+        assigned: &'a str,
+        /// The service that answered; empty or `unknown` when none was recognised.
+        detected: &'a str,
+    },
+    /// The operating system, as one technique sees it. Several lines may disagree.
+    OperatingSystem {
+        /// Its name.
+        name: &'a str,
+        /// How it was recognised.
+        technique: &'a str,
+    },
+    /// A name of the asset.
+    Name {
+        /// The name.
+        name: &'a str,
+        /// Where the name is from, for example `FQDN` or `NetBIOS`.
+        source: &'a str,
+    },
+}
+
+impl<'a> Fact<'a> {
+    /// Reads one item of the cell; a line of a form that this version does not know gives none.
+    #[must_use]
+    pub fn from_item(item: &'a str) -> Option<Self> {
+        let mut parts = item.split('\t');
+        let form = parts.next()?;
+        let mut next = || parts.next().unwrap_or("");
+        match form {
+            "port" => {
+                let port = next().parse().ok().filter(|port| *port != 0)?;
+                Some(Self::OpenPort { port, protocol: next(), assigned: next(), detected: next() })
+            }
+            "os" => Some(Self::OperatingSystem { name: next(), technique: next() }),
+            "name" => Some(Self::Name { name: next(), source: next() }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Fact<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenPort { port, protocol, assigned, detected } => {
+                write!(f, "port\t{port}\t{protocol}\t{assigned}\t{detected}")
+            }
+            Self::OperatingSystem { name, technique } => write!(f, "os\t{name}\t{technique}"),
+            Self::Name { name, source } => write!(f, "name\t{name}\t{source}"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! One thing found on one asset.
+
+use super::fields;
+
+fields! {
+    /// The columns of the table of findings. A finding's identity is asset + QID + port + protocol + (fqdn,
+    /// ssl, service, instance), never asset + QID alone.
+    FindingField {
+        /// One of the words of [`FindingKind`].
+        Kind = "kind",
+        /// The severity that the scanner gives it, `1` to `5`; see [`Severity`](super::Severity).
+        Severity = "severity",
+        /// The port, `1` to `65535`; empty when the finding concerns the whole asset.
+        Port = "port",
+        /// The transport protocol in lower case, for example `tcp`.
+        Protocol = "protocol",
+        /// The service that answers on the port.
+        Service = "service",
+        /// The name under which the service was asked.
+        Fqdn = "fqdn",
+        /// Whether the service was reached over TLS: `0` or `1`.
+        Ssl = "ssl",
+        /// Which of several equal things on the asset it is.
+        Instance = "instance",
+        /// What the scanner saw.
+        Result = "result",
+        /// The form of the result: `table` means that its first line names the columns, split by tabs.
+        ResultFormat = "result_format",
+        /// `New`, `Active`, `Re-Opened` or `Fixed`; empty means current.
+        Status = "status",
+        /// When it was first seen, in UTC.
+        FirstFound = "first_found",
+        /// When it was last seen, in UTC.
+        LastFound = "last_found",
+        /// When it was last seen to be gone, in UTC.
+        LastFixed = "last_fixed",
+        /// How often it was seen.
+        TimesFound = "times_found",
+        /// CVSS 2 score in the asset's surroundings.
+        CvssFinal = "cvss_final",
+        /// CVSS 3 score in the asset's surroundings.
+        Cvss3Final = "cvss3_final",
+        /// The scanner's own number for the finding.
+        UniqueId = "unique_id",
+        /// The scanner's detection score.
+        DetectionScore = "detection_score",
+        /// The number of the ticket about it.
+        Ticket = "ticket",
+        /// The state of the ticket about it.
+        TicketState = "ticket_state",
+        /// What the finding tells about its asset, a list of [`Fact`](super::Fact) lines.
+        Facts = "facts",
+    }
+}
+
+/// What a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// A confirmed vulnerability.
+    Vulnerability,
+    /// A potential one: the scanner saw signs of it (Qualys says *practice*).
+    Potential,
+    /// Information gathered; nothing is wrong.
+    Information,
+    /// A service that was found listening.
+    Service,
+}
+
+impl FindingKind {
+    /// All kinds, in the order in which they are counted and shown.
+    pub const ALL: [Self; 4] = [Self::Vulnerability, Self::Potential, Self::Information, Self::Service];
+
+    /// The word that stands in batches, filters and summaries.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Vulnerability => "vulnerability",
+            Self::Potential => "potential",
+            Self::Information => "information",
+            Self::Service => "service",
+        }
+    }
+
+    /// The kind with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}

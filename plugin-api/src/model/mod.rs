@@ -1,0 +1,41 @@
+//! What flows through a pipeline, free of any vendor: assets, the definitions of what can be wrong with them,
+//! and the findings that tie the two together, delivered in reports.
+
+mod asset;
+mod definition;
+mod fact;
+mod finding;
+mod reference;
+mod report;
+mod severity;
+
+pub use asset::AssetField;
+pub use definition::DefinitionField;
+pub use fact::Fact;
+pub use finding::{FindingField, FindingKind};
+pub use reference::{Exploit, Reference, list_items};
+pub use report::{Hints, Note, Refusal, ReportEnd, ReportStart};
+pub use severity::Severity;
+
+/// The columns of one table of a batch, each with the name by which it travels.
+pub trait Field: Copy + 'static {
+    /// The names in column order.
+    const NAMES: &'static [&'static str];
+    /// The column's position among [`Field::NAMES`].
+    fn index(self) -> usize;
+}
+
+/// Declares a table's columns: the enum, the names they travel by, and their meaning.
+macro_rules! fields {
+    ($(#[$about:meta])* $table:ident { $($(#[$meaning:meta])* $field:ident = $name:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $table { $($(#[$meaning])* $field,)* }
+
+        impl $crate::model::Field for $table {
+            const NAMES: &'static [&'static str] = &[$($name,)*];
+            fn index(self) -> usize { self as usize }
+        }
+    };
+}
+pub(crate) use fields;

@@ -1,0 +1,95 @@
+//! What an author implements to write findings somewhere.
+
+use crate::batch::Batch;
+use crate::check::CheckReport;
+use crate::error::Result;
+use crate::model::{ReportEnd, ReportStart};
+use crate::options::{OptionSpec, Options};
+use crate::services::Services;
+
+/// What an output can go back to after a crash, in its own words; for a file, its length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt(pub Vec<u8>);
+
+/// A finding that the output cannot take and never will.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The finding's row in the batch.
+    pub row: u32,
+    /// Why, as a sentence for the operator.
+    pub reason: String,
+}
+
+/// What became of the findings of one call. Every finding that is neither rejected nor to be retried counts
+/// as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Findings that are refused for good.
+    pub rejected: Vec<Rejection>,
+    /// Rows of findings that shall be sent again.
+    pub retry: Vec<u32>,
+    /// Records that were written beside the findings, for example events about open ports.
+    pub derived: u64,
+    /// Bytes that were written.
+    pub bytes: u64,
+}
+
+/// Writes findings somewhere.
+///
+/// Calls come from one thread in this order: `open`, then for each report `begin`, any number of `write`,
+/// `end`; `commit` between any two of them; at last `close`. After an error that is not a rejection the
+/// instance gets no more call but `close`. A panic is caught and reported as a bug.
+pub trait Output: Send + Sized + 'static {
+    /// The name that a pipeline uses, matched without regard to case: letters, digits, `-` and `_`.
+    const NAME: &'static str;
+    /// One line on what it does.
+    const SUMMARY: &'static str;
+    /// Its options.
+    const OPTIONS: &'static [OptionSpec];
+
+    /// Makes an instance. `receipt` is that of the last commit of an interrupted run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Output::write`].
+    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self>;
+
+    /// A cheap live probe that writes nothing: could the output deliver now?
+    ///
+    /// # Errors
+    /// When the probe itself could not be made; what it found is in the report.
+    fn check(&mut self) -> Result<CheckReport>;
+
+    /// A report begins.
+    ///
+    /// # Errors
+    /// As in [`Output::write`].
+    fn begin(&mut self, report: &ReportStart) -> Result<()>;
+
+    /// Takes the selected assets and findings of a batch, in their order. An asset that ended with the last
+    /// batch may go on in this one ([`is_continued`](crate::batch::AssetView::is_continued)).
+    ///
+    /// # Errors
+    /// When the output cannot go on at all. What concerns single findings is in [`Written`].
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written>;
+
+    /// A report ends. With `end.deliver` what was written of it takes effect; without, the output takes back
+    /// what it can. Only with `end.complete` may it clear what the report no longer names.
+    ///
+    /// # Errors
+    /// As in [`Output::write`].
+    fn end(&mut self, end: &ReportEnd) -> Result<Written>;
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// As in [`Output::write`].
+    fn commit(&mut self) -> Result<Receipt>;
+
+    /// The last call. A report that was under way has been ended before.
+    ///
+    /// # Errors
+    /// When something written before could not be brought to its end.
+    fn close(self) -> Result<()> {
+        Ok(())
+    }
+}
