@@ -45,7 +45,9 @@ impl Descriptor {
     /// The option with this name or with this deprecated spelling.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&OptionDescriptor> {
-        self.options.iter().find(|option| option.name == name || option.deprecated_names.iter().any(|d| d == name))
+        self.options
+            .iter()
+            .find(|option| option.name == name || option.deprecated_names.iter().any(|d| d == name))
     }
 }
 

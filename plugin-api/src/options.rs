@@ -288,9 +288,12 @@ impl OptionKind {
                 Some(word) => Ok(word.as_str().into()),
                 None => Err(format!("must be one of {}, found `{text}`", words.join(", "))),
             },
-            Self::List { of } => {
-                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| of.parse(item)).collect()
-            }
+            Self::List { of } => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| of.parse(item))
+                .collect(),
         }
     }
 
@@ -317,8 +320,12 @@ impl OptionKind {
             Self::Integer { min, max } => value.as_i64().is_some_and(|n| (*min..=*max).contains(&n)),
             Self::Size { min, max } => value.as_u64().is_some_and(|n| (*min..=*max).contains(&n)),
             Self::Text | Self::Path => value.is_string(),
-            Self::Choice { words } => value.as_str().is_some_and(|text| words.iter().any(|word| word == text)),
-            Self::List { of } => value.as_array().is_some_and(|items| items.iter().all(|item| of.accepts(item))),
+            Self::Choice { words } => {
+                value.as_str().is_some_and(|text| words.iter().any(|word| word == text))
+            }
+            Self::List { of } => {
+                value.as_array().is_some_and(|items| items.iter().all(|item| of.accepts(item)))
+            }
         }
     }
 }
@@ -371,7 +378,12 @@ impl Options {
             .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
         let mut checked = Map::new();
         for spec in table {
-            let value = spec.deprecated_names.iter().chain([&spec.name]).filter_map(|name| given.remove(*name)).last();
+            let value = spec
+                .deprecated_names
+                .iter()
+                .chain([&spec.name])
+                .filter_map(|name| given.remove(*name))
+                .last();
             match value.or_else(|| spec.default_value()) {
                 Some(value) if OptionKind::from(spec.value).accepts(&value) => {
                     checked.insert(spec.name.to_owned(), value);
@@ -452,9 +464,9 @@ impl Options {
     fn get<'a, T>(&'a self, name: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {
         match self.values.get(name) {
             None => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| PluginError::bug(format!("option `{name}` was read as a type that its table does not say"))),
+            Some(value) => read(value).map(Some).ok_or_else(|| {
+                PluginError::bug(format!("option `{name}` was read as a type that its table does not say"))
+            }),
         }
     }
 }
@@ -525,9 +537,17 @@ mod tests {
     fn refusals_say_what_is_taken_and_what_was_found() {
         for (kind, text, problem) in [
             (OptionKind::Flag, "maybe", "must be yes or no, found `maybe`"),
-            (OptionKind::Integer { min: 1, max: 9 }, "0", "must be a whole number between 1 and 9, found `0`"),
+            (
+                OptionKind::Integer { min: 1, max: 9 },
+                "0",
+                "must be a whole number between 1 and 9, found `0`",
+            ),
             (OptionKind::Size { min: 1024, max: 1 << 30 }, "5", "must be between 1 KiB and 1 GiB, found 5 B"),
-            (OptionKind::Size { min: 0, max: 1 }, "99999999999 GiB", "must be a size such as `100 MiB`, found `99999999999 GiB`"),
+            (
+                OptionKind::Size { min: 0, max: 1 },
+                "99999999999 GiB",
+                "must be a size such as `100 MiB`, found `99999999999 GiB`",
+            ),
         ] {
             assert_eq!(kind.parse(text), Err(problem.to_owned()));
         }

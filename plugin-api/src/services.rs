@@ -33,7 +33,8 @@ impl Services {
     /// Services without a host, for a plugin's own tests: nothing is ever cancelled, progress goes nowhere.
     #[must_use]
     pub fn without_host(state_folder: &Path) -> Self {
-        let shared = Shared { instance: "test".to_owned(), state_folder: state_folder.to_owned(), host: None };
+        let shared =
+            Shared { instance: "test".to_owned(), state_folder: state_folder.to_owned(), host: None };
         Self { shared: Arc::new(shared) }
     }
 

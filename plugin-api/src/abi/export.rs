@@ -84,7 +84,8 @@ impl PluginEntry {
 }
 
 extern "C" fn describe() -> RVec<u8> {
-    let mut all: Vec<Descriptor> = inventory::iter::<PluginEntry>.into_iter().map(PluginEntry::descriptor).collect();
+    let mut all: Vec<Descriptor> =
+        inventory::iter::<PluginEntry>.into_iter().map(PluginEntry::descriptor).collect();
     all.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
     to_json(&all)
 }

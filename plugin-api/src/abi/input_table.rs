@@ -143,7 +143,13 @@ impl TryFrom<NextFrame> for Next {
 /// The table of an author's input.
 #[must_use]
 pub const fn input_table<T: Input>() -> InputTable1 {
-    InputTable1 { open: open::<T>, check: check::<T>, next: next::<T>, committed: committed::<T>, close: close::<T> }
+    InputTable1 {
+        open: open::<T>,
+        check: check::<T>,
+        next: next::<T>,
+        committed: committed::<T>,
+        close: close::<T>,
+    }
 }
 
 extern "C" fn open<T: Input>(

@@ -45,8 +45,7 @@ impl Subscriber for ToHost {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && CURRENT.get().is_some_and(|host| number(*metadata.level()) <= host.log_level())
+        metadata.is_event() && CURRENT.get().is_some_and(|host| number(*metadata.level()) <= host.log_level())
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -91,7 +91,8 @@ impl TryFrom<WrittenFrame> for Written {
         if reasons.len() != frame.rejected.len() {
             return Err(PluginError::bug("the output rejected findings without giving each a reason"));
         }
-        let rejected = frame.rejected.iter().zip(reasons).map(|(row, reason)| Rejection { row: *row, reason });
+        let rejected =
+            frame.rejected.iter().zip(reasons).map(|(row, reason)| Rejection { row: *row, reason });
         Ok(Self {
             rejected: rejected.collect(),
             retry: frame.retry.to_vec(),
@@ -162,7 +163,11 @@ extern "C" fn begin<T: Output>(handle: *mut (), report: RSlice<'_, u8>) -> Statu
     }
 }
 
-extern "C" fn write<T: Output>(handle: *mut (), frame: &WriteFrame<'_>, written: &mut WrittenFrame) -> Status {
+extern "C" fn write<T: Output>(
+    handle: *mut (),
+    frame: &WriteFrame<'_>,
+    written: &mut WrittenFrame,
+) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {

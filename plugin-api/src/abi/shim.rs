@@ -63,6 +63,7 @@ pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> PluginError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     PluginError::bug(format!("the plugin panicked: {}", text.unwrap_or("no message")))
 }

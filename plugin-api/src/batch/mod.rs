@@ -11,7 +11,7 @@ mod schema;
 mod validation;
 mod view;
 
-pub use builder::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RowIndex, Row};
+pub use builder::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, Row, RowIndex};
 pub use raw::RawBatch;
 pub use schema::{Columns, Schema};
 pub use validation::{BadBatch, validate};

@@ -43,6 +43,7 @@ impl RawBatch {
     /// The memory that the batch occupies, in bytes, whether used or kept for reuse.
     #[must_use]
     pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity() + 4 * (self.assets.capacity() + self.definitions.capacity() + self.findings.capacity())
+        self.bytes.capacity()
+            + 4 * (self.assets.capacity() + self.definitions.capacity() + self.findings.capacity())
     }
 }
