@@ -16,13 +16,21 @@ mod root;
 mod shim;
 mod status;
 
+/// A text as it crosses.
+pub use abi_stable::std_types::RStr as Text;
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, root_header};
 pub use host_table::{HostHandle, HostTable1};
 pub use identity::{Identity, IdentityError, SECTION, identity_record, name_record, record_length};
 pub use input_table::{INPUT_1, InputHandle, InputTable1, NextFrame, NextKind, input_table};
 pub use output_table::{OUTPUT_1, OutputHandle, OutputTable1, WriteFrame, WrittenFrame, output_table};
-pub use root::{ROOT_SYMBOL, RootModule, RootModuleRef, TablePointer, open_root};
+pub use root::{ROOT_SYMBOL, RootError, RootModule, RootModuleRef, TablePointer, open_root};
 pub use status::Status;
 
 /// The ABI of this crate: a host loads every plugin of its own major, older or newer.
 pub const ABI_MAJOR: u32 = 1;
+
+/// The target triple that this crate, and so the host or plugin around it, was built for.
+pub const TARGET: &str = env!("SCANBRIDGE_TARGET");
+
+#[cfg(test)]
+mod golden;

@@ -8,7 +8,7 @@ use abi_stable::std_types::{RSlice, RStr, RVec};
 use super::host_table::{HostHandle, HostTable1};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{Batch, Columns, RawBatch, Selection};
+use crate::batch::{Batch, Columns, RawBatch, Selection, ValidBatch};
 use crate::check::CheckReport;
 use crate::error::{PluginError, Result};
 use crate::model::{ReportEnd, ReportStart};
@@ -175,7 +175,7 @@ extern "C" fn write<T: Output>(
                 assets: (!frame.all_assets).then(|| frame.assets.as_slice()),
                 findings: (!frame.all_findings).then(|| frame.findings.as_slice()),
             };
-            // SAFETY: the host has validated the batch under the schema of the report that it began.
+            // SAFETY: the host sends nothing but what passed `ValidBatch::new`.
             let batch = Batch::trusted(frame.batch, &wired.columns, selection);
             *written = wired.plugin.write(batch)?.into();
             Ok(())
@@ -263,15 +263,14 @@ impl OutputHandle {
 
     /// See [`Output::write`].
     ///
-    /// # Safety
-    /// The batch has passed [`validate`](crate::batch::validate) under the schema of the report that was
-    /// begun last, and the rows of the selection are rows of the batch.
+    /// The batch's schema is that of the report that was begun last, and the rows of the selection are rows of
+    /// the batch; else the plugin's call panics and the instance is lost.
     ///
     /// # Errors
     /// What the plugin answered.
-    pub unsafe fn write(&mut self, batch: &RawBatch, selection: Selection<'_>) -> Result<Written> {
+    pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>) -> Result<Written> {
         let frame = WriteFrame {
-            batch,
+            batch: batch.raw(),
             all_assets: selection.assets.is_none(),
             all_findings: selection.findings.is_none(),
             assets: selection.assets.unwrap_or_default().into(),

@@ -14,5 +14,5 @@ mod view;
 pub use builder::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, Row, RowIndex};
 pub use raw::RawBatch;
 pub use schema::{Columns, Schema};
-pub use validation::{BadBatch, validate};
+pub use validation::{BadBatch, ValidBatch, validate};
 pub use view::{AssetView, Batch, DefinitionView, FindingView, Selection};

@@ -1,7 +1,10 @@
 //! The check of a batch that came from a plugin: a plugin's memory is somebody else's until proven.
 
+use std::sync::Arc;
+
 use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, stride};
-use super::schema::Schema;
+use super::schema::{Columns, Schema};
+use super::view::{Batch, Selection};
 
 /// What is wrong with a batch. It is always a bug of the plugin that made it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,46 @@ pub enum BadBatch {
     /// The arena is not UTF-8.
     #[error("the text is not UTF-8")]
     Utf8,
+}
+
+/// A batch that has passed [`validate`]: the only kind that the host hands to outputs.
+#[derive(Debug)]
+pub struct ValidBatch {
+    raw: RawBatch,
+    columns: Arc<Columns>,
+}
+
+impl ValidBatch {
+    /// Checks a batch.
+    ///
+    /// # Errors
+    /// The batch itself, for its memory, and what is wrong with it.
+    pub fn new(raw: RawBatch, columns: Arc<Columns>) -> Result<Self, (RawBatch, BadBatch)> {
+        match validate(&raw, columns.schema()) {
+            Ok(()) => Ok(Self { raw, columns }),
+            Err(bad) => Err((raw, bad)),
+        }
+    }
+
+    /// All rows.
+    #[must_use]
+    #[expect(unsafe_code, reason = "the check was made when the value was")]
+    pub fn view(&self) -> Batch<'_> {
+        // SAFETY: `validate` passed, and that includes UTF-8.
+        unsafe { Batch::trusted(&self.raw, &self.columns, Selection::default()) }
+    }
+
+    /// The batch as it crosses the ABI.
+    #[must_use]
+    pub fn raw(&self) -> &RawBatch {
+        &self.raw
+    }
+
+    /// The batch's memory, for reuse.
+    #[must_use]
+    pub fn into_raw(self) -> RawBatch {
+        self.raw
+    }
 }
 
 /// Checks everything that reading relies on, once a batch: shape, offsets, references, UTF-8.

@@ -35,10 +35,11 @@ impl<'a> Batch<'a> {
         Ok(Self { raw, text, columns, selection: Selection::default() })
     }
 
-    /// Views a batch that [`validate`] has passed under the schema of `columns`.
+    /// Views a batch whose arena is known to be UTF-8. Offsets that do not fit the schema make a view panic,
+    /// nothing worse.
     #[expect(unsafe_code, reason = "the UTF-8 check of the arena is paid once a batch, not once an output")]
     pub(crate) unsafe fn trusted(raw: &'a RawBatch, columns: &'a Columns, selection: Selection<'a>) -> Self {
-        // SAFETY: the caller vouches that `validate` passed, and that includes UTF-8.
+        // SAFETY: the caller vouches for the bytes.
         let text = unsafe { std::str::from_utf8_unchecked(&raw.bytes) };
         Self { raw, text, columns, selection }
     }

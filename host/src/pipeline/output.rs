@@ -1,0 +1,200 @@
+//! The thread of one output.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use scanbridge_plugin_api::batch::Selection;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::{PluginError, Written};
+
+use super::batch::{Examined, SharedBatch};
+use super::instance::OpenOutput;
+use super::run::Control;
+use super::summary::{KindCounts, OutputSummary};
+use crate::config::Filter;
+
+/// What an input sends to every output.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Begin(Arc<ReportStart>),
+    Batch(Arc<SharedBatch>),
+    End(Arc<ReportEnd>),
+}
+
+/// Takes items until the inputs have gone, then closes the output and says what became of everything.
+///
+/// A failed output goes on taking items and only counts them, so that neither the inputs nor the other
+/// outputs wait for it.
+pub(super) fn run(output: OpenOutput, items: &Receiver<Item>, control: &Control) -> OutputSummary {
+    let OpenOutput { id, plugin, handle, required, filters, .. } = output;
+    let mut stage = Stage {
+        summary: OutputSummary { id, plugin, ..OutputSummary::default() },
+        handle: Some(handle),
+        required,
+        filters,
+        control,
+        report: Tally::default(),
+        selection: Rows::default(),
+    };
+    while let Ok(item) = items.recv() {
+        let outcome = match item {
+            Item::Begin(report) => stage.begin(&report),
+            Item::Batch(batch) => stage.write(&batch),
+            Item::End(end) => stage.end(&end),
+        };
+        if let Err(error) = outcome {
+            stage.fail(&error);
+        }
+    }
+    stage.finish()
+}
+
+struct Stage<'a> {
+    summary: OutputSummary,
+    /// `None` once the output has failed.
+    handle: Option<scanbridge_plugin_api::abi::OutputHandle>,
+    required: bool,
+    filters: Vec<Filter>,
+    control: &'a Control,
+    report: Tally,
+    selection: Rows,
+}
+
+/// The counts of the report that is under way; they count as delivered only when its end says so.
+#[derive(Debug, Default)]
+struct Tally {
+    path: String,
+    records: KindCounts,
+    derived: u64,
+    bytes: u64,
+    /// Set when a batch of the report was not in order: what was written of it is taken back.
+    broken: bool,
+}
+
+/// The rows that pass the filters, with memory that is used again.
+#[derive(Debug, Default)]
+struct Rows {
+    assets: Vec<u32>,
+    findings: Vec<u32>,
+}
+
+impl Stage<'_> {
+    fn begin(&mut self, report: &ReportStart) -> Result<(), PluginError> {
+        self.report = Tally { path: report.path.clone(), ..Tally::default() };
+        self.handle.as_mut().map_or(Ok(()), |handle| handle.begin(report))
+    }
+
+    fn write(&mut self, batch: &SharedBatch) -> Result<(), PluginError> {
+        let examined = match batch.examine() {
+            Ok(examined) => examined,
+            Err(bad) => {
+                self.report.broken = true;
+                return self.control.broken_batch(&self.report.path, &bad);
+            }
+        };
+        let Some(handle) = &mut self.handle else {
+            self.summary.undelivered += examined.findings.total();
+            return Ok(());
+        };
+        let (selection, passed) = self.selection.of(examined, &self.filters);
+        self.summary.filtered += examined.findings.total() - passed.total();
+        // Until the output says otherwise they count as on their way, also when it fails in this very call.
+        self.report.records.add_all(&passed);
+        let written = handle.write(&examined.batch, selection)?;
+        self.count(examined, &written)
+    }
+
+    fn count(&mut self, examined: &Examined, written: &Written) -> Result<(), PluginError> {
+        if !written.retry.is_empty() {
+            return Err(PluginError::new(
+                scanbridge_plugin_api::ErrorKind::Unavailable,
+                format!("{} findings could not be written now", written.retry.len()),
+            ));
+        }
+        let mut rejected = KindCounts::default();
+        let rows = examined.batch.view();
+        for rejection in &written.rejected {
+            let row = [rejection.row];
+            let one = rows.select(Selection { assets: None, findings: Some(&row) });
+            let finding = one.findings().next().ok_or_else(|| PluginError::bug("rejected a row that is not there"))?;
+            rejected.add(finding.kind(), 1);
+            tracing::warn!(
+                instance = self.summary.id,
+                asset = finding.asset().address(),
+                qid = finding.definition().get(scanbridge_plugin_api::model::DefinitionField::Qid),
+                "finding rejected: {}",
+                rejection.reason
+            );
+        }
+        self.report.records = self.report.records.without(&rejected);
+        self.summary.rejected += rejected.total();
+        self.add(written);
+        Ok(())
+    }
+
+    fn add(&mut self, written: &Written) {
+        self.report.derived += written.derived;
+        self.report.bytes += written.bytes;
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<(), PluginError> {
+        let Some(handle) = &mut self.handle else { return Ok(()) };
+        let end = if self.report.broken && end.deliver {
+            &ReportEnd { complete: false, deliver: false, ..end.clone() }
+        } else {
+            end
+        };
+        let written = handle.end(end)?;
+        handle.commit()?;
+        self.add(&written);
+        let report = std::mem::take(&mut self.report);
+        if end.deliver {
+            self.summary.records += report.records.total();
+            self.summary.records_by_kind.add_all(&report.records);
+            self.summary.derived += report.derived;
+            self.summary.bytes += report.bytes;
+        } else {
+            self.summary.undelivered += report.records.total();
+        }
+        Ok(())
+    }
+
+    /// The output is lost for this run; what it had of the report under way did not arrive.
+    fn fail(&mut self, error: &PluginError) {
+        let report = std::mem::take(&mut self.report);
+        self.summary.undelivered += report.records.total();
+        self.handle = None;
+        self.control.output_failed(&self.summary.id, self.required, error);
+    }
+
+    fn finish(mut self) -> OutputSummary {
+        if let Some(Err(error)) = self.handle.take().map(scanbridge_plugin_api::abi::OutputHandle::close) {
+            self.control.output_failed(&self.summary.id, self.required, &error);
+        }
+        self.summary
+    }
+}
+
+impl Rows {
+    /// The rows of the batch that pass all filters, and how many findings of each kind they are.
+    fn of<'a>(&'a mut self, examined: &Examined, filters: &[Filter]) -> (Selection<'a>, KindCounts) {
+        if filters.is_empty() {
+            return (Selection::default(), examined.findings);
+        }
+        self.assets.clear();
+        self.findings.clear();
+        let view = examined.batch.view();
+        self.assets.extend(
+            view.assets().filter(|asset| filters.iter().all(|f| f.admits_asset(asset))).map(|asset| asset.row()),
+        );
+        let mut passed = KindCounts::default();
+        for finding in view.findings() {
+            let asset_passes = self.assets.binary_search(&finding.asset().row()).is_ok();
+            if asset_passes && filters.iter().all(|filter| filter.admits_finding(&finding)) {
+                passed.add(finding.kind(), 1);
+                self.findings.push(finding.row());
+            }
+        }
+        (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
+    }
+}

@@ -1,0 +1,41 @@
+//! How a run is asked to come to its end.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A signal that can be waited for. Once given it stays.
+#[derive(Debug, Default)]
+pub struct Stop {
+    given: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Gives the signal and wakes all who wait. May be called from any thread, any number of times.
+    pub fn give(&self) {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether the signal was given.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the signal, at most so long; says whether it was given.
+    #[must_use]
+    pub fn wait(&self, longest: Duration) -> bool {
+        let end = Instant::now().checked_add(longest);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*given {
+            // A wait that the clock cannot hold is a wait for ever.
+            let left = end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            given = self.changed.wait_timeout(given, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *given
+    }
+}

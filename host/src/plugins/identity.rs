@@ -1,0 +1,146 @@
+//! Reads who a library is from its file, before any of its code runs.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSection, ReadCache};
+use scanbridge_plugin_api::abi::{ABI_MAJOR, Identity, IdentityError, SECTION, TARGET};
+
+use super::search::Trust;
+
+/// Why a file is not loaded. The message is one sentence: file, plugin, what is wrong, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The file cannot be opened or read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// It is no shared library that this system could load, or it was cut short.
+    #[error("{}: is not a shared library, or only a part of one ({reason}); copy the file again", path.display())]
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What the reader of object files said.
+        reason: String,
+    },
+    /// It is a shared library of something else.
+    #[error("{}: is a shared library but no Scanbridge plugin; remove it from the plugin folder", path.display())]
+    NotAPlugin {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its records contradict each other.
+    #[error("{}: {error}; build the plugin again with one `export_plugin!`", path.display())]
+    BadIdentity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        error: IdentityError,
+    },
+    /// It was built for another kind of machine.
+    #[error(
+        "{}: {plugin} was built for {target} and this host runs on {TARGET}; install the build for {TARGET}",
+        path.display()
+    )]
+    WrongTarget {
+        /// The file.
+        path: PathBuf,
+        /// The crate and version.
+        plugin: String,
+        /// What it was built for.
+        target: String,
+    },
+    /// It was built for another ABI.
+    #[error(
+        "{}: {plugin} needs plugin ABI {abi} and this host provides {ABI_MAJOR}; install a {} of it",
+        path.display(),
+        if *abi > ABI_MAJOR { "newer host or an older release" } else { "newer release" }
+    )]
+    WrongAbi {
+        /// The file.
+        path: PathBuf,
+        /// The crate and version.
+        plugin: String,
+        /// The ABI that it needs.
+        abi: u32,
+    },
+    /// Anybody may replace the file.
+    #[error(
+        "{}: anybody may write to {what}, so it is not loaded; run `chmod o-w {what}`",
+        path.display()
+    )]
+    WorldWritable {
+        /// The file.
+        path: PathBuf,
+        /// The file or its folder.
+        what: String,
+    },
+    /// The system's loader or the library's own start refused.
+    #[error("{}: {plugin} cannot be loaded: {reason}", path.display())]
+    NotLoadable {
+        /// The file.
+        path: PathBuf,
+        /// The crate and version.
+        plugin: String,
+        /// What was said.
+        reason: String,
+    },
+}
+
+/// Reads and checks the identity of a library.
+///
+/// # Errors
+/// Why the file is not for this host.
+pub(super) fn read(path: &Path, trust: Trust) -> Result<Identity, Refusal> {
+    if trust == Trust::OwnerOnly {
+        refuse_world_writable(path)?;
+    }
+    let identity = identity_of(path)?;
+    let plugin = format!("{} {}", identity.crate_name, identity.crate_version);
+    if identity.target != TARGET {
+        return Err(Refusal::WrongTarget { path: path.to_owned(), plugin, target: identity.target });
+    }
+    if identity.abi_major != ABI_MAJOR {
+        return Err(Refusal::WrongAbi { path: path.to_owned(), plugin, abi: identity.abi_major });
+    }
+    Ok(identity)
+}
+
+fn identity_of(path: &Path) -> Result<Identity, Refusal> {
+    let unreadable = |error| Refusal::Unreadable { path: path.to_owned(), error };
+    let not_a_library =
+        |error: object::Error| Refusal::NotALibrary { path: path.to_owned(), reason: error.to_string() };
+    let file = File::open(path).map_err(unreadable)?;
+    // The cache reads only the parts that are asked for: a library with debug information may be large.
+    let cache = ReadCache::new(file);
+    let object = object::File::parse(&cache).map_err(not_a_library)?;
+    let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
+    let section = object
+        .section_by_name(name)
+        .ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
+    let records = section.data().map_err(not_a_library)?;
+    Identity::parse(records).map_err(|error| Refusal::BadIdentity { path: path.to_owned(), error })
+}
+
+#[cfg(unix)]
+fn refuse_world_writable(path: &Path) -> Result<(), Refusal> {
+    use std::os::unix::fs::MetadataExt;
+    const OTHERS_WRITE: u32 = 0o002;
+    for what in [Some(path), path.parent()].into_iter().flatten() {
+        let metadata =
+            fs::metadata(what).map_err(|error| Refusal::Unreadable { path: path.to_owned(), error })?;
+        if metadata.mode() & OTHERS_WRITE != 0 {
+            return Err(Refusal::WorldWritable { path: path.to_owned(), what: what.display().to_string() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_world_writable(_: &Path) -> Result<(), Refusal> {
+    Ok(())
+}

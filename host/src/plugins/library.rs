@@ -1,0 +1,131 @@
+//! One plugin library: its file, its identity and, once a pipeline needs it, its functions.
+
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use scanbridge_plugin_api::abi::{Identity, InputTable1, OutputTable1, ROOT_SYMBOL, RootModuleRef, open_root};
+use scanbridge_plugin_api::{Descriptor, PluginKind};
+
+use super::identity::{self, Refusal};
+use super::search::Trust;
+
+/// A library that may be loaded. It is never unloaded: its threads and thread-locals may outlive every call.
+#[derive(Debug)]
+pub struct Library {
+    path: PathBuf,
+    identity: Identity,
+    loaded: OnceLock<Loaded>,
+}
+
+struct Loaded {
+    root: RootModuleRef,
+    descriptors: Vec<Descriptor>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("descriptors", &self.descriptors).finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// Reads the identity of the file at `path`, which must be canonical. Runs none of its code.
+    ///
+    /// # Errors
+    /// Why the file is not for this host.
+    pub fn read(path: PathBuf, trust: Trust) -> Result<Self, Refusal> {
+        let identity = identity::read(&path, trust)?;
+        Ok(Self { path, identity, loaded: OnceLock::new() })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says of itself.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The description of one of its plugins. Loads the library.
+    ///
+    /// # Errors
+    /// The library cannot be loaded, or does not have the plugin that its file names.
+    pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Refusal> {
+        let descriptors = &self.load()?.descriptors;
+        descriptors
+            .iter()
+            .find(|descriptor| descriptor.kind == kind && descriptor.name == name)
+            .ok_or_else(|| self.broken_promise(kind, name))
+    }
+
+    /// The functions of one of its inputs. Loads the library.
+    ///
+    /// # Errors
+    /// As for [`Library::descriptor`].
+    pub fn input_table(&self, name: &str) -> Result<InputTable1, Refusal> {
+        self.load()?.root.input_table(name).ok_or_else(|| self.broken_promise(PluginKind::Input, name))
+    }
+
+    /// The functions of one of its outputs. Loads the library.
+    ///
+    /// # Errors
+    /// As for [`Library::descriptor`].
+    pub fn output_table(&self, name: &str) -> Result<OutputTable1, Refusal> {
+        self.load()?.root.output_table(name).ok_or_else(|| self.broken_promise(PluginKind::Output, name))
+    }
+
+    fn load(&self) -> Result<&Loaded, Refusal> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let loaded = self.open().map_err(|reason| self.not_loadable(reason))?;
+        if !self.identity.panic_unwinds {
+            tracing::warn!(
+                "{}: built with `panic = \"abort\"`: if it panics, the whole run ends without a summary; \
+                 ask its author for a build that unwinds",
+                self.path.display()
+            );
+        }
+        Ok(self.loaded.get_or_init(|| loaded))
+    }
+
+    #[expect(unsafe_code, reason = "loading a library runs its code; its identity has been checked before")]
+    fn open(&self) -> Result<Loaded, String> {
+        use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+        // SAFETY: the file says that it is a plugin of this ABI; its constructors are the author's to answer for.
+        let library = unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) }.map_err(one_line)?;
+        // SAFETY: the symbol is only taken as an address here.
+        let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
+        std::mem::forget(library);
+        let symbol = NonNull::new(symbol.cast::<()>()).ok_or("its root module is missing")?;
+        // SAFETY: the identity promises a root module of this ABI under this name, and nothing is unloaded.
+        let root = unsafe { open_root(symbol) }.map_err(|error| {
+            tracing::debug!("{}: {}", self.path.display(), error.detail);
+            error.summary
+        })?;
+        let descriptors = root.descriptors().map_err(|error| error.message)?;
+        Ok(Loaded { root, descriptors })
+    }
+
+    fn not_loadable(&self, reason: String) -> Refusal {
+        let plugin = format!("{} {}", self.identity.crate_name, self.identity.crate_version);
+        Refusal::NotLoadable { path: self.path.clone(), plugin, reason }
+    }
+
+    fn broken_promise(&self, kind: PluginKind, name: &str) -> Refusal {
+        self.not_loadable(format!("its file names the {} `{name}`, which it does not offer", kind.word()))
+    }
+}
+
+fn one_line(error: libloading::Error) -> String {
+    let text = match std::error::Error::source(&error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,12 @@
+//! Which plugins exist and how they come into the process: first their files are read, then the ones that a
+//! pipeline names are loaded.
+
+mod identity;
+mod library;
+mod registry;
+mod search;
+
+pub use identity::Refusal;
+pub use library::Library;
+pub use registry::{Claim, Registry};
+pub use search::{Folder, Trust, folders};

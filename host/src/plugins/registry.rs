@@ -1,0 +1,161 @@
+//! All plugins that were found, by name.
+
+use std::collections::BTreeSet;
+use std::env::consts::DLL_EXTENSION;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::{Descriptor, PluginKind};
+
+use super::identity::Refusal;
+use super::library::Library;
+use super::search::{Folder, Trust};
+use crate::config::Catalogue;
+
+/// The plugins on this machine. Finding them runs none of their code.
+#[derive(Debug, Default)]
+pub struct Registry {
+    libraries: Vec<Library>,
+    refusals: Vec<Refusal>,
+}
+
+/// One plugin in one library.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The library.
+    pub library: &'a Library,
+    /// Input or output.
+    pub kind: PluginKind,
+    /// The plugin's name as it spells it.
+    pub name: &'a str,
+}
+
+/// Why a plugin that a pipeline names cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// No library has it.
+    #[error("there is no {} plugin `{name}`", kind.word())]
+    Unknown {
+        /// Input or output.
+        kind: PluginKind,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// More than one library has it.
+    #[error("the {} plugin `{name}` is in two libraries, {} and {}; remove one of them", kind.word(), first.display(), second.display())]
+    Twice {
+        /// Input or output.
+        kind: PluginKind,
+        /// The name.
+        name: String,
+        /// One of the libraries.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
+    /// The library that has it cannot be used.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Registry {
+    /// Looks through the folders. A file that cannot be used is remembered with its reason and does not
+    /// disturb the others. A file that is reached by two ways counts once.
+    #[must_use]
+    pub fn discover(folders: &[Folder], trust: Trust) -> Self {
+        let mut registry = Self::default();
+        let mut seen = BTreeSet::new();
+        for folder in folders {
+            for path in library_files(&folder.path) {
+                if seen.insert(path.clone()) {
+                    registry.take(path, folder, trust);
+                }
+            }
+        }
+        registry
+    }
+
+    fn take(&mut self, path: PathBuf, folder: &Folder, trust: Trust) {
+        match Library::read(path, trust) {
+            Ok(library) => self.libraries.push(library),
+            // Whatever lies beside the executable need not be ours; in a folder for plugins it is a mistake.
+            Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. })) if !folder.named => {
+                tracing::debug!("{refusal}");
+            }
+            Err(refusal) => {
+                tracing::warn!("{refusal}");
+                self.refusals.push(refusal);
+            }
+        }
+    }
+
+    /// Files in plugin folders that are not used, each with its reason.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// Every plugin in every library, sorted by kind and name.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claim<'_>> {
+        let mut claims: Vec<Claim<'_>> = self
+            .libraries
+            .iter()
+            .flat_map(|library| {
+                let plugins = library.identity().plugins.iter();
+                plugins.map(move |(kind, name)| Claim { library, kind: *kind, name })
+            })
+            .collect();
+        claims.sort_by_key(|claim| (claim.kind, claim.name.to_lowercase(), claim.library.path().to_owned()));
+        claims
+    }
+
+    /// The one plugin of this kind and name, whatever the case of its letters.
+    ///
+    /// # Errors
+    /// There is none, or there are two.
+    pub fn claim(&self, kind: PluginKind, name: &str) -> Result<Claim<'_>, Unavailable> {
+        let claims = self.claims();
+        let mut fitting = claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
+        match (fitting.next(), fitting.next()) {
+            (Some(one), None) => Ok(*one),
+            (Some(first), Some(second)) => Err(Unavailable::Twice {
+                kind,
+                name: first.name.to_owned(),
+                first: first.library.path().to_owned(),
+                second: second.library.path().to_owned(),
+            }),
+            (None, _) => Err(Unavailable::Unknown { kind, name: name.to_owned() }),
+        }
+    }
+
+    /// The description of a plugin. Loads its library.
+    ///
+    /// # Errors
+    /// Why the plugin cannot be had.
+    pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Unavailable> {
+        let claim = self.claim(kind, name)?;
+        Ok(claim.library.descriptor(kind, claim.name)?)
+    }
+}
+
+impl Catalogue for Registry {
+    fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor> {
+        self.descriptor(kind, name).ok()
+    }
+
+    fn names(&self, kind: PluginKind) -> Vec<String> {
+        let names: BTreeSet<&str> =
+            self.claims().iter().filter(|claim| claim.kind == kind).map(|claim| claim.name).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// The libraries of a folder by canonical path, sorted; none when the folder is not there.
+fn library_files(folder: &Path) -> BTreeSet<PathBuf> {
+    let Ok(entries) = folder.read_dir() else { return BTreeSet::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.path().canonicalize().ok())
+        .filter(|path| path.extension().is_some_and(|extension| extension == DLL_EXTENSION))
+        .filter(|path| path.is_file())
+        .collect()
+}

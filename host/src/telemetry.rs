@@ -1,0 +1,72 @@
+//! The host's log: lines on standard error, as text or as JSON.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tracing::Level;
+use tracing_subscriber::fmt;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The level that plugins are told, as the ABI counts: 1 error to 5 trace.
+static LEVEL: AtomicU32 = AtomicU32::new(3);
+
+/// Starts the log. Once a process; a later call changes nothing.
+///
+/// `verbosity` counts up from information (0): 1 debug, 2 trace, -1 warnings, -2 errors only.
+pub fn start(format: LogFormat, verbosity: i8) {
+    let level = match verbosity {
+        i8::MIN..=-2 => Level::ERROR,
+        -1 => Level::WARN,
+        0 => Level::INFO,
+        1 => Level::DEBUG,
+        2.. => Level::TRACE,
+    };
+    LEVEL.store(number(level), Ordering::Relaxed);
+    let builder = fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // A terminal understands colours; a file or journal keeps plain text.
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(colour).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The most detailed level that is logged, as the ABI counts.
+pub(crate) fn level_number() -> u32 {
+    LEVEL.load(Ordering::Relaxed)
+}
+
+/// Takes a line of a plugin. Line breaks are shown as such, so that no plugin can forge a line of the host.
+pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str) {
+    let message = without_controls(message);
+    match level {
+        0 | 1 => tracing::error!(instance, target, "{message}"),
+        2 => tracing::warn!(instance, target, "{message}"),
+        3 => tracing::info!(instance, target, "{message}"),
+        4 => tracing::debug!(instance, target, "{message}"),
+        _ => tracing::trace!(instance, target, "{message}"),
+    }
+}
+
+fn number(level: Level) -> u32 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}
+
+fn without_controls(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
+}

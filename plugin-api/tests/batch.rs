@@ -1,0 +1,206 @@
+//! A batch from a stranger is either refused or can be read to its last cell.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use scanbridge_plugin_api::batch::{
+    AssetRow, BadBatch, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema, ValidBatch,
+};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
+
+fn columns() -> Columns {
+    Columns::of(Schema::default())
+}
+
+fn read_everything(batch: Batch<'_>) -> usize {
+    let mut bytes = 0;
+    for asset in batch.assets() {
+        bytes +=
+            (0..batch.schema().assets.len()).map(|column| asset.column(Some(column)).len()).sum::<usize>();
+    }
+    for finding in batch.findings() {
+        let (asset, definition) = (finding.asset(), finding.definition());
+        bytes += asset.address().len() + finding.facts().count() + usize::from(finding.port().unwrap_or(0));
+        bytes +=
+            (0..batch.schema().definitions.len()).map(|c| definition.column(Some(c)).len()).sum::<usize>();
+        bytes += (0..batch.schema().findings.len()).map(|c| finding.column(Some(c)).len()).sum::<usize>();
+    }
+    bytes
+}
+
+fn small_batch() -> RawBatch {
+    let mut batch = BatchBuilder::default();
+    let mut asset = AssetRow::default();
+    asset.set(AssetField::Address, "192.0.2.1");
+    let asset = batch.push_asset(&asset, true);
+    let mut definition = DefinitionRow::default();
+    definition.set(DefinitionField::Title, "Überlauf");
+    let definition = batch.push_definition(&definition);
+    let mut finding = FindingRow::default();
+    finding.set(FindingField::Kind, "potential");
+    finding.set(FindingField::Severity, "4");
+    finding.set(FindingField::Port, "0");
+    finding.append(FindingField::Result, "a");
+    finding.append(FindingField::Status, "Fixed");
+    finding.append(FindingField::Result, "b");
+    batch.push_finding(asset, definition, &finding);
+    batch.finish()
+}
+
+#[test]
+fn cells_come_back_as_they_were_given() {
+    let (raw, columns) = (small_batch(), columns());
+    let batch = Batch::of(&raw, &columns).unwrap();
+    let finding = batch.findings().next().unwrap();
+    assert_eq!(finding.kind(), FindingKind::Potential);
+    assert_eq!(finding.severity(), Severity::new(4));
+    assert_eq!(finding.port(), None, "port 0 concerns the whole asset");
+    assert_eq!(
+        finding.get(FindingField::Result),
+        "ab",
+        "pieces of a cell are joined whatever came in between"
+    );
+    assert!(finding.is_fixed());
+    assert!(finding.asset().is_continued());
+    assert_eq!(finding.asset().address(), "192.0.2.1");
+    assert_eq!(finding.definition().get(DefinitionField::Title), "Überlauf");
+}
+
+/// The number of definition rows that the findings point at, and the key of the first.
+fn rows_and_key(titles: &[&str]) -> (usize, u128) {
+    let mut batch = BatchBuilder::default();
+    let asset = batch.push_asset(&AssetRow::default(), false);
+    for title in titles {
+        let mut row = DefinitionRow::default();
+        row.set(DefinitionField::Title, title);
+        let definition = batch.push_definition(&row);
+        batch.push_finding(asset, definition, &FindingRow::default());
+    }
+    let (raw, columns) = (batch.finish(), columns());
+    let batch = Batch::of(&raw, &columns).unwrap();
+    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().row()).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    (rows.len(), batch.findings().next().unwrap().definition().key())
+}
+
+#[test]
+fn a_definition_stands_once_in_a_batch_and_has_the_same_key_in_the_next() {
+    let (rows, key) = rows_and_key(&["x", "y", "x"]);
+    assert_eq!(rows, 2);
+    assert_eq!(rows_and_key(&["x"]).1, key);
+    assert_ne!(rows_and_key(&["y"]).1, key);
+}
+
+#[test]
+fn a_text_in_another_cell_is_another_definition() {
+    let key = |field| {
+        let mut batch = BatchBuilder::default();
+        let mut row = DefinitionRow::default();
+        row.set(field, "same");
+        batch.push_definition(&row);
+        batch.finish().definitions[..4].to_vec()
+    };
+    assert_ne!(key(DefinitionField::Diagnosis), key(DefinitionField::Solution));
+}
+
+#[test]
+fn fields_travel_by_name_and_unknown_ones_ride_along() {
+    let schema = Schema {
+        assets: vec!["dns".into(), "colour".into(), "address".into()],
+        definitions: vec![],
+        findings: vec!["kind".into()],
+    };
+    let raw = RawBatch {
+        bytes: b"a.example.testgreen192.0.2.7vulnerability".to_vec().into(),
+        assets: vec![0, 0, 14, 19, 28].into(),
+        definitions: vec![0, 0, 0, 0, 0].into(),
+        findings: vec![0, 0, 28, 41].into(),
+    };
+    let columns = Columns::of(schema);
+    let batch = Batch::of(&raw, &columns).unwrap();
+    let asset = batch.assets().next().unwrap();
+    assert_eq!((asset.get(AssetField::Dns), asset.address()), ("a.example.test", "192.0.2.7"));
+    assert_eq!(asset.get(AssetField::Os), "", "a column that the sender lacks is empty");
+    let colour = batch.schema().assets.iter().position(|name| name == "colour");
+    assert_eq!(asset.column(colour), "green");
+    assert_eq!(batch.findings().next().unwrap().kind(), FindingKind::Vulnerability);
+}
+
+fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
+    let mut raw = small_batch();
+    change(&mut raw);
+    ValidBatch::new(raw, Arc::new(columns())).err().map(|(_, bad)| bad)
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    assert!(matches!(
+        refusal(|raw| raw.findings.truncate(5)),
+        Some(BadBatch::Shape { table: "findings", .. })
+    ));
+    assert!(matches!(
+        refusal(|raw| raw.assets[2] = 4_000_000),
+        Some(BadBatch::Offsets { table: "assets", row: 0 })
+    ));
+    assert!(matches!(refusal(|raw| raw.findings[1] = 1), Some(BadBatch::Reference { row: 0 })));
+    assert_eq!(refusal(|raw| raw.bytes[0] = 0xff), Some(BadBatch::Utf8));
+}
+
+#[test]
+fn an_offset_inside_a_letter_is_refused() {
+    let found = refusal(|raw| {
+        // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
+        let title = 4 + 1 + DefinitionField::Title as usize;
+        let start = raw.definitions[title - 1];
+        for end in &mut raw.definitions.as_mut_slice()[title..] {
+            *end = start + 1;
+        }
+    });
+    assert!(matches!(found, Some(BadBatch::Offsets { table: "definitions", row: 0 })), "{found:?}");
+}
+
+#[test]
+fn memory_of_a_huge_finding_is_not_kept() {
+    let mut batch = BatchBuilder::default();
+    let mut row = AssetRow::default();
+    row.set(AssetField::Os, &"x".repeat(64 << 20));
+    batch.push_asset(&row, false);
+    let again = BatchBuilder::recycle(batch.finish()).finish();
+    assert!(again.capacity_bytes() < 1 << 20);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_numbers_never_panic_a_reader(
+        bytes in vec(any::<u8>(), 0..64),
+        assets in vec(0_u32..70, 0..60),
+        definitions in vec(0_u32..70, 0..60),
+        findings in vec(0_u32..70, 0..60),
+    ) {
+        let raw = RawBatch {
+            bytes: bytes.into(), assets: assets.into(), definitions: definitions.into(), findings: findings.into(),
+        };
+        let columns = columns();
+        if let Ok(batch) = Batch::of(&raw, &columns) {
+            read_everything(batch);
+        }
+    }
+
+    #[test]
+    fn one_changed_number_is_refused_or_readable(table in 0..3_usize, at in any::<usize>(), to in any::<u32>()) {
+        let mut raw = small_batch();
+        let table = match table {
+            0 => raw.assets.as_mut_slice(),
+            1 => raw.definitions.as_mut_slice(),
+            _ => raw.findings.as_mut_slice(),
+        };
+        let at = at % table.len();
+        table[at] = to;
+        let columns = columns();
+        if let Ok(batch) = Batch::of(&raw, &columns) {
+            read_everything(batch);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The input `Rogue`: option `act` says what it does wrong.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{
+    CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services, Verdict, register_input, tracing,
+};
+
+struct Rogue {
+    act: String,
+    services: Services,
+    steps: u32,
+    runtime: tokio::runtime::Runtime,
+}
+
+register_input!(Rogue);
+
+const ACTS: &[&str] = &[
+    "behave",
+    "panic-in-open",
+    "panic-in-check",
+    "panic-in-next",
+    "panic-midway",
+    "damaged-batch",
+    "batch-outside-report",
+    "nested-report",
+    "finish-in-report",
+    "wait-for-ever",
+];
+
+impl Input for Rogue {
+    const NAME: &'static str = "Rogue";
+    const SUMMARY: &'static str = "an input that misbehaves on purpose";
+    const OPTIONS: &'static [OptionSpec] =
+        &[OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong")];
+
+    fn open(options: &Options, services: &Services, _: Option<&Position>) -> Result<Self> {
+        let act = options.text("act")?.unwrap_or_default().to_owned();
+        assert!(act != "panic-in-open", "told to panic in open");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        Ok(Self { act, services: services.clone(), steps: 0, runtime })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        assert!(self.act != "panic-in-check", "told to panic in check");
+        Ok(CheckReport::default().step("rogue", Verdict::Ok, "as well as can be expected"))
+    }
+
+    fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
+        self.steps += 1;
+        match (self.act.as_str(), self.steps) {
+            ("panic-in-next", _) | ("panic-midway", 3) => panic!("told to panic in next"),
+            ("wait-for-ever", 3) => {
+                self.services.sleep(Duration::from_secs(3600))?;
+                Ok(Next::Finished)
+            }
+            ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
+                tracing::info!("step {}", self.steps);
+                Ok(Next::ReportStart(Box::new(ReportStart { path: "rogue.xml".to_owned(), ..Default::default() })))
+            }
+            ("finish-in-report", 2) => Ok(Next::Finished),
+            (_, 1..=10) => {
+                // The library's own tokio works on the host's thread.
+                self.runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
+                push_finding(&mut batch, self.steps);
+                let mut batch = batch.finish();
+                if self.act == "damaged-batch" {
+                    batch.findings.truncate(batch.findings.len() - 1);
+                }
+                Ok(Next::Batch { batch, position: Position::default() })
+            }
+            (_, 11) => {
+                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..Default::default() }, position: Position::default() })
+            }
+            _ => Ok(Next::Finished),
+        }
+    }
+}
+
+fn push_finding(batch: &mut BatchBuilder, number: u32) {
+    let mut asset = AssetRow::default();
+    asset.set(AssetField::Address, &format!("192.0.2.{number}"));
+    let asset = batch.push_asset(&asset, false);
+    let mut definition = DefinitionRow::default();
+    definition.set(DefinitionField::Qid, "1000");
+    let definition = batch.push_definition(&definition);
+    let mut finding = FindingRow::default();
+    finding.set(FindingField::Kind, "vulnerability");
+    batch.push_finding(asset, definition, &finding);
+}
