@@ -409,7 +409,15 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn flag(&self, name: &str) -> Result<bool> {
-        self.get(name, Value::as_bool).map(Option::unwrap_or_default)
+        self.optional_flag(name).map(Option::unwrap_or_default)
+    }
+
+    /// A yes/no option, if set: for one whose absence means that something else decides.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn optional_flag(&self, name: &str) -> Result<Option<bool>> {
+        self.get(name, Value::as_bool)
     }
 
     /// A number, if set.

@@ -69,7 +69,7 @@ impl SharedBatch {
 
     fn examine_now(&self) -> Result<Examined, BadBatch> {
         let raw = std::mem::take(&mut *self.unexamined.lock().unwrap_or_else(PoisonError::into_inner));
-        let batch = ValidBatch::new(raw, Arc::clone(&self.columns)).map_err(|(_, bad)| bad)?;
+        let batch = ValidBatch::new(raw, Arc::clone(&self.columns))?;
         let mut findings = KindCounts::default();
         for finding in batch.view().findings() {
             findings.add(finding.kind(), 1);

@@ -1,16 +1,16 @@
 //! Opens the plugin instances that a pipeline names: everything is open before anything runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scanbridge_plugin_api::abi::{HostTable1, InputHandle, OutputHandle};
-use scanbridge_plugin_api::{PluginError, PluginKind};
+use scanbridge_plugin_api::{CheckReport, PluginError, PluginKind};
 
 use super::stop::Stop;
 use super::summary::Failure;
-use crate::config::{Filter, Instance, Pipeline};
+use crate::config::{Filter, Instance, OutputInstance, Pipeline};
 use crate::plugins::Registry;
 use crate::telemetry;
 
@@ -43,7 +43,6 @@ pub(super) struct OpenOutput {
     pub(super) handle: OutputHandle,
     pub(super) required: bool,
     pub(super) filters: Vec<Filter>,
-    pub(super) context: &'static Context,
 }
 
 /// The host's side of one instance. It lives as long as the process, for a plugin's thread may call at any time.
@@ -59,6 +58,15 @@ impl Context {
     /// Bytes done and bytes in all; 0 of 0 while nothing is known.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+}
+
+impl Built {
+    /// Asks every instance whether it would work now. Moves no data.
+    pub(crate) fn probe(&mut self) -> Vec<(String, Result<CheckReport, PluginError>)> {
+        let inputs = self.inputs.iter_mut().map(|input| (input.id.clone(), input.handle.check()));
+        let outputs = self.outputs.iter_mut().map(|output| (output.id.clone(), output.handle.check()));
+        inputs.chain(outputs).collect()
     }
 }
 
@@ -97,7 +105,7 @@ pub fn build(
 fn open_input(
     instance: &Instance,
     registry: &Registry,
-    folder: &std::path::Path,
+    folder: &Path,
     stop: &Arc<Stop>,
 ) -> Result<OpenInput, PluginError> {
     let claim = registry.claim(PluginKind::Input, &instance.plugin).map_err(not_available)?;
@@ -116,9 +124,9 @@ fn open_input(
 }
 
 fn open_output(
-    output: &crate::config::OutputInstance,
+    output: &OutputInstance,
     registry: &Registry,
-    folder: &std::path::Path,
+    folder: &Path,
     stop: &Arc<Stop>,
 ) -> Result<OpenOutput, PluginError> {
     let instance = &output.instance;
@@ -140,7 +148,6 @@ fn open_output(
         handle,
         required: output.required,
         filters: output.filters.clone(),
-        context,
     })
 }
 

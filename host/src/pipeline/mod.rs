@@ -18,4 +18,5 @@ mod summary;
 pub use instance::{Built, Settings, build};
 pub use run::run;
 pub use stop::Stop;
-pub use summary::{InputSummary, KindCounts, OutputSummary, RunStatus, Summary};
+pub(crate) use summary::exit_code;
+pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};

@@ -114,9 +114,8 @@ impl Stage<'_> {
         let mut rejected = KindCounts::default();
         let rows = examined.batch.view();
         for rejection in &written.rejected {
-            let row = [rejection.row];
-            let one = rows.select(Selection { assets: None, findings: Some(&row) });
-            let finding = one.findings().next().ok_or_else(|| PluginError::bug("rejected a row that is not there"))?;
+            let unknown = || PluginError::bug("the output rejected a finding that it was not given");
+            let finding = rows.finding(rejection.row).ok_or_else(unknown)?;
             rejected.add(finding.kind(), 1);
             tracing::warn!(
                 instance = self.summary.id,

@@ -91,6 +91,23 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NotALibrary { path, .. }
+            | Self::NotAPlugin { path }
+            | Self::BadIdentity { path, .. }
+            | Self::WrongTarget { path, .. }
+            | Self::WrongAbi { path, .. }
+            | Self::WorldWritable { path, .. }
+            | Self::NotLoadable { path, .. } => path,
+        }
+    }
+}
+
 /// Reads and checks the identity of a library.
 ///
 /// # Errors

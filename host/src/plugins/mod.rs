@@ -8,5 +8,5 @@ mod search;
 
 pub use identity::Refusal;
 pub use library::Library;
-pub use registry::{Claim, Registry};
+pub use registry::{Claim, Registry, Unavailable};
 pub use search::{Folder, Trust, folders};

@@ -128,6 +128,19 @@ impl Registry {
         }
     }
 
+    /// The names that more than one library claims, each once. Such a plugin cannot be used.
+    #[must_use]
+    pub fn clashes(&self) -> Vec<Unavailable> {
+        let claims = self.claims();
+        let twice = claims.windows(2).filter(|pair| {
+            (pair[0].kind, pair[0].name.to_lowercase()) == (pair[1].kind, pair[1].name.to_lowercase())
+        });
+        let mut clashes: Vec<Unavailable> =
+            twice.filter_map(|pair| self.claim(pair[0].kind, pair[0].name).err()).collect();
+        clashes.dedup_by_key(|clash| clash.to_string());
+        clashes
+    }
+
     /// The description of a plugin. Loads its library.
     ///
     /// # Errors

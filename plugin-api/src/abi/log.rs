@@ -30,9 +30,26 @@ pub(crate) fn enter(host: Option<HostHandle>) -> Entered {
     static INSTALL: Once = Once::new();
     if host.is_some() {
         // An author's own test harness may have set a subscriber already; then that one gets the events.
-        INSTALL.call_once(|| drop(tracing::subscriber::set_global_default(ToHost)));
+        INSTALL.call_once(|| {
+            drop(tracing::subscriber::set_global_default(ToHost));
+            report_panics();
+        });
     }
     Entered(CURRENT.replace(host))
+}
+
+/// A panic on behalf of an instance is said in the host's log, with its place, and not on standard error, where
+/// nobody would know whose it is. Other threads of the library keep what was there.
+fn report_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match CURRENT.get() {
+        Some(host) => {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let text = panic.payload_as_str().unwrap_or("no message");
+            host.log(number(Level::ERROR), &place, &format!("panic at {place}: {text}"));
+        }
+        None => before(panic),
+    }));
 }
 
 /// Has no spans: an event is one line, and the host adds the instance's id.

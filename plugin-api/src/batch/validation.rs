@@ -49,12 +49,10 @@ impl ValidBatch {
     /// Checks a batch.
     ///
     /// # Errors
-    /// The batch itself, for its memory, and what is wrong with it.
-    pub fn new(raw: RawBatch, columns: Arc<Columns>) -> Result<Self, (RawBatch, BadBatch)> {
-        match validate(&raw, columns.schema()) {
-            Ok(()) => Ok(Self { raw, columns }),
-            Err(bad) => Err((raw, bad)),
-        }
+    /// What is wrong with it.
+    pub fn new(raw: RawBatch, columns: Arc<Columns>) -> Result<Self, BadBatch> {
+        validate(&raw, columns.schema())?;
+        Ok(Self { raw, columns })
     }
 
     /// All rows.

@@ -68,6 +68,13 @@ impl<'a> Batch<'a> {
         selected(self.selection.findings, rows).map(move |row| FindingView { batch: self, row })
     }
 
+    /// The finding in this row, selected or not; none when the batch has no such row.
+    #[must_use]
+    pub fn finding(self, row: u32) -> Option<FindingView<'a>> {
+        let rows = rows(self.raw.findings.len(), FINDING_LEAD, self.schema().findings.len());
+        (row < rows).then_some(FindingView { batch: self, row })
+    }
+
     /// How many findings [`Batch::findings`] gives.
     #[must_use]
     pub fn finding_count(&self) -> usize {

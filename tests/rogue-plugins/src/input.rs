@@ -63,7 +63,7 @@ impl Input for Rogue {
             ("finish-in-report", 2) => Ok(Next::Finished),
             (_, 1..=10) => {
                 // The library's own tokio works on the host's thread.
-                self.runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
+                self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
                 push_finding(&mut batch, self.steps);
                 let mut batch = batch.finish();
                 if self.act == "damaged-batch" {

@@ -1,0 +1,67 @@
+//! What each command does. The answers are drawn in [`cli`](crate::cli); here the pieces meet.
+
+mod check;
+mod plugin;
+mod run;
+mod settings;
+mod terminal;
+
+use std::path::Path;
+
+use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
+use crate::config::{self, Pipeline, Problems};
+use crate::plugins::{Registry, Trust, folders};
+use crate::telemetry::{self, LogFormat};
+use terminal::{look, print_error};
+
+/// Carries a command out and gives the exit code.
+#[must_use]
+pub fn execute(arguments: &Arguments) -> u8 {
+    let common = &arguments.common;
+    let format = match common.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    telemetry::start(format, verbosity(common));
+    match &arguments.command {
+        Command::Run { file, summary, no_progress } => run::run(file, *summary, !no_progress, common),
+        Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
+        Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
+        Command::Plugin(PluginCommand::Describe { name, format }) => {
+            plugin::describe(name, *format, &registry(common))
+        }
+        Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
+        Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
+    }
+}
+
+fn verbosity(common: &CommonOptions) -> i8 {
+    let count = |times: u8| i8::try_from(times).unwrap_or(i8::MAX);
+    count(common.verbose) - count(common.quiet)
+}
+
+fn registry(common: &CommonOptions) -> Registry {
+    let trust = if common.allow_world_writable_plugins { Trust::Anybody } else { Trust::OwnerOnly };
+    if trust == Trust::Anybody {
+        tracing::warn!("plugins are loaded even where every user of this machine can replace them");
+    }
+    Registry::discover(&folders(&common.plugin_dirs), trust)
+}
+
+/// Reads and checks a pipeline file; what is wrong is printed here, warnings too.
+///
+/// # Errors
+/// The exit code.
+fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
+    let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
+    match pipeline {
+        Ok(pipeline) => {
+            print_error(&config::render_all(&pipeline.warnings, look()));
+            Ok(pipeline)
+        }
+        Err(problems) => {
+            print_error(&problems.render(look()));
+            Err(Problems::EXIT_CODE)
+        }
+    }
+}

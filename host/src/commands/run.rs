@@ -1,0 +1,89 @@
+//! `scanbridge run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, io, thread};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+use super::terminal::{is_watched, print, print_error};
+use super::{checked, registry};
+use crate::cli::{CommonOptions, Format};
+use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+
+/// What a shell shows for a process that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions) -> u8 {
+    let registry = registry(common);
+    let pipeline = match checked(file, &registry) {
+        Ok(pipeline) => pipeline,
+        Err(code) => return code,
+    };
+    let stop = Arc::new(Stop::default());
+    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
+        tracing::warn!("an interruption will not be noticed: {error}");
+    }
+    let settings = Settings { state_folder: state_folder(common) };
+    match pipeline::build(&pipeline, &registry, &settings, &stop) {
+        Ok(built) => {
+            let summary = pipeline::run(built, stop, bar && is_watched());
+            print_summary(&summary, format);
+            summary.exit_code()
+        }
+        Err(failures) => {
+            print_failures(&failures);
+            failures.first().map_or(0, |failure| failure.exit_code)
+        }
+    }
+}
+
+/// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
+pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    common
+        .state_dir
+        .clone()
+        .or_else(|| variable("STATE_DIRECTORY"))
+        .or_else(|| variable("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state/scanbridge")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
+}
+
+/// Says for each instance why it could not be opened.
+pub(super) fn print_failures(failures: &[Failure]) {
+    for failure in failures {
+        print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
+        if let Some(hint) = &failure.hint {
+            print_error(&format!("  = help: {hint}\n"));
+        }
+    }
+    let plural = if failures.len() == 1 { "" } else { "s" };
+    print_error(&format!("{} problem{plural}; nothing was started\n", failures.len()));
+}
+
+fn print_summary(summary: &Summary, format: Format) {
+    match format {
+        Format::Text => print(&summary.text()),
+        Format::Json => {
+            print(&(serde_json::to_string(summary).expect("a summary serialises") + "\n"));
+        }
+    }
+}
+
+/// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process.
+fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for (number, _) in signals.forever().enumerate() {
+            if number > 0 {
+                low_level::exit(INTERRUPTED);
+            }
+            tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
+            stop.give();
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The command `scanbridge`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match scanbridge::cli::parse(std::env::args_os()) {
+        Ok(arguments) => ExitCode::from(scanbridge::execute(&arguments)),
+        Err(usage) => {
+            usage.print();
+            ExitCode::from(usage.exit_code())
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A host that takes what a plugin says and can ask it to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::abi::{HostTable1, Text};
+
+/// The host's side of one examined instance.
+#[derive(Debug, Default)]
+pub struct ExamHost {
+    cancelled: AtomicBool,
+}
+
+impl ExamHost {
+    /// A host that lives as long as the test process: a plugin's thread may call it at any time.
+    #[must_use]
+    pub fn new() -> &'static Self {
+        Box::leak(Box::default())
+    }
+
+    /// Asks the instance to stop.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
+    /// The table to open an instance with.
+    #[must_use]
+    pub fn table(&'static self) -> HostTable1 {
+        HostTable1 {
+            context: std::ptr::from_ref(self).cast(),
+            log_level: 5,
+            log,
+            is_cancelled,
+            wait_cancelled,
+            progress,
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the plugin hands back the context that it was given")]
+fn host(context: *const ()) -> &'static ExamHost {
+    // SAFETY: `ExamHost::table` gave the context out, and the host is never freed.
+    unsafe { &*context.cast::<ExamHost>() }
+}
+
+extern "C" fn log(_: *const (), _: u32, _: Text<'_>, message: Text<'_>) {
+    assert!(!message.contains('\u{0}'), "a log line holds a NUL byte");
+}
+
+extern "C" fn is_cancelled(context: *const ()) -> bool {
+    host(context).cancelled.load(Ordering::SeqCst)
+}
+
+extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> bool {
+    let end = Instant::now() + Duration::from_millis(milliseconds);
+    while !is_cancelled(context) && Instant::now() < end {
+        thread::sleep(Duration::from_millis(1));
+    }
+    is_cancelled(context)
+}
+
+extern "C" fn progress(_: *const (), done: u64, total: u64) {
+    assert!(total == 0 || done <= total, "progress says {done} of {total} bytes");
+}

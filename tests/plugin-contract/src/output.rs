@@ -1,0 +1,152 @@
+//! The exam of an output.
+
+use std::sync::Arc;
+
+use scanbridge_plugin_api::abi::{OutputHandle, output_table};
+use scanbridge_plugin_api::batch::{
+    AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema, Selection, ValidBatch,
+};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, Field, FindingField, FindingKind, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{Output, PluginError, Written};
+use serde_json::Value;
+
+use crate::host::ExamHost;
+use crate::table;
+
+/// Takes an output through the exam. `options` is asked for a fresh set each time, so that no two instances
+/// write to one place; `result` reads what an instance has delivered and is compared between runs.
+///
+/// # Panics
+/// With the promise that was broken.
+pub fn output<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
+    table::examine(T::NAME, T::SUMMARY, T::OPTIONS);
+    let (first, second) = (options(), options());
+    for options in [&first, &second] {
+        deliver::<T>(options).expect("the output takes a hostile report");
+    }
+    assert_eq!(result(&first), result(&second), "two runs of `{}` differ", T::NAME);
+    an_empty_report_is_fine::<T>(&options());
+    a_report_is_taken_back::<T>(&options());
+    check_writes_nothing::<T>(&options());
+    a_selection_is_kept_to::<T>(&options());
+}
+
+fn open<T: Output>(options: &Value) -> Result<(OutputHandle, tempfile::TempDir), PluginError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let state = folder.path().to_string_lossy().into_owned();
+    let (options, host) = (options.to_string(), ExamHost::new().table());
+    let handle = OutputHandle::open(output_table::<T>(), options.as_bytes(), "exam", &state, host, &[])?;
+    Ok((handle, folder))
+}
+
+fn deliver<T: Output>(options: &Value) -> Result<(), PluginError> {
+    let (mut output, _folder) = open::<T>(options)?;
+    let batch = hostile_batch();
+    output.begin(&report())?;
+    for _ in 0..2 {
+        let written = output.write(&batch, Selection::default())?;
+        rows_are_rows(&written, &batch);
+    }
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+    let (first, second) = (output.commit()?, output.commit()?);
+    assert_eq!(first, second, "a commit with nothing new changes the receipt");
+    output.close()
+}
+
+fn an_empty_report_is_fine<T: Output>(options: &Value) {
+    let (mut output, _folder) = open::<T>(options).expect("the output opens");
+    output.begin(&report()).expect("a report begins");
+    output
+        .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
+        .expect("a report without findings ends");
+    output.close().expect("the output closes");
+}
+
+fn a_report_is_taken_back<T: Output>(options: &Value) {
+    let (mut output, _folder) = open::<T>(options).expect("the output opens");
+    output.begin(&report()).expect("a report begins");
+    output.write(&hostile_batch(), Selection::default()).expect("findings are written");
+    let end = ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() };
+    output.end(&end).expect("an incomplete report is taken back");
+    output.close().expect("the output closes");
+}
+
+fn check_writes_nothing<T: Output>(options: &Value) {
+    let (mut output, _folder) = open::<T>(options).expect("the output opens");
+    let (first, second) = (output.check(), output.check());
+    assert_eq!(first, second, "two probes of `{}` differ", T::NAME);
+    output.close().expect("the output closes");
+}
+
+fn a_selection_is_kept_to<T: Output>(options: &Value) {
+    let (mut output, _folder) = open::<T>(options).expect("the output opens");
+    output.begin(&report()).expect("a report begins");
+    let nothing = Selection { assets: Some(&[]), findings: Some(&[]) };
+    let written = output.write(&hostile_batch(), nothing).expect("a batch of which nothing is meant is taken");
+    assert!(written.rejected.is_empty(), "a finding is rejected that was not meant for the output");
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).expect("the report ends");
+    output.close().expect("the output closes");
+}
+
+fn rows_are_rows(written: &Written, batch: &ValidBatch) {
+    let count = batch.view().findings().count();
+    let rejected = written.rejected.iter().map(|rejection| rejection.row);
+    for row in rejected.chain(written.retry.iter().copied()) {
+        assert!((row as usize) < count, "row {row} of {count} is spoken of");
+    }
+}
+
+fn report() -> ReportStart {
+    ReportStart {
+        id: "scan/1234567890.12345".to_owned(),
+        title: "../../etc/passwd\n=cmd|' /C calc'!A0".to_owned(),
+        time: "2026-01-31T12:00:00Z".to_owned(),
+        path: "reports/scan.xml".to_owned(),
+        ..ReportStart::default()
+    }
+}
+
+const HOSTILE: [&str; 9] = [
+    "",
+    "plain",
+    "a=b|c\\d\"e'f,g;h\ti\r\nj",
+    "=cmd|' /C calc'!A0",
+    "\u{0}\u{1}\u{7f}\u{85}\u{2028}\u{feff}",
+    "äöü 漢字 🦀",
+    "<p>&lt;b&gt; CEF:0|x|y|z|1|n|10| dst=6.6.6.6 %41",
+    "null",
+    "-1",
+];
+
+/// A batch in which every field of an asset, a definition and a finding takes every hostile text in turn, for
+/// every kind of finding, with one text that is very long.
+#[must_use]
+pub fn hostile_batch() -> ValidBatch {
+    let mut batch = BatchBuilder::default();
+    for (number, text) in HOSTILE.into_iter().enumerate() {
+        let mut asset = AssetRow::default();
+        fill(&mut asset, &[AssetField::Os, AssetField::Dns, AssetField::Netbios, AssetField::Groups], text);
+        asset.set(AssetField::Address, ["192.0.2.1", "2001:db8::1", "", "not an address"][number % 4]);
+        let asset = batch.push_asset(&asset, false);
+        for kind in FindingKind::ALL {
+            let mut definition = DefinitionRow::default();
+            fill(&mut definition, &[DefinitionField::Title, DefinitionField::Cves, DefinitionField::Solution], text);
+            definition.set(DefinitionField::Qid, "1000");
+            let definition = batch.push_definition(&definition);
+            let mut finding = FindingRow::default();
+            fill(&mut finding, &[FindingField::Port, FindingField::Severity, FindingField::Facts], text);
+            finding.set(FindingField::Kind, kind.word());
+            finding.set(FindingField::Result, &text.repeat(10_000));
+            batch.push_finding(asset, definition, &finding);
+        }
+    }
+    ValidBatch::new(batch.finish(), Arc::new(Columns::of(Schema::default()))).expect("the builder builds in order")
+}
+
+fn fill<F: Field>(row: &mut scanbridge_plugin_api::batch::Row<F>, fields: &[F], text: &str) {
+    for field in fields {
+        row.set(*field, text);
+    }
+}

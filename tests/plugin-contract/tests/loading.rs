@@ -1,0 +1,189 @@
+//! What the host does with libraries that are not what they should be. Each case is a file of its own in a
+//! folder of its own, made from the library of the misbehaving plugins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use scanbridge::plugins::{Folder, Refusal, Registry, Trust, Unavailable};
+use scanbridge_plugin_api::PluginKind;
+
+/// The library, which cargo has built beside this test.
+fn rogue() -> PathBuf {
+    let beside = std::env::current_exe().unwrap();
+    let name = format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    beside.ancestors().map(|folder| folder.join(&name)).find(|file| file.is_file()).expect("the library was built")
+}
+
+fn discover(folder: &Path) -> Registry {
+    discover_trusting(folder, Trust::OwnerOnly)
+}
+
+fn discover_trusting(folder: &Path, trust: Trust) -> Registry {
+    Registry::discover(&[Folder { path: folder.to_owned(), named: true }], trust)
+}
+
+/// A folder that holds the library after `change` was made to its bytes.
+fn folder_with(change: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(rogue()).unwrap();
+    change(&mut bytes);
+    fs::write(folder.path().join("libplugin.so"), bytes).unwrap();
+    folder
+}
+
+fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    assert_eq!(old.len(), new.len());
+    let at = bytes.windows(old.len()).position(|window| window == old).expect("the record is in the file");
+    bytes[at..at + old.len()].copy_from_slice(new);
+}
+
+/// The one refusal of a folder, as the operator reads it.
+fn refused(folder: &Path) -> String {
+    let registry = discover(folder);
+    assert!(registry.claims().is_empty(), "nothing of the library is offered");
+    let [refusal] = registry.refusals() else { panic!("one refusal, not {:?}", registry.refusals()) };
+    let sentence = refusal.to_string();
+    assert!(!sentence.contains('\n'), "one line: {sentence}");
+    assert!(sentence.starts_with(&*folder.canonicalize().unwrap().to_string_lossy()), "names the file: {sentence}");
+    sentence
+}
+
+#[test]
+fn a_sound_library_is_listed_without_running_it_and_loaded_on_demand() {
+    let folder = folder_with(|_| {});
+    let registry = discover(folder.path());
+    let names: Vec<_> = registry.claims().iter().map(|claim| (claim.kind, claim.name)).collect();
+    assert_eq!(names, [(PluginKind::Input, "Rogue"), (PluginKind::Output, "Rogue")]);
+    let descriptor = registry.descriptor(PluginKind::Output, "rOgUe").unwrap();
+    assert_eq!(descriptor.name, "Rogue");
+    assert!(descriptor.option("act").is_some());
+}
+
+#[test]
+fn what_is_no_library_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("libplugin.so"), "<html>404</html>").unwrap();
+    assert!(refused(folder.path()).contains("is not a shared library"));
+}
+
+#[test]
+fn an_empty_file_is_no_library() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("libplugin.so"), "").unwrap();
+    assert!(refused(folder.path()).contains("is not a shared library"));
+}
+
+#[test]
+fn a_library_of_something_else_is_said_to_be_no_plugin() {
+    // The host's own test executable is a fine object file without an identity.
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy("/proc/self/exe", folder.path().join("libplugin.so")).unwrap();
+    assert!(refused(folder.path()).contains("no Scanbridge plugin"));
+}
+
+#[test]
+fn a_truncated_library_is_not_loaded() {
+    for part in [2, 3, 10] {
+        let folder = folder_with(|bytes| bytes.truncate(bytes.len() / part));
+        assert!(refused(folder.path()).contains("only a part of one"), "1/{part}");
+    }
+}
+
+#[test]
+fn another_abi_is_named_with_the_way_out() {
+    let folder = folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=1\n", b"scanbridge-plugin\nabi=9\n"));
+    let sentence = refused(folder.path());
+    assert!(
+        sentence.ends_with(
+            "scanbridge-rogue-plugins 0.1.0 needs plugin ABI 9 and this host provides 1; \
+             install a newer host or an older release of it"
+        ),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn another_machine_is_named() {
+    let target = scanbridge_plugin_api::abi::TARGET;
+    let other = "m68k-plan-nine".chars().chain("-".chars().cycle()).take(target.len()).collect::<String>();
+    let folder = folder_with(|bytes| {
+        let record = |target: &str| format!("target={target}\n").into_bytes();
+        replace(bytes, &record(target), &record(&other));
+    });
+    let sentence = refused(folder.path());
+    assert!(sentence.contains(&format!("was built for {other}")) && sentence.contains(target), "{sentence}");
+}
+
+#[test]
+fn the_same_file_by_two_ways_counts_once() {
+    let folder = folder_with(|_| {});
+    std::os::unix::fs::symlink("libplugin.so", folder.path().join("libagain.so")).unwrap();
+    let registry = discover(folder.path());
+    assert_eq!(registry.claims().len(), 2);
+    assert!(registry.claim(PluginKind::Input, "Rogue").is_ok());
+}
+
+#[test]
+fn two_files_that_claim_one_name_are_both_named() {
+    let folder = folder_with(|_| {});
+    fs::copy(folder.path().join("libplugin.so"), folder.path().join("libcopy.so")).unwrap();
+    let registry = discover(folder.path());
+    let error = registry.claim(PluginKind::Input, "Rogue").unwrap_err();
+    assert!(matches!(error, Unavailable::Twice { .. }), "{error}");
+    let sentence = error.to_string();
+    assert!(sentence.contains("libplugin.so") && sentence.contains("libcopy.so"), "{sentence}");
+    assert_eq!(registry.clashes().len(), 2, "the input and the output");
+}
+
+#[test]
+fn two_copies_under_different_names_live_side_by_side() {
+    let one = folder_with(|_| {});
+    let other = folder_with(|bytes| {
+        replace(bytes, b"plugin input Rogue\0", b"plugin input Vogue\0");
+    });
+    // The second file promises a plugin that its code does not have: said when it is loaded, not before.
+    let registry = discover(other.path());
+    let refusal = registry.descriptor(PluginKind::Input, "Vogue").unwrap_err().to_string();
+    assert!(refusal.contains("names the input `Vogue`, which it does not offer"), "{refusal}");
+    assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
+    assert!(discover(one.path()).descriptor(PluginKind::Input, "Rogue").is_ok());
+}
+
+#[test]
+fn what_everybody_may_write_to_is_not_loaded_unless_allowed() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let folder = folder_with(|_| {});
+    let file = folder.path().join("libplugin.so");
+    for (what, loose, tight) in [(file.as_path(), 0o666, 0o644), (folder.path(), 0o777, 0o755)] {
+        mode(what, loose);
+        let sentence = refused(folder.path());
+        assert!(sentence.contains("anybody may write to") && sentence.contains("chmod o-w"), "{sentence}");
+        assert_eq!(discover_trusting(folder.path(), Trust::Anybody).claims().len(), 2);
+        mode(what, tight);
+    }
+    assert_eq!(discover(folder.path()).claims().len(), 2);
+}
+
+#[test]
+fn a_symbol_that_is_missing_is_said_in_one_line() {
+    let folder = folder_with(|bytes| {
+        replace(bytes, b"\0_1as_0lib_1header_0root_bmodule_bloader\0", b"\0_1as_0lib_1header_0root_bmodule_bmissed\0");
+    });
+    let registry = discover(folder.path());
+    let error = registry.descriptor(PluginKind::Input, "Rogue").unwrap_err();
+    assert!(matches!(error, Unavailable::Refused(Refusal::NotLoadable { .. })), "{error}");
+    assert!(!error.to_string().contains('\n'), "{error}");
+}
+
+#[test]
+fn the_working_directory_and_the_linkers_path_are_not_searched() {
+    let named = PathBuf::from("/somewhere/plugins");
+    let folders = scanbridge::plugins::folders(std::slice::from_ref(&named));
+    assert_eq!(folders[0], Folder { path: named, named: true });
+    let own = std::env::current_exe().unwrap();
+    let own = own.parent().unwrap();
+    for folder in &folders[1..] {
+        assert!(folder.named || folder.path.starts_with(own), "{folder:?}");
+    }
+}
