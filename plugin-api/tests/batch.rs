@@ -78,11 +78,11 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
         batch.push_finding(asset, definition, &FindingRow::default());
     }
     let (raw, columns) = (batch.finish(), columns());
-    let batch = Batch::of(&raw, &columns).unwrap();
+    let batch = Batch::of(&raw, &columns).expect("the builder builds in order");
     let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().row()).collect();
     rows.sort_unstable();
     rows.dedup();
-    (rows.len(), batch.findings().next().unwrap().definition().key())
+    (rows.len(), batch.findings().next().expect("a finding").definition().key())
 }
 
 #[test]

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use scanbridge_plugin_api::batch::Selection;
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::{PluginError, Written};
+use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Written};
 
 use super::batch::{Examined, SharedBatch};
 use super::instance::OpenOutput;
 use super::run::Control;
 use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
+
+/// How many rejected findings an output names in the log; the summary counts them all.
+const SHOWN_REJECTIONS: u64 = 20;
 
 /// What an input sends to every output.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ pub(super) fn run(output: OpenOutput, items: &Receiver<Item>, control: &Control)
 struct Stage<'a> {
     summary: OutputSummary,
     /// `None` once the output has failed.
-    handle: Option<scanbridge_plugin_api::abi::OutputHandle>,
+    handle: Option<OutputHandle>,
     required: bool,
     filters: Vec<Filter>,
     control: &'a Control,
@@ -107,28 +111,36 @@ impl Stage<'_> {
     fn count(&mut self, examined: &Examined, written: &Written) -> Result<(), PluginError> {
         if !written.retry.is_empty() {
             return Err(PluginError::new(
-                scanbridge_plugin_api::ErrorKind::Unavailable,
+                ErrorKind::Unavailable,
                 format!("{} findings could not be written now", written.retry.len()),
             ));
         }
-        let mut rejected = KindCounts::default();
-        let rows = examined.batch.view();
-        for rejection in &written.rejected {
-            let unknown = || PluginError::bug("the output rejected a finding that it was not given");
-            let finding = rows.finding(rejection.row).ok_or_else(unknown)?;
-            rejected.add(finding.kind(), 1);
-            tracing::warn!(
-                instance = self.summary.id,
-                asset = finding.asset().address(),
-                qid = finding.definition().get(scanbridge_plugin_api::model::DefinitionField::Qid),
-                "finding rejected: {}",
-                rejection.reason
-            );
-        }
+        let rejected = self.rejected(examined, written)?;
         self.report.records = self.report.records.without(&rejected);
         self.summary.rejected += rejected.total();
         self.add(written);
         Ok(())
+    }
+
+    /// Counts what the output refused, and says so for the first ones: a million lines would hide everything else.
+    fn rejected(&mut self, examined: &Examined, written: &Written) -> Result<KindCounts, PluginError> {
+        let mut rejected = KindCounts::default();
+        let mut rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        if rows.len() != written.rejected.len() {
+            return Err(PluginError::bug("the output rejected a finding twice"));
+        }
+        for rejection in &written.rejected {
+            let unknown = || PluginError::bug("the output rejected a finding that it was not given");
+            let finding = examined.batch.view().finding(rejection.row).ok_or_else(unknown)?;
+            rejected.add(finding.kind(), 1);
+            if self.summary.rejected + rejected.total() <= SHOWN_REJECTIONS {
+                let (asset, qid) = (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                tracing::warn!(instance = self.summary.id, asset, qid, "finding rejected: {}", rejection.reason);
+            }
+        }
+        Ok(rejected)
     }
 
     fn add(&mut self, written: &Written) {
@@ -167,7 +179,7 @@ impl Stage<'_> {
     }
 
     fn finish(mut self) -> OutputSummary {
-        if let Some(Err(error)) = self.handle.take().map(scanbridge_plugin_api::abi::OutputHandle::close) {
+        if let Some(Err(error)) = self.handle.take().map(OutputHandle::close) {
             self.control.output_failed(&self.summary.id, self.required, &error);
         }
         self.summary

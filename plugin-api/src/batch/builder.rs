@@ -173,6 +173,15 @@ impl BatchBuilder {
         RowIndex(index)
     }
 
+    /// Gives an asset of this batch other cells, for texts that the source has only after the first findings.
+    pub fn replace_asset(&mut self, asset: RowIndex, row: &AssetRow) {
+        let start = asset.0 as usize * stride(ASSET_LEAD, AssetField::NAMES.len()) + ASSET_LEAD;
+        let end = self.assets.len();
+        row.write_to(&mut self.bytes, &mut self.assets);
+        self.assets.copy_within(end.., start);
+        self.assets.truncate(end);
+    }
+
     /// Adds a definition, or finds it when the batch has one with the same content already.
     pub fn push_definition(&mut self, row: &DefinitionRow) -> RowIndex {
         let index = rows(&self.definitions, DEFINITION_LEAD, DefinitionField::NAMES);

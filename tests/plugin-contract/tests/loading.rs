@@ -9,7 +9,7 @@ use scanbridge_plugin_api::PluginKind;
 
 /// The library, which cargo has built beside this test.
 fn rogue() -> PathBuf {
-    let beside = std::env::current_exe().unwrap();
+    let beside = std::env::current_exe().expect("the test has a path");
     let name = format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     beside.ancestors().map(|folder| folder.join(&name)).find(|file| file.is_file()).expect("the library was built")
 }
@@ -24,10 +24,10 @@ fn discover_trusting(folder: &Path, trust: Trust) -> Registry {
 
 /// A folder that holds the library after `change` was made to its bytes.
 fn folder_with(change: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut bytes = fs::read(rogue()).unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut bytes = fs::read(rogue()).expect("the library is readable");
     change(&mut bytes);
-    fs::write(folder.path().join("libplugin.so"), bytes).unwrap();
+    fs::write(folder.path().join("libplugin.so"), bytes).expect("the copy is written");
     folder
 }
 
@@ -44,7 +44,7 @@ fn refused(folder: &Path) -> String {
     let [refusal] = registry.refusals() else { panic!("one refusal, not {:?}", registry.refusals()) };
     let sentence = refusal.to_string();
     assert!(!sentence.contains('\n'), "one line: {sentence}");
-    assert!(sentence.starts_with(&*folder.canonicalize().unwrap().to_string_lossy()), "names the file: {sentence}");
+    assert!(sentence.starts_with(&*folder.canonicalize().expect("the folder is there").to_string_lossy()), "names the file: {sentence}");
     sentence
 }
 
@@ -181,7 +181,7 @@ fn the_working_directory_and_the_linkers_path_are_not_searched() {
     let named = PathBuf::from("/somewhere/plugins");
     let folders = scanbridge::plugins::folders(std::slice::from_ref(&named));
     assert_eq!(folders[0], Folder { path: named, named: true });
-    let own = std::env::current_exe().unwrap();
+    let own = std::env::current_exe().expect("the test has a path");
     let own = own.parent().unwrap();
     for folder in &folders[1..] {
         assert!(folder.named || folder.path.starts_with(own), "{folder:?}");

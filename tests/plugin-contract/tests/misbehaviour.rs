@@ -11,7 +11,7 @@ use scanbridge::plugins::{Folder, Registry, Trust};
 /// The folder of the library, which cargo has built beside this test.
 fn folder() -> Folder {
     let name = format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let beside = std::env::current_exe().unwrap();
+    let beside = std::env::current_exe().expect("the test has a path");
     let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
     Folder { path: found.expect("the library was built").to_owned(), named: false }
 }
@@ -30,7 +30,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let registry = Registry::discover(&[folder()], Trust::OwnerOnly);
     let document = config::read_text(&PathBuf::from("rogue.yaml"), &text).expect("the pipeline is YAML");
     let pipeline = config::check(&document, &registry).expect("the pipeline is in order");
-    let state = tempfile::tempdir().unwrap();
+    let state = tempfile::tempdir().expect("a temporary folder");
     let settings = Settings { state_folder: state.path().to_owned() };
     let built = pipeline::build(&pipeline, &registry, &settings, stop)?;
     Ok(pipeline::run(built, Arc::clone(stop), false))

@@ -1,0 +1,46 @@
+//! A batch of a hostile plugin is refused, or every cell of it can be read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
+
+/// Cuts the input into the arena and the three tables; the first bytes say where.
+fn batch(input: &[u8]) -> Option<RawBatch> {
+    let (lengths, rest) = input.split_at_checked(3)?;
+    let mut rest = rest;
+    let mut table = |length: u8| {
+        let (table, left) = rest.split_at(usize::from(length).min(rest.len() / 4) * 4);
+        rest = left;
+        // Small numbers, so that the fuzzer finds tables which are nearly right.
+        table.chunks_exact(4).map(|n| u32::from_le_bytes([n[0], n[1], 0, n[3] >> 7])).collect::<Vec<u32>>()
+    };
+    let (assets, definitions, findings) = (table(lengths[0]), table(lengths[1]), table(lengths[2]));
+    Some(RawBatch {
+        bytes: rest.to_vec().into(),
+        assets: assets.into(),
+        definitions: definitions.into(),
+        findings: findings.into(),
+    })
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some(raw) = batch(input) else { return };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    for schema in [
+        Schema::default(),
+        Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["kind", "facts"]) },
+    ] {
+        let columns = Columns::of(schema);
+        let Ok(batch) = Batch::of(&raw, &columns) else { continue };
+        for asset in batch.assets() {
+            assert!(asset.address().len() <= raw.bytes.len());
+        }
+        for finding in batch.findings() {
+            let _ = (finding.kind(), finding.severity(), finding.port(), finding.facts().count());
+            let _ = (finding.asset().address(), finding.definition().key());
+            for column in 0..columns.schema().definitions.len() {
+                assert!(finding.definition().column(Some(column)).len() <= raw.bytes.len());
+            }
+        }
+    }
+});
