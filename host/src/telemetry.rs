@@ -33,7 +33,8 @@ pub fn start(format: LogFormat, verbosity: i8) {
     LEVEL.store(number(level), Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // A terminal understands colours; a file or journal keeps plain text.
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let colour =
+        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let _ = match format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -420,14 +420,6 @@ impl Options {
         self.get(name, Value::as_bool)
     }
 
-    /// A yes/no option whose absence means something else than no.
-    ///
-    /// # Errors
-    /// A bug of the plugin: the table says another type.
-    pub fn flag_if_set(&self, name: &str) -> Result<Option<bool>> {
-        self.get(name, Value::as_bool)
-    }
-
     /// A number, if set.
     ///
     /// # Errors

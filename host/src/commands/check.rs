@@ -94,7 +94,9 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) {
 
 fn exit_code(report: &Result<CheckReport, PluginError>) -> u8 {
     match report {
-        Ok(report) if report.verdict() == Verdict::Failed => pipeline::exit_code(scanbridge_plugin_api::ErrorKind::Unavailable),
+        Ok(report) if report.verdict() == Verdict::Failed => {
+            pipeline::exit_code(scanbridge_plugin_api::ErrorKind::Unavailable)
+        }
         Ok(_) => 0,
         Err(error) => pipeline::exit_code(error.kind),
     }

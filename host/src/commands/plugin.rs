@@ -18,8 +18,12 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
         .filter_map(|(claim, descriptor)| Some(listed(*claim, descriptor.as_ref().ok()?)))
         .collect();
     let unloadable = described.iter().filter_map(|(_, descriptor)| descriptor.as_ref().err());
-    let refused: Vec<(&std::path::Path, String)> =
-        registry.refusals().iter().chain(unloadable).map(|refusal| (refusal.path(), refusal.to_string())).collect();
+    let refused: Vec<(&std::path::Path, String)> = registry
+        .refusals()
+        .iter()
+        .chain(unloadable)
+        .map(|refusal| (refusal.path(), refusal.to_string()))
+        .collect();
     let refused: Vec<RefusedLibrary<'_>> =
         refused.iter().map(|(file, reason)| RefusedLibrary { file, reason }).collect();
     print(&list_plugins(&plugins, &refused, format, width()));
@@ -32,7 +36,8 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
 
 pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
     let claims = registry.claims();
-    let named: Vec<&Claim<'_>> = claims.iter().filter(|claim| claim.name.eq_ignore_ascii_case(name)).collect();
+    let named: Vec<&Claim<'_>> =
+        claims.iter().filter(|claim| claim.name.eq_ignore_ascii_case(name)).collect();
     if named.is_empty() {
         let mut known: Vec<&str> = claims.iter().map(|claim| claim.name).collect();
         known.dedup();

@@ -22,8 +22,17 @@ pub(super) fn run(input: OpenInput, outputs: Vec<SyncSender<Item>>, control: &Co
     let OpenInput { id, plugin, handle, context } = input;
     let columns = Arc::new(Columns::of(handle.schema().clone()));
     let summary = InputSummary { id, plugin, ..InputSummary::default() };
-    let mut stage =
-        Stage { summary, handle, outputs, control, columns, counts: Arc::default(), home, used, report: None };
+    let mut stage = Stage {
+        summary,
+        handle,
+        outputs,
+        control,
+        columns,
+        counts: Arc::default(),
+        home,
+        used,
+        report: None,
+    };
     if let Err(error) = stage.read() {
         stage.abandon_report(&error);
         control.input_failed(&stage.summary.id, &error);
@@ -72,7 +81,13 @@ impl Stage<'_> {
     fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
         self.outside_a_report("began a report inside another")?;
         let turn = self.control.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        tracing::info!(instance = self.summary.id, kind = start.kind, title = start.title, "reading {}", start.path);
+        tracing::info!(
+            instance = self.summary.id,
+            kind = start.kind,
+            title = start.title,
+            "reading {}",
+            start.path
+        );
         start.schema = self.columns.schema().clone();
         self.report = Some((start.path.clone(), turn));
         self.send(&Item::Begin(Arc::new(start)));
@@ -98,7 +113,8 @@ impl Stage<'_> {
         }
         if !end.complete {
             self.summary.incomplete += 1;
-            let delivered = if end.deliver { "what was read is delivered" } else { "nothing of it is delivered" };
+            let delivered =
+                if end.deliver { "what was read is delivered" } else { "nothing of it is delivered" };
             let error = PluginError::bad_data(format!("{} ({delivered})", end.reason));
             self.control.input_failed(&self.summary.id, &error);
         }

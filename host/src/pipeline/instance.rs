@@ -83,7 +83,8 @@ pub fn build(
     let name = pipeline.file.file_stem().unwrap_or(pipeline.file.as_os_str());
     let folder = settings.state_folder.join(name);
     let mut failures = Vec::new();
-    let mut keep = |instance: &Instance, error: PluginError| failures.push(Failure::new(&instance.id, &error));
+    let mut keep =
+        |instance: &Instance, error: PluginError| failures.push(Failure::new(&instance.id, &error));
     let mut built = Built { inputs: Vec::new(), outputs: Vec::new() };
     for instance in &pipeline.inputs {
         match open_input(instance, registry, &folder, stop) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Written};
 
@@ -136,8 +136,15 @@ impl Stage<'_> {
             let finding = examined.batch.view().finding(rejection.row).ok_or_else(unknown)?;
             rejected.add(finding.kind(), 1);
             if self.summary.rejected + rejected.total() <= SHOWN_REJECTIONS {
-                let (asset, qid) = (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
-                tracing::warn!(instance = self.summary.id, asset, qid, "finding rejected: {}", rejection.reason);
+                let (asset, qid) =
+                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                tracing::warn!(
+                    instance = self.summary.id,
+                    asset,
+                    qid,
+                    "finding rejected: {}",
+                    rejection.reason
+                );
             }
         }
         Ok(rejected)
@@ -196,7 +203,9 @@ impl Rows {
         self.findings.clear();
         let view = examined.batch.view();
         self.assets.extend(
-            view.assets().filter(|asset| filters.iter().all(|f| f.admits_asset(asset))).map(|asset| asset.row()),
+            view.assets()
+                .filter(|asset| filters.iter().all(|f| f.admits_asset(asset)))
+                .map(|asset| asset.row()),
         );
         let mut passed = KindCounts::default();
         for finding in view.findings() {

@@ -21,10 +21,9 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn of(inputs: &[OpenInput], bar: bool) -> Self {
-        let style = ProgressStyle::with_template(
-            "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-        );
-        let bar = bar.then(|| ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+        let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+        let bar = bar
+            .then(|| ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
         Self {
             inputs: inputs.iter().map(|input| input.context).collect(),
             bar,

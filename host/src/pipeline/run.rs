@@ -67,7 +67,8 @@ impl Control {
     /// An input sent what is no batch. Every output finds this out; the first one to do so says it.
     pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) -> Result<(), PluginError> {
         let message = format!("the input sent a damaged batch while reading {path}: {bad}");
-        let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|f| f.message == message);
+        let known =
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|f| f.message == message);
         if !known {
             self.required_failed.store(true, Ordering::Relaxed);
             self.record("input", &PluginError::bug(message));
@@ -82,7 +83,11 @@ impl Control {
     }
 
     fn record(&self, id: &str, error: &PluginError) {
-        tracing::error!(instance = id, "{error}{}", error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default());
+        tracing::error!(
+            instance = id,
+            "{error}{}",
+            error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default()
+        );
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(Failure::new(id, error));
     }
 }
@@ -110,7 +115,9 @@ fn run_threads(
             .outputs
             .into_iter()
             .zip(queues)
-            .map(|(output, (_, items))| named(scope, &output.id.clone(), move || output::run(output, &items, control)))
+            .map(|(output, (_, items))| {
+                named(scope, &output.id.clone(), move || output::run(output, &items, control))
+            })
             .collect();
         let inputs: Vec<_> = built
             .inputs
@@ -123,8 +130,10 @@ fn run_threads(
         drop(senders);
         progress.until(|| inputs.iter().all(thread::ScopedJoinHandle::is_finished));
         // The host's own threads do not panic; if one does, the run must not look like a success.
-        let inputs = inputs.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect();
-        let outputs = outputs.into_iter().map(|thread| thread.join().expect("an output's thread ends")).collect();
+        let inputs =
+            inputs.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect();
+        let outputs =
+            outputs.into_iter().map(|thread| thread.join().expect("an output's thread ends")).collect();
         progress.finish();
         (inputs, outputs)
     })

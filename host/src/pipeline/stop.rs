@@ -30,12 +30,34 @@ impl Stop {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         while !*given {
             // A wait that the clock cannot hold is a wait for ever.
-            let left = end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
+            let left =
+                end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
             }
             given = self.changed.wait_timeout(given, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         *given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_by_itself_or_with_the_signal() {
+        let stop = Arc::new(Stop::default());
+        assert!(!stop.wait(Duration::from_millis(1)));
+        let waiting = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || stop.wait(Duration::MAX)
+        });
+        stop.give();
+        assert!(waiting.join().unwrap());
+        assert!(stop.is_given() && stop.wait(Duration::MAX));
     }
 }

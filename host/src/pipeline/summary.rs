@@ -1,6 +1,6 @@
 //! What a run did: the counts that it ends with.
 
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use scanbridge_plugin_api::model::FindingKind;
@@ -165,66 +165,85 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The exit code of the run: that of the first failure, except that an interruption by the operator and a
-    /// crash of a plugin go before all others.
+    /// The exit code of the run: 130 when it was interrupted, 70 when a plugin broke, else that of the first
+    /// failure; 65 when nothing failed but findings were rejected.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        let codes = || self.failures.iter().map(|failure| failure.exit_code);
-        codes().find(|code| *code == exit_code(ErrorKind::Bug)).or_else(|| codes().max_by_key(|code| *code == INTERRUPTED)).map_or_else(
-            || if self.outputs.iter().any(|output| output.rejected > 0) { 65 } else { 0 },
-            |worst| if worst == INTERRUPTED { worst } else { codes().next().unwrap_or(worst) },
-        )
+        let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);
+        let rejected = self.outputs.iter().any(|output| output.rejected > 0);
+        match self.failures.first() {
+            Some(_) if failed_with(INTERRUPTED) => INTERRUPTED,
+            Some(_) if failed_with(exit_code(ErrorKind::Bug)) => exit_code(ErrorKind::Bug),
+            Some(first) => first.exit_code,
+            None if rejected => exit_code(ErrorKind::Rejected),
+            None => 0,
+        }
     }
 
-    /// The summary for people: a line an input, a line an output, a line a failure.
+    /// The summary for people: a line an input, a line an output, a line a failure, and how it ended.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for input in &self.inputs {
-            let _ = writeln!(
-                text,
-                "read    {} ({}): {} of {}, {}, {} ({})",
-                input.id,
-                input.plugin,
-                count(input.reports, "report"),
-                scanbridge_plugin_api::show_size(input.bytes),
-                count(input.assets, "asset"),
-                count(input.findings.total(), "finding"),
-                input.findings
-            );
-            for (number, what) in [(input.incomplete, "incomplete"), (input.refused, "refused")] {
-                if number > 0 {
-                    let _ = writeln!(text, "        {} {what}", count(number, "report"));
-                }
-            }
-        }
-        for output in &self.outputs {
-            let _ = write!(text, "written {} ({}): {}", output.id, output.plugin, count(output.records, "finding"));
-            for (number, what) in [
-                (output.derived, "derived"),
-                (output.filtered, "filtered out"),
-                (output.rejected, "rejected"),
-                (output.undelivered, "NOT DELIVERED"),
-            ] {
-                if number > 0 {
-                    let _ = write!(text, ", {number} {what}");
-                }
-            }
-            let _ = writeln!(text, ", {}", scanbridge_plugin_api::show_size(output.bytes));
-        }
-        for failure in &self.failures {
-            let _ = writeln!(text, "failed  {}: {}", failure.instance, failure.message);
-            if let Some(hint) = &failure.hint {
-                let _ = writeln!(text, "        {hint}");
-            }
-        }
-        let status = match self.status {
+        let inputs = self.inputs.iter().map(InputSummary::line);
+        let outputs = self.outputs.iter().map(OutputSummary::line);
+        let failures = self.failures.iter().map(Failure::lines);
+        let ending = match self.status {
             RunStatus::Ok => "all delivered",
             RunStatus::Partial => "delivered in part",
             RunStatus::Failed => "FAILED",
         };
-        let _ = writeln!(text, "{status} after {:.1} s", self.elapsed.as_secs_f64());
-        text
+        let last = format!("{ending} after {:.1} s\n", self.elapsed.as_secs_f64());
+        inputs.chain(outputs).chain(failures).chain([last]).collect()
+    }
+}
+
+impl InputSummary {
+    fn line(&self) -> String {
+        let mut line = format!(
+            "read    {} ({}): {} of {}, {}, {} ({})",
+            self.id,
+            self.plugin,
+            count(self.reports, "report"),
+            show_bytes(self.bytes),
+            count(self.assets, "asset"),
+            count(self.findings.total(), "finding"),
+            self.findings
+        );
+        add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
+        line + "\n"
+    }
+}
+
+impl OutputSummary {
+    fn line(&self) -> String {
+        let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
+        add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
+        add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
+        line + &format!(", {}\n", show_bytes(self.bytes))
+    }
+}
+
+impl Failure {
+    fn lines(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("        {hint}\n")).unwrap_or_default();
+        format!("failed  {}: {}\n{hint}", self.instance, self.message)
+    }
+}
+
+fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
+    for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
+        // Writing to a String cannot fail.
+        let _ = write!(line, ", {number} {what}");
+    }
+}
+
+/// A size as people say it: three figures are enough.
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
+fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
     }
 }
 
@@ -254,4 +273,79 @@ fn count(number: u64, thing: &str) -> String {
 
 fn milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(codes: &[u8], rejected: u64) -> Summary {
+        let failure = |code: &u8| Failure {
+            instance: "siem".to_owned(),
+            message: "cannot write out.cef: no space left".to_owned(),
+            hint: Some("free some space and run again".to_owned()),
+            exit_code: *code,
+        };
+        let mut findings = KindCounts::default();
+        findings.add(FindingKind::Vulnerability, 1200);
+        findings.add(FindingKind::Information, 1);
+        let input = InputSummary {
+            id: "scans".to_owned(),
+            plugin: "QualysGuardFile".to_owned(),
+            reports: 1,
+            assets: 17,
+            findings,
+            bytes: 5_400_000,
+            ..InputSummary::default()
+        };
+        let output = OutputSummary {
+            id: "siem".to_owned(),
+            plugin: "ArcSightCEF".to_owned(),
+            records: 1000,
+            derived: 40,
+            filtered: 201 - rejected,
+            rejected,
+            bytes: 999,
+            ..OutputSummary::default()
+        };
+        let failures: Vec<Failure> = codes.iter().map(failure).collect();
+        let status = if failures.is_empty() { RunStatus::Ok } else { RunStatus::Partial };
+        let elapsed = Duration::from_millis(1250);
+        Summary { status, inputs: vec![input], outputs: vec![output], failures, elapsed }
+    }
+
+    #[test]
+    fn the_worst_news_decides_the_exit_code() {
+        for (codes, rejected, code) in
+            [(&[][..], 0, 0), (&[], 1, 65), (&[66, 65], 1, 66), (&[65, 70], 0, 70), (&[70, 130], 0, 130)]
+        {
+            assert_eq!(summary(codes, rejected).exit_code(), code, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_tells_everything_in_a_few_lines() {
+        assert_eq!(
+            summary(&[74], 1).text(),
+            "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings \
+             (vulnerability 1200, potential 0, information 1, service 0)\n\
+             written siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\n\
+             failed  siem: cannot write out.cef: no space left\n        free some space and run again\n\
+             delivered in part after 1.2 s\n"
+        );
+    }
+
+    #[test]
+    fn the_json_keeps_its_names() {
+        let json = serde_json::to_value(summary(&[], 0)).unwrap();
+        assert_eq!(json["status"], "ok");
+        assert_eq!(json["elapsed_ms"], 1250);
+        assert_eq!(json["inputs"][0]["findings"]["vulnerability"], 1200);
+        for name in ["id", "plugin", "reports", "assets", "findings", "bytes", "incomplete"] {
+            assert!(json["inputs"][0].get(name).is_some(), "inputs[].{name}");
+        }
+        for name in ["id", "plugin", "records", "rejected", "filtered", "retried", "bytes"] {
+            assert!(json["outputs"][0].get(name).is_some(), "outputs[].{name}");
+        }
+    }
 }

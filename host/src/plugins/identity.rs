@@ -136,9 +136,8 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
     let cache = ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(not_a_library)?;
     let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
-    let section = object
-        .section_by_name(name)
-        .ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
+    let section =
+        object.section_by_name(name).ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
     let records = section.data().map_err(not_a_library)?;
     Identity::parse(records).map_err(|error| Refusal::BadIdentity { path: path.to_owned(), error })
 }

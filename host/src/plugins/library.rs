@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
-use scanbridge_plugin_api::abi::{Identity, InputTable1, OutputTable1, ROOT_SYMBOL, RootModuleRef, open_root};
+use scanbridge_plugin_api::abi::{
+    Identity, InputTable1, OutputTable1, ROOT_SYMBOL, RootModuleRef, open_root,
+};
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::identity::{self, Refusal};

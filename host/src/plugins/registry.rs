@@ -115,7 +115,8 @@ impl Registry {
     /// There is none, or there are two.
     pub fn claim(&self, kind: PluginKind, name: &str) -> Result<Claim<'_>, Unavailable> {
         let claims = self.claims();
-        let mut fitting = claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
+        let mut fitting =
+            claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Ok(*one),
             (Some(first), Some(second)) => Err(Unavailable::Twice {

@@ -1,1 +1,26 @@
-//! Being built.
+//! ArcSight CEF output: findings become events in the Common Event Format, one a line.
+//!
+//! `output` is the plugin; `encoder` turns batches into lines and knows no file; below it stand the rules: `table`
+//! says which event holds what, `field` names the keys, `escape` and `html` make texts fit for a line.
+
+#![doc = include_str!("../README.md")]
+
+mod asset;
+mod cache;
+mod encoder;
+mod escape;
+mod field;
+mod fragment;
+mod html;
+mod html_entity;
+mod options;
+mod output;
+mod ports;
+mod report;
+mod severity;
+mod table;
+mod time;
+
+pub use output::ArcSightCef;
+
+scanbridge_plugin_api::export_plugin!();

@@ -1,1 +1,17 @@
-//! Being built.
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod input;
+mod options;
+mod paths;
+mod report;
+mod settle;
+mod source;
+mod spool;
+
+use scanbridge_plugin_api::{export_plugin, register_input};
+
+pub use input::QualysGuardFile;
+
+register_input!(QualysGuardFile);
+export_plugin!();

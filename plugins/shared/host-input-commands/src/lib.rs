@@ -1,1 +1,30 @@
-//! Being built.
+//! From assets and findings to the commands that a Defense Center imports, as text. No I/O: who calls decides
+//! whether the lines go to a file or over the wire.
+//!
+//! Each asset is replaced as a whole: what the scanner once said of it is deleted, what it says now is added,
+//! and `ScanUpdate` brings both about, deletions first. So a repeat is harmless.
+//!
+//! ```text
+//! SetSource,QualysGuard
+//! AddHost,192.0.2.10
+//! DeleteScanResult,192.0.2.10,"QualysGuard"
+//! AddScanResult,192.0.2.10,"QualysGuard",42366,443,tcp,"Weak cipher","RC4 offered","cve_ids: CVE-2013-2566","bugtraq_ids:"
+//! ScanUpdate
+//! ```
+//!
+//! The Defense Center drops a line that it cannot read without a word, and its reader is strict: so every line
+//! here is printable ASCII, texts are quoted, quotes doubled, and lines end in LF alone.
+//!
+//! [`CommandWriter`] is where to begin.
+
+mod addresses;
+mod commands;
+mod html;
+mod names;
+mod result_line;
+mod settings;
+mod text;
+
+pub use commands::{Block, CommandWriter, SCAN_UPDATE, Totals};
+pub use names::{BadName, Domain, Name};
+pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Settings, options};

@@ -1,1 +1,50 @@
-//! Being built.
+//! Qualys XML, from bytes to the model of the plugin API.
+//!
+//! Three kinds of report are read: `SCAN`, `ASSET_DATA_REPORT` and `HOST_LIST_VM_DETECTION_OUTPUT`, the last
+//! joined with a `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`. The crate opens no file, follows no address and knows no
+//! account: it takes anything that implements [`Read`](std::io::Read), and where texts have to wait for their
+//! findings it puts them into a [`Spool`] that the caller brings.
+//!
+//! A caller goes through these steps:
+//!
+//! 1. [`Kind::of`] looks at the first bytes and says what they are; what is no report is refused in words.
+//! 2. [`tail::Ending`] looks at the last bytes: is the root closed, and does nothing stand behind it?
+//! 3. [`read_preface`] gives what stands at the head of the report; a template report is gone through as a
+//!    whole, because its glossary stands behind the assets.
+//! 4. [`ReportReader::fill`] fills one batch after the other.
+//!
+//! Nothing is fetched, no entity beside the five of XML is expanded, and every length is bounded.
+
+mod cells;
+mod damage;
+mod definitions;
+mod detections;
+mod events;
+mod facts;
+mod feed;
+mod glossary;
+mod join;
+mod kind;
+mod knowledge_base;
+mod names;
+mod notes;
+mod place;
+mod preface;
+mod reader;
+mod reply;
+mod sanitizer;
+mod scan;
+mod scan_preface;
+pub mod tail;
+mod template_report;
+mod walk;
+
+pub use damage::{Damage, Fault, line_at};
+pub use definitions::{Definitions, Spool};
+pub use events::Limits;
+pub use kind::Kind;
+pub use knowledge_base::index_knowledge_base;
+pub use preface::{Preface, read_preface};
+pub use reader::{Progress, ReportReader};
+pub use reply::Reply;
+pub use sanitizer::Sanitizer;

@@ -1,0 +1,157 @@
+//! `plugin list` and `plugin describe`.
+
+use std::path::Path;
+
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, show_size};
+use serde_json::{Value, json};
+
+use super::arguments::Format;
+use super::table::{plain, render};
+
+/// A plugin and the library that brings it.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedPlugin<'a> {
+    /// What the plugin says about itself.
+    pub descriptor: &'a Descriptor,
+    /// The library.
+    pub file: &'a Path,
+    /// What the operator should know, for example that a panic would end the program; empty if nothing.
+    pub note: &'a str,
+}
+
+/// A file that looked like a plugin library and was not loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedLibrary<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Why, as one sentence.
+    pub reason: &'a str,
+}
+
+/// All plugins, and what was refused. Text is wrapped to `width` columns; give `usize::MAX` for a pipe.
+#[must_use]
+pub fn list_plugins(
+    plugins: &[ListedPlugin<'_>],
+    refused: &[RefusedLibrary<'_>],
+    format: Format,
+    width: usize,
+) -> String {
+    if format == Format::Json {
+        let plugins: Vec<Value> = plugins.iter().map(plugin_to_json).collect();
+        let refused: Vec<Value> = refused
+            .iter()
+            .map(|library| json!({ "file": library.file.display().to_string(), "reason": library.reason }))
+            .collect();
+        return pretty(&json!({ "plugins": plugins, "refused": refused }));
+    }
+    let mut text = match plugins {
+        [] => "No plugins were found. Name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR.\n"
+            .to_owned(),
+        plugins => {
+            let rows = plugins.iter().map(|plugin| {
+                let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
+                let summary = with_note(summary, plugin.note);
+                [
+                    name.clone(),
+                    kind.word().to_owned(),
+                    version.clone(),
+                    summary,
+                    plugin.file.display().to_string(),
+                ]
+            });
+            render(["PLUGIN", "KIND", "VERSION", "WHAT IT DOES", "LIBRARY"], rows, width)
+        }
+    };
+    if !refused.is_empty() {
+        text.push_str("\nRefused:\n");
+        for RefusedLibrary { file, reason } in refused {
+            text.push_str(&format!("  {}\n    {}\n", file.display(), plain(reason)));
+        }
+    }
+    text
+}
+
+/// One plugin with all its options. Text is wrapped as in [`list_plugins`].
+#[must_use]
+pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) -> String {
+    let descriptor = plugin.descriptor;
+    if format == Format::Json {
+        let mut value = plugin_to_json(plugin);
+        value["options"] = descriptor.options.iter().map(option_to_json).collect();
+        return pretty(&value);
+    }
+    let mut text = format!(
+        "{} {}, {}\n{}\nfrom {}\n",
+        plain(&descriptor.name),
+        plain(&descriptor.version),
+        descriptor.kind.word(),
+        plain(&with_note(&descriptor.summary, plugin.note)),
+        plugin.file.display()
+    );
+    if descriptor.options.is_empty() {
+        return text + "\nIt takes no options.\n";
+    }
+    let rows = descriptor.options.iter().map(|option| {
+        [option.name.clone(), option.kind.describe(), default_in_words(option), help_in_words(option)]
+    });
+    text.push('\n');
+    text + &render(["OPTION", "TAKES", "DEFAULT", "MEANING"], rows, width)
+}
+
+fn with_note(summary: &str, note: &str) -> String {
+    if note.is_empty() { summary.to_owned() } else { format!("{summary} ({note})") }
+}
+
+fn default_in_words(option: &OptionDescriptor) -> String {
+    match &option.default {
+        _ if option.required => "required".to_owned(),
+        Some(default) => value_in_words(&option.kind, default),
+        None => "-".to_owned(),
+    }
+}
+
+fn help_in_words(option: &OptionDescriptor) -> String {
+    let secret = if option.secret { " (secret, never shown)" } else { "" };
+    let old = match option.deprecated_names.as_slice() {
+        [] => String::new(),
+        names => format!(" (old spelling: {})", names.join(", ")),
+    };
+    format!("{}{secret}{old}", option.help)
+}
+
+/// A value as an operator would write it.
+pub(super) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
+    match (kind, value) {
+        (_, Value::Bool(true)) => "yes".to_owned(),
+        (_, Value::Bool(false)) => "no".to_owned(),
+        (OptionKind::Size { .. }, Value::Number(number)) => {
+            number.as_u64().map_or_else(|| number.to_string(), show_size)
+        }
+        (_, Value::String(text)) if text.is_empty() => "''".to_owned(),
+        (_, Value::String(text)) => text.clone(),
+        (OptionKind::List { of }, Value::Array(items)) => {
+            items.iter().map(|item| value_in_words(of, item)).collect::<Vec<_>>().join(", ")
+        }
+        (_, other) => other.to_string(),
+    }
+}
+
+fn plugin_to_json(plugin: &ListedPlugin<'_>) -> Value {
+    let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
+    json!({
+        "name": name,
+        "kind": kind.word(),
+        "version": version,
+        "summary": summary,
+        "file": plugin.file.display().to_string(),
+        "note": plugin.note,
+    })
+}
+
+fn option_to_json(option: &OptionDescriptor) -> Value {
+    serde_json::to_value(option).unwrap_or(Value::Null)
+}
+
+pub(super) fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,190 @@
+//! `config show`: what a pipeline file amounts to, without any secret.
+
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, PluginKind};
+use serde_json::{Map, Value, json};
+
+use super::arguments::Format;
+use super::plugin_view::{pretty, value_in_words};
+use super::table::{plain, render};
+use crate::config::{Catalogue, Filter, Instance, Origin, Pipeline};
+
+const REDACTED: &str = "[redacted]";
+
+/// Every instance with every option it has, by value or by default, and where the value comes from. Text is wrapped
+/// to `width` columns; give `usize::MAX` for a pipe.
+#[must_use]
+pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: Format, width: usize) -> String {
+    let inputs = pipeline.inputs.iter().map(|instance| Shown {
+        instance,
+        plugin: catalogue.find(PluginKind::Input, &instance.plugin),
+        kind: PluginKind::Input,
+        required: None,
+        filters: &[],
+    });
+    let outputs = pipeline.outputs.iter().map(|output| Shown {
+        instance: &output.instance,
+        plugin: catalogue.find(PluginKind::Output, &output.instance.plugin),
+        kind: PluginKind::Output,
+        required: Some(output.required),
+        filters: &output.filters,
+    });
+    match format {
+        Format::Text => {
+            let blocks: Vec<String> = inputs.chain(outputs).map(|shown| shown.text(width)).collect();
+            format!("pipeline {}\n\n{}", pipeline.file.display(), blocks.join("\n"))
+        }
+        Format::Json => pretty(&json!({
+            "file": pipeline.file.display().to_string(),
+            "inputs": inputs.map(|shown| shown.json()).collect::<Vec<_>>(),
+            "outputs": outputs.map(|shown| shown.json()).collect::<Vec<_>>(),
+        })),
+    }
+}
+
+/// One instance with what is needed to show it.
+struct Shown<'a> {
+    instance: &'a Instance,
+    plugin: Option<&'a Descriptor>,
+    kind: PluginKind,
+    required: Option<bool>,
+    filters: &'a [Filter],
+}
+
+/// One option with its effective value.
+struct Setting<'a> {
+    option: &'a OptionDescriptor,
+    /// `None` when it has no value at all.
+    value: Option<&'a Value>,
+    origin: Option<&'a Origin>,
+}
+
+impl<'a> Shown<'a> {
+    fn settings(&self) -> impl Iterator<Item = Setting<'a>> {
+        let instance = self.instance;
+        let options = self.plugin.map_or(&[][..], |plugin| &plugin.options);
+        options.iter().map(move |option| Setting {
+            option,
+            value: instance.options.get(&option.name).or(option.default.as_ref()),
+            origin: instance.origins.get(&option.name),
+        })
+    }
+
+    fn text(&self, width: usize) -> String {
+        let required = match self.required {
+            Some(false) => ", not required",
+            _ => "",
+        };
+        let word = self.kind.word();
+        let mut text = format!("{word} {}: {}{required}\n", self.instance.id, plain(&self.instance.plugin));
+        for filter in self.filters {
+            text.push_str(&format!("  only {}\n", filter_in_words(filter)));
+        }
+        let rows = self.settings().map(|setting| {
+            [format!("  {}", setting.option.name), setting.value_in_words(), setting.origin_in_words()]
+        });
+        text + &render(["  OPTION", "VALUE", "FROM"], rows, width)
+    }
+
+    fn json(&self) -> Value {
+        let options: Map<String, Value> =
+            self.settings().map(|setting| (setting.option.name.clone(), setting.json())).collect();
+        let mut value = json!({
+            "id": self.instance.id,
+            "plugin": self.instance.plugin,
+            "options": options,
+        });
+        if let Some(required) = self.required {
+            value["required"] = json!(required);
+            value["filters"] = self.filters.iter().map(filter_to_json).collect();
+        }
+        value
+    }
+}
+
+impl Setting<'_> {
+    fn is_hidden(&self) -> bool {
+        self.option.secret || self.origin.is_some_and(|origin| origin.is_credential)
+    }
+
+    fn value_in_words(&self) -> String {
+        match self.value {
+            None => "-".to_owned(),
+            Some(_) if self.is_hidden() => REDACTED.to_owned(),
+            Some(value) => value_in_words(&self.option.kind, value),
+        }
+    }
+
+    fn origin_in_words(&self) -> String {
+        match (self.origin, self.value) {
+            (None, None) => "not set".to_owned(),
+            (None, Some(_)) => "default".to_owned(),
+            (Some(origin), _) => {
+                let place = format!("{}:{}", origin.file.display(), origin.line);
+                match origin.references.as_slice() {
+                    [] => place,
+                    references => format!("{place}, {}", references.join(", ")),
+                }
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "value": match self.value {
+                Some(_) if self.is_hidden() => json!(REDACTED),
+                value => json!(value),
+            },
+            "redacted": self.value.is_some() && self.is_hidden(),
+            "from": match (self.origin, self.value) {
+                (None, None) => "unset",
+                (None, Some(_)) => "default",
+                (Some(_), _) => "file",
+            },
+        });
+        if let Some(origin) = self.origin {
+            value["file"] = json!(origin.file.display().to_string());
+            value["line"] = json!(origin.line);
+            value["references"] = json!(origin.references);
+        }
+        value
+    }
+}
+
+fn filter_in_words(filter: &Filter) -> String {
+    let Value::Object(parts) = filter_to_json(filter) else { return String::new() };
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(name, value)| match value {
+            Value::Array(items) => {
+                let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                format!("{name} {}", items.join(", "))
+            }
+            value => format!("{name} {value}"),
+        })
+        .collect();
+    parts.join("; ")
+}
+
+fn filter_to_json(filter: &Filter) -> Value {
+    let mut parts = Map::new();
+    if let Some(severity) = filter.min_severity {
+        parts.insert("min_severity".to_owned(), severity.number().into());
+    }
+    if let Some(kinds) = &filter.kinds {
+        parts.insert("kinds".to_owned(), kinds.iter().map(|kind| kind.word()).collect());
+    }
+    if let Some(qids) = &filter.qids {
+        let show = |(first, last): &(u32, u32)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        parts.insert("qids".to_owned(), qids.as_slice().iter().map(show).collect());
+    }
+    if let Some(statuses) = &filter.statuses {
+        parts.insert("statuses".to_owned(), statuses.words().collect());
+    }
+    if let Some(ranges) = &filter.ip_ranges {
+        parts.insert("ip_ranges".to_owned(), ranges.to_texts().into());
+    }
+    Value::Object(parts)
+}

@@ -1,0 +1,27 @@
+//! Tables for a terminal and for a pipe.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// A table without lines: columns aligned, long cells wrapped to `width`.
+pub(super) fn render<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    width: usize,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.map(|cell| plain(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// Control characters would steer the terminal; settings and plugins come from outside.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}

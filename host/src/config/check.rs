@@ -1,0 +1,358 @@
+//! The check of a pipeline file: every problem at once.
+
+use scanbridge_plugin_api::{Descriptor, OptionKind, PluginKind};
+
+use super::checker::Checker;
+use super::collector::{hide_content, hide_mappings};
+use super::document::Document;
+use super::fields::Fields;
+use super::filter::Filter;
+use super::pipeline::{Catalogue, Instance, Origin, OutputInstance, Pipeline};
+use super::problem::Problems;
+use super::reference::Environment;
+use super::settings::Settings;
+use super::source::Span;
+use super::suggestion::nearest;
+use super::tree::{Content, Node};
+
+/// Checks a pipeline file and the settings files that it names. Starts nothing.
+///
+/// # Errors
+/// Everything that is wrong, and the warnings beside it.
+pub fn check(document: &Document, catalogue: &dyn Catalogue) -> Result<Pipeline, Problems> {
+    check_in(document, catalogue, Environment::of_process())
+}
+
+/// As [`check`], with an environment of the caller's choice.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_in(
+    document: &Document,
+    catalogue: &dyn Catalogue,
+    environment: Environment<'_>,
+) -> Result<Pipeline, Problems> {
+    let mut checker = Checker::new(catalogue, environment);
+    let (inputs, outputs) = checker.pipeline(&document.root);
+    if checker.collector.has_errors() {
+        return Err(checker.collector.finish());
+    }
+    let warnings = checker.collector.finish().list;
+    Ok(Pipeline { file: document.source.path().to_owned(), inputs, outputs, warnings })
+}
+
+const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
+const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
+const OUTPUT_KEYS: [&str; 6] = ["id", "plugin", "required", "filter", "config", "with"];
+
+/// The ids so far, in lower case, each with its place.
+type Ids<'n> = Vec<(String, &'n Span)>;
+
+impl Checker<'_> {
+    fn pipeline(&mut self, root: &Node) -> (Vec<Instance>, Vec<OutputInstance>) {
+        if root.is_null() {
+            self.collector
+                .file_error("empty", root.span.file(), "the pipeline file says nothing".to_owned())
+                .help("it needs `version: 1`, `inputs:` and `outputs:`");
+            return (Vec::new(), Vec::new());
+        }
+        let fields = Fields::read(&mut self.collector, root, "the pipeline", &KEYS, belongs_to_instance);
+        if !matches!(root.content, Content::Mapping(_)) {
+            return (Vec::new(), Vec::new());
+        }
+        self.version(root, &fields);
+        let shared = fields.get("filter").map(|node| self.filter(node));
+        let mut ids = Ids::new();
+        let mut inputs = Vec::new();
+        for (number, node) in self.instances(root, &fields, PluginKind::Input) {
+            inputs.extend(self.instance(node, PluginKind::Input, number, &mut ids).0);
+        }
+        let mut outputs = Vec::new();
+        for (number, node) in self.instances(root, &fields, PluginKind::Output) {
+            outputs.extend(self.output(node, number, &mut ids, shared.as_ref()));
+        }
+        (inputs, outputs)
+    }
+
+    fn version(&mut self, root: &Node, fields: &Fields<'_>) {
+        let Some(node) = fields.get("version") else {
+            if fields.is_misspelt("version") {
+                return;
+            }
+            self.collector
+                .error("missing-key", &start(root), "`version` is missing".to_owned())
+                .help("begin the file with the line `version: 1`");
+            return;
+        };
+        if let Some(found) = self.text(node, "version")
+            && found.text != "1"
+        {
+            self.collector
+                .error("bad-value", &node.span, format!("`version` must be 1, found `{}`", found.text))
+                .help("this Scanbridge reads pipeline files of version 1");
+        }
+    }
+
+    /// The items of `inputs` or `outputs`, numbered from 1.
+    fn instances<'n>(
+        &mut self,
+        root: &'n Node,
+        fields: &Fields<'n>,
+        kind: PluginKind,
+    ) -> Vec<(usize, &'n Node)> {
+        let word = kind.word();
+        let key = format!("{word}s");
+        let form = format!("write it as a list:  {word}s: [ {{ id: NAME, plugin: PLUGIN, with: {{ … }} }} ]");
+        match fields.get(&key).map(|node| (node, &node.content)) {
+            Some((_, Content::Sequence(items))) if !items.is_empty() => {
+                return items.iter().enumerate().map(|(index, item)| (index + 1, item)).collect();
+            }
+            Some((node, content)) if !node.is_null() && !matches!(content, Content::Sequence(_)) => {
+                hide_mappings(&mut self.collector, node);
+                self.collector
+                    .error(
+                        "wrong-form",
+                        &start(node),
+                        format!("`{key}` must be a list, found {}", node.form()),
+                    )
+                    .help(format!("begin each {word} with `- `, as in `- id: NAME`"));
+            }
+            Some((node, _)) => {
+                self.collector
+                    .error("missing-key", &node.span, format!("`{key}` is empty: there must be at least one"))
+                    .help(form);
+            }
+            None if fields.is_misspelt(&key) => {}
+            None => {
+                self.collector.error("missing-key", &start(root), format!("`{key}` is missing")).help(form);
+            }
+        }
+        Vec::new()
+    }
+
+    fn output<'n>(
+        &mut self,
+        node: &'n Node,
+        number: usize,
+        ids: &mut Ids<'n>,
+        shared: Option<&Filter>,
+    ) -> Option<OutputInstance> {
+        let (instance, fields) = self.instance(node, PluginKind::Output, number, ids);
+        let required = match fields.get("required") {
+            Some(node) => self.flag(node, "required").unwrap_or(true),
+            None => true,
+        };
+        let own = fields.get("filter").map(|node| self.filter(node));
+        let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
+        Some(OutputInstance { instance: instance?, required, filters })
+    }
+
+    fn flag(&mut self, node: &Node, key: &str) -> Option<bool> {
+        let text = self.text(node, key)?.text;
+        match OptionKind::Flag.parse(&text) {
+            Ok(value) => value.as_bool(),
+            Err(problem) => {
+                self.collector.error("bad-value", &node.span, format!("`{key}` {problem}"));
+                None
+            }
+        }
+    }
+
+    fn instance<'n>(
+        &mut self,
+        node: &'n Node,
+        kind: PluginKind,
+        number: usize,
+        ids: &mut Ids<'n>,
+    ) -> (Option<Instance>, Fields<'n>) {
+        let owner = owner(node, kind, number);
+        let known = if kind == PluginKind::Input { &INPUT_KEYS[..] } else { &OUTPUT_KEYS[..] };
+        let named = entry(node, "plugin").and_then(text_of);
+        let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
+        let fields = Fields::read(&mut self.collector, node, &owner, known, |key| {
+            expected.as_ref()?.option(key).map(|_| "options of the plugin go under `with:`".to_owned())
+        });
+        if !matches!(node.content, Content::Mapping(_)) {
+            return (None, fields);
+        }
+        let id = self.id(node, &fields, &owner, ids);
+        let plugin = self.plugin(node, &fields, &owner, kind);
+        let Some(plugin) = plugin else {
+            // Without its table nobody knows which of the options are secret.
+            if let Some(with) = fields.get("with") {
+                hide_content(&mut self.collector, with);
+            }
+            return (None, fields);
+        };
+        let settings = self.settings(node, &fields, &plugin, &owner);
+        let instance = id.map(|id| Instance {
+            id,
+            plugin: plugin.name,
+            options: settings.options,
+            origins: settings.origins,
+            declared: Origin::of(&start(node)),
+        });
+        (instance, fields)
+    }
+
+    fn id<'n>(
+        &mut self,
+        node: &'n Node,
+        fields: &Fields<'n>,
+        owner: &str,
+        ids: &mut Ids<'n>,
+    ) -> Option<String> {
+        let Some(value) = fields.get("id") else {
+            self.collector
+                .error("missing-key", &start(node), format!("{owner} has no `id`"))
+                .help("add `id: NAME`: a name of your own, under which the run is remembered and reported");
+            return None;
+        };
+        let id = self.text(value, "id")?.text;
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if id.is_empty() || id.len() > 64 || id.starts_with('.') || !id.bytes().all(good) {
+            self.collector
+                .error("bad-value", &value.span, format!("`{id}` cannot be an id"))
+                .help("an id has 1 to 64 letters, digits, `-`, `_` and `.`, and does not begin with `.`");
+            return None;
+        }
+        if let Some((_, first)) = ids.iter().find(|(known, _)| *known == id.to_ascii_lowercase()) {
+            let line = first.line_number();
+            self.collector
+                .error("duplicate-id", &value.span, format!("id `{id}` is taken"))
+                .label(format!("first used in line {line}"))
+                .help("ids are unique among inputs and outputs together; upper and lower case are the same");
+            return None;
+        }
+        ids.push((id.to_ascii_lowercase(), &value.span));
+        Some(id)
+    }
+
+    fn plugin(
+        &mut self,
+        node: &Node,
+        fields: &Fields<'_>,
+        owner: &str,
+        kind: PluginKind,
+    ) -> Option<Descriptor> {
+        let known = self.catalogue.names(kind);
+        let word = kind.word();
+        let listing = match known.as_slice() {
+            [] => format!("no {word} plugin was found at all; name their folder with --plugin-dir"),
+            names => format!("known {word} plugins are {}", names.join(", ")),
+        };
+        let Some(value) = fields.get("plugin") else {
+            self.collector
+                .error("missing-key", &start(node), format!("{owner} has no `plugin`"))
+                .help(format!("add `plugin: NAME`; {listing}"));
+            return None;
+        };
+        let name = self.text(value, "plugin")?.text;
+        if let Some(found) = self.catalogue.find(kind, &name) {
+            return Some(found.clone());
+        }
+        let other = if kind == PluginKind::Input { PluginKind::Output } else { PluginKind::Input };
+        let label = match self.catalogue.find(other, &name) {
+            Some(found) => format!("`{}` is an {}: it belongs under `{1}s:`", found.name, other.word()),
+            None => nearest(&name, known.iter().map(String::as_str))
+                .map(|near| format!("did you mean `{near}`?"))
+                .unwrap_or_default(),
+        };
+        self.collector
+            .error("unknown-plugin", &value.span, format!("there is no {word} plugin `{name}`"))
+            .label(label)
+            .help(listing);
+        None
+    }
+
+    /// The settings file first, then what stands in the pipeline itself, then what neither has given.
+    fn settings(&mut self, node: &Node, fields: &Fields<'_>, plugin: &Descriptor, owner: &str) -> Settings {
+        let mut settings = Settings::default();
+        let mut file = None;
+        if let Some(value) = fields.get("config")
+            && let Some(path) = self.text(value, "config")
+        {
+            let path = value.span.source.folder().join(path.text);
+            match self.settings_file(path, &value.span) {
+                Some(root) => {
+                    self.options(plugin, &root, &mut settings);
+                    file = Some(root.span.file().to_owned());
+                }
+                None => settings.give_up(plugin),
+            }
+        }
+        if fields.is_misspelt("with") || fields.is_misspelt("config") {
+            settings.give_up(plugin);
+        }
+        // Options that stand beside `with:` have been reported as misplaced.
+        settings.wrong.extend(entry_keys(node).filter_map(|key| plugin.option(key)).map(|o| o.name.clone()));
+        if let Some(with) = fields.get("with") {
+            self.options(plugin, with, &mut settings);
+        }
+        for option in plugin.options.iter().filter(|option| option.required && !settings.has(option)) {
+            let name = &option.name;
+            let place = match &file {
+                Some(file) => format!("to {} or under `with:`", file.display()),
+                None => "under `with:`".to_owned(),
+            };
+            let at = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
+            self.collector
+                .error("missing-option", &at, format!("{owner} has no `{name}`, which {} needs", plugin.name))
+                .help(format!("add `{name}: …` {place}: {}", option.help));
+        }
+        settings
+    }
+}
+
+/// `input `scans``, or by its number when it has no id.
+fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
+    match entry(node, "id").and_then(text_of).filter(|id| !id.is_empty()) {
+        Some(id) => format!("{} `{id}`", kind.word()),
+        None => format!("{} number {number}", kind.word()),
+    }
+}
+
+fn belongs_to_instance(key: &str) -> Option<String> {
+    match key {
+        "plugin" | "with" | "config" | "id" | "required" => {
+            Some("this belongs to an item of `inputs:` or `outputs:`".to_owned())
+        }
+        "input" | "output" => Some(format!("did you mean `{key}s`? It is a list")),
+        _ => None,
+    }
+}
+
+fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    match &node.content {
+        Content::Mapping(entries) => {
+            entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
+        }
+        _ => None,
+    }
+}
+
+fn entry_keys(node: &Node) -> impl Iterator<Item = &str> {
+    let entries = match &node.content {
+        Content::Mapping(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    entries.iter().map(|entry| entry.key.text.as_str())
+}
+
+fn text_of(node: &Node) -> Option<&str> {
+    match &node.content {
+        Content::Scalar(scalar) => Some(&scalar.text),
+        _ => None,
+    }
+}
+
+/// Where something begins: its first key, for a caret under a whole block tells nothing.
+fn start(node: &Node) -> Span {
+    match &node.content {
+        Content::Mapping(entries) => {
+            entries.first().map_or_else(|| node.span.clone(), |e| e.key.span.clone())
+        }
+        Content::Sequence(items) => items.first().map_or_else(|| node.span.clone(), start),
+        Content::Scalar(_) => node.span.clone(),
+    }
+}

@@ -1,0 +1,119 @@
+//! What all parts of the check share: the problems so far, the plugins, the environment.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::collector::{Collector, hide_mappings};
+use super::pipeline::{Catalogue, Origin};
+use super::reference::{Environment, Resolved, resolve};
+use super::source::{Source, Span};
+use super::tree::{self, Content, Node};
+
+pub(super) struct Checker<'a> {
+    pub(super) collector: Collector,
+    pub(super) catalogue: &'a dyn Catalogue,
+    pub(super) environment: Environment<'a>,
+    /// Settings files that have been read, so that one that two instances share is read and reported once.
+    settings_files: HashMap<PathBuf, Option<Node>>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(catalogue: &'a dyn Catalogue, environment: Environment<'a>) -> Self {
+        Self { collector: Collector::default(), catalogue, environment, settings_files: HashMap::new() }
+    }
+
+    /// The text of a single value of the host's own, references replaced. `key` is the name that messages use. What
+    /// the host reads it may print, so a credential is refused.
+    pub(super) fn text(&mut self, node: &Node, key: &str) -> Option<Resolved> {
+        match &node.content {
+            _ if node.is_null() => {
+                self.collector.error("no-value", &node.span, format!("`{key}` has no value"));
+                None
+            }
+            Content::Scalar(scalar) => {
+                let resolved = self.resolve(&scalar.text, &node.span)?;
+                if resolved.is_credential {
+                    self.collector
+                        .error("reference", &node.span, format!("`{key}` cannot be a credential"))
+                        .help("credentials are for options of plugins");
+                    return None;
+                }
+                Some(resolved)
+            }
+            _ => {
+                hide_mappings(&mut self.collector, node);
+                let message = format!("`{key}` takes a single value, found {}", node.form());
+                self.collector.error("wrong-form", &node.span, message);
+                None
+            }
+        }
+    }
+
+    /// Replaces the references in a scalar, or reports each that cannot be.
+    pub(super) fn resolve(&mut self, text: &str, at: &Span) -> Option<Resolved> {
+        match resolve(text, at.source.folder(), self.environment) {
+            Ok(resolved) => Some(resolved),
+            Err(unresolved) => {
+                for problem in unresolved {
+                    self.collector.error("reference", at, problem.message).help(problem.help);
+                }
+                None
+            }
+        }
+    }
+
+    /// A list, or one scalar with commas between the items.
+    pub(super) fn items<'n>(&mut self, node: &'n Node, key: &str) -> Vec<(String, &'n Node)> {
+        let nodes: Vec<&Node> = match &node.content {
+            Content::Sequence(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        let mut found = Vec::new();
+        let mut failed = false;
+        for node in nodes {
+            match self.text(node, key) {
+                Some(resolved) => found.extend(split(&resolved.text).map(|item| (item.to_owned(), node))),
+                None => failed = true,
+            }
+        }
+        if found.is_empty() && !failed {
+            self.collector
+                .error("no-value", &node.span, format!("`{key}` names nothing, so nothing would pass"))
+                .help("name at least one, or remove the key to let everything through");
+        }
+        found
+    }
+
+    /// A settings file that `at` names; `None` when it has been reported as unreadable.
+    pub(super) fn settings_file(&mut self, path: PathBuf, at: &Span) -> Option<Node> {
+        if let Some(known) = self.settings_files.get(&path) {
+            return known.clone();
+        }
+        let root = match Source::open(&path) {
+            Ok(source) => tree::parse(&source).map_err(|error| self.collector.syntax_error(error)).ok(),
+            Err(error) => {
+                self.collector
+                    .error("unreadable", at, format!("the settings file {} {error}", path.display()))
+                    .help(format!("the path is relative to the folder of {}", at.file().display()));
+                None
+            }
+        };
+        self.settings_files.insert(path, root.clone());
+        root
+    }
+}
+
+impl Origin {
+    pub(super) fn of(span: &Span) -> Self {
+        Self {
+            file: span.file().to_owned(),
+            line: span.line_number(),
+            references: Vec::new(),
+            is_credential: false,
+        }
+    }
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}

@@ -1,0 +1,294 @@
+//! Gathers problems while a configuration is read, and remembers which text must not be shown.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::problem::{Excerpt, Gravity, Place, Problem, Problems};
+use super::source::{Source, Span};
+use super::tree::{Content, Node, SyntaxError};
+
+/// Collects. Lines are quoted only at the end, when every secret in them is known.
+#[derive(Default)]
+pub(super) struct Collector {
+    pending: Vec<Pending>,
+    hidden: Vec<Span>,
+    /// Files in the order in which they were first named; problems are shown in this order.
+    files: Vec<Arc<Source>>,
+    omitted: usize,
+}
+
+/// A problem whose line is not cut out yet. What is not given stays empty.
+pub(super) struct Pending {
+    problem: Problem,
+    span: Option<Span>,
+}
+
+impl Pending {
+    pub(super) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+        self.problem.label = label.into();
+        self
+    }
+
+    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.problem.help = help.into();
+        self
+    }
+}
+
+/// More problems than this help nobody, and a hostile file could hold millions.
+const MAX_PROBLEMS: usize = 100;
+/// A message may quote a value; a value may be long.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+impl Collector {
+    pub(super) fn error(&mut self, code: &'static str, at: &Span, message: String) -> &mut Pending {
+        self.push(Gravity::Error, code, at.file(), Some(at), message)
+    }
+
+    pub(super) fn warning(&mut self, code: &'static str, at: &Span, message: String) -> &mut Pending {
+        self.push(Gravity::Warning, code, at.file(), Some(at), message)
+    }
+
+    /// A problem of a file as a whole.
+    pub(super) fn file_error(&mut self, code: &'static str, file: &Path, message: String) -> &mut Pending {
+        self.push(Gravity::Error, code, file, None, message)
+    }
+
+    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
+        self.hide_all_but_key(&error.at, error.key.as_ref());
+        self.error("yaml", &error.at, error.message).help(error.help);
+    }
+
+    /// The text of this value is never quoted, nor what stands between it and its key, nor a comment behind it:
+    /// of `secret #more`, `&secret` and `*secret` YAML takes a part for something else.
+    pub(super) fn hide_value(&mut self, key: &Span, node: &Node) {
+        let text = key.source.text();
+        let from = key.end + text[key.end..].find([':', '\n']).map_or(0, |colon| colon + 1);
+        let blanks = text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len();
+        let follows_key = Arc::ptr_eq(&node.span.source, &key.source) && node.span.start >= key.end;
+        // The value of an alias stands where its anchor is, elsewhere; here is only its name.
+        let end = if follows_key { node.span.end } else { key.line_end() };
+        let mut here = Span { source: Arc::clone(&key.source), start: from + blanks, end };
+        here.end = here.end.max(here.start);
+        self.hide(here);
+        self.hide(node.span.clone());
+    }
+
+    /// Nothing in this place is ever quoted.
+    pub(super) fn hide(&mut self, mut span: Span) {
+        let rest = span.rest_of_line();
+        if rest.starts_with([' ', '\t', '#']) && rest.trim_start().starts_with('#') {
+            span.end += rest.len();
+        }
+        self.hidden.push(span);
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.gravity == Gravity::Error)
+    }
+
+    pub(super) fn finish(mut self) -> Problems {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_by(|a, b| self.order(a, b));
+        let mut list: Vec<Problem> = pending.into_iter().map(|pending| self.settle(pending)).collect();
+        // Two instances may share a settings file, and then find the same in it.
+        list.dedup();
+        Problems { list, omitted: self.omitted }
+    }
+
+    fn push(
+        &mut self,
+        gravity: Gravity,
+        code: &'static str,
+        file: &Path,
+        span: Option<&Span>,
+        message: String,
+    ) -> &mut Pending {
+        if let Some(span) = span
+            && !self.files.iter().any(|file| Arc::ptr_eq(file, &span.source))
+        {
+            self.files.push(Arc::clone(&span.source));
+        }
+        if self.pending.len() >= MAX_PROBLEMS {
+            self.pending.pop();
+            self.omitted += 1;
+        }
+        let place = Place { file: file.to_owned(), excerpt: None };
+        let message = shorten(message);
+        let problem = Problem { gravity, code, message, place, label: String::new(), help: String::new() };
+        self.pending.push(Pending { problem, span: span.cloned() });
+        self.pending.last_mut().expect("one was pushed in the line above")
+    }
+
+    fn order(&self, a: &Pending, b: &Pending) -> Ordering {
+        let rank = |pending: &Pending| {
+            let span = pending.span.as_ref()?;
+            Some((self.files.iter().position(|file| Arc::ptr_eq(file, &span.source))?, span.start))
+        };
+        rank(a).cmp(&rank(b))
+    }
+
+    fn settle(&self, pending: Pending) -> Problem {
+        let Pending { mut problem, span } = pending;
+        problem.place.excerpt = span.map(|span| self.excerpt(&span));
+        problem
+    }
+
+    /// Of a line of a broken file only the key is shown: what follows, or a line without a key, may be anything.
+    fn hide_all_but_key(&mut self, at: &Span, key: Option<&Span>) {
+        let (start, end) = (at.line_start(), at.line_end());
+        if !at.line().contains(char::is_alphanumeric) {
+            return;
+        }
+        let from = key.map_or(start, |key| key.end);
+        let skipped = at.source.text()[from..end].find(|c: char| !c.is_whitespace() && c != ':' && c != '-');
+        if let Some(skipped) = skipped {
+            self.hidden.push(Span { source: Arc::clone(&at.source), start: from + skipped, end });
+        }
+    }
+
+    fn excerpt(&self, span: &Span) -> Excerpt {
+        let (start, end) = (span.line_start(), span.line_end());
+        let line = span.line();
+        let mut hidden: Vec<Range<usize>> = self
+            .hidden
+            .iter()
+            .filter(|hidden| Arc::ptr_eq(&hidden.source, &span.source))
+            .map(|hidden| hidden.start.max(start)..hidden.end.min(end))
+            .filter(|hidden| hidden.start < hidden.end)
+            .map(|hidden| hidden.start - start..hidden.end - start)
+            .collect();
+        hidden.sort_by_key(|hidden| (hidden.start, hidden.end));
+        let marked = span.start - start..span.end.min(end).max(span.start) - start;
+        let (text, marked) = cut_out(line, &hidden, marked);
+        let (text, marked) = window(&text, marked);
+        Excerpt { line: span.line_number(), column: span.column(), text, marked }
+    }
+}
+
+const REDACTED: &str = "[redacted]";
+
+/// The line with every hidden range replaced, and where the mark is now. A mark that touches a hidden range
+/// covers its whole replacement, so that its length tells nothing.
+fn cut_out(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
+    let mut text = String::new();
+    let (mut copied, mut start, mut end) = (0, None, None);
+    for range in hidden {
+        if range.end <= copied {
+            continue;
+        }
+        let from = range.start.max(copied);
+        place(&mut start, &mut end, &marked, copied..from, text.len());
+        text.push_str(&line[copied..from]);
+        if from == range.start {
+            if marked.start < range.end && marked.end >= range.start {
+                start.get_or_insert(text.len());
+                end = Some(text.len() + REDACTED.len());
+            }
+            text.push_str(REDACTED);
+        }
+        copied = range.end;
+    }
+    place(&mut start, &mut end, &marked, copied..line.len() + 1, text.len());
+    text.push_str(&line[copied..]);
+    let start = start.unwrap_or(text.len()).min(text.len());
+    let end = end.unwrap_or(start).clamp(start, text.len());
+    (text, start..end)
+}
+
+/// Where the two ends of the mark come to lie if they are in `piece`, which is copied to `target`.
+fn place(
+    start: &mut Option<usize>,
+    end: &mut Option<usize>,
+    marked: &Range<usize>,
+    piece: Range<usize>,
+    target: usize,
+) {
+    if start.is_none() && piece.contains(&marked.start) {
+        *start = Some(target + marked.start - piece.start);
+    }
+    if marked.end > piece.start && marked.end <= piece.end {
+        *end = Some(target + marked.end - piece.start);
+    }
+}
+
+/// At most some hundred bytes around the mark.
+fn window(text: &str, marked: Range<usize>) -> (String, Range<usize>) {
+    const BEFORE: usize = 120;
+    const AFTER: usize = 240;
+    let from = floor(text, marked.start.saturating_sub(BEFORE));
+    let to = floor(text, marked.start.saturating_add(AFTER).min(text.len()));
+    (text[from..to].to_owned(), marked.start - from..marked.end.min(to) - from)
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+fn shorten(message: String) -> String {
+    match message.char_indices().nth(MAX_MESSAGE_CHARS) {
+        Some((at, _)) => format!("{}…", &message[..at]),
+        None => message,
+    }
+}
+
+/// Everything under a key, for values of which nobody knows what they are. In a block, keys stay readable, and the
+/// host's own with their values; inside `{…}` a key may be part of a password that was not quoted.
+pub(super) fn hide_all(collector: &mut Collector, key: &Span, node: &Node) {
+    match &node.content {
+        Content::Mapping(entries) if !node.span.text().starts_with('{') => entries
+            .iter()
+            .filter(|entry| !NEVER_SECRET.contains(&entry.key.text.as_str()))
+            .for_each(|entry| hide_all(collector, &entry.key.span, &entry.value)),
+        _ => collector.hide_value(key, node),
+    }
+}
+
+/// The same for a mapping without a key before it.
+pub(super) fn hide_content(collector: &mut Collector, node: &Node) {
+    match &node.content {
+        Content::Mapping(_) if !node.span.text().starts_with('{') => hide_mappings(collector, node),
+        _ => collector.hide(node.span.clone()),
+    }
+}
+
+/// For a value of the host's own, which is no secret itself: only a mapping may hold one, by mistake.
+pub(super) fn hide_mappings(collector: &mut Collector, node: &Node) {
+    match &node.content {
+        Content::Scalar(_) => {}
+        Content::Sequence(items) => items.iter().for_each(|item| hide_mappings(collector, item)),
+        Content::Mapping(entries) => {
+            entries.iter().for_each(|entry| hide_all(collector, &entry.key.span, &entry.value));
+        }
+    }
+}
+
+const NEVER_SECRET: [&str; 5] = ["version", "id", "plugin", "required", "config"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_ranges_are_cut_out_and_the_mark_follows() {
+        let line = "with: { pw: abc, size: 0, pin: 77 }";
+        let hidden = [12..15, 31..33];
+        let (text, marked) = cut_out(line, &hidden, 23..24);
+        assert_eq!(text, "with: { pw: [redacted], size: 0, pin: [redacted] }");
+        assert_eq!(&text[marked], "0");
+        let (text, marked) = cut_out(line, &hidden, 12..15);
+        assert_eq!(&text[marked], "[redacted]");
+        let (text, marked) = cut_out(line, &hidden, 17..21);
+        assert_eq!(&text[marked], "size");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_mark() {
+        let line = format!("{}key{}", "ä".repeat(500), "b".repeat(500));
+        let (text, marked) = window(&line, 1000..1003);
+        assert_eq!(&text[marked], "key");
+        assert!(text.len() < 400, "{}", text.len());
+    }
+}

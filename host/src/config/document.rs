@@ -1,0 +1,61 @@
+//! A pipeline file that is readable YAML, and nothing more than that.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::collector::Collector;
+use super::problem::Problems;
+use super::source::Source;
+use super::tree::{self, Node};
+
+/// A pipeline file as a tree. It may hold secrets, so it never prints itself.
+pub struct Document {
+    pub(super) source: Arc<Source>,
+    pub(super) root: Node,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({})", self.source.path().display())
+    }
+}
+
+/// Reads a pipeline file, without looking at what it says.
+///
+/// # Errors
+/// When the file cannot be read or is no YAML.
+pub fn read(path: &Path) -> Result<Document, Problems> {
+    let mut collector = Collector::default();
+    match Source::open(path) {
+        Ok(source) => return from_source(source),
+        Err(error) => {
+            collector.file_error("unreadable", path, format!("the pipeline file {error}"));
+        }
+    }
+    Err(collector.finish())
+}
+
+/// Reads a pipeline from a text, for which `path` is the name in messages and the base of relative paths.
+///
+/// # Errors
+/// When the text is no YAML, or longer than a settings file may be.
+pub fn read_text(path: &Path, text: &str) -> Result<Document, Problems> {
+    if text.len() as u64 > Source::MAX_BYTES {
+        let mut collector = Collector::default();
+        collector.file_error("unreadable", path, "the pipeline file is larger than 256 KiB".to_owned());
+        return Err(collector.finish());
+    }
+    from_source(Source::new(path, text.to_owned()))
+}
+
+fn from_source(source: Arc<Source>) -> Result<Document, Problems> {
+    match tree::parse(&source) {
+        Ok(root) => Ok(Document { source, root }),
+        Err(error) => {
+            let mut collector = Collector::default();
+            collector.syntax_error(error);
+            Err(collector.finish())
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The keys of a mapping that belongs to the host.
+
+use super::collector::{Collector, hide_all, hide_mappings};
+use super::suggestion::{nearest, sounds_secret};
+use super::tree::{Content, Entry, Key, Node};
+
+/// The known keys of one mapping.
+#[derive(Default)]
+pub(super) struct Fields<'n> {
+    entries: Vec<&'n Entry>,
+    /// Known keys that are probably meant by unknown ones. They are not called missing as well.
+    meant: Vec<String>,
+}
+
+impl<'n> Fields<'n> {
+    /// Reads a mapping and reports what else is in it. `owner` begins sentences: `the pipeline`. `elsewhere` says
+    /// where a key belongs that is unknown here.
+    pub(super) fn read(
+        collector: &mut Collector,
+        node: &'n Node,
+        owner: &str,
+        known: &[&str],
+        elsewhere: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let entries = match &node.content {
+            Content::Mapping(entries) => entries,
+            _ if node.is_null() => return Self::default(),
+            _ => {
+                hide_mappings(collector, node);
+                collector
+                    .error(
+                        "wrong-form",
+                        &node.span,
+                        format!("{owner} must be a mapping, found {}", node.form()),
+                    )
+                    .help(format!("write it as `key: value` lines; its keys are {}", known.join(", ")));
+                return Self::default();
+            }
+        };
+        let mut fields = Self::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let key = &entry.key;
+            let is_known = |entry: &Entry| known.contains(&entry.key.text.as_str());
+            if is_spilt(node, &entries[..index], entry, |before| !is_known(before)) && !is_known(entry) {
+                report_spilt(collector, entry);
+            } else if !is_known(entry) {
+                let near = nearest(&key.text, known.iter().copied());
+                fields.meant.extend(near.map(str::to_owned));
+                report_unknown(collector, owner, entry, known, (near, elsewhere(&key.text)));
+            } else if let Some(first) = fields.entries.iter().find(|first| first.key.text == key.text) {
+                report_duplicate(collector, key, &first.key);
+            } else {
+                fields.entries.push(entry);
+            }
+        }
+        fields
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|entry| entry.key.text == name).map(|entry| &entry.value)
+    }
+
+    /// Whether the key is probably there under a wrong name, which has been reported.
+    pub(super) fn is_misspelt(&self, name: &str) -> bool {
+        self.meant.iter().any(|meant| meant == name)
+    }
+}
+
+pub(super) fn report_duplicate(collector: &mut Collector, again: &Key, first: &Key) {
+    let message = if again.text == first.text {
+        format!("`{}` is given twice", again.text)
+    } else {
+        format!("`{}` and `{}` are the same option, and both are given", first.text, again.text)
+    };
+    collector
+        .error("duplicate-key", &again.span, message)
+        .label(format!("first given in line {}", first.span.line_number()))
+        .help("keep one of the two");
+}
+
+/// Whether an unknown key may be the rest of a value before it: in `{ password: a,b }` the comma ends the value, and
+/// `b` becomes a key. Such a key must not be quoted.
+pub(super) fn is_spilt(
+    mapping: &Node,
+    before: &[Entry],
+    entry: &Entry,
+    may_be_secret: impl Fn(&Entry) -> bool,
+) -> bool {
+    let is_plain =
+        |entry: &&Entry| matches!(&entry.value.content, Content::Scalar(scalar) if scalar.is_plain());
+    mapping.span.text().starts_with('{')
+        && entry.value.is_null()
+        && before.iter().filter(is_plain).any(may_be_secret)
+}
+
+pub(super) fn report_spilt(collector: &mut Collector, entry: &Entry) {
+    collector.hide(entry.key.span.clone());
+    collector
+        .error(
+            "spilt-value",
+            &entry.key.span,
+            "inside { }, a comma is followed by a word without a value".to_owned(),
+        )
+        .help(
+            "if it belongs to the value before it, put that value in single quotes: in { } a comma ends it",
+        );
+}
+
+fn report_unknown(
+    collector: &mut Collector,
+    owner: &str,
+    entry: &Entry,
+    known: &[&str],
+    (near, elsewhere): (Option<&str>, Option<String>),
+) {
+    let key = &entry.key;
+    // An option of a plugin that slipped up one level may be its password.
+    if near.is_none() || sounds_secret(&key.text) {
+        hide_all(collector, &key.span, &entry.value);
+    }
+    let label = elsewhere.or_else(|| near.map(|near| format!("did you mean `{near}`?")));
+    collector
+        .error("unknown-key", &key.span, format!("{owner} has no key `{}`", key.text))
+        .label(label.unwrap_or_default())
+        .help(format!("its keys are {}", known.join(", ")));
+}

@@ -1,0 +1,84 @@
+//! Reads a `filter:`.
+
+use scanbridge_plugin_api::model::{FindingKind, Severity};
+
+use super::checker::Checker;
+use super::fields::Fields;
+use super::filter::{Filter, Statuses};
+use super::ranges::{AddressRanges, AddressSpan, Ranges, read_qids};
+use super::source::Span;
+use super::suggestion::nearest;
+use super::tree::Node;
+
+const KEYS: [&str; 5] = ["min_severity", "kinds", "qids", "statuses", "ip_ranges"];
+
+impl Checker<'_> {
+    /// Reads a filter; what is wrong in it is reported and left out.
+    pub(super) fn filter(&mut self, node: &Node) -> Filter {
+        let fields = Fields::read(&mut self.collector, node, "the filter", &KEYS, |_| None);
+        Filter {
+            min_severity: fields.get("min_severity").and_then(|node| self.min_severity(node)),
+            kinds: fields.get("kinds").map(|node| self.kinds(node)),
+            qids: fields.get("qids").map(|node| Ranges::of(self.entries(node, "qids", read_qids))),
+            statuses: fields.get("statuses").map(|node| self.statuses(node)),
+            ip_ranges: fields
+                .get("ip_ranges")
+                .map(|node| AddressRanges::of(&self.entries(node, "ip_ranges", AddressSpan::read))),
+        }
+    }
+
+    fn min_severity(&mut self, node: &Node) -> Option<Severity> {
+        let text = self.text(node, "min_severity")?.text;
+        let severity = Severity::from_text(&text);
+        if severity.is_none() {
+            self.bad_item(
+                &node.span,
+                format!("`min_severity` must be between 1 and 5, found `{text}`"),
+                None,
+            );
+        }
+        severity
+    }
+
+    fn kinds(&mut self, node: &Node) -> Vec<FindingKind> {
+        let words = FindingKind::ALL.map(FindingKind::word);
+        let mut kinds = Vec::new();
+        for (word, at) in self.items(node, "kinds") {
+            match FindingKind::from_word(&word.to_lowercase()) {
+                Some(kind) => kinds.push(kind),
+                None => self.unknown_word(&at.span, "kind of finding", &word, &words),
+            }
+        }
+        kinds
+    }
+
+    fn statuses(&mut self, node: &Node) -> Statuses {
+        let mut statuses = Statuses::default();
+        for (word, at) in self.items(node, "statuses") {
+            if !statuses.insert(&word) {
+                self.unknown_word(&at.span, "status", &word, &Statuses::WORDS);
+            }
+        }
+        statuses
+    }
+
+    fn entries<T>(&mut self, node: &Node, key: &str, read: fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut entries = Vec::new();
+        for (item, at) in self.items(node, key) {
+            match read(&item) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => self.bad_item(&at.span, format!("`{key}`: {why}"), None),
+            }
+        }
+        entries
+    }
+
+    fn unknown_word(&mut self, at: &Span, what: &str, word: &str, known: &[&str]) {
+        let near = nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        self.bad_item(at, format!("there is no {what} `{word}`; known are {}", known.join(", ")), near);
+    }
+
+    fn bad_item(&mut self, at: &Span, message: String, label: Option<String>) {
+        self.collector.error("bad-value", at, message).label(label.unwrap_or_default());
+    }
+}

@@ -1,0 +1,225 @@
+//! Sets of numbers and addresses as sorted, merged ranges: a look-up is one binary search and allocates nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Ranges of numbers, both ends included, that ascend and do not touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranges<T>(Vec<(T, T)>);
+
+impl<T> Default for Ranges<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Ord + Copy> Ranges<T> {
+    /// Sorts and merges.
+    pub(super) fn of(mut ranges: Vec<(T, T)>) -> Self {
+        ranges.sort_unstable();
+        let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());
+        for (first, last) in ranges {
+            match merged.last_mut() {
+                Some(before) if first <= before.1 => before.1 = before.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged)
+    }
+
+    /// Whether the number lies in one of the ranges.
+    #[must_use]
+    pub fn contains(&self, number: T) -> bool {
+        let after = self.0.partition_point(|(first, _)| *first <= number);
+        after.checked_sub(1).is_some_and(|before| number <= self.0[before].1)
+    }
+
+    /// The ranges, ascending.
+    #[must_use]
+    pub fn as_slice(&self) -> &[(T, T)] {
+        &self.0
+    }
+}
+
+/// QIDs from `first` to `last`: reads `38170` or `38170-38175`.
+pub(super) fn read_qids(entry: &str) -> Result<(u32, u32), String> {
+    let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+    let number = |text: &str| text.trim().trim_start_matches("QID").trim_start().parse::<u32>().ok();
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        (Some(first), Some(last)) => Err(format!("`{entry}` runs backwards, from {first} to {last}")),
+        _ => Err(format!("`{entry}` is no QID: write `38170` or `38170-38175`")),
+    }
+}
+
+/// A set of IP addresses, IPv4 and IPv6.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressRanges {
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
+}
+
+impl AddressRanges {
+    pub(super) fn of(spans: &[AddressSpan]) -> Self {
+        let v4 = spans.iter().filter_map(|span| match span {
+            AddressSpan::V4(first, last) => Some((u32::from(*first), u32::from(*last))),
+            AddressSpan::V6(..) => None,
+        });
+        let v6 = spans.iter().filter_map(|span| match span {
+            AddressSpan::V6(first, last) => Some((u128::from(*first), u128::from(*last))),
+            AddressSpan::V4(..) => None,
+        });
+        Self { v4: Ranges::of(v4.collect()), v6: Ranges::of(v6.collect()) }
+    }
+
+    /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 one.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.contains(address.into()),
+            IpAddr::V6(address) => self.v6.contains(address.into()),
+        }
+    }
+
+    /// Whether the text is an address that is in the set.
+    #[must_use]
+    pub fn contains_text(&self, text: &str) -> bool {
+        text.parse().is_ok_and(|address| self.contains(address))
+    }
+
+    /// The ranges in words, ascending: `192.0.2.0-192.0.2.255`, `2001:db8::1`.
+    #[must_use]
+    pub fn to_texts(&self) -> Vec<String> {
+        let v4 =
+            self.v4.as_slice().iter().map(|(first, last)| {
+                (IpAddr::from(Ipv4Addr::from(*first)), IpAddr::from(Ipv4Addr::from(*last)))
+            });
+        let v6 =
+            self.v6.as_slice().iter().map(|(first, last)| {
+                (IpAddr::from(Ipv6Addr::from(*first)), IpAddr::from(Ipv6Addr::from(*last)))
+            });
+        v4.chain(v6)
+            .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+            .collect()
+    }
+}
+
+/// One entry of `ip_ranges`: the first and the last address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AddressSpan {
+    V4(Ipv4Addr, Ipv4Addr),
+    V6(Ipv6Addr, Ipv6Addr),
+}
+
+impl AddressSpan {
+    /// Reads `192.0.2.0/24`, `192.0.2.10-192.0.2.20` or `192.0.2.10`, and the same in IPv6.
+    pub(super) fn read(entry: &str) -> Result<Self, String> {
+        if entry.contains('/') {
+            return match entry.parse::<IpNet>() {
+                Ok(IpNet::V4(net)) => Ok(Self::V4(net.network(), net.broadcast())),
+                Ok(IpNet::V6(net)) => Ok(Self::V6(net.network(), net.broadcast())),
+                Err(_) => Err(format!("`{entry}` is no network such as `192.0.2.0/24` or `2001:db8::/32`")),
+            };
+        }
+        let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+        let address = |text: &str| {
+            let text = text.trim();
+            text.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| match entry == text {
+                true => format!("`{entry}` is no IP address"),
+                false => format!(
+                    "`{entry}` is no range such as `192.0.2.10-192.0.2.20`: `{text}` is no IP address"
+                ),
+            })
+        };
+        match (address(first)?, address(last)?) {
+            (first, last) if first.is_ipv4() != last.is_ipv4() => {
+                Err(format!("`{entry}` mixes IPv4 and IPv6"))
+            }
+            (first, last) if first > last => Err(format!("`{entry}` runs backwards")),
+            (IpAddr::V4(first), IpAddr::V4(last)) => Ok(Self::V4(first, last)),
+            (IpAddr::V6(first), IpAddr::V6(last)) => Ok(Self::V6(first, last)),
+            _ => Err(format!("`{entry}` mixes IPv4 and IPv6")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(entries: &[&str]) -> AddressRanges {
+        AddressRanges::of(&entries.iter().map(|entry| AddressSpan::read(entry).unwrap()).collect::<Vec<_>>())
+    }
+
+    fn assert_edges(entries: &[&str], inside: &[&str], outside: &[&str]) {
+        let set = set(entries);
+        for address in inside {
+            assert!(set.contains_text(address), "{address} is in {entries:?}");
+        }
+        for address in outside {
+            assert!(!set.contains_text(address), "{address} is not in {entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_holds_its_first_and_its_last_address() {
+        assert_edges(
+            &["192.0.2.0/24"],
+            &["192.0.2.0", "192.0.2.1", "192.0.2.255", "::ffff:192.0.2.7"],
+            &["192.0.1.255", "192.0.3.0", "2001:db8::1"],
+        );
+        assert_edges(&["192.0.2.77/24"], &["192.0.2.0", "192.0.2.255"], &["192.0.3.0"]);
+        assert_edges(&["198.51.100.4/32"], &["198.51.100.4"], &["198.51.100.3", "198.51.100.5"]);
+        assert_edges(&["0.0.0.0/0"], &["0.0.0.0", "255.255.255.255"], &["::1"]);
+    }
+
+    #[test]
+    fn a_dashed_range_holds_both_ends() {
+        assert_edges(
+            &["198.51.100.234 - 198.51.101.2"],
+            &["198.51.100.234", "198.51.100.255", "198.51.101.0", "198.51.101.2"],
+            &["198.51.100.233", "198.51.101.3"],
+        );
+    }
+
+    #[test]
+    fn ipv6_works_in_all_three_forms() {
+        assert_edges(
+            &["2001:db8:1::/48", "2001:db8:2::5-2001:db8:2::f", "2001:DB8:3::1"],
+            &["2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "2001:db8:2::f", "2001:db8:3:0:0::1"],
+            &["2001:db8:0:ffff::", "2001:db8:2::4", "2001:db8:2::10", "2001:db8:3::2", "192.0.2.1"],
+        );
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_nest_are_one() {
+        let ranges = Ranges::of(vec![(10_u32, 20), (1, 5), (12, 13), (18, 30), (5, 6)]);
+        assert_eq!(ranges.as_slice(), [(1, 6), (10, 30)]);
+        for (number, inside) in
+            [(0, false), (1, true), (6, true), (7, false), (9, false), (30, true), (31, false)]
+        {
+            assert_eq!(ranges.contains(number), inside, "{number}");
+        }
+        assert!(!Ranges::<u32>::default().contains(0));
+    }
+
+    #[test]
+    fn what_is_no_range_says_why() {
+        for (entry, why) in [
+            ("192.0.2.0/33", "`192.0.2.0/33` is no network such as `192.0.2.0/24` or `2001:db8::/32`"),
+            ("192.0.2.300", "`192.0.2.300` is no IP address"),
+            ("192.0.2.9-192.0.2.1", "`192.0.2.9-192.0.2.1` runs backwards"),
+            ("192.0.2.1-2001:db8::1", "`192.0.2.1-2001:db8::1` mixes IPv4 and IPv6"),
+            (
+                "192.0.2.1-20",
+                "`192.0.2.1-20` is no range such as `192.0.2.10-192.0.2.20`: `20` is no IP address",
+            ),
+        ] {
+            assert_eq!(AddressSpan::read(entry), Err(why.to_owned()));
+        }
+        assert_eq!(read_qids("38170"), Ok((38170, 38170)));
+        assert_eq!(read_qids("10 - 20"), Ok((10, 20)));
+        assert!(read_qids("20-10").is_err() && read_qids("x").is_err() && read_qids("-5").is_err());
+    }
+}

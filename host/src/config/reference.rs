@@ -1,0 +1,293 @@
+//! `${…}` in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
+//!
+//! References are resolved after the YAML has been read, in values only, and once: what a reference brings is
+//! text and never YAML, and a `${` in it stays as it is.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Where references look things up. Given from outside, so that tests need not change the process.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// The environment variable with this name.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl Environment<'static> {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self { variable: &|name| std::env::var_os(name) }
+    }
+}
+
+/// A scalar with its references replaced.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) text: String,
+    /// The references as they may be shown, without defaults: `${env:NAME}`.
+    pub(super) references: Vec<String>,
+    /// Whether part of it is a credential of systemd, which is a secret wherever it stands.
+    pub(super) is_credential: bool,
+}
+
+/// Why a reference cannot be resolved.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unresolved {
+    pub(super) message: String,
+    pub(super) help: String,
+}
+
+/// Replaces the references in `text`. `folder` is that of the file that holds the text.
+pub(super) fn resolve(
+    text: &str,
+    folder: &Path,
+    environment: Environment<'_>,
+) -> Result<Resolved, Vec<Unresolved>> {
+    let mut resolved = Resolved::default();
+    let mut problems = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            resolved.text.push_str(&rest[..at - 1]);
+            resolved.text.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        resolved.text.push_str(&rest[..at]);
+        let Some(length) = rest[at..].find('}') else {
+            problems.push(malformed("a `${` has no `}`"));
+            rest = "";
+            break;
+        };
+        match Reference::read(&rest[at + 2..at + length])
+            .and_then(|reference| Ok((reference.look_up(folder, environment)?, reference)))
+        {
+            Ok((value, reference)) => {
+                resolved.text.push_str(&value);
+                resolved.references.push(reference.show());
+                resolved.is_credential |= matches!(reference, Reference::Credential { .. });
+            }
+            Err(problem) => problems.push(problem),
+        }
+        rest = &rest[at + length + 1..];
+    }
+    resolved.text.push_str(rest);
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+/// Whether the text is one reference and nothing else, so that showing it gives no secret away.
+pub(super) fn is_bare_reference(text: &str) -> bool {
+    text.strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .and_then(|inner| Reference::read(inner).ok())
+        .is_some_and(|reference| !matches!(reference, Reference::Variable { default: Some(_), .. }))
+}
+
+enum Reference<'a> {
+    Variable { name: &'a str, default: Option<&'a str> },
+    File { path: &'a str },
+    Credential { name: &'a str },
+}
+
+/// A password or a token is far shorter; a certificate chain still fits.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+impl<'a> Reference<'a> {
+    fn read(inner: &'a str) -> Result<Self, Unresolved> {
+        match inner.split_once(':') {
+            Some(("env", rest)) => {
+                let (name, default) = match rest.split_once(":-") {
+                    Some((name, default)) => (name, Some(default)),
+                    None => (rest, None),
+                };
+                if is_name(name) {
+                    Ok(Self::Variable { name, default })
+                } else {
+                    Err(malformed("`${env:…}` needs the name of an environment variable"))
+                }
+            }
+            Some(("file", "")) => Err(malformed("`${file:…}` needs a path")),
+            Some(("file", path)) => Ok(Self::File { path }),
+            Some(("credential", name)) if is_file_name(name) => Ok(Self::Credential { name }),
+            Some(("credential", _)) => Err(malformed("`${credential:…}` needs a plain name")),
+            None if is_name(inner) => Err(malformed("a reference says where to look").with_form()),
+            _ => Err(malformed("`${…}` is no reference of a known kind")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Variable { name, .. } => format!("${{env:{name}}}"),
+            Self::File { path } => format!("${{file:{path}}}"),
+            Self::Credential { name } => format!("${{credential:{name}}}"),
+        }
+    }
+
+    fn look_up(&self, folder: &Path, environment: Environment<'_>) -> Result<String, Unresolved> {
+        match self {
+            Self::Variable { name, default } => variable(name, *default, environment),
+            Self::File { path } => {
+                let path = folder.join(path);
+                let help = "it should hold one value as plain text; its path is relative to the settings file \
+                            that names it";
+                file(&path, format!("file {}", path.display()), help)
+            }
+            Self::Credential { name } => match (environment.variable)("CREDENTIALS_DIRECTORY") {
+                Some(credentials) => {
+                    let path = Path::new(&credentials).join(name);
+                    file(&path, format!("credential `{name}`"), "systemd brings it with `LoadCredential=`")
+                }
+                None => Err(Unresolved {
+                    message: format!("credential `{name}` is not there: CREDENTIALS_DIRECTORY is not set"),
+                    help: format!(
+                        "systemd sets it for a unit with `LoadCredential={name}:PATH`; by hand, use \
+                         `${{file:PATH}}` instead"
+                    ),
+                }),
+            },
+        }
+    }
+}
+
+/// As in a shell, an empty variable takes the default too.
+fn variable(name: &str, default: Option<&str>, environment: Environment<'_>) -> Result<String, Unresolved> {
+    match ((environment.variable)(name), default) {
+        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
+        (Some(value), _) => value.into_string().map_err(|_| Unresolved {
+            message: format!("environment variable `{name}` is not UTF-8 text"),
+            help: "set it to plain text".to_owned(),
+        }),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(Unresolved {
+            message: format!("environment variable `{name}` is not set"),
+            help: format!("set {name}, or give a default: `${{env:{name}:-default}}`"),
+        }),
+    }
+}
+
+/// The text of a file that holds one value; `what` begins the sentence about a failure.
+fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
+    let refuse = |why: &str| Unresolved { message: format!("{what} {why}"), help: help.to_owned() };
+    let read = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = read.map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(refuse("is larger than 64 KiB"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text"))?;
+    // Editors end a file with a line break that nobody means to be part of a password.
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
+}
+
+fn malformed(message: &str) -> Unresolved {
+    Unresolved {
+        message: message.to_owned(),
+        help: "write `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; for the two \
+               characters themselves write `$${`"
+            .to_owned(),
+    }
+}
+
+impl Unresolved {
+    fn with_form(mut self) -> Self {
+        self.message.push_str(": an environment variable is `${env:NAME}`");
+        self
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// A credential is a file of one folder; a path would lead out of it.
+fn is_file_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('.')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fake(name: &str) -> Option<OsString> {
+        match name {
+            "USER_ID" => Some("acme".into()),
+            "EMPTY" => Some("".into()),
+            "TRICKY" => Some("${env:USER_ID}: # }".into()),
+            _ => None,
+        }
+    }
+
+    fn in_text(text: &str) -> Result<Resolved, Vec<Unresolved>> {
+        resolve(text, Path::new("/nowhere"), Environment { variable: &fake })
+    }
+
+    #[test]
+    fn references_are_replaced_once() {
+        for (text, value) in [
+            ("plain $5 {x}", "plain $5 {x}"),
+            ("${env:USER_ID}", "acme"),
+            ("a-${env:USER_ID}-${env:USER_ID}", "a-acme-acme"),
+            ("${env:MISSING:-x y}", "x y"),
+            ("${env:MISSING:-}", ""),
+            ("${env:EMPTY:-d}", "d"),
+            ("${env:EMPTY}", ""),
+            ("$${env:USER_ID}", "${env:USER_ID}"),
+            ("${env:TRICKY}", "${env:USER_ID}: # }"),
+        ] {
+            assert_eq!(in_text(text).map(|resolved| resolved.text).ok().as_deref(), Some(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_reference_that_fails_is_named() {
+        let problems = in_text("${env:NO_A} ${env:NO_B} ${vault:x} ${USER_ID} ${env:").unwrap_err();
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "environment variable `NO_A` is not set",
+                "environment variable `NO_B` is not set",
+                "`${…}` is no reference of a known kind",
+                "a reference says where to look: an environment variable is `${env:NAME}`",
+                "a `${` has no `}`",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_are_relative_to_the_settings_file_and_lose_their_last_line_break() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "s3cret \r\n").unwrap();
+        let credentials = folder.path().as_os_str().to_owned();
+        let variable = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| credentials.clone());
+        let environment = Environment { variable: &variable };
+        for text in ["${file:password}", "${credential:password}"] {
+            let resolved = resolve(text, folder.path(), environment).unwrap();
+            assert_eq!((resolved.text.as_str(), resolved.references[0].as_str()), ("s3cret ", text));
+        }
+        assert!(resolve("${file:absent}", folder.path(), environment).is_err());
+        assert!(resolve("${credential:../password}", folder.path(), environment).is_err());
+        let unset = in_text("${credential:password}").unwrap_err();
+        assert!(unset[0].message.ends_with("CREDENTIALS_DIRECTORY is not set"), "{}", unset[0].message);
+        assert!(resolve("${file:/dev/zero}", folder.path(), environment).is_err());
+    }
+
+    #[test]
+    fn a_default_makes_a_reference_worth_hiding() {
+        assert!(is_bare_reference("${env:PASSWORD}") && is_bare_reference("${file:a b}"));
+        for text in ["${env:PASSWORD:-hunter2}", "x${env:PASSWORD}", "hunter2", "${hunter2}"] {
+            assert!(!is_bare_reference(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A JSON Schema of pipeline files, for editors that complete and check while somebody types.
+
+use scanbridge_plugin_api::model::FindingKind;
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
+use serde_json::{Map, Value, json};
+
+use super::filter::Statuses;
+use super::pipeline::Catalogue;
+
+/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
+/// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can point at its part alone.
+///
+/// It is looser than the check in one way: plugin names are matched with their case.
+#[must_use]
+pub fn schema(catalogue: &dyn Catalogue) -> Value {
+    let mut definitions = Map::new();
+    definitions.insert("reference".to_owned(), reference());
+    definitions.insert("filter".to_owned(), filter());
+    for kind in [PluginKind::Input, PluginKind::Output] {
+        let plugins: Vec<&Descriptor> =
+            catalogue.names(kind).iter().filter_map(|name| catalogue.find(kind, name)).collect();
+        for plugin in &plugins {
+            definitions.insert(definition_name(plugin), options(plugin));
+        }
+        definitions.insert(kind.word().to_owned(), instance(kind, &plugins));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scanbridge pipeline",
+        "type": "object",
+        "required": ["version", "inputs", "outputs"],
+        "additionalProperties": false,
+        "properties": {
+            "version": { "const": 1 },
+            "inputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/input" } },
+            "filter": { "$ref": "#/$defs/filter" },
+            "outputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/output" } },
+        },
+        "$defs": definitions,
+    })
+}
+
+fn definition_name(plugin: &Descriptor) -> String {
+    format!("{}.{}", plugin.kind.word(), plugin.name)
+}
+
+fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
+    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    let mut properties = json!({
+        "id": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$",
+            "description": "A name of your own, unique in the file.",
+        },
+        "plugin": { "enum": names },
+        "config": { "type": "string", "description": "A settings file, relative to this file." },
+        "with": { "type": ["object", "null"], "description": "Options of the plugin; they win over `config`." },
+    });
+    if kind == PluginKind::Output {
+        properties["required"] = flag();
+        properties["filter"] = json!({ "$ref": "#/$defs/filter" });
+    }
+    json!({
+        "type": "object",
+        "required": ["id", "plugin"],
+        "additionalProperties": false,
+        "properties": properties,
+        "allOf": plugins.iter().map(|plugin| options_by_plugin(plugin)).collect::<Vec<_>>(),
+    })
+}
+
+/// Required options may stand in the settings file, so `with` needs them only when there is none.
+fn options_by_plugin(plugin: &Descriptor) -> Value {
+    let required: Vec<&str> =
+        plugin.options.iter().filter(|option| option.required).map(|option| option.name.as_str()).collect();
+    let mut then = json!({
+        "properties": {
+            "with": { "anyOf": [
+                { "$ref": format!("#/$defs/{}", definition_name(plugin)) },
+                { "type": "null" },
+            ] },
+        },
+    });
+    if !required.is_empty() {
+        then["anyOf"] = json!([
+            { "required": ["config"] },
+            { "required": ["with"], "properties": { "with": { "required": required } } },
+        ]);
+    }
+    json!({ "if": { "properties": { "plugin": { "const": plugin.name } } }, "then": then })
+}
+
+fn options(plugin: &Descriptor) -> Value {
+    let mut properties = Map::new();
+    for option in &plugin.options {
+        properties.insert(option.name.clone(), describe(option));
+        for old in &option.deprecated_names {
+            let mut value = describe(option);
+            value["deprecated"] = json!(true);
+            value["description"] = json!(format!("Now called `{}`.", option.name));
+            properties.insert(old.clone(), value);
+        }
+    }
+    json!({
+        "title": format!("Options of {}", plugin.name),
+        "description": plugin.summary,
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+fn describe(option: &OptionDescriptor) -> Value {
+    let mut value = json!({ "anyOf": [kind(&option.kind), { "$ref": "#/$defs/reference" }] });
+    value["description"] = json!(option.help);
+    if let Some(default) = option.default.as_ref().filter(|_| !option.secret) {
+        value["default"] = default.clone();
+    }
+    if option.secret {
+        value["writeOnly"] = json!(true);
+    }
+    value
+}
+
+fn kind(kind: &OptionKind) -> Value {
+    match kind {
+        OptionKind::Flag => flag(),
+        OptionKind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        OptionKind::Size { min, max } => json!({ "anyOf": [
+            { "type": "integer", "minimum": min, "maximum": max },
+            { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
+        ] }),
+        // Text is taken as it is written: 007 is text too.
+        OptionKind::Text | OptionKind::Path => json!({ "type": ["string", "number", "boolean"] }),
+        OptionKind::Choice { words } => json!({ "enum": words }),
+        OptionKind::List { of } => json!({ "anyOf": [
+            { "type": "array", "items": self::kind(of) },
+            { "type": ["string", "number"] },
+        ] }),
+    }
+}
+
+fn flag() -> Value {
+    json!({ "anyOf": [
+        { "type": "boolean" },
+        { "enum": ["y", "n", "yes", "no", "on", "off", "Y", "N", "Yes", "No", "YES", "NO"] },
+    ] })
+}
+
+fn reference() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "\\$\\{(env|file|credential):",
+        "description": "${env:NAME}, ${env:NAME:-default}, ${file:PATH} or ${credential:NAME}.",
+    })
+}
+
+fn filter() -> Value {
+    let several = |items: Value| json!({ "anyOf": [{ "type": "array", "items": items }, { "type": ["string", "integer"] }] });
+    json!({
+        "type": ["object", "null"],
+        "description": "Only findings that pass every part of it are delivered.",
+        "additionalProperties": false,
+        "properties": {
+            "min_severity": { "type": "integer", "minimum": 1, "maximum": 5 },
+            "kinds": several(json!({ "enum": FindingKind::ALL.map(FindingKind::word) })),
+            "qids": several(json!({ "type": ["integer", "string"] })),
+            "statuses": several(json!({ "enum": Statuses::WORDS })),
+            "ip_ranges": several(json!({ "type": "string" })),
+        },
+    })
+}

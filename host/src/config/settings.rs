@@ -1,0 +1,247 @@
+//! Options of a plugin instance, checked against the plugin's table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind};
+use serde_json::{Map, Value};
+
+use super::checker::Checker;
+use super::collector::{hide_all, hide_content};
+use super::fields::{is_spilt, report_duplicate, report_spilt};
+use super::pipeline::Origin;
+use super::reference::is_bare_reference;
+use super::scalar_traps;
+use super::suggestion::{nearest, sounds_secret};
+use super::tree::{Content, Entry, Node};
+
+/// The options that are given, a later layer over an earlier one.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) options: Map<String, Value>,
+    pub(super) origins: BTreeMap<String, Origin>,
+    /// Options that are given but wrong: they have been reported and do not count as missing.
+    pub(super) wrong: BTreeSet<String>,
+}
+
+impl Settings {
+    /// What this layer would have given is unknown, so nothing shall be called missing.
+    pub(super) fn give_up(&mut self, plugin: &Descriptor) {
+        self.wrong.extend(plugin.options.iter().map(|option| option.name.clone()));
+    }
+
+    pub(super) fn has(&self, option: &OptionDescriptor) -> bool {
+        self.options.contains_key(&option.name) || self.wrong.contains(&option.name)
+    }
+}
+
+/// A value that was read, and how much of it may be shown.
+struct Given {
+    value: Value,
+    references: Vec<String>,
+    is_credential: bool,
+}
+
+impl Checker<'_> {
+    /// Reads one mapping of options over what `settings` has so far.
+    pub(super) fn options(&mut self, plugin: &Descriptor, node: &Node, settings: &mut Settings) {
+        let entries = match &node.content {
+            Content::Mapping(entries) => entries,
+            _ if node.is_null() => return,
+            _ => {
+                hide_content(&mut self.collector, node);
+                let message = format!("options must be a mapping, found {}", node.form());
+                self.collector.error("wrong-form", &node.span, message).help(describe(plugin));
+                settings.give_up(plugin);
+                return;
+            }
+        };
+        // First of all, so that no problem of this file quotes a secret.
+        entries.iter().for_each(|entry| self.hide_secret(plugin, entry));
+        let mut seen: Vec<(&OptionDescriptor, &Entry)> = Vec::new();
+        let may_be_secret = |entry: &Entry| plugin.option(&entry.key.text).is_none_or(|option| option.secret);
+        for (index, entry) in entries.iter().enumerate() {
+            match plugin.option(&entry.key.text) {
+                None if is_spilt(node, &entries[..index], entry, may_be_secret) => {
+                    report_spilt(&mut self.collector, entry);
+                }
+                None => {
+                    let meant = suggestion(plugin, &entry.key.text);
+                    settings.wrong.extend(meant.map(|option| option.name.clone()));
+                    self.report_unknown_option(plugin, entry, meant);
+                }
+                Some(option) => match seen.iter().find(|(known, _)| known.name == option.name) {
+                    Some((_, first)) => report_duplicate(&mut self.collector, &entry.key, &first.key),
+                    None => {
+                        seen.push((option, entry));
+                        self.option(option, entry, settings);
+                    }
+                },
+            }
+        }
+    }
+
+    fn option(&mut self, option: &OptionDescriptor, entry: &Entry, settings: &mut Settings) {
+        let (key, node) = (&entry.key, &entry.value);
+        if key.text != option.name {
+            self.collector
+                .warning("deprecated", &key.span, format!("`{}` is now called `{}`", key.text, option.name))
+                .label(format!("write `{}`", option.name));
+        }
+        scalar_traps::warn(&mut self.collector, option, node);
+        let name = option.name.clone();
+        match self.value(option, node) {
+            Some(Given { value, references, is_credential }) => {
+                settings.wrong.remove(&name);
+                settings.options.insert(name.clone(), value);
+                settings.origins.insert(name, Origin { references, is_credential, ..Origin::of(&key.span) });
+            }
+            None => {
+                settings.wrong.insert(name);
+            }
+        }
+    }
+
+    fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<Given> {
+        match (&node.content, &option.kind) {
+            _ if node.is_null() => {
+                self.report_no_value(option, node);
+                None
+            }
+            (Content::Scalar(scalar), kind) => self.scalar(option, kind, &scalar.text, node),
+            (Content::Sequence(items), OptionKind::List { of }) => self.list(option, of, items),
+            (_, kind) => {
+                let takes = if matches!(kind, OptionKind::List { .. }) { "a list" } else { "a single value" };
+                let message = format!("option `{}` takes {takes}, found {}", option.name, node.form());
+                self.collector
+                    .error("wrong-form", &node.span, message)
+                    .help("if it is meant as text, put it in single quotes");
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, option: &OptionDescriptor, of: &OptionKind, items: &[Node]) -> Option<Given> {
+        let mut list = Given { value: Value::Null, references: Vec::new(), is_credential: false };
+        let mut values = Vec::new();
+        for item in items {
+            let given = match &item.content {
+                Content::Scalar(scalar) if !item.is_null() => self.scalar(option, of, &scalar.text, item),
+                _ => {
+                    let message = format!(
+                        "an item of `{}` must be {}, found {}",
+                        option.name,
+                        of.describe(),
+                        item.form()
+                    );
+                    self.collector.error("wrong-form", &item.span, message);
+                    None
+                }
+            };
+            if let Some(given) = given {
+                values.push(given.value);
+                list.references.extend(given.references);
+                list.is_credential |= given.is_credential;
+            }
+        }
+        list.value = Value::from(values);
+        (list.value.as_array().map(Vec::len) == Some(items.len())).then_some(list)
+    }
+
+    fn scalar(
+        &mut self,
+        option: &OptionDescriptor,
+        kind: &OptionKind,
+        text: &str,
+        node: &Node,
+    ) -> Option<Given> {
+        let resolved = self.resolve(text, &node.span)?;
+        let name = &option.name;
+        let problem = match kind.parse(&resolved.text) {
+            Ok(Value::String(text)) if option.required && text.is_empty() => "must not be empty".to_owned(),
+            Ok(value) => {
+                let (references, is_credential) = (resolved.references, resolved.is_credential);
+                return Some(Given { value, references, is_credential });
+            }
+            // What a reference brought may be a secret wherever it stands.
+            Err(_) if option.secret || !resolved.references.is_empty() => {
+                format!("does not take the value it has, which is not shown; it takes: {}", kind.describe())
+            }
+            Err(problem) => problem,
+        };
+        let suggestion = match kind {
+            OptionKind::Choice { words } => nearest(&resolved.text, words.iter().map(String::as_str)),
+            _ => None,
+        };
+        let label = match (suggestion, resolved.references.as_slice()) {
+            (Some(word), []) if !option.secret => format!("did you mean `{word}`?"),
+            (_, []) => String::new(),
+            (_, references) => format!("the value is from {}", references.join(", ")),
+        };
+        self.collector.error("bad-value", &node.span, format!("option `{name}` {problem}")).label(label);
+        None
+    }
+
+    fn hide_secret(&mut self, plugin: &Descriptor, entry: &Entry) {
+        match plugin.option(&entry.key.text) {
+            Some(option) if option.secret => match &entry.value.content {
+                Content::Scalar(scalar) if is_bare_reference(&scalar.text) => {}
+                _ => self.collector.hide_value(&entry.key.span, &entry.value),
+            },
+            Some(_) => {}
+            None => {
+                let meant = suggestion(plugin, &entry.key.text);
+                let is_secret = meant.is_none_or(|option| option.secret) || sounds_secret(&entry.key.text);
+                if is_secret {
+                    hide_all(&mut self.collector, &entry.key.span, &entry.value);
+                }
+            }
+        }
+    }
+
+    fn report_unknown_option(
+        &mut self,
+        plugin: &Descriptor,
+        entry: &Entry,
+        meant: Option<&OptionDescriptor>,
+    ) {
+        let (key, word) = (&entry.key, plugin.kind.word());
+        let label = meant.map(|option| format!("did you mean `{}`?", option.name));
+        self.collector
+            .error(
+                "unknown-option",
+                &key.span,
+                format!("{word} `{}` has no option `{}`", plugin.name, key.text),
+            )
+            .label(label.unwrap_or_default())
+            .help(describe(plugin));
+    }
+
+    fn report_no_value(&mut self, option: &OptionDescriptor, node: &Node) {
+        let help = match (&option.default, option.required) {
+            (_, true) => "write a value; it is required".to_owned(),
+            (Some(default), _) if !option.secret => {
+                let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+                format!("write a value, or remove the line for the default, {default}")
+            }
+            _ => "write a value, or remove the line".to_owned(),
+        };
+        self.collector.error("no-value", &node.span, format!("option `{}` has no value", option.name)).help(
+            match node.span.text() {
+                "" if node.span.line().contains(['#', '&']) => {
+                    format!("{help}; a value that begins with # or & goes in single quotes")
+                }
+                "" => help,
+                word => format!("{help}; without quotes, {word} means no value"),
+            },
+        );
+    }
+}
+
+fn suggestion<'p>(plugin: &'p Descriptor, typed: &str) -> Option<&'p OptionDescriptor> {
+    let near = nearest(typed, plugin.options.iter().map(|option| option.name.as_str()))?;
+    plugin.option(near)
+}
+
+pub(super) fn describe(plugin: &Descriptor) -> String {
+    format!("`scanbridge plugin describe {}` lists its options", plugin.name)
+}

@@ -1,0 +1,294 @@
+//! A YAML text as a tree that remembers where everything stood.
+//!
+//! The tree is built from the parser's events and not through serde, for options are checked against the tables
+//! that plugins bring: every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`)
+//! until an option says what it is, duplicate keys stay visible, and quoted and plain values can be told apart.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, StructureStyle};
+
+use super::source::{Source, Span};
+use super::syntax;
+
+/// One value of a settings file.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) content: Content,
+    pub(super) span: Span,
+}
+
+#[derive(Clone)]
+pub(super) enum Content {
+    Scalar(Scalar),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+#[derive(Clone)]
+pub(super) struct Scalar {
+    /// The text without quotes and escapes.
+    pub(super) text: String,
+    pub(super) style: ScalarStyle,
+}
+
+impl Scalar {
+    /// Whether it stands without quotes, in a single piece.
+    pub(super) fn is_plain(&self) -> bool {
+        self.style == ScalarStyle::Plain
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) value: Node,
+}
+
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) text: String,
+    pub(super) span: Span,
+}
+
+impl Node {
+    /// Whether there is a key without a value: nothing, `~` or `null`, without quotes.
+    pub(super) fn is_null(&self) -> bool {
+        match &self.content {
+            Content::Scalar(Scalar { text, style: ScalarStyle::Plain }) => {
+                matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+            }
+            _ => false,
+        }
+    }
+
+    /// What it is, in words.
+    pub(super) fn form(&self) -> &'static str {
+        match &self.content {
+            _ if self.is_null() => "nothing",
+            Content::Scalar(_) => "a single value",
+            Content::Sequence(_) => "a list",
+            Content::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// Why a text is no tree. Never quotes the text, for nobody knows yet what in it is secret.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub(super) message: String,
+    pub(super) help: &'static str,
+    pub(super) at: Span,
+    /// The key that the line of the error begins with, when it surely is one: all of the line that may be shown.
+    pub(super) key: Option<Span>,
+}
+
+/// Reads the one document of a file. An empty file is a null scalar.
+pub(super) fn parse(source: &Arc<Source>) -> Result<Node, SyntaxError> {
+    let options = granit_parser::options! {
+        disallow_directives: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    let mut builder = Builder::new(source);
+    for event in Parser::new_from_str_with_options(source.text(), options) {
+        let (event, span) = event.map_err(|error| builder.scan_error(&error))?;
+        let range = span.byte_range().unwrap_or(0..0);
+        builder
+            .accept(event, builder.span(range.start, range.end))
+            .map_err(|error| SyntaxError { key: builder.key_of_line(&error.at), ..error })?;
+    }
+    let nothing = empty(builder.span(0, 0));
+    Ok(builder.root.unwrap_or(nothing))
+}
+
+/// Far beyond any real file, far below what recursion minds.
+const MAX_DEPTH: usize = 32;
+/// Bounds on what aliases may multiply: a file of 256 KiB could otherwise unfold to any size.
+const MAX_NODES: usize = 10_000;
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+
+struct Builder<'a> {
+    source: &'a Arc<Source>,
+    open: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+    documents: usize,
+    nodes: usize,
+    text_bytes: usize,
+}
+
+/// A sequence or mapping whose end has not come yet.
+struct Frame {
+    content: Content,
+    start: Span,
+    anchor: usize,
+    flow: bool,
+    /// The key whose value comes next.
+    key: Option<Key>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(source: &'a Arc<Source>) -> Self {
+        Self {
+            source,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            root: None,
+            documents: 0,
+            nodes: 0,
+            text_bytes: 0,
+        }
+    }
+
+    fn accept(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(fail("a second document begins here", "keep one document a file", span));
+                }
+            }
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => {
+                return Err(fail("YAML tags (`!name`) are not used here", syntax::QUOTE, span));
+            }
+            Event::Scalar(text, style, anchor, None) => {
+                self.count(1, text.len(), &span)?;
+                let scalar = Scalar { text: text.into_owned(), style };
+                let node = Node { content: Content::Scalar(scalar), span };
+                self.attach(node, anchor)?;
+            }
+            Event::SequenceStart(style, anchor, None) => {
+                self.begin(Content::Sequence(Vec::new()), style, anchor, span)?;
+            }
+            Event::MappingStart(style, anchor, None) => {
+                self.begin(Content::Mapping(Vec::new()), style, anchor, span)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(&span)?,
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return Err(fail("this alias stands inside its own anchor", syntax::QUOTE, span));
+                };
+                let (nodes, text_bytes) = size(&node);
+                self.count(nodes, text_bytes, &span)?;
+                self.attach(node, 0)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        content: Content,
+        style: StructureStyle,
+        anchor: usize,
+        start: Span,
+    ) -> Result<(), SyntaxError> {
+        self.count(1, 0, &start)?;
+        let flow = style == StructureStyle::Flow;
+        self.open.push(Frame { content, start, anchor, flow, key: None });
+        Ok(())
+    }
+
+    fn end(&mut self, end: &Span) -> Result<(), SyntaxError> {
+        let Some(Frame { content, start, anchor, flow, .. }) = self.open.pop() else { return Ok(()) };
+        let last = match &content {
+            Content::Sequence(items) => items.last(),
+            Content::Mapping(entries) => entries.last().map(|entry| &entry.value),
+            Content::Scalar(_) => None,
+        };
+        // The end of a block is announced where the next thing begins, that of `[…]` at its bracket.
+        let end = match last {
+            Some(last) if !flow => last.span.end.max(start.start),
+            _ => end.end,
+        };
+        self.attach(Node { content, span: self.span(start.start, end) }, anchor)
+    }
+
+    fn attach(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Frame { content: Content::Sequence(items), .. }) => items.push(node),
+            Some(Frame { content: Content::Mapping(entries), key, .. }) => match key.take() {
+                Some(key) => entries.push(Entry { key, value: node }),
+                None => *key = Some(into_key(node)?),
+            },
+            Some(Frame { content: Content::Scalar(_), .. }) => {}
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, text_bytes: usize, at: &Span) -> Result<(), SyntaxError> {
+        self.nodes += nodes;
+        self.text_bytes += text_bytes;
+        if self.nodes > MAX_NODES || self.text_bytes > MAX_TEXT_BYTES {
+            return Err(fail(
+                "the file unfolds to more than a settings file can need",
+                "write fewer values or fewer aliases (`*name`)",
+                at.clone(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        let text = self.source.text();
+        let start = (0..=start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (start..=end.clamp(start, text.len())).rev().find(|at| text.is_char_boundary(*at));
+        Span { source: Arc::clone(self.source), start, end: end.unwrap_or(start) }
+    }
+
+    fn scan_error(&self, error: &ScanError) -> SyntaxError {
+        let at = error.marker().byte_offset().unwrap_or(0);
+        let (message, help) = syntax::explain(error.kind());
+        let at = self.span(at, at);
+        SyntaxError { message, help, key: self.key_of_line(&at), at }
+    }
+
+    /// The key at the beginning of a line, if the parser took it for a key of a block. A word before a colon may
+    /// as well be part of a password that is broken over lines, or that holds a comma inside `{…}`.
+    fn key_of_line(&self, at: &Span) -> Option<Span> {
+        let frame = self.open.iter().rev().find(|frame| !frame.flow)?;
+        let last = match &frame.content {
+            Content::Mapping(entries) => entries.last().map(|entry| &entry.key),
+            _ => None,
+        };
+        let key = frame.key.as_ref().or(last)?;
+        (key.span.line_start() == at.line_start()).then(|| key.span.clone())
+    }
+}
+
+fn into_key(node: Node) -> Result<Key, SyntaxError> {
+    match node.content {
+        Content::Scalar(scalar) if scalar.text == "<<" => {
+            Err(fail("merge keys (`<<`) are not used here", "share settings by `config: FILE`", node.span))
+        }
+        Content::Scalar(scalar) => Ok(Key { text: scalar.text, span: node.span }),
+        _ => Err(fail("a key must be a single word", syntax::QUOTE, node.span)),
+    }
+}
+
+fn fail(message: &str, help: &'static str, at: Span) -> SyntaxError {
+    SyntaxError { message: message.to_owned(), help, at, key: None }
+}
+
+fn empty(span: Span) -> Node {
+    Node { content: Content::Scalar(Scalar { text: String::new(), style: ScalarStyle::Plain }), span }
+}
+
+/// Nodes and bytes of text in a subtree.
+fn size(node: &Node) -> (usize, usize) {
+    let children: Vec<&Node> = match &node.content {
+        Content::Scalar(scalar) => return (1, scalar.text.len()),
+        Content::Sequence(items) => items.iter().collect(),
+        Content::Mapping(entries) => entries.iter().map(|entry| &entry.value).collect(),
+    };
+    children.into_iter().map(size).fold((1, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}

@@ -1,0 +1,87 @@
+//! Every file of `bad-configs/` against what the operator gets to read about it.
+
+mod config_catalogue;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use config_catalogue::FakeCatalogue;
+use scanbridge::config::{self, Environment, Look, Problems};
+
+fn variable(name: &str) -> Option<OsString> {
+    match name {
+        "QUALYS_PASSWORD" => Some("hunter-env".into()),
+        "PAGE_SIZE" => Some("zero".into()),
+        "NOTHING" => Some("".into()),
+        "CREDENTIALS_DIRECTORY" => Some("tests/bad-configs/credentials".into()),
+        _ => None,
+    }
+}
+
+fn check(path: &Path) -> Result<config::Pipeline, Problems> {
+    let environment = Environment { variable: &variable };
+    config::check_in(&config::read(path)?, &FakeCatalogue::new(), environment)
+}
+
+#[test]
+fn every_bad_config_is_explained() {
+    let mut files: Vec<PathBuf> = fs::read_dir("tests/bad-configs")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 25, "only {} bad configs", files.len());
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let problems = check(&file).expect_err(name);
+        // Every secret in these files begins with `hunter`.
+        for shown in [problems.to_string(), problems.to_json().to_string(), format!("{problems:?}")] {
+            assert!(!shown.contains("hunter"), "{name} shows a secret:\n{shown}");
+        }
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(format!("bad-{name}"), problems.to_string());
+        });
+    }
+}
+
+#[test]
+fn a_missing_pipeline_file_is_named() {
+    let problems = check(Path::new("tests/bad-configs/absent.yml")).unwrap_err();
+    insta::assert_snapshot!("absent-file", problems.to_string());
+}
+
+#[test]
+fn the_same_problems_are_json_for_scripts() {
+    let problems = check(Path::new("tests/bad-configs/unknown-option.yaml")).unwrap_err();
+    let json = problems.to_json();
+    assert_eq!(json["errors"], problems.errors());
+    let first = &json["problems"][0];
+    assert_eq!(first["code"], "unknown-option");
+    assert_eq!(first["file"], "tests/bad-configs/unknown-option.yaml");
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(7), Some(7)));
+    assert_eq!(first["label"], "did you mean `username`?");
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let problems = check(Path::new("tests/bad-configs/secrets-in-the-way.yaml")).unwrap_err();
+    let coloured = problems.render(Look { colour: true, width: 80 });
+    assert!(coloured.contains("\u{1b}[") && !coloured.contains("hunter"));
+    assert!(!problems.to_string().contains('\u{1b}'));
+    // The column is that of the file, although a password before it was cut out of the line.
+    let column = problems.list.iter().find(|problem| problem.message.contains("page_size")).unwrap();
+    let place = format!("secrets-in-the-way.yaml:3:{}", column.place.excerpt.as_ref().unwrap().column);
+    assert!(coloured.contains(&place) && problems.to_string().contains(&place), "{coloured}");
+}
+
+#[test]
+fn only_the_first_hundred_problems_are_shown() {
+    let keys: String = (0..150).map(|number| format!("unknown_{number}: x\n")).collect();
+    let document = config::read_text(Path::new("many.yaml"), &keys).unwrap();
+    let problems = config::check(&document, &FakeCatalogue::new()).unwrap_err();
+    // 150 unknown keys; version, inputs and outputs are missing.
+    assert_eq!((problems.list.len(), problems.errors()), (100, 153));
+    assert!(problems.to_string().ends_with("153 problems (53 not shown); nothing was started\n"));
+}

@@ -1,0 +1,121 @@
+//! Keeps fragments between findings, batches and reports, within a fixed number of bytes.
+
+use std::collections::HashMap;
+
+use scanbridge_plugin_api::batch::DefinitionView;
+use scanbridge_plugin_api::model::Severity;
+
+use crate::fragment::{Fragment, FragmentBuilder};
+use crate::options::EventSettings;
+use crate::table::Table;
+
+/// What a fragment depends on, beside the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    content: u128,
+    table: Table,
+    severity: Option<Severity>,
+}
+
+/// A cache that forgets what was not used for long.
+///
+/// The victim is the longest unused of a few entries picked blindly. When the definitions of a report just exceed
+/// the room, strict LRU would throw out each one shortly before it is needed again; this does not.
+#[derive(Debug)]
+pub(crate) struct FragmentCache {
+    by_key: HashMap<Key, usize>,
+    entries: Vec<Entry>,
+    bytes: usize,
+    room: usize,
+    clock: u64,
+    builder: FragmentBuilder,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    used: u64,
+    fragment: Fragment,
+}
+
+impl FragmentCache {
+    /// Enough for the texts of some three thousand definitions, and a quarter of what a whole run may occupy.
+    pub(crate) const ROOM: usize = 8 << 20;
+
+    pub(crate) fn new(room: usize) -> Self {
+        Self {
+            by_key: HashMap::new(),
+            entries: Vec::new(),
+            bytes: 0,
+            room,
+            clock: 0,
+            builder: FragmentBuilder::default(),
+        }
+    }
+
+    /// Forgets everything: content keys are comparable only among batches of one schema.
+    pub(crate) fn clear(&mut self) {
+        self.by_key.clear();
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    /// The fragment of a definition, made now unless it is still there.
+    pub(crate) fn get(
+        &mut self,
+        settings: &EventSettings,
+        table: Table,
+        severity: Option<Severity>,
+        definition: DefinitionView<'_>,
+    ) -> &Fragment {
+        self.clock += 1;
+        let key = Key { content: definition.key(), table, severity };
+        let index = match self.by_key.get(&key) {
+            Some(index) => *index,
+            None => {
+                let fragment = self.builder.build(settings, table, severity, definition);
+                self.insert(Entry { key, used: 0, fragment })
+            }
+        };
+        let entry = &mut self.entries[index];
+        entry.used = self.clock;
+        &entry.fragment
+    }
+
+    fn insert(&mut self, entry: Entry) -> usize {
+        self.bytes += weight(&entry);
+        while self.bytes > self.room && !self.entries.is_empty() {
+            self.evict();
+        }
+        let index = self.entries.len();
+        self.by_key.insert(entry.key, index);
+        self.entries.push(entry);
+        index
+    }
+
+    fn evict(&mut self) {
+        const PICKS: u64 = 4;
+        let count = self.entries.len() as u64;
+        let picks = (0..PICKS).map(|pick| (scatter(self.clock * PICKS + pick) % count) as usize);
+        let Some(victim) = picks.min_by_key(|index| self.entries[*index].used) else { return };
+        let gone = self.entries.swap_remove(victim);
+        self.by_key.remove(&gone.key);
+        self.bytes -= weight(&gone);
+        if let Some(moved) = self.entries.get(victim) {
+            self.by_key.insert(moved.key, victim);
+        }
+    }
+}
+
+/// The memory of an entry, with its share of the two tables.
+fn weight(entry: &Entry) -> usize {
+    entry.fragment.len() + 2 * size_of::<Entry>() + 2 * size_of::<(Key, usize)>()
+}
+
+/// Spreads consecutive numbers (the finalizer of SplitMix64), the same way in every run.
+fn scatter(number: u64) -> u64 {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}

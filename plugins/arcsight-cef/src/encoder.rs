@@ -1,0 +1,244 @@
+//! Turns batches into lines. Knows no file: finished lines go to a sink.
+
+use scanbridge_plugin_api::Result;
+use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
+use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
+
+use crate::asset::CurrentAsset;
+use crate::cache::FragmentCache;
+use crate::field::{self, CutFields, Field, append_header};
+use crate::fragment::{append_classification, append_severity};
+use crate::options::EventSettings;
+use crate::report::ReportPart;
+use crate::table::Table;
+use crate::time;
+
+/// Makes events of findings, open ports, operating systems and assets.
+///
+/// Its output depends on the findings and the settings alone, not on how they were cut into batches: what an asset
+/// tells is gathered until the next asset begins.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    settings: EventSettings,
+    cache: FragmentCache,
+    report: ReportPart,
+    schema: scanbridge_plugin_api::batch::Schema,
+    asset: CurrentAsset,
+    line: Vec<u8>,
+    text: String,
+    derived: u64,
+}
+
+/// Takes one finished line with its line feed.
+pub(crate) trait Sink {
+    fn line(&mut self, line: &[u8]) -> Result<()>;
+}
+
+impl Encoder {
+    pub(crate) fn new(settings: EventSettings) -> Self {
+        Self {
+            settings,
+            cache: FragmentCache::new(FragmentCache::ROOM),
+            report: ReportPart::default(),
+            schema: scanbridge_plugin_api::batch::Schema::default(),
+            asset: CurrentAsset::default(),
+            line: Vec::new(),
+            text: String::new(),
+            derived: 0,
+        }
+    }
+
+    /// A report begins.
+    pub(crate) fn begin(&mut self, report: &ReportStart) {
+        if self.schema != report.schema {
+            self.cache.clear();
+            self.schema.clone_from(&report.schema);
+        }
+        self.report = ReportPart::of(report, &self.settings);
+        self.asset.forget();
+    }
+
+    /// Writes the events of a batch; gives how many were derived.
+    pub(crate) fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<u64> {
+        self.derived = 0;
+        let mut assets = batch.assets().peekable();
+        let mut under_way = None;
+        for finding in batch.findings() {
+            let asset = finding.asset();
+            while let Some(earlier) = assets.next_if(|next| next.row() <= asset.row()) {
+                self.turn_to(earlier, sink)?;
+                under_way = Some(earlier.row());
+            }
+            if under_way != Some(asset.row()) {
+                self.turn_to(asset, sink)?;
+                under_way = Some(asset.row());
+            }
+            self.finding(finding, sink)?;
+            if self.settings.derive {
+                self.facts(finding, sink)?;
+            }
+        }
+        for asset in assets {
+            self.turn_to(asset, sink)?;
+        }
+        Ok(self.derived)
+    }
+
+    /// Writes what was kept back for the last asset of a report; gives how many were derived.
+    pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<u64> {
+        self.derived = 0;
+        self.leave_asset(sink)?;
+        self.asset.forget();
+        Ok(self.derived)
+    }
+
+    fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
+        if asset.is_continued() && self.asset.is_repeated_by(asset) {
+            return Ok(());
+        }
+        self.leave_asset(sink)?;
+        self.asset.begin(asset, self.settings.ipv6_in_dst);
+        if self.settings.asset_events { self.asset_event(sink) } else { Ok(()) }
+    }
+
+    fn leave_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
+        let known = self.asset.is_known() && !self.asset.system.name.is_empty();
+        if known && self.settings.derive { self.system_event(sink) } else { Ok(()) }
+    }
+
+    fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
+        let table = Table::of(finding.kind());
+        let mut cut = self.start(table, finding.severity(), finding);
+        if let Some(port) = finding.port() {
+            field::append_number(&mut self.line, "dpt=", port);
+        }
+        self.protocol(&mut cut, finding.get(FindingField::Protocol));
+        let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
+        cut.merge(fragment.cut);
+        self.line.extend_from_slice(fragment.front());
+        self.line.extend_from_slice(&self.report.origin);
+        if self.settings.extra.outcome {
+            field::append(&mut self.line, &mut cut, Field::Outcome, finding.get(FindingField::Status));
+        }
+        self.line.extend_from_slice(fragment.middle());
+        field::append(&mut self.line, &mut cut, Field::Result, finding.get(FindingField::Result));
+        self.line.extend_from_slice(fragment.tail());
+        self.end_line(cut, sink)
+    }
+
+    fn facts(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
+        for fact in finding.facts() {
+            match fact {
+                Fact::OpenPort { port, protocol, assigned, detected } => {
+                    if self.asset.ports.insert(port, protocol) {
+                        self.port_event(finding, port, protocol, [assigned, detected], sink)?;
+                    }
+                }
+                Fact::OperatingSystem { name, .. } => self.asset.system.tell(finding, name),
+                Fact::Name { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn port_event(
+        &mut self,
+        finding: FindingView<'_>,
+        port: u16,
+        protocol: &str,
+        [assigned, detected]: [&str; 2],
+        sink: &mut impl Sink,
+    ) -> Result<()> {
+        let mut cut = self.start(Table::OpenPorts, finding.severity(), finding);
+        field::append_number(&mut self.line, "dpt=", port);
+        self.protocol(&mut cut, protocol);
+        let fragment =
+            self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
+        cut.merge(fragment.cut);
+        self.line.extend_from_slice(fragment.front());
+        self.line.extend_from_slice(&self.report.origin);
+        // The finding's own result lists all ports; the event is about one.
+        self.text.clear();
+        self.text.extend([itoa::Buffer::new().format(port), "/", protocol]);
+        for (role, service) in [(", assigned ", assigned.trim()), (", detected ", detected.trim())] {
+            if !service.is_empty() {
+                self.text.extend([role, service]);
+            }
+        }
+        field::append(&mut self.line, &mut cut, Field::Result, &self.text);
+        self.derived += 1;
+        self.end_line(cut, sink)
+    }
+
+    fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
+        let (name, severity) = (&self.asset.system.name, self.asset.system.severity);
+        let mut cut = CutFields::default();
+        self.line.clear();
+        self.line.extend_from_slice(&self.report.opening);
+        for (field, before) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
+            self.text.clear();
+            self.text.extend([before, name]);
+            append_header(&mut self.line, &mut cut, field, &self.text, "unknown");
+        }
+        append_severity(&mut self.line, &self.settings, severity);
+        self.time(None);
+        self.asset.append_to(&mut self.line, &mut cut, Table::Uris);
+        let category = &self.asset.system.category;
+        append_classification(&mut self.line, &mut cut, &self.settings, Table::Uris, severity, category);
+        field::append(&mut self.line, &mut cut, Field::FilePath, &self.asset.system.name);
+        self.line.extend_from_slice(&self.report.origin);
+        self.derived += 1;
+        self.end_line(cut, sink)
+    }
+
+    fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
+        let mut cut = CutFields::default();
+        self.line.clear();
+        self.line.extend_from_slice(&self.report.opening);
+        self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
+        append_severity(&mut self.line, &self.settings, None);
+        self.time(None);
+        self.asset.append_to(&mut self.line, &mut cut, Table::Scanner);
+        self.line.extend_from_slice(&self.report.origin);
+        self.derived += 1;
+        self.end_line(cut, sink)
+    }
+
+    /// Begins a line about a finding: its header, time and asset.
+    fn start(&mut self, table: Table, severity: Option<Severity>, finding: FindingView<'_>) -> CutFields {
+        let mut cut = CutFields::default();
+        self.line.clear();
+        self.line.extend_from_slice(&self.report.opening);
+        let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
+        self.line.extend_from_slice(fragment.header());
+        self.time(time::epoch_ms(finding.get(FindingField::LastFound)));
+        self.asset.append_to(&mut self.line, &mut cut, table);
+        cut
+    }
+
+    /// The finding's own time goes first: a list of detections is asked for long after the scans.
+    fn time(&mut self, found: Option<i64>) {
+        if let Some(time) = found.or(self.asset.last_scan).or(self.report.time) {
+            field::append_number(&mut self.line, "rt=", time);
+        }
+    }
+
+    fn protocol(&mut self, cut: &mut CutFields, protocol: &str) {
+        match protocol {
+            "tcp" => self.line.extend_from_slice(b"proto=TCP "),
+            "udp" => self.line.extend_from_slice(b"proto=UDP "),
+            _ => field::append(&mut self.line, cut, Field::Protocol, &protocol.to_ascii_uppercase()),
+        }
+    }
+
+    fn end_line(&mut self, mut cut: CutFields, sink: &mut impl Sink) -> Result<()> {
+        cut.merge(self.report.cut);
+        cut.append_to(&mut self.line);
+        // Every field ends in a space, and so may the header.
+        if self.line.ends_with(b" ") {
+            self.line.pop();
+        }
+        self.line.push(b'\n');
+        sink.line(&self.line)
+    }
+}

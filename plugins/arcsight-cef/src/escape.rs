@@ -1,0 +1,228 @@
+//! Makes a text from outside fit for a CEF line: cleaned, escaped and cut, in one pass over its bytes.
+//!
+//! Controls become one space each, a line break becomes `\n` in an extension and a space in the header, white
+//! space at both ends goes. Limits count escaped bytes, so they hold however a receiver counts.
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Nothing was left of it, and nothing was written.
+    Empty,
+    /// All of it was written.
+    Whole,
+    /// It was too long: what was written ends in [`CUT_MARK`].
+    Cut,
+}
+
+/// Ends every text that was cut.
+pub(crate) const CUT_MARK: &[u8] = b"...";
+
+/// Appends a header field of at most `limit` bytes.
+pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+    encode::<b'|'>(out, text, limit)
+}
+
+/// Appends an extension value of at most `limit` bytes.
+pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+    encode::<b'='>(out, text, limit)
+}
+
+/// Whether a character is dropped at the ends of a text.
+pub(crate) fn is_margin(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
+}
+
+fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+    let text = text.trim_matches(is_margin);
+    if text.is_empty() {
+        return Fit::Empty;
+    }
+    // No byte written stands for more than three bytes read, so what lies further back is cut in any case.
+    let text = &text.as_bytes()[..text.floor_char_boundary(3 * limit + 4)];
+    let start = out.len();
+    // A byte read becomes two at most, and the last word may overshoot.
+    out.resize(start + (2 * text.len()).min(limit) + 24, 0);
+    let written = copy::<DELIMITER>(&mut out[start..], text, limit);
+    out.truncate(start + written);
+    if written <= limit {
+        return Fit::Whole;
+    }
+    cut(out, start, limit);
+    Fit::Cut
+}
+
+/// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
+///
+/// Works on eight bytes at a time, for results are long and this is the encoder's innermost loop: a word is stored
+/// whole, with its controls blanked, and what was stored behind a byte that needs more than that is overwritten.
+fn copy<const DELIMITER: u8>(out: &mut [u8], text: &[u8], limit: usize) -> usize {
+    let (mut read, mut written) = (0, 0);
+    while read < text.len() && written <= limit {
+        let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(&text[read..])));
+        out[written..written + 8].copy_from_slice(&word.to_le_bytes());
+        let run = (stops.trailing_zeros() as usize / 8).min(text.len() - read);
+        read += run;
+        written += run;
+        if run < 8 && read < text.len() {
+            let (taken, replacement) = replace::<DELIMITER>(&text[read..]);
+            read += taken;
+            out[written..written + replacement.len()].copy_from_slice(replacement);
+            written += replacement.len();
+        }
+    }
+    written
+}
+
+/// The first eight bytes, filled up with blanks.
+fn next_eight(text: &[u8]) -> [u8; 8] {
+    text.first_chunk().copied().unwrap_or_else(|| {
+        let mut word = [b' '; 8];
+        word[..text.len()].copy_from_slice(text);
+        word
+    })
+}
+
+/// Shortens what was written from `start` on to `limit` bytes, mark included.
+fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
+    let mut end = start + limit - CUT_MARK.len();
+    while end > start && out[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    // Every escape begins with a backslash, so an odd number of them in front means: inside a pair.
+    let backslashes = out[start..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+    out.truncate(end - backslashes % 2);
+    out.extend_from_slice(CUT_MARK);
+}
+
+/// How many bytes to take from the head of `rest`, and what stands for them.
+fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
+    match *rest {
+        [b'\\', ..] => (1, b"\\\\"),
+        [b'=', ..] if DELIMITER == b'=' => (1, b"\\="),
+        [b'|', ..] if DELIMITER == b'|' => (1, b"\\|"),
+        [b'\r', b'\n', ..] => (2, line_break::<DELIMITER>()),
+        [b'\r' | b'\n', ..] => (1, line_break::<DELIMITER>()),
+        [0xC2, 0x80..=0x9F, ..] => (2, b" "),
+        [0xE2, 0x80, 0xA8 | 0xA9, ..] => (3, b" "),
+        // The first byte of some other character; its further bytes stop nothing.
+        _ => (1, &rest[..1]),
+    }
+}
+
+fn line_break<const DELIMITER: u8>() -> &'static [u8] {
+    if DELIMITER == b'|' { b" " } else { b"\\n" }
+}
+
+/// The word with its controls blanked (line breaks aside), and the top bit of each byte that has to be looked at:
+/// escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 and U+2029.
+fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
+    let (controls, stops) = match word & HIGH {
+        0 => classify_ascii::<DELIMITER>(word),
+        _ => classify_any::<DELIMITER>(word),
+    };
+    let blanks = (controls >> 7) * 0xFF;
+    (word & !blanks | splat(b' ') & blanks, stops)
+}
+
+/// Where in an ASCII word are controls, and where stops. Most words are such, and need half the work: adding 0x7F
+/// to a byte below 0x80 sets its top bit unless the byte is zero.
+fn classify_ascii<const DELIMITER: u8>(word: u64) -> (u64, u64) {
+    let differs = |byte: u8| (word ^ splat(byte)) + LOW;
+    let no_break = differs(b'\n') & differs(b'\r');
+    let no_control = ((word & splat(0x60)) + LOW) & differs(0x7F);
+    let no_stop = no_break & differs(b'\\') & differs(DELIMITER);
+    (!no_control & no_break & HIGH, !no_stop & HIGH)
+}
+
+/// The same for any word.
+fn classify_any<const DELIMITER: u8>(word: u64) -> (u64, u64) {
+    let equals = |byte: u8| zero_bytes(word ^ splat(byte));
+    let breaks = equals(b'\n') | equals(b'\r');
+    let controls = (zero_bytes(word & splat(0xE0)) | equals(0x7F)) & !breaks;
+    (controls, breaks | equals(b'\\') | equals(DELIMITER) | equals(0xC2) | equals(0xE2))
+}
+
+/// The top bit of each byte that is zero, and no other bit.
+fn zero_bytes(word: u64) -> u64 {
+    !(((word & LOW) + LOW) | word) & HIGH
+}
+
+const LOW: u64 = splat(0x7F);
+const HIGH: u64 = splat(0x80);
+
+const fn splat(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extension_of(text: &str, limit: usize) -> (String, Fit) {
+        let mut out = Vec::new();
+        let fit = extension(&mut out, text, limit);
+        (String::from_utf8(out).unwrap(), fit)
+    }
+
+    fn header_of(text: &str) -> String {
+        let mut out = Vec::new();
+        header(&mut out, text, 1000);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_place_escapes_its_own_and_nothing_else() {
+        assert_eq!(extension_of("a=b|c\\d", 99).0, r"a\=b|c\\d");
+        assert_eq!(header_of("a=b|c\\d"), r"a=b\|c\\d");
+    }
+
+    #[test]
+    fn line_breaks_of_all_kinds_are_one_break() {
+        assert_eq!(extension_of("a\nb\rc\r\nd", 99).0, r"a\nb\nc\nd");
+        assert_eq!(header_of("a\nb\rc\r\nd"), "a b c d");
+    }
+
+    #[test]
+    fn controls_become_one_space_each_and_margins_go() {
+        assert_eq!(extension_of("\t a\tb\0c\u{7f}d\u{85}e\u{2028}f\u{9f}g \r\n", 99).0, "a b c d e f g");
+        assert_eq!(extension_of("\t\r\n \u{2029}\0", 99), (String::new(), Fit::Empty));
+    }
+
+    #[test]
+    fn neighbours_of_the_replaced_characters_stay() {
+        let text = "\u{a0}\u{a1}\u{bf}\u{2027}\u{202a}\u{20ac}é\u{10ffff}x";
+        assert_eq!(extension_of(text, 99).0, text.trim_start());
+    }
+
+    #[test]
+    fn every_byte_is_seen_at_every_place_of_a_word() {
+        for (byte, place) in (0..=0x7f_u8).flat_map(|byte| (1..17).map(move |place| (byte, place))) {
+            let replaced = match byte {
+                b'\n' | b'\r' => "\\n".to_owned(),
+                b'\\' | b'=' => format!("\\{}", char::from(byte)),
+                0..0x20 | 0x7f => " ".to_owned(),
+                _ => char::from(byte).to_string(),
+            };
+            for neighbour in ["x", "é", "𝄞"] {
+                let (before, after) = (neighbour.repeat(place), neighbour.repeat(17 - place));
+                let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
+                assert_eq!(written, (format!("{before}{replaced}{after}"), Fit::Whole), "{byte:#x} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_never_parts_a_pair_or_a_character() {
+        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), Fit::Whole));
+        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), Fit::Cut));
+        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), Fit::Cut));
+        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), Fit::Cut));
+        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), Fit::Cut));
+    }
+
+    #[test]
+    fn a_text_that_shrinks_below_the_limit_is_not_cut() {
+        let text = format!("a{}b", "\u{2028}".repeat(8));
+        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), Fit::Whole));
+    }
+}

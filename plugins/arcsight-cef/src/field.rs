@@ -1,0 +1,194 @@
+//! The places of an event: keys, labels and limits of the CEF Implementation Standard, revision 27.
+
+use crate::escape::{self, Fit};
+
+/// A place that can hold a text from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Field {
+    ClassId,
+    Name,
+    HostName,
+    Protocol,
+    Category,
+    CategoryTechnique,
+    OldFilePath,
+    FilePath,
+    ExternalId,
+    Outcome,
+    CvssBase,
+    Cves,
+    DottedExploits,
+    CustomExploits,
+    Result,
+    Diagnosis,
+    Consequence,
+    Solution,
+}
+
+struct Spec {
+    /// What the truncation key calls it.
+    name: &'static str,
+    /// Everything up to the value; a label stands right before it.
+    opening: &'static str,
+    /// How many escaped bytes the value may have.
+    limit: usize,
+}
+
+impl Field {
+    const ALL: [Self; 18] = [
+        Self::ClassId,
+        Self::Name,
+        Self::HostName,
+        Self::Protocol,
+        Self::Category,
+        Self::CategoryTechnique,
+        Self::OldFilePath,
+        Self::FilePath,
+        Self::ExternalId,
+        Self::Outcome,
+        Self::CvssBase,
+        Self::Cves,
+        Self::DottedExploits,
+        Self::CustomExploits,
+        Self::Result,
+        Self::Diagnosis,
+        Self::Consequence,
+        Self::Solution,
+    ];
+
+    pub(crate) fn limit(self) -> usize {
+        self.spec().limit
+    }
+
+    const fn spec(self) -> Spec {
+        let (name, opening, limit) = match self {
+            Self::ClassId => ("deviceEventClassId", "", 1023),
+            Self::Name => ("name", "", 512),
+            Self::HostName => ("dhost", "dhost=", 1023),
+            Self::Protocol => ("proto", "proto=", 31),
+            Self::Category => ("cat", "cat=", 1023),
+            Self::CategoryTechnique => ("categoryTechnique", "categoryTechnique=", 1023),
+            Self::OldFilePath => ("oldFilePath", "oldFilePath=", 1023),
+            Self::FilePath => ("filePath", "filePath=", 1023),
+            Self::ExternalId => ("externalId", "externalId=", 40),
+            Self::Outcome => ("outcome", "outcome=", 63),
+            Self::CvssBase => ("cs6", "cs6Label=CVSS Base Score cs6=", 4000),
+            Self::Cves => ("cs2", "cs2Label=CVE ID cs2=", 4000),
+            // The dictionary knows no limit for additional data; it gets that of a custom string.
+            Self::DottedExploits => ("ad.ExpltDescription", "ad.ExpltDescription=", 4000),
+            Self::CustomExploits => ("QualysQualysExpltDescription", "QualysQualysExpltDescription=", 4000),
+            Self::Result => ("cs1", "cs1Label=Result cs1=", 4000),
+            Self::Diagnosis => ("cs3", "cs3Label=Diagnosis cs3=", 4000),
+            Self::Consequence => ("cs4", "cs4Label=Consequence cs4=", 4000),
+            Self::Solution => ("cs5", "cs5Label=Solution cs5=", 4000),
+        };
+        Spec { name, opening, limit }
+    }
+}
+
+/// Appends `key=value ` (and the label before it), or nothing when nothing is left of the value.
+pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value: &str) {
+    if value.is_empty() {
+        return;
+    }
+    let start = out.len();
+    let spec = field.spec();
+    out.extend_from_slice(spec.opening.as_bytes());
+    match escape::extension(out, value, spec.limit) {
+        Fit::Empty => out.truncate(start),
+        Fit::Whole => out.push(b' '),
+        Fit::Cut => {
+            cut.insert(field);
+            out.push(b' ');
+        }
+    }
+}
+
+/// Appends `key=number ` .
+pub(crate) fn append_number(out: &mut Vec<u8>, opening: &str, number: impl itoa::Integer) {
+    out.extend_from_slice(opening.as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.push(b' ');
+}
+
+/// Appends a header field and its `|`; a field of which nothing is left gets `instead`, for some receivers refuse
+/// a header with an empty field.
+pub(crate) fn append_header(
+    out: &mut Vec<u8>,
+    cut: &mut CutFields,
+    field: Field,
+    value: &str,
+    instead: &str,
+) {
+    match escape::header(out, value, field.limit()) {
+        Fit::Empty => out.extend_from_slice(instead.as_bytes()),
+        Fit::Whole => {}
+        Fit::Cut => cut.insert(field),
+    }
+    out.push(b'|');
+}
+
+/// Which places of an event hold a text that was cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CutFields(u32);
+
+impl CutFields {
+    /// The key that names them in the event.
+    const KEY: &'static str = "ScanbridgeTruncated=";
+
+    pub(crate) fn insert(&mut self, field: Field) {
+        self.0 |= 1 << field as u8;
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Appends the key with the names, split by commas; nothing when nothing was cut.
+    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
+        let names = Field::ALL.into_iter().filter(|field| self.0 & 1 << *field as u8 != 0);
+        for (index, field) in names.enumerate() {
+            out.extend_from_slice(if index == 0 { Self::KEY.as_bytes() } else { b"," });
+            out.extend_from_slice(field.spec().name.as_bytes());
+        }
+        if !self.is_empty() {
+            out.push(b' ');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_can_be_marked_and_none_twice() {
+        let mut all = CutFields::default();
+        for (index, field) in Field::ALL.into_iter().enumerate() {
+            assert_eq!(field as usize, index);
+            all.insert(field);
+        }
+        let mut out = Vec::new();
+        all.append_to(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let names: Vec<_> =
+            text.strip_prefix("ScanbridgeTruncated=").unwrap().trim_end().split(',').collect();
+        assert_eq!(names.len(), Field::ALL.len());
+        assert_eq!(names[0], "deviceEventClassId");
+        assert_eq!(names[17], "cs5");
+    }
+
+    #[test]
+    fn an_empty_value_leaves_neither_key_nor_label() {
+        let (mut out, mut cut) = (Vec::new(), CutFields::default());
+        append(&mut out, &mut cut, Field::Diagnosis, " \r\n\t");
+        append_header(&mut out, &mut cut, Field::Name, "", "QID 7");
+        assert_eq!(out, b"QID 7|");
+        assert!(cut.is_empty());
+    }
+}

@@ -1,0 +1,267 @@
+//! What the events of one definition have in common, made once and copied into each of them.
+
+use std::ops::Range;
+
+use scanbridge_plugin_api::batch::DefinitionView;
+use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_items};
+
+use crate::escape::CUT_MARK;
+use crate::field::{self, CutFields, Field, append_header};
+use crate::html;
+use crate::options::{ClassIdStyle, EventSettings};
+use crate::severity;
+use crate::table::Table;
+
+/// The pieces of a line that a definition, a table and a severity decide, ready to be copied.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    bytes: Box<[u8]>,
+    header_end: usize,
+    front_end: usize,
+    middle_end: usize,
+    /// Which of its fields were cut.
+    pub cut: CutFields,
+}
+
+impl Fragment {
+    /// From the class id to the end of the header.
+    pub(crate) fn header(&self) -> &[u8] {
+        self.piece(0..self.header_end)
+    }
+
+    /// Category, severity, domain: short.
+    pub(crate) fn front(&self) -> &[u8] {
+        self.piece(self.header_end..self.front_end)
+    }
+
+    /// Score, CVE ids, exploits: what may grow long, but matters.
+    pub(crate) fn middle(&self) -> &[u8] {
+        self.piece(self.front_end..self.middle_end)
+    }
+
+    /// The long texts: what a receiver with little room may lose.
+    pub(crate) fn tail(&self) -> &[u8] {
+        self.piece(self.middle_end..self.bytes.len())
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn piece(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+}
+
+/// Makes fragments; keeps its buffers between them.
+#[derive(Debug, Default)]
+pub(crate) struct FragmentBuilder {
+    out: Vec<u8>,
+    cut: CutFields,
+    text: String,
+}
+
+impl FragmentBuilder {
+    /// Cleans, cuts and escapes what `table` wants of the definition.
+    pub(crate) fn build(
+        &mut self,
+        settings: &EventSettings,
+        table: Table,
+        severity: Option<Severity>,
+        definition: DefinitionView<'_>,
+    ) -> Fragment {
+        self.out.clear();
+        self.cut = CutFields::default();
+        self.header(settings, table, severity, definition);
+        let header_end = self.out.len();
+        self.front(settings, table, severity, definition);
+        let front_end = self.out.len();
+        self.middle(settings, table, definition);
+        let middle_end = self.out.len();
+        if table.columns().texts {
+            for (field, source) in TEXTS {
+                self.html(field, definition.get(source));
+            }
+        }
+        let bytes = self.out.as_slice().into();
+        Fragment { bytes, header_end, front_end, middle_end, cut: self.cut }
+    }
+
+    fn header(
+        &mut self,
+        settings: &EventSettings,
+        table: Table,
+        severity: Option<Severity>,
+        definition: DefinitionView<'_>,
+    ) {
+        let qid = match definition.get(DefinitionField::Qid).trim() {
+            "" => "unknown",
+            qid => qid,
+        };
+        self.text.clear();
+        if table == Table::Vulnerability && settings.class_id_style == ClassIdStyle::Concat {
+            join_class_id(&mut self.text, qid, severity, definition);
+        } else {
+            self.text.extend(["Qualys|", table.columns().class, "|", qid]);
+        }
+        append_header(&mut self.out, &mut self.cut, Field::ClassId, &self.text, "unknown");
+        self.text.clear();
+        match table {
+            Table::Vulnerability => self.text.extend(["Vulnerability:", qid]),
+            Table::OpenPorts => self.text.push_str("Open Port"),
+            _ => self.text.push_str(definition.get(DefinitionField::Title)),
+        }
+        // A glossary may lack the QID; its finding is an event all the same.
+        let instead = format!("QID {qid}");
+        append_header(&mut self.out, &mut self.cut, Field::Name, &self.text, &instead);
+        append_severity(&mut self.out, settings, severity);
+    }
+
+    fn front(
+        &mut self,
+        settings: &EventSettings,
+        table: Table,
+        severity: Option<Severity>,
+        definition: DefinitionView<'_>,
+    ) {
+        let columns = table.columns();
+        let category = definition.get(DefinitionField::Category);
+        if columns.category {
+            self.field(Field::Category, category);
+        }
+        append_classification(&mut self.out, &mut self.cut, settings, table, severity, category);
+        if settings.extra.qid_number
+            && let Ok(qid) = definition.get(DefinitionField::Qid).trim().parse::<u32>()
+        {
+            field::append_number(&mut self.out, "cn1Label=QID cn1=", qid);
+        }
+    }
+
+    fn middle(&mut self, settings: &EventSettings, table: Table, definition: DefinitionView<'_>) {
+        let columns = table.columns();
+        if columns.cvss {
+            self.field(Field::CvssBase, score(definition.get(DefinitionField::CvssBase)));
+        }
+        if columns.cves {
+            let cves = list_items(definition.get(DefinitionField::Cves));
+            self.joined(Field::Cves, ",", cves);
+        }
+        if columns.exploits {
+            let field = if settings.dotted_keys { Field::DottedExploits } else { Field::CustomExploits };
+            let exploits = list_items(definition.get(DefinitionField::Exploits));
+            self.joined(field, "; ", exploits.map(|item| Exploit::from_item(item).description));
+        }
+    }
+
+    fn field(&mut self, field: Field, value: &str) {
+        field::append(&mut self.out, &mut self.cut, field, value);
+    }
+
+    fn joined<'a>(&mut self, field: Field, separator: &str, items: impl Iterator<Item = &'a str>) {
+        self.text.clear();
+        for item in items.map(str::trim).filter(|item| !item.is_empty()) {
+            if !self.text.is_empty() {
+                self.text.push_str(separator);
+            }
+            push_start(&mut self.text, item, field.limit());
+            if self.text.len() > enough(field.limit()) {
+                break;
+            }
+        }
+        field::append(&mut self.out, &mut self.cut, field, &self.text);
+    }
+
+    fn html(&mut self, field: Field, html: &str) {
+        self.text.clear();
+        html::append_text(&mut self.text, html, enough(field.limit()));
+        field::append(&mut self.out, &mut self.cut, field, &self.text);
+    }
+}
+
+/// Appends what closes the header.
+pub(crate) fn append_severity(out: &mut Vec<u8>, settings: &EventSettings, severity: Option<Severity>) {
+    out.extend_from_slice(severity::agent(severity, settings.severity_style).as_bytes());
+    out.extend_from_slice(if settings.leading_space { b"| " } else { b"|" });
+}
+
+/// Appends the device's severity, its domain and the category technique, as the table wants them.
+pub(crate) fn append_classification(
+    out: &mut Vec<u8>,
+    cut: &mut CutFields,
+    settings: &EventSettings,
+    table: Table,
+    severity: Option<Severity>,
+    category: &str,
+) {
+    let columns = table.columns();
+    if let Some(severity) = severity {
+        if columns.severity_word {
+            out.extend_from_slice(b"deviceSeverity=");
+            out.extend_from_slice(severity::device_word(severity).as_bytes());
+            out.push(b' ');
+        } else {
+            field::append_number(out, "deviceSeverity=", severity.number());
+        }
+    }
+    if columns.domain {
+        out.extend_from_slice(b"deviceDomain=Network ");
+    }
+    if columns.category_technique && settings.category_technique {
+        field::append(out, cut, Field::CategoryTechnique, category);
+    }
+}
+
+const TEXTS: [(Field, DefinitionField); 3] = [
+    (Field::Diagnosis, DefinitionField::Diagnosis),
+    (Field::Consequence, DefinitionField::Consequence),
+    (Field::Solution, DefinitionField::Solution),
+];
+
+/// How much of a text to prepare for a field of this limit: cleaning may still take three bytes for one.
+fn enough(limit: usize) -> usize {
+    3 * limit + CUT_MARK.len()
+}
+
+fn push_start(out: &mut String, text: &str, limit: usize) {
+    let text = text.trim_start();
+    out.push_str(&text[..text.floor_char_boundary(enough(limit) + 4)]);
+}
+
+/// The score without the vector that newer reports put behind it; nothing for the `-` of unscored definitions.
+fn score(text: &str) -> &str {
+    text.split_whitespace().next().filter(|score| *score != "-").unwrap_or_default()
+}
+
+/// Joins what the guide lists. ESM reads `=`, `%` and `#` in a scanner's class id as its own marks, so those that
+/// come from texts are escaped here, before the header's escapes.
+fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, definition: DefinitionView<'_>) {
+    let limit = Field::ClassId.limit();
+    out.extend(["Qualys|", qid]);
+    let mut text = String::new();
+    push_start(&mut text, definition.get(DefinitionField::Title), limit);
+    push_text_part(out, &text);
+    out.push('|');
+    out.extend(severity.and_then(|severity| char::from_digit(severity.number().into(), 10)));
+    for (_, source) in TEXTS {
+        text.clear();
+        html::append_text(&mut text, definition.get(source), enough(limit));
+        push_text_part(out, &text);
+    }
+    text.clear();
+    for cve in list_items(definition.get(DefinitionField::Cves)).take(limit) {
+        text.push_str(if text.is_empty() { "" } else { "," });
+        push_start(&mut text, cve.trim(), limit);
+    }
+    push_text_part(out, &text);
+}
+
+fn push_text_part(out: &mut String, text: &str) {
+    out.push('|');
+    for piece in text.split_inclusive(['=', '%', '#']) {
+        match piece.char_indices().next_back() {
+            Some((last, '=' | '%' | '#')) => out.extend([&piece[..last], "\\", &piece[last..]]),
+            _ => out.push_str(piece),
+        }
+    }
+}

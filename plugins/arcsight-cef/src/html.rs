@@ -1,0 +1,239 @@
+//! Takes the HTML out of a definition's texts.
+//!
+//! Lenient like the browsers that such texts were written for, and safe with texts written to harm: one pass, no
+//! nesting to follow, and whatever is not certainly markup stays as text.
+
+use memchr::{memchr, memchr3, memmem};
+
+use crate::html_entity;
+
+/// Appends the text of `html` to `out` and stops soon after `enough` bytes.
+///
+/// Tags go. Blocks (paragraphs, items, rows, breaks) and line breaks become one line break however many stand
+/// together, table cells one space. Entities become their characters, doubly escaped ones too.
+pub(crate) fn append_text(out: &mut String, html: &str, enough: usize) {
+    let mut text = Text { start: out.len(), out, gap: Gap::None };
+    let mut rest = html;
+    let mut comments_end = true;
+    while text.len() <= enough {
+        let Some(stop) = memchr3(b'<', b'&', b'\n', rest.as_bytes()) else {
+            text.push(rest);
+            break;
+        };
+        text.push(&rest[..stop]);
+        rest = &rest[stop..];
+        rest = match rest.as_bytes()[0] {
+            b'\n' => {
+                text.leave(Gap::Line);
+                &rest[1..]
+            }
+            b'&' => entity(&mut text, rest),
+            _ => markup(&mut text, rest, &mut comments_end),
+        };
+    }
+}
+
+/// A tag longer than this is taken for text: it bounds the search for its end.
+const LONGEST_TAG: usize = 4096;
+
+/// Tags that end a line.
+const BLOCKS: [&str; 24] = [
+    "p",
+    "br",
+    "li",
+    "ul",
+    "ol",
+    "div",
+    "tr",
+    "table",
+    "pre",
+    "hr",
+    "dl",
+    "dt",
+    "dd",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "tbody",
+    "thead",
+    "section",
+    "caption",
+];
+
+/// Tags that part words.
+const CELLS: [&str; 2] = ["td", "th"];
+
+/// White space that is due before the next text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    None,
+    Space,
+    Line,
+}
+
+struct Text<'a> {
+    out: &'a mut String,
+    start: usize,
+    gap: Gap,
+}
+
+impl Text<'_> {
+    fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.gap == Gap::None {
+            self.out.push_str(text);
+            return;
+        }
+        let text = text.trim_start();
+        if text.is_empty() {
+            return;
+        }
+        if self.len() > 0 {
+            self.out.push(if self.gap == Gap::Line { '\n' } else { ' ' });
+        }
+        self.gap = Gap::None;
+        self.out.push_str(text);
+    }
+
+    fn leave(&mut self, gap: Gap) {
+        if self.gap == Gap::None {
+            let end = self.start + self.out[self.start..].trim_end().len();
+            self.out.truncate(end);
+        }
+        self.gap = self.gap.max(gap);
+    }
+}
+
+/// Reads what begins with `&` and gives what follows it.
+fn entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
+    let mut name = &rest[1..];
+    loop {
+        match html_entity::decode(name) {
+            // `&amp;lt;` was escaped twice and means `<`.
+            Some(('&', after)) if html_entity::decode(after).is_some() => name = after,
+            Some((character, after)) => {
+                text.push(character.encode_utf8(&mut [0; 4]));
+                return after;
+            }
+            None => {
+                text.push("&");
+                return name;
+            }
+        }
+    }
+}
+
+/// Reads what begins with `<` and gives what follows it.
+fn markup<'a>(text: &mut Text<'_>, rest: &'a str, comments_end: &mut bool) -> &'a str {
+    if *comments_end && rest.starts_with("<!--") {
+        match memmem::find(&rest.as_bytes()[4..], b"-->") {
+            Some(end) => return &rest[4 + end + 3..],
+            None => *comments_end = false,
+        }
+    }
+    let Some(end) = tag_end(rest.as_bytes()) else {
+        text.push("<");
+        return &rest[1..];
+    };
+    let name = rest[1..end].trim_start_matches('/');
+    let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len())];
+    if BLOCKS.iter().any(|block| block.eq_ignore_ascii_case(name)) {
+        text.leave(Gap::Line);
+    } else if CELLS.iter().any(|cell| cell.eq_ignore_ascii_case(name)) {
+        text.leave(Gap::Space);
+    }
+    &rest[end + 1..]
+}
+
+/// Where the `>` of the tag stands that begins at the head of `bytes`; none when it is no tag.
+fn tag_end(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [_, b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?', ..] | [_, b'/', b'a'..=b'z' | b'A'..=b'Z', ..] => {}
+        _ => return None,
+    }
+    let bytes = &bytes[..bytes.len().min(LONGEST_TAG)];
+    let mut at = 1;
+    while let Some(next) = memchr3(b'>', b'"', b'\'', &bytes[at..]) {
+        at += next;
+        if bytes[at] == b'>' {
+            return Some(at);
+        }
+        // Only behind `=` does a quote begin a value, and only when it ends may the value hold a `>`.
+        let opens = bytes[..at].trim_ascii_end().ends_with(b"=");
+        match memchr(bytes[at], &bytes[at + 1..]).filter(|_| opens) {
+            Some(closing) => at += closing + 2,
+            None => at += 1,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(html: &str) -> String {
+        let mut out = String::new();
+        append_text(&mut out, html, usize::MAX);
+        out
+    }
+
+    #[test]
+    fn tags_go_and_blocks_part_lines() {
+        assert_eq!(text("<P>One <b>two</b>.<BR><br/>\n<ul><li>a</li><li class=x>b</ul>"), "One two.\na\nb");
+        assert_eq!(text("<table><tr><td>k</td><td>v</td></tr></table>end"), "k v\nend");
+        assert_eq!(text("first  line \r\n\r\n second"), "first  line\nsecond");
+    }
+
+    #[test]
+    fn what_is_no_tag_stays() {
+        for plain in ["1 < 2 > 0", "<", "a<", "a <1.2.3 b", "<unclosed tag", "</", "</ p>", "<>", "a <= b"] {
+            assert_eq!(text(plain), plain);
+        }
+    }
+
+    #[test]
+    fn quoted_attributes_may_hold_brackets() {
+        assert_eq!(text("<a href=\"x>y\" title='it>s'>link</a>"), "link");
+        assert_eq!(text("<a title=it's>x</a> it's"), "x it's");
+        assert_eq!(text("<a href=\"open>x"), "x");
+    }
+
+    #[test]
+    fn comments_go_and_an_open_one_takes_nothing_with_it() {
+        assert_eq!(text("a<!-- <p> > -->b"), "ab");
+        assert_eq!(text("a<!-- b > c"), "a c");
+        assert_eq!(text("a<!DOCTYPE x>b<?php y?>c"), "abc");
+    }
+
+    #[test]
+    fn entities_become_characters_once_or_twice_escaped() {
+        assert_eq!(text("&lt;b&gt; &amp; &quot;x&quot; it&apos;s&nbsp;ok"), "<b> & \"x\" it's ok");
+        assert_eq!(text("&amp;lt;p&amp;gt; &amp;amp;amp; &amp;#39;"), "<p> & '");
+        assert_eq!(text("&#65;&#x42;&#X43; &#8364; &#150;"), "ABC € –");
+        assert_eq!(text("&#0;&#xD800;&#x110000;"), "\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(
+            text("?a=1&copy=2&b; & &; &#; &#x; &nosuch; &amp"),
+            "?a=1&copy=2&b; & &; &#; &#x; &nosuch; &amp"
+        );
+    }
+
+    #[test]
+    fn hostile_texts_cost_little() {
+        let started = std::time::Instant::now();
+        for piece in ["<a ", "<a =\">\"", "<!--", "&amp;", "&", "<", "<a ='", "<p>", "\n", "&amp;amp"] {
+            let mut out = String::new();
+            append_text(&mut out, &piece.repeat(1_000_000), 16_000);
+            assert!(out.len() <= 16_000 + LONGEST_TAG, "{piece}");
+        }
+        // Quadratic work over these millions of pieces would take hours, not seconds.
+        assert!(started.elapsed().as_secs() < 20);
+    }
+}

@@ -1,0 +1,185 @@
+//! The options, and the settings that they become.
+
+use std::time::Duration;
+
+use scanbridge_durable_file::{IfExists, Rotation, Target};
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+
+use crate::escape::{self, Fit};
+use crate::severity::SeverityStyle;
+
+/// What the plugin can be told.
+pub(crate) const TABLE: &[OptionSpec] = &[
+    OptionSpec::choice("transport", &["file"])
+        .default_text("file")
+        .help("how events leave: `file` writes one a line, without a syslog header"),
+    OptionSpec::path("path").required().help(
+        "the file; `{report}` stands for the report's id or title, `{date}` for the day of the run in UTC, `-` for \
+         standard output",
+    ),
+    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits"),
+    OptionSpec::choice("if_exists", &["replace", "append", "fail"])
+        .default_text("replace")
+        .help("what to do with a file of an earlier run"),
+    OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
+        .help("begin a new piece when the file has this size; not set: never"),
+    OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
+        .help("begin a new piece when the file is this many seconds old; not set: never"),
+    OptionSpec::choice("profile", &["arcsight", "rsyslog", "generic"]).default_text("arcsight").help(
+        "whose reading to suit: decides `additional_data` and `extension_leading_space` where these say `profile` \
+         (arcsight: ad, no; rsyslog: custom, yes; generic: custom, no)",
+    ),
+    OptionSpec::integer("cef_version", 0, 1)
+        .default_integer(0)
+        .help("version of the format; 1 carries IPv6 addresses in `dst`, but fewer receivers read it"),
+    OptionSpec::choice("severity_style", &["number", "word"])
+        .default_text("number")
+        .help("severity in the header: 0 to 10, or Low, Medium, High, Very-High"),
+    OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").help(
+        "class id of vulnerabilities: `stable` is `Qualys|VULN|QID`; `concat` joins QID, title, severity, texts and \
+         CVE ids as the SmartConnector did, and changes whenever a text does",
+    ),
+    OptionSpec::flag("derive")
+        .default_flag(true)
+        .help("whether open ports and operating systems become events of their own, beside the findings"),
+    OptionSpec::flag("asset_events")
+        .default_flag(false)
+        .help("whether each asset becomes an event of its own, with or without findings"),
+    OptionSpec::flag("category_technique")
+        .default_flag(true)
+        .help("whether `categoryTechnique` is sent; ArcSight ESM may prefer its own categorisation"),
+    OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").help(
+        "key of the exploit descriptions: `ad.ExpltDescription`, or `QualysQualysExpltDescription` for receivers \
+         that take no dots",
+    ),
+    OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"])
+        .default_text("profile")
+        .help("whether a space stands behind the header, as liblognorm 2.0.6 needs it"),
+    OptionSpec::list("extra_fields", &ValueSpec::Choice(&["externalId", "cn1", "outcome"])).help(
+        "more to send: `externalId` the report's id, `cn1` the QID as a number, `outcome` the finding's status",
+    ),
+    OptionSpec::text("device_vendor").default_text("Qualys").help("vendor in the header"),
+    OptionSpec::text("device_product").default_text("Qualys").help("product in the header"),
+    OptionSpec::text("device_version")
+        .default_text("unknown")
+        .help("version in the header when the report names none"),
+];
+
+/// How the class id of a vulnerability is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClassIdStyle {
+    /// `Qualys|VULN|` and the QID.
+    Stable,
+    /// All that the guide lists, joined.
+    Concat,
+}
+
+/// Fields that are sent only on request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ExtraFields {
+    pub external_id: bool,
+    pub qid_number: bool,
+    pub outcome: bool,
+}
+
+/// The options that shape an event, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct EventSettings {
+    /// `CEF:0|` or `CEF:1|`, the vendor and the product, up to the version.
+    pub opening: Vec<u8>,
+    pub version: String,
+    pub ipv6_in_dst: bool,
+    pub severity_style: SeverityStyle,
+    pub class_id_style: ClassIdStyle,
+    pub derive: bool,
+    pub asset_events: bool,
+    pub category_technique: bool,
+    pub dotted_keys: bool,
+    pub leading_space: bool,
+    pub extra: ExtraFields,
+}
+
+impl EventSettings {
+    pub(crate) fn read(options: &Options) -> Result<Self> {
+        let profile = options.text("profile")?.unwrap_or_default();
+        let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
+        let mut opening = format!("CEF:{version}|").into_bytes();
+        append_header(&mut opening, options, "device_vendor", 63)?;
+        append_header(&mut opening, options, "device_product", 63)?;
+        append_header(&mut Vec::new(), options, "device_version", 31)?;
+        let extra = options.list("extra_fields")?;
+        Ok(Self {
+            opening,
+            version: options.text("device_version")?.unwrap_or_default().to_owned(),
+            ipv6_in_dst: version == 1,
+            severity_style: match options.text("severity_style")? {
+                Some("word") => SeverityStyle::Word,
+                _ => SeverityStyle::Number,
+            },
+            class_id_style: match options.text("class_id_style")? {
+                Some("concat") => ClassIdStyle::Concat,
+                _ => ClassIdStyle::Stable,
+            },
+            derive: options.flag("derive")?,
+            asset_events: options.flag("asset_events")?,
+            category_technique: options.flag("category_technique")?,
+            dotted_keys: match options.text("additional_data")? {
+                Some("ad") => true,
+                Some("custom") => false,
+                _ => profile == "arcsight",
+            },
+            leading_space: match options.text("extension_leading_space")? {
+                Some("yes") => true,
+                Some("no") => false,
+                _ => profile == "rsyslog",
+            },
+            extra: ExtraFields {
+                external_id: extra.contains(&"externalId"),
+                qid_number: extra.contains(&"cn1"),
+                outcome: extra.contains(&"outcome"),
+            },
+        })
+    }
+}
+
+/// The file that the options name.
+pub(crate) fn target(options: &Options) -> Result<Target> {
+    Ok(Target {
+        path: options.path("path")?.unwrap_or_default(),
+        mode: mode(options.text("mode")?.unwrap_or_default())?,
+        if_exists: match options.text("if_exists")? {
+            Some("append") => IfExists::Append,
+            Some("fail") => IfExists::Fail,
+            _ => IfExists::Replace,
+        },
+        rotate: Rotation {
+            max_bytes: options.size("rotate_bytes")?,
+            max_age: options.integer::<u64>("rotate_secs")?.map(Duration::from_secs),
+        },
+    })
+}
+
+fn mode(text: &str) -> Result<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o777 && mode & 0o200 != 0 && !digits.starts_with('+') => Ok(mode),
+        _ => Err(PluginError::config(format!(
+            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
+        ))),
+    }
+}
+
+/// Appends a header field that the operator chose; it must be there and short enough, for it stands in every event.
+fn append_header(out: &mut Vec<u8>, options: &Options, name: &str, limit: usize) -> Result<()> {
+    let text = options.text(name)?.unwrap_or_default();
+    match escape::header(out, text, limit) {
+        Fit::Whole => out.push(b'|'),
+        Fit::Empty => return Err(PluginError::config(format!("option `{name}` must not be empty"))),
+        Fit::Cut => {
+            return Err(PluginError::config(format!(
+                "option `{name}` takes at most {limit} bytes once escaped"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The scanner's severity in the words and numbers of events.
+
+use scanbridge_plugin_api::model::Severity;
+
+/// How the header shows a severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeverityStyle {
+    /// 0 to 10.
+    Number,
+    /// `Low`, `Medium`, `High`, `Very-High`, `Unknown`.
+    Word,
+}
+
+/// The header's severity. The numbers lie in the bands that the words name, and keep 3 and 4 apart although both
+/// are `High`.
+pub(crate) fn agent(severity: Option<Severity>, style: SeverityStyle) -> &'static str {
+    let (number, word) = match severity.map(Severity::number) {
+        Some(5) => ("10", "Very-High"),
+        Some(4) => ("8", "High"),
+        Some(3) => ("7", "High"),
+        Some(2) => ("5", "Medium"),
+        Some(1) => ("3", "Low"),
+        _ => ("0", "Unknown"),
+    };
+    match style {
+        SeverityStyle::Number => number,
+        SeverityStyle::Word => word,
+    }
+}
+
+/// The device's own word, as the tables Infos and Practices want it.
+pub(crate) fn device_word(severity: Severity) -> &'static str {
+    match severity.number() {
+        5 => "Urgent",
+        4 => "Critical",
+        3 => "Serious",
+        2 => "Medium",
+        _ => "Minimal",
+    }
+}

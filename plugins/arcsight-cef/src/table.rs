@@ -1,0 +1,87 @@
+//! The tables of the SmartConnector guide: which kind of event holds what.
+
+use scanbridge_plugin_api::model::FindingKind;
+
+/// One kind of event. The guide's seventh table, Scanner, is an asset by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Table {
+    Infos,
+    Practices,
+    Services,
+    Vulnerability,
+    OpenPorts,
+    Uris,
+    Scanner,
+}
+
+/// What the events of a table hold beside what all hold (time, address, host name, report file).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    /// Behind `Qualys|` in the class id.
+    pub class: &'static str,
+    /// Whether the NetBIOS name goes before the DNS name.
+    pub netbios_first: bool,
+    /// Whether the device's severity is a word.
+    pub severity_word: bool,
+    pub category: bool,
+    pub category_technique: bool,
+    pub domain: bool,
+    pub cves: bool,
+    pub texts: bool,
+    pub cvss: bool,
+    pub exploits: bool,
+}
+
+impl Table {
+    /// The table that a finding belongs to.
+    pub(crate) fn of(kind: FindingKind) -> Self {
+        match kind {
+            FindingKind::Information => Self::Infos,
+            FindingKind::Potential => Self::Practices,
+            FindingKind::Service => Self::Services,
+            FindingKind::Vulnerability => Self::Vulnerability,
+        }
+    }
+
+    pub(crate) fn columns(self) -> Columns {
+        let none = Columns {
+            class: "",
+            netbios_first: false,
+            severity_word: false,
+            category: false,
+            category_technique: false,
+            domain: false,
+            cves: false,
+            texts: false,
+            cvss: false,
+            exploits: false,
+        };
+        let finding = Columns { category: true, texts: true, ..none };
+        match self {
+            Self::Infos => {
+                Columns { class: "INFOS", netbios_first: true, severity_word: true, cves: true, ..finding }
+            }
+            Self::Practices => Columns {
+                class: "PRACTICES",
+                severity_word: true,
+                cves: true,
+                cvss: true,
+                exploits: true,
+                ..finding
+            },
+            Self::Services => Columns { class: "Services", domain: true, ..finding },
+            Self::Vulnerability => Columns {
+                class: "VULN",
+                category_technique: true,
+                domain: true,
+                cves: true,
+                cvss: true,
+                exploits: true,
+                ..finding
+            },
+            Self::OpenPorts => Columns { class: "Open Port", category_technique: true, domain: true, ..none },
+            Self::Uris => Columns { class: "URI", category_technique: true, domain: true, ..none },
+            Self::Scanner => Columns { class: "SCANNER", netbios_first: true, ..none },
+        }
+    }
+}

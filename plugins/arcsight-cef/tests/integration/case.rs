@@ -1,0 +1,113 @@
+//! Drives the plugin over batches built by hand.
+
+use std::path::Path;
+
+use scanbridge_arcsight_cef::ArcSightCef;
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex, Schema,
+};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{Options, Output, Result, Services, Written};
+use serde_json::{Value, json};
+
+use crate::reader::{self, Event};
+
+/// Fills a batch asset by asset.
+#[derive(Default)]
+pub(crate) struct Filling {
+    batch: BatchBuilder,
+    asset: Option<RowIndex>,
+}
+
+impl Filling {
+    pub(crate) fn asset(mut self, cells: &[(AssetField, &str)]) -> Self {
+        self.asset = Some(self.batch.push_asset(&asset_row(cells), false));
+        self
+    }
+
+    pub(crate) fn continued(mut self, cells: &[(AssetField, &str)]) -> Self {
+        self.asset = Some(self.batch.push_asset(&asset_row(cells), true));
+        self
+    }
+
+    pub(crate) fn finding(
+        mut self,
+        definition: &[(DefinitionField, &str)],
+        cells: &[(FindingField, &str)],
+    ) -> Self {
+        let mut row = DefinitionRow::default();
+        definition.iter().for_each(|(field, text)| row.set(*field, text));
+        let definition = self.batch.push_definition(&row);
+        let mut row = FindingRow::default();
+        cells.iter().for_each(|(field, text)| row.set(*field, text));
+        self.batch.push_finding(self.asset.expect("an asset comes first"), definition, &row);
+        self
+    }
+
+    pub(crate) fn done(self) -> RawBatch {
+        self.batch.finish()
+    }
+}
+
+fn asset_row(cells: &[(AssetField, &str)]) -> AssetRow {
+    let mut row = AssetRow::default();
+    cells.iter().for_each(|(field, text)| row.set(*field, text));
+    row
+}
+
+/// A report with everything that a scan says of itself.
+pub(crate) fn scan() -> ReportStart {
+    ReportStart {
+        id: "scan/1234567890.12345".to_owned(),
+        kind: "SCAN".to_owned(),
+        time: "2026-01-31T12:00:00Z".to_owned(),
+        path: "/reports/scan.xml".to_owned(),
+        scanner_version: "12.7".to_owned(),
+        ..ReportStart::default()
+    }
+}
+
+/// An instance that writes `path` with these options beside it.
+pub(crate) fn open(path: &Path, mut options: Value) -> Result<ArcSightCef> {
+    options["path"] = json!(path);
+    let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
+    ArcSightCef::open(&options, &Services::without_host(path), None)
+}
+
+/// Gives one whole report to an instance.
+pub(crate) fn deliver(
+    output: &mut ArcSightCef,
+    report: &ReportStart,
+    batches: &[RawBatch],
+) -> Result<Vec<Written>> {
+    let columns = Columns::of(Schema::default());
+    output.begin(report)?;
+    let mut all = Vec::new();
+    for batch in batches {
+        all.push(output.write(Batch::of(batch, &columns).unwrap())?);
+    }
+    all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
+    Ok(all)
+}
+
+/// What stands in the file after one report.
+pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, options).unwrap();
+    deliver(&mut output, report, batches).unwrap();
+    output.close().unwrap();
+    std::fs::read_to_string(&path).unwrap()
+}
+
+/// The events of one batch of a scan, read back.
+pub(crate) fn events_of(options: Value, batch: RawBatch) -> Vec<Event> {
+    text_of(options, &scan(), &[batch]).lines().map(|line| reader::read(line).unwrap()).collect()
+}
+
+/// The one event of a batch with one finding.
+pub(crate) fn event_of(options: Value, batch: RawBatch) -> Event {
+    let mut events = events_of(options, batch);
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.remove(0)
+}

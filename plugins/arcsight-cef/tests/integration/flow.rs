@@ -1,0 +1,222 @@
+//! Reports, batches and files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
+use scanbridge_plugin_api::model::{
+    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{ErrorKind, Output, Verdict, Written};
+use serde_json::json;
+
+use crate::case::{Filling, deliver, open, scan, text_of};
+use crate::reader;
+
+const ASSET: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux")];
+const OTHER: &[(A, &str)] = &[(A::Address, "192.0.2.2")];
+const FACTS: &str = "port\t22\ttcp\tssh\t\nport\t80\ttcp\thttp\t\nos\tUbuntu\tSSH";
+
+fn cells<'a>(kind: &'a str, facts: &'a str) -> [(F, &'a str); 3] {
+    [(F::Kind, kind), (F::Severity, "2"), (F::Facts, facts)]
+}
+
+fn qid(number: &str) -> [(D, &str); 2] {
+    [(D::Qid, number), (D::Category, "CGI")]
+}
+
+/// Two assets; the first repeats a port in its third finding.
+fn whole() -> Vec<RawBatch> {
+    let filling = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS));
+    let filling = filling.finding(&qid("2"), &cells("vulnerability", ""));
+    let filling = filling.finding(&qid("3"), &cells("service", "port\t80\ttcp\t\t\nos\tBSD\tICMP"));
+    vec![filling.asset(OTHER).finding(&qid("1"), &cells("service", FACTS)).done()]
+}
+
+/// The same, cut behind each finding.
+fn in_pieces() -> Vec<RawBatch> {
+    let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS)).done();
+    let second = Filling::default().continued(ASSET).finding(&qid("2"), &cells("vulnerability", "")).done();
+    let third = Filling::default()
+        .continued(ASSET)
+        .finding(&qid("3"), &cells("service", "port\t80\ttcp\t\t\nos\tBSD\tICMP"))
+        .done();
+    let last = Filling::default().asset(OTHER).finding(&qid("1"), &cells("service", FACTS)).done();
+    vec![first, second, third, last]
+}
+
+#[test]
+fn where_batches_are_cut_makes_no_difference() {
+    let text = text_of(json!({}), &scan(), &whole());
+    assert_eq!(text, text_of(json!({}), &scan(), &in_pieces()));
+    assert_eq!(text, text_of(json!({}), &scan(), &whole()), "and neither does the day");
+    let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
+    let expected = [
+        "Services|1",
+        "Open Port|1",
+        "Open Port|1",
+        "VULN|2",
+        "Services|3",
+        "URI|Linux",
+        "Services|1",
+        "Open Port|1",
+        "Open Port|1",
+        "URI|Ubuntu",
+    ];
+    assert_eq!(classes, expected.map(|class| format!("Qualys|{class}")));
+}
+
+/// A-171: as many events as findings, kind by kind, whatever the findings lack.
+#[test]
+fn each_finding_is_one_event() {
+    let kinds = ["vulnerability", "potential", "information", "service"];
+    let mut filling = Filling::default();
+    for asset in 0..20 {
+        filling = filling.asset(&[(A::Id, &asset.to_string())]);
+        for finding in 0..asset {
+            let row = [(F::Kind, kinds[finding % 4]), (F::Port, "443")];
+            filling = filling.finding(&qid(&finding.to_string()), &row);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = open(&folder.path().join("out.cef"), json!({})).unwrap();
+    let written = deliver(&mut output, &scan(), &[filling.done()]).unwrap();
+    let text = fs::read_to_string(folder.path().join("out.cef")).unwrap();
+    for (class, index) in [("VULN", 0), ("PRACTICES", 1), ("INFOS", 2), ("Services", 3)] {
+        let expected: usize =
+            (0..20).map(|asset| (0..asset).filter(|finding| finding % 4 == index).count()).sum();
+        let events = text.lines().filter(|line| line.contains(&format!(r"|Qualys\|{class}\|")));
+        assert_eq!(events.count(), expected, "{class}");
+    }
+    let all = Written { bytes: text.len() as u64, ..Written::default() };
+    assert_eq!(written, [all, Written::default()]);
+}
+
+#[test]
+fn derived_events_are_counted_beside_the_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let written = deliver(&mut open(&path, json!({})).unwrap(), &scan(), &whole()).unwrap();
+    assert_eq!(written.iter().map(|written| written.derived).collect::<Vec<_>>(), [5, 1]);
+    assert_eq!(written.iter().map(|written| written.bytes).sum::<u64>(), fs::metadata(&path).unwrap().len());
+}
+
+#[test]
+fn only_what_is_selected_becomes_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({})).unwrap();
+    let (batches, columns) = (whole(), Columns::of(Schema::default()));
+    output.begin(&scan()).unwrap();
+    let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
+    output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    let text = fs::read_to_string(path).unwrap();
+    let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
+    assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
+}
+
+/// An asset whose beginning was filtered out is not taken for the one before it.
+#[test]
+fn a_continued_asset_is_known_by_its_cells() {
+    let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", "")).done();
+    let second = Filling::default().continued(OTHER).finding(&qid("2"), &cells("service", "")).done();
+    let text = text_of(json!({}), &scan(), &[first, second]);
+    let hosts: Vec<_> = text.lines().map(|line| reader::read(line).unwrap()).collect();
+    let hosts: Vec<_> = hosts.iter().map(|event| event.get("dst").unwrap()).collect();
+    assert_eq!(hosts, ["192.0.2.1", "192.0.2.1", "192.0.2.2"]);
+}
+
+#[test]
+fn a_report_that_is_not_delivered_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({})).unwrap();
+    let (batches, columns) = (whole(), Columns::of(Schema::default()));
+    output.begin(&scan()).unwrap();
+    output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
+    let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
+    assert_eq!(written, Written::default());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // The next report is whole, and nothing of the last one is in it.
+    deliver(&mut output, &scan(), &whole()).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
+}
+
+#[test]
+fn reports_of_one_run_follow_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({})).unwrap();
+    for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
+        let report = ReportStart { time: time.to_owned(), ..scan() };
+        deliver(&mut output, &report, &whole()).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(" dst=192.0.2.1 ").count(), 12);
+    assert_eq!(
+        (text.matches("|rt=1767225600000 ").count(), text.matches("|rt=1767312000000 ").count()),
+        (10, 10)
+    );
+}
+
+#[test]
+fn pieces_hold_whole_events_and_lose_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
+    deliver(&mut output, &scan(), &whole()).unwrap();
+    let mut pieces: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pieces.sort();
+    assert!(pieces.len() > 1, "{pieces:?}");
+    let texts: Vec<_> = pieces.iter().map(|piece| fs::read_to_string(piece).unwrap()).collect();
+    assert!(texts.iter().all(|text| text.ends_with('\n')));
+    assert_eq!(texts.concat(), text_of(json!({}), &scan(), &whole()));
+    assert!(pieces.iter().all(|piece| fs::metadata(piece).unwrap().permissions().mode() & 0o777 == 0o600));
+}
+
+#[test]
+fn the_default_mode_keeps_strangers_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({})).unwrap();
+    output.begin(&scan()).unwrap();
+    let batches = whole();
+    let columns = Columns::of(Schema::default());
+    let written = output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
+    assert_eq!(output.commit().unwrap().0, written.bytes.to_le_bytes());
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+/// Content keys are equal only within a schema: columns in another order must not find the old fragments.
+#[test]
+fn another_schema_is_read_by_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let mut output = open(&path, json!({})).unwrap();
+    deliver(&mut output, &scan(), &whole()).unwrap();
+    let mut schema = Schema::default();
+    schema.definitions.swap(0, 2); // qid and category
+    let report = ReportStart { schema: schema.clone(), ..scan() };
+    let (batches, columns) = (whole(), Columns::of(schema));
+    output.begin(&report).unwrap();
+    output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(r"|Qualys\|VULN\|2|").count(), 1);
+    assert_eq!(text.matches(r"|Qualys\|VULN\|CGI|").count(), 1);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nowhere").join("out.cef");
+    let error = open(&path, json!({})).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert!(error.message.contains("nowhere"), "{error}");
+    let mut output = open(Path::new("/dev/null"), json!({})).unwrap();
+    assert_eq!(output.check().unwrap().verdict(), Verdict::Ok);
+}

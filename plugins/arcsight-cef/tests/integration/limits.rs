@@ -1,0 +1,123 @@
+//! Over-long texts. Acceptance row A-174.
+
+use scanbridge_plugin_api::batch::RawBatch;
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use serde_json::json;
+
+use crate::case::{Filling, event_of, scan, text_of};
+use crate::reader;
+
+const KEY: &str = "ScanbridgeTruncated";
+
+fn with_result(result: &str) -> RawBatch {
+    let cells = [(F::Kind, "vulnerability"), (F::Result, result)];
+    Filling::default().asset(&[]).finding(&[(D::Qid, "7")], &cells).done()
+}
+
+/// The value as it stands in the line, escapes and all, up to the space before the next key.
+fn raw<'a>(line: &'a str, key: &str, next: &str) -> &'a str {
+    let from = line.find(&format!(" {key}=")).unwrap() + key.len() + 2;
+    let to = from + line[from..].find(&format!(" {next}=")).unwrap();
+    &line[from..to]
+}
+
+#[test]
+fn a_long_result_is_cut_marked_and_named() {
+    for (unit, escaped, decoded) in [
+        ("x", "x", "x"),
+        ("=", r"\=", "="),
+        ("\\", r"\\", "\\"),
+        ("\r\n=", r"\n\=", "\n="),
+        ("é", "é", "é"),
+        ("漢", "漢", "漢"),
+        ("a𝄞\\", r"a𝄞\\", "a𝄞\\"),
+    ] {
+        let text = text_of(json!({}), &scan(), &[with_result(&format!("a{}", unit.repeat(20_000)))]);
+        let line = text.trim_end_matches('\n');
+        let value = raw(line, "cs1", KEY);
+        assert!(value.len() <= 4000 && value.len() > 4000 - 8, "{} bytes of {unit:?}", value.len());
+        let event = reader::read(line).unwrap();
+        let kept = event.get("cs1").unwrap().strip_suffix("...").unwrap();
+        assert!(format!("a{}", decoded.repeat(4000)).starts_with(kept), "{unit:?}");
+        assert!(value.len() >= escaped.len());
+        assert_eq!(event.get(KEY), Some("cs1"));
+    }
+}
+
+#[test]
+fn a_text_of_exactly_the_limit_is_whole() {
+    for (length, cut) in [(4000, None), (4001, Some("cs1"))] {
+        let event = event_of(json!({}), with_result(&"x".repeat(length)));
+        assert_eq!((event.get("cs1").unwrap().len(), event.get(KEY)), (4000, cut));
+    }
+    // Blanks that are trimmed do not count.
+    let event = event_of(json!({}), with_result(&format!("{}   \r\n", "x".repeat(4000))));
+    assert_eq!(event.get(KEY), None);
+}
+
+#[test]
+fn every_field_has_its_own_limit() {
+    let long = "x".repeat(9000);
+    let html = format!("<p>{long}");
+    let exploit = format!("\t\t{long}\t");
+    let definition = [
+        (D::Qid, "7"),
+        (D::Title, long.as_str()),
+        (D::Category, &long),
+        (D::Cves, &long),
+        (D::CvssBase, &long),
+        (D::Exploits, &exploit),
+        (D::Diagnosis, &html),
+        (D::Consequence, &html),
+        (D::Solution, &html),
+    ];
+    let cells = [(F::Kind, "potential"), (F::Protocol, &long), (F::Result, &long), (F::Status, &long)];
+    let asset = [(A::Dns, long.as_str()), (A::Netbios, &long)];
+    let mut report = scan();
+    (report.path, report.id, report.scanner_version) = (long.clone(), long.clone(), long.clone());
+    let options = json!({ "derive": false, "extra_fields": ["externalId", "outcome"] });
+    let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
+    let event = reader::read(text_of(options, &report, &[batch]).trim_end_matches('\n')).unwrap();
+    for (key, limit) in [
+        ("dhost", 1023),
+        ("proto", 31),
+        ("cat", 1023),
+        ("oldFilePath", 1023),
+        ("externalId", 40),
+        ("outcome", 63),
+        ("cs6", 4000),
+        ("cs2", 4000),
+        ("ad.ExpltDescription", 4000),
+        ("cs1", 4000),
+        ("cs3", 4000),
+        ("cs4", 4000),
+        ("cs5", 4000),
+    ] {
+        assert_eq!(event.get(key).map(str::len), Some(limit), "{key}");
+    }
+    assert_eq!((event.header[2].len(), event.header[4].len()), (31, 512));
+    let cut =
+        "name,dhost,proto,cat,oldFilePath,externalId,outcome,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
+    assert_eq!(event.get(KEY), Some(cut));
+    assert_eq!(event.extension.last().unwrap().0, KEY);
+}
+
+#[test]
+fn class_ids_and_systems_are_cut_too() {
+    let long = "x".repeat(9000);
+    let asset = [(A::Os, long.as_str())];
+    let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
+    let cells = [(F::Kind, "vulnerability"), (F::Facts, "os\tother\t")];
+    let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
+    let events = crate::case::events_of(json!({ "class_id_style": "concat" }), batch);
+    // Bars count with the backslash that they have on the line.
+    let escaped = |text: &str| text.replace('|', r"\|").len();
+    assert_eq!(escaped(&events[0].header[3]), 1023);
+    assert_eq!(events[0].get(KEY), Some("deviceEventClassId,cat,categoryTechnique,cs3"));
+    assert_eq!((escaped(&events[1].header[3]), events[1].header[4].len()), (1023, 512));
+    assert_eq!(
+        (events[1].get("filePath").unwrap().len(), events[1].get("categoryTechnique").unwrap().len()),
+        (1023, 1023)
+    );
+    assert_eq!(events[1].get(KEY), Some("deviceEventClassId,name,categoryTechnique,filePath"));
+}

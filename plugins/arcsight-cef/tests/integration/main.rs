@@ -1,0 +1,11 @@
+//! The plugin seen from outside, through its `Output` trait and the file it leaves.
+
+#[cfg(test)]
+mod case;
+mod flow;
+#[cfg(test)]
+mod limits;
+mod mapping;
+mod reader;
+mod round_trip;
+mod settings;

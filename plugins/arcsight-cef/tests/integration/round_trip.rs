@@ -1,0 +1,67 @@
+//! Any text at all, read back by the strict little reader. Acceptance row A-173.
+
+use proptest::prelude::*;
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use serde_json::json;
+
+use crate::case::{Filling, event_of, events_of};
+
+/// Texts that attack a line, and texts of any characters at all.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[|=\\\\\"' \t\r\n]{1,4}",
+        "(<b>|&amp;lt;|<!--|CEF:0\\||key=|dst=6| \\| )",
+        "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{2029}]",
+        "\\PC{1,3}",
+        any::<char>().prop_map(|character| character.to_string()),
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// What the README promises of a value: written as a sentence over characters, unlike the encoder.
+fn cleaned(text: &str) -> String {
+    let mut out = String::new();
+    let mut last = ' ';
+    for character in text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).chars() {
+        match character {
+            '\n' if last == '\r' => {}
+            '\n' | '\r' => out.push('\n'),
+            '\u{2028}' | '\u{2029}' => out.push(' '),
+            control if control.is_control() => out.push(' '),
+            plain => out.push(plain),
+        }
+        last = character;
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn values_come_back(result in hostile(), dns in hostile(), title in hostile(), cves in hostile()) {
+        let definition = [(D::Qid, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
+        let cells = [(F::Kind, "information"), (F::Result, result.as_str())];
+        let batch = Filling::default().asset(&[(A::Dns, &dns)]).finding(&definition, &cells).done();
+        let event = event_of(json!({ "profile": "generic" }), batch);
+        let get = |key| event.get(key).unwrap_or_default().to_owned();
+        prop_assert_eq!(get("cs1"), cleaned(&result));
+        prop_assert_eq!(get("dhost"), cleaned(&dns));
+        let name = cleaned(&title).replace('\n', " ");
+        prop_assert_eq!(&event.header[4], if name.is_empty() { "QID 7" } else { &name });
+        let cves: Vec<_> = cves.split('\n').map(str::trim).filter(|cve| !cve.is_empty()).collect();
+        prop_assert_eq!(get("cs2"), cleaned(&cves.join(",")));
+        prop_assert_eq!(event.get("cs1Label").is_some(), event.get("cs1").is_some());
+    }
+
+    #[test]
+    fn any_html_makes_a_readable_line(html in hostile(), os in hostile(), facts in hostile()) {
+        let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Qid, &os)];
+        let cells = [(F::Kind, "vulnerability"), (F::Facts, facts.as_str()), (F::Port, &html), (F::Severity, &os),
+            (F::Protocol, &html), (F::LastFound, &os)];
+        let batch = Filling::default().asset(&[(A::Os, &os), (A::Address, &html)]).finding(&definition, &cells).done();
+        // `events_of` reads every line with the strict reader.
+        let events = events_of(json!({ "class_id_style": "concat", "asset_events": true }), batch);
+        prop_assert!(events.len() >= 2);
+        let os = os.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+        prop_assert_eq!(events.iter().any(|event| event.header[3].starts_with("Qualys|URI|")), !os.is_empty());
+    }
+}

@@ -1,0 +1,107 @@
+//! What each option does.
+
+use std::path::Path;
+
+use scanbridge_arcsight_cef::ArcSightCef;
+use scanbridge_plugin_api::batch::RawBatch;
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::{ErrorKind, Output};
+use serde_json::{Value, json};
+
+use crate::case::{Filling, event_of, events_of, open, scan, text_of};
+
+fn vulnerability() -> RawBatch {
+    let definition = [(D::Qid, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
+    let cells =
+        [(F::Kind, "vulnerability"), (F::Status, "Fixed"), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\t")];
+    Filling::default().asset(&[(A::Address, "192.0.2.1")]).finding(&definition, &cells).done()
+}
+
+fn quiet(mut options: Value) -> Value {
+    options["derive"] = json!(false);
+    options
+}
+
+#[test]
+fn profiles_decide_what_is_not_said() {
+    for (options, space, key) in [
+        (json!({}), "|rt=", "ad.ExpltDescription"),
+        (json!({ "profile": "rsyslog" }), "| rt=", "QualysQualysExpltDescription"),
+        (json!({ "profile": "generic" }), "|rt=", "QualysQualysExpltDescription"),
+        (json!({ "profile": "rsyslog", "additional_data": "ad" }), "| rt=", "ad.ExpltDescription"),
+        (json!({ "additional_data": "custom" }), "|rt=", "QualysQualysExpltDescription"),
+        (json!({ "extension_leading_space": "yes" }), "| rt=", "ad.ExpltDescription"),
+        (
+            json!({ "profile": "rsyslog", "extension_leading_space": "no" }),
+            "|rt=",
+            "QualysQualysExpltDescription",
+        ),
+    ] {
+        let text = text_of(options.clone(), &scan(), &[vulnerability()]);
+        assert!(text.lines().all(|line| line.contains(space)), "{options}: {text}");
+        assert!(text.contains(&format!(" {key}=one")), "{options}: {text}");
+    }
+}
+
+#[test]
+fn derived_events_can_be_left_out() {
+    assert_eq!(events_of(json!({}), vulnerability()).len(), 3);
+    assert_eq!(events_of(quiet(json!({})), vulnerability()).len(), 1);
+    assert_eq!(events_of(json!({ "asset_events": true }), vulnerability()).len(), 4);
+}
+
+#[test]
+fn extra_fields_come_on_request_only() {
+    let plain = event_of(quiet(json!({})), vulnerability());
+    for key in ["externalId", "cn1", "cn1Label", "outcome"] {
+        assert_eq!(plain.get(key), None, "{key}");
+    }
+    let event = event_of(quiet(json!({ "extra_fields": ["cn1", "externalId", "outcome"] })), vulnerability());
+    assert_eq!(event.get("externalId"), Some("scan/1234567890.12345"));
+    assert_eq!((event.get("cn1Label"), event.get("cn1")), (Some("QID"), Some("7")));
+    assert_eq!(event.get("outcome"), Some("Fixed"));
+}
+
+#[test]
+fn category_technique_can_be_left_out() {
+    let events = events_of(json!({ "category_technique": false }), vulnerability());
+    assert!(events.iter().all(|event| event.get("categoryTechnique").is_none()));
+    assert_eq!(events[0].get("cat"), Some("CGI"));
+}
+
+#[test]
+fn vendor_and_product_can_be_named() {
+    let options = quiet(json!({ "device_vendor": "A|B", "device_product": " c\\d " }));
+    let text = text_of(options, &scan(), &[vulnerability()]);
+    assert!(text.starts_with(r"CEF:0|A\|B|c\\d|12.7|Qualys\|VULN\|7|"), "{text}");
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    for (options, words) in [
+        (json!({ "mode": "0649" }), "option `mode`"),
+        (json!({ "mode": "1777" }), "option `mode`"),
+        (json!({ "mode": "0440" }), "option `mode`"),
+        (json!({ "mode": "+640" }), "option `mode`"),
+        (json!({ "device_vendor": " " }), "option `device_vendor` must not be empty"),
+        (json!({ "device_product": "|".repeat(32) }), "option `device_product` takes at most 63 bytes"),
+        (json!({ "device_version": "x".repeat(32) }), "option `device_version` takes at most 31 bytes"),
+        (json!({ "cef_version": 2 }), "option `cef_version`"),
+        (json!({ "extra_fields": ["msg"] }), "option `extra_fields`"),
+        (json!({ "transport": "syslog" }), "option `transport`"),
+        (json!({ "rotate_bytes": 10 }), "option `rotate_bytes`"),
+    ] {
+        let error = open(Path::new("/tmp/out.cef"), options.clone()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Config, "{options}");
+        assert!(error.message.contains(words), "{options}: {error}");
+    }
+}
+
+#[test]
+fn every_option_says_what_it_is_for() {
+    for option in ArcSightCef::OPTIONS {
+        assert!(!option.help.is_empty(), "{}", option.name);
+        let row = format!("\n| `{}` |", option.name);
+        assert!(include_str!("../../README.md").contains(&row), "{} is not in the README", option.name);
+    }
+}

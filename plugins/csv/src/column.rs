@@ -1,0 +1,188 @@
+//! Columns: how the operator names them, and where their cells are in the batches of a report.
+
+use scanbridge_plugin_api::batch::{FindingView, Schema};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
+use scanbridge_plugin_api::{PluginError, Result};
+
+/// A column as the operator names it: `finding.port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ColumnName {
+    table: TableName,
+    name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TableName {
+    Asset,
+    Definition,
+    Finding,
+    Report,
+}
+
+/// Why a text names no column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadColumn {
+    #[error("`{0}` does not begin with `asset.`, `definition.`, `finding.` or `report.`")]
+    Table(String),
+    #[error("`{0}` is not known of a report; known are {known}", known = REPORT_NAMES.join(", "))]
+    Report(String),
+}
+
+impl ColumnName {
+    /// Reads a name. Whether an asset, definition or finding has such a column is known when a report begins.
+    pub(crate) fn parse(text: &str) -> Result<Self, BadColumn> {
+        let bad = || BadColumn::Table(text.to_owned());
+        let (table, name) = text.split_once('.').ok_or_else(bad)?;
+        let table = match table {
+            "asset" => TableName::Asset,
+            "definition" => TableName::Definition,
+            "finding" => TableName::Finding,
+            "report" => TableName::Report,
+            _ => return Err(bad()),
+        };
+        if table == TableName::Report && !REPORT_NAMES.contains(&name) {
+            return Err(BadColumn::Report(text.to_owned()));
+        }
+        Ok(Self { table, name: name.to_owned() })
+    }
+
+    /// What heads the column.
+    pub(crate) fn heading(&self) -> String {
+        let table = match self.table {
+            TableName::Asset => "asset",
+            TableName::Definition => "definition",
+            TableName::Finding => "finding",
+            TableName::Report => "report",
+        };
+        format!("{table}.{}", self.name)
+    }
+
+    /// Finds the column in a report.
+    ///
+    /// # Errors
+    /// Neither the report nor this version's model has such a column. (One that only the model has is empty:
+    /// the input is older than the column.)
+    pub(crate) fn locate(&self, report: &ReportStart) -> Result<Column> {
+        let place = match self.table {
+            TableName::Asset if self.name == "address" => Place::Address,
+            TableName::Asset => Place::Asset(self.find(&report.schema)?),
+            TableName::Definition => Place::Definition(self.find(&report.schema)?),
+            TableName::Finding => Place::Finding(self.find(&report.schema)?),
+            TableName::Report => Place::Report(report_text(report, &self.name).to_owned()),
+        };
+        Ok(Column { place, is_list: LISTS.contains(&self.heading().as_str()) })
+    }
+
+    pub(crate) fn is_of_model(&self) -> bool {
+        let names = match self.table {
+            TableName::Asset => AssetField::NAMES,
+            TableName::Definition => DefinitionField::NAMES,
+            TableName::Finding => FindingField::NAMES,
+            TableName::Report => REPORT_NAMES,
+        };
+        names.contains(&self.name.as_str())
+    }
+
+    fn find(&self, schema: &Schema) -> Result<Option<usize>> {
+        let names = match self.table {
+            TableName::Asset => &schema.assets,
+            TableName::Definition => &schema.definitions,
+            _ => &schema.findings,
+        };
+        let position = names.iter().position(|name| *name == self.name);
+        if position.is_none() && !self.is_of_model() {
+            return Err(PluginError::config(format!(
+                "option `columns`: `{}` is no column of this report",
+                self.heading()
+            ))
+            .with_hint(format!("its columns of that table are {}", names.join(", "))));
+        }
+        Ok(position)
+    }
+}
+
+/// A column of the report under way.
+#[derive(Debug)]
+pub(crate) struct Column {
+    place: Place,
+    is_list: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// The asset's address, whichever of its two it has.
+    Address,
+    Asset(Option<usize>),
+    Definition(Option<usize>),
+    Finding(Option<usize>),
+    /// The same text in each row.
+    Report(String),
+}
+
+impl Column {
+    /// The text of the cell.
+    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>) -> &'a str {
+        match &self.place {
+            Place::Address => finding.asset().address(),
+            Place::Asset(column) => finding.asset().column(*column),
+            Place::Definition(column) => finding.definition().column(*column),
+            Place::Finding(column) => finding.column(*column),
+            Place::Report(text) => text,
+        }
+    }
+
+    /// Whether the cell holds one item a line.
+    pub(crate) fn is_list(&self) -> bool {
+        self.is_list
+    }
+}
+
+fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
+    match name {
+        "id" => &report.id,
+        "kind" => &report.kind,
+        "title" => &report.title,
+        "time" => &report.time,
+        "path" => &report.path,
+        _ => &report.scanner_version,
+    }
+}
+
+const REPORT_NAMES: &[&str] = &["id", "kind", "title", "time", "path", "scanner_version"];
+
+/// The columns of the model that hold lists.
+const LISTS: [&str; 10] = [
+    "asset.groups",
+    "asset.tags",
+    "asset.interfaces",
+    "definition.cves",
+    "definition.bugtraqs",
+    "definition.vendor_references",
+    "definition.exploits",
+    "definition.malware",
+    "definition.compliance",
+    "finding.facts",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_the_schema_or_the_model_are_found_and_others_refused() {
+        let mut report = ReportStart::default();
+        report.schema.assets.push("rack".to_owned());
+        report.schema.findings.retain(|name| name != "ticket");
+        for name in ["asset.rack", "finding.ticket", "definition.qid", "report.title", "asset.address"] {
+            assert!(ColumnName::parse(name).unwrap().locate(&report).is_ok(), "{name}");
+        }
+        let error = ColumnName::parse("finding.rack").unwrap().locate(&report).unwrap_err();
+        assert!(error.message.contains("`finding.rack` is no column of this report"), "{error}");
+        assert!(error.hint.unwrap().contains("kind, severity, port"));
+    }
+
+    #[test]
+    fn every_list_is_a_column_of_the_model() {
+        assert!(LISTS.iter().all(|name| ColumnName::parse(name).unwrap().is_of_model()));
+    }
+}

@@ -1,0 +1,82 @@
+//! The commands that a Defense Center imports.
+
+use scanbridge_durable_file::ReportFile;
+use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::tracing::{info, warn};
+use scanbridge_plugin_api::{PluginError, Result, Written};
+
+/// Writes the blocks of commands one after the other.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    writer: CommandWriter,
+    header: String,
+    /// Whether this run has named its source in the file yet: an older file may name another one.
+    named: bool,
+    /// Whether the last block ended its asset. Only there may a piece of the file end.
+    between_assets: bool,
+    /// Bytes that went to the file since the last answer.
+    bytes: u64,
+}
+
+impl Commands {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let writer = CommandWriter::new(settings);
+        let header = writer.header();
+        Self { writer, header, named: false, between_assets: true, bytes: 0 }
+    }
+
+    /// A report begins; gives the bytes written.
+    pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
+        self.writer.begin(report);
+        self.between_assets = true;
+        if !file.begin(report)? && self.named {
+            return Ok(0);
+        }
+        self.named = true;
+        file.write(self.header.as_bytes())?;
+        Ok(self.header.len() as u64)
+    }
+
+    pub(crate) fn write(&mut self, batch: Batch<'_>, file: &mut ReportFile) -> Result<Written> {
+        let Self { writer, header, between_assets, bytes, .. } = self;
+        let rejected = writer.batch(batch, &mut |block| put(block, file, header, between_assets, bytes))?;
+        Ok(Written { rejected, bytes: std::mem::take(bytes), ..Written::default() })
+    }
+
+    pub(crate) fn end(&mut self, end: &ReportEnd, file: &mut ReportFile) -> Result<Written> {
+        let Self { writer, header, between_assets, bytes, .. } = self;
+        let totals = writer.end(end, &mut |block| put(block, file, header, between_assets, bytes))?;
+        for warning in &totals.warnings {
+            warn!("{warning}");
+        }
+        if totals.left_out > 0 {
+            info!("{} findings are fixed or not of the kinds in `kinds`, and were left out", totals.left_out);
+        }
+        if totals.hosts_added > 0 && end.deliver {
+            warn!(
+                "{} assets are created if the Defense Center does not know them (`add_host`); each takes one licence",
+                totals.hosts_added
+            );
+        }
+        Ok(Written { bytes: std::mem::take(bytes), ..Written::default() })
+    }
+}
+
+fn put(
+    block: Block<'_>,
+    file: &mut ReportFile,
+    header: &str,
+    between_assets: &mut bool,
+    bytes: &mut u64,
+) -> Result<(), PluginError> {
+    if *between_assets && file.record_boundary()? {
+        file.write(header.as_bytes())?;
+        *bytes += header.len() as u64;
+    }
+    file.write(block.text.as_bytes())?;
+    *bytes += block.text.len() as u64;
+    *between_assets = block.ends_asset;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Which cells a spreadsheet would run instead of show.
+//!
+//! A scanned machine chooses its own name and its own answers; `=HYPERLINK(…)` among them would run on the desk
+//! of whoever opens the file. The rule is that of OWASP's page on CSV injection: cells that begin with `=`, `+`,
+//! `-`, `@` or their full-width forms, also after white space, and cells that begin with a tab or line break.
+
+/// Whether a spreadsheet may take the cell for a formula. Plain numbers are none, whatever their sign.
+pub(crate) fn is_formula(cell: &str) -> bool {
+    // Nearly all cells end here.
+    if cell.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
+        return false;
+    }
+    if cell.starts_with(['\t', '\r', '\n']) {
+        return true;
+    }
+    let shown = cell.trim_start_matches(is_blank);
+    match shown.chars().next() {
+        Some('=' | '@' | '＝' | '＋' | '－' | '＠') => true,
+        Some('+' | '-') => !is_harmless(&shown[1..]),
+        _ => false,
+    }
+}
+
+/// What a spreadsheet skips, or may skip, before it looks for a formula.
+fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{feff}')
+}
+
+/// Whether what follows a sign makes a plain number of it, or is nothing at all: `-` alone is a scanner's way
+/// to say that there is no score.
+fn is_harmless(rest: &str) -> bool {
+    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    rest.is_empty() || (digits(whole) && digits(fraction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_formula;
+
+    #[test]
+    fn formulas_are_found() {
+        for cell in [
+            "=1+1",
+            "+1+1",
+            "-1+1",
+            "@SUM(1)",
+            " =1",
+            "\u{a0}=1",
+            "\t",
+            "\ta",
+            "\r\n=1",
+            "\nx",
+            "\0=1",
+            "\u{feff}=1",
+            "＝1",
+            "－1",
+            "-1.5.6",
+            "-.5",
+            "+1e5",
+            "--1",
+            "-a",
+            "=",
+            "@",
+            "+49 30",
+            "\u{200b}=1",
+        ] {
+            assert!(is_formula(cell), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_and_numbers_are_none() {
+        for cell in ["", "a=1", "1+1", "-1", "+1.5", "-", "+", " -7", "<b>=</b>", "'=1", "\"=1", " ", "é"] {
+            assert!(!is_formula(cell), "{cell:?}");
+        }
+    }
+}

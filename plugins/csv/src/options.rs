@@ -1,0 +1,225 @@
+//! What the operator may set, and the same checked, so that no option can be wrong from there on.
+
+use std::time::Duration;
+
+use scanbridge_durable_file::{IfExists, Rotation, Target};
+use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+
+use crate::column::ColumnName;
+
+/// The option table.
+pub(crate) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::path("path").required().help(
+        "the file; `{report}` in its name stands for the report's id, title or file, `{date}` for the day of the \
+         run in UTC, `-` for standard output",
+    ),
+    OptionSpec::choice("format", &["table", "host-input"])
+        .default_text("table")
+        .help("`table`: one row a finding; `host-input`: the commands that a Defense Center imports"),
+    OptionSpec::choice("if_exists", &["replace", "append", "fail"])
+        .default_text("replace")
+        .help("what to do with a file of an earlier run"),
+    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits"),
+    OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
+        .help("begin a new piece when the file has this size; not set: never"),
+    OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
+        .help("begin a new piece when the file is this many seconds old; not set: never"),
+    OptionSpec::list("columns", &ValueSpec::Text)
+        .default_list(DEFAULT_COLUMNS)
+        .help("table: which columns, in this order, as `asset.…`, `definition.…`, `finding.…` or `report.…`"),
+    OptionSpec::flag("header").default_flag(true).help("table: whether the first row names the columns"),
+    OptionSpec::text("delimiter")
+        .default_text(",")
+        .help("table: what stands between cells: one ASCII sign, or the word `tab`"),
+    OptionSpec::text("list_separator")
+        .default_text("; ")
+        .help("table: what stands between the items of a list in one cell"),
+    OptionSpec::choice("line_ending", &["crlf", "lf"])
+        .default_text("crlf")
+        .help("table: how rows end; RFC 4180 says crlf"),
+    OptionSpec::flag("bom")
+        .default_flag(false)
+        .help("table: whether a byte order mark leads the file, by which Excel recognises UTF-8"),
+    OptionSpec::flag("escape_formulas").default_flag(true).help(
+        "table: whether `'` is put before cells that a spreadsheet would run as a formula; plain numbers stay",
+    ),
+    shared::SOURCE,
+    shared::SCANNER,
+    shared::DOMAIN,
+    shared::ADD_HOST,
+    shared::KINDS,
+    shared::DESCRIPTION,
+    shared::DESCRIPTION_LENGTH,
+];
+
+/// What is in a table when the operator says nothing: where, what, how bad, since when, what to do, what was seen.
+const DEFAULT_COLUMNS: &[&str] = &[
+    "asset.address",
+    "asset.dns",
+    "asset.netbios",
+    "asset.os",
+    "definition.qid",
+    "definition.title",
+    "finding.kind",
+    "finding.severity",
+    "finding.port",
+    "finding.protocol",
+    "finding.service",
+    "finding.status",
+    "definition.category",
+    "definition.cves",
+    "definition.cvss_base",
+    "definition.cvss3_base",
+    "finding.first_found",
+    "finding.last_found",
+    "definition.solution",
+    "finding.result",
+];
+
+/// The options, checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) target: Target,
+    pub(crate) format: FormatOptions,
+}
+
+/// The options of one format.
+#[derive(Debug)]
+pub(crate) enum FormatOptions {
+    Table(TableOptions),
+    HostInput(Settings),
+}
+
+/// The options of the table format.
+#[derive(Debug)]
+pub(crate) struct TableOptions {
+    pub(crate) columns: Vec<ColumnName>,
+    pub(crate) header: bool,
+    pub(crate) delimiter: u8,
+    pub(crate) list_separator: String,
+    pub(crate) crlf: bool,
+    pub(crate) bom: bool,
+    pub(crate) escape_formulas: bool,
+}
+
+impl Checked {
+    /// Checks what the table of options cannot say.
+    pub(crate) fn read(options: &Options) -> Result<Self> {
+        let format = match options.text("format")? {
+            Some("host-input") => FormatOptions::HostInput(Settings::read(options, BlockLimits::default())?),
+            _ => FormatOptions::Table(TableOptions::read(options)?),
+        };
+        Ok(Self { target: target(options)?, format })
+    }
+}
+
+impl TableOptions {
+    fn read(options: &Options) -> Result<Self> {
+        let columns = options.list("columns")?.into_iter().map(ColumnName::parse);
+        let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(|bad| {
+            PluginError::config(format!("option `columns`: {bad}"))
+                .with_hint("the plugin's README lists the columns; `asset.address` is one")
+        })?;
+        if columns.is_empty() {
+            return Err(PluginError::config("option `columns` must name at least one column"));
+        }
+        Ok(Self {
+            columns,
+            header: options.flag("header")?,
+            delimiter: delimiter(options.text("delimiter")?.unwrap_or_default())?,
+            list_separator: options.text("list_separator")?.unwrap_or_default().to_owned(),
+            crlf: options.text("line_ending")? == Some("crlf"),
+            bom: options.flag("bom")?,
+            escape_formulas: options.flag("escape_formulas")?,
+        })
+    }
+}
+
+fn target(options: &Options) -> Result<Target> {
+    let path = options.path("path")?.ok_or_else(|| PluginError::config("option `path` is required"))?;
+    Ok(Target {
+        mode: mode(options.text("mode")?.unwrap_or_default())?,
+        if_exists: match options.text("if_exists")? {
+            Some("append") => IfExists::Append,
+            Some("fail") => IfExists::Fail,
+            _ => IfExists::Replace,
+        },
+        rotate: Rotation {
+            max_bytes: options.size("rotate_bytes")?,
+            max_age: options.integer("rotate_secs")?.map(Duration::from_secs),
+        },
+        ..Target::new(path)
+    })
+}
+
+fn mode(text: &str) -> Result<u32> {
+    let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode <= 0o777 && mode & 0o200 != 0 => Ok(mode),
+        _ => Err(PluginError::config(format!(
+            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
+        ))),
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" | b"\t" => Ok(b'\t'),
+        // A letter, digit or quote would be in the cells everywhere, and `-` or `.` in every number.
+        [sign] if sign.is_ascii_graphic() && !sign.is_ascii_alphanumeric() && !b"\"'.-+".contains(sign) => {
+            Ok(*sign)
+        }
+        _ => Err(PluginError::config(format!(
+            "option `delimiter` must be one sign such as `,`, `;` or `|`, or the word `tab`, found `{text}`"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Checked> {
+        Checked::read(&Options::read(OPTIONS, json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_are_a_table_of_known_columns() {
+        let checked = read(r#"{"path": "a.csv"}"#).unwrap();
+        assert_eq!(checked.target, Target::new("a.csv"));
+        let FormatOptions::Table(table) = checked.format else { panic!("no table") };
+        assert_eq!(table.columns.len(), 20);
+        assert!(table.columns.iter().all(ColumnName::is_of_model));
+        assert!(table.crlf && table.header && table.escape_formulas && !table.bom);
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_the_options_name() {
+        for (json, part) in [
+            (r#"{"path": "a", "columns": []}"#, "`columns` must name at least one"),
+            (r#"{"path": "a", "columns": ["host.ip"]}"#, "`columns`: `host.ip`"),
+            (r#"{"path": "a", "columns": ["address"]}"#, "`columns`: `address`"),
+            (r#"{"path": "a", "columns": ["report.owner"]}"#, "`columns`: `report.owner`"),
+            (r#"{"path": "a", "delimiter": ""}"#, "`delimiter` must be one sign"),
+            (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one sign"),
+            (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one sign"),
+            (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be octal"),
+            (r#"{"path": "a", "mode": "+644"}"#, "`mode` must be octal"),
+            (r#"{"path": "a", "mode": "0444"}"#, "`mode` must be octal"),
+            (r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#, "`scanner` may hold letters"),
+            (r#"{"path": "a", "format": "host-input", "source": "42"}"#, "`source` must not be a number"),
+            (r#"{"path": "a", "format": "host-input", "kinds": []}"#, "`kinds` must name at least one"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert_eq!(error.kind, scanbridge_plugin_api::ErrorKind::Config, "{json}");
+            assert!(error.message.contains(part), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn delimiters_and_modes_are_read() {
+        assert_eq!([",", ";", "|", "tab", "\t"].map(|text| delimiter(text).unwrap()), *b",;|\t\t");
+        assert_eq!(["0640", "600", "0777"].map(|text| mode(text).unwrap()), [0o640, 0o600, 0o777]);
+    }
+}

@@ -1,0 +1,77 @@
+//! The plugin: hands each call to the format that was chosen.
+
+use scanbridge_durable_file::ReportFile;
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::{CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written};
+
+use crate::commands::Commands;
+use crate::options::{Checked, FormatOptions, OPTIONS};
+use crate::table::Table;
+
+/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before.
+#[derive(Debug)]
+pub struct CsvOutput {
+    file: ReportFile,
+    format: Format,
+    /// Bytes that were written outside of a call that could say so.
+    unreported: u64,
+}
+
+#[derive(Debug)]
+enum Format {
+    Table(Box<Table>),
+    HostInput(Box<Commands>),
+}
+
+impl Output for CsvOutput {
+    const NAME: &'static str = "CSV";
+    const SUMMARY: &'static str = "writes a CSV table, one row a finding, or Defense Center import commands";
+    const OPTIONS: &'static [OptionSpec] = OPTIONS;
+
+    fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
+        let Checked { target, format } = Checked::read(options)?;
+        let format = match format {
+            FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
+            FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
+        };
+        Ok(Self { file: ReportFile::open(target)?, format, unreported: 0 })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(self.file.check())
+    }
+
+    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+        self.unreported += match &mut self.format {
+            Format::Table(table) => table.begin(report, &mut self.file)?,
+            Format::HostInput(commands) => commands.begin(report, &mut self.file)?,
+        };
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        let mut written = match &mut self.format {
+            Format::Table(table) => {
+                Written { bytes: table.write(batch, &mut self.file)?, ..Written::default() }
+            }
+            Format::HostInput(commands) => commands.write(batch, &mut self.file)?,
+        };
+        written.bytes += std::mem::take(&mut self.unreported);
+        Ok(written)
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        let mut written = match &mut self.format {
+            Format::Table(_) => Written::default(),
+            Format::HostInput(commands) => commands.end(end, &mut self.file)?,
+        };
+        written.bytes += std::mem::take(&mut self.unreported);
+        self.file.end(end.deliver)?;
+        Ok(written)
+    }
+
+    fn commit(&mut self) -> Result<Receipt> {
+        Ok(Receipt(self.file.sync()?.to_le_bytes().to_vec()))
+    }
+}

@@ -1,0 +1,137 @@
+//! Rows being formatted, in memory that is used again.
+
+use csv_core::{Terminator, WriteResult, Writer, WriterBuilder};
+
+/// Formats rows as RFC 4180 says and keeps their bytes until they are taken.
+#[derive(Debug)]
+pub(crate) struct RowBuffer {
+    writer: Writer,
+    /// Always filled to its length, of which `used` bytes count: the formatter writes into a slice.
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl RowBuffer {
+    pub(crate) fn new(delimiter: u8, crlf: bool) -> Self {
+        let terminator = if crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
+        let writer = WriterBuilder::new().delimiter(delimiter).terminator(terminator).build();
+        Self { writer, bytes: vec![0; KEPT], used: 0 }
+    }
+
+    /// Appends a cell, quoted if need be.
+    pub(crate) fn cell(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        loop {
+            let (result, read, written) = self.writer.field(rest, &mut self.bytes[self.used..]);
+            self.used += written;
+            rest = &rest[read..];
+            match result {
+                WriteResult::InputEmpty => return,
+                WriteResult::OutputFull => self.grow(),
+            }
+        }
+    }
+
+    /// Ends a cell that another one follows.
+    pub(crate) fn next_cell(&mut self) {
+        self.make_room();
+        let (_, written) = self.writer.delimiter(&mut self.bytes[self.used..]);
+        self.used += written;
+    }
+
+    /// Ends a row.
+    pub(crate) fn end_row(&mut self) {
+        self.make_room();
+        let (_, written) = self.writer.terminator(&mut self.bytes[self.used..]);
+        self.used += written;
+    }
+
+    /// Appends bytes that are no cell, between two rows.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        while self.bytes.len() - self.used < bytes.len() {
+            self.grow();
+        }
+        self.bytes[self.used..self.used + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+    }
+
+    /// The rows so far.
+    pub(crate) fn rows(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    /// Whether there is enough for a write of its own.
+    pub(crate) fn is_full(&self) -> bool {
+        self.used >= FULL
+    }
+
+    /// Begins anew. The memory of one huge cell does not stay for ever.
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        if self.bytes.len() > 4 * KEPT {
+            self.bytes = vec![0; KEPT];
+        }
+    }
+
+    /// A closing quote and a row's end are a few bytes, which the formatter wants in one piece.
+    fn make_room(&mut self) {
+        if self.bytes.len() - self.used < 16 {
+            self.grow();
+        }
+    }
+
+    fn grow(&mut self) {
+        self.bytes.resize(2 * self.bytes.len(), 0);
+    }
+}
+
+/// More than the file's own buffer, so that the bytes go to the kernel from here.
+const FULL: usize = 192 * 1024;
+const KEPT: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::RowBuffer;
+
+    #[test]
+    fn cells_are_quoted_only_when_they_must() {
+        let mut rows = RowBuffer::new(b';', true);
+        for text in ["a,b", "c;d", "say \"x\"", "l1\nl2", "", "é"] {
+            rows.cell(text);
+            rows.next_cell();
+        }
+        rows.cell("");
+        rows.end_row();
+        assert_eq!(
+            std::str::from_utf8(rows.rows()).unwrap(),
+            "a,b;\"c;d\";\"say \"\"x\"\"\";\"l1\nl2\";;é;\r\n"
+        );
+    }
+
+    #[test]
+    fn huge_cells_fit_at_any_place_and_their_memory_goes_again() {
+        let mut rows = RowBuffer::new(b',', false);
+        let mut expected = Vec::new();
+        for size in [250_000, 12_140, 3, 1, 0, 2, 4_000_000] {
+            let text = "\"".repeat(size);
+            rows.cell(&text);
+            rows.next_cell();
+            rows.cell("");
+            rows.end_row();
+            let quotes = if size == 0 { 0 } else { 2 * size + 2 };
+            expected.extend(std::iter::repeat_n(b'"', quotes));
+            expected.extend(b",\n");
+        }
+        assert!(rows.rows() == expected);
+        rows.clear();
+        assert_eq!(rows.bytes.len(), super::KEPT);
+    }
+
+    #[test]
+    fn a_lonely_empty_cell_is_not_an_empty_line() {
+        let mut rows = RowBuffer::new(b',', false);
+        rows.cell("");
+        rows.end_row();
+        assert_eq!(rows.rows(), b"\"\"\n");
+    }
+}

@@ -1,0 +1,131 @@
+//! The table: one row a finding.
+
+use scanbridge_durable_file::ReportFile;
+use scanbridge_plugin_api::Result;
+use scanbridge_plugin_api::batch::{Batch, FindingView};
+use scanbridge_plugin_api::model::{ReportStart, list_items};
+
+use crate::column::Column;
+use crate::formula::is_formula;
+use crate::options::TableOptions;
+use crate::row_buffer::RowBuffer;
+
+/// Writes findings as rows. In the steady state nothing is allocated.
+#[derive(Debug)]
+pub(crate) struct Table {
+    options: TableOptions,
+    columns: Vec<Column>,
+    rows: RowBuffer,
+    list: String,
+    escaped: String,
+    /// Whether rows go to the file one by one, because a piece may end behind each of them.
+    rotates: bool,
+}
+
+impl Table {
+    pub(crate) fn new(options: TableOptions, rotates: bool) -> Self {
+        let rows = RowBuffer::new(options.delimiter, options.crlf);
+        Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
+    }
+
+    /// A report begins; gives the bytes written.
+    pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
+        self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
+        self.rows.clear();
+        if file.begin(report)? {
+            self.write_head();
+        }
+        self.flush(file)
+    }
+
+    /// Writes the findings of a batch; gives the bytes written.
+    pub(crate) fn write(&mut self, batch: Batch<'_>, file: &mut ReportFile) -> Result<u64> {
+        let mut bytes = 0;
+        for finding in batch.findings() {
+            if self.rotates && file.record_boundary()? {
+                self.write_head();
+            }
+            self.write_row(&finding);
+            if self.rotates || self.rows.is_full() {
+                bytes += self.flush(file)?;
+            }
+        }
+        Ok(bytes + self.flush(file)?)
+    }
+
+    fn write_row(&mut self, finding: &FindingView<'_>) {
+        let Self { options, columns, rows, list, escaped, .. } = self;
+        for (index, column) in columns.iter().enumerate() {
+            if index > 0 {
+                rows.next_cell();
+            }
+            let mut text = column.cell(finding);
+            if column.is_list() && !text.is_empty() {
+                text = joined(list, text, &options.list_separator);
+            }
+            if options.escape_formulas && is_formula(text) {
+                escaped.clear();
+                escaped.push('\'');
+                escaped.push_str(text);
+                rows.cell(escaped);
+            } else {
+                rows.cell(text);
+            }
+        }
+        rows.end_row();
+    }
+
+    fn write_head(&mut self) {
+        if self.options.bom {
+            self.rows.raw("\u{feff}".as_bytes());
+        }
+        if !self.options.header {
+            return;
+        }
+        for (index, column) in self.options.columns.iter().enumerate() {
+            if index > 0 {
+                self.rows.next_cell();
+            }
+            self.rows.cell(&column.heading());
+        }
+        self.rows.end_row();
+    }
+
+    fn flush(&mut self, file: &mut ReportFile) -> Result<u64> {
+        let rows = self.rows.rows();
+        file.write(rows)?;
+        let bytes = rows.len() as u64;
+        self.rows.clear();
+        Ok(bytes)
+    }
+}
+
+/// Joins the items of a list; the parts of an item, which tabs part in the batch, get a blank between them.
+fn joined<'a>(scratch: &'a mut String, list: &str, separator: &str) -> &'a str {
+    scratch.clear();
+    for (index, item) in list_items(list).enumerate() {
+        if index > 0 {
+            scratch.push_str(separator);
+        }
+        let parts = item.split('\t').filter(|part| !part.is_empty());
+        for (index, part) in parts.enumerate() {
+            if index > 0 {
+                scratch.push(' ');
+            }
+            scratch.push_str(part);
+        }
+    }
+    scratch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn lists_are_joined_and_their_parts_kept_apart() {
+        let mut scratch = String::new();
+        assert_eq!(joined(&mut scratch, "a\nb\tc\t\td\n\ne\t", "; "), "a; b c d; e");
+        assert_eq!(joined(&mut scratch, "a", "|"), "a");
+    }
+}

@@ -1,0 +1,125 @@
+//! The commands as they stand in the file.
+
+use std::fs;
+
+use crate::reports::*;
+use scanbridge_plugin_api::Output;
+use scanbridge_plugin_api::model::{FindingField, Hints, ReportEnd, ReportStart};
+
+const FORMAT: &str = r#""format": "host-input""#;
+
+#[test]
+fn the_commands_are_the_golden_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut output = open(&path, FORMAT).unwrap();
+    let (rejected, bytes) = write(&mut output, &start(), sample(), &complete(&["203.0.113.5"]));
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, include_str!("golden/host-input.csv"));
+    assert_eq!(bytes, text.len() as u64);
+    // The finding of the asset without an address; the information is left out without being rejected.
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].row, 2);
+    assert!(rejected[0].reason.contains("`laptop.example.com` has no IP address"));
+}
+
+#[test]
+fn the_options_reach_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let options = format!(
+        "{FORMAT}, \"source\": \"Feed 1\", \"scanner\": \"Qualys\", \"domain\": \"Global\\\\Lab\", \"add_host\": false, \
+         \"kinds\": [\"information\"], \"description\": [\"solution\"], \"description_length\": 16"
+    );
+    let mut output = open(&path, &options).unwrap();
+    write(&mut output, &start(), vec![batch(&[(WEB, WEAK, INFO)], false)], &complete(&[]));
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        "SetDomain,Global\\Lab\n\
+         SetSource,Feed 1\n\
+         DeleteScanResult,192.0.2.10,\"Qualys\"\n\
+         AddScanResult,192.0.2.10,\"Qualys\",4242,,,\"Weak \"\"RC4\"\" cipher, old\",\"Switch it off...\",\
+         \"cve_ids: CVE-2013-2566 CVE-2015-2808\",\"bugtraq_ids: 58796\"\n\
+         ScanUpdate\n"
+    );
+}
+
+#[test]
+fn without_option_and_hint_no_asset_is_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut output = open(&path, FORMAT).unwrap();
+    let report = ReportStart { hints: Hints::default(), ..start() };
+    write(&mut output, &report, sample(), &complete(&[]));
+    assert!(!fs::read_to_string(&path).unwrap().contains("AddHost"));
+}
+
+#[test]
+fn a_report_that_is_cut_leaves_no_file_unless_it_shall_be_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut output = open(&path, FORMAT).unwrap();
+    let clean = vec!["203.0.113.5".to_owned()];
+    let cut = ReportEnd { clean_assets: clean, ..ReportEnd::default() };
+    write(&mut output, &start(), sample(), &cut);
+    assert!(!path.exists());
+    write(&mut output, &start(), sample(), &ReportEnd { deliver: true, ..cut });
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("203.0.113.5"), "only a complete report clears assets");
+    assert!(text.ends_with("ScanUpdate\n"));
+}
+
+#[test]
+fn pieces_end_between_assets_and_each_names_the_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = format!("{FORMAT}, \"rotate_bytes\": 1024");
+    let mut output = open(&folder.path().join("out.csv"), &options).unwrap();
+    let findings: Vec<Cells<'_>> = (0..12).map(|_| (WEB, WEAK, ON_443)).chain([(V6, WEAK, ON_443)]).collect();
+    write(&mut output, &start(), vec![batch(&findings, false)], &complete(&[]));
+    let first = fs::read_to_string(folder.path().join("out.0001.csv")).unwrap();
+    let second = fs::read_to_string(folder.path().join("out.0002.csv")).unwrap();
+    assert_eq!(first.matches("AddScanResult").count(), 12);
+    assert!(first.ends_with("ScanUpdate\n") && !first.contains("2001:db8::1"));
+    assert!(second.starts_with("SetSource,QualysGuard\nAddHost,2001:db8::1\n"));
+    assert!(!folder.path().join("out.0003.csv").exists());
+}
+
+#[test]
+fn a_large_asset_is_one_block_whatever_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut output = open(&path, FORMAT).unwrap();
+    let ports: Vec<String> = (1..=20_000).map(|port| port.to_string()).collect();
+    let cells: Vec<_> = ports
+        .iter()
+        .map(|port| [(FindingField::Kind, "vulnerability"), (FindingField::Port, port.as_str())])
+        .collect();
+    let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
+    let batches = findings.chunks(500).enumerate().map(|(index, part)| batch(part, index > 0)).collect();
+    write(&mut output, &start(), batches, &complete(&[]));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.len() > 2 << 20);
+    for (command, count) in [("SetSource", 1), ("AddHost", 1), ("DeleteScanResult", 1), ("ScanUpdate", 1)] {
+        assert_eq!(text.matches(command).count(), count, "{command}");
+    }
+    let sent: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("AddScanResult,")?.split(',').nth(3)).collect();
+    assert_eq!(sent, ports);
+}
+
+#[test]
+fn appending_names_the_source_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    for source in ["One", "Two"] {
+        let options = format!("{FORMAT}, \"if_exists\": \"append\", \"source\": \"{source}\"");
+        let mut output = open(&path, &options).unwrap();
+        for _ in 0..2 {
+            write(&mut output, &start(), sample(), &complete(&[]));
+        }
+        output.close().unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let sources: Vec<&str> = text.lines().filter(|line| line.starts_with("SetSource")).collect();
+    assert_eq!(sources, ["SetSource,One", "SetSource,Two"]);
+}

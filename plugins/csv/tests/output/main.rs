@@ -1,0 +1,10 @@
+//! The plugin from outside: options and batches in, files out.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+mod contract;
+mod host_input;
+mod readme;
+mod reports;
+mod speed;
+mod table;

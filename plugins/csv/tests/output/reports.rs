@@ -1,0 +1,127 @@
+//! Reports built by hand, and a way to write them with the plugin.
+
+use std::path::Path;
+
+use scanbridge_csv::CsvOutput;
+use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{Options, Output, PluginError, Receipt, Rejection, Services};
+
+/// Opens the output with these options in JSON, beside `path`.
+pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError> {
+    let comma = if options.is_empty() { "" } else { "," };
+    let json = format!("{{\"path\": \"{}\"{comma} {options}}}", path.display());
+    let options = Options::read(CsvOutput::OPTIONS, json.as_bytes())?;
+    let services = Services::without_host(path.parent().unwrap());
+    CsvOutput::open(&options, &services, None::<&Receipt>)
+}
+
+pub(crate) fn start() -> ReportStart {
+    ReportStart {
+        id: "scan/1.1".to_owned(),
+        title: "Weekly, DMZ".to_owned(),
+        hints: Hints { add_host: Some(true) },
+        ..ReportStart::default()
+    }
+}
+
+pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
+    let clean_assets = clean.iter().map(|text| (*text).to_owned()).collect();
+    ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
+}
+
+/// Writes one report of these batches; gives the rejections and the bytes that the plugin says it wrote.
+pub(crate) fn write(
+    output: &mut CsvOutput,
+    start: &ReportStart,
+    batches: Vec<BatchBuilder>,
+    end: &ReportEnd,
+) -> (Vec<Rejection>, u64) {
+    output.begin(start).unwrap();
+    let (mut rejected, mut bytes) = (Vec::new(), 0);
+    let columns = Columns::of(start.schema.clone());
+    for batch in batches {
+        let raw = batch.finish();
+        let written = output.write(Batch::of(&raw, &columns).unwrap()).unwrap();
+        assert!(written.retry.is_empty());
+        rejected.extend(written.rejected);
+        bytes += written.bytes;
+    }
+    let written = output.end(end).unwrap();
+    (rejected, bytes + written.bytes)
+}
+
+/// A batch of findings, each with all its asset's, definition's and own cells.
+pub(crate) type Cells<'a> =
+    (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(FindingField, &'a str)]);
+
+/// Findings of the same asset stand one after the other; its cells tell which belong together.
+pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuilder {
+    let mut builder = BatchBuilder::default();
+    let mut last = None;
+    for (asset, definition, finding) in findings {
+        let known = last.filter(|(cells, _)| cells == asset).map(|(_, index)| index);
+        let index = known.unwrap_or_else(|| {
+            let mut row = AssetRow::default();
+            asset.iter().for_each(|(field, text)| row.set(*field, text));
+            builder.push_asset(&row, first_continues && last.is_none())
+        });
+        last = Some((*asset, index));
+        let mut row = DefinitionRow::default();
+        definition.iter().for_each(|(field, text)| row.set(*field, text));
+        let definition = builder.push_definition(&row);
+        let mut row = FindingRow::default();
+        finding.iter().for_each(|(field, text)| row.set(*field, text));
+        builder.push_finding(index, definition, &row);
+    }
+    builder
+}
+
+pub(crate) const WEB: &[(AssetField, &str)] = &[
+    (AssetField::Address, "192.0.2.10"),
+    (AssetField::Dns, "www.example.com"),
+    (AssetField::Netbios, "=cmd|' /C calc'!A0"),
+    (AssetField::Os, "Linux 5.x"),
+];
+pub(crate) const V6: &[(AssetField, &str)] = &[(AssetField::Ipv6, "2001:db8::1")];
+pub(crate) const NAMELESS: &[(AssetField, &str)] = &[(AssetField::Dns, "laptop.example.com")];
+
+pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
+    (DefinitionField::Qid, "4242"),
+    (DefinitionField::Title, "Weak \"RC4\" cipher, old"),
+    (DefinitionField::Category, "General remote services"),
+    (DefinitionField::Cves, "CVE-2013-2566\nCVE-2015-2808"),
+    (DefinitionField::Bugtraqs, "58796"),
+    (DefinitionField::CvssBase, "4.3"),
+    (DefinitionField::Cvss3Base, "-"),
+    (DefinitionField::Diagnosis, "The cipher is <B>weak</B>.<P>See – there."),
+    (DefinitionField::Solution, "Switch it off.\nThen restart."),
+];
+pub(crate) const PATCH: &[(DefinitionField, &str)] =
+    &[(DefinitionField::Qid, "5150"), (DefinitionField::Title, "Missing patch")];
+
+pub(crate) const ON_443: &[(FindingField, &str)] = &[
+    (FindingField::Kind, "vulnerability"),
+    (FindingField::Severity, "3"),
+    (FindingField::Port, "443"),
+    (FindingField::Protocol, "tcp"),
+    (FindingField::Service, "https"),
+    (FindingField::Status, "Active"),
+    (FindingField::FirstFound, "2026-01-01T00:00:00Z"),
+    (FindingField::LastFound, "2026-01-31T12:00:00Z"),
+    (FindingField::Result, "+x\tRC4-MD5"),
+];
+pub(crate) const WHOLE: &[(FindingField, &str)] =
+    &[(FindingField::Kind, "potential"), (FindingField::Severity, "2"), (FindingField::Result, "-1")];
+pub(crate) const INFO: &[(FindingField, &str)] =
+    &[(FindingField::Kind, "information"), (FindingField::Severity, "1")];
+
+/// Two batches: the second goes on with the asset that ended the first.
+pub(crate) fn sample() -> Vec<BatchBuilder> {
+    vec![
+        batch(&[(WEB, WEAK, ON_443), (WEB, PATCH, WHOLE), (V6, WEAK, ON_443)], false),
+        batch(&[(V6, PATCH, INFO), (V6, PATCH, WHOLE), (NAMELESS, PATCH, WHOLE)], true),
+    ]
+}

@@ -1,0 +1,146 @@
+//! From what the operator wrote to the files that are read.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use glob::{MatchOptions, Pattern};
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+/// One thing to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Candidate {
+    /// A file, or something else that can be opened by name.
+    File(PathBuf),
+    /// Standard input.
+    StandardInput,
+    /// What was named, and why there is nothing to read there.
+    Missing(String, PluginError),
+}
+
+/// Looks up all paths, in their order. A file that is named twice is read once.
+pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> {
+    let mut seen = HashSet::new();
+    let mut candidates: Vec<Candidate> = paths.iter().flat_map(|path| look_up_one(path, patterns)).collect();
+    candidates.retain(|candidate| match candidate {
+        Candidate::File(path) => seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
+        Candidate::StandardInput => seen.insert(PathBuf::from("-")),
+        Candidate::Missing(..) => true,
+    });
+    candidates
+}
+
+fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
+    if path == "-" {
+        return vec![Candidate::StandardInput];
+    }
+    let found = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => in_folder(Path::new(path), patterns),
+        Ok(_) => return vec![Candidate::File(path.into())],
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_pattern(path) => matching(path),
+        Err(error) => Err(no_input(format!("cannot open {path}: {}", reason(&error)))),
+    };
+    match found {
+        Ok(files) => files.into_iter().map(Candidate::File).collect(),
+        Err(error) => vec![Candidate::Missing(path.to_owned(), error)],
+    }
+}
+
+/// The files of a folder, not of the folders in it.
+fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<PathBuf>, PluginError> {
+    let shown = folder.display();
+    let cannot = |error: &io::Error| no_input(format!("cannot read the folder {shown}: {}", reason(error)));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
+        let name = entry.map_err(|error| cannot(&error))?.file_name();
+        let path = folder.join(&name);
+        let matches = name.to_str().is_some_and(|name| {
+            patterns.iter().any(|pattern| pattern.matches_with(name, MATCHING))
+        });
+        if matches && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+        return Err(no_input(format!("the folder {shown} holds no file that matches {}", wanted.join(" or ")))
+            .with_hint("option `pattern` says which files of a folder are read"));
+    }
+    Ok(files)
+}
+
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, PluginError> {
+    let paths = glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING })
+        .map_err(|error| no_input(format!("{pattern} is no file and no pattern: {}", error.msg)))?;
+    let mut files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| !path.is_dir()).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(no_input(format!("no file matches {pattern}")));
+    }
+    Ok(files)
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn no_input(message: String) -> PluginError {
+    PluginError::new(ErrorKind::NoInput, message)
+}
+
+/// The system's own words, without its error number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Endings come in capitals, too, and hidden files are mostly somebody's half-written ones.
+const MATCHING: MatchOptions =
+    MatchOptions { case_sensitive: false, require_literal_separator: true, require_literal_leading_dot: true };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(candidates: &[Candidate], folder: &Path) -> Vec<String> {
+        let name = |candidate: &Candidate| match candidate {
+            Candidate::File(path) => path.strip_prefix(folder).unwrap().display().to_string(),
+            Candidate::StandardInput => "-".to_owned(),
+            Candidate::Missing(_, error) => error.message.replace(&folder.display().to_string(), "DIR"),
+        };
+        candidates.iter().map(name).collect()
+    }
+
+    #[test]
+    fn folders_patterns_and_files_become_a_list_without_repeats() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["b.xml", "a.XML", "c.xml.gz", ".hidden.xml", "d.txt", "e.xml.part"] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        fs::create_dir(root.join("sub.xml")).unwrap();
+        let patterns = ["*.xml", "*.xml.gz"].map(|text| Pattern::new(text).unwrap());
+        let path = |name: &str| root.join(name).display().to_string();
+
+        let all = look_up(&[path(""), path("b.xml"), "-".to_owned(), "-".to_owned(), path("d.txt")], &patterns);
+        assert_eq!(names(&all, root), ["a.XML", "b.xml", "c.xml.gz", "-", "d.txt"]);
+
+        let globbed = look_up(&[path("*.xml*")], &patterns);
+        assert_eq!(names(&globbed, root), ["b.xml", "c.xml.gz", "e.xml.part"]);
+
+        let missing = look_up(&[path("none.xml"), path("n*.xml"), path("sub.xml"), path("b.xml")], &patterns);
+        assert_eq!(
+            names(&missing, root),
+            [
+                "cannot open DIR/none.xml: there is no such file",
+                "no file matches DIR/n*.xml",
+                "the folder DIR/sub.xml holds no file that matches *.xml or *.xml.gz",
+                "b.xml"
+            ]
+        );
+    }
+}

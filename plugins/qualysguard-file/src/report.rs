@@ -1,0 +1,208 @@
+//! One report under way: from its settled source to its end mark.
+
+use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
+use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
+use scanbridge_qualys_xml::tail::Ending;
+use scanbridge_qualys_xml::{
+    Damage, Definitions, Fault, Kind, Preface, Progress, Reply, ReportReader, line_at, read_preface,
+};
+
+use crate::options::Settings;
+use crate::settle::Settled;
+use crate::source::{Source, SourceReader, Watch};
+
+/// A report that has begun to be delivered.
+pub(crate) struct OpenReport {
+    name: String,
+    kind: Kind,
+    source: Source,
+    reader: ReportReader<SourceReader>,
+    clean_assets: Vec<String>,
+    deliver_incomplete: bool,
+    /// The report is read, and ends with this at the next call.
+    end: Option<ReportEnd>,
+}
+
+/// What a report needs beside itself.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) services: &'a Services,
+    /// Takes the glossary of a template report; holds the knowledge base for detections.
+    pub(crate) definitions: &'a mut Definitions,
+}
+
+impl OpenReport {
+    /// Judges a source and begins to read it.
+    ///
+    /// # Errors
+    /// The outer one ends the input; the inner one is about this report alone.
+    pub(crate) fn begin(
+        name: &str,
+        settled: Settled,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Result<(Self, ReportStart), Refusal>> {
+        if let Some(refusal) = refuse_kind(name, &settled).or_else(|| refuse_ending(name, &settled, around)) {
+            return Ok(Err(refusal));
+        }
+        let Settled { source, kind, .. } = settled;
+        let limits = around.settings.limits;
+        // A template report is read twice; of the others only the first block is.
+        let passes = if kind == Kind::TemplateReport { 2 } else { 1 };
+        let total = source.length * passes;
+        let watch = |done| Some(Watch { services: around.services.clone(), done, total });
+
+        let first = source.read(watch(0));
+        let (mut preface, damage) = read_preface(&kind, first, limits, around.definitions);
+        if around.services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        if let Some(damage) = damage.filter(|_| !around.settings.deliver_incomplete) {
+            let message = sentence(name, &source, &damage);
+            return Ok(Err(refusal(name, PluginError::new(kind_of(&damage), message), true)));
+        }
+        if let Some(error) = &preface.error {
+            let error = PluginError::bad_data(format!("{name} holds no assets but {error}"));
+            return Ok(Err(refusal(name, error.with_hint("fetch the report again"), false)));
+        }
+        let start = start_of(name, &kind, &preface, around.settings);
+        let again = source.read(watch(source.length * (passes - 1)));
+        let reader = ReportReader::new(&kind, again, limits, &mut preface);
+        let report = Self {
+            name: name.to_owned(),
+            kind,
+            source,
+            reader,
+            clean_assets: preface.clean_assets,
+            deliver_incomplete: around.settings.deliver_incomplete,
+            end: None,
+        };
+        Ok(Ok((report, start)))
+    }
+
+    /// The next batch, or the end. `definitions` is what [`OpenReport::begin`] had, or none for detections
+    /// without a knowledge base.
+    pub(crate) fn next(
+        &mut self,
+        mut batch: BatchBuilder,
+        definitions: Option<&mut Definitions>,
+        services: &Services,
+    ) -> Result<Next> {
+        if let Some(end) = self.end.take() {
+            return Ok(Next::ReportEnd { end, position: self.position() });
+        }
+        let end = match self.reader.fill(&mut batch, definitions) {
+            Ok(Progress::Full) => {
+                return Ok(Next::Batch { batch: batch.finish(), position: self.position() });
+            }
+            Ok(Progress::Ended) => self.complete(),
+            Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
+            Err(damage) => self.incomplete(&damage),
+        };
+        if batch.is_empty() || !end.deliver {
+            return Ok(Next::ReportEnd { end, position: self.position() });
+        }
+        self.end = Some(end);
+        Ok(Next::Batch { batch: batch.finish(), position: self.position() })
+    }
+
+    /// Whether the report has a definition store of its own, or shares the knowledge base.
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    fn complete(&mut self) -> ReportEnd {
+        let mut notes = self.reader.notes();
+        if self.reader.assets() == 0 {
+            notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
+        }
+        let clean_assets = std::mem::take(&mut self.clean_assets);
+        ReportEnd { complete: true, deliver: true, reason: String::new(), clean_assets, notes }
+    }
+
+    fn incomplete(&mut self, damage: &Damage) -> ReportEnd {
+        ReportEnd {
+            complete: false,
+            deliver: self.deliver_incomplete,
+            reason: sentence(&self.name, &self.source, damage),
+            clean_assets: Vec::new(),
+            notes: self.reader.notes(),
+        }
+    }
+
+    fn position(&self) -> Position {
+        let position = serde_json::json!({ "path": self.name, "assets": self.reader.assets() });
+        Position(position.to_string().into_bytes())
+    }
+}
+
+/// A refusal of this file.
+pub(crate) fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
+    Refusal { path: name.to_owned(), error, incomplete }
+}
+
+fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: &Settings) -> ReportStart {
+    ReportStart {
+        id: preface.id.clone(),
+        kind: kind.root().unwrap_or_default().to_owned(),
+        title: preface.title.clone(),
+        time: preface.time.clone(),
+        path: name.to_owned(),
+        scanner_version: String::new(),
+        hints: Hints { add_host: settings.add_host },
+        schema: Schema::default(),
+    }
+}
+
+/// What is no report is named; an answer of the API shows what it says.
+fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
+    if settled.kind.is_report() {
+        return None;
+    }
+    let (what, hint) = settled.kind.describe();
+    let message = match &settled.kind {
+        Kind::Reply(root) => format!("{name} {what}: {}", Reply::read(root, settled.source.read(None))),
+        _ => format!("{name} {what}"),
+    };
+    let kind = if settled.kind == Kind::Empty { ErrorKind::NoInput } else { ErrorKind::BadData };
+    Some(refusal(name, PluginError::new(kind, message).with_hint(hint), false))
+}
+
+/// A report without its end is known by its last bytes, before anything of it is delivered.
+fn refuse_ending(name: &str, settled: &Settled, around: &Surroundings<'_>) -> Option<Refusal> {
+    if around.settings.deliver_incomplete {
+        return None;
+    }
+    let root = settled.kind.root().unwrap_or_default();
+    let (message, hint) = match settled.ending {
+        Ending::Closed | Ending::Unclear => return None,
+        Ending::Cut if settled.source.is_cut => (
+            format!("{name} is cut: the gzip file ends too early"),
+            "fetch the report again; deliver_incomplete: true would deliver what is there",
+        ),
+        Ending::Cut => (
+            format!("{name} is cut: it ends without </{root}>"),
+            "fetch the report again; deliver_incomplete: true would deliver what is there",
+        ),
+        Ending::Junk => (
+            format!("{name} goes on behind </{root}>"),
+            "two files may have been written into one; fetch the report again",
+        ),
+    };
+    Some(refusal(name, PluginError::bad_data(message).with_hint(hint), true))
+}
+
+/// File, line, and what is wrong there.
+pub(crate) fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
+    match line_at(source.read(None), damage.offset) {
+        Ok(line) => format!("{name}, line {line}: {damage}"),
+        Err(_) => format!("{name}: {damage}"),
+    }
+}
+
+fn kind_of(damage: &Damage) -> ErrorKind {
+    match damage.fault {
+        Fault::Read(_) | Fault::Spool(_) => ErrorKind::Io,
+        _ => ErrorKind::BadData,
+    }
+}

@@ -1,0 +1,210 @@
+//! The bytes of one report: a regular file as it lies there, anything else unpacked or copied into a
+//! temporary file, so that it can be looked at from its end and read more than once.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, show_size};
+use scanbridge_qualys_xml::Kind;
+use scanbridge_qualys_xml::tail::{self, Ending};
+
+use crate::paths::reason;
+use crate::spool::temporary_file;
+
+/// A report's bytes, which can be read from the beginning as often as needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    file: Arc<File>,
+    /// How many bytes belong to it: what a writer adds later is not read.
+    pub(crate) length: u64,
+    /// A gzip file that ends in the middle: what could be unpacked is there.
+    pub(crate) is_cut: bool,
+}
+
+/// Where bytes come from, and what limits them.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    pub(crate) services: Services,
+    pub(crate) max_unpacked_bytes: u64,
+}
+
+impl Opener {
+    /// Opens a file by name.
+    pub(crate) fn open(&self, path: &Path) -> Result<Source> {
+        let (file, metadata) = open_file(path)?;
+        let name = path.display().to_string();
+        if metadata.is_file() {
+            self.unpack(Source::whole(file, metadata.len()), &name)
+        } else {
+            self.copy(file, &name)
+        }
+    }
+
+    /// What a file is, and its length on disk, without unpacking more than its beginning or waiting for a
+    /// writer.
+    pub(crate) fn peek(path: &Path) -> Result<(Kind, u64)> {
+        let no_input = |error: io::Error| cannot_open(path, &error);
+        if !fs::metadata(path).map_err(no_input)?.is_file() {
+            return Err(no_input(io::Error::other("it is no regular file, and can only be read once")));
+        }
+        let (file, metadata) = open_file(path)?;
+        let source = Source::whole(file, metadata.len());
+        let mut head = source.head(Kind::WINDOW).map_err(no_input)?;
+        if head.starts_with(GZIP) {
+            let mut unpacked = Vec::new();
+            // An early end of the packed bytes is expected here.
+            let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut unpacked);
+            head = unpacked;
+        }
+        Ok((Kind::of(&head), metadata.len()))
+    }
+
+    /// Takes all of standard input.
+    pub(crate) fn standard_input(&self) -> Result<Source> {
+        self.copy(io::stdin().lock(), "standard input")
+    }
+
+    fn copy(&self, from: impl Read, name: &str) -> Result<Source> {
+        let copy = self.spool(from, name)?;
+        self.unpack(copy, name)
+    }
+
+    /// Gives the unpacked bytes of a gzip file, recognised by its first bytes; anything else as it is.
+    fn unpack(&self, source: Source, name: &str) -> Result<Source> {
+        if source.head(2).map_err(|error| failed(name, &error))? != GZIP {
+            return Ok(source);
+        }
+        let packed = io::BufReader::with_capacity(64 << 10, source.read(None));
+        self.spool(MultiGzDecoder::new(packed), name)
+    }
+
+    fn spool(&self, mut from: impl Read, name: &str) -> Result<Source> {
+        let mut file = temporary_file(&self.services)?;
+        let mut block = vec![0; 256 << 10];
+        let mut length = 0_u64;
+        loop {
+            if self.services.is_cancelled() {
+                return Err(PluginError::cancelled());
+            }
+            let read = match from.read(&mut block) {
+                Ok(0) => return Ok(Source { file: Arc::new(file), length, is_cut: false }),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Only gzip says so: the end of a plain file is no error.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(Source { file: Arc::new(file), length, is_cut: true });
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(PluginError::bad_data(format!("{name} is a damaged gzip file: {error}"))
+                        .with_hint("fetch the report again"));
+                }
+                Err(error) => return Err(failed(name, &error)),
+            };
+            length += read as u64;
+            if length > self.max_unpacked_bytes {
+                let limit = show_size(self.max_unpacked_bytes);
+                return Err(PluginError::bad_data(format!("{name} unpacks to more than {limit}"))
+                    .with_hint("raise max_unpacked_bytes if that is right"));
+            }
+            file.write_all(&block[..read]).map_err(|error| {
+                PluginError::new(ErrorKind::Io, format!("cannot write a temporary file for {name}: {error}"))
+            })?;
+        }
+    }
+}
+
+impl Source {
+    fn whole(file: File, length: u64) -> Self {
+        Self { file: Arc::new(file), length, is_cut: false }
+    }
+
+    /// Reads from the beginning. With a watch, reading tells the host how far it is and fails once the host
+    /// wants to stop.
+    pub(crate) fn read(&self, watch: Option<Watch>) -> SourceReader {
+        SourceReader { file: Arc::clone(&self.file), position: 0, end: self.length, watch, unwatched: 0 }
+    }
+
+    /// What it is, judged by its first bytes.
+    pub(crate) fn kind(&self) -> io::Result<Kind> {
+        Ok(Kind::of(&self.head(Kind::WINDOW)?))
+    }
+
+    /// How it ends, judged by its last bytes.
+    pub(crate) fn ending(&self, root: &str) -> io::Result<Ending> {
+        let length = self.length.min(tail::WINDOW as u64);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(tail::WINDOW)];
+        self.file.read_exact_at(&mut bytes, self.length - length)?;
+        Ok(Ending::of(&bytes, root, length == self.length))
+    }
+
+    fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read(None).take(most as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What the host is told while a source is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    pub(crate) services: Services,
+    /// Bytes of earlier passes.
+    pub(crate) done: u64,
+    /// Bytes of all passes.
+    pub(crate) total: u64,
+}
+
+/// Reads a [`Source`] from its beginning. Several readers of one source do not disturb each other.
+#[derive(Debug)]
+pub(crate) struct SourceReader {
+    file: Arc<File>,
+    position: u64,
+    end: u64,
+    watch: Option<Watch>,
+    unwatched: usize,
+}
+
+/// The host is asked and told once in this many bytes: often enough for a slow disk.
+const WATCH_BYTES: usize = 1 << 20;
+
+impl Read for SourceReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let most = into.len().min(left);
+        let read = self.file.read_at(&mut into[..most], self.position)?;
+        self.position += read as u64;
+        self.unwatched += read;
+        if let Some(watch) = &self.watch && (self.unwatched >= WATCH_BYTES || read == 0) {
+            self.unwatched = 0;
+            watch.services.progress(watch.done + self.position, watch.total);
+            if watch.services.is_cancelled() {
+                return Err(io::Error::other("stopped on request"));
+            }
+        }
+        Ok(read)
+    }
+}
+
+const GZIP: &[u8] = b"\x1F\x8B";
+
+fn open_file(path: &Path) -> Result<(File, fs::Metadata)> {
+    let no_input = |error: io::Error| cannot_open(path, &error);
+    let file = File::open(path).map_err(no_input)?;
+    let metadata = file.metadata().map_err(no_input)?;
+    if metadata.is_dir() {
+        return Err(no_input(io::Error::other("it is a folder")));
+    }
+    Ok((file, metadata))
+}
+
+fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
+    PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {}", path.display(), reason(error)))
+}
+
+fn failed(name: &str, error: &io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("reading {name} failed: {error}"))
+}

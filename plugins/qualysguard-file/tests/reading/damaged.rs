@@ -1,0 +1,141 @@
+//! Cut and ill-formed reports: nothing of them is delivered unless that is asked for, and they never count as
+//! complete.
+
+use std::fs;
+use std::path::Path;
+
+use scanbridge_fixtures::{Group, damaged, good};
+use scanbridge_plugin_api::ErrorKind;
+use serde_json::json;
+
+use crate::drive::{Told, read_with, report_of};
+
+/// File, what is said of it behind its name, and how many findings stand before the damage.
+const DAMAGED: &[(&str, &str, usize)] = &[
+    ("detections-cut.xml", " is cut: it ends without </HOST_LIST_VM_DETECTION_OUTPUT>", 5),
+    ("scan-cut-between-assets.xml", " is cut: it ends without </SCAN>", 1),
+    ("scan-cut-in-cdata.xml", " is cut: it ends without </SCAN>", 1),
+    ("scan-cut-in-tag.xml", " is cut: it ends without </SCAN>", 2),
+    ("scan-deep.xml", ", line 24: elements are nested more than 64 deep", 0),
+    (
+        "scan-duplicate-attribute.xml",
+        ", line 27: the attributes of VULN are not well-formed: severity stands twice",
+        0,
+    ),
+    ("scan-entity-bomb.xml", ", line 24: the entity b is not defined", 0),
+    ("scan-external-entity.xml", ", line 24: the entity xxe is not defined", 0),
+    ("scan-html-after.xml", " goes on behind </SCAN>", 2),
+    ("scan-junk-after.xml", " goes on behind </SCAN>", 2),
+    ("scan-mismatched-tag-late.xml", ", line 39: expected `</TITLE>`, but `</TITEL>` was found", 1),
+    ("scan-mismatched-tag.xml", ", line 28: expected `</TITLE>`, but `</TITEL>` was found", 0),
+    (
+        "scan-second-root.xml",
+        ", line 46: a second outermost element, SCAN, stands behind the end of the report",
+        2,
+    ),
+    (
+        "scan-stray-ampersand.xml",
+        ", line 24: an & begins no reference",
+        0,
+    ),
+    (
+        "scan-undefined-entity.xml",
+        ", line 24: the entity undefined is not defined",
+        0,
+    ),
+    ("template-report-broken-glossary.xml", ", line 180: expected `</IMPACT>`, but `</IMPCT>` was found", 8),
+    ("template-report-cut.xml", " is cut: it ends without </ASSET_DATA_REPORT>", 8),
+];
+
+/// Damage that is replaced and counted: these reports are read to their end.
+const REPAIRED: [&str; 2] = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
+
+/// What was said of the report, wherever it was said.
+fn said(told: &Told, path: &Path) -> String {
+    let reason = match (&told.refused[..], &told.reports[..]) {
+        ([refusal], []) => {
+            assert!(refusal.incomplete);
+            assert_eq!(refusal.error.kind, ErrorKind::BadData);
+            &refusal.error.message
+        }
+        ([], [report]) => {
+            assert!(!report.end.complete);
+            &report.end.reason
+        }
+        other => panic!("{other:?}"),
+    };
+    reason.strip_prefix(&path.display().to_string()).unwrap().to_owned()
+}
+
+#[test]
+fn nothing_of_a_damaged_report_takes_effect() {
+    for (name, reason, _) in DAMAGED {
+        let path = damaged(name);
+        let told = read_with(&path, &json!({})).unwrap();
+        assert_eq!(said(&told, &path), *reason, "{name}");
+        assert!(told.reports.iter().all(|report| !report.end.deliver), "{name}");
+        assert!(told.reports.iter().all(|report| report.findings.is_empty()), "{name}");
+    }
+    let tried = DAMAGED.len() + REPAIRED.len();
+    assert_eq!(Group::Damaged.files().len(), tried, "each damaged report is tried");
+}
+
+#[test]
+fn what_stands_before_the_damage_is_delivered_when_asked_for() {
+    for (name, _, findings) in DAMAGED {
+        let told = read_with(&damaged(name), &json!({ "deliver_incomplete": true })).unwrap();
+        assert_eq!((told.reports.len(), told.refused.len()), (1, 0), "{name}");
+        let report = &told.reports[0];
+        assert_eq!(report.findings.len(), *findings, "{name}");
+        assert!(report.end.deliver && !report.end.complete && !report.end.reason.is_empty(), "{name}");
+        assert!(report.end.clean_assets.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn invalid_bytes_are_replaced_counted_and_said() {
+    for (name, title, replaced) in [
+        ("scan-invalid-utf8.xml", "Caf\u{FFFD} \u{FFFD}\u{FFFD} finding", 3),
+        ("scan-control-characters.xml", "NUL \u{FFFD} and ESC \u{FFFD} finding", 2),
+    ] {
+        let report = report_of(&damaged(name));
+        assert!(report.end.complete);
+        assert_eq!(report.findings[0]["definition.title"], title);
+        let note = "bytes were replaced because they are no UTF-8 or no XML characters";
+        assert_eq!(report.notes(), [format!("{note} x {replaced}")], "{name}");
+    }
+}
+
+/// Wherever a report is cut before the end of its root, it is refused, and with `deliver_incomplete` it is
+/// delivered as incomplete.
+#[test]
+fn a_report_cut_anywhere_is_never_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.xml");
+    for (name, step) in [("scan-no-header.xml", 1), ("template-report-no-assets.xml", 7), ("template-report.xml", 97), ("detections.xml", 97)] {
+        let whole = fs::read(good(name)).unwrap();
+        let root_end = whole.windows(2).rposition(|pair| pair == b"</").unwrap();
+        let root_end = root_end + whole[root_end..].iter().position(|byte| *byte == b'>').unwrap();
+        for length in (0..=root_end).step_by(step) {
+            fs::write(&path, &whole[..length]).unwrap();
+            let told = read_with(&path, &json!({})).unwrap();
+            assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{name} cut to {length}");
+            let told = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
+            assert!(told.reports.iter().all(|report| !report.end.complete), "{name} cut to {length}");
+        }
+    }
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.xml");
+    let text = "<![CDATA[0123456789abcdef]]>".repeat(5_000);
+    let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap().replacen("<RESULT>", &format!("<RESULT>{text}"), 1);
+    fs::write(&path, xml).unwrap();
+    assert_eq!(report_of(&path).findings[0]["result"].len(), 16 * 5_000 + 1);
+    let told = read_with(&path, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    let problem = "the texts of one asset, definition or finding exceed the limit of 65536 bytes";
+    assert!(told.reports[0].end.reason.ends_with(problem), "{}", told.reports[0].end.reason);
+    assert!(!told.reports[0].end.deliver);
+}

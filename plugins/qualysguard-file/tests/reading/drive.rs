@@ -1,0 +1,119 @@
+//! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Refusal, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{Input, Next, Options, Result, Services};
+use scanbridge_qualysguard_file::QualysGuardFile;
+use serde_json::json;
+
+/// The cells of a row that have text.
+pub(crate) type Row = BTreeMap<String, String>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) start: ReportStart,
+    pub(crate) end: ReportEnd,
+    /// Assets in the order in which they came, each once.
+    pub(crate) assets: Vec<Row>,
+    /// Findings with the cells of their definition (`definition.title`) and the address of their asset.
+    pub(crate) findings: Vec<Row>,
+    pub(crate) batches: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) reports: Vec<Report>,
+    pub(crate) refused: Vec<Refusal>,
+}
+
+impl Report {
+    pub(crate) fn count(&self, kind: FindingKind) -> usize {
+        self.findings.iter().filter(|finding| finding["kind"] == kind.word()).count()
+    }
+
+    pub(crate) fn finding(&self, qid: &str) -> &Row {
+        self.findings.iter().find(|finding| finding["definition.qid"] == qid).unwrap()
+    }
+
+    /// `text x count` of every note.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.end.notes.iter().map(|note| format!("{} x {}", note.text, note.count)).collect()
+    }
+}
+
+/// Reads `path` with these further options.
+pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Told> {
+    let mut options = json!({ "path": [path.display().to_string()], "settle_secs": 0 });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    read(&options)
+}
+
+/// Reads one file that must be one report.
+pub(crate) fn report_of(path: &Path) -> Report {
+    let mut told = read_with(path, &json!({})).unwrap();
+    assert_eq!(told.refused, [], "{}", path.display());
+    assert_eq!(told.reports.len(), 1, "{}", path.display());
+    told.reports.remove(0)
+}
+
+/// Reads one file that must be refused.
+pub(crate) fn refusal_of(path: &Path) -> Refusal {
+    let mut told = read_with(path, &json!({})).unwrap();
+    assert!(told.reports.is_empty(), "{} was delivered", path.display());
+    assert_eq!(told.refused.len(), 1, "{}", path.display());
+    told.refused.remove(0)
+}
+
+pub(crate) fn read(options: &serde_json::Value) -> Result<Told> {
+    let folder = tempfile::tempdir().unwrap();
+    let services = Services::without_host(folder.path());
+    let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes())?;
+    let mut input = QualysGuardFile::open(&options, &services, None)?;
+    let mut told = Told::default();
+    let mut recycled = BatchBuilder::default();
+    loop {
+        match input.next(std::mem::take(&mut recycled))? {
+            Next::ReportStart(start) => {
+                told.reports.push(Report { start: *start, ..Report::default() });
+            }
+            Next::Batch { batch, .. } => {
+                let report = told.reports.last_mut().unwrap();
+                let columns = Columns::of(report.start.schema.clone());
+                take(Batch::of(&batch, &columns).unwrap(), report);
+                recycled = BatchBuilder::recycle(batch);
+            }
+            Next::ReportEnd { end, .. } => told.reports.last_mut().unwrap().end = end,
+            Next::Refused(refusal) => told.refused.push(refusal),
+            Next::Idle(_) => panic!("files are there or not"),
+            Next::Finished => return Ok(told),
+        }
+    }
+}
+
+fn take(batch: Batch<'_>, report: &mut Report) {
+    report.batches += 1;
+    for asset in batch.assets() {
+        if !asset.is_continued() {
+            report.assets.push(cells(AssetField::NAMES, |column| asset.column(Some(column)), ""));
+        }
+    }
+    for finding in batch.findings() {
+        let mut row = cells(FindingField::NAMES, |column| finding.column(Some(column)), "");
+        let definition = finding.definition();
+        row.append(&mut cells(DefinitionField::NAMES, |column| definition.column(Some(column)), "definition."));
+        row.insert("asset".to_owned(), finding.asset().address().to_owned());
+        report.findings.push(row);
+    }
+}
+
+fn cells<'a>(names: &[&str], cell: impl Fn(usize) -> &'a str, prefix: &str) -> Row {
+    let cells = names.iter().enumerate().map(|(column, name)| (format!("{prefix}{name}"), cell(column).to_owned()));
+    cells.filter(|(_, text)| !text.is_empty()).collect()
+}

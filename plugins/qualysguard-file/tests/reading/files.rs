@@ -1,0 +1,158 @@
+//! Where reports come from: folders, gzip, files that are still being written, pipes.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use scanbridge_fixtures::{damaged, good};
+use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
+use scanbridge_qualysguard_file::QualysGuardFile;
+use serde_json::json;
+
+use crate::drive::{read, read_with, report_of};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_folder_is_read_by_name_packed_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = fs::read(good("template-report.xml")).unwrap();
+    fs::write(folder.path().join("c.xml"), gzip(&template)).unwrap();
+    fs::copy(good("scan-ipv6.xml"), folder.path().join("a.xml")).unwrap();
+    let (head, tail) = template.split_at(5_000);
+    fs::write(folder.path().join("b.xml.gz"), [gzip(head), gzip(tail)].concat()).unwrap();
+    fs::write(folder.path().join("notes.txt"), "no report").unwrap();
+
+    let told = read(&json!({ "path": [folder.path()] })).unwrap();
+    assert_eq!(told.refused, []);
+    let counts: Vec<_> = told.reports.iter().map(|report| (report.start.kind.as_str(), report.findings.len())).collect();
+    assert_eq!(counts, [("SCAN", 2), ("ASSET_DATA_REPORT", 8), ("ASSET_DATA_REPORT", 8)]);
+}
+
+#[test]
+fn a_damaged_gzip_file_is_told_from_a_cut_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.xml.gz");
+    let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
+    let mut broken = packed.clone();
+    broken[packed.len() / 2] ^= 0xFF;
+    broken[packed.len() / 2 + 1] ^= 0xFF;
+    for (bytes, part, incomplete) in [
+        (&packed[..packed.len() / 2], "is cut: the gzip file ends too early", true),
+        (&broken[..], "is a damaged gzip file: ", false),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let told = read_with(&path, &json!({})).unwrap();
+        let refusal = &told.refused[0];
+        assert!(refusal.error.message.contains(part), "{}", refusal.error.message);
+        assert_eq!((refusal.error.kind, refusal.incomplete), (ErrorKind::BadData, incomplete));
+    }
+}
+
+#[test]
+fn a_file_that_unpacks_to_too_much_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.xml.gz");
+    fs::write(&path, gzip(&vec![b' '; 4 << 20])).unwrap();
+    let told = read_with(&path, &json!({ "max_unpacked_bytes": 1 << 20 })).unwrap();
+    assert!(told.refused[0].error.message.ends_with("unpacks to more than 1 MiB"));
+}
+
+#[test]
+fn a_pipe_is_read_like_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let template = gzip(&fs::read(good("template-report.xml")).unwrap());
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| fs::write(&pipe, template).unwrap());
+        report_of(&pipe)
+    });
+    assert_eq!((report.findings.len(), report.end.complete), (8, true));
+}
+
+#[test]
+fn a_file_that_is_still_written_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("growing.xml");
+    let whole = fs::read(good("scan-all-kinds.xml")).unwrap();
+    fs::write(&path, &whole[..100]).unwrap();
+    let told = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            for piece in whole[100..].chunks(whole.len() / 4) {
+                std::thread::sleep(Duration::from_millis(400));
+                file.write_all(piece).unwrap();
+            }
+        });
+        read_with(&path, &json!({ "settle_secs": 20 })).unwrap()
+    });
+    assert_eq!(told.refused, []);
+    assert!(told.reports[0].end.complete);
+    assert_eq!(told.reports[0].findings.len(), 13);
+}
+
+#[test]
+fn a_file_that_stays_cut_is_judged_when_it_has_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.xml");
+    fs::copy(damaged("scan-cut-in-cdata.xml"), &path).unwrap();
+    let begun = Instant::now();
+    let told = read_with(&path, &json!({ "settle_secs": 1 })).unwrap();
+    assert!(told.refused[0].incomplete);
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+
+    // One that has not changed for long is judged at once.
+    let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+    let begun = Instant::now();
+    read_with(&path, &json!({ "settle_secs": 60 })).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn an_asset_larger_than_a_batch_goes_on_in_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.xml");
+    let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap();
+    let finding = &xml[xml.find("<VULN ").unwrap()..xml.find("</CAT>").unwrap()];
+    let more: String = (0..300).map(|number| finding.replace("[r]", &format!("[{number} {}]", "x".repeat(5_000)))).collect();
+    let xml = xml.replacen("</CAT>", &format!("{more}</CAT>"), 1).replacen("</IP>", "<NETWORK>N</NETWORK></IP>", 1);
+    fs::write(&path, xml).unwrap();
+
+    let report = report_of(&path);
+    assert!(report.batches >= 4);
+    assert_eq!((report.assets.len(), report.findings.len()), (2, 302));
+    let owners = report.findings.iter().filter(|finding| finding["asset"] == "2001:db8::6").count();
+    assert_eq!(owners, 301);
+    let note = "texts about an asset stood behind its first findings, which went out without them x 1";
+    assert_eq!(report.notes(), [note]);
+}
+
+#[test]
+fn a_check_tells_what_is_there_without_reading_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("packed.xml.gz");
+    fs::write(&packed, gzip(&fs::read(good("template-report.xml")).unwrap())).unwrap();
+    let options = json!({
+        "path": [good("scan-ipv6.xml"), packed, scanbridge_fixtures::other("report.csv"), "/none.xml", "-"],
+        "knowledge_base": good("knowledge-base.xml"),
+    });
+    let services = Services::without_host(Path::new("/none/state"));
+    let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
+    let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
+    let verdicts: Vec<_> = report.steps.iter().map(|step| step.verdict).collect();
+    assert_eq!(
+        verdicts,
+        [Verdict::Ok, Verdict::Ok, Verdict::Failed, Verdict::Failed, Verdict::Ok, Verdict::Ok]
+    );
+    assert!(report.steps[1].detail.starts_with("holds a template report"), "{}", report.steps[1].detail);
+}

@@ -1,0 +1,92 @@
+//! What is no report is named, in one sentence.
+
+use std::path::Path;
+
+use scanbridge_fixtures::{Group, good, other};
+use scanbridge_plugin_api::ErrorKind;
+use serde_json::json;
+
+use crate::drive::{read, read_with, refusal_of};
+
+const REASONS: &[(&str, &str)] = &[
+    ("archive.zip", "is a ZIP archive, not an XML report"),
+    (
+        "batch-return.xml",
+        "is an answer of the Qualys API (BATCH_RETURN), not a report: code 1905: parameter ips has invalid value",
+    ),
+    ("compliance.xml", "is XML of another kind (COMPLIANCE_POLICY_REPORT): a compliance report"),
+    ("detections.json", "is JSON, not an XML report"),
+    ("document.pdf", "is a PDF document, not an XML report"),
+    ("empty.xml", "is empty"),
+    (
+        "generic-return-beside.xml",
+        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 2007: Your address is not allowed.",
+    ),
+    ("generic-return-message.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 5000: bad value"),
+    ("generic-return-nested.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 999: Internal error."),
+    ("generic-return-text.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: account expired"),
+    ("host-list.xml", "is XML of another kind (HOST_LIST_OUTPUT): a list of hosts without their detections"),
+    ("knowledge-base-numbers-only.xml", "is a knowledge base, which holds no findings"),
+    ("login-page.html", "is an HTML page, not an XML report"),
+    ("map.xml", "is XML of another kind (MAP): a network map, which holds no findings"),
+    ("message.txt", "is plain text, not an XML report"),
+    ("report.csv", "is comma-separated text (CSV), not an XML report"),
+    ("scan-error-only.xml", "holds no assets but error 3509: No host alive was found."),
+    ("scan-list.xml", "is XML of another kind (SCAN_LIST_OUTPUT): a list of scans, not a scan"),
+    ("scan-report-list.xml", "is XML of another kind (SCAN_REPORT_LIST): a list of scans, not a scan"),
+    (
+        "simple-return.xml",
+        "is an answer of the Qualys API (SIMPLE_RETURN), not a report: code 7001: Report cannot be fetched.",
+    ),
+    ("template-report-error-only.xml", "holds no assets but error 999: Internal error. Please try again."),
+    ("utf-16.xml", "is text in UTF-16, not an XML report"),
+    ("web-application-scan.xml", "is XML of another kind (WAS_SCAN_REPORT): a report on web applications"),
+    ("white-space.xml", "is empty"),
+];
+
+#[test]
+fn every_other_file_is_named_for_what_it_is() {
+    let files = Group::Other.files();
+    assert_eq!(files.len(), REASONS.len());
+    for (file, (name, reason)) in files.iter().zip(REASONS) {
+        let refusal = refusal_of(file);
+        let path = other(name).display().to_string();
+        assert_eq!(refusal.error.message, format!("{path} {reason}"));
+        let kind = if *reason == "is empty" { ErrorKind::NoInput } else { ErrorKind::BadData };
+        assert_eq!((refusal.error.kind, refusal.incomplete, &refusal.path), (kind, false, &path));
+        assert!(refusal.error.hint.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_missing_stops_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none.xml");
+    let told = read(&json!({ "path": [none, good("scan-ipv6.xml"), folder.path()] })).unwrap();
+    assert_eq!(told.reports.len(), 1);
+    let refused: Vec<_> = told.refused.iter().map(|refusal| refusal.error.kind).collect();
+    assert_eq!(refused, [ErrorKind::NoInput; 2]);
+}
+
+#[test]
+fn an_unreadable_knowledge_base_ends_the_input() {
+    for (file, kind, part) in [
+        (other("message.txt"), ErrorKind::BadData, "is plain text, not an XML report"),
+        (Path::new("/none/kb.xml").to_owned(), ErrorKind::NoInput, "there is no such file"),
+        (good("scan-ipv6.xml"), ErrorKind::BadData, "holds a scan (SCAN)"),
+    ] {
+        let error = read_with(&good("detections.xml"), &json!({ "knowledge_base": file })).unwrap_err();
+        assert_eq!(error.kind, kind);
+        assert!(error.message.contains(part), "{}", error.message);
+    }
+    // Scans need none.
+    let told = read_with(&good("scan-ipv6.xml"), &json!({ "knowledge_base": other("message.txt") })).unwrap();
+    assert_eq!(told.reports.len(), 1);
+}
+
+#[test]
+fn options_that_cannot_work_are_config_errors() {
+    for options in [json!({ "path": [] }), json!({ "path": [""] }), json!({ "path": ["a"], "pattern": ["["] })] {
+        assert_eq!(read(&options).unwrap_err().kind, ErrorKind::Config, "{options}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Standard output, devices and pipes: written directly, for there is no name to give late.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use scanbridge_plugin_api::{PluginError, Result};
+
+use crate::failure::{cannot_create, cannot_write};
+
+/// A destination that stays open for the whole run: the reader of a pipe would take its end for the end of all.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    path: PathBuf,
+    file: File,
+    buffer: Vec<u8>,
+    length: u64,
+}
+
+/// Whether the path is one of ours.
+pub(crate) fn is_direct(path: &Path) -> bool {
+    standard_stream(path).is_some()
+        || fs::metadata(path).is_ok_and(|metadata| {
+            let kind = metadata.file_type();
+            kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()
+        })
+}
+
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Error,
+}
+
+fn standard_stream(path: &Path) -> Option<Stream> {
+    match path.to_str()? {
+        // The names under /dev may stand for a regular file that somebody redirected to; opened by name it
+        // would be written from its beginning.
+        "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Stream::Output),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Stream::Error),
+        _ => None,
+    }
+}
+
+impl Direct {
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
+        let file = match standard_stream(&path) {
+            Some(Stream::Output) => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            Some(Stream::Error) => io::stderr().as_fd().try_clone_to_owned().map(File::from),
+            None => open_special(&path),
+        };
+        let file = file.map_err(|error| cannot_create(&path, &error))?;
+        Ok(Self { path, file, buffer: Vec::with_capacity(BUFFER), length: 0 })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        self.length += bytes.len() as u64;
+        if bytes.len() > BUFFER {
+            return self.file.write_all(bytes).map_err(|error| self.failed(&error));
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        written.map_err(|error| self.failed(&error))
+    }
+
+    /// How many bytes went out in this run.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn failed(&self, error: &io::Error) -> PluginError {
+        cannot_write(&self.path, error)
+    }
+}
+
+/// Opening a pipe would wait for its reader for ever; so we look every now and then, and give up.
+fn open_special(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut attempts = 0;
+    let file = loop {
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => break file,
+            Err(rustix::io::Errno::NXIO) if attempts < READER_ATTEMPTS => {
+                attempts += 1;
+                thread::sleep(READER_PAUSE);
+            }
+            Err(rustix::io::Errno::NXIO) => return Err(io::Error::other("nobody reads from it")),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(File::from(file))
+}
+
+const BUFFER: usize = 64 * 1024;
+const READER_PAUSE: Duration = Duration::from_millis(50);
+const READER_ATTEMPTS: u32 = 100;

@@ -1,0 +1,45 @@
+//! How failures of the file system are told: the file is named, and the kind decides the exit code.
+
+use std::io;
+use std::path::Path;
+
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+/// A file could not be made, opened or locked: exit code 73.
+pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
+    let failure =
+        PluginError::new(ErrorKind::CannotCreate, format!("cannot create {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => failure.with_hint(format!(
+            "the user that runs scanbridge needs write permission in {}",
+            folder_of(path).display()
+        )),
+        io::ErrorKind::NotFound => {
+            failure.with_hint(format!("make the folder: mkdir -p {}", folder_of(path).display()))
+        }
+        _ => failure,
+    }
+}
+
+/// Writing failed midway: exit code 74.
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
+    let failure = PluginError::new(ErrorKind::Io, format!("cannot write to {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
+            .with_hint("free some space and run again; nothing half-written was left under the file's name"),
+        _ => failure,
+    }
+}
+
+/// What was there before cannot be read: exit code 74.
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("cannot read {} to go on at its end: {error}", path.display()))
+}
+
+/// The folder that a file stands in, in a form that can be opened.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,169 @@
+//! Names: what stands for `{report}` and `{date}`, and what part files and pieces are called.
+
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{PluginError, Result};
+
+/// A target's name whose placeholders have been checked.
+#[derive(Debug)]
+pub(crate) struct NameTemplate {
+    folder: PathBuf,
+    file_name: String,
+    date: String,
+}
+
+impl NameTemplate {
+    /// Checks the path; `date` is the day that stands for `{date}`.
+    pub(crate) fn parse(path: &Path, date: String) -> Result<Self> {
+        let bad = |problem: &str| PluginError::config(format!("option `path`: {} {problem}", path.display()));
+        let file_name = path.file_name().ok_or_else(|| bad("names no file"))?;
+        let file_name = file_name.to_str().ok_or_else(|| bad("is not UTF-8"))?.to_owned();
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(bad("names a folder, not a file"));
+        }
+        if placeholders(&folder.to_string_lossy()).next().is_some() {
+            return Err(bad("has a placeholder in its folder; only the file's name may have one"));
+        }
+        if let Some(word) = placeholders(&file_name).find(|word| !["report", "date"].contains(word)) {
+            return Err(bad(&format!("has an unknown placeholder `{{{word}}}`"))
+                .with_hint("the placeholders are {report} and {date}"));
+        }
+        Ok(Self { folder, file_name, date })
+    }
+
+    /// The path, when no report changes it.
+    pub(crate) fn fixed(&self) -> Option<PathBuf> {
+        let varies = placeholders(&self.file_name).any(|word| word == "report");
+        (!varies).then(|| self.resolve(&ReportStart::default()))
+    }
+
+    /// The path for this report.
+    pub(crate) fn resolve(&self, report: &ReportStart) -> PathBuf {
+        let name = self.file_name.replace("{date}", &self.date);
+        // The report's text comes last: what it holds is never read as a placeholder.
+        self.folder.join(name.replace("{report}", &report_word(report)))
+    }
+}
+
+/// The words in braces; a brace without its partner is an ordinary letter.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(word, _)| word))
+}
+
+/// The report's id, else its title, else its file's stem: the first that leaves anything when reduced.
+fn report_word(report: &ReportStart) -> String {
+    let stem = Path::new(&report.path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    [report.id.as_str(), &report.title, stem]
+        .into_iter()
+        .map(reduce)
+        .find(|word| !word.is_empty())
+        .unwrap_or_else(|| "report".to_owned())
+}
+
+/// Keeps ASCII letters, digits, `.`, `_` and `-`, makes one `_` of anything else, and begins and ends with
+/// a letter or digit: so no hidden file, no `..`, nothing that a shell takes for an option.
+fn reduce(text: &str) -> String {
+    let mut word = String::new();
+    for letter in text.chars() {
+        if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-') {
+            word.push(letter);
+        } else if !word.ends_with('_') {
+            word.push('_');
+        }
+        if word.len() > MAX_WORD {
+            break;
+        }
+    }
+    word.trim_matches(['.', '_', '-']).to_owned()
+}
+
+/// File systems take names of 255 bytes; this leaves room for the rest of the name.
+const MAX_WORD: usize = 100;
+
+/// `out/findings.csv` → `out/.findings.csv.part`.
+pub(crate) fn part_path(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.part"))
+}
+
+/// `out/findings.csv`, 3 → `out/findings.0003.csv`; number 0 is the plain name of a file without pieces.
+pub(crate) fn piece_path(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match path.extension() {
+        Some(extension) => path.with_file_name(format!("{stem}.{number:04}.{}", extension.to_string_lossy())),
+        None => path.with_file_name(format!("{stem}.{number:04}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(template: &str, id: &str, title: &str, path: &str) -> String {
+        let name = NameTemplate::parse(Path::new(template), "2026-01-31".to_owned()).unwrap();
+        let report = ReportStart {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            path: path.to_owned(),
+            ..ReportStart::default()
+        };
+        name.resolve(&report).display().to_string()
+    }
+
+    #[test]
+    fn a_report_gives_its_id_else_its_title_else_its_file() {
+        let template = "out/{date}-{report}.csv";
+        assert_eq!(resolve(template, "scan/12.5", "T", "/a/b.xml"), "out/2026-01-31-scan_12.5.csv");
+        assert_eq!(
+            resolve(template, "", "Weekly: DMZ (ext)", "/a/b.xml"),
+            "out/2026-01-31-Weekly_DMZ_ext.csv"
+        );
+        assert_eq!(resolve(template, "", "", "/a/b.xml"), "out/2026-01-31-b.csv");
+        assert_eq!(resolve(template, "//", "…", ""), "out/2026-01-31-report.csv");
+    }
+
+    #[test]
+    fn hostile_titles_choose_neither_folder_nor_hidden_name() {
+        for (title, word) in [
+            ("../../etc/passwd", "etc_passwd"),
+            ("..", "report"),
+            (".hidden", "hidden"),
+            ("--output=x", "output_x"),
+            ("a\0b\nc\\d:e", "a_b_c_d_e"),
+            ("{date}{report}", "date_report"),
+            ("Überprüfung", "berpr_fung"),
+        ] {
+            assert_eq!(resolve("{report}", "", title, ""), word, "{title:?}");
+        }
+        assert!(resolve("{report}", "", &"x".repeat(5000), "").len() <= 101);
+    }
+
+    #[test]
+    fn bad_paths_are_refused_with_a_reason() {
+        for (path, part) in [
+            ("", "names no file"),
+            ("..", "names no file"),
+            ("out/", "names a folder"),
+            ("{report}/a.csv", "placeholder in its folder"),
+            ("a-{dat}.csv", "unknown placeholder `{dat}`"),
+        ] {
+            let error = NameTemplate::parse(Path::new(path), String::new()).unwrap_err();
+            assert!(error.message.contains(part), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn parts_and_pieces_stand_beside_the_target() {
+        let path = Path::new("out/a.b.csv");
+        assert_eq!(part_path(path), Path::new("out/.a.b.csv.part"));
+        assert_eq!(piece_path(path, 7), Path::new("out/a.b.0007.csv"));
+        assert_eq!(piece_path(path, 12345), Path::new("out/a.b.12345.csv"));
+        assert_eq!(piece_path(Path::new("log"), 1), Path::new("log.0001"));
+        assert_eq!(piece_path(path, 0), path);
+    }
+}

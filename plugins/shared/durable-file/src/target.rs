@@ -1,0 +1,62 @@
+//! Where and how a file output writes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where and how a file output writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The file. Its name may hold `{report}` (the report's id, title or file stem, reduced to letters, digits,
+    /// `.`, `_` and `-`) and `{date}` (the UTC day on which the output was opened, `2026-01-31`); the folder may
+    /// not, for texts from outside never choose a folder. `-` is standard output.
+    pub path: PathBuf,
+    /// The permissions of the file, set exactly, whatever the umask.
+    pub mode: u32,
+    /// What happens to a file that an earlier run left.
+    pub if_exists: IfExists,
+    /// When a new piece is begun.
+    pub rotate: Rotation,
+}
+
+impl Target {
+    /// A file that is replaced by each run, mode 0640, never rotated.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), mode: 0o640, if_exists: IfExists::default(), rotate: Rotation::default() }
+    }
+}
+
+/// What happens to a file that an earlier run left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// The first complete report of the run replaces it. Pieces of a rotated file that the new run does not
+    /// reach are removed.
+    #[default]
+    Replace,
+    /// The run goes on at its end.
+    Append,
+    /// The run refuses to touch it.
+    Fail,
+}
+
+/// When a new piece is begun. Without either limit the file is one and bears its plain name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// A piece ends with the record that reaches this many bytes.
+    pub max_bytes: Option<u64>,
+    /// A piece ends with the first record that is written after this time.
+    pub max_age: Option<Duration>,
+}
+
+impl Rotation {
+    /// Whether there is any limit, and pieces are numbered.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.max_bytes.is_some() || self.max_age.is_some()
+    }
+
+    /// Whether a piece of this length and age is full.
+    pub(crate) fn is_due(&self, length: u64, age: impl FnOnce() -> Duration) -> bool {
+        self.max_bytes.is_some_and(|most| length >= most) || self.max_age.is_some_and(|most| age() >= most)
+    }
+}

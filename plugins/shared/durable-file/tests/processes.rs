@@ -1,0 +1,154 @@
+//! Two processes, and one that is killed. The test runs itself as the other process.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use scanbridge_durable_file::{ReportFile, Rotation, Target};
+use scanbridge_plugin_api::ErrorKind;
+use scanbridge_plugin_api::model::ReportStart;
+
+const ROLE: &str = "DURABLE_FILE_TEST_WRITES";
+const PRINTS: &str = "DURABLE_FILE_TEST_PRINTS";
+const WITHOUT_RIGHTS: &str = "DURABLE_FILE_TEST_WITHOUT_RIGHTS";
+
+fn target(path: &Path) -> Target {
+    let max_bytes = path.to_string_lossy().contains("rotated").then_some(1000);
+    Target { rotate: Rotation { max_bytes, max_age: None }, ..Target::new(path) }
+}
+
+/// Not a test of its own: what the other process does. It writes half a report and waits to be killed.
+#[test]
+fn the_other_process() {
+    let Some(path) = env::var_os(ROLE) else { return };
+    let mut file = ReportFile::open(target(Path::new(&path))).unwrap();
+    file.begin(&ReportStart::default()).unwrap();
+    for _ in 0..100 {
+        file.write(b"half a report, and never the rest of it\n").unwrap();
+        file.record_boundary().unwrap();
+    }
+    file.sync().unwrap();
+    println!("\nunder way");
+    std::thread::sleep(std::time::Duration::from_secs(600));
+}
+
+/// Not a test of its own: meets a folder where it may not write.
+#[test]
+fn the_process_without_rights() {
+    let Some(path) = env::var_os(WITHOUT_RIGHTS) else { return };
+    let error = ReportFile::open(Target::new(path)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert!(error.message.contains("out.csv: Permission denied"), "{error}");
+    assert!(error.hint.unwrap().contains("needs write permission in "));
+    println!("\nrefused");
+}
+
+/// Root may write anywhere, so this is done as nobody when root runs the tests.
+#[test]
+fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "the_process_without_rights", "--nocapture"]);
+    command.env(WITHOUT_RIGHTS, folder.path().join("out.csv"));
+    if fs::metadata(folder.path()).unwrap().uid() == 0 {
+        command.uid(65534);
+    }
+    match command.output() {
+        Ok(output) => assert!(String::from_utf8_lossy(&output.stdout).contains("\nrefused"), "{output:?}"),
+        Err(error) => eprintln!("skipped: nobody cannot run this test: {error}"),
+    }
+}
+
+/// Not a test of its own: writes two reports to standard output.
+#[test]
+fn the_process_that_prints() {
+    let Some(path) = env::var_os(PRINTS) else { return };
+    let mut file = ReportFile::open(Target::new(path)).unwrap();
+    for report in ["\n<one>\n", "<two>\n"] {
+        let is_new = file.begin(&ReportStart::default()).unwrap();
+        assert_eq!(is_new, report.contains("one"), "standard output gets its header once");
+        file.write(report.as_bytes()).unwrap();
+        file.end(true).unwrap();
+    }
+}
+
+#[test]
+fn standard_output_goes_where_the_caller_sent_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["-", "/dev/stdout"] {
+        // A regular file as standard output must be gone on with, not written from its beginning.
+        let printed = folder.path().join("printed");
+        fs::write(&printed, "before\n").unwrap();
+        let stdout = fs::OpenOptions::new().append(true).open(&printed).unwrap();
+        let status = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "the_process_that_prints", "--nocapture"])
+            .env(PRINTS, path)
+            .stdout(stdout)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let text = fs::read_to_string(&printed).unwrap();
+        assert!(text.starts_with("before\n") && text.contains("\n<one>\n<two>\n"), "{path}: {text}");
+    }
+}
+
+/// Starts the other process and waits until it holds the file.
+fn other_process(path: &Path) -> Child {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "the_other_process", "--nocapture"])
+        .env(ROLE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map(Result::unwrap).any(|line| line == "under way"));
+    child
+}
+
+#[test]
+fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
+    for name in ["out.csv", "rotated.csv"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut child = other_process(&path);
+
+        let mut file = ReportFile::open(target(&path)).unwrap();
+        let error = file.begin(&ReportStart::default()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::CannotCreate);
+        assert!(error.message.contains("locked: another process"), "{error}");
+
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(!left.is_empty());
+        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
+
+        // The next run takes the part file over; nothing of the killed one is left in it.
+        assert!(file.begin(&ReportStart::default()).unwrap());
+        file.write(b"whole\n").unwrap();
+        file.end(true).unwrap();
+        let published = if name == "out.csv" { path } else { folder.path().join("rotated.0001.csv") };
+        assert_eq!(fs::read_to_string(published).unwrap(), "whole\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the part files are gone");
+    }
+}
+
+#[test]
+fn two_outputs_of_one_process_cannot_share_a_file_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut one = ReportFile::open(Target::new(&path)).unwrap();
+    let mut two = ReportFile::open(Target::new(&path)).unwrap();
+    one.begin(&ReportStart::default()).unwrap();
+    assert_eq!(two.begin(&ReportStart::default()).unwrap_err().kind, ErrorKind::CannotCreate);
+    one.write(b"mine\n").unwrap();
+    one.end(true).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine\n");
+}

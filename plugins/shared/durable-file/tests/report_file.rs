@@ -1,0 +1,281 @@
+//! What a reader of the target may see, and what he must never see.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use scanbridge_durable_file::{IfExists, ReportFile, Rotation, Target};
+use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+fn report(title: &str) -> ReportStart {
+    ReportStart { title: title.to_owned(), ..ReportStart::default() }
+}
+
+fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: bool) {
+    if file.begin(&report(title)).unwrap() {
+        file.write(b"HEADER\n").unwrap();
+    }
+    for record in records {
+        if file.record_boundary().unwrap() {
+            file.write(b"HEADER\n").unwrap();
+        }
+        file.write(record.as_bytes()).unwrap();
+    }
+    file.end(deliver).unwrap();
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_name_appears_with_the_whole_report_and_no_sooner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    fs::write(&path, "of yesterday\n").unwrap();
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    assert_eq!(names(folder.path()), ["out.csv"]);
+    assert!(file.begin(&report("a")).unwrap());
+    file.write(b"one\n").unwrap();
+    assert_eq!(file.sync().unwrap(), 4);
+    assert_eq!(file.path(), folder.path().join(".out.csv.part"));
+    assert_eq!(read(folder.path().join(".out.csv.part")), "one\n");
+    assert_eq!(read(&path), "of yesterday\n");
+    file.end(true).unwrap();
+    assert_eq!(read(&path), "one\n");
+    assert_eq!(names(folder.path()), ["out.csv"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn a_report_that_is_not_delivered_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    write_report(&mut file, "cut", &["x\n"], false);
+    assert_eq!(names(folder.path()), [""; 0]);
+    write_report(&mut file, "whole", &["a\n"], true);
+    write_report(&mut file, "cut", &["y\n"], false);
+    assert_eq!(read(&path), "HEADER\na\n");
+    write_report(&mut file, "whole too", &["b\n"], true);
+    assert_eq!(read(&path), "HEADER\na\nb\n");
+    file.begin(&report("dropped midway")).unwrap();
+    file.write(b"z\n").unwrap();
+    drop(file);
+    assert_eq!(names(folder.path()), ["out.csv"]);
+    assert_eq!(read(&path), "HEADER\na\nb\n");
+}
+
+#[test]
+fn a_reader_who_opened_the_file_keeps_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    write_report(&mut file, "1", &["a\n"], true);
+    let before = fs::metadata(&path).unwrap().ino();
+    file.begin(&report("2")).unwrap();
+    file.write(b"b\n").unwrap();
+    file.sync().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+    assert_eq!(read(&path), "HEADER\na\n");
+    file.end(true).unwrap();
+    assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+}
+
+#[test]
+fn what_an_earlier_run_left_is_replaced_kept_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let run = |if_exists| -> Result<String, PluginError> {
+        let mut file = ReportFile::open(Target { if_exists, ..Target::new(&path) })?;
+        write_report(&mut file, "r", &["x\n"], true);
+        Ok(read(&path))
+    };
+    assert_eq!(run(IfExists::Fail), Ok("HEADER\nx\n".to_owned()));
+    assert_eq!(run(IfExists::Append), Ok("HEADER\nx\nx\n".to_owned()));
+    let error = run(IfExists::Fail).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert!(error.message.contains("out.csv is there already"), "{error}");
+    assert_eq!(run(IfExists::Replace), Ok("HEADER\nx\n".to_owned()));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(run(IfExists::Append), Ok("HEADER\nx\n".to_owned()));
+}
+
+#[test]
+fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }).unwrap();
+    file.begin(&report("r")).unwrap();
+    fs::write(&path, "somebody else's").unwrap();
+    assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::CannotCreate);
+    assert_eq!(read(&path), "somebody else's");
+    assert_eq!(names(folder.path()), ["out.csv"]);
+}
+
+#[test]
+fn each_report_may_have_its_own_file_and_chooses_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("f-{report}.csv"))).unwrap();
+    for title in ["../../etc/passwd", "Weekly", "/etc/shadow", "Weekly", "a\0b"] {
+        write_report(&mut file, title, &["x\n"], true);
+    }
+    assert_eq!(names(folder.path()), ["f-Weekly.csv", "f-a_b.csv", "f-etc_passwd.csv", "f-etc_shadow.csv"]);
+    assert_eq!(read(folder.path().join("f-Weekly.csv")), "HEADER\nx\nx\n");
+}
+
+#[test]
+fn pieces_are_cut_between_records_and_appear_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotate = Rotation { max_bytes: Some(12), max_age: None };
+    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    for number in 1..=9 {
+        fs::write(folder.path().join(format!("out.{number:04}.csv")), "old").unwrap();
+    }
+    fs::write(folder.path().join("out.2025.csv"), "somebody's own").unwrap();
+    let mut file = ReportFile::open(target.clone()).unwrap();
+    write_report(&mut file, "1", &["aaaa\n", "bbbb\n", "cccc\n"], true);
+    // HEADER + aaaa = 12 bytes: full. So one record a piece.
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv", "out.2025.csv"]);
+    assert_eq!(read(folder.path().join("out.0003.csv")), "HEADER\ncccc\n");
+    write_report(&mut file, "2", &["d\n"], true);
+    write_report(&mut file, "3", &["e\n", "f\n", "g\n"], false);
+    write_report(&mut file, "4", &["h\n", "i\n", "j\n"], true);
+    assert_eq!(read(folder.path().join("out.0004.csv")), "HEADER\nd\nh\ni\n");
+    assert_eq!(read(folder.path().join("out.0005.csv")), "HEADER\nj\n");
+    assert_eq!(names(folder.path()).len(), 6);
+    drop(file);
+
+    let mut file = ReportFile::open(Target { if_exists: IfExists::Append, ..target }).unwrap();
+    write_report(&mut file, "5", &["k\n", "l\n", "m\n"], true);
+    assert_eq!(read(folder.path().join("out.0005.csv")), "HEADER\nj\nk\nl\n");
+    assert_eq!(read(folder.path().join("out.0006.csv")), "HEADER\nm\n");
+}
+
+#[test]
+fn no_piece_appears_before_the_report_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotate = Rotation { max_bytes: Some(1), max_age: None };
+    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    let mut file = ReportFile::open(target).unwrap();
+    file.begin(&report("1")).unwrap();
+    for _ in 0..50 {
+        file.write(b"x\n").unwrap();
+        file.record_boundary().unwrap();
+    }
+    assert!(names(folder.path()).iter().all(|name| name.starts_with('.')));
+    file.end(false).unwrap();
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn an_old_piece_is_ended_by_its_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotate = Rotation { max_bytes: None, max_age: Some(Duration::from_millis(30)) };
+    let target = Target { rotate, ..Target::new(folder.path().join("out")) };
+    let mut file = ReportFile::open(target).unwrap();
+    assert!(file.begin(&report("1")).unwrap());
+    file.write(b"a\n").unwrap();
+    std::thread::sleep(Duration::from_millis(40));
+    assert!(file.record_boundary().unwrap());
+    assert!(!file.record_boundary().unwrap(), "an empty piece is not ended");
+    file.write(b"b\n").unwrap();
+    file.end(true).unwrap();
+    assert_eq!(names(folder.path()), ["out.0001", "out.0002"]);
+}
+
+#[test]
+fn a_finished_file_may_be_taken_away_but_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    write_report(&mut file, "1", &["a\n"], true);
+    fs::remove_file(&path).unwrap();
+    write_report(&mut file, "2", &["b\n"], true);
+    assert_eq!(read(&path), "HEADER\nb\n");
+    let other = folder.path().join("other");
+    fs::write(&other, "of another program").unwrap();
+    fs::rename(&other, &path).unwrap();
+    let error = file.begin(&report("3")).unwrap_err();
+    assert!(error.message.contains("replaced by another program"), "{error}");
+    assert_eq!(read(&path), "of another program");
+}
+
+#[test]
+fn bad_places_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = |path: &Path| ReportFile::open(Target::new(path)).unwrap_err();
+    let missing = kind(&folder.path().join("no/out.csv"));
+    assert_eq!(missing.kind, ErrorKind::CannotCreate);
+    assert!(missing.message.contains("no/out.csv"), "{missing}");
+    assert!(missing.hint.unwrap().contains("mkdir -p"));
+    assert_eq!(kind(folder.path()).kind, ErrorKind::CannotCreate);
+    assert_eq!(kind(Path::new("/")).kind, ErrorKind::Config);
+    assert_eq!(kind(&folder.path().join("{date}/x")).kind, ErrorKind::Config);
+    // Here not even root may make a file, which only trying shows.
+    let mut file = ReportFile::open(Target::new("/proc/out.csv")).unwrap();
+    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_part_file_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, folder.path().join(".out.csv.part")).unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("out.csv"))).unwrap();
+    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
+    assert_eq!(read(&victim), "precious");
+}
+
+#[test]
+fn a_link_as_target_is_replaced_and_its_end_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let path = folder.path().join("out.csv");
+    symlink(&victim, &path).unwrap();
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    write_report(&mut file, "r", &["x\n"], true);
+    assert_eq!(read(&victim), "precious");
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+}
+
+#[test]
+fn large_and_small_writes_keep_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    file.begin(&report("r")).unwrap();
+    let mut expected = Vec::new();
+    for size in [1, 300_000, 7, 131_072, 131_073, 0, 65_536, 65_537, 3] {
+        let record = vec![b'a' + (size % 26) as u8; size];
+        file.write_all(&record).unwrap();
+        expected.extend(record);
+    }
+    assert_eq!(file.sync().unwrap(), expected.len() as u64);
+    file.end(true).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), expected);
+}
+
+#[test]
+fn calls_in_a_wrong_order_are_bugs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("out"))).unwrap();
+    assert_eq!(file.write(b"x").unwrap_err().kind, ErrorKind::Bug);
+    assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::Bug);
+    file.begin(&report("r")).unwrap();
+    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::Bug);
+}

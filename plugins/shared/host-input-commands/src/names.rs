@@ -1,0 +1,112 @@
+//! Names that the Defense Center pastes into queries and looks up as they are: so none of them may surprise it.
+
+use std::fmt;
+
+/// The name of a source or scanner: letters, digits, blank, `.`, `_` and `-`, with at least one that is no
+/// digit, for a number would be taken as the id of a source that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+/// The domain of a Defense Center that is split into several: its UUID, or names joined by `\`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(String);
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// It is empty, or holds nothing but blanks.
+    #[error("must not be empty")]
+    Empty,
+    /// It is longer than any name that is known to work.
+    #[error("must not be longer than {MAX_LENGTH} letters")]
+    Long,
+    /// It holds a letter that the Defense Center may misread.
+    #[error("may hold letters, digits, blank, `.`, `_` and `-`, but it holds {0:?}")]
+    Letter(char),
+    /// It consists of digits.
+    #[error("must not be a number, which the Defense Center takes as the id of a known source")]
+    Number,
+}
+
+impl Name {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// The rest of a sentence that begins with the option's name.
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        check(text, "._- ")?;
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(BadName::Number);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Domain {
+    /// Checks a domain.
+    ///
+    /// # Errors
+    /// The rest of a sentence that begins with the option's name.
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        check(text, "._- \\")?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn check(text: &str, marks: &str) -> Result<(), BadName> {
+    if text.trim().is_empty() {
+        return Err(BadName::Empty);
+    }
+    if text.len() > MAX_LENGTH {
+        return Err(BadName::Long);
+    }
+    // Blanks at either end would be dropped by the reader, and the lookup is exact.
+    let edge = text.starts_with(' ') || text.ends_with(' ');
+    let bad = text.chars().find(|letter| !letter.is_ascii_alphanumeric() && !marks.contains(*letter));
+    match bad.or(edge.then_some(' ')) {
+        Some(letter) => Err(BadName::Letter(letter)),
+        None => Ok(()),
+    }
+}
+
+const MAX_LENGTH: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hold_what_the_defense_center_reads_safely() {
+        for good in ["QualysGuard", "Qualys 2.0_a-b", "7a", "-"] {
+            assert_eq!(Name::new(good).map(|name| name.to_string()).as_deref(), Ok(good));
+        }
+        for (bad, why) in [
+            ("", BadName::Empty),
+            ("  ", BadName::Empty),
+            ("a\"b", BadName::Letter('"')),
+            ("a,b", BadName::Letter(',')),
+            ("a\nb", BadName::Letter('\n')),
+            ("Prüfer", BadName::Letter('ü')),
+            ("a ", BadName::Letter(' ')),
+            ("a\\b", BadName::Letter('\\')),
+            ("42", BadName::Number),
+        ] {
+            assert_eq!(Name::new(bad), Err(why), "{bad:?}");
+        }
+        assert_eq!(Name::new(&"x".repeat(101)), Err(BadName::Long));
+        assert!(Domain::new("Global\\Europe").is_ok());
+        assert!(Domain::new("a,b").is_err());
+    }
+}

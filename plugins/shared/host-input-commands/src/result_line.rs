@@ -1,0 +1,199 @@
+//! The line of one finding, and the memory of what the last ones looked like.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use scanbridge_plugin_api::batch::{DefinitionView, FindingView};
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
+
+use crate::html::plain_text;
+use crate::settings::{DescriptionPart, Settings};
+use crate::text::{CleanText, push_quoted};
+
+/// The id under which a finding is stored, or why it cannot be sent: an empty one or 0 would make a nameless
+/// result of it, and one that is no 32-bit number is not known to be kept as it is.
+pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
+    let qid = finding.definition().get(DefinitionField::Qid);
+    let digits = qid.bytes().all(|byte| byte.is_ascii_digit());
+    qid.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
+        let shown: String = qid.chars().take(40).collect();
+        format!("its id `{shown}` is not a number that the Defense Center takes")
+    })
+}
+
+/// Writes `AddScanResult` lines. What depends on the definition alone is made once and kept.
+#[derive(Debug, Default)]
+pub(crate) struct ResultLines {
+    tails: HashMap<u128, Box<str>>,
+    tail_bytes: usize,
+    clean: CleanText,
+    tail: String,
+}
+
+impl ResultLines {
+    /// Appends the line of a finding that has this id.
+    pub(crate) fn push(
+        &mut self,
+        line: &mut String,
+        address: &str,
+        number: u32,
+        finding: &FindingView<'_>,
+        settings: &Settings,
+    ) {
+        let definition = finding.definition();
+        line.push_str("AddScanResult,");
+        line.push_str(address);
+        // Writing to a `String` cannot fail.
+        let _ = write!(line, ",\"{}\",{number},", settings.scanner);
+        if let Some(port) = finding.port() {
+            let _ = write!(line, "{port}");
+        }
+        line.push(',');
+        line.push_str(transport(finding.get(FindingField::Protocol)));
+        line.push(',');
+        self.push_tail(line, finding, &definition, settings);
+        line.push('\n');
+    }
+
+    fn push_tail(
+        &mut self,
+        line: &mut String,
+        finding: &FindingView<'_>,
+        definition: &DefinitionView<'_>,
+        settings: &Settings,
+    ) {
+        if settings.describes_findings() {
+            self.make_tail(finding, definition, settings);
+            line.push_str(&self.tail);
+            return;
+        }
+        if !self.tails.contains_key(&definition.key()) {
+            self.make_tail(finding, definition, settings);
+            if self.tail_bytes + self.tail.len() > KEPT_BYTES {
+                self.tails.clear();
+                self.tail_bytes = 0;
+            }
+            self.tail_bytes += self.tail.len();
+            self.tails.insert(definition.key(), self.tail.as_str().into());
+        }
+        line.push_str(&self.tails[&definition.key()]);
+    }
+
+    /// Makes the last four fields: name, description, CVE ids, BugTraq ids.
+    fn make_tail(&mut self, finding: &FindingView<'_>, definition: &DefinitionView<'_>, settings: &Settings) {
+        let Self { clean, tail, .. } = self;
+        tail.clear();
+        clean.begin(NAME_LENGTH);
+        clean.push_str(definition.get(DefinitionField::Title));
+        push_quoted(tail, clean.finish());
+        tail.push(',');
+        describe(clean, finding, definition, settings);
+        push_quoted(tail, clean.finish());
+        let cves = list_items(definition.get(DefinitionField::Cves)).filter(|id| is_cve(id));
+        push_ids(tail, "cve_ids:", cves);
+        let bugtraqs = list_items(definition.get(DefinitionField::Bugtraqs)).filter(|id| is_number(id));
+        push_ids(tail, "bugtraq_ids:", bugtraqs);
+    }
+}
+
+fn describe(
+    clean: &mut CleanText,
+    finding: &FindingView<'_>,
+    definition: &DefinitionView<'_>,
+    settings: &Settings,
+) {
+    clean.begin(settings.description_length);
+    for part in &settings.description {
+        let text = match part {
+            DescriptionPart::Diagnosis => definition.get(DefinitionField::Diagnosis),
+            DescriptionPart::Consequence => definition.get(DefinitionField::Consequence),
+            DescriptionPart::Solution => definition.get(DefinitionField::Solution),
+            DescriptionPart::Result => finding.get(FindingField::Result),
+        };
+        if text.trim().is_empty() {
+            continue;
+        }
+        if !clean.is_empty() {
+            clean.push(' ');
+        }
+        if settings.description.len() > 1 {
+            clean.push_str(part.label());
+        }
+        match part {
+            // What a machine answered is no HTML, whatever it looks like.
+            DescriptionPart::Result => clean.push_str(text),
+            _ => plain_text(text, |letter| clean.push(letter)),
+        }
+    }
+}
+
+/// The Defense Center knows `tcp` and `udp`; a line with any other word fails.
+fn transport(protocol: &str) -> &'static str {
+    ["tcp", "udp"].into_iter().find(|known| known.eq_ignore_ascii_case(protocol)).unwrap_or("")
+}
+
+/// Writes a list argument: it must be there with its prefix even when it is empty.
+fn push_ids<'a>(line: &mut String, prefix: &str, ids: impl Iterator<Item = &'a str>) {
+    line.push_str(",\"");
+    line.push_str(prefix);
+    let start = line.len();
+    for id in ids {
+        if line.len() - start + id.len() >= LIST_BYTES {
+            break;
+        }
+        line.push(' ');
+        line.extend(id.chars().map(|letter| letter.to_ascii_uppercase()));
+    }
+    line.push('"');
+}
+
+/// Whether an id has the form `CVE-2014-0160`; the elder `CAN-` is taken too.
+fn is_cve(id: &str) -> bool {
+    let mut parts = id.splitn(3, '-');
+    let (list, year, number) = (parts.next(), parts.next(), parts.next());
+    list.is_some_and(|list| ["CVE", "CAN"].iter().any(|known| known.eq_ignore_ascii_case(list)))
+        && year.is_some_and(|year| year.len() == 4 && is_number(year))
+        && number.is_some_and(|number| number.len() >= 4 && is_number(number))
+}
+
+fn is_number(id: &str) -> bool {
+    (1..=10).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// How long a name may be. What the Defense Center takes is not known; the scanner's titles are shorter.
+const NAME_LENGTH: usize = 500;
+
+/// How long a list may be: some two thousand CVE ids, twice as many as any known definition has.
+const LIST_BYTES: usize = 32 * 1024;
+
+/// How much is kept of what was made for definitions; some 3,000 of them with texts of ordinary length.
+const KEPT_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_cve_ids_pass() {
+        for good in ["CVE-2014-0160", "cve-2021-44228", "CAN-1999-1234"] {
+            assert!(is_cve(good), "{good}");
+        }
+        for bad in ["CVE-2014-016", "CVE-14-0160", "CVE-2014-0160\"", "2014-0160", "CVE", "CVE-2014-01x0", ""]
+        {
+            assert!(!is_cve(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_keeps_its_prefix() {
+        let mut line = String::new();
+        push_ids(&mut line, "cve_ids:", std::iter::empty());
+        push_ids(&mut line, "bugtraq_ids:", ["7", "9"].into_iter());
+        assert_eq!(line, r#","cve_ids:","bugtraq_ids: 7 9""#);
+    }
+
+    #[test]
+    fn only_tcp_and_udp_are_sent() {
+        assert_eq!(["TCP", "udp", "icmp", "6", ""].map(transport), ["tcp", "udp", "", "", ""]);
+    }
+}

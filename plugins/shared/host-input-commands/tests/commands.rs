@@ -1,0 +1,454 @@
+//! The commands of a report, line by line, and what a Defense Center makes of them.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+mod strict_reader;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+use scanbridge_host_input_commands::{
+    Block, BlockLimits, CommandWriter, DescriptionPart, Domain, Name, Settings, Totals,
+};
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
+};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
+};
+use strict_reader::fields;
+
+/// A finding with the cells that matter here.
+#[derive(Debug, Clone)]
+struct Finding {
+    kind: &'static str,
+    status: &'static str,
+    qid: String,
+    port: String,
+    protocol: String,
+    title: String,
+    text: String,
+    result: String,
+    cves: Vec<String>,
+    bugtraqs: Vec<String>,
+}
+
+fn finding(qid: &str) -> Finding {
+    Finding {
+        kind: "vulnerability",
+        status: "",
+        qid: qid.to_owned(),
+        port: "443".to_owned(),
+        protocol: "tcp".to_owned(),
+        title: format!("Title {qid}"),
+        text: String::new(),
+        result: String::new(),
+        cves: Vec::new(),
+        bugtraqs: Vec::new(),
+    }
+}
+
+/// An asset's address, whether it is continued, and its findings.
+type AssetFindings = (&'static str, bool, Vec<Finding>);
+
+fn settings() -> Settings {
+    Settings {
+        source: Name::new("Qualys Guard").unwrap(),
+        scanner: Name::new("QualysGuard").unwrap(),
+        domain: None,
+        add_host: None,
+        kinds: vec![FindingKind::Vulnerability, FindingKind::Potential],
+        description: vec![DescriptionPart::Diagnosis],
+        description_length: 1000,
+        limits: BlockLimits::default(),
+    }
+}
+
+fn end(complete: bool, clean: &[&str]) -> ReportEnd {
+    let clean_assets = clean.iter().map(|text| (*text).to_owned()).collect();
+    ReportEnd { complete, deliver: true, clean_assets, ..ReportEnd::default() }
+}
+
+#[derive(Debug, Default)]
+struct Outcome {
+    text: String,
+    commands: u64,
+    findings: u64,
+    lengths: Vec<usize>,
+    rejected: Vec<String>,
+    totals: Totals,
+}
+
+impl Outcome {
+    fn take(&mut self, block: Block<'_>) {
+        assert!(block.text.ends_with('\n'));
+        assert_eq!(block.text.lines().count() as u64, block.commands);
+        assert_eq!(block.text.matches("AddScanResult,").count() as u64, block.findings);
+        assert_eq!(block.text.ends_with("\nScanUpdate\n"), block.ends_asset);
+        self.text.push_str(block.text);
+        self.commands += block.commands;
+        self.findings += block.findings;
+        self.lengths.push(block.text.len());
+    }
+}
+
+fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
+    let mut writer = CommandWriter::new(settings);
+    let mut outcome = Outcome::default();
+    writer.begin(&ReportStart { hints, ..ReportStart::default() });
+    let columns = Columns::of(Schema::default());
+    for assets in batches {
+        let raw = raw(assets).finish();
+        let batch = Batch::of(&raw, &columns).unwrap();
+        let mut sink = |block: Block<'_>| -> Result<(), Infallible> {
+            outcome.take(block);
+            Ok(())
+        };
+        let rejected = writer.batch(batch, &mut sink).unwrap();
+        outcome.rejected.extend(rejected.into_iter().map(|rejection| rejection.reason));
+    }
+    let mut sink = |block: Block<'_>| -> Result<(), Infallible> {
+        outcome.take(block);
+        Ok(())
+    };
+    let totals = writer.end(end, &mut sink).unwrap();
+    outcome.totals = totals;
+    outcome
+}
+
+fn raw(assets: &[AssetFindings]) -> BatchBuilder {
+    let mut builder = BatchBuilder::default();
+    for (address, continued, findings) in assets {
+        let mut row = AssetRow::default();
+        row.set(AssetField::Address, address);
+        row.set(AssetField::Dns, "www.example.com");
+        let asset = builder.push_asset(&row, *continued);
+        for finding in findings {
+            let mut row = DefinitionRow::default();
+            row.set(DefinitionField::Qid, &finding.qid);
+            row.set(DefinitionField::Title, &finding.title);
+            row.set(DefinitionField::Diagnosis, &finding.text);
+            finding.cves.iter().for_each(|id| row.append_item(DefinitionField::Cves, id));
+            finding.bugtraqs.iter().for_each(|id| row.append_item(DefinitionField::Bugtraqs, id));
+            let definition = builder.push_definition(&row);
+            let mut row = FindingRow::default();
+            row.set(FindingField::Kind, finding.kind);
+            row.set(FindingField::Status, finding.status);
+            row.set(FindingField::Port, &finding.port);
+            row.set(FindingField::Protocol, &finding.protocol);
+            row.set(FindingField::Result, &finding.result);
+            builder.push_finding(asset, definition, &row);
+        }
+    }
+    builder
+}
+
+#[test]
+fn a_report_becomes_these_lines() {
+    let weak = Finding {
+        title: "Weak \"RC4\" cipher, 100%41".to_owned(),
+        text: "<P>Ciphers are\r\n<B>weak</B> &amp; old – see “x”.".to_owned(),
+        cves: vec!["CVE-2013-2566".to_owned(), "cve-2015-2808".to_owned(), "no id".to_owned()],
+        bugtraqs: vec!["58796".to_owned(), "x1".to_owned()],
+        ..finding("4242")
+    };
+    let icmp = Finding { port: "0".to_owned(), protocol: "icmp".to_owned(), ..finding("82003") };
+    let info = Finding { kind: "information", ..finding("6") };
+    let fixed = Finding { status: "Fixed", ..finding("7") };
+    let outcome = run(
+        settings(),
+        Hints { add_host: Some(true) },
+        &[
+            vec![("192.0.2.10", false, vec![weak.clone(), info.clone()]), ("2001:DB8::1", false, vec![icmp])],
+            vec![("2001:DB8::1", true, vec![weak]), ("192.0.2.11", false, vec![info, fixed])],
+        ],
+        &end(true, &["192.0.2.12-192.0.2.13"]),
+    );
+    let tail = "\"Weak \"\"RC4\"\" cipher, 100% 41\",\"Ciphers are weak & old - see \"\"x\"\".\",\
+                \"cve_ids: CVE-2013-2566 CVE-2015-2808\",\"bugtraq_ids: 58796\"";
+    let expected = format!(
+        "AddHost,192.0.2.10\n\
+         DeleteScanResult,192.0.2.10,\"QualysGuard\"\n\
+         AddScanResult,192.0.2.10,\"QualysGuard\",4242,443,tcp,{tail}\n\
+         ScanUpdate\n\
+         AddHost,2001:db8::1\n\
+         DeleteScanResult,2001:db8::1,\"QualysGuard\"\n\
+         AddScanResult,2001:db8::1,\"QualysGuard\",82003,,,\"Title 82003\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n\
+         AddScanResult,2001:db8::1,\"QualysGuard\",4242,443,tcp,{tail}\n\
+         ScanUpdate\n\
+         DeleteScanResult,192.0.2.11,\"QualysGuard\"\n\
+         ScanUpdate\n\
+         DeleteScanResult,192.0.2.12,\"QualysGuard\"\n\
+         ScanUpdate\n\
+         DeleteScanResult,192.0.2.13,\"QualysGuard\"\n\
+         ScanUpdate\n"
+    );
+    assert_eq!(outcome.text, expected);
+    assert_eq!((outcome.commands, outcome.findings), (15, 3));
+    assert_eq!(outcome.totals, Totals { left_out: 3, hosts_added: 2, cleared: 3, warnings: Vec::new() });
+}
+
+#[test]
+fn the_header_names_domain_and_source() {
+    let mut settings = settings();
+    assert_eq!(CommandWriter::new(settings.clone()).header(), "SetSource,Qualys Guard\n");
+    settings.domain = Some(Domain::new("Global\\Lab").unwrap());
+    assert_eq!(CommandWriter::new(settings).header(), "SetDomain,Global\\Lab\nSetSource,Qualys Guard\n");
+}
+
+#[test]
+fn the_option_wins_over_the_hint_and_neither_means_no() {
+    for (option, hint, added) in [
+        (None, None, false),
+        (None, Some(true), true),
+        (None, Some(false), false),
+        (Some(false), Some(true), false),
+        (Some(true), Some(false), true),
+    ] {
+        let settings = Settings { add_host: option, ..settings() };
+        let batches = [vec![("192.0.2.1", false, vec![finding("1")])]];
+        let outcome = run(settings, Hints { add_host: hint }, &batches, &end(true, &[]));
+        assert_eq!(outcome.text.starts_with("AddHost,192.0.2.1\n"), added, "{option:?} {hint:?}");
+        assert_eq!(outcome.totals.hosts_added, u64::from(added));
+    }
+}
+
+#[test]
+fn an_incomplete_report_clears_nothing_and_an_undelivered_one_says_nothing_more() {
+    let batches = [vec![("192.0.2.1", false, vec![]), ("192.0.2.2", false, vec![finding("1")])]];
+    let clean = ["192.0.2.9"];
+    let partial = run(settings(), Hints::default(), &batches, &end(false, &clean));
+    assert!(!partial.text.contains("192.0.2.1,") && !partial.text.contains("192.0.2.9"));
+    assert!(partial.text.ends_with("ScanUpdate\n"));
+    let taken_back = ReportEnd { deliver: false, ..end(false, &clean) };
+    assert_eq!(run(settings(), Hints::default(), &batches, &taken_back).text, "");
+}
+
+#[test]
+fn what_cannot_be_sent_is_rejected_with_its_reason_and_clears_nothing() {
+    let batches = [vec![
+        ("", false, vec![finding("1"), Finding { kind: "service", ..finding("2") }]),
+        ("192.0.2.256", false, vec![finding("3")]),
+        ("192.0.2.1", false, vec![finding("0"), finding("x"), finding("4294967296"), finding("+5")]),
+    ]];
+    let outcome = run(settings(), Hints::default(), &batches, &end(true, &[]));
+    assert_eq!(outcome.text, "");
+    assert_eq!(outcome.totals.left_out, 1);
+    assert_eq!(
+        outcome.rejected,
+        [
+            "asset `www.example.com` has no IP address, and results are stored by address",
+            "asset `192.0.2.256` has no address that can be read",
+            "its id `0` is not a number that the Defense Center takes",
+            "its id `x` is not a number that the Defense Center takes",
+            "its id `4294967296` is not a number that the Defense Center takes",
+            "its id `+5` is not a number that the Defense Center takes",
+        ]
+    );
+}
+
+#[test]
+fn an_asset_that_comes_twice_is_not_wiped_by_its_second_part() {
+    let batches = [vec![
+        ("192.0.2.1", false, vec![finding("1")]),
+        ("192.0.2.2", false, vec![]),
+        ("192.0.2.1", false, vec![finding("2")]),
+        ("192.0.2.2", false, vec![finding("3")]),
+    ]];
+    let outcome = run(settings(), Hints::default(), &batches, &end(true, &["192.0.2.1"]));
+    let expected = [("192.0.2.1", vec!["1", "2"]), ("192.0.2.2", vec!["3"])];
+    assert_eq!(imported(&outcome.text), expected.map(|(ip, ids)| (ip.to_owned(), owned(&ids))).into());
+    assert_eq!(outcome.totals.cleared, 0);
+}
+
+#[test]
+fn bad_and_boundless_clean_ranges_are_reported() {
+    let outcome = run(settings(), Hints::default(), &[], &end(true, &["www.example.com", "192.0.2.1"]));
+    assert_eq!(outcome.totals.cleared, 1);
+    assert_eq!(
+        outcome.totals.warnings,
+        ["an asset without findings was left alone: `www.example.com` is no IP address or range of them"]
+    );
+    let all = run(settings(), Hints::default(), &[], &end(true, &["::-ffff::"]));
+    assert_eq!(all.totals.cleared, 1 << 20);
+    assert!(all.totals.warnings[0].starts_with("only 1048576 assets"));
+}
+
+#[test]
+fn descriptions_are_made_of_the_parts_that_were_asked_for() {
+    let mut settings = settings();
+    settings.description = vec![DescriptionPart::Result, DescriptionPart::Diagnosis];
+    let one = Finding { text: "<i>why</i>".to_owned(), result: "seen <b>\there".to_owned(), ..finding("1") };
+    let two = Finding { text: String::new(), result: "other".to_owned(), ..finding("1") };
+    let batches = [vec![("192.0.2.1", false, vec![one, two])]];
+    let text = run(settings, Hints::default(), &batches, &end(true, &[])).text;
+    assert!(text.contains("\"Result: seen <b> here Diagnosis: why\""), "{text}");
+    assert!(text.contains("\"Result: other\""), "{text}");
+}
+
+#[test]
+fn a_large_asset_is_handed_on_in_parts_of_whole_lines() {
+    let findings: Vec<_> = (1..=5000).map(|qid| finding(&qid.to_string())).collect();
+    let batches = [vec![("192.0.2.1", false, findings)]];
+    let whole = run(settings(), Hints::default(), &batches, &end(true, &[]));
+    assert_eq!(whole.lengths.len(), 1);
+    for limits in
+        [BlockLimits { bytes: 2000, findings: u64::MAX }, BlockLimits { bytes: usize::MAX, findings: 7 }]
+    {
+        let parts = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
+        assert_eq!(parts.text, whole.text);
+        assert!(parts.lengths.len() > 100);
+        assert!(parts.lengths.iter().all(|length| *length <= limits.bytes));
+    }
+}
+
+/// What a Defense Center holds after the import, by address: the ids of the scanner's results.
+fn imported(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut deleted = BTreeSet::new();
+    let mut added: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        let fields = fields(line).unwrap();
+        match fields[0].as_str() {
+            "DeleteScanResult" => {
+                deleted.insert(fields[1].clone());
+            }
+            "AddScanResult" => added.push((fields[1].clone(), fields[3].clone())),
+            "ScanUpdate" => {
+                known.retain(|address, _| !deleted.contains(address));
+                deleted.clear();
+                for (address, id) in added.drain(..) {
+                    known.entry(address).or_default().push(id);
+                }
+            }
+            "AddHost" => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert!(added.is_empty() && deleted.is_empty(), "something was left without its update");
+    known
+}
+
+fn owned(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// Text that has broken importers before, mixed with anything.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "\"",
+            "\"\"",
+            "\\\"",
+            "\\",
+            ",",
+            "\n",
+            "\r\n",
+            "\t",
+            "\0",
+            "%",
+            "%4",
+            "41",
+            "%41",
+            "'",
+            "#",
+            "é",
+            "“",
+            "％41",
+            "ScanFlush",
+            "<b>",
+            "<",
+            "&quot;",
+            "&#10;",
+            "&#34;",
+            " ",
+            "\u{2028}",
+            "\u{7f}",
+            "\u{85}",
+            "💥",
+        ])
+        .prop_map(str::to_owned),
+        any::<char>().prop_map(String::from),
+        "[ -~]{0,8}",
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn hostile_finding() -> impl Strategy<Value = Finding> {
+    (
+        prop::sample::select(vec!["vulnerability", "potential", "information", "?"]),
+        prop::sample::select(vec!["", "Active", "Fixed"]),
+        prop_oneof![4 => (1..u32::MAX).prop_map(|qid| qid.to_string()), 1 => hostile()],
+        prop_oneof![any::<u32>().prop_map(|port| port.to_string()), hostile()],
+        prop_oneof![Just("tcp".to_owned()), Just("UDP".to_owned()), hostile()],
+        [hostile(), hostile(), hostile()],
+        prop::collection::vec(prop_oneof![Just("CVE-2014-0160".to_owned()), hostile()], 0..3),
+        prop::collection::vec(prop_oneof![Just("58796".to_owned()), hostile()], 0..3),
+    )
+        .prop_map(|(kind, status, qid, port, protocol, [title, text, result], cves, bugtraqs)| Finding {
+            kind,
+            status,
+            qid,
+            port,
+            protocol,
+            title,
+            text,
+            result,
+            cves: without_breaks(cves),
+            bugtraqs: without_breaks(bugtraqs),
+        })
+}
+
+/// The input sees to it that no item of a list holds a line break.
+fn without_breaks(items: Vec<String>) -> Vec<String> {
+    items.into_iter().map(|item| item.replace('\n', " ")).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_line_passes_the_strict_reader(
+        findings in prop::collection::vec(hostile_finding(), 0..6),
+        with_result in any::<bool>(),
+        length in 16_usize..60,
+    ) {
+        let mut settings = settings();
+        settings.description_length = length;
+        if with_result {
+            settings.description.push(DescriptionPart::Result);
+        }
+        let count = findings.len() as u64;
+        let batches = [vec![("192.0.2.1", false, findings)]];
+        let outcome = run(settings, Hints { add_host: Some(true) }, &batches, &end(true, &[]));
+        let mut sent = 0;
+        for line in outcome.text.split_terminator('\n') {
+            let fields = fields(line).map_err(|why| TestCaseError::fail(format!("{why}: {line}")))?;
+            prop_assert!(!line.as_bytes().windows(3).any(
+                |three| three[0] == b'%' && three[1].is_ascii_hexdigit() && three[2].is_ascii_hexdigit()
+            ), "{line}");
+            if fields[0] == "AddScanResult" {
+                sent += 1;
+                check_result(&fields, length)?;
+            }
+        }
+        prop_assert_eq!(sent + outcome.rejected.len() as u64 + outcome.totals.left_out, count);
+        imported(&outcome.text);
+    }
+}
+
+fn check_result(fields: &[String], length: usize) -> Result<(), TestCaseError> {
+    prop_assert_eq!(fields.len(), 10);
+    prop_assert_eq!(&fields[1], "192.0.2.1");
+    prop_assert_eq!(&fields[2], "QualysGuard");
+    prop_assert!(fields[3].parse::<u32>().is_ok_and(|id| id > 0));
+    prop_assert!(fields[4].is_empty() || fields[4].parse::<u16>().is_ok_and(|port| port > 0));
+    prop_assert!(["", "tcp", "udp"].contains(&fields[5].as_str()));
+    // The blank that breaks a percent code comes on top.
+    prop_assert!(fields[7].replace("% ", "%").len() <= length);
+    for (list, prefix) in [(&fields[8], "cve_ids:"), (&fields[9], "bugtraq_ids:")] {
+        prop_assert!(list.strip_prefix(prefix).is_some_and(|ids| ids.is_empty() || ids.starts_with(' ')));
+    }
+    Ok(())
+}

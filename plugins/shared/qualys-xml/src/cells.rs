@@ -1,0 +1,304 @@
+//! The rows under construction, and how pieces of text become cells.
+
+use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, list_items};
+
+use crate::damage::Fault;
+use crate::place::{Item, Place, Value};
+
+/// The rows of the asset, definition and finding that are under way, reused for the whole report.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    pub(crate) asset: AssetRow,
+    pub(crate) definition: DefinitionRow,
+    pub(crate) finding: FindingRow,
+    /// The text that a [`Place::Value`] collects.
+    pub(crate) value: String,
+    parts: [String; 3],
+    source: String,
+    item: String,
+    /// White space that belongs to the text only if more of it follows.
+    pending: String,
+    begun: bool,
+    /// Bytes of text (moved ones too) since the record began.
+    weight: usize,
+    limit: usize,
+}
+
+impl Cells {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            asset: AssetRow::default(),
+            definition: DefinitionRow::default(),
+            finding: FindingRow::default(),
+            value: String::new(),
+            parts: Default::default(),
+            source: String::new(),
+            item: String::new(),
+            pending: String::new(),
+            begun: false,
+            weight: 0,
+            limit,
+        }
+    }
+
+    /// An asset begins.
+    pub(crate) fn begin_asset(&mut self) {
+        self.weight = 0;
+        self.asset.clear();
+    }
+
+    /// A finding begins, and with it perhaps the definition that stands in it.
+    pub(crate) fn begin_finding(&mut self) {
+        self.weight = 0;
+        self.finding.clear();
+        self.definition.clear();
+    }
+
+    /// Text of the record that is under way; more than the limit is damage.
+    #[inline]
+    pub(crate) fn weigh(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.weight = self.weight.saturating_add(bytes);
+        if self.weight > self.limit { Err(Fault::TooMuchText(self.limit)) } else { Ok(()) }
+    }
+
+    /// An element begins whose text is wanted. Gives the place that its text goes to.
+    #[inline]
+    pub(crate) fn open(&mut self, place: Place) -> Result<Place, Fault> {
+        self.begun = false;
+        self.pending.clear();
+        match place {
+            Place::Finding(field) => self.go_on(place, field),
+            Place::Definition(field) => self.go_on(place, field),
+            Place::Asset(field) => self.go_on(place, field),
+            Place::AssetFallback(field) if !self.asset.get(field).is_empty() => Ok(Place::Ignored),
+            Place::AssetFallback(field) => Ok(Place::Asset(field)),
+            Place::AssetBetter(field) => {
+                self.asset.set(field, "");
+                Ok(Place::Asset(field))
+            }
+            Place::Value(_) => {
+                self.value.clear();
+                Ok(place)
+            }
+            Place::Item(_) => {
+                self.parts.iter_mut().for_each(String::clear);
+                Ok(place)
+            }
+            _ => Ok(place),
+        }
+    }
+
+    /// A cell that has text already goes on in a new line: nothing is lost when an element stands twice, and
+    /// a customer's comment follows the text that it comments on.
+    #[inline]
+    fn go_on<F: Field>(&mut self, place: Place, field: F) -> Result<Place, Fault>
+    where
+        Self: Rows<F>,
+    {
+        let present = self.row().get(field).len();
+        if present > 0 {
+            // The row may have to move what the cell has.
+            self.weigh(present + 1)?;
+            self.row().append(field, "\n");
+        }
+        Ok(place)
+    }
+
+    /// Text that stood outside CDATA: white space around it is the report's layout, not text.
+    #[inline]
+    pub(crate) fn text(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+        if !takes_text(place) {
+            return Ok(());
+        }
+        let piece = if self.begun { piece } else { piece.trim_start_matches(BLANKS) };
+        let body = piece.trim_end_matches(BLANKS);
+        if !body.is_empty() {
+            self.verbatim(place, body)?;
+        }
+        if self.begun {
+            self.weigh(piece.len() - body.len())?;
+            self.pending.push_str(&piece[body.len()..]);
+        }
+        Ok(())
+    }
+
+    /// Text that is taken as it is.
+    #[inline]
+    pub(crate) fn verbatim(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+        if !takes_text(place) {
+            return Ok(());
+        }
+        if self.begun && !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.put(place, &pending)?;
+            self.pending = pending;
+            self.pending.clear();
+        }
+        self.begun = true;
+        self.put(place, piece)
+    }
+
+    #[inline]
+    fn put(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+        self.weigh(piece.len())?;
+        match place {
+            Place::Finding(field) => self.finding.append(field, piece),
+            Place::Definition(field) => self.definition.append(field, piece),
+            Place::Asset(field) => self.asset.append(field, piece),
+            Place::Value(_) => self.value.push_str(piece),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An element ends: what needs a last touch gets it.
+    #[inline]
+    pub(crate) fn close(&mut self, place: Place) -> Result<(), Fault> {
+        match place {
+            Place::Definition(field) if is_score(field) => no_dash(&mut self.definition, field),
+            Place::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
+                no_dash(&mut self.finding, field);
+            }
+            Place::Finding(FindingField::Protocol) => self.lower_protocol(),
+            Place::Finding(FindingField::Ssl) => self.settle_ssl(),
+            Place::Value(value) => self.close_value(value)?,
+            Place::Item(item) => self.close_item(item)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close_value(&mut self, value: Value) -> Result<(), Fault> {
+        match value {
+            Value::Part(index) => flatten(&self.value, &mut self.parts[usize::from(index).min(2)]),
+            Value::Source => flatten(&self.value, &mut self.source),
+            Value::AssetItem(field) => {
+                flatten(&self.value, &mut self.item);
+                self.weigh(self.asset.get(field).len())?;
+                add_item(&mut self.asset, field, &self.item);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close_item(&mut self, item: Item) -> Result<(), Fault> {
+        let [first, second, third] = &self.parts;
+        self.item.clear();
+        let (field, parts): (_, &[&str]) = match item {
+            Item::Cve => (DefinitionField::Cves, &[first]),
+            Item::Bugtraq => (DefinitionField::Bugtraqs, &[first]),
+            Item::Malware => (DefinitionField::Malware, &[first]),
+            Item::VendorReference => (DefinitionField::VendorReferences, &[first, second]),
+            Item::Exploit => (DefinitionField::Exploits, &[&self.source, first, second, third]),
+            Item::Compliance => (DefinitionField::Compliance, &[first, second, third]),
+        };
+        if parts.iter().all(|part| part.is_empty()) {
+            return Ok(());
+        }
+        for (count, part) in parts.iter().enumerate() {
+            if count > 0 {
+                self.item.push('\t');
+            }
+            self.item.push_str(part);
+        }
+        let kept = self.item.trim_end_matches('\t').len();
+        self.item.truncate(kept);
+        self.add_definition_item(field)
+    }
+
+    fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Fault> {
+        self.weigh(self.definition.get(field).len())?;
+        add_item(&mut self.definition, field, &self.item);
+        Ok(())
+    }
+
+    /// Takes the items of a comma list, for example the CVE ids of an attribute.
+    pub(crate) fn add_comma_list(&mut self, field: DefinitionField, list: &str) -> Result<(), Fault> {
+        for item in list.split(',') {
+            flatten(item, &mut self.item);
+            self.add_definition_item(field)?;
+        }
+        Ok(())
+    }
+
+    fn lower_protocol(&mut self) {
+        let protocol = self.finding.get(FindingField::Protocol);
+        if protocol.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let lower = protocol.to_ascii_lowercase();
+            self.finding.set(FindingField::Protocol, &lower);
+        }
+    }
+
+    /// Template reports write `true` and `false`, detections 1 and 0.
+    fn settle_ssl(&mut self) {
+        let settled = match self.finding.get(FindingField::Ssl) {
+            word if word.eq_ignore_ascii_case("true") => "1",
+            word if word.eq_ignore_ascii_case("false") => "0",
+            _ => return,
+        };
+        self.finding.set(FindingField::Ssl, settled);
+    }
+}
+
+/// The row that a field belongs to.
+trait Rows<F: Field> {
+    fn row(&mut self) -> &mut Row<F>;
+}
+
+impl Rows<AssetField> for Cells {
+    fn row(&mut self) -> &mut AssetRow {
+        &mut self.asset
+    }
+}
+
+impl Rows<DefinitionField> for Cells {
+    fn row(&mut self) -> &mut DefinitionRow {
+        &mut self.definition
+    }
+}
+
+impl Rows<FindingField> for Cells {
+    fn row(&mut self) -> &mut FindingRow {
+        &mut self.finding
+    }
+}
+
+/// XML's white space.
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+#[inline]
+fn takes_text(place: Place) -> bool {
+    matches!(place, Place::Finding(_) | Place::Definition(_) | Place::Asset(_) | Place::Value(_))
+}
+
+fn is_score(field: DefinitionField) -> bool {
+    use DefinitionField::{Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal};
+    matches!(field, CvssBase | CvssTemporal | Cvss3Base | Cvss3Temporal)
+}
+
+/// A dash stands for no score.
+fn no_dash<F: Field>(row: &mut Row<F>, field: F) {
+    if row.get(field) == "-" {
+        row.set(field, "");
+    }
+}
+
+/// Writes `text` on one line and without tabs, as an item of a list cell or a part of one has to be.
+fn flatten(text: &str, into: &mut String) {
+    into.clear();
+    for word in text.split(BLANKS).filter(|word| !word.is_empty()) {
+        if !into.is_empty() {
+            into.push(' ');
+        }
+        into.push_str(word);
+    }
+}
+
+/// Adds an item that the list does not have yet.
+fn add_item<F: Field>(row: &mut Row<F>, field: F, item: &str) {
+    if !item.is_empty() && !list_items(row.get(field)).any(|known| known == item) {
+        row.append_item(field, item);
+    }
+}

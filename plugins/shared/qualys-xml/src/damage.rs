@@ -1,0 +1,132 @@
+//! What can be wrong with a report's bytes.
+
+use std::io::{self, BufRead, Read};
+
+use quick_xml::errors::IllFormedError;
+
+use crate::names::Shown;
+use crate::sanitizer::Sanitizer;
+
+/// The place where a report stops being readable, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct Damage {
+    /// Where, in bytes of the washed stream: what [`line_at`] takes.
+    pub offset: u64,
+    /// Why.
+    pub fault: Fault,
+}
+
+/// Why a report cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The bytes could not be had: the disk, or the caller's own reader, failed.
+    #[error("reading failed: {0}")]
+    Read(String),
+    /// The bytes end while elements are open.
+    #[error("the file ends inside the element {inside}")]
+    Cut {
+        /// The innermost element that was open.
+        inside: String,
+    },
+    /// The bytes end before any element.
+    #[error("the file holds no element")]
+    NoRoot,
+    /// The outermost element is another one than was expected.
+    #[error("the outermost element is {found}, not {expected}")]
+    OtherRoot {
+        /// Its name.
+        found: String,
+        /// The name that was expected.
+        expected: &'static str,
+    },
+    /// Something stands behind the end of the report.
+    #[error("{what} stands behind the end of the report")]
+    Junk {
+        /// What it is.
+        what: String,
+    },
+    /// Text stands before the report.
+    #[error("text stands before the report")]
+    TextBefore,
+    /// A reference to an entity that is not one of the five of XML.
+    #[error("the entity {0} is not defined")]
+    Entity(String),
+    /// Elements are nested too deeply.
+    #[error("elements are nested more than {0} deep")]
+    TooDeep(usize),
+    /// An element has too many attributes.
+    #[error("the element {element} has more than {limit} attributes")]
+    TooManyAttributes {
+        /// The element's name.
+        element: String,
+        /// How many are taken.
+        limit: usize,
+    },
+    /// An element has an attribute twice, or one that is not written as XML wants it.
+    #[error("the attributes of {element} are not well-formed: {problem}")]
+    Attributes {
+        /// The element's name.
+        element: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A name of an element is too long.
+    #[error("the name of an element has more than {0} bytes")]
+    LongName(usize),
+    /// One text, or all texts of one asset, definition or finding, are larger than the limit.
+    #[error("the texts of one asset, definition or finding exceed the limit of {0} bytes")]
+    TooMuchText(usize),
+    /// More definitions than are kept track of.
+    #[error("there are more than {0} definitions")]
+    TooManyDefinitions(usize),
+    /// A spool for definitions could not be written or read.
+    #[error("the temporary file for definitions failed: {0}")]
+    Spool(String),
+    /// Anything else that is not XML.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl Fault {
+    /// Whether it looks as if the end of the file were missing, rather than something in it being wrong.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::NoRoot)
+    }
+
+    /// Sorts an error of the parser. Its I/O errors are told apart by the caller, who knows the limits.
+    pub(crate) fn of_parser(error: quick_xml::Error, inside: &str) -> Self {
+        match error {
+            quick_xml::Error::Io(error) => Self::Read(error.to_string()),
+            // Each of them says that the end of the file came before the end of something.
+            quick_xml::Error::Syntax(_) => Self::Cut { inside: Shown(inside).to_string() },
+            quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
+                Self::Malformed("an & begins no reference".to_owned())
+            }
+            quick_xml::Error::IllFormed(error) => Self::Malformed(Shown(&error.to_string()).to_string()),
+            other => Self::Malformed(Shown(&other.to_string()).to_string()),
+        }
+    }
+}
+
+/// The line that a [`Damage::offset`] stands in, counted from 1, found by reading `source` again from its
+/// beginning. Counting while parsing would cost every good report what only a bad one needs.
+///
+/// # Errors
+/// When `source` fails.
+pub fn line_at(source: impl Read, offset: u64) -> io::Result<u64> {
+    let mut washed = Sanitizer::new(source);
+    let (mut line, mut left) = (1, offset);
+    while left > 0 {
+        let block = washed.fill_buf()?;
+        let length = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if length == 0 {
+            break;
+        }
+        line += memchr::memchr_iter(b'\n', &block[..length]).count() as u64;
+        left -= length as u64;
+        washed.consume(length);
+    }
+    Ok(line)
+}

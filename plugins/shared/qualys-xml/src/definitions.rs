@@ -1,0 +1,255 @@
+//! Definitions that wait for their findings: kept in a spool, found by QID, with a small cache of the hot ones.
+
+use std::collections::HashMap;
+use std::{fmt, io};
+
+use scanbridge_plugin_api::batch::DefinitionRow;
+use scanbridge_plugin_api::model::{DefinitionField, Field};
+
+use crate::damage::Fault;
+
+/// Where definitions wait; a temporary file in most cases. The crate itself opens none.
+pub trait Spool: Send {
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Gives bytes that were added.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()>;
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    fn clear(&mut self) -> io::Result<()>;
+}
+
+/// The definitions of one glossary or knowledge base. In memory are only QID, place and severity of each, and
+/// a bounded number of texts that were needed lately.
+pub struct Definitions {
+    spool: Box<dyn Spool>,
+    end: u64,
+    index: HashMap<u32, Entry>,
+    scratch: Vec<u8>,
+    /// Two generations: when the young one is full it becomes the old one, and what was not asked for since
+    /// the last change is forgotten.
+    young: HashMap<u32, Box<[u8]>>,
+    old: HashMap<u32, Box<[u8]>>,
+    young_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    offset: u64,
+    length: u32,
+    severity: u8,
+}
+
+/// More than five times the knowledge base of 2026.
+const MOST_DEFINITIONS: usize = 1_000_000;
+/// Half of what is cached.
+const GENERATION_BYTES: usize = 3 << 20;
+
+impl Definitions {
+    /// Keeps definitions in `spool`.
+    #[must_use]
+    pub fn new(spool: Box<dyn Spool>) -> Self {
+        Self {
+            spool,
+            end: 0,
+            index: HashMap::new(),
+            scratch: Vec::new(),
+            young: HashMap::new(),
+            old: HashMap::new(),
+            young_bytes: 0,
+        }
+    }
+
+    /// How many definitions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Forgets all, to take the glossary of another report.
+    ///
+    /// # Errors
+    /// When the spool cannot forget.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.end = 0;
+        self.young_bytes = 0;
+        self.index.clear();
+        self.young.clear();
+        self.old.clear();
+        self.spool.clear()
+    }
+
+    /// Takes a definition. Of two with the same QID the later one counts.
+    pub(crate) fn add(&mut self, qid: u32, severity: &str, row: &DefinitionRow) -> Result<(), Fault> {
+        if self.index.len() >= MOST_DEFINITIONS && !self.index.contains_key(&qid) {
+            return Err(Fault::TooManyDefinitions(MOST_DEFINITIONS));
+        }
+        self.scratch.clear();
+        for field in FIELDS {
+            let text = row.get(field).as_bytes();
+            self.scratch.extend_from_slice(&length_of(text).to_le_bytes());
+            self.scratch.extend_from_slice(text);
+        }
+        self.spool.append(&self.scratch).map_err(failed)?;
+        let severity = severity.parse().ok().filter(|number| (1..=5).contains(number)).unwrap_or(0);
+        let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity };
+        self.end += self.scratch.len() as u64;
+        self.index.insert(qid, entry);
+        Ok(())
+    }
+
+    /// The severity of a QID; empty when it has none, `None` when the QID is not known.
+    pub(crate) fn severity(&self, qid: u32) -> Option<&'static str> {
+        self.index.get(&qid).map(|entry| ["", "1", "2", "3", "4", "5"][usize::from(entry.severity).min(5)])
+    }
+
+    /// Fills `row` with the definition of a QID. `false` when the QID is not known.
+    pub(crate) fn load(&mut self, qid: u32, row: &mut DefinitionRow) -> Result<bool, Fault> {
+        let Some(entry) = self.index.get(&qid).copied() else { return Ok(false) };
+        if let Some(bytes) = self.young.get(&qid) {
+            decode(bytes, row);
+            return Ok(true);
+        }
+        let bytes = match self.old.remove(&qid) {
+            Some(bytes) => bytes,
+            None => {
+                let mut bytes = vec![0; entry.length as usize].into_boxed_slice();
+                self.spool.read_at(entry.offset, &mut bytes).map_err(failed)?;
+                bytes
+            }
+        };
+        decode(&bytes, row);
+        self.remember(qid, bytes);
+        Ok(true)
+    }
+
+    fn remember(&mut self, qid: u32, bytes: Box<[u8]>) {
+        if bytes.len() > GENERATION_BYTES / 8 {
+            return; // One giant would push out everything else.
+        }
+        if self.young_bytes + bytes.len() > GENERATION_BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += bytes.len();
+        self.young.insert(qid, bytes);
+    }
+}
+
+impl fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definitions").field("len", &self.len()).field("bytes", &self.end).finish()
+    }
+}
+
+fn decode(bytes: &[u8], row: &mut DefinitionRow) {
+    row.clear();
+    let mut rest = bytes;
+    for field in FIELDS {
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { return };
+        let Some((text, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else { return };
+        rest = after;
+        if !text.is_empty() {
+            row.set(field, std::str::from_utf8(text).unwrap_or_default());
+        }
+    }
+}
+
+fn length_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("a definition is bounded by the limit on its texts")
+}
+
+fn failed(error: io::Error) -> Fault {
+    Fault::Spool(error.to_string())
+}
+
+/// Every field of a definition, in the model's order.
+const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
+    DefinitionField::Qid,
+    DefinitionField::Title,
+    DefinitionField::Category,
+    DefinitionField::Cves,
+    DefinitionField::Bugtraqs,
+    DefinitionField::VendorReferences,
+    DefinitionField::Diagnosis,
+    DefinitionField::Consequence,
+    DefinitionField::Solution,
+    DefinitionField::CvssBase,
+    DefinitionField::CvssTemporal,
+    DefinitionField::Cvss3Base,
+    DefinitionField::Cvss3Temporal,
+    DefinitionField::Cvss3Version,
+    DefinitionField::PciFlag,
+    DefinitionField::Patchable,
+    DefinitionField::LastUpdate,
+    DefinitionField::Exploits,
+    DefinitionField::Malware,
+    DefinitionField::Compliance,
+];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A spool in memory.
+    #[derive(Default)]
+    pub(crate) struct MemorySpool(Vec<u8>);
+
+    impl Spool for MemorySpool {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+            let from = usize::try_from(offset).unwrap();
+            into.copy_from_slice(&self.0[from..from + into.len()]);
+            Ok(())
+        }
+
+        fn clear(&mut self) -> io::Result<()> {
+            self.0.clear();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_definition_comes_back_and_the_cache_stays_small() {
+        let mut definitions = Definitions::new(Box::<MemorySpool>::default());
+        let mut row = DefinitionRow::default();
+        let text = |qid: u32| format!("{qid} ").repeat(5_000);
+        for qid in 1..=400 {
+            row.clear();
+            row.set(DefinitionField::Compliance, "HIPAA\t1\tx");
+            row.set(DefinitionField::Qid, &qid.to_string());
+            row.set(DefinitionField::Diagnosis, &text(qid));
+            definitions.add(qid, if qid == 7 { "9" } else { "4" }, &row).unwrap();
+        }
+        for qid in (1..=400).chain([3, 400, 3]) {
+            assert!(definitions.load(qid, &mut row).unwrap());
+            assert_eq!(row.get(DefinitionField::Diagnosis), text(qid));
+            assert_eq!(row.get(DefinitionField::Compliance), "HIPAA\t1\tx");
+            let cached: usize =
+                definitions.young.values().chain(definitions.old.values()).map(|bytes| bytes.len()).sum();
+            assert!(cached <= 2 * GENERATION_BYTES, "{cached}");
+        }
+        assert!(!definitions.load(401, &mut row).unwrap());
+        assert_eq!([3, 7, 401].map(|qid| definitions.severity(qid)), [Some("4"), Some(""), None]);
+    }
+}

@@ -1,0 +1,83 @@
+//! How assets and findings reach the batch.
+
+use scanbridge_plugin_api::batch::{BatchBuilder, RowIndex};
+use scanbridge_plugin_api::model::FindingField;
+
+use crate::cells::Cells;
+use crate::damage::Fault;
+use crate::facts::FactReader;
+use crate::notes::Notes;
+use crate::walk::Flow;
+
+/// Knows which rows of the present batch the present asset has.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    /// The asset's row in the present batch.
+    row: Option<RowIndex>,
+    /// Whether the asset has a row in this or an earlier batch.
+    started: bool,
+    /// Whether that row is in an earlier batch.
+    continued: bool,
+    /// Whether the asset got texts after its row.
+    late: bool,
+    /// How many assets have begun to go out.
+    pub(crate) assets: u64,
+}
+
+impl Feed {
+    /// Another batch is filled from now on.
+    pub(crate) fn begin_batch(&mut self) {
+        self.row = None;
+        self.continued = self.started;
+    }
+
+    /// Another asset begins.
+    pub(crate) fn begin_asset(&mut self) {
+        (self.row, self.started, self.continued, self.late) = (None, false, false, false);
+    }
+
+    /// The asset gets a text. One that comes after the first findings still reaches the row if that is in
+    /// the present batch; otherwise findings went out without it, and that is noted.
+    pub(crate) fn begin_text(&mut self, notes: &mut Notes) {
+        self.late = self.started;
+        notes.late_asset_fields += u64::from(self.late && self.continued);
+    }
+
+    /// The asset's row in the batch; an asset that began in an earlier batch is repeated as continued.
+    pub(crate) fn asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> RowIndex {
+        if let Some(row) = self.row {
+            return row;
+        }
+        let row = batch.push_asset(&cells.asset, self.started);
+        self.assets += u64::from(!self.started);
+        self.started = true;
+        self.row = Some(row);
+        row
+    }
+
+    /// The asset ends; one without findings goes out on its own.
+    pub(crate) fn end_asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Flow {
+        match self.row {
+            Some(row) if self.late => batch.replace_asset(row, &cells.asset),
+            None if !self.started => {
+                self.asset(cells, batch);
+            }
+            _ => {}
+        }
+        pause_when_full(batch)
+    }
+}
+
+/// Pauses the walk when the batch should be handed on.
+pub(crate) fn pause_when_full(batch: &BatchBuilder) -> Flow {
+    if batch.is_full() { Flow::Pause } else { Flow::On }
+}
+
+/// Adds what the result tells about the asset.
+pub(crate) fn add_facts(cells: &mut Cells, reader: FactReader) -> Result<(), Fault> {
+    let table = cells.finding.get(FindingField::ResultFormat).eq_ignore_ascii_case("table");
+    let facts = reader.facts(cells.finding.get(FindingField::Result), table);
+    cells.weigh(facts.len())?;
+    cells.finding.set(FindingField::Facts, &facts);
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Findings that name their definition by QID alone meet the definition.
+
+use std::collections::HashMap;
+
+use scanbridge_plugin_api::batch::{BatchBuilder, RowIndex};
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
+
+use crate::damage::Fault;
+use crate::definitions::Definitions;
+use crate::facts::reader_of;
+use crate::feed::{Feed, add_facts, pause_when_full};
+use crate::walk::{Flow, State};
+
+/// What a report with definitions of its own is delivered into.
+pub(crate) struct Joined<'a> {
+    pub(crate) batch: &'a mut BatchBuilder,
+    pub(crate) definitions: Option<&'a mut Definitions>,
+}
+
+/// The definitions that the present batch holds already: those need no look-up and no copy.
+#[derive(Debug, Default)]
+pub(crate) struct Join {
+    in_batch: HashMap<u32, RowIndex>,
+}
+
+impl Join {
+    /// Another batch is filled from now on.
+    pub(crate) fn begin_batch(&mut self) {
+        self.in_batch.clear();
+    }
+
+    /// The finding that the cells hold goes out. `key` is its QID as a number, if it has one.
+    pub(crate) fn deliver(
+        &mut self,
+        feed: &mut Feed,
+        key: Option<u32>,
+        state: &mut State,
+        sink: &mut Joined<'_>,
+    ) -> Result<Flow, Fault> {
+        let asset = feed.asset(&state.cells, sink.batch);
+        if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+            add_facts(&mut state.cells, reader)?;
+        }
+        if state.cells.finding.get(FindingField::Severity).is_empty() {
+            let known = key.zip(sink.definitions.as_ref()).and_then(|(key, all)| all.severity(key));
+            state.cells.finding.set(FindingField::Severity, known.unwrap_or_default());
+        }
+        let definition = self.definition(key, state, sink)?;
+        sink.batch.push_finding(asset, definition, &state.cells.finding);
+        Ok(pause_when_full(sink.batch))
+    }
+
+    fn definition(
+        &mut self,
+        key: Option<u32>,
+        state: &mut State,
+        sink: &mut Joined<'_>,
+    ) -> Result<RowIndex, Fault> {
+        let known = match (key, &mut sink.definitions) {
+            (_, None) => {
+                state.notes.without_knowledge_base += 1;
+                false
+            }
+            (Some(key), Some(definitions)) => {
+                if let Some(row) = self.in_batch.get(&key) {
+                    return Ok(*row);
+                }
+                definitions.load(key, &mut state.cells.definition)?
+            }
+            (None, Some(_)) => false,
+        };
+        if !known && sink.definitions.is_some() {
+            state.notes.missing_definitions += 1;
+        }
+        let row = sink.batch.push_definition(&state.cells.definition);
+        if known && let Some(key) = key {
+            self.in_batch.insert(key, row);
+        }
+        Ok(row)
+    }
+}
+
+/// The word for a finding's type, whichever report it is from.
+pub(crate) fn settle_kind(state: &mut State) {
+    let kind = match state.cells.finding.get(FindingField::Kind) {
+        "Vuln" | "Confirmed" => FindingKind::Vulnerability,
+        "Practice" | "Potential" => FindingKind::Potential,
+        "Ig" | "Info" => FindingKind::Information,
+        _ => {
+            state.notes.unknown_types += 1;
+            FindingKind::Information
+        }
+    };
+    state.cells.finding.set(FindingField::Kind, kind.word());
+}
+
+/// The number in `qid_12345` or `12345`.
+pub(crate) fn qid_number(text: &str) -> Option<u32> {
+    let text = text.trim();
+    text.strip_prefix("qid_").unwrap_or(text).parse().ok()
+}

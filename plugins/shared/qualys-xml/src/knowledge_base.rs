@@ -1,0 +1,93 @@
+//! `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: titles and texts for detections, which name QIDs only.
+
+use std::io::Read;
+
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, Note};
+
+use crate::damage::{Damage, Fault};
+use crate::definitions::Definitions;
+use crate::events::{Element, Limits};
+use crate::join::qid_number;
+use crate::place::{Place, Structure, in_definition};
+use crate::walk::{Document, Flow, State, Walk};
+
+/// Puts a whole knowledge base into `definitions` and gives what the operator should know of it.
+///
+/// # Errors
+/// What is damaged. A knowledge base that was read in part is no use: findings would lack titles at random.
+pub fn index_knowledge_base(
+    source: impl Read,
+    limits: Limits,
+    definitions: &mut Definitions,
+) -> Result<Vec<Note>, Damage> {
+    let mut walk = Walk::new::<Definitions>(source, KnowledgeBase, limits);
+    walk.run(definitions)?; // It pauses nowhere.
+    let replaced = walk.replaced();
+    Ok(walk.state.notes.list(replaced))
+}
+
+struct KnowledgeBase;
+
+impl Document<Definitions> for KnowledgeBase {
+    const ROOT: &'static str = "KNOWLEDGE_BASE_VULN_LIST_OUTPUT";
+
+    fn child(parent: Place, name: &str) -> Place {
+        let Place::Of(structure) = parent else {
+            return Place::Unknown;
+        };
+        match (structure, name) {
+            (Structure::Definition, _) => in_vuln(name),
+            (Structure::Cvss, "BASE") => Place::Definition(DefinitionField::CvssBase),
+            (Structure::Cvss, "TEMPORAL") => Place::Definition(DefinitionField::CvssTemporal),
+            (Structure::Cvss3, "BASE") => Place::Definition(DefinitionField::Cvss3Base),
+            (Structure::Cvss3, "TEMPORAL") => Place::Definition(DefinitionField::Cvss3Temporal),
+            (Structure::Cvss3, "CVSS3_VERSION") => Place::Definition(DefinitionField::Cvss3Version),
+            (Structure::Cvss | Structure::Cvss3, _) => Place::Ignored,
+            (Structure::Definitions, "VULN") => Place::Of(Structure::Definition),
+            (Structure::Head, "VULN_LIST") => Place::Of(Structure::Definitions),
+            (Structure::Head, "ID_SET") => Place::Of(Structure::IdSet),
+            (Structure::IdSet, _) | (Structure::Head, "DATETIME" | "WARNING") => Place::Ignored,
+            (Structure::Root, "RESPONSE") => Place::Of(Structure::Head),
+            (Structure::Root, "REQUEST") => Place::Ignored,
+            _ => Place::Unknown,
+        }
+    }
+
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+        match place {
+            Place::Of(Structure::Definition) => state.cells.begin_finding(),
+            Place::Of(Structure::IdSet) => {
+                let sentence = "the knowledge base holds numbers only; fetch it with details=All";
+                state.notes.say(sentence.to_owned());
+            }
+            _ => {}
+        }
+        element.attributes(|_, _| {})
+    }
+
+    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Fault> {
+        if place == Place::Of(Structure::Definition) {
+            let severity = state.cells.finding.get(FindingField::Severity);
+            match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
+                Some(qid) => all.add(qid, severity, &state.cells.definition)?,
+                None => state.notes.say("the knowledge base holds an entry without a number".to_owned()),
+            }
+        }
+        Ok(Flow::On)
+    }
+}
+
+fn in_vuln(name: &str) -> Place {
+    match name {
+        "QID" => Place::Definition(DefinitionField::Qid),
+        "SEVERITY_LEVEL" => Place::Finding(FindingField::Severity),
+        "LAST_SERVICE_MODIFICATION_DATETIME" => Place::Definition(DefinitionField::LastUpdate),
+        "CVSS" => Place::Of(Structure::Cvss),
+        "CVSS_V3" => Place::Of(Structure::Cvss3),
+        "VULN_TYPE" | "DETECTION_INFO" | "LAST_CUSTOMIZATION" | "PUBLISHED_DATETIME"
+        | "CODE_MODIFIED_DATETIME" | "PATCH_PUBLISHED_DATE" | "TECHNOLOGY" | "SOFTWARE_LIST" | "CVSS_V4"
+        | "AUTOMATIC_PCI_FAIL" | "PCI_REASONS" | "THREAT_INTELLIGENCE" | "SUPPORTED_MODULES" | "DISCOVERY"
+        | "IS_DISABLED" | "CHANGE_LOG_LIST" => Place::Ignored,
+        _ => in_definition(name),
+    }
+}

@@ -1,0 +1,83 @@
+//! What a reader noticed on its way and the operator should know.
+
+use scanbridge_plugin_api::model::Note;
+
+use crate::names::Shown;
+
+/// Counts what is worth knowing; holds a few names, never a text.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Elements that are not known.
+    unknown: u64,
+    unknown_names: Vec<String>,
+    /// Findings whose definition the glossary or knowledge base does not hold.
+    pub(crate) missing_definitions: u64,
+    /// Findings without a definition because no knowledge base was given.
+    pub(crate) without_knowledge_base: u64,
+    /// Texts about an asset that came after its first findings had been delivered.
+    pub(crate) late_asset_fields: u64,
+    /// Findings of a type that is not known, taken as information.
+    pub(crate) unknown_types: u64,
+    /// Assets that the scanner reports an error for in place of findings.
+    pub(crate) asset_errors: u64,
+    /// Errors, warnings and other sentences, each once.
+    said: Vec<Note>,
+}
+
+const SHOWN_NAMES: usize = 5;
+const SHOWN_SENTENCES: usize = 20;
+
+impl Notes {
+    pub(crate) fn unknown_element(&mut self, name: &str) {
+        self.unknown += 1;
+        if self.unknown_names.len() < SHOWN_NAMES {
+            let name = Shown(name).to_string();
+            if !self.unknown_names.contains(&name) {
+                self.unknown_names.push(name);
+            }
+        }
+    }
+
+    /// A sentence; equal ones are counted. Beyond some number of different ones they are dropped: a report
+    /// full of errors shall not become a log full of errors.
+    pub(crate) fn say(&mut self, text: String) {
+        if let Some(note) = self.said.iter_mut().find(|note| note.text == text) {
+            note.count += 1;
+        } else if self.said.len() < SHOWN_SENTENCES {
+            self.said.push(Note { text, count: 1 });
+        }
+    }
+
+    /// Takes over what another pass over the same report noticed.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.unknown += other.unknown;
+        for name in other.unknown_names {
+            if self.unknown_names.len() < SHOWN_NAMES && !self.unknown_names.contains(&name) {
+                self.unknown_names.push(name);
+            }
+        }
+        self.said.extend(other.said);
+    }
+
+    /// All as sentences with counts. `replaced` is how many bytes were.
+    pub(crate) fn list(&self, replaced: u64) -> Vec<Note> {
+        let names = self.unknown_names.join(", ");
+        let counted = [
+            (replaced, "bytes were replaced because they are no UTF-8 or no XML characters".to_owned()),
+            (self.unknown, format!("elements were skipped because they are not known: {names}")),
+            (self.missing_definitions, "findings lack their title and texts: the definition is missing".to_owned()),
+            (
+                self.without_knowledge_base,
+                "findings lack their title and texts: no knowledge_base file is given".to_owned(),
+            ),
+            (
+                self.late_asset_fields,
+                "texts about an asset stood behind its first findings, which went out without them".to_owned(),
+            ),
+            (self.unknown_types, "findings of an unknown type were taken as information".to_owned()),
+            (self.asset_errors, "assets were reported with an error in place of findings".to_owned()),
+        ];
+        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+        self.said.iter().cloned().chain(counted.map(|(count, text)| Note { text, count })).collect()
+    }
+}

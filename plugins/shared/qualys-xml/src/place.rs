@@ -1,0 +1,215 @@
+//! Where in a report the walk stands: what an element means, decided by its name and its parent's place.
+
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
+
+/// What an open element means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Known and not needed, with all that is in it.
+    Ignored,
+    /// Not known; counted, and skipped with all that is in it.
+    Unknown,
+    /// Structure of one kind of report.
+    Of(Structure),
+    /// One of the lists that make part of a definition.
+    List(List),
+    /// One item of such a list.
+    Item(Item),
+    /// The text of a cell.
+    Asset(AssetField),
+    /// The text of a cell, when the cell has none yet.
+    AssetFallback(AssetField),
+    /// The text of a cell, in place of what it may have.
+    AssetBetter(AssetField),
+    /// The text of a cell.
+    Definition(DefinitionField),
+    /// The text of a cell.
+    Finding(FindingField),
+    /// A text that something is made of at its end.
+    Value(Value),
+}
+
+/// The structure of the reports; each name belongs to one kind of report unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Structure {
+    /// What the root stands in.
+    Document,
+    /// The root of whatever is read.
+    Root,
+    /// `HEADER` of a scan or template report, `RESPONSE` of the others.
+    Head,
+    /// A scan's `IP`, the others' `HOST`.
+    Asset,
+    /// `INFOS`, `SERVICES`, `VULNS`, `PRACTICES` of a scan; the list of findings of the others.
+    Findings,
+    /// `CAT` of a scan.
+    Category,
+    /// `INFO`, `SERVICE`, `VULN`, `PRACTICE`, `VULN_INFO`, `DETECTION`.
+    Finding,
+    /// `HOST_LIST`.
+    Assets,
+    /// A list of texts within an asset, or several levels of it.
+    AssetList(AssetField),
+    /// `DNS_DATA`.
+    DnsData,
+    /// `VULN_DETAILS_LIST` within `GLOSSARY`, or `VULN_LIST`.
+    Definitions,
+    /// `VULN_DETAILS` of a glossary, `VULN` of a knowledge base.
+    Definition,
+    /// `CVSS_SCORE` and `CVSS3_SCORE`; `CVSS` of a knowledge base.
+    Cvss,
+    /// `CVSS_V3` of a knowledge base.
+    Cvss3,
+    /// `RISK_SCORE_SUMMARY`.
+    RiskSummary,
+    /// `APPENDICES`.
+    Appendices,
+    /// `NO_VULNS` and the levels below it.
+    CleanRanges,
+    /// `RANGE` of `NO_VULNS`.
+    CleanRange,
+    /// `WARNING`.
+    Warning,
+    /// `ID_SET`, which some answers have in place of what was asked for.
+    IdSet,
+}
+
+/// Lists within a definition, and the levels between them and their items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    VendorReferences,
+    Cves,
+    Bugtraqs,
+    Compliance,
+    Correlation,
+    Exploits,
+    Malware,
+}
+
+/// Items of those lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    VendorReference,
+    Cve,
+    Bugtraq,
+    Compliance,
+    Exploit,
+    Malware,
+}
+
+/// A text that something is made of at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// An item of a list of an asset.
+    AssetItem(AssetField),
+    /// A part of the item that is under way.
+    Part(u8),
+    /// The source of the exploits that follow.
+    Source,
+    /// The time of a report.
+    Time,
+    /// The title of a report.
+    Title,
+    /// A number that the report says it holds.
+    Total,
+    /// The first address of a range.
+    RangeStart,
+    /// The last address of a range.
+    RangeEnd,
+    /// The code of a warning.
+    WarningCode,
+    /// The address that a warning names.
+    WarningAddress,
+    /// A `KEY` in the header of a scan.
+    Key,
+    /// An `ERROR` of a report or of an asset.
+    Error,
+}
+
+impl Place {
+    /// Whether nothing below is looked at.
+    #[inline]
+    pub(crate) fn is_skipped(self) -> bool {
+        matches!(self, Self::Ignored | Self::Unknown)
+    }
+}
+
+/// What `name` means within one of the lists of a definition. They look the same in every kind of report but
+/// for some spellings of the knowledge base.
+pub(crate) fn in_list(list: List, name: &str) -> Place {
+    match (list, name) {
+        (List::Cves, "CVE_ID" | "CVE") => Place::Item(Item::Cve),
+        (List::VendorReferences, "VENDOR_REFERENCE") => Place::Item(Item::VendorReference),
+        (List::Bugtraqs, "BUGTRAQ_ID" | "BUGTRAQ") => Place::Item(Item::Bugtraq),
+        (List::Compliance, "COMPLIANCE_INFO" | "COMPLIANCE") => Place::Item(Item::Compliance),
+        (List::Correlation, "EXPLOITABILITY" | "EXPLOITS") => Place::List(List::Exploits),
+        (List::Correlation, "MALWARE") => Place::List(List::Malware),
+        (List::Exploits, "EXPLT_SRC" | "EXPLT_LIST") => Place::List(List::Exploits),
+        (List::Exploits, "EXPLT") => Place::Item(Item::Exploit),
+        (List::Malware, "MW_SRC" | "MW_LIST") => Place::List(List::Malware),
+        (List::Malware, "MW_INFO") => Place::Item(Item::Malware),
+        (List::Exploits, "SRC_NAME") => Place::Value(Value::Source),
+        (List::Malware, "SRC_NAME") => Place::Ignored,
+        _ => Place::Unknown,
+    }
+}
+
+/// What `name` means within an item of such a list.
+pub(crate) fn in_item(item: Item, name: &str) -> Place {
+    match (item, name) {
+        (Item::Cve | Item::Bugtraq | Item::VendorReference, "ID") => Place::Value(Value::Part(0)),
+        (Item::VendorReference, "URL") => Place::Value(Value::Part(1)),
+        (Item::Cve | Item::Bugtraq, "URL") => Place::Ignored,
+        (Item::Exploit, "REF") => Place::Value(Value::Part(0)),
+        (Item::Exploit, "DESC") => Place::Value(Value::Part(1)),
+        (Item::Exploit, "LINK") => Place::Value(Value::Part(2)),
+        (Item::Malware, "MW_ID") => Place::Value(Value::Part(0)),
+        (Item::Malware, "MW_TYPE" | "MW_PLATFORM" | "MW_ALIAS" | "MW_RATING" | "MW_LINK") => Place::Ignored,
+        (Item::Compliance, "COMPLIANCE_TYPE" | "TYPE") => Place::Value(Value::Part(0)),
+        (Item::Compliance, "COMPLIANCE_SECTION" | "SECTION") => Place::Value(Value::Part(1)),
+        (Item::Compliance, "COMPLIANCE_DESCRIPTION" | "DESCRIPTION") => Place::Value(Value::Part(2)),
+        _ => Place::Unknown,
+    }
+}
+
+/// The lists of a definition, by the names of every kind of report.
+fn list_of_definition(name: &str) -> Option<Place> {
+    Some(Place::List(match name {
+        "CVE_ID_LIST" | "CVE_LIST" => List::Cves,
+        "VENDOR_REFERENCE_LIST" => List::VendorReferences,
+        "BUGTRAQ_ID_LIST" | "BUGTRAQ_LIST" => List::Bugtraqs,
+        "COMPLIANCE" | "COMPLIANCE_LIST" => List::Compliance,
+        "CORRELATION" => List::Correlation,
+        _ => return None,
+    }))
+}
+
+/// The cells of a definition that most kinds of report name alike.
+#[inline]
+fn cell_of_definition(name: &str) -> Option<DefinitionField> {
+    Some(match name {
+        "TITLE" => DefinitionField::Title,
+        "LAST_UPDATE" => DefinitionField::LastUpdate,
+        "PCI_FLAG" => DefinitionField::PciFlag,
+        "DIAGNOSIS" | "THREAT" | "DIAGNOSIS_COMMENT" | "THREAT_COMMENT" => DefinitionField::Diagnosis,
+        "CONSEQUENCE" | "IMPACT" | "CONSEQUENCE_COMMENT" | "IMPACT_COMMENT" => DefinitionField::Consequence,
+        "SOLUTION" | "SOLUTION_COMMENT" => DefinitionField::Solution,
+        "CVSS_BASE" => DefinitionField::CvssBase,
+        "CVSS_TEMPORAL" => DefinitionField::CvssTemporal,
+        "CVSS3_BASE" => DefinitionField::Cvss3Base,
+        "CVSS3_TEMPORAL" => DefinitionField::Cvss3Temporal,
+        "CVSS3_VERSION" => DefinitionField::Cvss3Version,
+        "CATEGORY" => DefinitionField::Category,
+        "PATCHABLE" => DefinitionField::Patchable,
+        _ => return None,
+    })
+}
+
+/// What `name` means in an element that holds a definition: a cell, a list, or something unknown.
+#[inline]
+pub(crate) fn in_definition(name: &str) -> Place {
+    match cell_of_definition(name) {
+        Some(field) => Place::Definition(field),
+        None => list_of_definition(name).unwrap_or(Place::Unknown),
+    }
+}

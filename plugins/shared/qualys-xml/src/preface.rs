@@ -1,0 +1,56 @@
+//! What is known of a report before its first asset goes out.
+
+use std::io::Read;
+
+use crate::damage::Damage;
+use crate::definitions::Definitions;
+use crate::events::Limits;
+use crate::kind::Kind;
+use crate::notes::Notes;
+use crate::{detections, glossary, scan_preface};
+
+/// What stands at the head of a report, or had to be gathered from all of it.
+#[derive(Debug, Default)]
+pub struct Preface {
+    /// The scanner's number for the scan; empty when there is none.
+    pub id: String,
+    /// The title; empty when there is none.
+    pub title: String,
+    /// When the scan or report was made, as the report writes it; empty when it does not say.
+    pub time: String,
+    /// An error that stands in the report in place of assets: the report is an error page.
+    pub error: Option<String>,
+    /// Addresses and ranges that were scanned and have no findings.
+    pub clean_assets: Vec<String>,
+    /// Whether all assets of a template report stand in one list, so that nothing of interest follows it.
+    pub(crate) one_list: bool,
+    /// How many bytes or characters were replaced, where all of the report was gone through.
+    pub(crate) replaced: u64,
+    pub(crate) notes: Notes,
+}
+
+/// Reads what has to be known of a report of this kind before its assets. Of a scan or of detections this is
+/// mostly their first block; a template report is read to its end, and its glossary goes into `definitions`.
+///
+/// With the preface comes the damage that ended the reading, if there is any. A template report without any is
+/// proven whole. With damage the preface holds what was read before it.
+pub fn read_preface(
+    kind: &Kind,
+    source: impl Read,
+    limits: Limits,
+    definitions: &mut Definitions,
+) -> (Preface, Option<Damage>) {
+    match kind {
+        Kind::Scan => scan_preface::read(source, limits),
+        Kind::TemplateReport => glossary::read(source, limits, definitions),
+        _ => detections::read_preface(source, limits),
+    }
+}
+
+/// `N/A`, a dash, and `None` of a scan without number stand for nothing.
+pub(crate) fn or_nothing(text: &str) -> &str {
+    match text.trim() {
+        "N/A" | "None" | "-" => "",
+        text => text,
+    }
+}

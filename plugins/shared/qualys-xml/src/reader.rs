@@ -1,0 +1,107 @@
+//! Fills batches from a report, whichever of the three kinds it is.
+
+use std::io::Read;
+
+use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::model::Note;
+
+use crate::damage::Damage;
+use crate::definitions::Definitions;
+use crate::detections::Detections;
+use crate::events::Limits;
+use crate::join::Joined;
+use crate::kind::Kind;
+use crate::notes::Notes;
+use crate::preface::Preface;
+use crate::scan::Scan;
+use crate::template_report::TemplateReport;
+use crate::walk::Walk;
+
+/// Why [`ReportReader::fill`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The batch is full; the report goes on.
+    Full,
+    /// The report has ended as it should. The batch may hold its last findings.
+    Ended,
+}
+
+/// Reads one report from its beginning, after [`read_preface`](crate::read_preface) has gone over it.
+pub struct ReportReader<R: Read> {
+    walk: ByKind<R>,
+    notes: Notes,
+    replaced: u64,
+}
+
+enum ByKind<R: Read> {
+    Scan(Walk<R, Scan>),
+    TemplateReport(Walk<R, TemplateReport>),
+    Detections(Walk<R, Detections>),
+}
+
+impl<R: Read> ReportReader<R> {
+    /// Reads a report of this kind from its beginning.
+    pub fn new(kind: &Kind, source: R, limits: Limits, preface: &mut Preface) -> Self {
+        let walk = match kind {
+            Kind::Scan => ByKind::Scan(Walk::new::<BatchBuilder>(source, Scan::default(), limits)),
+            Kind::TemplateReport => {
+                let document = TemplateReport::new(preface.one_list);
+                ByKind::TemplateReport(Walk::new::<Joined<'_>>(source, document, limits))
+            }
+            _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
+        };
+        Self { walk, notes: std::mem::take(&mut preface.notes), replaced: preface.replaced }
+    }
+
+    /// Adds findings to an empty batch until it is full or the report ends. `definitions` is where
+    /// `read_preface` put the glossary, or the knowledge base; a scan needs none.
+    ///
+    /// # Errors
+    /// Where and why the report cannot be read on. What the batch holds by then is sound, but the report is
+    /// not complete. There is no going on.
+    pub fn fill(
+        &mut self,
+        batch: &mut BatchBuilder,
+        definitions: Option<&mut Definitions>,
+    ) -> Result<Progress, Damage> {
+        let more = match &mut self.walk {
+            ByKind::Scan(walk) => {
+                walk.document.feed.begin_batch();
+                walk.run(batch)?
+            }
+            ByKind::TemplateReport(walk) => {
+                walk.document.feed.begin_batch();
+                walk.document.join.begin_batch();
+                walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done
+            }
+            ByKind::Detections(walk) => {
+                walk.document.feed.begin_batch();
+                walk.document.join.begin_batch();
+                walk.run(&mut Joined { batch, definitions })?
+            }
+        };
+        Ok(if more { Progress::Full } else { Progress::Ended })
+    }
+
+    /// How many assets have begun to go out.
+    #[must_use]
+    pub fn assets(&self) -> u64 {
+        match &self.walk {
+            ByKind::Scan(walk) => walk.document.feed.assets,
+            ByKind::TemplateReport(walk) => walk.document.feed.assets,
+            ByKind::Detections(walk) => walk.document.feed.assets,
+        }
+    }
+
+    /// What the operator should know of the report although nothing failed; to be asked at its end.
+    #[must_use]
+    pub fn notes(&mut self) -> Vec<Note> {
+        let (replaced, notes) = match &mut self.walk {
+            ByKind::Scan(walk) => (walk.replaced(), &mut walk.state.notes),
+            ByKind::TemplateReport(walk) => (self.replaced, &mut walk.state.notes),
+            ByKind::Detections(walk) => (walk.replaced(), &mut walk.state.notes),
+        };
+        notes.absorb(std::mem::take(&mut self.notes));
+        notes.list(replaced)
+    }
+}

@@ -1,0 +1,185 @@
+//! `SCAN`: the result of one scan, each finding with its definition in it.
+
+use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind};
+
+use crate::cells::Cells;
+use crate::damage::Fault;
+use crate::events::Element;
+use crate::facts::{is_no_name, reader_of};
+use crate::feed::{Feed, add_facts, pause_when_full};
+use crate::place::{Place, Structure, Value, in_definition};
+use crate::walk::{Document, Flow, State};
+
+/// Delivers the assets of a scan. Its header is read before, see `scan_preface`.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) feed: Feed,
+    category: Category,
+}
+
+/// What a `CAT` says of all findings in it.
+#[derive(Debug, Default)]
+struct Category {
+    name: String,
+    port: String,
+    protocol: String,
+    fqdn: String,
+    over_ssl: bool,
+}
+
+impl Document<BatchBuilder> for Scan {
+    const ROOT: &'static str = "SCAN";
+
+    fn child(parent: Place, name: &str) -> Place {
+        match parent {
+            Place::Of(Structure::Finding) => in_finding(name),
+            Place::Of(Structure::Category) => match name {
+                "VULN" | "INFO" | "SERVICE" | "PRACTICE" => Place::Of(Structure::Finding),
+                _ => Place::Unknown,
+            },
+            Place::Of(Structure::Findings) if name == "CAT" => Place::Of(Structure::Category),
+            Place::Of(Structure::Asset) => in_asset(name),
+            Place::Of(Structure::Root) => match name {
+                "IP" | "IPV6" => Place::Of(Structure::Asset),
+                "ERROR" => Place::Value(Value::Error),
+                "HEADER" => Place::Ignored,
+                _ => Place::Unknown,
+            },
+            Place::Value(Value::Error) if name == "SUMMARY" => parent,
+            _ => Place::Unknown,
+        }
+    }
+
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+        match place {
+            Place::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
+            Place::Of(Structure::Category) => self.category.read(element),
+            Place::Of(Structure::Asset) => {
+                self.feed.begin_asset();
+                open_asset(element, &mut state.cells)
+            }
+            Place::Finding(FindingField::Result) => element.attributes(|key, value| {
+                if key == "format" {
+                    state.cells.finding.set(FindingField::ResultFormat, value);
+                }
+            }),
+            Place::Value(Value::Error) => element.attributes(|key, value| {
+                if key == "number" {
+                    value.clone_into(&mut state.error_number);
+                }
+            }),
+            Place::Asset(_) => {
+                self.feed.begin_text(&mut state.notes);
+                element.attributes(|_, _| {})
+            }
+            _ => element.attributes(|_, _| {}),
+        }
+    }
+
+    fn close(&mut self, place: Place, state: &mut State, batch: &mut BatchBuilder) -> Result<Flow, Fault> {
+        match place {
+            Place::Of(Structure::Finding) => {
+                let asset = self.feed.asset(&state.cells, batch);
+                if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+                    add_facts(&mut state.cells, facts)?;
+                }
+                let definition = batch.push_definition(&state.cells.definition);
+                batch.push_finding(asset, definition, &state.cells.finding);
+                Ok(pause_when_full(batch))
+            }
+            Place::Of(Structure::Asset) => Ok(self.feed.end_asset(&state.cells, batch)),
+            Place::Value(Value::Error) => {
+                if let Some(error) = state.take_error() {
+                    state.notes.say(format!("the report holds {error}"));
+                }
+                Ok(Flow::On)
+            }
+            _ => Ok(Flow::On),
+        }
+    }
+}
+
+impl Scan {
+    fn open_finding(&mut self, element: &Element<'_>, cells: &mut Cells) -> Result<(), Fault> {
+        cells.begin_finding();
+        let kind = match element.name() {
+            "VULN" => FindingKind::Vulnerability,
+            "PRACTICE" => FindingKind::Potential,
+            "SERVICE" => FindingKind::Service,
+            _ => FindingKind::Information,
+        };
+        cells.finding.set(FindingField::Kind, kind.word());
+        let mut cves = Ok(());
+        element.attributes(|key, value| match key {
+            "number" => cells.definition.set(DefinitionField::Qid, value.trim()),
+            "severity" => cells.finding.set(FindingField::Severity, value.trim()),
+            "cveid" => cves = cells.add_comma_list(DefinitionField::Cves, value),
+            _ => {}
+        })?;
+        cves?;
+        self.category.write(cells);
+        Ok(())
+    }
+}
+
+impl Category {
+    fn read(&mut self, element: &Element<'_>) -> Result<(), Fault> {
+        for text in [&mut self.name, &mut self.port, &mut self.protocol, &mut self.fqdn] {
+            text.clear();
+        }
+        self.over_ssl = false;
+        element.attributes(|key, value| {
+            let value = value.trim();
+            match key {
+                "value" => value.clone_into(&mut self.name),
+                "port" => value.clone_into(&mut self.port),
+                "protocol" => self.protocol.extend(value.chars().map(|c| c.to_ascii_lowercase())),
+                "fqdn" => value.clone_into(&mut self.fqdn),
+                "misc" => self.over_ssl = value.eq_ignore_ascii_case("over ssl"),
+                _ => {}
+            }
+        })
+    }
+
+    fn write(&self, cells: &mut Cells) {
+        cells.definition.set(DefinitionField::Category, &self.name);
+        cells.finding.set(FindingField::Port, &self.port);
+        cells.finding.set(FindingField::Protocol, &self.protocol);
+        cells.finding.set(FindingField::Fqdn, &self.fqdn);
+        if self.over_ssl {
+            cells.finding.set(FindingField::Ssl, "1");
+        }
+    }
+}
+
+fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Fault> {
+    cells.begin_asset();
+    element.attributes(|key, value| match key {
+        "value" => cells.asset.set(AssetField::Address, value.trim()),
+        "name" if !is_no_name(value) => cells.asset.set(AssetField::Dns, value.trim()),
+        "status" => cells.asset.set(AssetField::Status, value.trim()),
+        _ => {}
+    })
+}
+
+fn in_asset(name: &str) -> Place {
+    match name {
+        "OS" => Place::Asset(AssetField::Os),
+        "OS_CPE" => Place::Asset(AssetField::OsCpe),
+        "NETBIOS_HOSTNAME" => Place::Asset(AssetField::Netbios),
+        "NETWORK" => Place::Asset(AssetField::Network),
+        "IPV6" => Place::Asset(AssetField::Ipv6),
+        "INFOS" | "SERVICES" | "VULNS" | "PRACTICES" => Place::Of(Structure::Findings),
+        _ => Place::Unknown,
+    }
+}
+
+fn in_finding(name: &str) -> Place {
+    match name {
+        "RESULT" => Place::Finding(FindingField::Result),
+        "INSTANCE" => Place::Finding(FindingField::Instance),
+        "RESULT_ERRORS" | "RESULT_DEBUG" => Place::Ignored,
+        _ => in_definition(name),
+    }
+}

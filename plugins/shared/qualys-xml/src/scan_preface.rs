@@ -1,0 +1,77 @@
+//! The header of a `SCAN`. In scans that were written while they ran, it stands behind all assets.
+
+use std::io::Read;
+
+use crate::damage::{Damage, Fault};
+use crate::events::{Element, Limits};
+use crate::place::{Place, Structure, Value};
+use crate::preface::{Preface, or_nothing};
+use crate::scan::Scan;
+use crate::walk::{Document, Flow, State, Walk};
+
+/// Reads as far as the end of the header, or to the end of a scan that has none.
+pub(crate) fn read(source: impl Read, limits: Limits) -> (Preface, Option<Damage>) {
+    let mut walk = Walk::new::<()>(source, ScanPreface::default(), limits);
+    let ended = walk.run(&mut ());
+    let ScanPreface { mut preface, any_asset, .. } = walk.document;
+    if any_asset || matches!(ended, Ok(true)) {
+        // The delivering walk comes upon the same error and notes it.
+        preface.error = None;
+    }
+    (preface, ended.err())
+}
+
+#[derive(Debug, Default)]
+struct ScanPreface {
+    preface: Preface,
+    any_asset: bool,
+    key: String,
+}
+
+impl Document<()> for ScanPreface {
+    const ROOT: &'static str = <Scan as Document<_>>::ROOT;
+
+    fn child(parent: Place, name: &str) -> Place {
+        match (parent, name) {
+            (Place::Of(Structure::Root), "HEADER") => Place::Of(Structure::Head),
+            (Place::Of(Structure::Root), "IP" | "IPV6") => Place::Of(Structure::Asset),
+            (Place::Of(Structure::Root), "ERROR") => Place::Value(Value::Error),
+            (Place::Value(Value::Error), "SUMMARY") => parent,
+            (Place::Of(Structure::Head), "KEY") => Place::Value(Value::Key),
+            _ => Place::Ignored,
+        }
+    }
+
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+        match place {
+            Place::Of(Structure::Asset) => self.any_asset = true,
+            Place::Value(Value::Key) => self.key.clear(),
+            _ => {}
+        }
+        element.attributes(|key, value| match (place, key) {
+            (Place::Of(Structure::Root), "value") => or_nothing(value).clone_into(&mut self.preface.id),
+            (Place::Value(Value::Key), "value") => value.trim().clone_into(&mut self.key),
+            (Place::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
+            _ => {}
+        })
+    }
+
+    fn close(&mut self, place: Place, state: &mut State, _: &mut ()) -> Result<Flow, Fault> {
+        match place {
+            Place::Of(Structure::Head) => return Ok(Flow::Pause),
+            Place::Value(Value::Key) => {
+                let text = or_nothing(&state.cells.value);
+                match self.key.as_str() {
+                    "DATE" => text.clone_into(&mut self.preface.time),
+                    "TITLE" => text.clone_into(&mut self.preface.title),
+                    _ => {}
+                }
+            }
+            Place::Value(Value::Error) => {
+                self.preface.error = state.take_error().or_else(|| self.preface.error.take());
+            }
+            _ => {}
+        }
+        Ok(Flow::On)
+    }
+}

@@ -1,0 +1,96 @@
+//! The end of a file tells whether it is whole, before anything of it is delivered.
+
+/// How many of a file's last bytes [`Ending::of`] is best given.
+pub const WINDOW: usize = 64 << 10;
+
+/// How a file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With the end of its root; nothing but white space, comments and processing instructions behind it.
+    Closed,
+    /// Before the end of its root, or within a comment behind it.
+    Cut,
+    /// With something behind the end of its root.
+    Junk,
+    /// Not to be said from these bytes alone: a comment is longer than they are.
+    Unclear,
+}
+
+impl Ending {
+    /// Judges the last bytes of a file whose root is `root`. `whole` says that they are all its bytes.
+    #[must_use]
+    pub fn of(tail: &[u8], root: &str, whole: bool) -> Self {
+        let mut rest = tail.trim_ascii_end();
+        loop {
+            let begin: &[u8] = match rest {
+                [.., b'-', b'-', b'>'] => b"<!--",
+                [.., b'?', b'>'] => b"<?",
+                _ => break,
+            };
+            match memchr::memmem::rfind(rest, begin) {
+                Some(at) => rest = rest[..at].trim_ascii_end(),
+                None if whole => break,
+                None => return Self::Unclear,
+            }
+        }
+        if ends_root(rest, root) {
+            return Self::Closed;
+        }
+        match behind_root(rest, root) {
+            Some(behind) if !begins_comment(behind) => Self::Junk,
+            _ => Self::Cut,
+        }
+    }
+}
+
+/// `</ROOT>`, perhaps with white space before the `>`; or `<ROOT … />`.
+fn ends_root(text: &[u8], root: &str) -> bool {
+    let Some(open) = text.strip_suffix(b">") else { return false };
+    if let Some(empty) = open.strip_suffix(b"/") {
+        let begin = memchr::memrchr(b'<', empty).map(|at| &empty[at + 1..]);
+        return begin
+            .and_then(|tag| tag.strip_prefix(root.as_bytes()))
+            .is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace));
+    }
+    open.trim_ascii_end().strip_suffix(root.as_bytes()).is_some_and(|rest| rest.ends_with(b"</"))
+}
+
+/// What stands behind the last end tag of the root.
+fn behind_root<'a>(text: &'a [u8], root: &str) -> Option<&'a [u8]> {
+    let tag = format!("</{root}");
+    let at = memchr::memmem::rfind(text, tag.as_bytes())?;
+    let rest = text[at + tag.len()..].trim_ascii_start();
+    rest.strip_prefix(b">").map(<[u8]>::trim_ascii_start)
+}
+
+/// Whether this is a comment or instruction, or the beginning of one.
+fn begins_comment(text: &[u8]) -> bool {
+    text.starts_with(b"<!--") || text.starts_with(b"<?") || b"<!--".starts_with(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_tell() {
+        for (tail, ending) in [
+            ("</IP></SCAN>", Ending::Closed),
+            ("</SCAN >\r\n<!-- notice //-->\n<?x?> <!-- two -->\n", Ending::Closed),
+            ("<SCAN value='None'/>", Ending::Closed),
+            ("<SCAN/>", Ending::Closed),
+            ("", Ending::Cut),
+            ("</IP>", Ending::Cut),
+            ("</SCAN", Ending::Cut),
+            ("<SCANNER/>", Ending::Cut),
+            ("</SCAN>\n<!-- CONFIDEN", Ending::Cut),
+            ("</SCAN><", Ending::Cut),
+            ("</SCAN>\n<SCAN>", Ending::Junk),
+            ("</SCAN><html></html>", Ending::Junk),
+            ("</SCAN>junk <!-- c -->", Ending::Junk),
+        ] {
+            assert_eq!(Ending::of(tail.as_bytes(), "SCAN", true), ending, "{tail}");
+        }
+        assert_eq!(Ending::of(b"long comment -->", "SCAN", false), Ending::Unclear);
+    }
+}

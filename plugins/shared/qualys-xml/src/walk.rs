@@ -1,0 +1,170 @@
+//! The walk through a report: events become places, places become cells and calls of the kind of report.
+
+use std::io::Read;
+
+use crate::cells::Cells;
+use crate::damage::{Damage, Fault};
+use crate::events::{Element, Event, Events, Limits};
+use crate::names::Shown;
+use crate::notes::Notes;
+use crate::place::{Place, Structure, in_item, in_list};
+
+/// What one kind of report means. `S` is what it fills: a batch, a store of definitions, nothing.
+pub(crate) trait Document<S> {
+    /// The name of the outermost element.
+    const ROOT: &'static str;
+
+    /// What the element `name` within `parent` means; pure, so that a table can be read off it.
+    fn child(parent: Place, name: &str) -> Place;
+
+    /// An element of structure begins, or any element that has attributes.
+    fn open(&mut self, place: Place, element: &Element<'_>, walk: &mut State) -> Result<(), Fault>;
+
+    /// An element of structure, a value or a cell ends.
+    fn close(&mut self, place: Place, walk: &mut State, sink: &mut S) -> Result<Flow, Fault>;
+}
+
+/// Whether the walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// To the next event.
+    On,
+    /// Not now: the sink is full, or what was looked for is found.
+    Pause,
+}
+
+/// What every document shares.
+pub(crate) struct State {
+    pub(crate) cells: Cells,
+    pub(crate) notes: Notes,
+    /// The number of the `ERROR` that is under way.
+    pub(crate) error_number: String,
+}
+
+impl State {
+    /// The sentence about the `ERROR` that ends, from its number and the text that was collected; none when a
+    /// `SUMMARY` within it has said all.
+    pub(crate) fn take_error(&mut self) -> Option<String> {
+        let (number, text) = (std::mem::take(&mut self.error_number), Shown(&self.cells.value).to_string());
+        self.cells.value.clear();
+        match (number.as_str(), text.as_str()) {
+            ("", "") => None,
+            ("", _) => Some(format!("error: {text}")),
+            (_, "") => Some(format!("error {number}")),
+            _ => Some(format!("error {number}: {text}")),
+        }
+    }
+}
+
+/// A walk through one report.
+pub(crate) struct Walk<R: Read, D> {
+    events: Events<R>,
+    pub(crate) document: D,
+    pub(crate) state: State,
+    top: Place,
+    /// The places of the open elements but for the innermost.
+    below: Vec<Place>,
+}
+
+impl<R: Read, D> Walk<R, D> {
+    pub(crate) fn new<S>(source: R, document: D, limits: Limits) -> Self
+    where
+        D: Document<S>,
+    {
+        Self {
+            events: Events::new(source, D::ROOT, limits),
+            document,
+            state: State {
+                cells: Cells::new(limits.text_bytes),
+                notes: Notes::default(),
+                error_number: String::new(),
+            },
+            top: Place::Of(Structure::Document),
+            below: Vec::new(),
+        }
+    }
+
+    /// How many bytes or characters were replaced.
+    pub(crate) fn replaced(&self) -> u64 {
+        self.events.replaced()
+    }
+
+    /// Goes on until the document pauses or the report ends. `false` when it ended.
+    pub(crate) fn run<S>(&mut self, sink: &mut S) -> Result<bool, Damage>
+    where
+        D: Document<S>,
+    {
+        loop {
+            let step = match self.events.next()? {
+                Event::Open(element) => {
+                    self.below.push(self.top);
+                    open(&mut self.document, &mut self.state, self.top, &element).map(|place| {
+                        self.top = place;
+                        Flow::On
+                    })
+                }
+                Event::Text(piece) => self.state.cells.text(self.top, &piece).map(|()| Flow::On),
+                Event::Verbatim(piece) => self.state.cells.verbatim(self.top, &piece).map(|()| Flow::On),
+                Event::Char(c) => {
+                    let mut bytes = [0; 4];
+                    self.state.cells.verbatim(self.top, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
+                }
+                Event::Close => {
+                    let place = std::mem::replace(&mut self.top, self.below.pop().unwrap_or(Place::Ignored));
+                    close(&mut self.document, &mut self.state, place, sink)
+                }
+                Event::Nothing => Ok(Flow::On),
+                Event::End => return Ok(false),
+            };
+            match step {
+                Ok(Flow::On) => {}
+                Ok(Flow::Pause) => return Ok(true),
+                Err(fault) => return Err(Damage { offset: self.events.position(), fault }),
+            }
+        }
+    }
+}
+
+#[inline]
+fn open<S, D: Document<S>>(
+    document: &mut D,
+    state: &mut State,
+    parent: Place,
+    element: &Element<'_>,
+) -> Result<Place, Fault> {
+    let mut place = match parent {
+        _ if parent.is_skipped() => Place::Ignored,
+        Place::Of(Structure::Document) => Place::Of(Structure::Root),
+        Place::List(list) => in_list(list, element.name()),
+        Place::Item(item) => in_item(item, element.name()),
+        // Markup within a text: the text goes on around it.
+        _ => D::child(parent, element.name()),
+    };
+    if place == Place::Unknown {
+        state.notes.unknown_element(element.name());
+    }
+    if !place.is_skipped() {
+        place = state.cells.open(place)?;
+    }
+    if element.has_attributes() || matches!(place, Place::Of(_) | Place::Asset(_)) {
+        document.open(place, element, state)?;
+    }
+    Ok(place)
+}
+
+#[inline]
+fn close<S, D: Document<S>>(
+    document: &mut D,
+    state: &mut State,
+    place: Place,
+    sink: &mut S,
+) -> Result<Flow, Fault> {
+    if place.is_skipped() {
+        return Ok(Flow::On);
+    }
+    state.cells.close(place)?;
+    match place {
+        Place::Of(_) | Place::Value(_) | Place::Finding(_) => document.close(place, state, sink),
+        _ => Ok(Flow::On),
+    }
+}

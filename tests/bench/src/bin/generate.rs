@@ -1,0 +1,87 @@
+//! Writes an invented report to standard output or to a file, and what is in it as JSON to standard error.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use scanbridge_bench::generator::{Extent, Format, Shape};
+
+/// Write an invented report of any size.
+#[derive(Parser)]
+struct Args {
+    /// What kind of report.
+    report: Report,
+    /// Add assets until the file has this many megabytes (10^6 bytes).
+    #[arg(long, conflicts_with = "assets")]
+    mb: Option<u64>,
+    /// Write this many assets.
+    #[arg(long)]
+    assets: Option<u64>,
+    /// Findings of one asset.
+    #[arg(long, default_value_t = 30)]
+    per_asset: usize,
+    /// Different definitions.
+    #[arg(long, default_value_t = 1000)]
+    qids: usize,
+    /// Another seed gives another report of the same shape.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The file to write; standard output without it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write the counts here instead of to standard error.
+    #[arg(long)]
+    counts: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Report {
+    Scan,
+    Template,
+    Detections,
+    KnowledgeBase,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "generate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let shape = Shape {
+        format: args.report.into(),
+        extent: args.assets.map_or(Extent::Bytes(args.mb.unwrap_or(10) * 1_000_000), Extent::Assets),
+        findings_per_asset: args.per_asset,
+        qids: args.qids,
+        seed: args.seed,
+    };
+    let counts = match &args.out {
+        Some(path) => shape.write(BufWriter::with_capacity(1 << 20, File::create(path)?))?,
+        None => shape.write(BufWriter::with_capacity(1 << 20, io::stdout().lock()))?,
+    };
+    let text = serde_json::to_string(&counts)?;
+    match &args.counts {
+        Some(path) => std::fs::write(path, text)?,
+        None => writeln!(io::stderr(), "{text}")?,
+    }
+    Ok(())
+}
+
+impl From<Report> for Format {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Scan => Self::Scan,
+            Report::Template => Self::Template,
+            Report::Detections => Self::Detections,
+            Report::KnowledgeBase => Self::KnowledgeBase,
+        }
+    }
+}

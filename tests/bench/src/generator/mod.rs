@@ -1,0 +1,91 @@
+//! Invented reports of any size, written as a stream: the memory needed grows with the number of definitions
+//! alone. The same [`Shape`] and seed give the same bytes.
+
+mod counts;
+mod definition;
+mod detections;
+mod knowledge_base;
+mod markup;
+mod population;
+mod random;
+mod scan;
+mod template;
+mod words;
+
+use std::io::{self, Write};
+
+pub use counts::Counts;
+pub use definition::{Definition, Kind};
+
+use counts::Counted;
+use population::Population;
+
+/// What kind of report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `SCAN`: every finding carries its definition, about 5.5 kB in all.
+    Scan,
+    /// `ASSET_DATA_REPORT`: the definitions stand in a glossary behind the assets.
+    Template,
+    /// `HOST_LIST_VM_DETECTION_OUTPUT`: the definitions stand in a file of their own.
+    Detections,
+    /// `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: the definitions for the detections of the same seed and QIDs.
+    KnowledgeBase,
+}
+
+/// How much is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Assets are added until the whole report has at least this many bytes.
+    Bytes(u64),
+    /// This many assets.
+    Assets(u64),
+}
+
+/// What a report looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// What kind of report is written.
+    pub format: Format,
+    /// How much is written; a knowledge base has no assets and ignores it.
+    pub extent: Extent,
+    /// Findings of one asset.
+    pub findings_per_asset: usize,
+    /// Different definitions, the few that tell facts about an asset among them.
+    pub qids: usize,
+    /// Another seed gives another report of the same shape.
+    pub seed: u64,
+}
+
+impl Shape {
+    /// Writes the report and tells what is in it.
+    ///
+    /// # Errors
+    /// Whatever `out` fails with.
+    pub fn write(self, out: impl Write) -> io::Result<Counts> {
+        let mut out = Counted::new(out);
+        let mut population = Population::new(self.seed, self.qids, self.findings_per_asset);
+        if self.format != Format::Scan {
+            population.turn_services_into_information();
+        }
+        match self.format {
+            Format::Scan => scan::write(&mut out, &mut population, self.extent)?,
+            Format::Template => template::write(&mut out, &mut population, self.extent)?,
+            Format::Detections => detections::write(&mut out, &mut population, self.extent)?,
+            Format::KnowledgeBase => knowledge_base::write(&mut out, &population)?,
+        }
+        out.flush()?;
+        Ok(population.into_counts(out.bytes()))
+    }
+}
+
+impl Extent {
+    /// Whether another asset is due after `assets` assets and `bytes` bytes, the coming tail of the report
+    /// included.
+    fn wants_more(self, assets: u64, bytes: u64) -> bool {
+        match self {
+            Self::Bytes(wanted) => bytes < wanted,
+            Self::Assets(wanted) => assets < wanted,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Instruction counts: steadier than time, so they guard against small steps back.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::bound::{Bound, Limit};
+use super::stage::{Stage, StageError, shape};
+use crate::generator::{Extent, Format};
+
+/// Instructions of the host's runs under callgrind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instructions {
+    /// A scan of two assets: start-up, loading and checking, little else.
+    pub start_up: u64,
+    /// A scan of 25 assets, 4 MB.
+    pub scan: u64,
+    /// A template report of 100 assets.
+    pub template: u64,
+}
+
+/// How far a count may lie from the stored one, in percent: threads make it wobble by a tenth of that.
+const TOLERANCE_PERCENT: f64 = 3.0;
+
+impl Stage {
+    /// Counts the instructions of the host's runs. Needs `valgrind`.
+    ///
+    /// # Errors
+    /// When valgrind is missing or the host fails.
+    pub fn instructions(&self, out: &mut impl Write) -> Result<Instructions, StageError> {
+        let counted = Instructions {
+            start_up: self.count(Format::Scan, 2)?,
+            scan: self.count(Format::Scan, 25)?,
+            template: self.count(Format::Template, 100)?,
+        };
+        writeln!(out, "{counted:?}\n").map_err(|error| StageError::new("output", error))?;
+        Ok(counted)
+    }
+
+    fn count(&self, format: Format, assets: u64) -> Result<u64, StageError> {
+        let report = self.report("counted", shape(format, Extent::Assets(assets), 200))?;
+        let program = self.host(&report, None)?;
+        let profile = self.folder.join("callgrind.out");
+        let stdout = fs::File::create(&program.stdout).map_err(|error| StageError::new("summary", error))?;
+        let status = Command::new("valgrind")
+            .args(["--tool=callgrind", "--quiet"])
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .args(&program.command)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .status()
+            .map_err(|error| StageError::new("valgrind", error))?;
+        if !status.success() {
+            return Err(StageError::new("valgrind", format!("it ended with {status}")));
+        }
+        report.check_summary()?;
+        let text = fs::read_to_string(&profile).map_err(|error| StageError::new(profile.display(), error))?;
+        total(&text).ok_or_else(|| StageError::new(profile.display(), "no total in it"))
+    }
+}
+
+impl Instructions {
+    /// The stored counts.
+    ///
+    /// # Errors
+    /// When the file is not there or is no such file.
+    pub fn read(path: &Path) -> Result<Self, StageError> {
+        let text = fs::read_to_string(path).map_err(|error| StageError::new(path.display(), error))?;
+        serde_json::from_str(&text).map_err(|error| StageError::new(path.display(), error))
+    }
+
+    /// Stores the counts.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn store(&self, path: &Path) -> Result<(), StageError> {
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| StageError::new(path.display(), error))?;
+        fs::write(path, text + "\n").map_err(|error| StageError::new(path.display(), error))
+    }
+
+    /// How far each count lies from the stored one. Fewer instructions are held against the same limit: the
+    /// stored count has to follow, or the next step back hides behind it.
+    #[must_use]
+    pub fn against(&self, stored: &Self) -> Vec<Bound> {
+        [
+            ("start-up", self.start_up, stored.start_up),
+            ("scan", self.scan, stored.scan),
+            ("template", self.template, stored.template),
+        ]
+        .into_iter()
+        .map(|(name, counted, stored)| Bound {
+            what: format!("{name}: instructions, off the stored {stored}"),
+            measured: (counted as f64 / stored as f64 - 1.0).abs() * 100.0,
+            limit: Limit::AtMost(TOLERANCE_PERCENT),
+            unit: " %",
+        })
+        .collect()
+    }
+}
+
+/// The number behind `totals:` (or, in older versions, `summary:`) in a callgrind profile.
+fn total(profile: &str) -> Option<u64> {
+    let line = profile
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("totals:").or_else(|| line.strip_prefix("summary:")))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_found_in_a_profile() {
+        assert_eq!(total("version: 1\nevents: Ir\nfn=(1)\n3 5\ntotals: 120045\n"), Some(120_045));
+        assert_eq!(total("events: Ir\nsummary: 17\n3 5\n"), Some(17));
+        assert_eq!(total("events: Ir\n"), None);
+    }
+
+    #[test]
+    fn a_step_back_and_a_step_forward_are_both_told() {
+        let stored = Instructions { start_up: 1000, scan: 1000, template: 1000 };
+        let counted = Instructions { start_up: 1020, scan: 1031, template: 960 };
+        let kept: Vec<bool> = counted.against(&stored).iter().map(Bound::is_kept).collect();
+        assert_eq!(kept, [true, false, false]);
+    }
+}

@@ -1,0 +1,42 @@
+//! The most memory that the host takes, whatever the report's size.
+
+use std::io::Write;
+
+use super::bound::{Bound, Limit};
+use super::stage::{Report, Stage, StageError, shape};
+use super::table;
+use crate::generator::{Extent, Format};
+
+impl Stage {
+    /// One run over a scan of `gigabytes`, and one over a template report with 20,000 definitions.
+    ///
+    /// # Errors
+    /// When a report cannot be written, or the host fails or counts wrongly.
+    pub fn memory(&self, gigabytes: u64, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
+        let scan = shape(Format::Scan, Extent::Bytes(gigabytes * 1_000_000_000), 1000);
+        let glossary = shape(Format::Template, Extent::Bytes(150_000_000), 20_000);
+        let large = self.report("large-scan", scan)?;
+        let scan_bound = self.peak(format!("scan of {gigabytes} GB: peak RSS"), 32.0, &large, out);
+        large.remove();
+        let wide = self.report("wide-template", glossary)?;
+        let glossary_bound = self.peak("template with 20,000 QIDs: peak RSS".to_owned(), 48.0, &wide, out);
+        wide.remove();
+        Ok(vec![scan_bound?, glossary_bound?])
+    }
+
+    fn peak(
+        &self,
+        what: String,
+        most_mib: f64,
+        report: &Report,
+        out: &mut impl Write,
+    ) -> Result<Bound, StageError> {
+        let program = self.host(report, None)?;
+        let runs = [vec![program.run()?]];
+        report.check_summary()?;
+        let title = format!("{what}, {} bytes", report.counts.bytes);
+        writeln!(out, "{}", table::lines(&title, &[program], &runs))
+            .map_err(|error| StageError::new("output", error))?;
+        Ok(Bound { what, measured: table::peak_mib(&runs[0]), limit: Limit::AtMost(most_mib), unit: " MiB" })
+    }
+}

@@ -1,0 +1,14 @@
+//! Measurements of the real host: prepared files, interleaved runs, and the bounds that they are held against.
+
+mod bound;
+mod instructions;
+mod memory;
+mod run;
+mod speed;
+mod stage;
+mod table;
+
+pub use bound::{Bound, Limit};
+pub use instructions::Instructions;
+pub use run::{Measurement, Program, measure_child};
+pub use stage::{Stage, StageError};

@@ -1,0 +1,88 @@
+//! What the generator says it wrote is what stands in the report, seen by a reader of XML that knows nothing of
+//! the generator.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use scanbridge_bench::generator::{Counts, Extent, Format, Shape};
+
+fn shape(format: Format, extent: Extent) -> Shape {
+    Shape { format, extent, findings_per_asset: 30, qids: 100, seed: 7 }
+}
+
+fn written(shape: Shape) -> (String, Counts) {
+    let mut report = Vec::new();
+    let counts = shape.write(&mut report).unwrap();
+    assert_eq!(report.len() as u64, counts.bytes);
+    (String::from_utf8(report).unwrap(), counts)
+}
+
+/// How many elements of each name there are.
+fn elements(report: &str, name: &str) -> u64 {
+    let mut reader = Reader::from_str(report);
+    let mut count = 0;
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) if start.name().as_ref() == name => count += 1,
+            Event::Eof => return count,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_scan_holds_what_its_counts_say() {
+    let (report, counts) = written(shape(Format::Scan, Extent::Assets(60)));
+    assert_eq!(counts.assets, 60);
+    assert_eq!(counts.findings.total(), 60 * 30);
+    assert_eq!(elements(&report, "IP"), counts.assets);
+    assert_eq!(elements(&report, "VULN"), counts.findings.vulnerability);
+    assert_eq!(elements(&report, "PRACTICE"), counts.findings.potential);
+    assert_eq!(elements(&report, "INFO"), counts.findings.information);
+    assert_eq!(elements(&report, "SERVICE"), counts.findings.service);
+    let findings = counts.findings;
+    for kind in [findings.vulnerability, findings.potential, findings.information, findings.service] {
+        assert!(kind > 60, "{findings:?}");
+    }
+}
+
+#[test]
+fn about_one_finding_in_a_hundred_is_a_hazard() {
+    let (report, counts) = written(shape(Format::Scan, Extent::Assets(200)));
+    let percent = counts.hazards as f64 * 100.0 / counts.findings.total() as f64;
+    assert!((0.5..2.0).contains(&percent), "{percent}");
+    for hazard in
+        ["]]]]><![CDATA[>", "&amp;quot;", "\r\n", "漢字 🦀", "&#xD;", "<IP value=\"192.0.2.1\">no asset"]
+    {
+        assert!(report.contains(hazard), "{hazard:?}");
+    }
+}
+
+#[test]
+fn a_template_report_has_its_glossary_behind_the_assets() {
+    let (report, counts) = written(shape(Format::Template, Extent::Assets(20)));
+    assert_eq!(elements(&report, "VULN_INFO"), counts.findings.total());
+    assert_eq!(elements(&report, "HOST"), 20);
+    assert_eq!(elements(&report, "VULN_DETAILS"), counts.definitions);
+    assert!(report.find("<GLOSSARY>").unwrap() > report.rfind("</HOST>").unwrap());
+    assert_eq!(counts.findings.service, 0);
+}
+
+#[test]
+fn detections_find_their_definitions_in_the_knowledge_base_of_the_same_seed() {
+    let (detections, counts) = written(shape(Format::Detections, Extent::Assets(20)));
+    let (knowledge_base, _) = written(shape(Format::KnowledgeBase, Extent::Assets(0)));
+    assert_eq!(elements(&detections, "DETECTION"), counts.findings.total());
+    assert_eq!(elements(&knowledge_base, "VULN"), 100);
+    for line in detections.lines().filter(|line| line.starts_with("<QID>")) {
+        assert!(knowledge_base.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let first = shape(Format::Scan, Extent::Bytes(200_000));
+    let other = Shape { seed: 8, ..first };
+    assert_eq!(written(first), written(first));
+    assert_ne!(written(first).0, written(other).0);
+    assert!((200_000..400_000).contains(&written(first).1.bytes));
+}

@@ -1,0 +1,109 @@
+//! A damaged report is told, and no finished file pretends that it was whole.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::installation::project_file;
+use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
+
+fn scan() -> Vec<u8> {
+    fs::read(project_file("examples/reports/scan.xml")).unwrap()
+}
+
+/// Nothing that an output writes has appeared.
+#[track_caller]
+fn expect_no_output(sandbox: &Sandbox) {
+    let left: Vec<String> = sandbox.names().into_iter().filter(|name| name.contains("findings")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_report_cut_at_any_place_leaves_no_file() {
+    let whole = scan();
+    let root_end = whole.windows(7).rposition(|window| window == b"</SCAN>").unwrap();
+    // Between two elements, within a tag, within CDATA, right before the end of the root.
+    let after_asset = whole.windows(5).position(|window| window == b"</IP>").unwrap() + 5;
+    for length in [after_asset, after_asset + 25, whole.len() / 3, root_end, root_end + 4] {
+        let sandbox = Sandbox::new();
+        let report = sandbox.write("cut.xml", &whole[..length]);
+        let outcome = sandbox.run_report(&report).expect_code(65);
+        assert_eq!(outcome.summary()["inputs"][0]["incomplete"], 1, "cut at {length}");
+        assert!(outcome.stderr.contains("cut.xml"), "cut at {length}: {}", outcome.stderr);
+        expect_no_output(&sandbox);
+    }
+}
+
+#[test]
+fn a_cut_report_from_standard_input_leaves_no_file() {
+    let whole = scan();
+    let sandbox = Sandbox::new();
+    let mut host = sandbox
+        .host_running(&pipeline("path: '-'", &[CSV, CEF]))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    host.stdin.take().unwrap().write_all(&whole[..whole.len() / 2]).unwrap();
+    Outcome::of(host.wait_with_output().unwrap()).expect_code(65);
+    expect_no_output(&sandbox);
+}
+
+#[test]
+fn damage_midway_leaves_no_file() {
+    let text = String::from_utf8(scan()).unwrap();
+    for (what, damaged) in [
+        ("a mismatched tag", text.replacen("</VULNS>", "</VULMS>", 1)),
+        ("a second root", format!("{text}<SCAN></SCAN>")),
+        ("junk behind the root", format!("{text}junk")),
+        ("an unknown reference", text.replacen("Windows Server 2022", "]]>&nonsense;<![CDATA[", 1)),
+    ] {
+        let sandbox = Sandbox::new();
+        let report = sandbox.write("damaged.xml", damaged);
+        let outcome = sandbox.run_report(&report);
+        assert_eq!(outcome.code, Some(65), "{what}: {}", outcome.stderr);
+        expect_no_output(&sandbox);
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_run_survives_a_damaged_report() {
+    let sandbox = Sandbox::new();
+    let whole = scan();
+    let report = sandbox.write("scan.xml", &whole);
+    sandbox.run_report(&report).expect_code(0);
+    let before = sandbox.read("findings.csv");
+    sandbox.write("scan.xml", &whole[..whole.len() / 2]);
+    sandbox.run_report(&report).expect_code(65);
+    assert_eq!(sandbox.read("findings.csv"), before);
+}
+
+#[test]
+fn one_damaged_report_among_whole_ones_takes_only_itself_away() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("reports")).unwrap();
+    let whole = scan();
+    sandbox.write("reports/a.xml", &whole);
+    sandbox.write("reports/b.xml", &whole[..whole.len() / 2]);
+    sandbox.write("reports/c.xml", "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n");
+    let outcome = sandbox.run(&pipeline("path: [reports], pattern: ['*'], settle_secs: 0", &[CSV])).expect_code(65);
+    assert_eq!(outcome.summary()["status"], "partial");
+    let rows = crate::csv::Table::parse(&sandbox.read("findings.csv")).len();
+    assert_eq!(rows, 16);
+}
+
+#[test]
+fn invalid_bytes_are_replaced_and_told() {
+    let mut bytes = scan();
+    let at = bytes
+        .windows(6)
+        .position(|window| window == b"SNMP a")
+        .or_else(|| bytes.windows(9).position(|window| window == b"community"));
+    bytes[at.unwrap()] = 0xFF;
+    let sandbox = Sandbox::new();
+    let report = sandbox.write("invalid.xml", bytes);
+    let outcome = sandbox.run_report(&report).expect_code(0);
+    assert!(sandbox.read("findings.csv").contains('\u{FFFD}'));
+    assert!(outcome.stderr.contains("invalid"), "{}", outcome.stderr);
+}

@@ -1,0 +1,37 @@
+//! The host and its plugins, laid out as on an operator's machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The installed host's executable; the plugins stand in `plugins` beside it.
+///
+/// The build folder itself will not do: what an earlier `cargo build` left there would be found as well, and
+/// the same plugin in two files is an error.
+pub(crate) fn host() -> &'static Path {
+    static HOST: OnceLock<PathBuf> = OnceLock::new();
+    HOST.get_or_init(install)
+}
+
+fn install() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
+    // What the previous run of the tests left.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("plugins")).unwrap();
+    let host = folder.join("scanbridge");
+    // Links, not copies: a file that was just written cannot always be executed ("text file busy").
+    fs::hard_link(env!("CARGO_BIN_EXE_scanbridge-under-test"), &host).unwrap();
+    let built = std::env::current_exe().unwrap();
+    for plugin in ["scanbridge_qualysguard_file", "scanbridge_csv", "scanbridge_arcsight_cef"] {
+        let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let from = built.with_file_name(&library);
+        fs::hard_link(&from, folder.join("plugins").join(&library))
+            .unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+    host
+}
+
+/// A file of the project, by its path from the project's root.
+pub(crate) fn project_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().expect(path)
+}

@@ -1,0 +1,14 @@
+//! The host with its plugins, run as an operator runs them: executable, libraries, files, exit codes.
+
+mod cef;
+mod counts;
+mod csv;
+mod damage;
+mod exit_codes;
+mod installation;
+mod outputs;
+mod plugins;
+mod sandbox;
+mod signals;
+mod sources;
+mod xpath;

@@ -1,0 +1,67 @@
+//! Several outputs in one run: each gets everything, and the failure of one is not the failure of all.
+
+use crate::csv::Table;
+use crate::installation::project_file;
+use crate::sandbox::{CEF, CSV, Sandbox, pipeline};
+
+fn scan() -> String {
+    format!("path: {:?}", project_file("examples/reports/scan.xml"))
+}
+
+#[test]
+fn an_output_that_is_not_required_fails_alone() {
+    for broken in ["no-such-folder/x.cef", "/dev/full"] {
+        let sandbox = Sandbox::new();
+        let siem =
+            format!("{{ id: siem, plugin: ArcSightCEF, required: false, with: {{ path: {broken} }} }}");
+        let outcome = sandbox.run(&pipeline(&scan(), &[CSV, &siem]));
+        assert_eq!(Table::parse(&sandbox.read("findings.csv")).len(), 16, "{broken}");
+        assert_eq!(outcome.summary()["status"], "partial", "{broken}: {}", outcome.stderr);
+        assert_ne!(outcome.code, Some(0), "a failure is never silent: {broken}");
+        assert!(outcome.stderr.contains(broken), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn the_same_plugin_may_stand_twice_in_a_pipeline() {
+    let sandbox = Sandbox::new();
+    let second = "{ id: second, plugin: csv, filter: { kinds: [service] }, with: { path: services.csv } }";
+    let summary = sandbox.run(&pipeline(&scan(), &[CSV, second, CEF])).expect_code(0).summary();
+    assert_eq!(Table::parse(&sandbox.read("findings.csv")).len(), 16);
+    assert_eq!(Table::parse(&sandbox.read("services.csv")).len(), 5);
+    assert_eq!(summary["outputs"][1]["records"], 5, "{summary:#}");
+    assert_eq!(summary["outputs"][1]["filtered"], 11, "{summary:#}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    let text = pipeline(&scan(), &[CSV, CEF]);
+    sandbox.run(&text).expect_code(0);
+    let first = (sandbox.read("findings.csv"), sandbox.read("findings.cef"));
+    sandbox.run(&text).expect_code(0);
+    assert_eq!((sandbox.read("findings.csv"), sandbox.read("findings.cef")), first);
+}
+
+#[test]
+fn events_may_go_to_standard_output() {
+    let sandbox = Sandbox::new();
+    let siem = "{ id: siem, plugin: ArcSightCEF, with: { path: '-', derive: no } }";
+    sandbox.write("pipeline.yaml", pipeline(&scan(), &[siem]));
+    let output = sandbox.host(&["run", "pipeline.yaml", "--no-progress", "--quiet"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("CEF:0|")).count(), 16, "{text}");
+}
+
+#[test]
+fn host_input_commands_are_printable_ascii() {
+    let sandbox = Sandbox::new();
+    let template = format!("path: {:?}", project_file("examples/reports/template.xml"));
+    let commands = "{ id: commands, plugin: CSV, with: { path: commands.csv, format: host-input } }";
+    sandbox.run(&pipeline(&template, &[commands])).expect_code(0);
+    let text = sandbox.read("commands.csv");
+    assert!(text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')), "{text}");
+    for command in ["SetSource", "AddScanResult"] {
+        assert!(text.lines().any(|line| line.starts_with(command)), "{command}: {text}");
+    }
+}

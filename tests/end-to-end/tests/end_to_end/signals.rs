@@ -1,0 +1,78 @@
+//! An operator who stops a run finds nothing half-written.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use scanbridge_bench::generator::{Extent, Format, Shape};
+
+use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
+
+/// Waits until the host has begun to write, with the report that it reads kept open.
+fn wait_for_part_file(sandbox: &Sandbox, host: &mut Child) {
+    let begun = Instant::now();
+    while !sandbox.names().iter().any(|name| name.contains(".part")) {
+        assert!(host.try_wait().unwrap().is_none(), "the host ended before anything was written");
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was written: {:?}", sandbox.names());
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn signal(host: &Child, signal: Signal) {
+    kill_process(Pid::from_child(host), signal).unwrap();
+}
+
+#[test]
+fn an_interrupted_run_ends_with_130_and_leaves_no_half_written_file() {
+    for stop in [Signal::INT, Signal::TERM] {
+        let sandbox = Sandbox::new();
+        // Large enough that the run takes a while even on a fast machine.
+        let shape = Shape {
+            format: Format::Scan,
+            extent: Extent::Bytes(150_000_000),
+            findings_per_asset: 30,
+            qids: 200,
+            seed: 3,
+        };
+        let file = fs::File::create(sandbox.path("scan.xml")).unwrap();
+        shape.write(std::io::BufWriter::with_capacity(1 << 20, file)).unwrap();
+        let mut host = sandbox
+            .host_running(&pipeline("path: scan.xml", &[CSV, CEF]))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for_part_file(&sandbox, &mut host);
+        signal(&host, stop);
+        let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
+        assert_ne!(outcome.summary()["status"], "ok");
+        assert_eq!(sandbox.names(), ["pipeline.yaml", "scan.xml"]);
+    }
+}
+
+#[test]
+fn a_host_that_waits_for_standard_input_can_be_interrupted() {
+    let sandbox = Sandbox::new();
+    let mut host = sandbox
+        .host_running(&pipeline("path: '-'", &[CSV]))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = host.stdin.take().unwrap();
+    input.write_all(b"<?xml version=\"1.0\"?>\n<SCAN value=\"scan/1.2\">\n").unwrap();
+    sleep(Duration::from_millis(500));
+    signal(&host, Signal::INT);
+    let begun = Instant::now();
+    while host.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the host does not stop");
+        sleep(Duration::from_millis(10));
+    }
+    drop(input);
+    Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
+    assert_eq!(sandbox.names(), ["pipeline.yaml"]);
+}
