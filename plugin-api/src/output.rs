@@ -20,14 +20,17 @@ pub struct Rejection {
     pub reason: String,
 }
 
-/// What became of the findings of one call. Every finding that is neither rejected nor to be retried counts
-/// as written.
+/// What became of the findings of one call. Every finding that is named in none of the three lists
+/// counts as written; none is named twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// Findings that are refused for good.
     pub rejected: Vec<Rejection>,
     /// Rows of findings that shall be sent again.
     pub retry: Vec<u32>,
+    /// Rows of findings that the output's own options keep back; they are counted with those that the pipeline's
+    /// filters keep back.
+    pub left_out: Vec<u32>,
     /// Records that were written beside the findings, for example events about open ports.
     pub derived: u64,
     /// Bytes that were written.

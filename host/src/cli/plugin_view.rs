@@ -36,39 +36,19 @@ pub fn list_plugins(
     format: Format,
     width: usize,
 ) -> String {
-    if format == Format::Json {
-        let plugins: Vec<Value> = plugins.iter().map(plugin_to_json).collect();
-        let refused: Vec<Value> = refused
-            .iter()
-            .map(|library| json!({ "file": library.file.display().to_string(), "reason": library.reason }))
-            .collect();
-        return pretty(&json!({ "plugins": plugins, "refused": refused }));
-    }
-    let mut text = match plugins {
-        [] => "No plugins were found. Name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR.\n"
-            .to_owned(),
-        plugins => {
-            let rows = plugins.iter().map(|plugin| {
-                let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
-                let summary = with_note(summary, plugin.note);
-                [
-                    name.clone(),
-                    kind.word().to_owned(),
-                    version.clone(),
-                    summary,
-                    plugin.file.display().to_string(),
-                ]
-            });
-            render(["PLUGIN", "KIND", "VERSION", "WHAT IT DOES", "LIBRARY"], rows, width)
-        }
-    };
-    if !refused.is_empty() {
-        text.push_str("\nRefused:\n");
-        for RefusedLibrary { file, reason } in refused {
-            text.push_str(&format!("  {}\n    {}\n", file.display(), plain(reason)));
+    match format {
+        Format::Text => list_as_text(plugins, refused, width),
+        Format::Json => {
+            let plugins: Vec<Value> = plugins.iter().map(plugin_to_json).collect();
+            let refused: Vec<Value> = refused
+                .iter()
+                .map(
+                    |library| json!({ "file": library.file.display().to_string(), "reason": library.reason }),
+                )
+                .collect();
+            pretty(&json!({ "plugins": plugins, "refused": refused }))
         }
     }
-    text
 }
 
 /// One plugin with all its options. Text is wrapped as in [`list_plugins`].
@@ -96,6 +76,26 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
     });
     text.push('\n');
     text + &render(["OPTION", "TAKES", "DEFAULT", "MEANING"], rows, width)
+}
+
+fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], width: usize) -> String {
+    let mut text = if plugins.is_empty() {
+        "No plugins were found. Name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR.\n".to_owned()
+    } else {
+        let rows = plugins.iter().map(|plugin| {
+            let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
+            let file = plugin.file.display().to_string();
+            [name.clone(), kind.word().to_owned(), version.clone(), with_note(summary, plugin.note), file]
+        });
+        render(["PLUGIN", "KIND", "VERSION", "WHAT IT DOES", "LIBRARY"], rows, width)
+    };
+    if !refused.is_empty() {
+        text.push_str("\nRefused:\n");
+        for RefusedLibrary { file, reason } in refused {
+            text.push_str(&plain(&format!("  {}\n    {reason}\n", file.display())));
+        }
+    }
+    text
 }
 
 fn with_note(summary: &str, note: &str) -> String {

@@ -251,6 +251,10 @@ impl Checker<'_> {
         if let Some(found) = self.catalogue.find(kind, &name) {
             return Some(found.clone());
         }
+        if let Some(reason) = self.catalogue.refusal(kind, &name) {
+            self.collector.error("refused-plugin", &value.span, reason);
+            return None;
+        }
         let other = if kind == PluginKind::Input { PluginKind::Output } else { PluginKind::Input };
         let label = match self.catalogue.find(other, &name) {
             Some(found) => format!("`{}` is an {}: it belongs under `{1}s:`", found.name, other.word()),

@@ -61,8 +61,8 @@ impl Collector {
         self.error("yaml", &error.at, error.message).help(error.help);
     }
 
-    /// The text of this value is never quoted, nor what stands between it and its key, nor a comment behind it:
-    /// of `secret #more`, `&secret` and `*secret` YAML takes a part for something else.
+    /// The text of this value is never quoted, nor what stands between it and its key, nor the rest of its line:
+    /// of `secret #more`, `&secret`, `*secret` and, inside braces, `sec,ret` YAML takes a part for something else.
     pub(super) fn hide_value(&mut self, key: &Span, node: &Node) {
         let text = key.source.text();
         let from = key.end + text[key.end..].find([':', '\n']).map_or(0, |colon| colon + 1);
@@ -72,6 +72,7 @@ impl Collector {
         let end = if follows_key { node.span.end } else { key.line_end() };
         let mut here = Span { source: Arc::clone(&key.source), start: from + blanks, end };
         here.end = here.end.max(here.start);
+        here.end += here.rest_of_line().len();
         self.hide(here);
         self.hide(node.span.clone());
     }
@@ -112,14 +113,28 @@ impl Collector {
             self.files.push(Arc::clone(&span.source));
         }
         if self.pending.len() >= MAX_PROBLEMS {
-            self.pending.pop();
-            self.omitted += 1;
+            self.make_room(gravity);
         }
         let place = Place { file: file.to_owned(), excerpt: None };
         let message = shorten(message);
         let problem = Problem { gravity, code, message, place, label: String::new(), help: String::new() };
         self.pending.push(Pending { problem, span: span.cloned() });
         self.pending.last_mut().expect("one was pushed in the line above")
+    }
+
+    /// An error takes the place of a warning. Where there are errors only, the new problem takes that of the last.
+    fn make_room(&mut self, gravity: Gravity) {
+        let warning = |pending: &Pending| pending.problem.gravity == Gravity::Warning;
+        match self.pending.iter().rposition(warning) {
+            Some(index) => {
+                self.pending.remove(index);
+            }
+            None if gravity == Gravity::Warning => {}
+            None => {
+                self.pending.pop();
+                self.omitted += 1;
+            }
+        }
     }
 
     fn order(&self, a: &Pending, b: &Pending) -> Ordering {
@@ -282,6 +297,20 @@ mod tests {
         assert_eq!(&text[marked], "[redacted]");
         let (text, marked) = cut_out(line, &hidden, 17..21);
         assert_eq!(&text[marked], "size");
+    }
+
+    #[test]
+    fn a_flood_of_warnings_neither_fails_the_check_nor_hides_an_error() {
+        let source = Source::new(Path::new("a.yaml"), "key: value".to_owned());
+        let at = Span { source, start: 0, end: 3 };
+        let mut collector = Collector::default();
+        for number in 0..2 * MAX_PROBLEMS {
+            collector.warning("test", &at, format!("warning {number}"));
+        }
+        assert!(!collector.has_errors());
+        collector.error("test", &at, "the error".to_owned());
+        let problems = collector.finish();
+        assert_eq!((problems.errors(), problems.list.len()), (1, MAX_PROBLEMS));
     }
 
     #[test]

@@ -14,6 +14,11 @@ use super::problem::Problem;
 pub trait Catalogue {
     /// The plugin with this name, in any case.
     fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor>;
+    /// Why a plugin that is there by name cannot be had: a sentence for the operator.
+    fn refusal(&self, kind: PluginKind, name: &str) -> Option<String> {
+        let _ = (kind, name);
+        None
+    }
     /// The names of all plugins of a kind, in the order in which they are shown.
     fn names(&self, kind: PluginKind) -> Vec<String>;
 }

@@ -35,6 +35,12 @@ impl<T: Ord + Copy> Ranges<T> {
         after.checked_sub(1).is_some_and(|before| number <= self.0[before].1)
     }
 
+    /// What the ranges have in common with the one from `first` to `last`.
+    fn common(&self, first: T, last: T) -> impl Iterator<Item = (T, T)> {
+        let reach = move |range: &&(T, T)| range.0 <= last && first <= range.1;
+        self.0.iter().filter(reach).map(move |range| (range.0.max(first), range.1.min(last)))
+    }
+
     /// The ranges, ascending.
     #[must_use]
     pub fn as_slice(&self) -> &[(T, T)] {
@@ -86,6 +92,22 @@ impl AddressRanges {
     #[must_use]
     pub fn contains_text(&self, text: &str) -> bool {
         text.parse().is_ok_and(|address| self.contains(address))
+    }
+
+    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, in words; nothing for an
+    /// entry that cannot be read.
+    #[must_use]
+    pub fn common_with(&self, entry: &str) -> Vec<String> {
+        let common = match AddressSpan::read(entry) {
+            Ok(AddressSpan::V4(first, last)) => {
+                Self { v4: Ranges(self.v4.common(first.into(), last.into()).collect()), ..Self::default() }
+            }
+            Ok(AddressSpan::V6(first, last)) => {
+                Self { v6: Ranges(self.v6.common(first.into(), last.into()).collect()), ..Self::default() }
+            }
+            Err(_) => Self::default(),
+        };
+        common.to_texts()
     }
 
     /// The ranges in words, ascending: `192.0.2.0-192.0.2.255`, `2001:db8::1`.
@@ -190,6 +212,20 @@ mod tests {
             &["2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "2001:db8:2::f", "2001:db8:3:0:0::1"],
             &["2001:db8:0:ffff::", "2001:db8:2::4", "2001:db8:2::10", "2001:db8:3::2", "192.0.2.1"],
         );
+    }
+
+    #[test]
+    fn an_entry_is_cut_to_what_the_set_holds() {
+        let set = set(&["192.0.2.10-192.0.2.20", "192.0.2.30-192.0.2.40", "2001:db8::/64"]);
+        for (entry, common) in [
+            ("192.0.2.15", &["192.0.2.15"][..]),
+            ("192.0.2.1-192.0.2.31", &["192.0.2.10-192.0.2.20", "192.0.2.30-192.0.2.31"]),
+            ("192.0.2.21-192.0.2.29", &[]),
+            ("2001:db8::1-2001:db8:0:1::1", &["2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"]),
+            ("no address", &[]),
+        ] {
+            assert_eq!(set.common_with(entry), common, "{entry}");
+        }
     }
 
     #[test]

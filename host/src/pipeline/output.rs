@@ -116,38 +116,44 @@ impl Stage<'_> {
             ));
         }
         let rejected = self.rejected(examined, written)?;
-        self.report.records = self.report.records.without(&rejected);
         self.summary.rejected += rejected.total();
+        let left_out = self.counted(examined, &written.left_out)?;
+        self.summary.filtered += left_out.total();
+        self.report.records = self.report.records.without(&rejected).without(&left_out);
         self.add(written);
         Ok(())
     }
 
     /// Counts what the output refused, and says so for the first ones: a million lines would hide everything else.
     fn rejected(&mut self, examined: &Examined, written: &Written) -> Result<KindCounts, PluginError> {
-        let mut rejected = KindCounts::default();
-        let mut rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        if rows.len() != written.rejected.len() {
-            return Err(PluginError::bug("the output rejected a finding twice"));
-        }
-        for rejection in &written.rejected {
-            let unknown = || PluginError::bug("the output rejected a finding that it was not given");
-            let finding = examined.batch.view().finding(rejection.row).ok_or_else(unknown)?;
-            rejected.add(finding.kind(), 1);
-            if self.summary.rejected + rejected.total() <= SHOWN_REJECTIONS {
-                let (asset, qid) =
-                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
-                tracing::warn!(
-                    instance = self.summary.id,
-                    asset,
-                    qid,
-                    "finding rejected: {}",
-                    rejection.reason
-                );
-            }
+        let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        let rejected = self.counted(examined, &rows)?;
+        let shown = SHOWN_REJECTIONS.saturating_sub(self.summary.rejected);
+        for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
+            let Some(finding) = examined.batch.view().finding(rejection.row) else { continue };
+            let (asset, qid) = (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+            tracing::warn!(instance = self.summary.id, asset, qid, "finding rejected: {}", rejection.reason);
         }
         Ok(rejected)
+    }
+
+    /// Counts findings that an output names by their rows. It may name each once, and only what it was given.
+    fn counted(&self, examined: &Examined, rows: &[u32]) -> Result<KindCounts, PluginError> {
+        let mut counts = KindCounts::default();
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        if rows.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(PluginError::bug("the output spoke of a finding twice"));
+        }
+        let was_given =
+            |row: &u32| self.filters.is_empty() || self.selection.findings.binary_search(row).is_ok();
+        for row in rows {
+            let unknown = || PluginError::bug("the output spoke of a finding that it was not given");
+            let finding =
+                examined.batch.view().finding(row).filter(|_| was_given(&row)).ok_or_else(unknown)?;
+            counts.add(finding.kind(), 1);
+        }
+        Ok(counts)
     }
 
     fn add(&mut self, written: &Written) {
@@ -157,12 +163,15 @@ impl Stage<'_> {
 
     fn end(&mut self, end: &ReportEnd) -> Result<(), PluginError> {
         let Some(handle) = &mut self.handle else { return Ok(()) };
-        let end = if self.report.broken && end.deliver {
-            &ReportEnd { complete: false, deliver: false, ..end.clone() }
-        } else {
-            end
-        };
-        let written = handle.end(end)?;
+        let mut end = end.clone();
+        if self.report.broken {
+            (end.complete, end.deliver) = (false, false);
+        }
+        for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
+            // An asset that the filters keep from the output is not the output's to clear.
+            end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
+        }
+        let written = handle.end(&end)?;
         handle.commit()?;
         self.add(&written);
         let report = std::mem::take(&mut self.report);

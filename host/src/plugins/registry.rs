@@ -157,6 +157,13 @@ impl Catalogue for Registry {
         self.descriptor(kind, name).ok()
     }
 
+    fn refusal(&self, kind: PluginKind, name: &str) -> Option<String> {
+        match self.descriptor(kind, name) {
+            Ok(_) | Err(Unavailable::Unknown { .. }) => None,
+            Err(reason) => Some(reason.to_string()),
+        }
+    }
+
     fn names(&self, kind: PluginKind) -> Vec<String> {
         let names: BTreeSet<&str> =
             self.claims().iter().filter(|claim| claim.kind == kind).map(|claim| claim.name).collect();

@@ -65,6 +65,7 @@ pub struct WrittenFrame {
     rejected: RVec<u32>,
     reasons: RVec<u8>,
     retry: RVec<u32>,
+    left_out: RVec<u32>,
     derived: u64,
     bytes: u64,
 }
@@ -76,6 +77,7 @@ impl From<Written> for WrittenFrame {
             reasons: if reasons.is_empty() { RVec::new() } else { to_json(&reasons) },
             rejected: written.rejected.iter().map(|rejection| rejection.row).collect(),
             retry: written.retry.into(),
+            left_out: written.left_out.into(),
             derived: written.derived,
             bytes: written.bytes,
         }
@@ -95,7 +97,8 @@ impl TryFrom<WrittenFrame> for Written {
             frame.rejected.iter().zip(reasons).map(|(row, reason)| Rejection { row: *row, reason });
         Ok(Self {
             rejected: rejected.collect(),
-            retry: frame.retry.to_vec(),
+            retry: frame.retry.into_vec(),
+            left_out: frame.left_out.into_vec(),
             derived: frame.derived,
             bytes: frame.bytes,
         })

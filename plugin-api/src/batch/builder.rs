@@ -63,7 +63,7 @@ impl<F: Field> Row<F> {
 
     /// Adds an item to a list cell.
     pub fn append_item(&mut self, field: F, item: &str) {
-        if !self.get(field).is_empty() {
+        if self.cell_len(field) > 0 {
             self.append(field, "\n");
         }
         self.append(field, item);
@@ -74,6 +74,12 @@ impl<F: Field> Row<F> {
     pub fn get(&self, field: F) -> &str {
         // The bytes were appended as whole `str`s, so no cell can end inside a character.
         std::str::from_utf8(self.cell(field.index())).unwrap_or_default()
+    }
+
+    /// How many bytes of text a cell holds so far.
+    #[must_use]
+    pub fn cell_len(&self, field: F) -> usize {
+        self.cell(field.index()).len()
     }
 
     /// Whether no cell has text.

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity};
 
+use crate::escape::is_margin;
 use crate::field::{self, CutFields, Field};
+use crate::fragment::KEPT_BYTES;
 use crate::ports::Ports;
 use crate::table::Table;
 
@@ -16,6 +18,8 @@ pub(crate) struct CurrentAsset {
     /// A hash of its identifying cells, to know it again in the next batch; none between reports.
     identity: Option<u64>,
     addresses: Vec<u8>,
+    /// Whether it has an address that cannot be read as one.
+    pub has_bad_address: bool,
     dns_first: Name,
     netbios_first: Name,
     /// When it was last scanned, in milliseconds since 1970.
@@ -55,6 +59,7 @@ impl CurrentAsset {
         self.identity = Some(identity(asset));
         self.addresses.clear();
         append_addresses(&mut self.addresses, asset, ipv6_in_dst);
+        self.has_bad_address = self.addresses.is_empty() && !asset.address().is_empty();
         let (dns, netbios) = (asset.get(AssetField::Dns), asset.get(AssetField::Netbios));
         self.dns_first.set(dns, netbios);
         self.netbios_first.set(netbios, dns);
@@ -96,23 +101,25 @@ impl Name {
 impl OperatingSystem {
     fn begin(&mut self, name: &str) {
         self.name.clear();
-        self.name.push_str(bounded(name));
+        self.name.shrink_to(KEPT_BYTES);
+        self.name.push_str(trimmed(name));
         self.severity = None;
         self.category.clear();
+        self.category.shrink_to(KEPT_BYTES);
         self.told = false;
     }
 
     /// Takes note of a finding that tells the operating system. The asset's own cell wins over its name, and the
     /// first such finding over later ones.
     pub(crate) fn tell(&mut self, finding: FindingView<'_>, name: &str) {
-        if self.told || name.trim_matches(crate::escape::is_margin).is_empty() {
+        if self.told || trimmed(name).is_empty() {
             return;
         }
         self.told = true;
         self.severity = finding.severity();
-        self.category.push_str(bounded(finding.definition().get(DefinitionField::Category)));
+        self.category.push_str(finding.definition().get(DefinitionField::Category));
         if self.name.is_empty() {
-            self.name.push_str(bounded(name));
+            self.name.push_str(trimmed(name));
         }
     }
 }
@@ -133,10 +140,8 @@ fn identity(asset: AssetView<'_>) -> u64 {
     hasher.finish()
 }
 
-/// As much of a text as can ever stand in a field of 1,023 bytes: it is kept as long as the asset is.
-fn bounded(text: &str) -> &str {
-    let text = text.trim_matches(crate::escape::is_margin);
-    &text[..text.floor_char_boundary(4 * 1024)]
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_margin)
 }
 
 fn append_addresses(out: &mut Vec<u8>, asset: AssetView<'_>, ipv6_in_dst: bool) {

@@ -119,3 +119,64 @@ fn scatter(number: u64) -> u64 {
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::batch::{
+        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
+    };
+    use scanbridge_plugin_api::model::DefinitionField;
+    use scanbridge_plugin_api::{Options, Output};
+
+    use super::*;
+
+    fn settings() -> EventSettings {
+        EventSettings::read(&Options::read(crate::ArcSightCef::OPTIONS, br#"{"path": "x"}"#).unwrap())
+            .unwrap()
+    }
+
+    /// A batch with this many definitions of about a kilobyte, each used by one finding.
+    fn filled(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
+        let mut batch = BatchBuilder::default();
+        let asset = batch.push_asset(&AssetRow::default(), false);
+        let mut definition = DefinitionRow::default();
+        for number in 0..count {
+            definition.set(DefinitionField::Qid, &number.to_string());
+            definition.set(DefinitionField::Diagnosis, &"x".repeat(1000));
+            let definition = batch.push_definition(&definition);
+            batch.push_finding(asset, definition, &FindingRow::default());
+        }
+        batch.finish()
+    }
+
+    #[test]
+    fn a_full_cache_stays_in_its_room_and_gives_the_right_fragment() {
+        let (raw, columns, settings) = (filled(100), Columns::of(Schema::default()), settings());
+        let batch = Batch::of(&raw, &columns).unwrap();
+        let mut cache = FragmentCache::new(64 * 1024);
+        for round in 0..3 {
+            for (number, finding) in batch.findings().enumerate() {
+                let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
+                let header = format!("Qualys\\|INFOS\\|{number}|QID {number}|0|");
+                assert_eq!(String::from_utf8_lossy(fragment.header()), header, "round {round}");
+                let kept: usize = cache.entries.iter().map(weight).sum();
+                assert_eq!(kept, cache.bytes);
+                assert!(kept <= 64 * 1024 && cache.entries.len() == cache.by_key.len());
+            }
+        }
+        assert!(cache.entries.len() > 30, "{} entries", cache.entries.len());
+    }
+
+    #[test]
+    fn what_was_used_just_now_is_not_made_again() {
+        let (raw, columns, settings) = (filled(1), Columns::of(Schema::default()), settings());
+        let batch = Batch::of(&raw, &columns).unwrap();
+        let definition = batch.findings().next().unwrap().definition();
+        let mut cache = FragmentCache::new(FragmentCache::ROOM);
+        let first = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
+        assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first);
+        cache.get(&settings, Table::Infos, None, definition);
+        cache.get(&settings, Table::Services, Severity::new(5), definition);
+        assert_eq!(cache.entries.len(), 3, "table and severity are part of what a fragment is");
+    }
+}

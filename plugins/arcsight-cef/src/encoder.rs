@@ -1,13 +1,13 @@
 //! Turns batches into lines. Knows no file: finished lines go to a sink.
 
 use scanbridge_plugin_api::Result;
-use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
+use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
 use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
 
 use crate::asset::CurrentAsset;
 use crate::cache::FragmentCache;
 use crate::field::{self, CutFields, Field, append_header};
-use crate::fragment::{append_classification, append_severity};
+use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
 use crate::table::Table;
@@ -22,11 +22,22 @@ pub(crate) struct Encoder {
     settings: EventSettings,
     cache: FragmentCache,
     report: ReportPart,
-    schema: scanbridge_plugin_api::batch::Schema,
+    schema: Schema,
     asset: CurrentAsset,
     line: Vec<u8>,
     text: String,
-    derived: u64,
+    tally: Tally,
+}
+
+/// What an encoder has counted since it was last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Events beside those of the findings.
+    pub derived: u64,
+    /// Events with at least one text that was cut.
+    pub cut: u64,
+    /// Assets whose address is none that can be written.
+    pub bad_addresses: u64,
 }
 
 /// Takes one finished line with its line feed.
@@ -40,11 +51,11 @@ impl Encoder {
             settings,
             cache: FragmentCache::new(FragmentCache::ROOM),
             report: ReportPart::default(),
-            schema: scanbridge_plugin_api::batch::Schema::default(),
+            schema: Schema::default(),
             asset: CurrentAsset::default(),
             line: Vec::new(),
             text: String::new(),
-            derived: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -58,9 +69,8 @@ impl Encoder {
         self.asset.forget();
     }
 
-    /// Writes the events of a batch; gives how many were derived.
-    pub(crate) fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<u64> {
-        self.derived = 0;
+    /// Writes the events of a batch.
+    pub(crate) fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<Tally> {
         let mut assets = batch.assets().peekable();
         let mut under_way = None;
         for finding in batch.findings() {
@@ -74,22 +84,22 @@ impl Encoder {
                 under_way = Some(asset.row());
             }
             self.finding(finding, sink)?;
-            if self.settings.derive {
+            // A port of a finding that is gone is open no more.
+            if self.settings.derive && !finding.is_fixed() {
                 self.facts(finding, sink)?;
             }
         }
         for asset in assets {
             self.turn_to(asset, sink)?;
         }
-        Ok(self.derived)
+        Ok(std::mem::take(&mut self.tally))
     }
 
-    /// Writes what was kept back for the last asset of a report; gives how many were derived.
-    pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<u64> {
-        self.derived = 0;
+    /// Writes what was kept back for the last asset of a report.
+    pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
         self.leave_asset(sink)?;
         self.asset.forget();
-        Ok(self.derived)
+        Ok(std::mem::take(&mut self.tally))
     }
 
     fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
@@ -98,6 +108,7 @@ impl Encoder {
         }
         self.leave_asset(sink)?;
         self.asset.begin(asset, self.settings.ipv6_in_dst);
+        self.tally.bad_addresses += u64::from(self.asset.has_bad_address);
         if self.settings.asset_events { self.asset_event(sink) } else { Ok(()) }
     }
 
@@ -159,6 +170,7 @@ impl Encoder {
         self.line.extend_from_slice(&self.report.origin);
         // The finding's own result lists all ports; the event is about one.
         self.text.clear();
+        self.text.shrink_to(KEPT_BYTES);
         self.text.extend([itoa::Buffer::new().format(port), "/", protocol]);
         for (role, service) in [(", assigned ", assigned.trim()), (", detected ", detected.trim())] {
             if !service.is_empty() {
@@ -166,7 +178,7 @@ impl Encoder {
             }
         }
         field::append(&mut self.line, &mut cut, Field::Result, &self.text);
-        self.derived += 1;
+        self.tally.derived += 1;
         self.end_line(cut, sink)
     }
 
@@ -187,7 +199,7 @@ impl Encoder {
         append_classification(&mut self.line, &mut cut, &self.settings, Table::Uris, severity, category);
         field::append(&mut self.line, &mut cut, Field::FilePath, &self.asset.system.name);
         self.line.extend_from_slice(&self.report.origin);
-        self.derived += 1;
+        self.tally.derived += 1;
         self.end_line(cut, sink)
     }
 
@@ -200,7 +212,7 @@ impl Encoder {
         self.time(None);
         self.asset.append_to(&mut self.line, &mut cut, Table::Scanner);
         self.line.extend_from_slice(&self.report.origin);
-        self.derived += 1;
+        self.tally.derived += 1;
         self.end_line(cut, sink)
     }
 
@@ -234,6 +246,7 @@ impl Encoder {
     fn end_line(&mut self, mut cut: CutFields, sink: &mut impl Sink) -> Result<()> {
         cut.merge(self.report.cut);
         cut.append_to(&mut self.line);
+        self.tally.cut += u64::from(!cut.is_empty());
         // Every field ends in a space, and so may the header.
         if self.line.ends_with(b" ") {
             self.line.pop();

@@ -206,7 +206,11 @@ mod tests {
             for neighbour in ["x", "é", "𝄞"] {
                 let (before, after) = (neighbour.repeat(place), neighbour.repeat(17 - place));
                 let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
-                assert_eq!(written, (format!("{before}{replaced}{after}"), Fit::Whole), "{byte:#x} at {place}");
+                assert_eq!(
+                    written,
+                    (format!("{before}{replaced}{after}"), Fit::Whole),
+                    "{byte:#x} at {place}"
+                );
             }
         }
     }

@@ -85,6 +85,7 @@ impl FragmentBuilder {
             }
         }
         let bytes = self.out.as_slice().into();
+        self.text.shrink_to(KEPT_BYTES);
         Fragment { bytes, header_end, front_end, middle_end, cut: self.cut }
     }
 
@@ -164,7 +165,7 @@ impl FragmentBuilder {
             if !self.text.is_empty() {
                 self.text.push_str(separator);
             }
-            push_start(&mut self.text, item, field.limit());
+            self.text.push_str(item);
             if self.text.len() > enough(field.limit()) {
                 break;
             }
@@ -212,6 +213,9 @@ pub(crate) fn append_classification(
     }
 }
 
+/// What a buffer may keep of its memory; one huge text must not stay for ever.
+pub(crate) const KEPT_BYTES: usize = 64 * 1024;
+
 const TEXTS: [(Field, DefinitionField); 3] = [
     (Field::Diagnosis, DefinitionField::Diagnosis),
     (Field::Consequence, DefinitionField::Consequence),
@@ -221,11 +225,6 @@ const TEXTS: [(Field, DefinitionField); 3] = [
 /// How much of a text to prepare for a field of this limit: cleaning may still take three bytes for one.
 fn enough(limit: usize) -> usize {
     3 * limit + CUT_MARK.len()
-}
-
-fn push_start(out: &mut String, text: &str, limit: usize) {
-    let text = text.trim_start();
-    out.push_str(&text[..text.floor_char_boundary(enough(limit) + 4)]);
 }
 
 /// The score without the vector that newer reports put behind it; nothing for the `-` of unscored definitions.
@@ -238,11 +237,10 @@ fn score(text: &str) -> &str {
 fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, definition: DefinitionView<'_>) {
     let limit = Field::ClassId.limit();
     out.extend(["Qualys|", qid]);
-    let mut text = String::new();
-    push_start(&mut text, definition.get(DefinitionField::Title), limit);
-    push_text_part(out, &text);
+    push_text_part(out, definition.get(DefinitionField::Title));
     out.push('|');
     out.extend(severity.and_then(|severity| char::from_digit(severity.number().into(), 10)));
+    let mut text = String::new();
     for (_, source) in TEXTS {
         text.clear();
         html::append_text(&mut text, definition.get(source), enough(limit));
@@ -251,7 +249,7 @@ fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, defini
     text.clear();
     for cve in list_items(definition.get(DefinitionField::Cves)).take(limit) {
         text.push_str(if text.is_empty() { "" } else { "," });
-        push_start(&mut text, cve.trim(), limit);
+        text.push_str(cve.trim());
     }
     push_text_part(out, &text);
 }

@@ -4,10 +4,10 @@ use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output,
+    CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output, tracing,
 };
 
-use crate::encoder::{Encoder, Sink};
+use crate::encoder::{Encoder, Sink, Tally};
 use crate::options::{self, EventSettings};
 
 /// Writes each finding as one event, and beside the findings one event for each open port and each operating
@@ -16,6 +16,8 @@ use crate::options::{self, EventSettings};
 pub struct ArcSightCef {
     encoder: Encoder,
     file: ReportFile,
+    /// What was counted of the report under way.
+    report: Tally,
 }
 
 impl Output for ArcSightCef {
@@ -26,7 +28,8 @@ impl Output for ArcSightCef {
     // A file that an interrupted run left unfinished is written anew, so there is nothing to go back to.
     fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
         let settings = EventSettings::read(options)?;
-        Ok(Self { encoder: Encoder::new(settings), file: ReportFile::open(options::target(options)?)? })
+        let file = ReportFile::open(options::target(options)?)?;
+        Ok(Self { encoder: Encoder::new(settings), file, report: Tally::default() })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -35,23 +38,32 @@ impl Output for ArcSightCef {
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.encoder.begin(report);
+        self.report = Tally::default();
         self.file.begin(report)?;
         Ok(())
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let mut lines = Lines { file: &mut self.file, bytes: 0 };
-        let derived = self.encoder.batch(batch, &mut lines)?;
-        Ok(Written { derived, bytes: lines.bytes, ..Written::default() })
+        let tally = self.encoder.batch(batch, &mut lines)?;
+        let written = Written { derived: tally.derived, bytes: lines.bytes, ..Written::default() };
+        self.report.add(tally);
+        Ok(written)
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        let mut lines = Lines { file: &mut self.file, bytes: 0 };
         // A report that is not delivered is taken back whole; its last asset has nothing more to say.
-        let derived = if end.deliver { self.encoder.finish(&mut lines)? } else { 0 };
-        let bytes = lines.bytes;
-        self.file.end(end.deliver)?;
-        Ok(Written { derived, bytes, ..Written::default() })
+        if !end.deliver {
+            self.file.end(false)?;
+            return Ok(Written::default());
+        }
+        let mut lines = Lines { file: &mut self.file, bytes: 0 };
+        let tally = self.encoder.finish(&mut lines)?;
+        let written = Written { derived: tally.derived, bytes: lines.bytes, ..Written::default() };
+        self.file.end(true)?;
+        self.report.add(tally);
+        self.report.tell();
+        Ok(written)
     }
 
     fn commit(&mut self) -> Result<Receipt> {
@@ -74,5 +86,23 @@ impl Sink for Lines<'_> {
         self.bytes += line.len() as u64;
         self.file.record_boundary()?;
         Ok(())
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.derived += other.derived;
+        self.cut += other.cut;
+        self.bad_addresses += other.bad_addresses;
+    }
+
+    /// Tells the operator what the events do not show in full.
+    fn tell(self) {
+        if self.cut > 0 {
+            tracing::info!(events = self.cut, "texts were cut to the limits of the format");
+        }
+        if self.bad_addresses > 0 {
+            tracing::warn!(assets = self.bad_addresses, "addresses that are none were left out");
+        }
     }
 }

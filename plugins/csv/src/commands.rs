@@ -4,7 +4,7 @@ use scanbridge_durable_file::ReportFile;
 use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::tracing::{info, warn};
+use scanbridge_plugin_api::tracing::warn;
 use scanbridge_plugin_api::{PluginError, Result, Written};
 
 /// Writes the blocks of commands one after the other.
@@ -41,8 +41,8 @@ impl Commands {
 
     pub(crate) fn write(&mut self, batch: Batch<'_>, file: &mut ReportFile) -> Result<Written> {
         let Self { writer, header, between_assets, bytes, .. } = self;
-        let rejected = writer.batch(batch, &mut |block| put(block, file, header, between_assets, bytes))?;
-        Ok(Written { rejected, bytes: std::mem::take(bytes), ..Written::default() })
+        let written = writer.batch(batch, &mut |block| put(block, file, header, between_assets, bytes))?;
+        Ok(Written { bytes: std::mem::take(bytes), ..written })
     }
 
     pub(crate) fn end(&mut self, end: &ReportEnd, file: &mut ReportFile) -> Result<Written> {
@@ -50,9 +50,6 @@ impl Commands {
         let totals = writer.end(end, &mut |block| put(block, file, header, between_assets, bytes))?;
         for warning in &totals.warnings {
             warn!("{warning}");
-        }
-        if totals.left_out > 0 {
-            info!("{} findings are fixed or not of the kinds in `kinds`, and were left out", totals.left_out);
         }
         if totals.hosts_added > 0 && end.deliver {
             warn!(

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict, show_size,
-    tracing,
+    CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
+    show_size, tracing,
 };
 use scanbridge_qualys_xml::{Definitions, Kind, index_knowledge_base};
 
@@ -38,8 +38,7 @@ impl Input for QualysGuardFile {
     /// `resume` is not used yet: an interrupted run reads its files again from the beginning.
     fn open(options: &Options, services: &Services, _resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
-        let opener =
-            Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
+        let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
         Ok(Self {
             settings,
             services: services.clone(),
@@ -55,7 +54,9 @@ impl Input for QualysGuardFile {
         let mut report = CheckReport::default();
         for candidate in look_up(&self.settings.paths, &self.settings.patterns) {
             report = match candidate {
-                Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read when it runs"),
+                Candidate::StandardInput => {
+                    report.step("standard input", Verdict::Ok, "is read when it runs")
+                }
                 Candidate::Missing(path, error) => report.step(path, Verdict::Failed, error.message),
                 Candidate::File(path) => {
                     let (verdict, detail) = probe(&path, Kind::is_report);
@@ -151,7 +152,8 @@ impl QualysGuardFile {
         let total = settled.source.length;
         let watch = Watch { services: self.services.clone(), done: 0, total };
         let mut definitions = Definitions::new(Box::new(FileSpool::new(&self.services)));
-        let notes = index_knowledge_base(settled.source.read(Some(watch)), self.settings.limits, &mut definitions);
+        let notes =
+            index_knowledge_base(settled.source.read(Some(watch)), self.settings.limits, &mut definitions);
         match notes {
             Ok(notes) => {
                 for note in notes {

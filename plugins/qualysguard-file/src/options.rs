@@ -30,12 +30,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "A file that ends too early is taken for unfinished, and waited for, until it has not changed for \
          this many seconds.",
     ),
-    OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30).default_integer(16 << 20).help(
-        "The most text that one asset, definition or finding may have. More is damage.",
-    ),
-    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50).default_integer(64 << 30).help(
-        "The most that a gzip file or standard input may unpack to in the temporary folder.",
-    ),
+    OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
+        .default_integer(16 << 20)
+        .help("The most text that one asset, definition or finding may have. More is damage."),
+    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50)
+        .default_integer(64 << 30)
+        .help("The most that a gzip file or standard input may unpack to in the temporary folder."),
 ];
 
 /// The options of one instance; from here on none can be wrong.

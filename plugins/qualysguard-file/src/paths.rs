@@ -54,9 +54,9 @@ fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<PathBuf>, Plugin
     for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
         let name = entry.map_err(|error| cannot(&error))?.file_name();
         let path = folder.join(&name);
-        let matches = name.to_str().is_some_and(|name| {
-            patterns.iter().any(|pattern| pattern.matches_with(name, MATCHING))
-        });
+        let matches = name
+            .to_str()
+            .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(name, MATCHING)));
         if matches && !path.is_dir() {
             files.push(path);
         }
@@ -64,8 +64,11 @@ fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<PathBuf>, Plugin
     files.sort();
     if files.is_empty() {
         let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
-        return Err(no_input(format!("the folder {shown} holds no file that matches {}", wanted.join(" or ")))
-            .with_hint("option `pattern` says which files of a folder are read"));
+        return Err(no_input(format!(
+            "the folder {shown} holds no file that matches {}",
+            wanted.join(" or ")
+        ))
+        .with_hint("option `pattern` says which files of a folder are read"));
     }
     Ok(files)
 }
@@ -99,8 +102,11 @@ pub(crate) fn reason(error: &io::Error) -> String {
 }
 
 /// Endings come in capitals, too, and hidden files are mostly somebody's half-written ones.
-const MATCHING: MatchOptions =
-    MatchOptions { case_sensitive: false, require_literal_separator: true, require_literal_leading_dot: true };
+const MATCHING: MatchOptions = MatchOptions {
+    case_sensitive: false,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +132,8 @@ mod tests {
         let patterns = ["*.xml", "*.xml.gz"].map(|text| Pattern::new(text).unwrap());
         let path = |name: &str| root.join(name).display().to_string();
 
-        let all = look_up(&[path(""), path("b.xml"), "-".to_owned(), "-".to_owned(), path("d.txt")], &patterns);
+        let all =
+            look_up(&[path(""), path("b.xml"), "-".to_owned(), "-".to_owned(), path("d.txt")], &patterns);
         assert_eq!(names(&all, root), ["a.XML", "b.xml", "c.xml.gz", "-", "d.txt"]);
 
         let globbed = look_up(&[path("*.xml*")], &patterns);

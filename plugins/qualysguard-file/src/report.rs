@@ -97,7 +97,10 @@ impl OpenReport {
             }
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
-            Err(damage) => self.incomplete(&damage),
+            Err(damage) => {
+                let reason = sentence(&self.name, &self.source, &damage);
+                self.incomplete(reason)
+            }
         };
         if batch.is_empty() || !end.deliver {
             return Ok(Next::ReportEnd { end, position: self.position() });
@@ -112,6 +115,11 @@ impl OpenReport {
     }
 
     fn complete(&mut self) -> ReportEnd {
+        if self.source.is_cut {
+            // All of the XML was there, but what gzip checks it by was not.
+            let reason = format!("{}: the gzip file ends too early", self.name);
+            return self.incomplete(reason);
+        }
         let mut notes = self.reader.notes();
         if self.reader.assets() == 0 {
             notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
@@ -120,11 +128,11 @@ impl OpenReport {
         ReportEnd { complete: true, deliver: true, reason: String::new(), clean_assets, notes }
     }
 
-    fn incomplete(&mut self, damage: &Damage) -> ReportEnd {
+    fn incomplete(&mut self, reason: String) -> ReportEnd {
         ReportEnd {
             complete: false,
             deliver: self.deliver_incomplete,
-            reason: sentence(&self.name, &self.source, damage),
+            reason,
             clean_assets: Vec::new(),
             notes: self.reader.notes(),
         }

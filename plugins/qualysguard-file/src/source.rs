@@ -98,7 +98,10 @@ impl Opener {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Source { file: Arc::new(file), length, is_cut: true });
                 }
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::InvalidData => {
+                Err(error)
+                    if error.kind() == io::ErrorKind::InvalidInput
+                        || error.kind() == io::ErrorKind::InvalidData =>
+                {
                     return Err(PluginError::bad_data(format!("{name} is a damaged gzip file: {error}"))
                         .with_hint("fetch the report again"));
                 }
@@ -178,7 +181,9 @@ impl Read for SourceReader {
         let read = self.file.read_at(&mut into[..most], self.position)?;
         self.position += read as u64;
         self.unwatched += read;
-        if let Some(watch) = &self.watch && (self.unwatched >= WATCH_BYTES || read == 0) {
+        if let Some(watch) = &self.watch
+            && (self.unwatched >= WATCH_BYTES || read == 0)
+        {
             self.unwatched = 0;
             watch.services.progress(watch.done + self.position, watch.total);
             if watch.services.is_cancelled() {

@@ -1,6 +1,8 @@
 //! What the generator says it wrote is what stands in the report, seen by a reader of XML that knows nothing of
 //! the generator.
 
+#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use scanbridge_bench::generator::{Counts, Extent, Format, Shape};

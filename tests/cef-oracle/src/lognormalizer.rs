@@ -15,7 +15,8 @@ const HEADER: [&str; 6] =
 /// Reads each line; none when the program is not installed, which in CI is an error.
 pub fn parse(lines: &[&str]) -> Result<Option<Verdicts>, String> {
     let rules = env::temp_dir().join(format!("cef-oracle-{}.rulebase", std::process::id()));
-    fs::write(&rules, "version=2\nrule=:%f:cef%\n").map_err(|error| format!("cannot write rules: {error}"))?;
+    fs::write(&rules, "version=2\nrule=:%f:cef%\n")
+        .map_err(|error| format!("cannot write rules: {error}"))?;
     let child = Command::new("lognormalizer")
         .arg("-r")
         .arg(&rules)
@@ -63,7 +64,8 @@ fn with_space(line: &str) -> String {
 }
 
 fn read(answer: &str) -> Result<Event, String> {
-    let answer: Value = serde_json::from_str(answer).map_err(|error| format!("answer {answer:?}: {error}"))?;
+    let answer: Value =
+        serde_json::from_str(answer).map_err(|error| format!("answer {answer:?}: {error}"))?;
     let event = answer["f"].as_object().ok_or_else(|| format!("refused: {answer}"))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     // It reads version 0 only and does not repeat it.

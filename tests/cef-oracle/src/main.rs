@@ -6,8 +6,8 @@
 
 mod event;
 mod lognormalizer;
-mod vectors;
 mod vector_remap;
+mod vectors;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,7 +47,8 @@ fn judge(expected: &Path, lines: &Path) -> Result<usize, String> {
         return Err(format!("{} lines for {} expected events", lines.len(), expected.len()));
     }
     let mut failures = vectors::judge_the_judges()?;
-    failures += compare("parse_cef", &lines, &expected, vector_remap::parse(&lines)?, vector_remap::as_it_reads);
+    failures +=
+        compare("parse_cef", &lines, &expected, vector_remap::parse(&lines)?, vector_remap::as_it_reads);
     match lognormalizer::parse(&lines)? {
         Some(verdicts) => {
             failures += compare("lognormalizer", &lines, &expected, verdicts, Event::clone);
@@ -72,9 +73,7 @@ fn compare(
 ) -> usize {
     const SHOWN: usize = 5;
     let mut failures = 0;
-    for (number, (line, (expected, verdict))) in
-        lines.iter().zip(expected.iter().zip(verdicts)).enumerate()
-    {
+    for (number, (line, (expected, verdict))) in lines.iter().zip(expected.iter().zip(verdicts)).enumerate() {
         let difference = match verdict {
             Ok(event) => as_it_reads(expected).difference(&event),
             Err(problem) => Some(problem),

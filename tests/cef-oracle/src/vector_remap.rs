@@ -25,8 +25,11 @@ pub fn parse(lines: &[&str]) -> Result<Verdicts, String> {
 }
 
 fn run(program: &Program, line: &str) -> Result<Event, String> {
-    let mut target =
-        TargetValue { value: line.into(), metadata: Value::Object(Default::default()), secrets: Secrets::default() };
+    let mut target = TargetValue {
+        value: line.into(),
+        metadata: Value::Object(Default::default()),
+        secrets: Secrets::default(),
+    };
     let (mut state, timezone) = (RuntimeState::default(), TimeZone::default());
     let value = program
         .resolve(&mut Context::new(&mut target, &mut state, &timezone))
@@ -34,10 +37,8 @@ fn run(program: &Program, line: &str) -> Result<Event, String> {
     let Value::Object(mut fields) = value else { return Err("no object".to_owned()) };
     let mut take = |name: &str| fields.remove(name).map(|value| value.to_string_lossy().into_owned());
     let header = HEADER.iter().map(|name| take(name).unwrap_or_default()).collect();
-    let extension = fields
-        .iter()
-        .map(|(key, value)| (key.to_string(), value.to_string_lossy().into_owned()))
-        .collect();
+    let extension =
+        fields.iter().map(|(key, value)| (key.to_string(), value.to_string_lossy().into_owned())).collect();
     Ok(Event { header, extension })
 }
 
@@ -46,7 +47,8 @@ fn run(program: &Program, line: &str) -> Result<Event, String> {
 pub fn as_it_reads(event: &Event) -> Event {
     let last = event.extension.len().saturating_sub(1);
     let value = |(index, (key, value)): (usize, &(String, String))| {
-        let kept = if index == last { value.trim_end_matches(' ') } else { value.trim_end_matches([' ', '|']) };
+        let kept =
+            if index == last { value.trim_end_matches(' ') } else { value.trim_end_matches([' ', '|']) };
         (key.clone(), unquoted(kept))
     };
     Event {

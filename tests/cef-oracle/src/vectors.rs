@@ -38,7 +38,8 @@ pub fn judge_the_judges() -> Result<usize, String> {
         println!("vectors: skipped, SCANBRIDGE_CEF_VECTORS is not set");
         return Ok(0);
     };
-    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let vectors = text.lines().map(serde_json::from_str).collect::<Result<Vec<Vector>, _>>();
     let mut vectors = vectors.map_err(|error| format!("bad vector: {error}"))?;
     vectors.retain(|vector| vector.kind == "parse" && vector.producer_legal == "legal");

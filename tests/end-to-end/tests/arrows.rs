@@ -1,5 +1,7 @@
 //! Who may depend on whom, read from what Cargo itself believes.
 
+#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+
 use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
@@ -113,12 +115,25 @@ fn only_the_plugin_api_names_the_abi_crate() {
 }
 
 #[test]
+fn an_authors_plugin_names_one_crate_of_ours_and_no_abi_crate() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/third-party-plugin/Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let dependencies: Vec<&str> =
+        metadata.packages[0].dependencies.iter().map(|it| it.name.as_str()).collect();
+    let ours: Vec<&&str> = dependencies.iter().filter(|name| name.starts_with("scanbridge")).collect();
+    assert_eq!(ours, [&"scanbridge-plugin-api"]);
+    assert!(
+        !dependencies.iter().any(|name| name.contains("abi_stable") || *name == "inventory"),
+        "{dependencies:?}"
+    );
+}
+
+#[test]
 fn plugins_are_libraries_for_the_host_and_for_their_own_tests() {
     let workspace = workspace();
     for package in workspace.workspace_packages() {
         if room(&workspace, package) == Room::Plugin {
-            let library =
-                package.targets.iter().find(|target| target.is_cdylib()).expect(package.name.as_str());
+            let library = package.targets.iter().find(|target| target.is_cdylib()).unwrap();
             assert_eq!(library.crate_types.len(), 2, "{}", package.name);
         }
     }

@@ -103,6 +103,15 @@ fn derived_events_are_counted_beside_the_findings() {
 }
 
 #[test]
+fn a_finding_that_is_gone_tells_nothing_of_its_asset() {
+    let mut row = cells("service", FACTS).to_vec();
+    row.push((F::Status, "Fixed"));
+    let text =
+        text_of(json!({}), &scan(), &[Filling::default().asset(OTHER).finding(&qid("1"), &row).done()]);
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
 fn only_what_is_selected_becomes_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");

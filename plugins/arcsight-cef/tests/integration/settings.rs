@@ -13,7 +13,7 @@ use crate::case::{Filling, event_of, events_of, open, scan, text_of};
 fn vulnerability() -> RawBatch {
     let definition = [(D::Qid, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
     let cells =
-        [(F::Kind, "vulnerability"), (F::Status, "Fixed"), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\t")];
+        [(F::Kind, "vulnerability"), (F::Status, "Active"), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\t")];
     Filling::default().asset(&[(A::Address, "192.0.2.1")]).finding(&definition, &cells).done()
 }
 
@@ -59,7 +59,7 @@ fn extra_fields_come_on_request_only() {
     let event = event_of(quiet(json!({ "extra_fields": ["cn1", "externalId", "outcome"] })), vulnerability());
     assert_eq!(event.get("externalId"), Some("scan/1234567890.12345"));
     assert_eq!((event.get("cn1Label"), event.get("cn1")), (Some("QID"), Some("7")));
-    assert_eq!(event.get("outcome"), Some("Fixed"));
+    assert_eq!(event.get("outcome"), Some("Active"));
 }
 
 #[test]

@@ -33,16 +33,8 @@ const DAMAGED: &[(&str, &str, usize)] = &[
         ", line 46: a second outermost element, SCAN, stands behind the end of the report",
         2,
     ),
-    (
-        "scan-stray-ampersand.xml",
-        ", line 24: an & begins no reference",
-        0,
-    ),
-    (
-        "scan-undefined-entity.xml",
-        ", line 24: the entity undefined is not defined",
-        0,
-    ),
+    ("scan-stray-ampersand.xml", ", line 24: an & begins no reference", 0),
+    ("scan-undefined-entity.xml", ", line 24: the entity undefined is not defined", 0),
     ("template-report-broken-glossary.xml", ", line 180: expected `</IMPACT>`, but `</IMPCT>` was found", 8),
     ("template-report-cut.xml", " is cut: it ends without </ASSET_DATA_REPORT>", 8),
 ];
@@ -112,7 +104,12 @@ fn invalid_bytes_are_replaced_counted_and_said() {
 fn a_report_cut_anywhere_is_never_complete() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.xml");
-    for (name, step) in [("scan-no-header.xml", 1), ("template-report-no-assets.xml", 7), ("template-report.xml", 97), ("detections.xml", 97)] {
+    for (name, step) in [
+        ("scan-no-header.xml", 1),
+        ("template-report-no-assets.xml", 7),
+        ("template-report.xml", 97),
+        ("detections.xml", 97),
+    ] {
         let whole = fs::read(good(name)).unwrap();
         let root_end = whole.windows(2).rposition(|pair| pair == b"</").unwrap();
         let root_end = root_end + whole[root_end..].iter().position(|byte| *byte == b'>').unwrap();
@@ -131,7 +128,11 @@ fn a_text_beyond_the_limit_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.xml");
     let text = "<![CDATA[0123456789abcdef]]>".repeat(5_000);
-    let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap().replacen("<RESULT>", &format!("<RESULT>{text}"), 1);
+    let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap().replacen(
+        "<RESULT>",
+        &format!("<RESULT>{text}"),
+        1,
+    );
     fs::write(&path, xml).unwrap();
     assert_eq!(report_of(&path).findings[0]["result"].len(), 16 * 5_000 + 1);
     let told = read_with(&path, &json!({ "max_text_bytes": 65_536 })).unwrap();

@@ -107,13 +107,18 @@ fn take(batch: Batch<'_>, report: &mut Report) {
     for finding in batch.findings() {
         let mut row = cells(FindingField::NAMES, |column| finding.column(Some(column)), "");
         let definition = finding.definition();
-        row.append(&mut cells(DefinitionField::NAMES, |column| definition.column(Some(column)), "definition."));
+        row.append(&mut cells(
+            DefinitionField::NAMES,
+            |column| definition.column(Some(column)),
+            "definition.",
+        ));
         row.insert("asset".to_owned(), finding.asset().address().to_owned());
         report.findings.push(row);
     }
 }
 
 fn cells<'a>(names: &[&str], cell: impl Fn(usize) -> &'a str, prefix: &str) -> Row {
-    let cells = names.iter().enumerate().map(|(column, name)| (format!("{prefix}{name}"), cell(column).to_owned()));
+    let cells =
+        names.iter().enumerate().map(|(column, name)| (format!("{prefix}{name}"), cell(column).to_owned()));
     cells.filter(|(_, text)| !text.is_empty()).collect()
 }

@@ -101,7 +101,10 @@ fn information_tells_facts() {
         ("6", "name\tweb.example.com\tDNS"),
         ("45039", "name\tweb.example.com\tFQDN\nname\tWEB01\tNTLM DNS"),
         ("82044", "name\tWEB01\tNetBIOS"),
-        ("82023", "port\t22\ttcp\tssh\tssh\nport\t80\ttcp\twww-http\thttp\nport\t443\ttcp\thttps\thttp over ssl"),
+        (
+            "82023",
+            "port\t22\ttcp\tssh\tssh\nport\t80\ttcp\twww-http\thttp\nport\t443\ttcp\thttps\thttp over ssl",
+        ),
         ("82004", "port\t53\tudp\tdomain\tnamed udp\nport\t161\tudp\tsnmp\tunknown"),
         ("45017", "os\tUbuntu / Linux 5.x\tTCP/IP Fingerprint\nos\tLinux 5.15\tHTTP"),
         ("82063", ""),
@@ -190,7 +193,10 @@ fn a_template_report_is_joined_with_its_glossary() {
             ("definition.cvss3_temporal", "6.7"),
             ("definition.pci_flag", "1"),
             ("definition.last_update", "2025-12-31T23:59:59Z"),
-            ("definition.exploits", "Example Exploits\tCVE-2014-3566\tPadding oracle\thttp://exploit.example.com/1"),
+            (
+                "definition.exploits",
+                "Example Exploits\tCVE-2014-3566\tPadding oracle\thttp://exploit.example.com/1"
+            ),
             ("definition.compliance", "HIPAA\t164.312\tAccess control"),
         ])
     );
@@ -201,7 +207,10 @@ fn a_template_report_is_joined_with_its_glossary() {
         &[("kind", "potential"), ("severity", "5"), ("ssl", "0"), ("instance", "vhost a")],
     );
     // The glossary does not hold it: it is delivered with what is known.
-    assert_cells(report.finding("777777"), &[("severity", ""), ("definition.title", ""), ("status", "Active")]);
+    assert_cells(
+        report.finding("777777"),
+        &[("severity", ""), ("definition.title", ""), ("status", "Active")],
+    );
     assert_cells(report.finding("45017"), &[("kind", "information"), ("status", ""), ("severity", "2")]);
 }
 
@@ -275,7 +284,10 @@ fn detections_are_joined_with_the_knowledge_base() {
             ("definition.pci_flag", "1"),
             ("definition.patchable", "1"),
             ("definition.last_update", "2025-12-31T23:59:59Z"),
-            ("definition.exploits", "Example Exploits\tCVE-2014-3566\tPadding oracle\thttp://exploit.example.com/1"),
+            (
+                "definition.exploits",
+                "Example Exploits\tCVE-2014-3566\tPadding oracle\thttp://exploit.example.com/1"
+            ),
             ("definition.compliance", "PCI\t4.1\tStrong cryptography"),
         ])
     );

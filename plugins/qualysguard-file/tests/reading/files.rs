@@ -32,7 +32,8 @@ fn a_folder_is_read_by_name_packed_or_not() {
 
     let told = read(&json!({ "path": [folder.path()] })).unwrap();
     assert_eq!(told.refused, []);
-    let counts: Vec<_> = told.reports.iter().map(|report| (report.start.kind.as_str(), report.findings.len())).collect();
+    let counts: Vec<_> =
+        told.reports.iter().map(|report| (report.start.kind.as_str(), report.findings.len())).collect();
     assert_eq!(counts, [("SCAN", 2), ("ASSET_DATA_REPORT", 8), ("ASSET_DATA_REPORT", 8)]);
 }
 
@@ -54,6 +55,19 @@ fn a_damaged_gzip_file_is_told_from_a_cut_one() {
         assert!(refusal.error.message.contains(part), "{}", refusal.error.message);
         assert_eq!((refusal.error.kind, refusal.incomplete), (ErrorKind::BadData, incomplete));
     }
+}
+
+#[test]
+fn a_gzip_file_without_its_check_sum_is_never_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.xml.gz");
+    let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
+    fs::write(&path, &packed[..packed.len() - 4]).unwrap();
+    let told = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
+    let end = &told.reports[0].end;
+    assert_eq!(told.reports[0].findings.len(), 8);
+    assert!(end.deliver && !end.complete && end.clean_assets.is_empty());
+    assert!(end.reason.ends_with("the gzip file ends too early"), "{}", end.reason);
 }
 
 #[test]
@@ -124,8 +138,10 @@ fn an_asset_larger_than_a_batch_goes_on_in_the_next() {
     let path = folder.path().join("large.xml");
     let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap();
     let finding = &xml[xml.find("<VULN ").unwrap()..xml.find("</CAT>").unwrap()];
-    let more: String = (0..300).map(|number| finding.replace("[r]", &format!("[{number} {}]", "x".repeat(5_000)))).collect();
-    let xml = xml.replacen("</CAT>", &format!("{more}</CAT>"), 1).replacen("</IP>", "<NETWORK>N</NETWORK></IP>", 1);
+    let more: String =
+        (0..300).map(|number| finding.replace("[r]", &format!("[{number} {}]", "x".repeat(5_000)))).collect();
+    let xml =
+        xml.replacen("</CAT>", &format!("{more}</CAT>"), 1).replacen("</IP>", "<NETWORK>N</NETWORK></IP>", 1);
     fs::write(&path, xml).unwrap();
 
     let report = report_of(&path);

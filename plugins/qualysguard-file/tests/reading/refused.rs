@@ -22,9 +22,18 @@ const REASONS: &[(&str, &str)] = &[
         "generic-return-beside.xml",
         "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 2007: Your address is not allowed.",
     ),
-    ("generic-return-message.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 5000: bad value"),
-    ("generic-return-nested.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 999: Internal error."),
-    ("generic-return-text.xml", "is an answer of the Qualys API (GENERIC_RETURN), not a report: account expired"),
+    (
+        "generic-return-message.xml",
+        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 5000: bad value",
+    ),
+    (
+        "generic-return-nested.xml",
+        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 999: Internal error.",
+    ),
+    (
+        "generic-return-text.xml",
+        "is an answer of the Qualys API (GENERIC_RETURN), not a report: account expired",
+    ),
     ("host-list.xml", "is XML of another kind (HOST_LIST_OUTPUT): a list of hosts without their detections"),
     ("knowledge-base-numbers-only.xml", "is a knowledge base, which holds no findings"),
     ("login-page.html", "is an HTML page, not an XML report"),
@@ -86,7 +95,9 @@ fn an_unreadable_knowledge_base_ends_the_input() {
 
 #[test]
 fn options_that_cannot_work_are_config_errors() {
-    for options in [json!({ "path": [] }), json!({ "path": [""] }), json!({ "path": ["a"], "pattern": ["["] })] {
+    for options in
+        [json!({ "path": [] }), json!({ "path": [""] }), json!({ "path": ["a"], "pattern": ["["] })]
+    {
         assert_eq!(read(&options).unwrap_err().kind, ErrorKind::Config, "{options}");
     }
 }

@@ -65,10 +65,7 @@ fn what_is_odd_is_noted() {
                 "assets were reported with an error in place of findings x 1",
             ],
         ),
-        (
-            "detections.xml",
-            vec!["findings lack their title and texts: no knowledge_base file is given x 6"],
-        ),
+        ("detections.xml", vec!["findings lack their title and texts: no knowledge_base file is given x 6"]),
     ] {
         assert_eq!(report_of(&good(name)).notes(), notes, "{name}");
     }

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use scanbridge_plugin_api::Rejection;
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
 use scanbridge_plugin_api::model::{AssetField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{Rejection, Written};
 
 use crate::addresses::{AddressRange, AddressSet};
 use crate::result_line::{ResultLines, result_id};
@@ -33,8 +33,6 @@ pub struct Block<'a> {
 /// What became of a report beside its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Findings that were left out: of another kind, or fixed.
-    pub left_out: u64,
     /// Assets that the Defense Center was asked to create if it does not know them.
     pub hosts_added: u64,
     /// Assets without findings whose old results are deleted.
@@ -115,8 +113,8 @@ impl CommandWriter {
 
     /// Takes a batch and hands on the blocks of all assets that are done with it.
     ///
-    /// Gives the findings that cannot be sent, with the reasons. Findings of other kinds and fixed ones are not
-    /// among them; they are in [`Totals::left_out`].
+    /// Gives the findings that cannot be sent, with the reasons, and those that are left out: of other kinds, or
+    /// fixed. The bytes are the caller's to count.
     ///
     /// # Errors
     /// The sink's own.
@@ -124,21 +122,21 @@ impl CommandWriter {
         &mut self,
         batch: Batch<'_>,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
-    ) -> Result<Vec<Rejection>, E> {
-        let mut rejected = Vec::new();
+    ) -> Result<Written, E> {
+        let mut written = Written::default();
         let mut findings = batch.findings().peekable();
         for asset in batch.assets() {
             self.enter(&asset, sink)?;
             while let Some(finding) = findings.next_if(|finding| finding.asset().row() == asset.row()) {
-                self.finding(&finding, &mut rejected, sink)?;
+                self.finding(&finding, &mut written, sink)?;
             }
         }
         // Findings of assets that were not selected, or out of order: an input's fault, but no reason to lose them.
         for finding in findings {
             self.enter(&finding.asset(), sink)?;
-            self.finding(&finding, &mut rejected, sink)?;
+            self.finding(&finding, &mut written, sink)?;
         }
-        Ok(rejected)
+        Ok(written)
     }
 
     /// The report ends: hands on the last block, and for a complete report the blocks that clear the assets
@@ -180,11 +178,11 @@ impl CommandWriter {
     fn finding<E>(
         &mut self,
         finding: &FindingView<'_>,
-        rejected: &mut Vec<Rejection>,
+        written: &mut Written,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if finding.is_fixed() || !self.settings.kinds.contains(&finding.kind()) {
-            self.totals.left_out += 1;
+            written.left_out.push(finding.row());
             return Ok(());
         }
         let asset = self.asset.as_mut().expect("a finding comes after its asset was entered");
@@ -193,7 +191,7 @@ impl CommandWriter {
             Ok(id) => id,
             Err(reason) => {
                 asset.has_rejected = true;
-                rejected.push(Rejection { row: finding.row(), reason });
+                written.rejected.push(Rejection { row: finding.row(), reason });
                 return Ok(());
             }
         };

@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, list_items};
 
 use crate::damage::Fault;
-use crate::place::{Item, Place, Value};
+use crate::place::{Item, List, Place, Value};
 
 /// The rows of the asset, definition and finding that are under way, reused for the whole report.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Cells {
     parts: [String; 3],
     source: String,
     item: String,
+    /// The list that the last item went to.
+    open_list: Option<Place>,
     /// White space that belongs to the text only if more of it follows.
     pending: String,
     begun: bool,
@@ -35,6 +37,7 @@ impl Cells {
             parts: Default::default(),
             source: String::new(),
             item: String::new(),
+            open_list: None,
             pending: String::new(),
             begun: false,
             weight: 0,
@@ -71,7 +74,7 @@ impl Cells {
             Place::Finding(field) => self.go_on(place, field),
             Place::Definition(field) => self.go_on(place, field),
             Place::Asset(field) => self.go_on(place, field),
-            Place::AssetFallback(field) if !self.asset.get(field).is_empty() => Ok(Place::Ignored),
+            Place::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(Place::Ignored),
             Place::AssetFallback(field) => Ok(Place::Asset(field)),
             Place::AssetBetter(field) => {
                 self.asset.set(field, "");
@@ -79,6 +82,10 @@ impl Cells {
             }
             Place::Value(_) => {
                 self.value.clear();
+                Ok(place)
+            }
+            Place::List(List::ExploitSource) => {
+                self.source.clear();
                 Ok(place)
             }
             Place::Item(_) => {
@@ -96,7 +103,8 @@ impl Cells {
     where
         Self: Rows<F>,
     {
-        let present = self.row().get(field).len();
+        self.open_list = None;
+        let present = self.row().cell_len(field);
         if present > 0 {
             // The row may have to move what the cell has.
             self.weigh(present + 1)?;
@@ -175,7 +183,7 @@ impl Cells {
             Value::Source => flatten(&self.value, &mut self.source),
             Value::AssetItem(field) => {
                 flatten(&self.value, &mut self.item);
-                self.weigh(self.asset.get(field).len())?;
+                self.weigh_item(Place::Asset(field), self.asset.cell_len(field))?;
                 add_item(&mut self.asset, field, &self.item);
             }
             _ => {}
@@ -209,9 +217,17 @@ impl Cells {
     }
 
     fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Fault> {
-        self.weigh(self.definition.get(field).len())?;
+        self.weigh_item(Place::Definition(field), self.definition.cell_len(field))?;
         add_item(&mut self.definition, field, &self.item);
         Ok(())
+    }
+
+    /// A list that something else was put beside has to be moved before it can go on: a report that takes turns
+    /// between long lists must not grow the row without bound.
+    fn weigh_item(&mut self, list: Place, present: usize) -> Result<(), Fault> {
+        let moved = if self.open_list == Some(list) { 0 } else { present };
+        self.open_list = Some(list);
+        self.weigh(moved + self.item.len())
     }
 
     /// Takes the items of a comma list, for example the CVE ids of an attribute.
@@ -288,6 +304,11 @@ fn no_dash<F: Field>(row: &mut Row<F>, field: F) {
 /// Writes `text` on one line and without tabs, as an item of a list cell or a part of one has to be.
 fn flatten(text: &str, into: &mut String) {
     into.clear();
+    let text = text.trim_matches(BLANKS);
+    if !text.bytes().any(|byte| BLANKS.contains(&char::from(byte))) {
+        into.push_str(text);
+        return;
+    }
     for word in text.split(BLANKS).filter(|word| !word.is_empty()) {
         if !into.is_empty() {
             into.push(' ');
@@ -296,9 +317,14 @@ fn flatten(text: &str, into: &mut String) {
     }
 }
 
+/// Longer lists are not searched for repeats: that would take the square of their length.
+const SEARCHED: usize = 64 << 10;
+
 /// Adds an item that the list does not have yet.
 fn add_item<F: Field>(row: &mut Row<F>, field: F, item: &str) {
-    if !item.is_empty() && !list_items(row.get(field)).any(|known| known == item) {
+    let is_known =
+        || row.cell_len(field) <= SEARCHED && list_items(row.get(field)).any(|known| known == item);
+    if !item.is_empty() && !is_known() {
         row.append_item(field, item);
     }
 }

@@ -163,7 +163,9 @@ fn decode(bytes: &[u8], row: &mut DefinitionRow) {
     let mut rest = bytes;
     for field in FIELDS {
         let Some((length, after)) = rest.split_first_chunk::<4>() else { return };
-        let Some((text, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else { return };
+        let Some((text, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+            return;
+        };
         rest = after;
         if !text.is_empty() {
             row.set(field, std::str::from_utf8(text).unwrap_or_default());

@@ -63,7 +63,7 @@ impl Document<Joined<'_>> for Detections {
                 self.feed.begin_asset();
                 state.cells.begin_asset();
             }
-            Place::Asset(_) => self.feed.begin_text(&mut state.notes),
+            Place::Asset(_) | Place::Of(Structure::AssetList(_)) => self.feed.begin_text(&mut state.notes),
             _ => {}
         }
         element.attributes(|_, _| {})
@@ -154,10 +154,22 @@ fn in_asset(name: &str) -> Place {
         "ASSET_GROUP_LIST" => Place::Of(Structure::AssetList(AssetField::Groups)),
         "TAGS" => Place::Of(Structure::AssetList(AssetField::Tags)),
         "DETECTION_LIST" => Place::Of(Structure::Findings),
-        "ASSET_ID" | "OS_HOSTNAME" | "CLOUD_PROVIDER" | "CLOUD_SERVICE" | "LAST_VM_SCANNED_DURATION"
-        | "LAST_VM_AUTH_SCANNED_DATE" | "LAST_VM_AUTH_SCANNED_DURATION" | "LAST_PC_SCANNED_DATE" | "METADATA"
-        | "CLOUD_PROVIDER_TAGS" | "USER_DEF" | "ASSET_RISK_SCORE" | "TRURISK_SCORE"
-        | "TRURISK_SCORE_FACTORS" | "ASSET_CRITICALITY_SCORE" | "ARS_FACTORS" => Place::Ignored,
+        "ASSET_ID"
+        | "OS_HOSTNAME"
+        | "CLOUD_PROVIDER"
+        | "CLOUD_SERVICE"
+        | "LAST_VM_SCANNED_DURATION"
+        | "LAST_VM_AUTH_SCANNED_DATE"
+        | "LAST_VM_AUTH_SCANNED_DURATION"
+        | "LAST_PC_SCANNED_DATE"
+        | "METADATA"
+        | "CLOUD_PROVIDER_TAGS"
+        | "USER_DEF"
+        | "ASSET_RISK_SCORE"
+        | "TRURISK_SCORE"
+        | "TRURISK_SCORE_FACTORS"
+        | "ASSET_CRITICALITY_SCORE"
+        | "ARS_FACTORS" => Place::Ignored,
         _ => Place::Unknown,
     }
 }
@@ -191,12 +203,29 @@ fn in_finding(name: &str) -> Place {
         "TIMES_FOUND" => FindingField::TimesFound,
         "QDS" => FindingField::DetectionScore,
         "SERVICE" => FindingField::Service,
-        "RESULT_INSTANCE" | "SOURCE" | "QDS_FACTORS" | "LAST_TEST_DATETIME" | "LAST_UPDATE_DATETIME"
-        | "FIRST_REOPENED_DATETIME" | "LAST_REOPENED_DATETIME" | "TIMES_REOPENED" | "IS_IGNORED"
-        | "IS_DISABLED" | "AFFECT_RUNNING_KERNEL" | "AFFECT_RUNNING_SERVICE" | "AFFECT_EXPLOITABLE_CONFIG"
-        | "LAST_PROCESSED_DATETIME" | "ASSET_CVE" | "LINUX_HOSTNAME" | "MITRE_TACTIC_NAME"
-        | "MITRE_TACTIC_ID" | "MITRE_TECHNIQUE_NAME" | "MITRE_TECHNIQUE_ID" | "TRURISK_ELIMINATION_STATUS"
-        | "VULNERABILITY_DETECTION_SOURCES" | "LATEST_VULNERABILITY_DETECTION_SOURCE" => return Place::Ignored,
+        "RESULT_INSTANCE"
+        | "SOURCE"
+        | "QDS_FACTORS"
+        | "LAST_TEST_DATETIME"
+        | "LAST_UPDATE_DATETIME"
+        | "FIRST_REOPENED_DATETIME"
+        | "LAST_REOPENED_DATETIME"
+        | "TIMES_REOPENED"
+        | "IS_IGNORED"
+        | "IS_DISABLED"
+        | "AFFECT_RUNNING_KERNEL"
+        | "AFFECT_RUNNING_SERVICE"
+        | "AFFECT_EXPLOITABLE_CONFIG"
+        | "LAST_PROCESSED_DATETIME"
+        | "ASSET_CVE"
+        | "LINUX_HOSTNAME"
+        | "MITRE_TACTIC_NAME"
+        | "MITRE_TACTIC_ID"
+        | "MITRE_TECHNIQUE_NAME"
+        | "MITRE_TECHNIQUE_ID"
+        | "TRURISK_ELIMINATION_STATUS"
+        | "VULNERABILITY_DETECTION_SOURCES"
+        | "LATEST_VULNERABILITY_DETECTION_SOURCE" => return Place::Ignored,
         _ => return Place::Unknown,
     })
 }

@@ -228,6 +228,10 @@ impl Element<'_> {
             if memchr::memchr(b'<', attribute.value.as_bytes()).is_some() {
                 return Err(wrong(format!("the value of {} holds a <", Shown(key))));
             }
+            if attribute.value.bytes().all(|byte| !matches!(byte, b'&' | b'\n' | b'\t')) {
+                take(key, &attribute.value);
+                continue;
+            }
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|error| wrong(Shown(&error.to_string()).to_string()))?;

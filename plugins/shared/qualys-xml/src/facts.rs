@@ -120,13 +120,27 @@ mod tests {
         for (qid, result, table, facts) in [
             ("82023", ports, true, "port\t22\ttcp\tssh\tssh\nport\t443\ttcp\thttps\thttp over ssl"),
             ("82004", "53\tdomain\tDNS\tunknown", false, "port\t53\tudp\tdomain\tunknown"),
-            ("45017", "Operating System\tTechnique\tID\nLinux 6.1\tTCP/IP Fingerprint\tU1\n", false, "os\tLinux 6.1\tTCP/IP Fingerprint"),
+            (
+                "45017",
+                "Operating System\tTechnique\tID\nLinux 6.1\tTCP/IP Fingerprint\tU1\n",
+                false,
+                "os\tLinux 6.1\tTCP/IP Fingerprint",
+            ),
             ("45017", "some output", false, ""),
-            ("6", "IP address\tHost name\n192.0.2.1\tweb.example.com\n192.0.2.2\tNo registered hostname", true, "name\tweb.example.com\tDNS"),
+            (
+                "6",
+                "IP address\tHost name\n192.0.2.1\tweb.example.com\n192.0.2.2\tNo registered hostname",
+                true,
+                "name\tweb.example.com\tDNS",
+            ),
             ("45039", "Host Name\tSource\nweb.example.com\tFQDN", true, "name\tweb.example.com\tFQDN"),
             ("82044", "WEB01\n", false, "name\tWEB01\tNetBIOS"),
         ] {
-            assert_eq!(reader_of(qid).map(|reader| reader.facts(result, table)).as_deref(), Some(facts), "{qid}");
+            assert_eq!(
+                reader_of(qid).map(|reader| reader.facts(result, table)).as_deref(),
+                Some(facts),
+                "{qid}"
+            );
         }
         assert_eq!(reader_of("82040"), None);
     }

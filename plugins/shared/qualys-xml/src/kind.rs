@@ -77,7 +77,9 @@ impl Kind {
                 format!("is an answer of the Qualys API ({root}), not a report"),
                 "look at what it says and fetch the report again",
             ),
-            Self::OtherXml(root) => (format!("is XML of another kind ({}): {}", Shown(root), role(root)), TAKES),
+            Self::OtherXml(root) => {
+                (format!("is XML of another kind ({}): {}", Shown(root), role(root)), TAKES)
+            }
             Self::Unclear => ("begins like XML, but no element was found".to_owned(), TAKES),
             Self::Empty => ("is empty".to_owned(), "fetch the report again"),
             Self::Foreign(what) => (format!("is {what}, not an XML report"), TAKES),
@@ -215,8 +217,14 @@ mod tests {
         let other = |root: &str| Kind::OtherXml(root.to_owned());
         for (head, kind) in [
             ("<SCAN>", Kind::Scan),
-            ("\n\u{FEFF}\n<?xml version=\"1.0\"?>\n<!-- a > b --><!DOCTYPE SCAN [<!ENTITY x '>'>]>\n<SCAN\nvalue", Kind::Scan),
-            ("<!DOCTYPE ASSET_DATA_REPORT SYSTEM \"https://x.example.com/a.dtd\"><ASSET_DATA_REPORT>", Kind::TemplateReport),
+            (
+                "\n\u{FEFF}\n<?xml version=\"1.0\"?>\n<!-- a > b --><!DOCTYPE SCAN [<!ENTITY x '>'>]>\n<SCAN\nvalue",
+                Kind::Scan,
+            ),
+            (
+                "<!DOCTYPE ASSET_DATA_REPORT SYSTEM \"https://x.example.com/a.dtd\"><ASSET_DATA_REPORT>",
+                Kind::TemplateReport,
+            ),
             ("<HOST_LIST_VM_DETECTION_OUTPUT >", Kind::Detections),
             ("<SIMPLE_RETURN/>", Kind::Reply("SIMPLE_RETURN".to_owned())),
             ("<SCAN_LIST_OUTPUT><SCAN>", other("SCAN_LIST_OUTPUT")),

@@ -84,10 +84,22 @@ fn in_vuln(name: &str) -> Place {
         "LAST_SERVICE_MODIFICATION_DATETIME" => Place::Definition(DefinitionField::LastUpdate),
         "CVSS" => Place::Of(Structure::Cvss),
         "CVSS_V3" => Place::Of(Structure::Cvss3),
-        "VULN_TYPE" | "DETECTION_INFO" | "LAST_CUSTOMIZATION" | "PUBLISHED_DATETIME"
-        | "CODE_MODIFIED_DATETIME" | "PATCH_PUBLISHED_DATE" | "TECHNOLOGY" | "SOFTWARE_LIST" | "CVSS_V4"
-        | "AUTOMATIC_PCI_FAIL" | "PCI_REASONS" | "THREAT_INTELLIGENCE" | "SUPPORTED_MODULES" | "DISCOVERY"
-        | "IS_DISABLED" | "CHANGE_LOG_LIST" => Place::Ignored,
+        "VULN_TYPE"
+        | "DETECTION_INFO"
+        | "LAST_CUSTOMIZATION"
+        | "PUBLISHED_DATETIME"
+        | "CODE_MODIFIED_DATETIME"
+        | "PATCH_PUBLISHED_DATE"
+        | "TECHNOLOGY"
+        | "SOFTWARE_LIST"
+        | "CVSS_V4"
+        | "AUTOMATIC_PCI_FAIL"
+        | "PCI_REASONS"
+        | "THREAT_INTELLIGENCE"
+        | "SUPPORTED_MODULES"
+        | "DISCOVERY"
+        | "IS_DISABLED"
+        | "CHANGE_LOG_LIST" => Place::Ignored,
         _ => in_definition(name),
     }
 }

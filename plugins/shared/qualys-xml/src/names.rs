@@ -16,7 +16,8 @@ impl fmt::Display for Shown<'_> {
                 return f.write_str("…");
             }
             let plain = if c.is_whitespace() { ' ' } else { c };
-            let hidden = plain.is_control() || matches!(plain, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
+            let hidden = plain.is_control()
+                || matches!(plain, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
             std::fmt::Write::write_char(f, if hidden { '\u{FFFD}' } else { plain })?;
         }
         Ok(())

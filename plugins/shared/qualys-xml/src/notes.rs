@@ -65,14 +65,18 @@ impl Notes {
         let counted = [
             (replaced, "bytes were replaced because they are no UTF-8 or no XML characters".to_owned()),
             (self.unknown, format!("elements were skipped because they are not known: {names}")),
-            (self.missing_definitions, "findings lack their title and texts: the definition is missing".to_owned()),
+            (
+                self.missing_definitions,
+                "findings lack their title and texts: the definition is missing".to_owned(),
+            ),
             (
                 self.without_knowledge_base,
                 "findings lack their title and texts: no knowledge_base file is given".to_owned(),
             ),
             (
                 self.late_asset_fields,
-                "texts about an asset stood behind its first findings, which went out without them".to_owned(),
+                "texts about an asset stood behind its first findings, which went out without them"
+                    .to_owned(),
             ),
             (self.unknown_types, "findings of an unknown type were taken as information".to_owned()),
             (self.asset_errors, "assets were reported with an error in place of findings".to_owned()),

@@ -83,6 +83,7 @@ pub(crate) enum List {
     Compliance,
     Correlation,
     Exploits,
+    ExploitSource,
     Malware,
 }
 
@@ -144,11 +145,12 @@ pub(crate) fn in_list(list: List, name: &str) -> Place {
         (List::Compliance, "COMPLIANCE_INFO" | "COMPLIANCE") => Place::Item(Item::Compliance),
         (List::Correlation, "EXPLOITABILITY" | "EXPLOITS") => Place::List(List::Exploits),
         (List::Correlation, "MALWARE") => Place::List(List::Malware),
-        (List::Exploits, "EXPLT_SRC" | "EXPLT_LIST") => Place::List(List::Exploits),
+        (List::Exploits, "EXPLT_SRC") => Place::List(List::ExploitSource),
+        (List::ExploitSource, "EXPLT_LIST") => Place::List(List::Exploits),
         (List::Exploits, "EXPLT") => Place::Item(Item::Exploit),
         (List::Malware, "MW_SRC" | "MW_LIST") => Place::List(List::Malware),
         (List::Malware, "MW_INFO") => Place::Item(Item::Malware),
-        (List::Exploits, "SRC_NAME") => Place::Value(Value::Source),
+        (List::ExploitSource, "SRC_NAME") => Place::Value(Value::Source),
         (List::Malware, "SRC_NAME") => Place::Ignored,
         _ => Place::Unknown,
     }

@@ -184,8 +184,7 @@ fn is_clean(block: &[u8]) -> bool {
         control |= u8::from(byte < b' ') & u8::from(byte != b'\n') & u8::from(byte != b'\t');
         high |= byte;
     }
-    control == 0
-        && (high < 0x80 || (simdutf8::basic::from_utf8(block).is_ok() && !has_noncharacter(block)))
+    control == 0 && (high < 0x80 || (simdutf8::basic::from_utf8(block).is_ok() && !has_noncharacter(block)))
 }
 
 /// Whether U+FFFE or U+FFFF occurs: UTF-8 can write them, XML forbids them.
@@ -197,7 +196,8 @@ fn has_noncharacter(block: &[u8]) -> bool {
 fn wash_text(text: &str, into: &mut Vec<u8>) -> u64 {
     let mut replaced = 0;
     let mut rest = text;
-    while let Some(at) = rest.find(|c| matches!(c, '\0'..' ' | '\u{FFFE}' | '\u{FFFF}') && c != '\n' && c != '\t')
+    while let Some(at) =
+        rest.find(|c| matches!(c, '\0'..' ' | '\u{FFFE}' | '\u{FFFF}') && c != '\n' && c != '\t')
     {
         into.extend_from_slice(&rest.as_bytes()[..at]);
         let mut after = rest[at..].chars();

@@ -136,7 +136,7 @@ impl Category {
                 "port" => value.clone_into(&mut self.port),
                 "protocol" => self.protocol.extend(value.chars().map(|c| c.to_ascii_lowercase())),
                 "fqdn" => value.clone_into(&mut self.fqdn),
-                "misc" => self.over_ssl = value.eq_ignore_ascii_case("over ssl"),
+                "misc" => self.over_ssl = value.to_ascii_lowercase().contains("over ssl"),
                 _ => {}
             }
         })

@@ -62,7 +62,7 @@ impl Document<Joined<'_>> for TemplateReport {
                 state.cells.begin_asset();
                 self.failed = false;
             }
-            Place::Asset(_) => self.feed.begin_text(&mut state.notes),
+            Place::Asset(_) | Place::Of(Structure::AssetList(_)) => self.feed.begin_text(&mut state.notes),
             _ => {}
         }
         element.attributes(|key, value| match (place, key) {

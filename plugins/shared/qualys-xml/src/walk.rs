@@ -45,7 +45,8 @@ impl State {
     /// The sentence about the `ERROR` that ends, from its number and the text that was collected; none when a
     /// `SUMMARY` within it has said all.
     pub(crate) fn take_error(&mut self) -> Option<String> {
-        let (number, text) = (std::mem::take(&mut self.error_number), Shown(&self.cells.value).to_string());
+        let number = Shown(&std::mem::take(&mut self.error_number)).to_string();
+        let text = Shown(&self.cells.value).to_string();
         self.cells.value.clear();
         match (number.as_str(), text.as_str()) {
             ("", "") => None,

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use scanbridge_fixtures::Group;
+
 use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
 
@@ -68,6 +70,37 @@ fn damage_midway_leaves_no_file() {
 }
 
 #[test]
+fn no_damaged_fixture_leaves_a_file() {
+    // What is wrong with these can be mended without losing anything but the wrong bytes.
+    let mended = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
+    for report in Group::Damaged.files() {
+        let name = report.file_name().unwrap().to_str().unwrap();
+        let sandbox = Sandbox::new();
+        let outcome = sandbox.run_report(&report);
+        if mended.contains(&name) {
+            assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.stderr);
+            continue;
+        }
+        assert_eq!(outcome.code, Some(65), "{name}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(name), "{name}: {}", outcome.stderr);
+        expect_no_output(&sandbox);
+    }
+}
+
+#[test]
+fn no_fixture_of_another_kind_leaves_a_file() {
+    for report in Group::Other.files() {
+        let name = report.file_name().unwrap().to_str().unwrap();
+        let sandbox = Sandbox::new();
+        let outcome = sandbox.run_report(&report);
+        assert!(matches!(outcome.code, Some(65 | 66)), "{name}: {:?} {}", outcome.code, outcome.stderr);
+        assert_eq!(outcome.summary()["inputs"][0]["refused"], 1, "{name}");
+        assert!(outcome.stderr.contains(name), "{name}: {}", outcome.stderr);
+        expect_no_output(&sandbox);
+    }
+}
+
+#[test]
 fn a_file_of_an_earlier_run_survives_a_damaged_report() {
     let sandbox = Sandbox::new();
     let whole = scan();
@@ -87,7 +120,8 @@ fn one_damaged_report_among_whole_ones_takes_only_itself_away() {
     sandbox.write("reports/a.xml", &whole);
     sandbox.write("reports/b.xml", &whole[..whole.len() / 2]);
     sandbox.write("reports/c.xml", "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n");
-    let outcome = sandbox.run(&pipeline("path: [reports], pattern: ['*'], settle_secs: 0", &[CSV])).expect_code(65);
+    let outcome =
+        sandbox.run(&pipeline("path: [reports], pattern: ['*'], settle_secs: 0", &[CSV])).expect_code(65);
     assert_eq!(outcome.summary()["status"], "partial");
     let rows = crate::csv::Table::parse(&sandbox.read("findings.csv")).len();
     assert_eq!(rows, 16);

@@ -40,7 +40,6 @@ fn reports_of_another_kind_are_named_and_65() {
     let pages = [
         ("page.xml", "<!DOCTYPE html>\n<html><body><h1>Sign in</h1></body></html>\n", "HTML"),
         ("list.json", "[{\"ip\": \"192.0.2.1\"}]\n", "JSON"),
-        ("empty.xml", "", "empty"),
         ("map.xml", "<?xml version=\"1.0\"?><MAP value=\"map/1.2\"></MAP>", "MAP"),
         (
             "error.xml",
@@ -58,6 +57,14 @@ fn reports_of_another_kind_are_named_and_65() {
         assert!(outcome.stderr.contains(name), "{name}: {}", outcome.stderr);
         assert!(!sandbox.path("findings.csv").exists(), "{name}");
     }
+}
+
+#[test]
+fn an_empty_report_is_66() {
+    let sandbox = Sandbox::new();
+    let report = sandbox.write("empty.xml", "");
+    let outcome = sandbox.run_report(&report).expect_code(66);
+    assert!(outcome.stderr.contains("empty.xml is empty"), "{}", outcome.stderr);
 }
 
 #[test]

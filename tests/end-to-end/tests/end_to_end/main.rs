@@ -1,5 +1,7 @@
 //! The host with its plugins, run as an operator runs them: executable, libraries, files, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+
 mod cef;
 mod counts;
 mod csv;

@@ -1,0 +1,69 @@
+//! What must come back of a line.
+
+use scanbridge_plugin_api::model::ReportStart;
+use serde_json::{Value, json};
+
+/// What a reader must get back from one line.
+pub(crate) struct Expected {
+    header: Vec<String>,
+    extension: Vec<(String, String)>,
+}
+
+impl Expected {
+    pub(crate) fn new(report: &ReportStart, class: &str, name: &str, severity: &str) -> Self {
+        let version = Some(in_header(&report.scanner_version)).filter(|version| !version.is_empty());
+        let version = version.unwrap_or_else(|| "unknown".to_owned());
+        let header = ["0", "Qualys", "Qualys", &version, &in_header(class), &in_header(name), severity];
+        Self { header: header.map(str::to_owned).to_vec(), extension: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, key: &str, value: &str) {
+        let value = in_value(value);
+        if !value.is_empty() {
+            self.extension.push((key.to_owned(), value));
+        }
+    }
+
+    pub(crate) fn labelled(&mut self, key: &str, label: &str, value: &str) {
+        if !in_value(value).is_empty() {
+            self.add(&format!("{key}Label"), label);
+            self.add(key, value);
+        }
+    }
+
+    pub(crate) fn classified(&mut self, category: &str) {
+        self.add("deviceSeverity", "3");
+        self.add("deviceDomain", "Network");
+        self.add("categoryTechnique", category);
+    }
+
+    pub(crate) fn origin(&mut self, report: &ReportStart) {
+        self.add("oldFilePath", &report.path);
+        self.add("externalId", &report.id);
+    }
+
+    pub(crate) fn done(self) -> Value {
+        json!({ "header": self.header, "extension": self.extension })
+    }
+}
+
+pub(crate) fn is_margin(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
+}
+
+/// What must come back of an extension value.
+pub(crate) fn in_value(text: &str) -> String {
+    let text = text.trim_matches(is_margin).replace("\r\n", "\n").replace('\r', "\n");
+    let clean = |c: char| match c {
+        '\n' => '\n',
+        '\u{2028}' | '\u{2029}' => ' ',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().map(clean).collect()
+}
+
+/// What must come back of a header field.
+pub(crate) fn in_header(text: &str) -> String {
+    in_value(text).replace('\n', " ")
+}

@@ -1,0 +1,198 @@
+//! Whatever the bytes, and however they come: no panic, the same batches, nothing complete that is cut.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+use std::fs;
+use std::io::{self, Read};
+
+use proptest::prelude::*;
+use scanbridge_fixtures::{Group, good};
+use scanbridge_plugin_api::batch::{BatchBuilder, Schema, validate};
+use scanbridge_qualys_xml::{
+    Damage, Definitions, Kind, Limits, Progress, ReportReader, Spool, index_knowledge_base, read_preface,
+};
+
+/// Everything that reading some bytes gives, in a form that can be compared.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    batches: Vec<Vec<u8>>,
+    notes: Vec<String>,
+    /// Why the report is not whole.
+    damage: Option<String>,
+}
+
+/// Reads `bytes` as a report of this kind; `pieces` are the lengths in which they come, over and over.
+fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
+    let limits = Limits { text_bytes: 1 << 20 };
+    let mut definitions = Definitions::new(Box::<Memory>::default());
+    let source = || Pieces { rest: bytes, lengths: pieces, turn: 0 };
+    if *kind == Kind::Detections {
+        let knowledge_base = fs::read(good("knowledge-base.xml")).unwrap();
+        index_knowledge_base(&knowledge_base[..], limits, &mut definitions).unwrap();
+    }
+    let (mut preface, first) = read_preface(kind, source(), limits, &mut definitions);
+    let mut reader = ReportReader::new(kind, source(), limits, &mut preface);
+    let mut outcome =
+        Outcome { batches: Vec::new(), notes: Vec::new(), damage: first.map(|d| d.to_string()) };
+    loop {
+        let mut batch = BatchBuilder::default();
+        let progress: Result<Progress, Damage> = reader.fill(&mut batch, Some(&mut definitions));
+        let batch = batch.finish();
+        assert_eq!(validate(&batch, &Schema::default()), Ok(()));
+        outcome.batches.push([&batch.bytes[..], format!("{:?}", batch.findings).as_bytes()].concat());
+        match progress {
+            Ok(Progress::Full) => {}
+            Ok(Progress::Ended) => break,
+            Err(damage) => {
+                outcome.damage = Some(damage.to_string());
+                break;
+            }
+        }
+    }
+    outcome.notes = reader.notes().into_iter().map(|note| format!("{} {}", note.text, note.count)).collect();
+    outcome
+}
+
+const WHOLE: &[usize] = &[usize::MAX];
+
+#[test]
+fn no_cut_report_is_whole() {
+    for name in ["scan-all-kinds.xml", "scan-header-after-hosts.xml", "template-report.xml", "detections.xml"]
+    {
+        let bytes = fs::read(good(name)).unwrap();
+        let kind = Kind::of(&bytes);
+        let root_end = memchr::memmem::rfind(&bytes, kind.root().unwrap().as_bytes()).unwrap();
+        assert_eq!(read(&kind, &bytes, WHOLE).damage, None, "{name}");
+        for length in 0..=root_end {
+            assert!(read(&kind, &bytes[..length], WHOLE).damage.is_some(), "{name} cut to {length}");
+        }
+    }
+}
+
+#[test]
+fn it_does_not_matter_how_the_bytes_come() {
+    for path in [Group::Good.files(), Group::Damaged.files()].concat() {
+        let bytes = fs::read(&path).unwrap();
+        let kind = Kind::of(&bytes);
+        if kind.is_report() {
+            let whole = read(&kind, &bytes, WHOLE);
+            for pieces in [&[1][..], &[7, 1, 64], &[4096]] {
+                assert_eq!(read(&kind, &bytes, pieces), whole, "{} in {pieces:?}", path.display());
+            }
+        }
+    }
+}
+
+/// Lists may be long, and a report that takes turns between them is stopped, in time and in memory.
+#[test]
+fn long_lists_cost_no_more_than_their_length() {
+    let scan = |lists: &str| format!("<SCAN><IP><VULNS><CAT><VULN>{lists}</VULN></CAT></VULNS></IP></SCAN>");
+    let cve = |number: u32| format!("<CVE_ID><ID>CVE-2026-{number}</ID></CVE_ID>");
+    let bug = |number: u32| format!("<BUGTRAQ_ID><ID>{number}</ID></BUGTRAQ_ID>");
+    let list: String = (0..30_000).map(cve).collect();
+    let long = read(&Kind::Scan, scan(&format!("<CVE_ID_LIST>{list}</CVE_ID_LIST>")).as_bytes(), WHOLE);
+    assert_eq!(long.damage, None);
+    assert!(memchr::memmem::find(&long.batches[0], b"CVE-2026-29999").is_some());
+    let turns: String = (0..40_000)
+        .map(|n| {
+            format!("<CVE_ID_LIST>{}</CVE_ID_LIST><BUGTRAQ_ID_LIST>{}</BUGTRAQ_ID_LIST>", cve(n), bug(n))
+        })
+        .collect();
+    let damage = read(&Kind::Scan, scan(&turns).as_bytes(), WHOLE).damage.unwrap();
+    assert!(damage.contains("exceed the limit"), "{damage}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        for kind in [Kind::of(&bytes), Kind::Scan, Kind::TemplateReport, Kind::Detections] {
+            read(&kind, &bytes, WHOLE);
+        }
+    }
+
+    #[test]
+    fn no_change_to_a_report_causes_a_panic(
+        file in 0..4_usize,
+        at in any::<prop::sample::Index>(),
+        length in 0..40_usize,
+        put in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..20),
+            prop::sample::select(TOKENS).prop_map(|token| token.as_bytes().to_vec()),
+        ],
+    ) {
+        let name = ["scan-all-kinds.xml", "template-report.xml", "detections.xml", "scan-text-variants.xml"][file];
+        let mut bytes = fs::read(good(name)).unwrap();
+        let kind = Kind::of(&bytes);
+        let from = at.index(bytes.len());
+        let to = (from + length).min(bytes.len());
+        bytes.splice(from..to, put);
+        let whole = read(&kind, &bytes, WHOLE);
+        prop_assert_eq!(read(&kind, &bytes, &[13, 1, 300]), whole);
+    }
+}
+
+/// What breaks things in interesting places.
+const TOKENS: &[&str] = &[
+    "<",
+    ">",
+    "&",
+    "]]>",
+    "<![CDATA[",
+    "<!--",
+    "-->",
+    "</SCAN>",
+    "<VULN number=\"1\">",
+    "</VULN>",
+    "<TITLE>",
+    "<QID>",
+    "<HOST>",
+    "</HOST_LIST>",
+    "<HOST_LIST>",
+    "&#0;",
+    "&amp;",
+    "\r",
+    "\u{FEFF}",
+    "<?x",
+    "<!DOCTYPE",
+];
+
+/// Gives its bytes in pieces.
+struct Pieces<'a> {
+    rest: &'a [u8],
+    lengths: &'a [usize],
+    turn: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.turn = (self.turn + 1) % self.lengths.len();
+        let length = self.lengths[self.turn].min(self.rest.len()).min(into.len());
+        into[..length].copy_from_slice(&self.rest[..length]);
+        self.rest = &self.rest[length..];
+        Ok(length)
+    }
+}
+
+/// A spool in memory.
+#[derive(Default)]
+struct Memory(Vec<u8>);
+
+impl Spool for Memory {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        into.copy_from_slice(&self.0[from..from + into.len()]);
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.0.clear();
+        Ok(())
+    }
+}
