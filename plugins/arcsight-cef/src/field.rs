@@ -121,10 +121,12 @@ pub(crate) fn append_header(
     value: &str,
     instead: &str,
 ) {
-    match escape::header(out, value, field.limit()) {
-        Fit::Empty => out.extend_from_slice(instead.as_bytes()),
-        Fit::Whole => {}
-        Fit::Cut => cut.insert(field),
+    let fit = match escape::header(out, value, field.limit()) {
+        Fit::Empty => escape::header(out, instead, field.limit()),
+        fit => fit,
+    };
+    if fit == Fit::Cut {
+        cut.insert(field);
     }
     out.push(b'|');
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::DefinitionView;
 use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_items};
 
 use crate::escape::CUT_MARK;
 use crate::field::{self, CutFields, Field, append_header};
-use crate::html;
 use crate::options::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
@@ -175,7 +175,7 @@ impl FragmentBuilder {
 
     fn html(&mut self, field: Field, html: &str) {
         self.text.clear();
-        html::append_text(&mut self.text, html, enough(field.limit()));
+        append_text(&mut self.text, html, enough(field.limit()));
         field::append(&mut self.out, &mut self.cut, field, &self.text);
     }
 }
@@ -243,7 +243,7 @@ fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, defini
     let mut text = String::new();
     for (_, source) in TEXTS {
         text.clear();
-        html::append_text(&mut text, definition.get(source), enough(limit));
+        append_text(&mut text, definition.get(source), enough(limit));
         push_text_part(out, &text);
     }
     text.clear();

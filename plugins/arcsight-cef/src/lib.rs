@@ -11,8 +11,6 @@ mod encoder;
 mod escape;
 mod field;
 mod fragment;
-mod html;
-mod html_entity;
 mod options;
 mod output;
 mod ports;

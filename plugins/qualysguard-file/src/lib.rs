@@ -4,6 +4,7 @@
 mod input;
 mod options;
 mod paths;
+mod pipe;
 mod report;
 mod settle;
 mod source;

@@ -52,27 +52,21 @@ impl OpenReport {
         let total = source.length * passes;
         let watch = |done| Some(Watch { services: around.services.clone(), done, total });
 
-        let first = source.read(watch(0));
-        let (mut preface, damage) = read_preface(&kind, first, limits, around.definitions);
+        let (mut preface, damage) = read_preface(&kind, source.read(watch(0)), limits, around.definitions);
         if around.services.is_cancelled() {
             return Err(PluginError::cancelled());
         }
-        if let Some(damage) = damage.filter(|_| !around.settings.deliver_incomplete) {
-            let message = sentence(name, &source, &damage);
-            return Ok(Err(refusal(name, PluginError::new(kind_of(&damage), message), true)));
-        }
-        if let Some(error) = &preface.error {
-            let error = PluginError::bad_data(format!("{name} holds no assets but {error}"));
-            return Ok(Err(refusal(name, error.with_hint("fetch the report again"), false)));
+        let damage = damage.filter(|_| !around.settings.deliver_incomplete);
+        if let Some(refusal) = refuse_preface(name, &source, &preface, damage) {
+            return Ok(Err(refusal));
         }
         let start = start_of(name, &kind, &preface, around.settings);
         let again = source.read(watch(source.length * (passes - 1)));
-        let reader = ReportReader::new(&kind, again, limits, &mut preface);
         let report = Self {
             name: name.to_owned(),
+            reader: ReportReader::new(&kind, again, limits, &mut preface),
             kind,
             source,
-            reader,
             clean_assets: preface.clean_assets,
             deliver_incomplete: around.settings.deliver_incomplete,
             end: None,
@@ -198,6 +192,17 @@ fn refuse_ending(name: &str, settled: &Settled, around: &Surroundings<'_>) -> Op
         ),
     };
     Some(refusal(name, PluginError::bad_data(message).with_hint(hint), true))
+}
+
+/// Damage that was met before the first asset, or an error in place of all assets.
+fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option<Damage>) -> Option<Refusal> {
+    if let Some(damage) = damage {
+        let message = sentence(name, source, &damage);
+        return Some(refusal(name, PluginError::new(kind_of(&damage), message), true));
+    }
+    let error = preface.error.as_ref()?;
+    let error = PluginError::bad_data(format!("{name} holds no assets but {error}"));
+    Some(refusal(name, error.with_hint("fetch the report again"), false))
 }
 
 /// File, line, and what is wrong there.

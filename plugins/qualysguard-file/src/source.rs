@@ -13,6 +13,7 @@ use scanbridge_qualys_xml::Kind;
 use scanbridge_qualys_xml::tail::{self, Ending};
 
 use crate::paths::reason;
+use crate::pipe::PatientReader;
 use crate::spool::temporary_file;
 
 /// A report's bytes, which can be read from the beginning as often as needed.
@@ -35,13 +36,14 @@ pub(crate) struct Opener {
 impl Opener {
     /// Opens a file by name.
     pub(crate) fn open(&self, path: &Path) -> Result<Source> {
-        let (file, metadata) = open_file(path)?;
         let name = path.display().to_string();
-        if metadata.is_file() {
-            self.unpack(Source::whole(file, metadata.len()), &name)
-        } else {
-            self.copy(file, &name)
+        let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
+        if metadata.is_file() || metadata.is_dir() {
+            let (file, metadata) = open_file(path)?;
+            return self.unpack(Source::whole(file, metadata.len()), &name);
         }
+        let path = path.to_owned();
+        self.copy(move || File::open(path), &name)
     }
 
     /// What a file is, and its length on disk, without unpacking more than its beginning or waiting for a
@@ -65,10 +67,15 @@ impl Opener {
 
     /// Takes all of standard input.
     pub(crate) fn standard_input(&self) -> Result<Source> {
-        self.copy(io::stdin().lock(), "standard input")
+        self.copy(|| Ok(io::stdin()), "standard input")
     }
 
-    fn copy(&self, from: impl Read, name: &str) -> Result<Source> {
+    fn copy<R: Read>(
+        &self,
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        name: &str,
+    ) -> Result<Source> {
+        let from = PatientReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
         let copy = self.spool(from, name)?;
         self.unpack(copy, name)
     }
@@ -82,30 +89,23 @@ impl Opener {
         self.spool(MultiGzDecoder::new(packed), name)
     }
 
+    /// Writes all bytes into a temporary file.
     fn spool(&self, mut from: impl Read, name: &str) -> Result<Source> {
         let mut file = temporary_file(&self.services)?;
         let mut block = vec![0; 256 << 10];
         let mut length = 0_u64;
-        loop {
+        let is_cut = loop {
+            let read = from.read(&mut block);
             if self.services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }
-            let read = match from.read(&mut block) {
-                Ok(0) => return Ok(Source { file: Arc::new(file), length, is_cut: false }),
+            let read = match read {
+                Ok(0) => break false,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Only gzip says so: the end of a plain file is no error.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Ok(Source { file: Arc::new(file), length, is_cut: true });
-                }
-                Err(error)
-                    if error.kind() == io::ErrorKind::InvalidInput
-                        || error.kind() == io::ErrorKind::InvalidData =>
-                {
-                    return Err(PluginError::bad_data(format!("{name} is a damaged gzip file: {error}"))
-                        .with_hint("fetch the report again"));
-                }
-                Err(error) => return Err(failed(name, &error)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break true,
+                Err(error) => return Err(unreadable(name, &error)),
             };
             length += read as u64;
             if length > self.max_unpacked_bytes {
@@ -116,7 +116,8 @@ impl Opener {
             file.write_all(&block[..read]).map_err(|error| {
                 PluginError::new(ErrorKind::Io, format!("cannot write a temporary file for {name}: {error}"))
             })?;
-        }
+        };
+        Ok(Source { file: Arc::new(file), length, is_cut })
     }
 }
 
@@ -208,6 +209,17 @@ fn open_file(path: &Path) -> Result<(File, fs::Metadata)> {
 
 fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {}", path.display(), reason(error)))
+}
+
+/// What went wrong while bytes were unpacked or copied; gzip calls damage invalid.
+fn unreadable(name: &str, error: &io::Error) -> PluginError {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            PluginError::bad_data(format!("{name} is a damaged gzip file: {error}"))
+                .with_hint("fetch the report again")
+        }
+        _ => failed(name, error),
+    }
 }
 
 fn failed(name: &str, error: &io::Error) -> PluginError {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod case;
+mod exam;
 mod flow;
 #[cfg(test)]
 mod limits;

@@ -299,4 +299,6 @@ fn versions() {
 fn a_finding_without_title_is_named_by_its_qid() {
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();
     assert_eq!(event_of(json!({}), batch).header[4], "QID 38170");
+    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[(F::Kind, "service")]).done();
+    assert_eq!(event_of(json!({}), batch).header[3..5], ["Qualys|Services|1| \\", "QID 1| \\"]);
 }

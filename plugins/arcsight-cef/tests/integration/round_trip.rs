@@ -53,9 +53,11 @@ proptest! {
     }
 
     #[test]
-    fn any_html_makes_a_readable_line(html in hostile(), os in hostile(), facts in hostile()) {
+    fn any_html_makes_a_readable_line(
+        html in hostile(), os in hostile(), facts in hostile(), kind in "vulnerability|potential|service",
+    ) {
         let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Qid, &os)];
-        let cells = [(F::Kind, "vulnerability"), (F::Facts, facts.as_str()), (F::Port, &html), (F::Severity, &os),
+        let cells = [(F::Kind, kind.as_str()), (F::Facts, facts.as_str()), (F::Port, &html), (F::Severity, &os),
             (F::Protocol, &html), (F::LastFound, &os)];
         let batch = Filling::default().asset(&[(A::Os, &os), (A::Address, &html)]).finding(&definition, &cells).done();
         // `events_of` reads every line with the strict reader.

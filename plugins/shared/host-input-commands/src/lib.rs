@@ -19,7 +19,6 @@
 
 mod addresses;
 mod commands;
-mod html;
 mod names;
 mod result_line;
 mod settings;

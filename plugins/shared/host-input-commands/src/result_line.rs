@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::{DefinitionView, FindingView};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
 
-use crate::html::plain_text;
 use crate::settings::{DescriptionPart, Settings};
 use crate::text::{CleanText, push_quoted};
 
@@ -27,6 +27,7 @@ pub(crate) struct ResultLines {
     tails: HashMap<u128, Box<str>>,
     tail_bytes: usize,
     clean: CleanText,
+    plain: String,
     tail: String,
 }
 
@@ -81,13 +82,13 @@ impl ResultLines {
 
     /// Makes the last four fields: name, description, CVE ids, BugTraq ids.
     fn make_tail(&mut self, finding: &FindingView<'_>, definition: &DefinitionView<'_>, settings: &Settings) {
-        let Self { clean, tail, .. } = self;
+        let Self { clean, plain, tail, .. } = self;
         tail.clear();
         clean.begin(NAME_LENGTH);
         clean.push_str(definition.get(DefinitionField::Title));
         push_quoted(tail, clean.finish());
         tail.push(',');
-        describe(clean, finding, definition, settings);
+        describe(clean, plain, finding, definition, settings);
         push_quoted(tail, clean.finish());
         let cves = list_items(definition.get(DefinitionField::Cves)).filter(|id| is_cve(id));
         push_ids(tail, "cve_ids:", cves);
@@ -98,6 +99,7 @@ impl ResultLines {
 
 fn describe(
     clean: &mut CleanText,
+    plain: &mut String,
     finding: &FindingView<'_>,
     definition: &DefinitionView<'_>,
     settings: &Settings,
@@ -122,7 +124,12 @@ fn describe(
         match part {
             // What a machine answered is no HTML, whatever it looks like.
             DescriptionPart::Result => clean.push_str(text),
-            _ => plain_text(text, |letter| clean.push(letter)),
+            _ => {
+                plain.clear();
+                // White space is narrowed and letters are transliterated after this: some room is needed.
+                append_text(plain, text, settings.description_length.saturating_mul(4));
+                clean.push_str(plain);
+            }
         }
     }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Cells {
     item: String,
     /// The list that the last item went to.
     open_list: Option<Place>,
+    /// How much of the list of CVE ids is from the finding's attribute.
+    cves_of_attribute: usize,
+    /// Where in that part the next id of the list is expected.
+    next_cve: usize,
     /// White space that belongs to the text only if more of it follows.
     pending: String,
     begun: bool,
@@ -38,6 +42,8 @@ impl Cells {
             source: String::new(),
             item: String::new(),
             open_list: None,
+            cves_of_attribute: 0,
+            next_cve: 0,
             pending: String::new(),
             begun: false,
             weight: 0,
@@ -53,7 +59,7 @@ impl Cells {
 
     /// A finding begins, and with it perhaps the definition that stands in it.
     pub(crate) fn begin_finding(&mut self) {
-        self.weight = 0;
+        (self.weight, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
         self.finding.clear();
         self.definition.clear();
     }
@@ -217,9 +223,31 @@ impl Cells {
     }
 
     fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Fault> {
+        if field == DefinitionField::Cves && self.is_in_attribute() {
+            return Ok(());
+        }
         self.weigh_item(Place::Definition(field), self.definition.cell_len(field))?;
-        add_item(&mut self.definition, field, &self.item);
+        if !self.item.is_empty() {
+            self.definition.append_item(field, &self.item);
+        }
         Ok(())
+    }
+
+    /// Whether the CVE id was in the finding's attribute already. As a rule the list repeats the attribute in
+    /// its order, so that one comparison says yes.
+    fn is_in_attribute(&mut self) -> bool {
+        if self.cves_of_attribute == 0 || self.cves_of_attribute > SEARCHED {
+            return false;
+        }
+        let cves = self.definition.get(DefinitionField::Cves);
+        let known = &cves[..self.cves_of_attribute];
+        let expected = known.get(self.next_cve..).unwrap_or_default();
+        let end = expected.find('\n').unwrap_or(expected.len());
+        if expected[..end] == *self.item {
+            self.next_cve += end + 1;
+            return true;
+        }
+        list_items(known).any(|known| known == self.item)
     }
 
     /// A list that something else was put beside has to be moved before it can go on: a report that takes turns
@@ -230,12 +258,13 @@ impl Cells {
         self.weigh(moved + self.item.len())
     }
 
-    /// Takes the items of a comma list, for example the CVE ids of an attribute.
-    pub(crate) fn add_comma_list(&mut self, field: DefinitionField, list: &str) -> Result<(), Fault> {
+    /// Takes the CVE ids of a finding's attribute: a comma list.
+    pub(crate) fn add_cves_of_attribute(&mut self, list: &str) -> Result<(), Fault> {
         for item in list.split(',') {
             flatten(item, &mut self.item);
-            self.add_definition_item(field)?;
+            self.add_definition_item(DefinitionField::Cves)?;
         }
+        self.cves_of_attribute = self.definition.cell_len(DefinitionField::Cves);
         Ok(())
     }
 

@@ -24,10 +24,10 @@ pub enum Fault {
     #[error("reading failed: {0}")]
     Read(String),
     /// The bytes end while elements are open.
-    #[error("the file ends inside the element {inside}")]
+    #[error("the file ends before {root} is closed")]
     Cut {
-        /// The innermost element that was open.
-        inside: String,
+        /// The outermost element.
+        root: &'static str,
     },
     /// The bytes end before any element.
     #[error("the file holds no element")]
@@ -96,11 +96,11 @@ impl Fault {
     }
 
     /// Sorts an error of the parser. Its I/O errors are told apart by the caller, who knows the limits.
-    pub(crate) fn of_parser(error: quick_xml::Error, inside: &str) -> Self {
+    pub(crate) fn of_parser(error: quick_xml::Error, root: &'static str) -> Self {
         match error {
             quick_xml::Error::Io(error) => Self::Read(error.to_string()),
             // Each of them says that the end of the file came before the end of something.
-            quick_xml::Error::Syntax(_) => Self::Cut { inside: Shown(inside).to_string() },
+            quick_xml::Error::Syntax(_) => Self::Cut { root },
             quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
                 Self::Malformed("an & begins no reference".to_owned())
             }

@@ -65,7 +65,7 @@ impl<R: Read> Events<R> {
         washed.limit_events_to(limits.text_bytes.saturating_add(Sanitizer::<R>::BLOCK));
         let mut parser = Reader::from_reader(washed);
         parser.config_mut().expand_empty_elements = true;
-        let gate = Gate { root, root_seen: false, depth: 0, path: Vec::new() };
+        let gate = Gate { root, root_seen: false, depth: 0 };
         Self { parser, buffer: Vec::new(), gate, limits }
     }
 
@@ -90,8 +90,9 @@ impl<R: Read> Events<R> {
                 Ok(()) => return Ok(Event::Open(Element(tag))),
                 Err(fault) => fault,
             },
-            Ok(Raw::End(tag)) => {
-                self.gate.close(tag.name().into_inner());
+            Ok(Raw::End(_)) => {
+                // The parser has matched the names already.
+                self.gate.depth = self.gate.depth.saturating_sub(1);
                 return Ok(Event::Close);
             }
             Ok(Raw::Text(text)) if self.gate.depth > 0 => return Ok(Event::Text(text.into_inner())),
@@ -113,7 +114,7 @@ impl<R: Read> Events<R> {
                 Err(fault) => fault,
             },
             Err(_) if self.parser.get_ref().is_over_limit() => Fault::TooMuchText(self.limits.text_bytes),
-            Err(error) => Fault::of_parser(error, self.gate.innermost()),
+            Err(error) => Fault::of_parser(error, self.gate.root),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault })
     }
@@ -124,8 +125,6 @@ struct Gate {
     root: &'static str,
     root_seen: bool,
     depth: usize,
-    /// The open elements, each as a slash and its name.
-    path: Vec<u8>,
 }
 
 impl Gate {
@@ -141,8 +140,6 @@ impl Gate {
             return Err(Fault::LongName(MAX_NAME));
         }
         self.depth += 1;
-        self.path.push(b'/');
-        self.path.extend_from_slice(name.as_bytes());
         Ok(())
     }
 
@@ -158,19 +155,12 @@ impl Gate {
         Ok(())
     }
 
-    #[inline]
-    fn close(&mut self, name: &str) {
-        // The parser has matched the names already.
-        self.depth = self.depth.saturating_sub(1);
-        self.path.truncate(self.path.len().saturating_sub(name.len() + 1));
-    }
-
     /// The end of the bytes.
     fn end(&self) -> Result<(), Fault> {
         match (self.depth, self.root_seen) {
             (0, true) => Ok(()),
             (0, false) => Err(Fault::NoRoot),
-            _ => Err(Fault::Cut { inside: Shown(self.innermost()).to_string() }),
+            _ => Err(Fault::Cut { root: self.root }),
         }
     }
 
@@ -187,11 +177,6 @@ impl Gate {
             _ => return Ok(()),
         };
         Err(Fault::Junk { what: what.to_owned() })
-    }
-
-    fn innermost(&self) -> &str {
-        let from = memchr::memrchr(b'/', &self.path).map_or(0, |slash| slash + 1);
-        std::str::from_utf8(&self.path[from..]).unwrap_or_default()
     }
 }
 
@@ -309,10 +294,10 @@ mod tests {
         let attributes: String = (0..33).map(|number| format!(" a{number}=''")).collect();
         for (xml, problem) in [
             ("", "the file holds no element"),
-            ("<R><a>", "the file ends inside the element a"),
-            ("<R><a></a>", "the file ends inside the element R"),
-            ("<R><![CDATA[x", "the file ends inside the element R"),
-            ("<R></R", "the file ends inside the element R"),
+            ("<R><a>", "the file ends before R is closed"),
+            ("<R><a></a>", "the file ends before R is closed"),
+            ("<R><![CDATA[x", "the file ends before R is closed"),
+            ("<R></R", "the file ends before R is closed"),
             ("<R/><R/>", "a second outermost element, R, stands behind the end of the report"),
             ("<R/>junk", "text stands behind the end of the report"),
             ("<R/><!DOCTYPE R>", "a DOCTYPE stands behind the end of the report"),

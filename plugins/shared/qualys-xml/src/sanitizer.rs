@@ -109,11 +109,16 @@ impl<R: Read> Sanitizer<R> {
     /// Writes the clean form of the first `length` bytes of the block, which then takes the block's place.
     fn wash(&mut self, length: usize) -> usize {
         self.spare.clear();
-        for chunk in self.block[..length].utf8_chunks() {
-            self.replaced += wash_text(chunk.valid(), &mut self.spare);
-            if !chunk.invalid().is_empty() {
-                self.replaced += chunk.invalid().len() as u64;
-                self.spare.extend_from_slice(REPLACEMENT);
+        let block = &self.block[..length];
+        if let Ok(text) = simdutf8::basic::from_utf8(block) {
+            // Most often it is CR LF alone.
+            self.replaced += wash_text(text, &mut self.spare);
+        } else {
+            for chunk in block.utf8_chunks() {
+                self.replaced += wash_text(chunk.valid(), &mut self.spare) + chunk.invalid().len() as u64;
+                if !chunk.invalid().is_empty() {
+                    self.spare.extend_from_slice(REPLACEMENT);
+                }
             }
         }
         std::mem::swap(&mut self.block, &mut self.spare);
@@ -177,40 +182,65 @@ fn encoded_length(lead: u8) -> usize {
     }
 }
 
-/// One look at every byte, in a form that the compiler turns into vector instructions.
 fn is_clean(block: &[u8]) -> bool {
-    let (mut control, mut high) = (0_u8, 0_u8);
-    for &byte in block {
-        control |= u8::from(byte < b' ') & u8::from(byte != b'\n') & u8::from(byte != b'\t');
-        high |= byte;
-    }
-    control == 0 && (high < 0x80 || (simdutf8::basic::from_utf8(block).is_ok() && !has_noncharacter(block)))
+    let (control, high) = survey(block);
+    !control && (!high || (simdutf8::basic::from_utf8(block).is_ok() && noncharacter(block).is_none()))
 }
 
-/// Whether U+FFFE or U+FFFF occurs: UTF-8 can write them, XML forbids them.
-fn has_noncharacter(block: &[u8]) -> bool {
-    memchr::memchr_iter(0xEF, block).any(|at| matches!(block[at + 1..], [0xBF, 0xBE | 0xBF, ..]))
+/// One look at every byte, in a form that the compiler turns into vector instructions: is there a CR or a
+/// forbidden control character, and is there anything beyond ASCII?
+#[inline]
+fn survey(block: &[u8]) -> (bool, bool) {
+    let (mut control, mut high) = (0_u8, 0_u8);
+    for &byte in block {
+        control |= u8::from(is_control(byte));
+        high |= byte;
+    }
+    (control != 0, high >= 0x80)
+}
+
+#[inline]
+fn is_control(byte: u8) -> bool {
+    (byte < b' ') & (byte != b'\n') & (byte != b'\t')
+}
+
+/// Where U+FFFE or U+FFFF stands: UTF-8 can write them, XML forbids them.
+fn noncharacter(block: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(0xEF, block).find(|at| matches!(block[at + 1..], [0xBF, 0xBE | 0xBF, ..]))
+}
+
+/// Where the next control character stands, found in strides that are looked at as a whole.
+fn next_control(bytes: &[u8]) -> Option<usize> {
+    const STRIDE: usize = 256;
+    let stride = bytes.chunks(STRIDE).position(|stride| survey(stride).0)?;
+    let from = stride * STRIDE;
+    bytes[from..].iter().position(|byte| is_control(*byte)).map(|at| from + at)
 }
 
 /// Appends valid UTF-8 without what XML forbids in it, and tells how much that was.
 fn wash_text(text: &str, into: &mut Vec<u8>) -> u64 {
     let mut replaced = 0;
-    let mut rest = text;
-    while let Some(at) =
-        rest.find(|c| matches!(c, '\0'..' ' | '\u{FFFE}' | '\u{FFFF}') && c != '\n' && c != '\t')
-    {
-        into.extend_from_slice(&rest.as_bytes()[..at]);
-        let mut after = rest[at..].chars();
-        if after.next() == Some('\r') {
+    let mut rest = text.as_bytes();
+    let mut forbidden = noncharacter(rest);
+    loop {
+        let (stretch, length) = match (forbidden, next_control(&rest[..forbidden.unwrap_or(rest.len())])) {
+            (_, Some(at)) => (at, 1),
+            (Some(at), None) => (at, 3),
+            (None, None) => break,
+        };
+        into.extend_from_slice(&rest[..stretch]);
+        let (bad, after) = rest[stretch..].split_at(length);
+        if bad == b"\r" {
             into.push(b'\n');
-            rest = after.as_str().strip_prefix('\n').unwrap_or(after.as_str());
+            rest = after.strip_prefix(b"\n").unwrap_or(after);
         } else {
             replaced += 1;
             into.extend_from_slice(REPLACEMENT);
-            rest = after.as_str();
+            rest = after;
         }
+        forbidden = forbidden.and_then(|_| noncharacter(rest));
     }
-    into.extend_from_slice(rest.as_bytes());
+    into.extend_from_slice(rest);
     replaced
 }
 

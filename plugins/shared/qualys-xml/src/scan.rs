@@ -114,7 +114,7 @@ impl Scan {
         element.attributes(|key, value| match key {
             "number" => cells.definition.set(DefinitionField::Qid, value.trim()),
             "severity" => cells.finding.set(FindingField::Severity, value.trim()),
-            "cveid" => cves = cells.add_comma_list(DefinitionField::Cves, value),
+            "cveid" => cves = cells.add_cves_of_attribute(value),
             _ => {}
         })?;
         cves?;

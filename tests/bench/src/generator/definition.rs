@@ -46,19 +46,21 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// The definitions of a report: first the ones that tell facts about an asset, then invented ones.
-    pub(super) fn pool(seed: u64, count: usize) -> Vec<Self> {
+    /// The definitions of a report: first the ones that tell facts about an asset, then invented ones. With
+    /// `text_percent` below 100 their texts are shorter.
+    pub(super) fn pool(seed: u64, count: usize, text_percent: usize) -> Vec<Self> {
         let mut random = Random::new(seed ^ 0x5EED_0FDE_F1A1_7105);
         let facts = FACTS.iter().map(|&(qid, kind, title)| (qid, kind, Some(title)));
         let invented = (0..).map(|index| (90_000 + index, KINDS[index as usize % KINDS.len()], None));
         facts
             .chain(invented)
             .take(count.max(FACTS.len() + KINDS.len()))
-            .map(|(qid, kind, title)| Self::invent(&mut random, qid, kind, title))
+            .map(|(qid, kind, title)| Self::invent(&mut random, qid, kind, title, text_percent))
             .collect()
     }
 
-    fn invent(random: &mut Random, qid: u32, kind: Kind, title: Option<&str>) -> Self {
+    fn invent(random: &mut Random, qid: u32, kind: Kind, title: Option<&str>, text_percent: usize) -> Self {
+        let words = |count: usize| count * text_percent / 100;
         let weak = matches!(kind, Kind::Vulnerability | Kind::Potential);
         let cves = if weak { random.between(0, 9) } else { 0 };
         let advisory = format!("EX-{}-{:04}", random.between(2012, 2026), random.below(10_000));
@@ -72,10 +74,10 @@ impl Definition {
                 .map(|_| format!("CVE-{}-{}", random.between(2012, 2026), random.between(1000, 49_999)))
                 .collect(),
             cvss_tenths: weak.then(|| random.between(10, 100)),
-            diagnosis: fragment(random, if weak { 300 } else { 190 }),
-            consequence: if weak { fragment(random, 90) } else { "N/A".to_owned() },
-            solution: solution(random, weak, &advisory),
-            exploit: if weak && random.chance(25) { fragment(random, 20) } else { String::new() },
+            diagnosis: fragment(random, words(if weak { 300 } else { 190 })),
+            consequence: if weak { fragment(random, words(90)) } else { "N/A".to_owned() },
+            solution: solution(random, weak, words(140), &advisory),
+            exploit: if weak && random.chance(25) { fragment(random, words(20)) } else { String::new() },
             advisory,
         }
     }
@@ -109,11 +111,11 @@ fn fragment(random: &mut Random, count: usize) -> String {
     text
 }
 
-fn solution(random: &mut Random, weak: bool, advisory: &str) -> String {
+fn solution(random: &mut Random, weak: bool, words: usize, advisory: &str) -> String {
     if !weak {
         return "N/A".to_owned();
     }
-    let mut text = fragment(random, 140);
+    let mut text = fragment(random, words);
     words::link(&mut text, advisory);
     text
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::Shape;
 use super::counts::Counts;
 use super::definition::{Definition, FACTS, Kind};
 use super::random::Random;
@@ -41,10 +42,15 @@ pub(super) struct Finding {
 }
 
 impl Population {
-    pub(super) fn new(seed: u64, qids: usize, findings_per_asset: usize) -> Self {
-        let definitions = Definition::pool(seed, qids);
+    pub(super) fn new(shape: Shape) -> Self {
+        let definitions = Definition::pool(shape.seed, shape.qids, shape.format.text_percent());
         let counts = Counts { definitions: definitions.len() as u64, ..Counts::default() };
-        Self { definitions, findings_per_asset, random: Random::new(seed), counts }
+        Self {
+            definitions,
+            findings_per_asset: shape.findings_per_asset,
+            random: Random::new(shape.seed),
+            counts,
+        }
     }
 
     pub(super) fn definitions(&self) -> &[Definition] {

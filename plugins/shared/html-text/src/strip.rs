@@ -5,13 +5,15 @@
 
 use memchr::{memchr, memchr3, memmem};
 
-use crate::html_entity;
+use crate::entity;
 
 /// Appends the text of `html` to `out` and stops soon after `enough` bytes.
 ///
+/// Takes time linear in what it reads, however hostile the text.
+///
 /// Tags go. Blocks (paragraphs, items, rows, breaks) and line breaks become one line break however many stand
 /// together, table cells one space. Entities become their characters, doubly escaped ones too.
-pub(crate) fn append_text(out: &mut String, html: &str, enough: usize) {
+pub fn append_text(out: &mut String, html: &str, enough: usize) {
     let mut text = Text { start: out.len(), out, gap: Gap::None };
     let mut rest = html;
     let mut comments_end = true;
@@ -27,7 +29,7 @@ pub(crate) fn append_text(out: &mut String, html: &str, enough: usize) {
                 text.leave(Gap::Line);
                 &rest[1..]
             }
-            b'&' => entity(&mut text, rest),
+            b'&' => push_entity(&mut text, rest),
             _ => markup(&mut text, rest, &mut comments_end),
         };
     }
@@ -112,12 +114,12 @@ impl Text<'_> {
 }
 
 /// Reads what begins with `&` and gives what follows it.
-fn entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
+fn push_entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
     let mut name = &rest[1..];
     loop {
-        match html_entity::decode(name) {
+        match entity::decode(name) {
             // `&amp;lt;` was escaped twice and means `<`.
-            Some(('&', after)) if html_entity::decode(after).is_some() => name = after,
+            Some(('&', after)) if entity::decode(after).is_some() => name = after,
             Some((character, after)) => {
                 text.push(character.encode_utf8(&mut [0; 4]));
                 return after;

@@ -1,0 +1,73 @@
+//! Reading from something that may keep one waiting: standard input, a named pipe.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use scanbridge_plugin_api::Services;
+
+/// Reads on a thread of its own, so that the host's wish to stop is heard while nothing comes. A thread that
+/// still waits for its pipe then is left behind; it ends with the process.
+pub(crate) struct PatientReader {
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    block: Vec<u8>,
+    position: usize,
+    services: Services,
+}
+
+const BLOCK: usize = 256 << 10;
+/// How many blocks may wait to be taken.
+const AHEAD: usize = 2;
+
+impl PatientReader {
+    /// Reads what `open` gives; opening a named pipe waits for its writer.
+    pub(crate) fn new<R: Read>(
+        services: &Services,
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, blocks) = sync_channel(AHEAD);
+        let read_all = move || {
+            let read = open().and_then(|mut from| {
+                loop {
+                    let mut block = vec![0; BLOCK];
+                    let length = match from.read(&mut block) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        length => length?,
+                    };
+                    block.truncate(length);
+                    // Nobody takes the block any more, or there is none.
+                    if sender.send(Ok(block)).is_err() || length == 0 {
+                        return Ok(());
+                    }
+                }
+            });
+            if let Err(error) = read {
+                let _ = sender.send(Err(error)); // Nobody may be left to tell.
+            }
+        };
+        std::thread::Builder::new().name("qualys-file-pipe".to_owned()).spawn(read_all)?;
+        Ok(Self { blocks, block: Vec::new(), position: 0, services: services.clone() })
+    }
+}
+
+impl Read for PatientReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.block.len() {
+            match self.blocks.recv_timeout(Duration::from_millis(200)) {
+                Ok(block) => (self.block, self.position) = (block?, 0),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) if self.services.is_cancelled() => {
+                    return Err(io::Error::other("stopped on request"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.block.is_empty() {
+                return Ok(0);
+            }
+        }
+        let length = into.len().min(self.block.len() - self.position);
+        into[..length].copy_from_slice(&self.block[self.position..self.position + length]);
+        self.position += length;
+        Ok(length)
+    }
+}
