@@ -40,10 +40,7 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> F
     // No byte written stands for more than three bytes read, so what lies further back is cut in any case.
     let text = &text.as_bytes()[..text.floor_char_boundary(3 * limit + 4)];
     let start = out.len();
-    // A byte read becomes two at most, and the last word may overshoot.
-    out.resize(start + (2 * text.len()).min(limit) + 24, 0);
-    let written = copy::<DELIMITER>(&mut out[start..], text, limit);
-    out.truncate(start + written);
+    let written = copy::<DELIMITER>(out, text, limit);
     if written <= limit {
         return Fit::Whole;
     }
@@ -53,24 +50,48 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> F
 
 /// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
 ///
-/// Works on eight bytes at a time, for results are long and this is the encoder's innermost loop: a word is stored
-/// whole, with its controls blanked, and what was stored behind a byte that needs more than that is overwritten.
-fn copy<const DELIMITER: u8>(out: &mut [u8], text: &[u8], limit: usize) -> usize {
-    let (mut read, mut written) = (0, 0);
-    while read < text.len() && written <= limit {
+/// Results are long and this is the encoder's innermost loop, so it works on many bytes at a time: a chunk in which
+/// nothing needs more than blanking, else a word of eight. A word is stored whole, with its controls blanked, and
+/// what was stored behind a byte that needs more than that is overwritten.
+fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
+    let start = out.len();
+    // A byte read becomes two at most, and the last chunk may overshoot.
+    out.reserve((2 * text.len()).min(limit) + CHUNK + WORD);
+    let mut read = 0;
+    while read < text.len() && out.len() - start <= limit {
+        if let Some(chunk) = text[read..].first_chunk().and_then(blanked::<DELIMITER>) {
+            out.extend_from_slice(&chunk);
+            read += CHUNK;
+            continue;
+        }
         let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(&text[read..])));
-        out[written..written + 8].copy_from_slice(&word.to_le_bytes());
         let run = (stops.trailing_zeros() as usize / 8).min(text.len() - read);
+        out.extend_from_slice(&word.to_le_bytes());
+        out.truncate(out.len() - (WORD - run));
         read += run;
-        written += run;
-        if run < 8 && read < text.len() {
+        if run < WORD && read < text.len() {
             let (taken, replacement) = replace::<DELIMITER>(&text[read..]);
             read += taken;
-            out[written..written + replacement.len()].copy_from_slice(replacement);
-            written += replacement.len();
+            out.extend_from_slice(replacement);
         }
     }
-    written
+    out.len() - start
+}
+
+const WORD: usize = 8;
+const CHUNK: usize = 32;
+
+/// The chunk with its controls blanked; none when it holds a byte that [`replace`] has to look at. Written as one
+/// plain loop without a branch, so that the compiler makes vector instructions of it.
+fn blanked<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> Option<[u8; CHUNK]> {
+    let mut blanked = *chunk;
+    let mut stops = false;
+    for byte in &mut blanked {
+        let it = *byte;
+        stops |= (it == b'\\') | (it == DELIMITER) | (it == b'\n') | (it == b'\r') | (it == 0xC2) | (it == 0xE2);
+        *byte = if (it < 0x20) | (it == 0x7F) { b' ' } else { it };
+    }
+    (!stops).then_some(blanked)
 }
 
 /// The first eight bytes, filled up with blanks.
