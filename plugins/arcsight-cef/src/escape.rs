@@ -50,48 +50,68 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> F
 
 /// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
 ///
-/// Results are long and this is the encoder's innermost loop, so it works on many bytes at a time: a chunk in which
-/// nothing needs more than blanking, else a word of eight. A word is stored whole, with its controls blanked, and
-/// what was stored behind a byte that needs more than that is overwritten.
+/// Results are long and this is the encoder's innermost loop, so it works on many bytes at a time: on a chunk in
+/// which nothing needs more than blanking, else on words of eight.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
     // A byte read becomes two at most, and the last chunk may overshoot.
-    out.reserve((2 * text.len()).min(limit) + CHUNK + WORD);
+    out.reserve((2 * text.len()).min(limit) + 2 * CHUNK + WORD);
     let mut read = 0;
     while read < text.len() && out.len() - start <= limit {
-        if let Some(chunk) = text[read..].first_chunk().and_then(blanked::<DELIMITER>) {
-            out.extend_from_slice(&chunk);
-            read += CHUNK;
-            continue;
-        }
-        let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(&text[read..])));
-        let run = (stops.trailing_zeros() as usize / 8).min(text.len() - read);
-        out.extend_from_slice(&word.to_le_bytes());
-        out.truncate(out.len() - (WORD - run));
-        read += run;
-        if run < WORD && read < text.len() {
-            let (taken, replacement) = replace::<DELIMITER>(&text[read..]);
-            read += taken;
-            out.extend_from_slice(replacement);
+        match text[read..].first_chunk() {
+            Some(chunk) if !has_stops::<DELIMITER>(chunk) => {
+                out.extend_from_slice(&blanked(chunk));
+                read += CHUNK;
+            }
+            _ => {
+                let end = text.len().min(read + CHUNK);
+                while read < end {
+                    read += copy_word::<DELIMITER>(out, &text[read..]);
+                }
+            }
         }
     }
     out.len() - start
 }
 
+/// Copies a word, or less when a byte in it needs a replacement, and that. Gives how many bytes it took.
+fn copy_word<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) -> usize {
+    let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(text)));
+    let run = (stops.trailing_zeros() as usize / 8).min(text.len());
+    out.extend_from_slice(&word.to_le_bytes());
+    out.truncate(out.len() - (WORD - run));
+    if run == WORD || run == text.len() {
+        return run;
+    }
+    let (taken, replacement) = replace::<DELIMITER>(&text[run..]);
+    out.extend_from_slice(replacement);
+    run + taken
+}
+
 const WORD: usize = 8;
 const CHUNK: usize = 32;
 
-/// The chunk with its controls blanked; none when it holds a byte that [`replace`] has to look at. Written as one
-/// plain loop without a branch, so that the compiler makes vector instructions of it.
-fn blanked<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> Option<[u8; CHUNK]> {
-    let mut blanked = *chunk;
-    let mut stops = false;
-    for byte in &mut blanked {
-        let it = *byte;
-        stops |= (it == b'\\') | (it == DELIMITER) | (it == b'\n') | (it == b'\r') | (it == 0xC2) | (it == 0xE2);
-        *byte = if (it < 0x20) | (it == 0x7F) { b' ' } else { it };
+/// Whether the chunk holds a byte that [`replace`] has to look at. Like [`blanked`] a plain loop without a branch,
+/// so that the compiler makes vector instructions of it; in one loop together it does not.
+fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
+    const STOPS: [u8; 5] = [b'\\', b'\n', b'\r', 0xC2, 0xE2];
+    let mut found = 0;
+    for byte in chunk {
+        found |= u8::from(*byte == DELIMITER);
+        for stop in STOPS {
+            found |= u8::from(*byte == stop);
+        }
     }
-    (!stops).then_some(blanked)
+    found != 0
+}
+
+/// The chunk with its controls blanked.
+fn blanked(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
+    let mut blanked = *chunk;
+    for byte in &mut blanked {
+        *byte = if (*byte < 0x20) | (*byte == 0x7F) { b' ' } else { *byte };
+    }
+    blanked
 }
 
 /// The first eight bytes, filled up with blanks.
