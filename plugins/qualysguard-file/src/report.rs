@@ -214,7 +214,7 @@ pub(crate) fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
 }
 
 fn kind_of(damage: &Damage) -> ErrorKind {
-    match damage.fault {
+    match *damage.fault {
         Fault::Read(_) | Fault::Spool(_) => ErrorKind::Io,
         _ => ErrorKind::BadData,
     }

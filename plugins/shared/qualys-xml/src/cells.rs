@@ -66,14 +66,14 @@ impl Cells {
 
     /// Text of the record that is under way; more than the limit is damage.
     #[inline]
-    pub(crate) fn weigh(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn weigh(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
         self.weight = self.weight.saturating_add(bytes);
-        if self.weight > self.limit { Err(Fault::TooMuchText(self.limit)) } else { Ok(()) }
+        if self.weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
     /// An element begins whose text is wanted. Gives the place that its text goes to.
     #[inline]
-    pub(crate) fn open(&mut self, place: Place) -> Result<Place, Fault> {
+    pub(crate) fn open(&mut self, place: Place) -> Result<Place, Box<Fault>> {
         self.begun = false;
         self.pending.clear();
         match place {
@@ -105,7 +105,7 @@ impl Cells {
     /// A cell that has text already goes on in a new line: nothing is lost when an element stands twice, and
     /// a customer's comment follows the text that it comments on.
     #[inline]
-    fn go_on<F: Field>(&mut self, place: Place, field: F) -> Result<Place, Fault>
+    fn go_on<F: Field>(&mut self, place: Place, field: F) -> Result<Place, Box<Fault>>
     where
         Self: Rows<F>,
     {
@@ -121,12 +121,12 @@ impl Cells {
 
     /// Text that stood outside CDATA: white space around it is the report's layout, not text.
     #[inline]
-    pub(crate) fn text(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+    pub(crate) fn text(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
         if !takes_text(place) {
             return Ok(());
         }
-        let piece = if self.begun { piece } else { piece.trim_start_matches(BLANKS) };
-        let body = piece.trim_end_matches(BLANKS);
+        let piece = if self.begun { piece } else { piece.trim_ascii_start() };
+        let body = piece.trim_ascii_end();
         if !body.is_empty() {
             self.verbatim(place, body)?;
         }
@@ -139,7 +139,7 @@ impl Cells {
 
     /// Text that is taken as it is.
     #[inline]
-    pub(crate) fn verbatim(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+    pub(crate) fn verbatim(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
         if !takes_text(place) {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Cells {
     }
 
     #[inline]
-    fn put(&mut self, place: Place, piece: &str) -> Result<(), Fault> {
+    fn put(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
         self.weigh(piece.len())?;
         match place {
             Place::Finding(field) => self.finding.append(field, piece),
@@ -168,7 +168,7 @@ impl Cells {
 
     /// An element ends: what needs a last touch gets it.
     #[inline]
-    pub(crate) fn close(&mut self, place: Place) -> Result<(), Fault> {
+    pub(crate) fn close(&mut self, place: Place) -> Result<(), Box<Fault>> {
         match place {
             Place::Definition(field) if is_score(field) => no_dash(&mut self.definition, field),
             Place::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
@@ -183,7 +183,7 @@ impl Cells {
         Ok(())
     }
 
-    fn close_value(&mut self, value: Value) -> Result<(), Fault> {
+    fn close_value(&mut self, value: Value) -> Result<(), Box<Fault>> {
         match value {
             Value::Part(index) => flatten(&self.value, &mut self.parts[usize::from(index).min(2)]),
             Value::Source => flatten(&self.value, &mut self.source),
@@ -197,7 +197,7 @@ impl Cells {
         Ok(())
     }
 
-    fn close_item(&mut self, item: Item) -> Result<(), Fault> {
+    fn close_item(&mut self, item: Item) -> Result<(), Box<Fault>> {
         let [first, second, third] = &self.parts;
         self.item.clear();
         let (field, parts): (_, &[&str]) = match item {
@@ -222,7 +222,7 @@ impl Cells {
         self.add_definition_item(field)
     }
 
-    fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Fault> {
+    fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Box<Fault>> {
         if field == DefinitionField::Cves && self.is_in_attribute() {
             return Ok(());
         }
@@ -242,9 +242,10 @@ impl Cells {
         let cves = self.definition.get(DefinitionField::Cves);
         let known = &cves[..self.cves_of_attribute];
         let expected = known.get(self.next_cve..).unwrap_or_default();
-        let end = expected.find('\n').unwrap_or(expected.len());
-        if expected[..end] == *self.item {
-            self.next_cve += end + 1;
+        if let Some(after) = expected.strip_prefix(&*self.item)
+            && (after.is_empty() || after.starts_with('\n'))
+        {
+            self.next_cve += self.item.len() + 1;
             return true;
         }
         list_items(known).any(|known| known == self.item)
@@ -252,14 +253,14 @@ impl Cells {
 
     /// A list that something else was put beside has to be moved before it can go on: a report that takes turns
     /// between long lists must not grow the row without bound.
-    fn weigh_item(&mut self, list: Place, present: usize) -> Result<(), Fault> {
+    fn weigh_item(&mut self, list: Place, present: usize) -> Result<(), Box<Fault>> {
         let moved = if self.open_list == Some(list) { 0 } else { present };
         self.open_list = Some(list);
         self.weigh(moved + self.item.len())
     }
 
     /// Takes the CVE ids of a finding's attribute: a comma list.
-    pub(crate) fn add_cves_of_attribute(&mut self, list: &str) -> Result<(), Fault> {
+    pub(crate) fn add_cves_of_attribute(&mut self, list: &str) -> Result<(), Box<Fault>> {
         for item in list.split(',') {
             flatten(item, &mut self.item);
             self.add_definition_item(DefinitionField::Cves)?;
@@ -310,9 +311,6 @@ impl Rows<FindingField> for Cells {
     }
 }
 
-/// XML's white space.
-const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
-
 #[inline]
 fn takes_text(place: Place) -> bool {
     matches!(place, Place::Finding(_) | Place::Definition(_) | Place::Asset(_) | Place::Value(_))
@@ -333,12 +331,12 @@ fn no_dash<F: Field>(row: &mut Row<F>, field: F) {
 /// Writes `text` on one line and without tabs, as an item of a list cell or a part of one has to be.
 fn flatten(text: &str, into: &mut String) {
     into.clear();
-    let text = text.trim_matches(BLANKS);
-    if !text.bytes().any(|byte| BLANKS.contains(&char::from(byte))) {
+    let text = text.trim_ascii();
+    if !text.bytes().any(|byte| byte.is_ascii_whitespace()) {
         into.push_str(text);
         return;
     }
-    for word in text.split(BLANKS).filter(|word| !word.is_empty()) {
+    for word in text.split_ascii_whitespace() {
         if !into.is_empty() {
             into.push(' ');
         }

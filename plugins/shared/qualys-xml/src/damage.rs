@@ -13,8 +13,8 @@ use crate::sanitizer::Sanitizer;
 pub struct Damage {
     /// Where, in bytes of the washed stream: what [`line_at`] takes.
     pub offset: u64,
-    /// Why.
-    pub fault: Fault,
+    /// Why. Boxed, for it is handed up through every step of a sound report as well.
+    pub fault: Box<Fault>,
 }
 
 /// Why a report cannot be read on.

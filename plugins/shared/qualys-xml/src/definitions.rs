@@ -96,9 +96,9 @@ impl Definitions {
     }
 
     /// Takes a definition. Of two with the same QID the later one counts.
-    pub(crate) fn add(&mut self, qid: u32, severity: &str, row: &DefinitionRow) -> Result<(), Fault> {
+    pub(crate) fn add(&mut self, qid: u32, severity: &str, row: &DefinitionRow) -> Result<(), Box<Fault>> {
         if self.index.len() >= MOST_DEFINITIONS && !self.index.contains_key(&qid) {
-            return Err(Fault::TooManyDefinitions(MOST_DEFINITIONS));
+            return Err(Fault::TooManyDefinitions(MOST_DEFINITIONS).into());
         }
         self.scratch.clear();
         for field in FIELDS {
@@ -120,7 +120,7 @@ impl Definitions {
     }
 
     /// Fills `row` with the definition of a QID. `false` when the QID is not known.
-    pub(crate) fn load(&mut self, qid: u32, row: &mut DefinitionRow) -> Result<bool, Fault> {
+    pub(crate) fn load(&mut self, qid: u32, row: &mut DefinitionRow) -> Result<bool, Box<Fault>> {
         let Some(entry) = self.index.get(&qid).copied() else { return Ok(false) };
         if let Some(bytes) = self.young.get(&qid) {
             decode(bytes, row);
@@ -168,7 +168,7 @@ fn decode(bytes: &[u8], row: &mut DefinitionRow) {
         };
         rest = after;
         if !text.is_empty() {
-            row.set(field, std::str::from_utf8(text).unwrap_or_default());
+            row.set(field, simdutf8::basic::from_utf8(text).unwrap_or_default());
         }
     }
 }
@@ -177,8 +177,8 @@ fn length_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a definition is bounded by the limit on its texts")
 }
 
-fn failed(error: io::Error) -> Fault {
-    Fault::Spool(error.to_string())
+fn failed(error: io::Error) -> Box<Fault> {
+    Box::new(Fault::Spool(error.to_string()))
 }
 
 /// Every field of a definition, in the model's order.

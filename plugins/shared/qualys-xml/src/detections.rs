@@ -56,7 +56,7 @@ impl Document<Joined<'_>> for Detections {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => state.cells.begin_finding(),
             Place::Of(Structure::Asset) => {
@@ -69,7 +69,7 @@ impl Document<Joined<'_>> for Detections {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Finding(FindingField::Kind) => settle_kind(state),
             Place::Of(Structure::Finding) => {
@@ -117,11 +117,11 @@ impl Document<()> for Head {
         }
     }
 
-    fn open(&mut self, _: Place, element: &Element<'_>, _: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, _: Place, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Value(Value::Time) => {
                 self.time.clone_from(&state.cells.value);

@@ -113,8 +113,10 @@ impl<R: Read> Events<R> {
                 Ok(()) => return Ok(Event::Nothing),
                 Err(fault) => fault,
             },
-            Err(_) if self.parser.get_ref().is_over_limit() => Fault::TooMuchText(self.limits.text_bytes),
-            Err(error) => Fault::of_parser(error, self.gate.root),
+            Err(_) if self.parser.get_ref().is_over_limit() => {
+                Fault::TooMuchText(self.limits.text_bytes).into()
+            }
+            Err(error) => Fault::of_parser(error, self.gate.root).into(),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault })
     }
@@ -129,54 +131,54 @@ struct Gate {
 
 impl Gate {
     #[inline]
-    fn open(&mut self, name: &str) -> Result<(), Fault> {
+    fn open(&mut self, name: &str) -> Result<(), Box<Fault>> {
         if self.depth == 0 {
             self.open_root(name)?;
         }
         if self.depth == MAX_DEPTH {
-            return Err(Fault::TooDeep(MAX_DEPTH));
+            return Err(Fault::TooDeep(MAX_DEPTH).into());
         }
         if name.len() > MAX_NAME {
-            return Err(Fault::LongName(MAX_NAME));
+            return Err(Fault::LongName(MAX_NAME).into());
         }
         self.depth += 1;
         Ok(())
     }
 
-    fn open_root(&mut self, name: &str) -> Result<(), Fault> {
+    fn open_root(&mut self, name: &str) -> Result<(), Box<Fault>> {
         let found = Shown(name).to_string();
         if self.root_seen {
-            return Err(Fault::Junk { what: format!("a second outermost element, {found},") });
+            return Err(Fault::Junk { what: format!("a second outermost element, {found},") }.into());
         }
         if name != self.root {
-            return Err(Fault::OtherRoot { found, expected: self.root });
+            return Err(Fault::OtherRoot { found, expected: self.root }.into());
         }
         self.root_seen = true;
         Ok(())
     }
 
     /// The end of the bytes.
-    fn end(&self) -> Result<(), Fault> {
+    fn end(&self) -> Result<(), Box<Fault>> {
         match (self.depth, self.root_seen) {
             (0, true) => Ok(()),
-            (0, false) => Err(Fault::NoRoot),
-            _ => Err(Fault::Cut { root: self.root }),
+            (0, false) => Err(Fault::NoRoot.into()),
+            _ => Err(Fault::Cut { root: self.root }.into()),
         }
     }
 
     /// What stands outside the root, or means nothing inside it.
-    fn beside(&self, event: &Raw<'_>) -> Result<(), Fault> {
+    fn beside(&self, event: &Raw<'_>) -> Result<(), Box<Fault>> {
         let what = match event {
             Raw::Text(text) if text.trim_matches(is_blank).is_empty() => return Ok(()),
             Raw::Text(_) | Raw::CData(_) | Raw::GeneralRef(_) if !self.root_seen => {
-                return Err(Fault::TextBefore);
+                return Err(Fault::TextBefore.into());
             }
             Raw::Text(_) | Raw::CData(_) | Raw::GeneralRef(_) => "text",
             Raw::DocType(_) if self.root_seen => "a DOCTYPE",
             Raw::Decl(_) if self.root_seen => "an XML declaration",
             _ => return Ok(()),
         };
-        Err(Fault::Junk { what: what.to_owned() })
+        Err(Fault::Junk { what: what.to_owned() }.into())
     }
 }
 
@@ -195,16 +197,18 @@ impl Element<'_> {
     }
 
     /// Gives every attribute with its value to `take`, in order, once all were found to be well-formed.
-    pub(crate) fn attributes(&self, mut take: impl FnMut(&str, &str)) -> Result<(), Fault> {
+    pub(crate) fn attributes(&self, mut take: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
         let mut keys = [""; MAX_ATTRIBUTES];
-        let wrong = |problem: String| Fault::Attributes { element: Shown(self.name()).to_string(), problem };
+        let wrong = |problem: String| {
+            Box::new(Fault::Attributes { element: Shown(self.name()).to_string(), problem })
+        };
         let mut attributes = self.0.attributes();
         for (count, attribute) in attributes.with_checks(false).enumerate() {
             let attribute = attribute.map_err(|error| wrong(error.to_string()))?;
             let key = attribute.key.into_inner();
             if count == MAX_ATTRIBUTES {
                 let element = Shown(self.name()).to_string();
-                return Err(Fault::TooManyAttributes { element, limit: MAX_ATTRIBUTES });
+                return Err(Fault::TooManyAttributes { element, limit: MAX_ATTRIBUTES }.into());
             }
             if keys[..count].contains(&key) {
                 return Err(wrong(format!("{} stands twice", Shown(key))));
@@ -226,7 +230,7 @@ impl Element<'_> {
     }
 }
 
-fn resolve(reference: &BytesRef<'_>) -> Result<char, Fault> {
+fn resolve(reference: &BytesRef<'_>) -> Result<char, Box<Fault>> {
     match &**reference {
         "lt" => Ok('<'),
         "gt" => Ok('>'),
@@ -237,7 +241,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Fault> {
             Ok(Some(c)) => Ok(c),
             // Zero, and what is no code point at all.
             Err(_) => Ok('\0'),
-            Ok(None) => Err(Fault::Entity(Shown(name).to_string())),
+            Ok(None) => Err(Fault::Entity(Shown(name).to_string()).into()),
         },
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn pause_when_full(batch: &BatchBuilder) -> Flow {
 }
 
 /// Adds what the result tells about the asset.
-pub(crate) fn add_facts(cells: &mut Cells, reader: FactReader) -> Result<(), Fault> {
+pub(crate) fn add_facts(cells: &mut Cells, reader: FactReader) -> Result<(), Box<Fault>> {
     let table = cells.finding.get(FindingField::ResultFormat).eq_ignore_ascii_case("table");
     let facts = reader.facts(cells.finding.get(FindingField::Result), table);
     cells.weigh(facts.len())?;

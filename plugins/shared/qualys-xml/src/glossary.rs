@@ -85,7 +85,7 @@ impl Document<Definitions> for Glossary {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Assets) => self.lists += 1,
             Place::Of(Structure::Finding) => self.findings += 1,
@@ -106,7 +106,7 @@ impl Document<Definitions> for Glossary {
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Of(Structure::Definition) => self.add_definition(state, all)?,
             Place::Of(Structure::CleanRange) => self.add_clean_range(state),
@@ -123,7 +123,7 @@ impl Document<Definitions> for Glossary {
 }
 
 impl Glossary {
-    fn add_definition(&self, state: &mut State, all: &mut Definitions) -> Result<(), Fault> {
+    fn add_definition(&self, state: &mut State, all: &mut Definitions) -> Result<(), Box<Fault>> {
         let cells = &mut state.cells;
         let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Qid)));
         let Some(key) = key else {

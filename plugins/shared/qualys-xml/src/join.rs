@@ -36,7 +36,7 @@ impl Join {
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
-    ) -> Result<Flow, Fault> {
+    ) -> Result<Flow, Box<Fault>> {
         let asset = feed.asset(&state.cells, sink.batch);
         if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
             add_facts(&mut state.cells, reader)?;
@@ -55,7 +55,7 @@ impl Join {
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
-    ) -> Result<RowIndex, Fault> {
+    ) -> Result<RowIndex, Box<Fault>> {
         let known = match (key, &mut sink.definitions) {
             (_, None) => {
                 state.notes.without_knowledge_base += 1;

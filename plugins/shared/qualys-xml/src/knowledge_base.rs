@@ -53,7 +53,7 @@ impl Document<Definitions> for KnowledgeBase {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Definition) => state.cells.begin_finding(),
             Place::Of(Structure::IdSet) => {
@@ -65,7 +65,7 @@ impl Document<Definitions> for KnowledgeBase {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Box<Fault>> {
         if place == Place::Of(Structure::Definition) {
             let severity = state.cells.finding.get(FindingField::Severity);
             match qid_number(state.cells.definition.get(DefinitionField::Qid)) {

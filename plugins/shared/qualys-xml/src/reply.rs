@@ -71,7 +71,7 @@ impl<const ROOT: usize> Document<()> for Answer<ROOT> {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, _: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
         element.attributes(|key, value| {
             if place == Place::Value(Value::Error) && key == "number" {
                 first(&mut self.0.code, value);
@@ -79,7 +79,7 @@ impl<const ROOT: usize> Document<()> for Answer<ROOT> {
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Value(Value::WarningCode) => first(&mut self.0.code, &state.cells.value),
             Place::Value(Value::Title | Value::Error) => first(&mut self.0.text, &state.cells.value),

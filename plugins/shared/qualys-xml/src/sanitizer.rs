@@ -29,7 +29,7 @@ struct Held {
 
 impl<R: Read> Sanitizer<R> {
     /// How much is read at a time: little enough to be still in the cache of a core when it is parsed.
-    pub const BLOCK: usize = 128 * 1024;
+    pub const BLOCK: usize = 64 * 1024;
 
     /// Washes what `source` gives.
     pub fn new(source: R) -> Self {

@@ -51,7 +51,7 @@ impl Document<BatchBuilder> for Scan {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
             Place::Of(Structure::Category) => self.category.read(element),
@@ -77,7 +77,12 @@ impl Document<BatchBuilder> for Scan {
         }
     }
 
-    fn close(&mut self, place: Place, state: &mut State, batch: &mut BatchBuilder) -> Result<Flow, Fault> {
+    fn close(
+        &mut self,
+        place: Place,
+        state: &mut State,
+        batch: &mut BatchBuilder,
+    ) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => {
                 let asset = self.feed.asset(&state.cells, batch);
@@ -101,7 +106,7 @@ impl Document<BatchBuilder> for Scan {
 }
 
 impl Scan {
-    fn open_finding(&mut self, element: &Element<'_>, cells: &mut Cells) -> Result<(), Fault> {
+    fn open_finding(&mut self, element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>> {
         cells.begin_finding();
         let kind = match element.name() {
             "VULN" => FindingKind::Vulnerability,
@@ -124,7 +129,7 @@ impl Scan {
 }
 
 impl Category {
-    fn read(&mut self, element: &Element<'_>) -> Result<(), Fault> {
+    fn read(&mut self, element: &Element<'_>) -> Result<(), Box<Fault>> {
         for text in [&mut self.name, &mut self.port, &mut self.protocol, &mut self.fqdn] {
             text.clear();
         }
@@ -153,7 +158,7 @@ impl Category {
     }
 }
 
-fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Fault> {
+fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>> {
     cells.begin_asset();
     element.attributes(|key, value| match key {
         "value" => cells.asset.set(AssetField::Address, value.trim()),

@@ -42,7 +42,7 @@ impl Document<()> for ScanPreface {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Asset) => self.any_asset = true,
             Place::Value(Value::Key) => self.key.clear(),
@@ -56,7 +56,7 @@ impl Document<()> for ScanPreface {
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, _: &mut ()) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, _: &mut ()) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Of(Structure::Head) => return Ok(Flow::Pause),
             Place::Value(Value::Key) => {

@@ -51,7 +51,7 @@ impl Document<Joined<'_>> for TemplateReport {
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Fault> {
+    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => {
                 state.cells.begin_finding();
@@ -81,7 +81,7 @@ impl Document<Joined<'_>> for TemplateReport {
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Fault> {
+    fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Finding(FindingField::Kind) => settle_kind(state),
             Place::Of(Structure::Finding) => {

@@ -18,10 +18,10 @@ pub(crate) trait Document<S> {
     fn child(parent: Place, name: &str) -> Place;
 
     /// An element of structure begins, or any element that has attributes.
-    fn open(&mut self, place: Place, element: &Element<'_>, walk: &mut State) -> Result<(), Fault>;
+    fn open(&mut self, place: Place, element: &Element<'_>, walk: &mut State) -> Result<(), Box<Fault>>;
 
     /// An element of structure, a value or a cell ends.
-    fn close(&mut self, place: Place, walk: &mut State, sink: &mut S) -> Result<Flow, Fault>;
+    fn close(&mut self, place: Place, walk: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
 }
 
 /// Whether the walk goes on.
@@ -132,7 +132,7 @@ fn open<S, D: Document<S>>(
     state: &mut State,
     parent: Place,
     element: &Element<'_>,
-) -> Result<Place, Fault> {
+) -> Result<Place, Box<Fault>> {
     let mut place = match parent {
         _ if parent.is_skipped() => Place::Ignored,
         Place::Of(Structure::Document) => Place::Of(Structure::Root),
@@ -159,7 +159,7 @@ fn close<S, D: Document<S>>(
     state: &mut State,
     place: Place,
     sink: &mut S,
-) -> Result<Flow, Fault> {
+) -> Result<Flow, Box<Fault>> {
     if place.is_skipped() {
         return Ok(Flow::On);
     }
