@@ -71,7 +71,8 @@ pub trait Input: Send + Sized + 'static {
     /// When the probe itself could not be made; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;
 
-    /// The next step. `recycled` is the memory of a batch that all outputs are done with, or a new one.
+    /// The next step. `recycled` is the memory of a batch that all outputs are done with, or a new one. A batch that
+    /// is finished must be returned by the same call, for later ones rely on its definitions.
     ///
     /// # Errors
     /// An error ends the input: the report that was under way counts as incomplete. The host retries an

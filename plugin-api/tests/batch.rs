@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scanbridge_plugin_api::batch::{
-    AssetRow, BadBatch, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema, ValidBatch,
+    AssetRow, BadBatch, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Known, RawBatch,
+    RawDefinitions, Schema, ValidBatch,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
 
@@ -79,7 +80,7 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
     }
     let (raw, columns) = (batch.finish(), columns());
     let batch = Batch::of(&raw, &columns).expect("the builder builds in order");
-    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().row()).collect();
+    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().number()).collect();
     rows.sort_unstable();
     rows.dedup();
     (rows.len(), batch.findings().next().expect("a finding").definition().key())
@@ -100,7 +101,7 @@ fn a_text_in_another_cell_is_another_definition() {
         let mut row = DefinitionRow::default();
         row.set(field, "same");
         batch.push_definition(&row);
-        batch.finish().definitions[..4].to_vec()
+        batch.finish().definitions.table[..4].to_vec()
     };
     assert_ne!(key(DefinitionField::Diagnosis), key(DefinitionField::Solution));
 }
@@ -115,8 +116,8 @@ fn fields_travel_by_name_and_unknown_ones_ride_along() {
     let raw = RawBatch {
         bytes: b"a.example.testgreen192.0.2.7vulnerability".to_vec().into(),
         assets: vec![0, 0, 14, 19, 28].into(),
-        definitions: vec![0, 0, 0, 0, 0].into(),
         findings: vec![0, 0, 28, 41].into(),
+        definitions: RawDefinitions { table: vec![0, 0, 0, 0, 0].into(), ..RawDefinitions::default() },
     };
     let columns = Columns::of(schema);
     let batch = Batch::of(&raw, &columns).unwrap();
@@ -131,7 +132,7 @@ fn fields_travel_by_name_and_unknown_ones_ride_along() {
 fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
     let mut raw = small_batch();
     change(&mut raw);
-    ValidBatch::new(raw, Arc::new(columns())).err()
+    ValidBatch::alone(raw, Arc::new(columns())).err()
 }
 
 #[test]
@@ -146,6 +147,50 @@ fn what_is_wrong_is_named() {
     ));
     assert!(matches!(refusal(|raw| raw.findings[1] = 1), Some(BadBatch::Reference { row: 0 })));
     assert_eq!(refusal(|raw| raw.bytes[0] = 0xff), Some(BadBatch::Utf8));
+    assert_eq!(refusal(|raw| raw.definitions.bytes[0] = 0xff), Some(BadBatch::Utf8));
+    let gap = Some(BadBatch::Numbering { first: 7, expected: 0 });
+    assert_eq!(refusal(|raw| raw.definitions.first = 7), gap);
+}
+
+/// A batch with one finding of the definition `title`, as an input of the second batch and later sends it.
+fn later_batch(first: u32, titles: &[&str], number: u32) -> RawBatch {
+    let mut batch = BatchBuilder::default();
+    let asset = batch.push_asset(&AssetRow::default(), false);
+    let mut row = DefinitionRow::default();
+    for title in titles {
+        row.set(DefinitionField::Title, title);
+        batch.push_definition(&row);
+    }
+    let any = batch.push_definition(&row);
+    batch.push_finding(asset, any, &FindingRow::default());
+    let mut raw = batch.finish();
+    raw.findings[1] = number;
+    if titles.is_empty() {
+        raw.definitions = RawDefinitions::default();
+    }
+    raw.definitions.first = first;
+    raw
+}
+
+#[test]
+fn a_definition_is_found_in_later_batches_until_the_sender_starts_anew() {
+    let columns = Arc::new(columns());
+    let mut known = Known::default();
+    let mut title = |mut raw: RawBatch| {
+        known.take(&mut raw, columns.schema())?;
+        let batch = ValidBatch::new(raw, known.clone(), Arc::clone(&columns))?;
+        Ok(batch.read(|batch| {
+            let finding = batch.findings().next().expect("one finding");
+            finding.definition().get(DefinitionField::Title).to_owned()
+        }))
+    };
+    assert_eq!(title(later_batch(0, &["a", "b"], 1)).as_deref(), Ok("b"));
+    assert_eq!(title(later_batch(2, &["c"], 0)).as_deref(), Ok("a"));
+    assert_eq!(title(later_batch(3, &[], 2)).as_deref(), Ok("c"));
+    assert_eq!(title(later_batch(3, &[], 3)), Err(BadBatch::Reference { row: 0 }));
+    assert_eq!(title(later_batch(5, &["x"], 0)), Err(BadBatch::Numbering { first: 5, expected: 3 }));
+    assert_eq!(title(later_batch(0, &["new"], 0)).as_deref(), Ok("new"));
+    assert_eq!(title(later_batch(1, &[], 1)), Err(BadBatch::Reference { row: 0 }));
 }
 
 #[test]
@@ -153,8 +198,8 @@ fn an_offset_inside_a_letter_is_refused() {
     let found = refusal(|raw| {
         // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
         let title = 4 + 1 + DefinitionField::Title as usize;
-        let start = raw.definitions[title - 1];
-        for end in &mut raw.definitions.as_mut_slice()[title..] {
+        let start = raw.definitions.table[title - 1];
+        for end in &mut raw.definitions.table.as_mut_slice()[title..] {
             *end = start + 1;
         }
     });
@@ -179,8 +224,16 @@ proptest! {
         definitions in vec(0_u32..70, 0..60),
         findings in vec(0_u32..70, 0..60),
     ) {
+        let (definition_bytes, bytes) = bytes.split_at(bytes.len() / 2);
         let raw = RawBatch {
-            bytes: bytes.into(), assets: assets.into(), definitions: definitions.into(), findings: findings.into(),
+            bytes: bytes.to_vec().into(),
+            assets: assets.into(),
+            findings: findings.into(),
+            definitions: RawDefinitions {
+                first: 0,
+                bytes: definition_bytes.to_vec().into(),
+                table: definitions.into(),
+            },
         };
         let columns = columns();
         if let Ok(batch) = Batch::of(&raw, &columns) {
@@ -193,7 +246,7 @@ proptest! {
         let mut raw = small_batch();
         let table = match table {
             0 => raw.assets.as_mut_slice(),
-            1 => raw.definitions.as_mut_slice(),
+            1 => raw.definitions.table.as_mut_slice(),
             _ => raw.findings.as_mut_slice(),
         };
         let at = at % table.len();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use scanbridge_plugin_api::batch::{BadBatch, Columns, RawBatch, ValidBatch};
+use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatch};
 use scanbridge_plugin_api::model::FindingKind;
 
 use super::summary::KindCounts;
@@ -14,6 +14,7 @@ use super::summary::KindCounts;
 pub(super) struct SharedBatch {
     unexamined: Mutex<RawBatch>,
     examined: OnceLock<Result<Examined, BadBatch>>,
+    known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
@@ -43,7 +44,7 @@ impl InputCounts {
     }
 
     fn add(&self, batch: &Examined) {
-        let begun = batch.batch.view().assets().filter(|asset| !asset.is_continued()).count();
+        let begun = batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
         self.assets.fetch_add(begun as u64, Ordering::Relaxed);
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
             total.fetch_add(batch.findings.of(kind), Ordering::Relaxed);
@@ -54,11 +55,12 @@ impl InputCounts {
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch,
+        known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
         home: Sender<RawBatch>,
     ) -> Self {
-        Self { unexamined: Mutex::new(raw), examined: OnceLock::new(), columns, counts, home }
+        Self { unexamined: Mutex::new(raw), examined: OnceLock::new(), known, columns, counts, home }
     }
 
     /// Validates the batch and counts what is in it, the first time that an output asks. This runs on the
@@ -69,11 +71,9 @@ impl SharedBatch {
 
     fn examine_now(&self) -> Result<Examined, BadBatch> {
         let raw = std::mem::take(&mut *self.unexamined.lock().unwrap_or_else(PoisonError::into_inner));
-        let batch = ValidBatch::new(raw, Arc::clone(&self.columns))?;
+        let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
         let mut findings = KindCounts::default();
-        for finding in batch.view().findings() {
-            findings.add(finding.kind(), 1);
-        }
+        batch.read(|batch| batch.findings().for_each(|finding| findings.add(finding.kind(), 1)));
         let examined = Examined { batch, findings };
         self.counts.add(&examined);
         Ok(examined)

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use scanbridge_plugin_api::batch::{Columns, RawBatch};
+use scanbridge_plugin_api::batch::{Columns, Known, RawBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError};
 
@@ -28,6 +28,7 @@ pub(super) fn run(input: OpenInput, outputs: Vec<SyncSender<Item>>, control: &Co
         outputs,
         control,
         columns,
+        known: Known::default(),
         counts: Arc::default(),
         home,
         used,
@@ -51,6 +52,7 @@ struct Stage<'a> {
     outputs: Vec<SyncSender<Item>>,
     control: &'a Control,
     columns: Arc<Columns>,
+    known: Known,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
     used: Receiver<RawBatch>,
@@ -94,12 +96,20 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn batch(&mut self, raw: RawBatch) -> Result<(), PluginError> {
+    fn batch(&mut self, mut raw: RawBatch) -> Result<(), PluginError> {
         if self.report.is_none() {
             return Err(PluginError::bug("the input sent findings outside a report"));
         }
+        let taken = self.known.take(&mut raw, self.columns.schema());
+        taken.map_err(|bad| PluginError::bug(format!("the input sent a damaged batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
-        self.send(&Item::Batch(Arc::new(SharedBatch::new(raw, columns, counts, self.home.clone()))));
+        self.send(&Item::Batch(Arc::new(SharedBatch::new(
+            raw,
+            self.known.clone(),
+            columns,
+            counts,
+            self.home.clone(),
+        ))));
         Ok(())
     }
 

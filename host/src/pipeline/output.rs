@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use scanbridge_plugin_api::abi::OutputHandle;
-use scanbridge_plugin_api::batch::Selection;
+use scanbridge_plugin_api::batch::{Batch, Selection};
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Written};
 
@@ -129,17 +129,25 @@ impl Stage<'_> {
         let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
         let rejected = self.counted(examined, &rows)?;
         let shown = SHOWN_REJECTIONS.saturating_sub(self.summary.rejected);
-        for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
-            let Some(finding) = examined.batch.view().finding(rejection.row) else { continue };
-            let (asset, qid) = (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
-            tracing::warn!(instance = self.summary.id, asset, qid, "finding rejected: {}", rejection.reason);
-        }
+        examined.batch.read(|batch| {
+            for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
+                let Some(finding) = batch.finding(rejection.row) else { continue };
+                let (asset, qid) =
+                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                tracing::warn!(
+                    instance = self.summary.id,
+                    asset,
+                    qid,
+                    "finding rejected: {}",
+                    rejection.reason
+                );
+            }
+        });
         Ok(rejected)
     }
 
     /// Counts findings that an output names by their rows. It may name each once, and only what it was given.
     fn counted(&self, examined: &Examined, rows: &[u32]) -> Result<KindCounts, PluginError> {
-        let mut counts = KindCounts::default();
         let mut rows = rows.to_vec();
         rows.sort_unstable();
         if rows.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -147,13 +155,15 @@ impl Stage<'_> {
         }
         let was_given =
             |row: &u32| self.filters.is_empty() || self.selection.findings.binary_search(row).is_ok();
-        for row in rows {
-            let unknown = || PluginError::bug("the output spoke of a finding that it was not given");
-            let finding =
-                examined.batch.view().finding(row).filter(|_| was_given(&row)).ok_or_else(unknown)?;
-            counts.add(finding.kind(), 1);
-        }
-        Ok(counts)
+        let unknown = || PluginError::bug("the output spoke of a finding that it was not given");
+        examined.batch.read(|batch| {
+            let mut counts = KindCounts::default();
+            for row in rows.into_iter() {
+                let finding = batch.finding(row).filter(|_| was_given(&row)).ok_or_else(unknown)?;
+                counts.add(finding.kind(), 1);
+            }
+            Ok(counts)
+        })
     }
 
     fn add(&mut self, written: &Written) {
@@ -210,20 +220,21 @@ impl Rows {
         }
         self.assets.clear();
         self.findings.clear();
-        let view = examined.batch.view();
-        self.assets.extend(
-            view.assets()
-                .filter(|asset| filters.iter().all(|f| f.admits_asset(asset)))
-                .map(|asset| asset.row()),
-        );
+        let passed = examined.batch.read(|batch| self.select(batch, filters));
+        (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
+    }
+
+    fn select(&mut self, batch: Batch<'_>, filters: &[Filter]) -> KindCounts {
+        let admitted = batch.assets().filter(|asset| filters.iter().all(|filter| filter.admits_asset(asset)));
+        self.assets.extend(admitted.map(|asset| asset.row()));
         let mut passed = KindCounts::default();
-        for finding in view.findings() {
+        for finding in batch.findings() {
             let asset_passes = self.assets.binary_search(&finding.asset().row()).is_ok();
             if asset_passes && filters.iter().all(|filter| filter.admits_finding(&finding)) {
                 passed.add(finding.kind(), 1);
                 self.findings.push(finding.row());
             }
         }
-        (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
+        passed
     }
 }

@@ -7,7 +7,7 @@ use abi_stable::StableAbi;
 use abi_stable::type_layout::TypeLayout;
 
 use super::{HostTable1, InputTable1, NextFrame, OutputTable1, Status, WriteFrame, WrittenFrame};
-use crate::batch::RawBatch;
+use crate::batch::{RawBatch, RawDefinitions};
 
 #[test]
 fn nothing_that_crosses_has_changed_under_its_id() {
@@ -20,6 +20,7 @@ fn nothing_that_crosses_has_changed_under_its_id() {
         ("output/1 written", <WrittenFrame as StableAbi>::LAYOUT),
         ("status", <Status as StableAbi>::LAYOUT),
         ("batch", <RawBatch as StableAbi>::LAYOUT),
+        ("batch definitions", <RawDefinitions as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/abi/golden.txt");

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::host_table::{HostHandle, HostTable1};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{BatchBuilder, RawBatch, Schema};
+use crate::batch::{BatchBuilder, RawBatch, Schema, SentDefinitions};
 use crate::check::CheckReport;
 use crate::error::{ErrorKind, PluginError, Result};
 use crate::input::{Input, Next, Position};
@@ -140,6 +140,12 @@ impl TryFrom<NextFrame> for Next {
     }
 }
 
+/// An author's input with what it has sent.
+struct Wired<T> {
+    plugin: T,
+    sent: SentDefinitions,
+}
+
 /// The table of an author's input.
 #[must_use]
 pub const fn input_table<T: Input>() -> InputTable1 {
@@ -169,7 +175,7 @@ extern "C" fn open<T: Input>(
         let resume = (!resume.is_empty()).then(|| Position(resume.to_vec()));
         let plugin = T::open(&options, &services, resume.as_ref())?;
         *schema = to_json(&plugin.schema());
-        *handle = Instance::into_handle(plugin, host);
+        *handle = Instance::into_handle(Wired { plugin, sent: SentDefinitions::default() }, host);
         Ok(())
     })
 }
@@ -177,8 +183,8 @@ extern "C" fn open<T: Input>(
 extern "C" fn check<T: Input>(handle: *mut (), report: &mut RVec<u8>) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
-        Instance::<T>::call(handle, |plugin| {
-            *report = to_json(&plugin.check()?);
+        Instance::<Wired<T>>::call(handle, |wired| {
+            *report = to_json(&wired.plugin.check()?);
             Ok(())
         })
     }
@@ -187,8 +193,9 @@ extern "C" fn check<T: Input>(handle: *mut (), report: &mut RVec<u8>) -> Status 
 extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
-        Instance::<T>::call(handle, |plugin| {
-            *frame = plugin.next(BatchBuilder::recycle(recycled))?.into();
+        Instance::<Wired<T>>::call(handle, |wired| {
+            let batch = BatchBuilder::following(&wired.sent, recycled);
+            *frame = wired.plugin.next(batch)?.into();
             Ok(())
         })
     }
@@ -196,14 +203,16 @@ extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, frame: &mut Ne
 
 extern "C" fn committed<T: Input>(handle: *mut (), position: RSlice<'_, u8>) -> Status {
     // SAFETY: the host keeps to the rule for handles.
-    unsafe { Instance::<T>::call(handle, |plugin| plugin.committed(&Position(position.to_vec()))) }
+    unsafe {
+        Instance::<Wired<T>>::call(handle, |wired| wired.plugin.committed(&Position(position.to_vec())))
+    }
 }
 
 extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
-        Instance::<T>::close(handle, |plugin| {
-            drop(plugin);
+        Instance::<Wired<T>>::close(handle, |wired| {
+            drop(wired);
             Ok(())
         })
     }

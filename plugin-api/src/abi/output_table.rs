@@ -8,7 +8,7 @@ use abi_stable::std_types::{RSlice, RStr, RVec};
 use super::host_table::{HostHandle, HostTable1};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
-use crate::batch::{Batch, Columns, RawBatch, Selection, ValidBatch};
+use crate::batch::{Batch, Columns, RawBatch, RawDefinitions, Selection, ValidBatch};
 use crate::check::CheckReport;
 use crate::error::{PluginError, Result};
 use crate::model::{ReportEnd, ReportStart};
@@ -52,6 +52,7 @@ pub struct OutputTable1 {
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WriteFrame<'a> {
     batch: &'a RawBatch,
+    definitions: RSlice<'a, &'a RawDefinitions>,
     all_assets: bool,
     all_findings: bool,
     assets: RSlice<'a, u32>,
@@ -179,7 +180,8 @@ extern "C" fn write<T: Output>(
                 findings: (!frame.all_findings).then(|| frame.findings.as_slice()),
             };
             // SAFETY: the host sends nothing but what passed `ValidBatch::new`.
-            let batch = Batch::trusted(frame.batch, &wired.columns, selection);
+            let definitions = frame.definitions.as_slice();
+            let batch = Batch::trusted(frame.batch, definitions, &wired.columns, selection);
             *written = wired.plugin.write(batch)?.into();
             Ok(())
         })
@@ -272,8 +274,10 @@ impl OutputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>) -> Result<Written> {
+        let definitions = batch.definitions();
         let frame = WriteFrame {
             batch: batch.raw(),
+            definitions: definitions.as_slice().into(),
             all_assets: selection.assets.is_none(),
             all_findings: selection.findings.is_none(),
             assets: selection.assets.unwrap_or_default().into(),

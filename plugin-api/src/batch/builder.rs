@@ -1,11 +1,9 @@
 //! How an input fills a batch.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
-use xxhash_rust::xxh3::xxh3_128;
-
-use super::raw::{ASSET_LEAD, DEFINITION_LEAD, RawBatch, stride};
+use super::new_definitions::{DefinitionNumber, NewDefinitions, SentDefinitions};
+use super::raw::{ASSET_LEAD, RawBatch, stride};
 use crate::model::{AssetField, DefinitionField, Field, FindingField};
 
 /// A row under construction: cells are given in any order, and whoever parses keeps one row and clears it
@@ -99,8 +97,13 @@ impl<F: Field> Row<F> {
         &self.bytes[start as usize..end as usize]
     }
 
+    /// The bytes that were given, with the places of the cells in them: equal pairs mean equal cells.
+    pub(super) fn content(&self) -> (&[u8], &[(u32, u32)]) {
+        (&self.bytes, &self.spans)
+    }
+
     /// Appends the cells in column order and their offsets, behind the leading numbers that are there already.
-    fn write_to(&self, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
+    pub(super) fn write_to(&self, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
         table.push(offset(bytes.len()));
         for index in 0..self.spans.len() {
             bytes.extend_from_slice(self.cell(index));
@@ -109,7 +112,7 @@ impl<F: Field> Row<F> {
     }
 }
 
-/// The number of a row in its table.
+/// The row of an asset in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowIndex(u32);
 
@@ -137,9 +140,8 @@ pub struct RowIndex(u32);
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     assets: Vec<u32>,
-    definitions: Vec<u32>,
     findings: Vec<u32>,
-    by_content: HashMap<u128, u32>,
+    definitions: NewDefinitions,
 }
 
 impl BatchBuilder {
@@ -150,22 +152,23 @@ impl BatchBuilder {
     /// What a batch that came back may keep of its memory; one huge finding must not stay for ever.
     const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;
 
-    /// Reuses the memory of a batch that came back.
+    /// Reuses the memory of a batch. The new one knows of no definition that was sent before.
     #[must_use]
     pub fn recycle(batch: RawBatch) -> Self {
+        Self::following(&SentDefinitions::default(), batch)
+    }
+
+    /// Goes on with the numbers of the definitions that were sent, in the memory of a batch that came back.
+    pub(crate) fn following(sent: &SentDefinitions, batch: RawBatch) -> Self {
+        let definitions = NewDefinitions::after(sent);
         if batch.capacity_bytes() > Self::KEPT_BYTES {
-            return Self::default();
+            return Self { definitions, ..Self::default() };
         }
-        let mut builder = Self {
-            bytes: batch.bytes.into_vec(),
-            assets: batch.assets.into_vec(),
-            definitions: batch.definitions.into_vec(),
-            findings: batch.findings.into_vec(),
-            by_content: HashMap::new(),
-        };
+        let (bytes, assets, findings) =
+            (batch.bytes.into_vec(), batch.assets.into_vec(), batch.findings.into_vec());
+        let mut builder = Self { bytes, assets, findings, definitions };
         builder.bytes.clear();
         builder.assets.clear();
-        builder.definitions.clear();
         builder.findings.clear();
         builder
     }
@@ -188,35 +191,29 @@ impl BatchBuilder {
         self.assets.truncate(end);
     }
 
-    /// Adds a definition, or finds it when the batch has one with the same content already.
-    pub fn push_definition(&mut self, row: &DefinitionRow) -> RowIndex {
-        let index = rows(&self.definitions, DEFINITION_LEAD, DefinitionField::NAMES);
-        let (arena, table) = (self.bytes.len(), self.definitions.len());
-        self.definitions.extend([0; DEFINITION_LEAD]);
-        row.write_to(&mut self.bytes, &mut self.definitions);
-        let key = content_key(&self.bytes[arena..], &self.definitions[table + DEFINITION_LEAD..]);
-        if let Some(known) = self.by_content.get(&key) {
-            self.bytes.truncate(arena);
-            self.definitions.truncate(table);
-            return RowIndex(*known);
-        }
-        for part in 0..DEFINITION_LEAD {
-            self.definitions[table + part] = (key >> (32 * part)) as u32;
-        }
-        self.by_content.insert(key, index);
-        RowIndex(index)
+    /// Adds a definition, or finds it when one with the same content was sent already: in this batch, or in an
+    /// earlier one of the same [`BatchBuilder::generation`].
+    pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionNumber {
+        self.definitions.push(row)
     }
 
-    /// Adds a finding on an asset and of a definition of this batch.
-    pub fn push_finding(&mut self, asset: RowIndex, definition: RowIndex, row: &FindingRow) {
-        self.findings.extend([asset.0, definition.0]);
+    /// Numbers of definitions hold within one generation; it changes between two batches, now and then. An input
+    /// that remembers numbers forgets them when this changes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.definitions.generation
+    }
+
+    /// Adds a finding on an asset of this batch.
+    pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionNumber, row: &FindingRow) {
+        self.findings.extend([asset.0, definition.number()]);
         row.write_to(&mut self.bytes, &mut self.findings);
     }
 
     /// Whether the batch should be handed on now.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes.len() >= Self::TARGET_BYTES
+        self.bytes.len() + self.definitions.len() >= Self::TARGET_BYTES
     }
 
     /// Whether the batch holds nothing.
@@ -231,21 +228,10 @@ impl BatchBuilder {
         RawBatch {
             bytes: self.bytes.into(),
             assets: self.assets.into(),
-            definitions: self.definitions.into(),
             findings: self.findings.into(),
+            definitions: self.definitions.finish(),
         }
     }
-}
-
-/// Equal exactly when the cells are equal, so that an output can keep what it made of a text (cleaned, cut,
-/// escaped) and use it for the next finding. Not a defence against somebody who builds collisions on purpose:
-/// XXH3 is no cryptographic hash.
-fn content_key(bytes: &[u8], offsets: &[u32]) -> u128 {
-    let mut ends = [0_u8; 4 * DefinitionField::NAMES.len()];
-    for (slot, end) in ends.chunks_exact_mut(4).zip(&offsets[1..]) {
-        slot.copy_from_slice(&(end - offsets[0]).to_le_bytes());
-    }
-    xxh3_128(bytes).rotate_left(64) ^ xxh3_128(&ends)
 }
 
 fn rows(table: &[u32], lead: usize, names: &[&str]) -> u32 {
@@ -253,6 +239,6 @@ fn rows(table: &[u32], lead: usize, names: &[&str]) -> u32 {
 }
 
 /// Offsets are `u32`: a batch is handed on long before 4 GiB, and a single text is limited by its reader.
-fn offset(position: usize) -> u32 {
+pub(super) fn offset(position: usize) -> u32 {
     u32::try_from(position).expect("a batch stays below 4 GiB")
 }

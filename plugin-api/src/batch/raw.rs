@@ -3,7 +3,7 @@
 use abi_stable::StableAbi;
 use abi_stable::std_types::RVec;
 
-/// One owned byte arena and three tables of offsets.
+/// An owned byte arena and tables of offsets into it.
 ///
 /// A row of a table is a run of `u32`: the leading numbers of its table (below), then the offset where its
 /// first cell starts, then the offset where each cell ends. The cells of a row lie one after the other in
@@ -13,18 +13,34 @@ use abi_stable::std_types::RVec;
 /// |---|---|
 /// | assets | 1 when the row repeats an asset that began in an earlier batch, else 0 |
 /// | definitions | the content key in four parts, the least significant first |
-/// | findings | the row of its asset, the row of its definition |
+/// | findings | the row of its asset, the number of its definition |
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct RawBatch {
-    /// The arena: UTF-8 text without separators.
+    /// The arena of assets and findings: UTF-8 text without separators.
     pub bytes: RVec<u8>,
     /// The table of assets.
     pub assets: RVec<u32>,
-    /// The table of definitions.
-    pub definitions: RVec<u32>,
     /// The table of findings.
     pub findings: RVec<u32>,
+    /// The definitions that come with this batch.
+    pub definitions: RawDefinitions,
+}
+
+/// Definitions, in an arena of their own because they outlive their batch.
+///
+/// A sender numbers its definitions from 0 in the order in which it sends them, and a later batch may point at
+/// any of them without sending it again. A batch whose definitions begin with number 0 starts anew: the numbers
+/// before it are forgotten. So the receiver holds as much as the sender lets add up, and no more.
+#[repr(C)]
+#[derive(Debug, Default, StableAbi)]
+pub struct RawDefinitions {
+    /// The number of the first row; the next number when there is no row.
+    pub first: u32,
+    /// The arena: UTF-8 text without separators.
+    pub bytes: RVec<u8>,
+    /// The table.
+    pub table: RVec<u32>,
 }
 
 /// How many numbers stand before the offsets in a row of assets.
@@ -43,7 +59,8 @@ impl RawBatch {
     /// The memory that the batch occupies, in bytes, whether used or kept for reuse.
     #[must_use]
     pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity()
-            + 4 * (self.assets.capacity() + self.definitions.capacity() + self.findings.capacity())
+        let definitions = &self.definitions;
+        let tables = self.assets.capacity() + self.findings.capacity() + definitions.table.capacity();
+        self.bytes.capacity() + definitions.bytes.capacity() + 4 * tables
     }
 }

@@ -1,8 +1,8 @@
 //! How an output reads a batch.
 
-use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, stride};
+use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, RawDefinitions, stride};
 use super::schema::{Columns, Schema};
-use super::validation::{BadBatch, validate};
+use super::validation::{BadBatch, validate_alone};
 use crate::model::{AssetField, DefinitionField, Fact, FindingField, FindingKind, Severity, list_items};
 
 /// Which rows of a batch are meant for one output, as the pipeline's filters decided. Rows ascend.
@@ -19,29 +19,38 @@ pub struct Selection<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     raw: &'a RawBatch,
+    /// The arena of assets and findings.
     text: &'a str,
+    /// Definitions that are not in the batch itself, in the order of their numbers.
+    definitions: &'a [&'a RawDefinitions],
     columns: &'a Columns,
     selection: Selection<'a>,
 }
 
 impl<'a> Batch<'a> {
-    /// Validates and views a whole batch: for tests of a plugin, which have no host to do it.
+    /// Validates and views a batch that stands for itself: for tests of a plugin, which have no host to do it.
     ///
     /// # Errors
     /// What is wrong with the batch.
+    #[expect(unsafe_code, reason = "the check is made here")]
     pub fn of(raw: &'a RawBatch, columns: &'a Columns) -> Result<Self, BadBatch> {
-        validate(raw, columns.schema())?;
-        let text = simdutf8::basic::from_utf8(&raw.bytes).map_err(|_| BadBatch::Utf8)?;
-        Ok(Self { raw, text, columns, selection: Selection::default() })
+        validate_alone(raw, columns.schema())?;
+        // SAFETY: the check passed, and it includes UTF-8.
+        Ok(unsafe { Self::trusted(raw, &[], columns, Selection::default()) })
     }
 
-    /// Views a batch whose arena is known to be UTF-8. Offsets that do not fit the schema make a view panic,
-    /// nothing worse.
-    #[expect(unsafe_code, reason = "the UTF-8 check of the arena is paid once a batch, not once an output")]
-    pub(crate) unsafe fn trusted(raw: &'a RawBatch, columns: &'a Columns, selection: Selection<'a>) -> Self {
+    /// Views a batch whose arenas, that of the batch and those of the definitions, are known to be UTF-8. Offsets
+    /// and numbers that lead nowhere make a view panic, nothing worse.
+    #[expect(unsafe_code, reason = "the UTF-8 check of an arena is paid once a batch, not once an output")]
+    pub(crate) unsafe fn trusted(
+        raw: &'a RawBatch,
+        definitions: &'a [&'a RawDefinitions],
+        columns: &'a Columns,
+        selection: Selection<'a>,
+    ) -> Self {
         // SAFETY: the caller vouches for the bytes.
         let text = unsafe { std::str::from_utf8_unchecked(&raw.bytes) };
-        Self { raw, text, columns, selection }
+        Self { raw, text, definitions, columns, selection }
     }
 
     /// The same batch, showing only these rows.
@@ -83,10 +92,30 @@ impl<'a> Batch<'a> {
     }
 
     fn cell(self, table: &'a [u32], base: usize, column: Option<usize>) -> &'a str {
-        match column {
-            Some(column) => &self.text[table[base + column] as usize..table[base + column + 1] as usize],
-            None => "",
-        }
+        cell(self.text, table, base, column)
+    }
+
+    /// The definition with this number.
+    #[expect(unsafe_code, reason = "as for the arena of the batch")]
+    fn definition(self, number: u32) -> DefinitionView<'a> {
+        let block = if number >= self.raw.definitions.first {
+            &self.raw.definitions
+        } else {
+            let after = self.definitions.partition_point(|block| block.first <= number);
+            self.definitions[after - 1]
+        };
+        // SAFETY: `Batch::trusted` was given definitions whose arenas are UTF-8.
+        let text = unsafe { std::str::from_utf8_unchecked(&block.bytes) };
+        let row = (number - block.first) as usize;
+        let base = row * stride(DEFINITION_LEAD, self.schema().definitions.len()) + DEFINITION_LEAD;
+        DefinitionView { text, table: &block.table, base, number, columns: self.columns }
+    }
+}
+
+fn cell<'a>(text: &'a str, table: &[u32], base: usize, column: Option<usize>) -> &'a str {
+    match column {
+        Some(column) => &text[table[base + column] as usize..table[base + column + 1] as usize],
+        None => "",
     }
 }
 
@@ -148,42 +177,41 @@ impl<'a> AssetView<'a> {
     }
 }
 
-/// One definition of a batch.
+/// One definition.
 #[derive(Debug, Clone, Copy)]
 pub struct DefinitionView<'a> {
-    batch: Batch<'a>,
-    row: u32,
+    text: &'a str,
+    table: &'a [u32],
+    base: usize,
+    number: u32,
+    columns: &'a Columns,
 }
 
 impl<'a> DefinitionView<'a> {
-    /// The definition's row in the batch.
+    /// The definition's number. Equal numbers within a batch mean the same definition; in another batch a number
+    /// may mean another one, so across batches compare [`DefinitionView::key`].
     #[must_use]
-    pub fn row(&self) -> u32 {
-        self.row
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// The content key: equal keys mean equal cells, across batches and reports.
     #[must_use]
     pub fn key(&self) -> u128 {
-        let base = self.base();
-        let parts = &self.batch.raw.definitions[base - DEFINITION_LEAD..base];
+        let parts = &self.table[self.base - DEFINITION_LEAD..self.base];
         parts.iter().rev().fold(0, |key, part| key << 32 | u128::from(*part))
     }
 
     /// The text of a cell; empty when the scanner said nothing.
     #[must_use]
     pub fn get(&self, field: DefinitionField) -> &'a str {
-        self.column(self.batch.columns.definition(field))
+        self.column(self.columns.definition(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.batch.cell(&self.batch.raw.definitions, self.base(), column)
-    }
-
-    fn base(&self) -> usize {
-        self.row as usize * stride(DEFINITION_LEAD, self.batch.schema().definitions.len()) + DEFINITION_LEAD
+        cell(self.text, self.table, self.base, column)
     }
 }
 
@@ -210,7 +238,7 @@ impl<'a> FindingView<'a> {
     /// What was found.
     #[must_use]
     pub fn definition(&self) -> DefinitionView<'a> {
-        DefinitionView { batch: self.batch, row: self.batch.raw.findings[self.base() - FINDING_LEAD + 1] }
+        self.batch.definition(self.batch.raw.findings[self.base() - FINDING_LEAD + 1])
     }
 
     /// The text of a cell; empty when the scanner said nothing.

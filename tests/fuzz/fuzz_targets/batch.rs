@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, RawDefinitions, Schema};
 
 /// Cuts the input into the arena and the three tables; the first bytes say where.
 fn batch(input: &[u8]) -> Option<RawBatch> {
@@ -15,11 +15,16 @@ fn batch(input: &[u8]) -> Option<RawBatch> {
         table.chunks_exact(4).map(|n| u32::from_le_bytes([n[0], n[1], 0, n[3] >> 7])).collect::<Vec<u32>>()
     };
     let (assets, definitions, findings) = (table(lengths[0]), table(lengths[1]), table(lengths[2]));
+    let (definition_bytes, bytes) = rest.split_at(rest.len() / 2);
     Some(RawBatch {
-        bytes: rest.to_vec().into(),
+        bytes: bytes.to_vec().into(),
         assets: assets.into(),
-        definitions: definitions.into(),
         findings: findings.into(),
+        definitions: RawDefinitions {
+            first: 0,
+            bytes: definition_bytes.to_vec().into(),
+            table: definitions.into(),
+        },
     })
 }
 
@@ -39,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
             let _ = (finding.kind(), finding.severity(), finding.port(), finding.facts().count());
             let _ = (finding.asset().address(), finding.definition().key());
             for column in 0..columns.schema().definitions.len() {
-                assert!(finding.definition().column(Some(column)).len() <= raw.bytes.len());
+                assert!(finding.definition().column(Some(column)).len() <= raw.definitions.bytes.len());
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::abi::{InputHandle, input_table};
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, ValidBatch};
+use scanbridge_plugin_api::batch::{Batch, Columns, Known, RawBatch, ValidBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Input, Next, PluginError};
 use serde_json::Value;
@@ -59,6 +59,7 @@ pub fn collect<T: Input>(options: &Value) -> Result<Collected, PluginError> {
 struct Run {
     handle: InputHandle,
     columns: Arc<Columns>,
+    known: Known,
     collected: Collected,
     recycled: RawBatch,
     in_report: bool,
@@ -73,7 +74,8 @@ impl Run {
         let (options, state) = (options.to_string(), folder.to_string_lossy().into_owned());
         let handle = InputHandle::open(input_table::<T>(), options.as_bytes(), "exam", &state, host.table(), &[])?;
         let columns = Arc::new(Columns::of(handle.schema().clone()));
-        Ok(Self { handle, columns, collected: Collected::default(), recycled: RawBatch::default(), in_report: false })
+        let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
+        Ok(Self { handle, columns, known, collected, recycled, in_report: false })
     }
 
     /// Takes one step; false when the input has finished.
@@ -85,8 +87,11 @@ impl Run {
             }
             Next::Batch { batch, .. } => {
                 assert!(self.in_report, "a batch comes outside a report");
-                let batch = ValidBatch::new(batch, Arc::clone(&self.columns)).expect("a batch is in order");
-                self.take(batch.view());
+                let mut batch = batch;
+                self.known.take(&mut batch, self.columns.schema()).expect("definitions follow each other");
+                let batch = ValidBatch::new(batch, self.known.clone(), Arc::clone(&self.columns));
+                let batch = batch.expect("a batch is in order");
+                batch.read(|batch| self.take(batch));
                 self.recycled = batch.into_raw();
             }
             Next::ReportEnd { end, .. } => {

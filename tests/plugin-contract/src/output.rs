@@ -91,7 +91,7 @@ fn a_selection_is_kept_to<T: Output>(options: &Value) {
 }
 
 fn rows_are_rows(written: &Written, batch: &ValidBatch) {
-    let count = batch.view().findings().count();
+    let count = batch.read(|batch| batch.findings().count());
     let rejected = written.rejected.iter().map(|rejection| rejection.row);
     for row in rejected.chain(written.retry.iter().copied()) {
         assert!((row as usize) < count, "row {row} of {count} is spoken of");
@@ -142,7 +142,7 @@ pub fn hostile_batch() -> ValidBatch {
             batch.push_finding(asset, definition, &finding);
         }
     }
-    ValidBatch::new(batch.finish(), Arc::new(Columns::of(Schema::default()))).expect("the builder builds in order")
+    ValidBatch::alone(batch.finish(), Arc::new(Columns::of(Schema::default()))).expect("the builder builds in order")
 }
 
 fn fill<F: Field>(row: &mut scanbridge_plugin_api::batch::Row<F>, fields: &[F], text: &str) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{BatchBuilder, RowIndex};
+use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionNumber};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
 
 use crate::damage::Fault;
@@ -17,16 +17,19 @@ pub(crate) struct Joined<'a> {
     pub(crate) definitions: Option<&'a mut Definitions>,
 }
 
-/// The definitions that the present batch holds already: those need no look-up and no copy.
+/// The definitions that were sent already, in this batch or earlier ones: those need no look-up and no copy.
 #[derive(Debug, Default)]
 pub(crate) struct Join {
-    in_batch: HashMap<u32, RowIndex>,
+    sent: HashMap<u32, DefinitionNumber>,
+    generation: Option<u64>,
 }
 
 impl Join {
     /// Another batch is filled from now on.
-    pub(crate) fn begin_batch(&mut self) {
-        self.in_batch.clear();
+    pub(crate) fn begin_batch(&mut self, batch: &BatchBuilder) {
+        if self.generation.replace(batch.generation()) != Some(batch.generation()) {
+            self.sent.clear();
+        }
     }
 
     /// The finding that the cells hold goes out. `key` is its QID as a number, if it has one.
@@ -55,15 +58,15 @@ impl Join {
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
-    ) -> Result<RowIndex, Box<Fault>> {
+    ) -> Result<DefinitionNumber, Box<Fault>> {
         let known = match (key, &mut sink.definitions) {
             (_, None) => {
                 state.notes.without_knowledge_base += 1;
                 false
             }
             (Some(key), Some(definitions)) => {
-                if let Some(row) = self.in_batch.get(&key) {
-                    return Ok(*row);
+                if let Some(number) = self.sent.get(&key) {
+                    return Ok(*number);
                 }
                 definitions.load(key, &mut state.cells.definition)?
             }
@@ -72,11 +75,11 @@ impl Join {
         if !known && sink.definitions.is_some() {
             state.notes.missing_definitions += 1;
         }
-        let row = sink.batch.push_definition(&state.cells.definition);
+        let number = sink.batch.push_definition(&state.cells.definition);
         if known && let Some(key) = key {
-            self.in_batch.insert(key, row);
+            self.sent.insert(key, number);
         }
-        Ok(row)
+        Ok(number)
     }
 }
 

@@ -71,12 +71,12 @@ impl<R: Read> ReportReader<R> {
             }
             ByKind::TemplateReport(walk) => {
                 walk.document.feed.begin_batch();
-                walk.document.join.begin_batch();
+                walk.document.join.begin_batch(batch);
                 walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done
             }
             ByKind::Detections(walk) => {
                 walk.document.feed.begin_batch();
-                walk.document.join.begin_batch();
+                walk.document.join.begin_batch(batch);
                 walk.run(&mut Joined { batch, definitions })?
             }
         };

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use proptest::prelude::*;
 use scanbridge_fixtures::{Group, good};
-use scanbridge_plugin_api::batch::{BatchBuilder, Schema, validate};
+use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, Schema};
 use scanbridge_qualys_xml::{
     Damage, Definitions, Kind, Limits, Progress, ReportReader, Spool, index_knowledge_base, read_preface,
 };
@@ -38,8 +38,8 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
         let mut batch = BatchBuilder::default();
         let progress: Result<Progress, Damage> = reader.fill(&mut batch, Some(&mut definitions));
         let batch = batch.finish();
-        assert_eq!(validate(&batch, &Schema::default()), Ok(()));
-        outcome.batches.push([&batch.bytes[..], format!("{:?}", batch.findings).as_bytes()].concat());
+        assert_eq!(Batch::of(&batch, &Columns::of(Schema::default())).err(), None);
+        outcome.batches.push([&batch.bytes[..], &batch.definitions.bytes[..], format!("{:?}", batch.findings).as_bytes()].concat());
         match progress {
             Ok(Progress::Full) => {}
             Ok(Progress::Ended) => break,

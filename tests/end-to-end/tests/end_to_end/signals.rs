@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_bench::generator::{Extent, Format, Shape};
 
+use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
 
 /// Waits until the host has begun to write, with the report that it reads kept open.
@@ -25,32 +26,46 @@ fn signal(host: &Child, signal: Signal) {
     kill_process(Pid::from_child(host), signal).unwrap();
 }
 
+/// A report that keeps the host busy for a while even on a fast machine, and the host reading it.
+fn busy_host(sandbox: &Sandbox) -> Child {
+    let extent = Extent::Bytes(150_000_000);
+    let shape = Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, seed: 3 };
+    let file = fs::File::create(sandbox.path("scan.xml")).unwrap();
+    shape.write(std::io::BufWriter::with_capacity(1 << 20, file)).unwrap();
+    let mut host = sandbox
+        .host_running(&pipeline("path: scan.xml", &[CSV, CEF]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_part_file(sandbox, &mut host);
+    host
+}
+
 #[test]
 fn an_interrupted_run_ends_with_130_and_leaves_no_half_written_file() {
     for stop in [Signal::INT, Signal::TERM] {
         let sandbox = Sandbox::new();
-        // Large enough that the run takes a while even on a fast machine.
-        let shape = Shape {
-            format: Format::Scan,
-            extent: Extent::Bytes(150_000_000),
-            findings_per_asset: 30,
-            qids: 200,
-            seed: 3,
-        };
-        let file = fs::File::create(sandbox.path("scan.xml")).unwrap();
-        shape.write(std::io::BufWriter::with_capacity(1 << 20, file)).unwrap();
-        let mut host = sandbox
-            .host_running(&pipeline("path: scan.xml", &[CSV, CEF]))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        wait_for_part_file(&sandbox, &mut host);
+        let host = busy_host(&sandbox);
         signal(&host, stop);
         let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
         assert_ne!(outcome.summary()["status"], "ok");
         assert_eq!(sandbox.names(), ["pipeline.yaml", "scan.xml"]);
     }
+}
+
+#[test]
+fn a_killed_run_leaves_no_file_under_its_name_and_nothing_in_the_way_of_the_next() {
+    let sandbox = Sandbox::new();
+    let host = busy_host(&sandbox);
+    signal(&host, Signal::KILL);
+    assert_eq!(host.wait_with_output().unwrap().status.code(), None);
+    for name in ["findings.csv", "findings.cef"] {
+        assert!(!sandbox.path(name).exists(), "{name}");
+    }
+
+    sandbox.run_report(&project_file("examples/reports/scan.xml")).expect_code(0);
+    assert_eq!(sandbox.names(), ["findings.cef", "findings.csv", "pipeline.yaml", "scan.xml"]);
 }
 
 #[test]

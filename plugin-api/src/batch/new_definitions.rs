@@ -1,0 +1,143 @@
+//! Which definitions a batch brings, and which the receiver has already.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::builder::{DefinitionRow, offset};
+use super::raw::{DEFINITION_LEAD, RawDefinitions};
+use crate::model::{DefinitionField, Field};
+
+/// The number of a definition among those that were sent in its generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DefinitionNumber(u32);
+
+impl DefinitionNumber {
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What an input has sent. Its instance keeps this between batches.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SentDefinitions(Arc<Mutex<Sent>>);
+
+#[derive(Debug)]
+struct Sent {
+    numbers: HashMap<u128, u32>,
+    bytes: usize,
+    generation: u64,
+}
+
+impl Default for Sent {
+    /// A generation that nothing else in the process has, so that a number is never taken for one of another sender.
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { numbers: HashMap::new(), bytes: 0, generation: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+/// When this many bytes have been sent, the numbers start anew: it bounds what the receivers hold.
+const GENERATION_BYTES: usize = 4 << 20;
+
+/// The definitions of the batch that is being filled.
+#[derive(Debug)]
+pub(super) struct NewDefinitions {
+    sent: SentDefinitions,
+    /// What was sent before this batch, taken over from `sent` while the batch is being filled.
+    numbers: HashMap<u128, u32>,
+    sent_bytes: usize,
+    pub(super) generation: u64,
+    raw: RawDefinitionsUnderway,
+}
+
+#[derive(Debug, Default)]
+struct RawDefinitionsUnderway {
+    first: u32,
+    bytes: Vec<u8>,
+    table: Vec<u32>,
+}
+
+impl Default for NewDefinitions {
+    fn default() -> Self {
+        Self::after(&SentDefinitions::default())
+    }
+}
+
+impl NewDefinitions {
+    pub(super) fn after(sent: &SentDefinitions) -> Self {
+        let shared = Arc::clone(&sent.0);
+        let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.bytes >= GENERATION_BYTES {
+            *state = Sent::default();
+        }
+        let first = offset(state.numbers.len());
+        Self {
+            sent: sent.clone(),
+            // A batch that is never finished must leave no number behind, so it works on what it will give back.
+            numbers: std::mem::take(&mut state.numbers),
+            sent_bytes: state.bytes,
+            generation: state.generation,
+            raw: RawDefinitionsUnderway { first, ..RawDefinitionsUnderway::default() },
+        }
+    }
+
+    pub(super) fn push(&mut self, row: &DefinitionRow) -> DefinitionNumber {
+        let key = content_key(row);
+        let next = offset(self.numbers.len());
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            for part in 0..DEFINITION_LEAD {
+                self.raw.table.push((key >> (32 * part)) as u32);
+            }
+            row.write_to(&mut self.raw.bytes, &mut self.raw.table);
+        }
+        DefinitionNumber(number)
+    }
+
+    /// How many bytes of text the batch brings.
+    pub(super) fn len(&self) -> usize {
+        self.raw.bytes.len()
+    }
+
+    pub(super) fn finish(mut self) -> RawDefinitions {
+        let raw = std::mem::take(&mut self.raw);
+        let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.numbers = std::mem::take(&mut self.numbers);
+        state.bytes = self.sent_bytes + raw.bytes.len();
+        drop(state);
+        // What is sent is held for a while: no more of it than is needed.
+        let (mut bytes, mut table) = (raw.bytes, raw.table);
+        bytes.shrink_to_fit();
+        table.shrink_to_fit();
+        RawDefinitions { first: raw.first, bytes: bytes.into(), table: table.into() }
+    }
+}
+
+impl Drop for NewDefinitions {
+    /// A batch that is given up: what was sent before stays sent.
+    fn drop(&mut self) {
+        if self.numbers.is_empty() {
+            return;
+        }
+        let first = self.raw.first;
+        self.numbers.retain(|_, number| *number < first);
+        let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.numbers = std::mem::take(&mut self.numbers);
+    }
+}
+
+/// Equal keys mean equal cells, so that an output can keep what it made of a text (cleaned, cut, escaped) and
+/// use it for the next finding. Not a defence against somebody who builds collisions on purpose: XXH3 is no
+/// cryptographic hash.
+fn content_key(row: &DefinitionRow) -> u128 {
+    let (bytes, spans) = row.content();
+    let mut places = [0; 8 * DefinitionField::NAMES.len()];
+    for (place, (start, end)) in places.chunks_exact_mut(8).zip(spans) {
+        place[..4].copy_from_slice(&start.to_le_bytes());
+        place[4..].copy_from_slice(&end.to_le_bytes());
+    }
+    xxh3_128(bytes).rotate_left(64) ^ xxh3_128(&places)
+}

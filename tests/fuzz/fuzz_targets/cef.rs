@@ -1,0 +1,192 @@
+//! Any texts in assets, definitions and findings: every line of `ArcSightCEF` reads back, with the text that went
+//! in, and the lines do not depend on how the findings were cut into batches.
+//!
+//! The input is one byte for the settings, then cells that a byte FF separates, [`Cells`] after [`Cells`].
+#![no_main]
+
+mod cef_line;
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use scanbridge_arcsight_cef::ArcSightCef;
+use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema};
+use scanbridge_plugin_api::model::{
+    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart, list_items,
+};
+use scanbridge_plugin_api::{Options, Output, Result, Services};
+
+use cef_line::Line;
+
+/// One finding with its asset and definition: the texts of [`ASSET`], [`DEFINITION`] and [`FINDING`] in this order.
+type Cells = Vec<String>;
+
+const ASSET: &[A] = &[A::Dns, A::Netbios, A::Address, A::Os];
+const DEFINITION: &[D] = &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Qid, D::Solution, D::CvssBase];
+const FINDING: &[F] =
+    &[F::Result, F::Kind, F::Facts, F::Port, F::Protocol, F::Severity, F::LastFound, F::Status];
+const CELLS: usize = ASSET.len() + DEFINITION.len() + FINDING.len();
+const MOST_FINDINGS: usize = 6;
+
+const SETTINGS: [&str; 4] = [
+    "",
+    r#","profile":"generic","derive":false,"class_id_style":"concat","severity_style":"word","extra_fields":["outcome"]"#,
+    r#","profile":"rsyslog","cef_version":1,"asset_events":true,"extra_fields":["externalId","cn1","outcome"]"#,
+    r#","additional_data":"custom","category_technique":false,"extra_fields":["outcome"]"#,
+];
+
+/// The settings under which the class id of a vulnerability begins with any text; they derive nothing.
+const CONCATENATED: usize = 1;
+
+static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a temporary folder can be made")
+});
+static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
+    let settings = usize::from(first % 4);
+    let mut texts: Vec<String> = rest.split(|byte| *byte == 0xFF).map(text).collect();
+    let mut start = ReportStart { kind: "SCAN".to_owned(), ..ReportStart::default() };
+    for slot in [&mut start.path, &mut start.id, &mut start.scanner_version] {
+        *slot = texts.pop().unwrap_or_default();
+    }
+    let findings: Vec<Cells> = texts.chunks(CELLS).take(MOST_FINDINGS).map(<[String]>::to_vec).collect();
+
+    let path = FOLDER.path().join("findings.cef");
+    let mut output = open(&path, SETTINGS[settings]).expect("the settings are sound");
+    let mut deliver = |batches: &[RawBatch]| {
+        report(&mut output, &start, batches).expect("memory has room");
+        let text = fs::read_to_string(&path).expect("a file of UTF-8 appears");
+        fs::remove_file(&path).expect("a file can be removed");
+        text
+    };
+    let written = deliver(&[one_batch(&findings)]);
+    check(&written, settings == CONCATENATED, &findings, &start);
+    assert_eq!(deliver(&one_batch_each(&findings)), written, "the same findings in several batches");
+    Corpus::Keep
+});
+
+/// A cell's text. FE and a number before it repeat it, so that short inputs reach the limits of the fields.
+fn text(bytes: &[u8]) -> String {
+    match bytes {
+        [0xFE, times, rest @ ..] => {
+            let text = String::from_utf8_lossy(rest);
+            text.repeat(usize::from(*times).min(20_000 / text.len().max(1)))
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+fn open(path: &Path, settings: &str) -> Result<ArcSightCef> {
+    let options = format!(r#"{{"path":"{}"{settings}}}"#, path.display());
+    let options = Options::read(ArcSightCef::OPTIONS, options.as_bytes())?;
+    ArcSightCef::open(&options, &Services::without_host(FOLDER.path()), None)
+}
+
+fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch]) -> Result<()> {
+    output.begin(start)?;
+    for batch in batches {
+        let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is sound"))?;
+        assert!(written.rejected.is_empty() && written.retry.is_empty() && written.left_out.is_empty());
+    }
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+    Ok(())
+}
+
+fn one_batch(findings: &[Cells]) -> RawBatch {
+    let mut batch = BatchBuilder::default();
+    for together in findings.chunk_by(|one, next| is_same_asset(one, next)) {
+        let asset = batch.push_asset(&asset_row(&together[0]), false);
+        for finding in together {
+            let definition = batch.push_definition(&definition_row(finding));
+            batch.push_finding(asset, definition, &finding_row(finding));
+        }
+    }
+    batch.finish()
+}
+
+fn one_batch_each(findings: &[Cells]) -> Vec<RawBatch> {
+    let batch = |index: usize| {
+        let (mut batch, finding) = (BatchBuilder::default(), &findings[index]);
+        let continued = index > 0 && is_same_asset(&findings[index - 1], finding);
+        let asset = batch.push_asset(&asset_row(finding), continued);
+        let definition = batch.push_definition(&definition_row(finding));
+        batch.push_finding(asset, definition, &finding_row(finding));
+        batch.finish()
+    };
+    (0..findings.len()).map(batch).collect()
+}
+
+fn is_same_asset(one: &Cells, other: &Cells) -> bool {
+    asset_texts(one).eq(asset_texts(other))
+}
+
+fn asset_texts(cells: &Cells) -> impl Iterator<Item = &str> {
+    (0..ASSET.len()).map(|index| cell(cells, index))
+}
+
+fn cell(cells: &Cells, index: usize) -> &str {
+    cells.get(index).map_or("", String::as_str)
+}
+
+fn asset_row(cells: &Cells) -> AssetRow {
+    let mut row = AssetRow::default();
+    ASSET.iter().enumerate().for_each(|(index, field)| row.set(*field, cell(cells, index)));
+    row
+}
+
+fn definition_row(cells: &Cells) -> DefinitionRow {
+    let mut row = DefinitionRow::default();
+    let first = ASSET.len();
+    DEFINITION.iter().enumerate().for_each(|(index, field)| row.set(*field, cell(cells, first + index)));
+    row
+}
+
+fn finding_row(cells: &Cells) -> FindingRow {
+    let mut row = FindingRow::default();
+    let first = ASSET.len() + DEFINITION.len();
+    for (index, field) in FINDING.iter().enumerate() {
+        let text = cell(cells, first + index);
+        // Kinds are four words; the first letter of any text chooses one.
+        let kinds = ["vulnerability", "potential", "information", "service"];
+        let kind = kinds[usize::from(text.as_bytes().first().copied().unwrap_or(0) % 4)];
+        row.set(*field, if *field == F::Kind { kind } else { text });
+    }
+    row
+}
+
+/// Reads every line and compares those of findings with what went in.
+fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &ReportStart) {
+    assert!(written.is_empty() || written.ends_with('\n'), "the last line has no end");
+    let lines = written.split_terminator('\n');
+    let lines = lines.map(|line| cef_line::read(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    let derived = ["Qualys|Open Port|", "Qualys|URI|", "Qualys|SCANNER"];
+    let is_derived = |line: &Line| derived.iter().any(|class| line.header[4].starts_with(class));
+    let of_findings: Vec<_> = lines.filter(|line| is_all_findings || !is_derived(line)).collect();
+    assert_eq!(of_findings.len(), findings.len(), "one event for each finding:\n{written}");
+    for (line, cells) in of_findings.into_iter().zip(findings) {
+        let (definition, finding) = (definition_row(cells), finding_row(cells));
+        let name = if finding.get(F::Kind) == "information" {
+            [cell(cells, 1), cell(cells, 0)]
+        } else {
+            [cell(cells, 0), cell(cells, 1)]
+        };
+        let name = name.into_iter().map(cef_line::clean).find(|name| !name.is_empty());
+        line.expect("dhost", &name.unwrap_or_default());
+        line.expect("cs1", &cef_line::clean(finding.get(F::Result)));
+        line.expect("cat", &cef_line::clean(definition.get(D::Category)));
+        line.expect("oldFilePath", &cef_line::clean(&start.path));
+        if line.get("outcome").is_some() {
+            line.expect("outcome", &cef_line::clean(finding.get(F::Status)));
+        }
+        if finding.get(F::Kind) != "service" {
+            let cves: Vec<_> = list_items(definition.get(D::Cves)).map(str::trim).filter(|cve| !cve.is_empty()).collect();
+            line.expect("cs2", &cef_line::clean(&cves.join(",")));
+        }
+    }
+}

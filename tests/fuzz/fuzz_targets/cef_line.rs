@@ -1,0 +1,166 @@
+//! A CEF line read word by word, and what becomes of a text in it: written from the README of the plugin and the
+//! CEF Implementation Standard, not from the encoder.
+
+/// A line, read back.
+pub struct Line<'a> {
+    /// Format version, vendor, product, version, class id, name, severity.
+    pub header: Vec<String>,
+    pairs: Vec<Pair<'a>>,
+}
+
+struct Pair<'a> {
+    key: &'a str,
+    raw: &'a str,
+    value: String,
+}
+
+impl Line<'_> {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.pair(key).map(|pair| pair.value.as_str())
+    }
+
+    /// Panics unless the key holds this text, whole or properly cut; for an empty text the key must be missing.
+    pub fn expect(&self, key: &str, text: &str) {
+        let Some(pair) = self.pair(key) else {
+            assert_eq!(text, "", "{key} is missing");
+            return;
+        };
+        if escaped_length(text) <= limit(key) {
+            assert_eq!(pair.value, text, "{key}");
+            return;
+        }
+        let kept = pair.value.strip_suffix("...").expect("a cut text ends in three dots");
+        assert!(text.starts_with(kept), "{key}: {kept:?} does not begin {text:?}");
+        // What could still have gone in is shorter than the longest character or escape.
+        assert!(pair.raw.len() + 4 > limit(key), "{key} was cut to {} bytes", pair.raw.len());
+        let cut = self.get("ScanbridgeTruncated").expect("an event with a cut text says so");
+        assert!(cut.split(',').any(|name| name == key), "{key} is cut, which {cut:?} does not tell");
+    }
+
+    fn pair(&self, key: &str) -> Option<&Pair<'_>> {
+        self.pairs.iter().find(|pair| pair.key == key)
+    }
+}
+
+/// Reads a line without its line feed; what a careful producer would not write is an error.
+pub fn read(line: &str) -> Result<Line<'_>, String> {
+    if line.chars().any(|c| c.is_control() || "\u{2028}\u{2029}".contains(c)) {
+        return Err("a raw control character".to_owned());
+    }
+    let (header, extension) = read_header(line.strip_prefix("CEF:").ok_or("no CEF:")?)?;
+    for (field, limit) in header.iter().zip([1, 63, 63, 31, 1023, 512, 9]) {
+        if field.is_empty() || field.trim() != *field || field.len() > limit {
+            return Err(format!("header field {field:?}"));
+        }
+    }
+    let pairs = read_pairs(extension.strip_prefix(' ').unwrap_or(extension))?;
+    for (index, pair) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|earlier| earlier.key == pair.key) {
+            return Err(format!("{} twice", pair.key));
+        }
+        if pair.raw.len() > limit(pair.key) {
+            return Err(format!("{} of {} bytes", pair.key, pair.raw.len()));
+        }
+        let labelled = pair.key.strip_suffix("Label");
+        if labelled.is_some() && labelled != pairs.get(index + 1).map(|next| next.key) {
+            return Err(format!("{} labels nothing", pair.key));
+        }
+    }
+    let header = header.into_iter().map(|field| unescape(field, '|')).collect::<Result<_, _>>()?;
+    Ok(Line { header, pairs })
+}
+
+/// Cuts at the first seven bars that no backslash escapes.
+fn read_header(text: &str) -> Result<(Vec<&str>, &str), String> {
+    let (mut fields, mut rest) = (Vec::new(), text);
+    for _ in 0..7 {
+        let bar = unescaped(rest, b'|').next().ok_or("less than seven bars")?;
+        fields.push(&rest[..bar]);
+        rest = &rest[bar + 1..];
+    }
+    Ok((fields, rest))
+}
+
+/// A word with an unescaped equals sign begins a pair; other words go on with the value.
+fn read_pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
+    let mut begins = Vec::new();
+    let mut at = 0;
+    for word in text.split(' ') {
+        let mut signs = unescaped(word, b'=');
+        match (signs.next(), signs.next()) {
+            (Some(sign), None) => begins.push((at, at + sign)),
+            (None, _) if at > 0 || text.is_empty() => {}
+            _ => return Err(format!("the word {word:?}")),
+        }
+        at += word.len() + 1;
+    }
+    let mut pairs = Vec::new();
+    for (index, (begin, sign)) in begins.iter().enumerate() {
+        let end = begins.get(index + 1).map_or(text.len(), |(next, _)| next - 1);
+        let (key, raw) = (&text[*begin..*sign], &text[sign + 1..end]);
+        let letters = key.strip_prefix("ad.").unwrap_or(key);
+        if letters.is_empty() || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(format!("the key {key:?}"));
+        }
+        if raw.is_empty() || raw.trim() != raw {
+            return Err(format!("the value {raw:?} of {key}"));
+        }
+        pairs.push(Pair { key, raw, value: unescape(raw, '=')? });
+    }
+    Ok(pairs)
+}
+
+/// Where the byte stands without a backslash that belongs to it.
+fn unescaped(text: &str, wanted: u8) -> impl Iterator<Item = usize> {
+    let mut is_escaped = false;
+    text.bytes().enumerate().filter_map(move |(at, byte)| {
+        let stands_alone = !is_escaped;
+        is_escaped = stands_alone && byte == b'\\';
+        (byte == wanted && stands_alone).then_some(at)
+    })
+}
+
+fn unescape(text: &str, delimiter: char) -> Result<String, String> {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(next) = characters.next() {
+        plain.push(match next {
+            '\\' => match characters.next() {
+                Some('n') if delimiter == '=' => '\n',
+                Some(escaped) if escaped == '\\' || escaped == delimiter => escaped,
+                other => return Err(format!("an escape of {other:?}")),
+            },
+            other => other,
+        });
+    }
+    Ok(plain)
+}
+
+/// What the README promises of a text, before escapes and limits.
+pub fn clean(text: &str) -> String {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace("\r\n", "\n");
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' => '\n',
+            '\u{2028}' | '\u{2029}' => ' ',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+fn escaped_length(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| b"\\=\n".contains(byte)).count()
+}
+
+/// The README's limits.
+fn limit(key: &str) -> usize {
+    match key {
+        "dhost" | "cat" | "categoryTechnique" | "filePath" | "oldFilePath" => 1023,
+        "proto" => 31,
+        "outcome" => 63,
+        "externalId" => 40,
+        _ => 4000,
+    }
+}

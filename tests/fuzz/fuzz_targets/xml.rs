@@ -1,0 +1,239 @@
+//! Any bytes read as a report: no panic, sound batches, bounded memory, the same outcome however the bytes come,
+//! and nothing in a message that could forge a line of a log.
+//!
+//! The first byte says what the rest is read as, and whether it swells first, see [`LONG`] and [`MANY`].
+#![no_main]
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::sync::LazyLock;
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, RawBatch, Schema};
+use scanbridge_qualys_xml::tail::{self, Ending};
+use scanbridge_qualys_xml::{
+    Damage, Definitions, Kind, Limits, Progress, Reply, ReportReader, Spool, index_knowledge_base, line_at,
+    read_preface,
+};
+
+/// Small, so that inputs of a few hundred KiB reach it.
+const LIMITS: Limits = Limits { text_bytes: 128 << 10 };
+
+/// A batch is full at its target size; above it lie one definition, one finding and an asset before and after
+/// its late texts, each within the limit. Memory grows by doubling; tables are bounded alike.
+const MOST_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
+
+/// No character begins with these bytes. Inputs are too short to fill a batch, so one stands for a long text, and
+/// what stands between two of the other is repeated many times.
+const LONG: u8 = 0xFE;
+const MANY: u8 = 0xFD;
+const LONG_BYTES: usize = 16 << 10;
+const MANY_TIMES: usize = 4000;
+/// Nothing swells beyond this.
+const MOST_BYTES: usize = 1 << 20;
+
+static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
+    let bytes = if first & 0x40 == 0 { Cow::Borrowed(rest) } else { Cow::Owned(swell(rest)) };
+    let kind = match first % 8 {
+        1 => Kind::Scan,
+        2 => Kind::TemplateReport,
+        3 | 4 => Kind::Detections,
+        5 => Kind::KnowledgeBase,
+        6 => Kind::Reply(["SIMPLE_RETURN", "GENERIC_RETURN", "BATCH_RETURN"][rest.len() % 3].to_owned()),
+        _ => Kind::of(&bytes[..bytes.len().min(Kind::WINDOW)]),
+    };
+    check_message(&kind.describe().0);
+    match &kind {
+        Kind::Reply(root) => check_message(&Reply::read(root, &bytes[..]).to_string()),
+        Kind::KnowledgeBase => read_knowledge_base(&bytes),
+        kind if kind.is_report() => read_report(kind, &bytes, first % 8 == 4),
+        _ => {}
+    }
+    Corpus::Keep
+});
+
+fn swell(bytes: &[u8]) -> Vec<u8> {
+    let filling = b"long text &amp; more\n".repeat(LONG_BYTES / 21);
+    let mut swollen = Vec::new();
+    for (index, part) in bytes.split(|byte| *byte == MANY).enumerate() {
+        let mut pieces = part.split(|byte| *byte == LONG);
+        let mut part = pieces.next().unwrap_or_default().to_vec();
+        for piece in pieces {
+            let room = MOST_BYTES.saturating_sub(swollen.len() + part.len());
+            part.extend_from_slice(&filling[..filling.len().min(room)]);
+            part.extend_from_slice(piece);
+        }
+        let room = MOST_BYTES.saturating_sub(swollen.len()) / part.len().max(1);
+        let times = if index % 2 == 0 { 1 } else { MANY_TIMES.min(room) };
+        swollen.extend(part.repeat(times));
+    }
+    swollen
+}
+
+fn read_knowledge_base(bytes: &[u8]) {
+    let mut definitions = Definitions::new(Box::<Memory>::default());
+    match index_knowledge_base(bytes, LIMITS, &mut definitions) {
+        Ok(notes) => notes.iter().for_each(|note| check_message(&note.text)),
+        Err(damage) => check_damage(&damage, bytes),
+    }
+}
+
+fn read_report(kind: &Kind, bytes: &[u8], with_knowledge_base: bool) {
+    let root = kind.root().expect("a report has a root");
+    let window = &bytes[bytes.len().saturating_sub(tail::WINDOW)..];
+    let ending = Ending::of(window, root, window.len() == bytes.len());
+    let whole = Outcome::of(kind, bytes, usize::MAX, with_knowledge_base);
+    let pieces = Outcome::of(kind, bytes, 1 + bytes.len() % 61, with_knowledge_base);
+    assert!(whole == pieces, "in one piece {whole:?}\nin several {pieces:?}");
+    if ending == Ending::Cut && !has_odd_ending(window, root) {
+        assert!(whole.damage.is_some(), "a report without its end was read as whole");
+    }
+}
+
+/// What reading a report gives, in a form that can be compared.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    /// Of all texts, in order.
+    digest: u64,
+    findings: usize,
+    assets: u64,
+    notes: Vec<String>,
+    damage: Option<String>,
+}
+
+impl Outcome {
+    /// Goes through the steps of the file input; the bytes come in pieces of `piece` bytes.
+    fn of(kind: &Kind, bytes: &[u8], piece: usize, with_knowledge_base: bool) -> Self {
+        let mut definitions = Definitions::new(Box::<Memory>::default());
+        if *kind == Kind::Detections {
+            index_knowledge_base(KNOWLEDGE_BASE, LIMITS, &mut definitions).expect("it is sound");
+        }
+        let source = || Pieces { rest: bytes, piece };
+        let (mut preface, damage) = read_preface(kind, source(), LIMITS, &mut definitions);
+        preface.error.iter().for_each(|error| check_message(error));
+        if let Some(damage) = &damage {
+            check_damage(damage, bytes);
+        }
+        let mut reader = ReportReader::new(kind, source(), LIMITS, &mut preface);
+        let mut store = (*kind != Kind::Detections || with_knowledge_base).then_some(&mut definitions);
+        let (mut sum, mut recycled) = (Sum::default(), RawBatch::default());
+        let end = loop {
+            let mut batch = BatchBuilder::recycle(recycled);
+            let progress = reader.fill(&mut batch, store.as_deref_mut());
+            recycled = sum.add(batch.finish());
+            match progress {
+                Ok(Progress::Full) => {}
+                Ok(Progress::Ended) => break damage,
+                Err(late) => {
+                    check_damage(&late, bytes);
+                    break Some(late);
+                }
+            }
+        };
+        let mut notes = reader.notes();
+        notes.iter().for_each(|note| check_message(&note.text));
+        // Bytes are washed ahead of the parser: how many of them behind the damage are counted is left open.
+        notes.retain(|note| end.is_none() || !note.text.starts_with("bytes were replaced"));
+        Self {
+            digest: sum.hasher.finish(),
+            findings: sum.findings,
+            assets: reader.assets(),
+            notes: notes.into_iter().map(|note| format!("{} {}", note.text, note.count)).collect(),
+            damage: end.map(|damage| damage.to_string()),
+        }
+    }
+}
+
+/// Reads every cell of every batch.
+#[derive(Default)]
+struct Sum {
+    hasher: DefaultHasher,
+    findings: usize,
+}
+
+impl Sum {
+    fn add(&mut self, raw: RawBatch) -> RawBatch {
+        assert!(raw.capacity_bytes() <= MOST_BATCH_BYTES, "a batch takes {} bytes", raw.capacity_bytes());
+        let batch = Batch::of(&raw, &COLUMNS).expect("the reader makes sound batches");
+        let schema = COLUMNS.schema();
+        for asset in batch.assets() {
+            asset.is_continued().hash(&mut self.hasher);
+            (0..schema.assets.len()).for_each(|cell| asset.column(Some(cell)).hash(&mut self.hasher));
+        }
+        for finding in batch.findings() {
+            let (asset, definition) = (finding.asset(), finding.definition());
+            (asset.row(), definition.key(), finding.kind(), finding.port()).hash(&mut self.hasher);
+            finding.facts().for_each(|fact| fact.to_string().hash(&mut self.hasher));
+            (0..schema.definitions.len()).for_each(|cell| definition.column(Some(cell)).hash(&mut self.hasher));
+            (0..schema.findings.len()).for_each(|cell| finding.column(Some(cell)).hash(&mut self.hasher));
+        }
+        self.findings += batch.finding_count();
+        raw
+    }
+}
+
+fn check_damage(damage: &Damage, bytes: &[u8]) {
+    check_message(&damage.to_string());
+    let line = line_at(bytes, damage.offset).expect("memory can be read");
+    assert!(line >= 1 && line <= bytes.len() as u64 + 1, "line {line}");
+}
+
+/// A message is one line of bounded length, whatever the report says.
+fn check_message(message: &str) {
+    assert!(message.len() <= 4096, "a message of {} bytes", message.len());
+    assert!(!message.chars().any(char::is_control), "a control character in {message:?}");
+}
+
+/// Comments and instructions that hold the mark they begin with, and tags that hold a `<`: a report that ends in
+/// such a thing may be taken for a cut one, for the last bytes alone cannot tell.
+fn has_odd_ending(tail: &[u8], root: &str) -> bool {
+    let text = String::from_utf8_lossy(tail);
+    let at = text.rfind(&format!("</{root}")).or_else(|| text.rfind(&format!("<{root}")));
+    at.is_none_or(|at| text[at + 1..].contains('<') || text[at..].contains('\u{FFFD}'))
+}
+
+/// Gives its bytes in pieces.
+struct Pieces<'a> {
+    rest: &'a [u8],
+    piece: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.piece.min(into.len());
+        self.rest.read(&mut into[..length])
+    }
+}
+
+/// A spool in memory.
+#[derive(Default)]
+struct Memory(Vec<u8>);
+
+impl Spool for Memory {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).expect("an offset that was given out");
+        into.copy_from_slice(&self.0[from..from + into.len()]);
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.0.clear();
+        Ok(())
+    }
+}
+
+const KNOWLEDGE_BASE: &[u8] = b"<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><VULN_LIST>\
+    <VULN><QID>38170</QID><SEVERITY_LEVEL>2</SEVERITY_LEVEL><TITLE>One</TITLE><CATEGORY>CGI</CATEGORY>\
+    <DIAGNOSIS>d</DIAGNOSIS><CVE_LIST><CVE><ID>CVE-2026-0001</ID></CVE></CVE_LIST></VULN>\
+    <VULN><QID>45017</QID><SEVERITY_LEVEL>1</SEVERITY_LEVEL><TITLE>Two</TITLE></VULN>\
+    <VULN><QID>1</QID><TITLE>Three</TITLE></VULN>\
+    </VULN_LIST></RESPONSE></KNOWLEDGE_BASE_VULN_LIST_OUTPUT>";
