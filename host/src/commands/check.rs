@@ -27,6 +27,8 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     let settings = Settings { state_folder: state_folder(common) };
     match pipeline::build(&pipeline, &registry, &settings, &Arc::new(Stop::default())) {
         Err(failures) => refuse(&failures, format),
+        // A run would go on without them; whoever checks wants to know.
+        Ok(built) if !built.absences().is_empty() => refuse(&built.absences(), format),
         Ok(mut built) if depth.probe => conclude(&pipeline, &built.probe(), format),
         Ok(_) => conclude(&pipeline, &[], format),
     }

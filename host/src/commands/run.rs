@@ -35,7 +35,11 @@ pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions
         }
         Err(failures) => {
             print_failures(&failures);
-            failures.first().map_or(0, |failure| failure.exit_code)
+            let summary = Summary::not_started(&pipeline, failures);
+            if format == Format::Json {
+                print_summary(&summary, format);
+            }
+            summary.exit_code()
         }
     }
 }

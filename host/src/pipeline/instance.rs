@@ -26,6 +26,16 @@ pub struct Settings {
 pub struct Built {
     pub(super) inputs: Vec<OpenInput>,
     pub(super) outputs: Vec<OpenOutput>,
+    /// Outputs that are not required and could not be opened: the run goes on without them.
+    pub(super) absent: Vec<AbsentOutput>,
+}
+
+#[derive(Debug)]
+pub(super) struct AbsentOutput {
+    pub(super) place: usize,
+    pub(super) id: String,
+    pub(super) plugin: String,
+    pub(super) failure: Failure,
 }
 
 #[derive(Debug)]
@@ -38,6 +48,8 @@ pub(super) struct OpenInput {
 
 #[derive(Debug)]
 pub(super) struct OpenOutput {
+    /// Its place in the pipeline file, from 0.
+    pub(super) place: usize,
     pub(super) id: String,
     pub(super) plugin: String,
     pub(super) handle: OutputHandle,
@@ -62,6 +74,11 @@ impl Context {
 }
 
 impl Built {
+    /// Why outputs were left behind.
+    pub(crate) fn absences(&self) -> Vec<Failure> {
+        self.absent.iter().map(|output| output.failure.clone()).collect()
+    }
+
     /// Asks every instance whether it would work now. Moves no data.
     pub(crate) fn probe(&mut self) -> Vec<(String, Result<CheckReport, PluginError>)> {
         let inputs = self.inputs.iter_mut().map(|input| (input.id.clone(), input.handle.check()));
@@ -70,10 +87,12 @@ impl Built {
     }
 }
 
-/// Opens every instance of the pipeline. `stop` ends the inputs; the outputs then drain.
+/// Opens every instance of the pipeline. `stop` ends the inputs; the outputs then drain. An output that is not
+/// required and cannot be opened is left behind, as one that fails later would be.
 ///
 /// # Errors
-/// Every instance that could not be opened, so that all can be mended at once.
+/// Every instance that could not be opened, so that all can be mended at once: when an input or a required output
+/// is among them, or no output is left.
 pub fn build(
     pipeline: &Pipeline,
     registry: &Registry,
@@ -83,24 +102,32 @@ pub fn build(
     let name = pipeline.file.file_stem().unwrap_or(pipeline.file.as_os_str());
     let folder = settings.state_folder.join(name);
     let mut failures = Vec::new();
-    let mut keep =
-        |instance: &Instance, error: PluginError| failures.push(Failure::new(&instance.id, &error));
-    let mut built = Built { inputs: Vec::new(), outputs: Vec::new() };
+    let mut built = Built { inputs: Vec::new(), outputs: Vec::new(), absent: Vec::new() };
     for instance in &pipeline.inputs {
         match open_input(instance, registry, &folder, stop) {
             Ok(input) => built.inputs.push(input),
-            Err(error) => keep(instance, error),
+            Err(error) => failures.push(Failure::new(&instance.id, &error)),
         }
     }
-    for output in &pipeline.outputs {
+    for (place, output) in pipeline.outputs.iter().enumerate() {
         // Outputs outlive the inputs' stop: they finish what they have. A second signal ends the process.
         let never = Arc::new(Stop::default());
-        match open_output(output, registry, &folder, &never) {
+        let Instance { id, plugin, .. } = &output.instance;
+        match open_output(place, output, registry, &folder, &never) {
             Ok(output) => built.outputs.push(output),
-            Err(error) => keep(&output.instance, error),
+            Err(error) if output.required => failures.push(Failure::new(id, &error)),
+            Err(error) => {
+                let (id, plugin) = (id.clone(), plugin.clone());
+                let failure = Failure::new(&id, &error);
+                built.absent.push(AbsentOutput { place, id, plugin, failure });
+            }
         }
     }
-    if failures.is_empty() { Ok(built) } else { Err(failures) }
+    if failures.is_empty() && !built.outputs.is_empty() {
+        return Ok(built);
+    }
+    failures.extend(built.absent.into_iter().map(|output| output.failure));
+    Err(failures)
 }
 
 fn open_input(
@@ -125,6 +152,7 @@ fn open_input(
 }
 
 fn open_output(
+    place: usize,
     output: &OutputInstance,
     registry: &Registry,
     folder: &Path,
@@ -144,6 +172,7 @@ fn open_output(
         &[],
     )?;
     Ok(OpenOutput {
+        place,
         id: instance.id.clone(),
         plugin: claim.name.to_owned(),
         handle,

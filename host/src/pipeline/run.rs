@@ -11,7 +11,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::batch::InputCounts;
 use super::input;
-use super::instance::Built;
+use super::instance::{AbsentOutput, Built};
 use super::output::{self, Item};
 use super::progress::Progress;
 use super::stop::Stop;
@@ -83,30 +83,36 @@ impl Control {
     }
 
     fn record(&self, id: &str, error: &PluginError) {
-        tracing::error!(
-            instance = id,
-            "{error}{}",
-            error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default()
-        );
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(Failure::new(id, error));
+        self.record_failure(Failure::new(id, error));
+    }
+
+    fn record_failure(&self, failure: Failure) {
+        let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     }
 }
 
 /// Runs the pipeline to its end. `stop` ends it early: what was read is finished, nothing new is begun.
 #[must_use]
-pub fn run(built: Built, stop: Arc<Stop>, progress_bar: bool) -> Summary {
+pub fn run(mut built: Built, stop: Arc<Stop>, progress_bar: bool) -> Summary {
     let started = Instant::now();
     let control = Control::new(stop, built.outputs.len());
     let progress = Progress::of(&built.inputs, progress_bar);
+    let absent = std::mem::take(&mut built.absent);
+    for output in &absent {
+        control.record_failure(output.failure.clone());
+        tracing::warn!(instance = output.id, "this output is not required: the others go on without it");
+    }
     let (inputs, outputs) = run_threads(built, &control, progress);
-    summarise(inputs, outputs, control, started)
+    summarise(inputs, outputs, absent, control, started)
 }
 
 fn run_threads(
     built: Built,
     control: &Control,
     mut progress: Progress,
-) -> (Vec<InputSummary>, Vec<OutputSummary>) {
+) -> (Vec<InputSummary>, Vec<(usize, OutputSummary)>) {
     let queues: Vec<(SyncSender<Item>, Receiver<Item>)> =
         built.outputs.iter().map(|_| sync_channel(QUEUE)).collect();
     let senders: Vec<SyncSender<Item>> = queues.iter().map(|(sender, _)| sender.clone()).collect();
@@ -116,7 +122,8 @@ fn run_threads(
             .into_iter()
             .zip(queues)
             .map(|(output, (_, items))| {
-                named(scope, &output.id.clone(), move || output::run(output, &items, control))
+                let place = output.place;
+                named(scope, &output.id.clone(), move || (place, output::run(output, &items, control)))
             })
             .collect();
         let inputs: Vec<_> = built
@@ -149,7 +156,8 @@ fn named<'scope, T: Send + 'scope>(
 
 fn summarise(
     inputs: Vec<InputSummary>,
-    outputs: Vec<OutputSummary>,
+    mut outputs: Vec<(usize, OutputSummary)>,
+    absent: Vec<AbsentOutput>,
     control: Control,
     started: Instant,
 ) -> Summary {
@@ -161,6 +169,12 @@ fn summarise(
             None => summary,
         })
         .collect();
+    let undelivered = inputs.iter().map(|input| input.findings.total()).sum();
+    outputs.extend(absent.into_iter().map(|AbsentOutput { place, id, plugin, .. }| {
+        (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
+    }));
+    outputs.sort_by_key(|(place, _)| *place);
+    let outputs: Vec<OutputSummary> = outputs.into_iter().map(|(_, output)| output).collect();
     let failures = control.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     let delivered: u64 = outputs.iter().map(|output| output.records).sum();
     let lost: u64 = outputs.iter().map(|output| output.rejected + output.undelivered).sum();

@@ -8,6 +8,8 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::config::{Instance, OutputInstance, Pipeline};
+
 /// Findings by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KindCounts([u64; 4]);
@@ -165,6 +167,28 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The summary of a pipeline of which something could not be opened: nothing was read or written.
+    #[must_use]
+    pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
+        let input = |instance: &Instance| InputSummary {
+            id: instance.id.clone(),
+            plugin: instance.plugin.clone(),
+            ..InputSummary::default()
+        };
+        let output = |output: &OutputInstance| OutputSummary {
+            id: output.instance.id.clone(),
+            plugin: output.instance.plugin.clone(),
+            ..OutputSummary::default()
+        };
+        Self {
+            status: RunStatus::Failed,
+            inputs: pipeline.inputs.iter().map(input).collect(),
+            outputs: pipeline.outputs.iter().map(output).collect(),
+            failures,
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// The exit code of the run: 130 when it was interrupted, 70 when a plugin broke, else that of the first
     /// failure; 65 when nothing failed but findings were rejected.
     #[must_use]

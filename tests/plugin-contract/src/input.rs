@@ -72,7 +72,8 @@ impl Run {
         host: &'static ExamHost,
     ) -> Result<Self, PluginError> {
         let (options, state) = (options.to_string(), folder.to_string_lossy().into_owned());
-        let handle = InputHandle::open(input_table::<T>(), options.as_bytes(), "exam", &state, host.table(), &[])?;
+        let handle =
+            InputHandle::open(input_table::<T>(), options.as_bytes(), "exam", &state, host.table(), &[])?;
         let columns = Arc::new(Columns::of(handle.schema().clone()));
         let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
         Ok(Self { handle, columns, known, collected, recycled, in_report: false })
@@ -141,8 +142,9 @@ fn check_changes_nothing<T: Input>(options: &Value) {
 /// Steps two instances in turn: each delivers what it delivers alone.
 fn instances_share_nothing<T: Input>(options: &Value, alone: &Collected) {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
-    let mut runs =
-        folders.each_ref().map(|folder| Run::open::<T>(options, folder.path(), ExamHost::new()).expect("it opens"));
+    let mut runs = folders
+        .each_ref()
+        .map(|folder| Run::open::<T>(options, folder.path(), ExamHost::new()).expect("it opens"));
     let mut going = [true; 2];
     while going.contains(&true) {
         for (run, going) in runs.iter_mut().zip(&mut going) {
@@ -150,7 +152,12 @@ fn instances_share_nothing<T: Input>(options: &Value, alone: &Collected) {
         }
     }
     for run in runs {
-        assert_eq!(run.collected.findings, alone.findings, "two instances of `{}` disturb each other", T::NAME);
+        assert_eq!(
+            run.collected.findings,
+            alone.findings,
+            "two instances of `{}` disturb each other",
+            T::NAME
+        );
     }
 }
 
@@ -171,6 +178,10 @@ fn cancel_is_honoured<T: Input>(options: &Value) {
                 break;
             }
         }
-        assert!(asked.elapsed() < Duration::from_secs(5), "`{}` goes on although it was asked to stop", T::NAME);
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "`{}` goes on although it was asked to stop",
+            T::NAME
+        );
     }
 }

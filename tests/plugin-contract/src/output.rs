@@ -84,9 +84,12 @@ fn a_selection_is_kept_to<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report()).expect("a report begins");
     let nothing = Selection { assets: Some(&[]), findings: Some(&[]) };
-    let written = output.write(&hostile_batch(), nothing).expect("a batch of which nothing is meant is taken");
+    let written =
+        output.write(&hostile_batch(), nothing).expect("a batch of which nothing is meant is taken");
     assert!(written.rejected.is_empty(), "a finding is rejected that was not meant for the output");
-    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).expect("the report ends");
+    output
+        .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
+        .expect("the report ends");
     output.close().expect("the output closes");
 }
 
@@ -132,7 +135,11 @@ pub fn hostile_batch() -> ValidBatch {
         let asset = batch.push_asset(&asset, false);
         for kind in FindingKind::ALL {
             let mut definition = DefinitionRow::default();
-            fill(&mut definition, &[DefinitionField::Title, DefinitionField::Cves, DefinitionField::Solution], text);
+            fill(
+                &mut definition,
+                &[DefinitionField::Title, DefinitionField::Cves, DefinitionField::Solution],
+                text,
+            );
             definition.set(DefinitionField::Qid, "1000");
             let definition = batch.push_definition(&definition);
             let mut finding = FindingRow::default();
@@ -142,7 +149,8 @@ pub fn hostile_batch() -> ValidBatch {
             batch.push_finding(asset, definition, &finding);
         }
     }
-    ValidBatch::alone(batch.finish(), Arc::new(Columns::of(Schema::default()))).expect("the builder builds in order")
+    ValidBatch::alone(batch.finish(), Arc::new(Columns::of(Schema::default())))
+        .expect("the builder builds in order")
 }
 
 fn fill<F: Field>(row: &mut scanbridge_plugin_api::batch::Row<F>, fields: &[F], text: &str) {

@@ -7,7 +7,10 @@ use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options};
 /// Checks a plugin's name, summary and option table.
 pub(crate) fn examine(name: &str, summary: &str, table: &[OptionSpec]) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    assert!(!name.is_empty() && name.chars().all(plain), "the name `{name}` holds more than letters, digits, - and _");
+    assert!(
+        !name.is_empty() && name.chars().all(plain),
+        "the name `{name}` holds more than letters, digits, - and _"
+    );
     assert!(!summary.is_empty() && !summary.contains('\n'), "the summary of `{name}` is not one line");
     let mut names = BTreeSet::new();
     for option in table {
@@ -31,6 +34,10 @@ pub(crate) fn examine(name: &str, summary: &str, table: &[OptionSpec]) {
 fn defaults_are_taken(name: &str, table: &[OptionSpec]) {
     for option in table.iter().filter(|option| option.default_value().is_some()) {
         let only = std::slice::from_ref(option);
-        assert!(Options::read(only, b"{}").is_ok(), "the default of option `{}` of `{name}` is not taken", option.name);
+        assert!(
+            Options::read(only, b"{}").is_ok(),
+            "the default of option `{}` of `{name}` is not taken",
+            option.name
+        );
     }
 }

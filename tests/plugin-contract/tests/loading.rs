@@ -10,8 +10,13 @@ use scanbridge_plugin_api::PluginKind;
 /// The library, which cargo has built beside this test.
 fn rogue() -> PathBuf {
     let beside = std::env::current_exe().expect("the test has a path");
-    let name = format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    beside.ancestors().map(|folder| folder.join(&name)).find(|file| file.is_file()).expect("the library was built")
+    let name =
+        format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    beside
+        .ancestors()
+        .map(|folder| folder.join(&name))
+        .find(|file| file.is_file())
+        .expect("the library was built")
 }
 
 fn discover(folder: &Path) -> Registry {
@@ -44,7 +49,10 @@ fn refused(folder: &Path) -> String {
     let [refusal] = registry.refusals() else { panic!("one refusal, not {:?}", registry.refusals()) };
     let sentence = refusal.to_string();
     assert!(!sentence.contains('\n'), "one line: {sentence}");
-    assert!(sentence.starts_with(&*folder.canonicalize().expect("the folder is there").to_string_lossy()), "names the file: {sentence}");
+    assert!(
+        sentence.starts_with(&*folder.canonicalize().expect("the folder is there").to_string_lossy()),
+        "names the file: {sentence}"
+    );
     sentence
 }
 
@@ -91,7 +99,8 @@ fn a_truncated_library_is_not_loaded() {
 
 #[test]
 fn another_abi_is_named_with_the_way_out() {
-    let folder = folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=1\n", b"scanbridge-plugin\nabi=9\n"));
+    let folder =
+        folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=1\n", b"scanbridge-plugin\nabi=9\n"));
     let sentence = refused(folder.path());
     assert!(
         sentence.ends_with(
@@ -168,7 +177,11 @@ fn what_everybody_may_write_to_is_not_loaded_unless_allowed() {
 #[test]
 fn a_symbol_that_is_missing_is_said_in_one_line() {
     let folder = folder_with(|bytes| {
-        replace(bytes, b"\0_1as_0lib_1header_0root_bmodule_bloader\0", b"\0_1as_0lib_1header_0root_bmodule_bmissed\0");
+        replace(
+            bytes,
+            b"\0_1as_0lib_1header_0root_bmodule_bloader\0",
+            b"\0_1as_0lib_1header_0root_bmodule_bmissed\0",
+        );
     });
     let registry = discover(folder.path());
     let error = registry.descriptor(PluginKind::Input, "Rogue").unwrap_err();

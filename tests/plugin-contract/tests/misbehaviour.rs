@@ -10,7 +10,8 @@ use scanbridge::plugins::{Folder, Registry, Trust};
 
 /// The folder of the library, which cargo has built beside this test.
 fn folder() -> Folder {
-    let name = format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let name =
+        format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let beside = std::env::current_exe().expect("the test has a path");
     let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
     Folder { path: found.expect("the library was built").to_owned(), named: false }
@@ -21,11 +22,12 @@ fn run(input: &str, outputs: &[(&str, bool)]) -> Result<Summary, Vec<Failure>> {
 }
 
 fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<Summary, Vec<Failure>> {
-    let mut text = format!(
-        "version: 1\ninputs:\n  - {{ id: in, plugin: Rogue, with: {{ act: {input} }} }}\noutputs:\n"
-    );
+    let mut text =
+        format!("version: 1\ninputs:\n  - {{ id: in, plugin: Rogue, with: {{ act: {input} }} }}\noutputs:\n");
     for (number, (act, required)) in outputs.iter().enumerate() {
-        text += &format!("  - {{ id: out{number}, plugin: Rogue, required: {required}, with: {{ act: {act} }} }}\n");
+        text += &format!(
+            "  - {{ id: out{number}, plugin: Rogue, required: {required}, with: {{ act: {act} }} }}\n"
+        );
     }
     let registry = Registry::discover(&[folder()], Trust::OwnerOnly);
     let document = config::read_text(&PathBuf::from("rogue.yaml"), &text).expect("the pipeline is YAML");
@@ -95,6 +97,21 @@ fn every_output_that_cannot_be_opened_is_named_at_once() {
     let named: Vec<(&str, u8)> = failures.iter().map(|f| (f.instance.as_str(), f.exit_code)).collect();
     assert_eq!(named, [("in", 70), ("out0", 78), ("out1", 70)]);
     assert_eq!(failures[1].hint.as_deref(), Some("ask it to behave"));
+}
+
+#[test]
+fn an_output_that_is_not_required_and_cannot_be_opened_is_left_behind() {
+    let summary = run("behave", &[("refuse-to-open", false), ("behave", true)]).unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 78));
+    let records: Vec<(&str, u64, u64)> = summary
+        .outputs
+        .iter()
+        .map(|output| (output.id.as_str(), output.records, output.undelivered))
+        .collect();
+    assert_eq!(records, [("out0", 0, 9), ("out1", 9, 0)]);
+    balanced(&summary);
+    let alone = run("behave", &[("refuse-to-open", false)]).unwrap_err();
+    assert_eq!(alone[0].exit_code, 78, "without any output there is nothing to run");
 }
 
 #[test]
