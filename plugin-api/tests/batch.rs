@@ -207,6 +207,26 @@ fn an_offset_inside_a_letter_is_refused() {
 }
 
 #[test]
+fn rows_without_text_fill_a_batch_as_well() {
+    let (mut assets, mut findings) = (BatchBuilder::default(), BatchBuilder::default());
+    let asset = findings.push_asset(&AssetRow::default(), false);
+    let definition = findings.push_definition(&DefinitionRow::default());
+    for _ in 0..100_000 {
+        if !assets.is_full() {
+            assets.push_asset(&AssetRow::default(), false);
+        }
+        if !findings.is_full() {
+            findings.push_finding(asset, definition, &FindingRow::default());
+        }
+    }
+    for batch in [assets, findings] {
+        assert!(batch.is_full());
+        // Memory grows by doubling.
+        assert!(batch.finish().capacity_bytes() <= 2 * BatchBuilder::TARGET_BYTES + 4096);
+    }
+}
+
+#[test]
 fn memory_of_a_huge_finding_is_not_kept() {
     let mut batch = BatchBuilder::default();
     let mut row = AssetRow::default();

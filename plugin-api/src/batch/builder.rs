@@ -210,10 +210,13 @@ impl BatchBuilder {
         row.write_to(&mut self.bytes, &mut self.findings);
     }
 
-    /// Whether the batch should be handed on now.
+    /// Whether the batch should be handed on now: its texts or its tables have reached the target. Rows without
+    /// any text count through their tables alone.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes.len() + self.definitions.len() >= Self::TARGET_BYTES
+        let texts = self.bytes.len() + self.definitions.len();
+        let tables = 4 * (self.assets.len() + self.findings.len()) + self.definitions.table_bytes();
+        texts >= Self::TARGET_BYTES || tables >= Self::TARGET_BYTES
     }
 
     /// Whether the batch holds nothing.

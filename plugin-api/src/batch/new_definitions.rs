@@ -20,13 +20,16 @@ impl DefinitionNumber {
     }
 }
 
+/// Numbers by content key. A look-up is made for every finding of a scan, and the keys are hashes already.
+type Numbers = HashMap<u128, u32, foldhash::fast::RandomState>;
+
 /// What an input has sent. Its instance keeps this between batches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SentDefinitions(Arc<Mutex<Sent>>);
 
 #[derive(Debug)]
 struct Sent {
-    numbers: HashMap<u128, u32>,
+    numbers: Numbers,
     bytes: usize,
     generation: u64,
 }
@@ -35,7 +38,7 @@ impl Default for Sent {
     /// A generation that nothing else in the process has, so that a number is never taken for one of another sender.
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { numbers: HashMap::new(), bytes: 0, generation: NEXT.fetch_add(1, Ordering::Relaxed) }
+        Self { numbers: Numbers::default(), bytes: 0, generation: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
@@ -47,7 +50,7 @@ const GENERATION_BYTES: usize = 4 << 20;
 pub(super) struct NewDefinitions {
     sent: SentDefinitions,
     /// What was sent before this batch, taken over from `sent` while the batch is being filled.
-    numbers: HashMap<u128, u32>,
+    numbers: Numbers,
     sent_bytes: usize,
     pub(super) generation: u64,
     raw: RawDefinitionsUnderway,
@@ -102,11 +105,16 @@ impl NewDefinitions {
         self.raw.bytes.len()
     }
 
+    /// How many bytes their table takes.
+    pub(super) fn table_bytes(&self) -> usize {
+        4 * self.raw.table.len()
+    }
+
     pub(super) fn finish(mut self) -> RawDefinitions {
         let raw = std::mem::take(&mut self.raw);
         let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.numbers = std::mem::take(&mut self.numbers);
-        state.bytes = self.sent_bytes + raw.bytes.len();
+        state.bytes = self.sent_bytes + raw.bytes.len() + 4 * raw.table.len();
         drop(state);
         // What is sent is held for a while: no more of it than is needed.
         let (mut bytes, mut table) = (raw.bytes, raw.table);

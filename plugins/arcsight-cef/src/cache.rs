@@ -23,7 +23,8 @@ struct Key {
 /// the room, strict LRU would throw out each one shortly before it is needed again; this does not.
 #[derive(Debug)]
 pub(crate) struct FragmentCache {
-    by_key: HashMap<Key, usize>,
+    /// Asked once a finding; the standard hasher would cost more than the rest of the look-up.
+    by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     entries: Vec<Entry>,
     bytes: usize,
     room: usize,
@@ -44,7 +45,7 @@ impl FragmentCache {
 
     pub(crate) fn new(room: usize) -> Self {
         Self {
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             entries: Vec::new(),
             bytes: 0,
             room,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services, Verdict, register_input, tracing,
+    CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services, Verdict, register_input,
+    tracing,
 };
 
 struct Rogue {
@@ -58,7 +59,10 @@ impl Input for Rogue {
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
-                Ok(Next::ReportStart(Box::new(ReportStart { path: "rogue.xml".to_owned(), ..Default::default() })))
+                Ok(Next::ReportStart(Box::new(ReportStart {
+                    path: "rogue.xml".to_owned(),
+                    ..Default::default()
+                })))
             }
             ("finish-in-report", 2) => Ok(Next::Finished),
             (_, 1..=10) => {
@@ -71,9 +75,10 @@ impl Input for Rogue {
                 }
                 Ok(Next::Batch { batch, position: Position::default() })
             }
-            (_, 11) => {
-                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..Default::default() }, position: Position::default() })
-            }
+            (_, 11) => Ok(Next::ReportEnd {
+                end: ReportEnd { complete: true, ..Default::default() },
+                position: Position::default(),
+            }),
             _ => Ok(Next::Finished),
         }
     }

@@ -3,8 +3,8 @@
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services, Written,
-    register_output,
+    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services,
+    Written, register_output,
 };
 
 struct Rogue {

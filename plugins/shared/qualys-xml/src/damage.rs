@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use quick_xml::errors::IllFormedError;
+use quick_xml::errors::{IllFormedError, SyntaxError};
 
 use crate::names::Shown;
 use crate::sanitizer::Sanitizer;
@@ -99,7 +99,10 @@ impl Fault {
     pub(crate) fn of_parser(error: quick_xml::Error, root: &'static str) -> Self {
         match error {
             quick_xml::Error::Io(error) => Self::Read(error.to_string()),
-            // Each of them says that the end of the file came before the end of something.
+            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => {
+                Self::Malformed("a <! begins no comment, CDATA or DOCTYPE".to_owned())
+            }
+            // Each of the others says that the end of the file came before the end of something.
             quick_xml::Error::Syntax(_) => Self::Cut { root },
             quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
                 Self::Malformed("an & begins no reference".to_owned())

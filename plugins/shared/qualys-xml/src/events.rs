@@ -302,6 +302,7 @@ mod tests {
             ("<R><a></a>", "the file ends before R is closed"),
             ("<R><![CDATA[x", "the file ends before R is closed"),
             ("<R></R", "the file ends before R is closed"),
+            ("<R><![CDA x]]></R>", "a <! begins no comment, CDATA or DOCTYPE"),
             ("<R/><R/>", "a second outermost element, R, stands behind the end of the report"),
             ("<R/>junk", "text stands behind the end of the report"),
             ("<R/><!DOCTYPE R>", "a DOCTYPE stands behind the end of the report"),
