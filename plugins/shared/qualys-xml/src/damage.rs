@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use quick_xml::errors::{IllFormedError, SyntaxError};
+use quick_xml::errors::IllFormedError;
 
 use crate::names::Shown;
 use crate::sanitizer::Sanitizer;
@@ -99,10 +99,8 @@ impl Fault {
     pub(crate) fn of_parser(error: quick_xml::Error, root: &'static str) -> Self {
         match error {
             quick_xml::Error::Io(error) => Self::Read(error.to_string()),
-            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => {
-                Self::Malformed("a <! begins no comment, CDATA or DOCTYPE".to_owned())
-            }
-            // Each of the others says that the end of the file came before the end of something.
+            // Each of them says that the end of the file came before the end of something; that it did come is
+            // the caller's to see.
             quick_xml::Error::Syntax(_) => Self::Cut { root },
             quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
                 Self::Malformed("an & begins no reference".to_owned())

@@ -116,6 +116,10 @@ impl<R: Read> Events<R> {
             Err(_) if self.parser.get_ref().is_over_limit() => {
                 Fault::TooMuchText(self.limits.text_bytes).into()
             }
+            // The parser says the same of a <! that goes on in an unknown way as of one that the file ends in.
+            Err(quick_xml::Error::Syntax(_)) if !self.parser.get_ref().is_at_end() => {
+                Fault::Malformed("a <! begins no comment, CDATA or DOCTYPE".to_owned()).into()
+            }
             Err(error) => Fault::of_parser(error, self.gate.root).into(),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault })
@@ -303,6 +307,8 @@ mod tests {
             ("<R><![CDATA[x", "the file ends before R is closed"),
             ("<R></R", "the file ends before R is closed"),
             ("<R><![CDA x]]></R>", "a <! begins no comment, CDATA or DOCTYPE"),
+            ("<R><!x></R>", "a <! begins no comment, CDATA or DOCTYPE"),
+            ("<R><!", "the file ends before R is closed"),
             ("<R/><R/>", "a second outermost element, R, stands behind the end of the report"),
             ("<R/>junk", "text stands behind the end of the report"),
             ("<R/><!DOCTYPE R>", "a DOCTYPE stands behind the end of the report"),

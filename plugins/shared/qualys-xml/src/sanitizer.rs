@@ -73,6 +73,11 @@ impl<R: Read> Sanitizer<R> {
         self.since_event > self.limit
     }
 
+    /// Whether the source has ended and all of it was taken.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.ended && self.start == self.end
+    }
+
     fn refill(&mut self) -> io::Result<()> {
         (self.start, self.end) = (0, 0);
         while self.end == 0 && !self.ended {

@@ -39,7 +39,10 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
         let progress: Result<Progress, Damage> = reader.fill(&mut batch, Some(&mut definitions));
         let batch = batch.finish();
         assert_eq!(Batch::of(&batch, &Columns::of(Schema::default())).err(), None);
-        outcome.batches.push([&batch.bytes[..], &batch.definitions.bytes[..], format!("{:?}", batch.findings).as_bytes()].concat());
+        outcome.batches.push(
+            [&batch.bytes[..], &batch.definitions.bytes[..], format!("{:?}", batch.findings).as_bytes()]
+                .concat(),
+        );
         match progress {
             Ok(Progress::Full) => {}
             Ok(Progress::Ended) => break,
