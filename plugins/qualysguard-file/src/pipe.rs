@@ -54,6 +54,8 @@ impl Read for PatientReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.position == self.block.len() {
             match self.blocks.recv_timeout(Duration::from_millis(200)) {
+                // The end is told by an empty block.
+                Ok(Ok(block)) if block.is_empty() => return Ok(0),
                 Ok(block) => (self.block, self.position) = (block?, 0),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
                 Err(RecvTimeoutError::Timeout) if self.services.is_cancelled() => {
@@ -61,13 +63,38 @@ impl Read for PatientReader {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.block.is_empty() {
-                return Ok(0);
-            }
         }
         let length = into.len().min(self.block.len() - self.position);
         into[..length].copy_from_slice(&self.block[self.position..self.position + length]);
         self.position += length;
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    /// Gives each of its pieces only after a while.
+    struct Slow(Vec<&'static [u8]>);
+
+    impl Read for Slow {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            sleep(Duration::from_millis(300));
+            let piece = self.0.pop().unwrap_or_default();
+            into[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_lets_one_wait_is_not_taken_for_an_empty_one() {
+        let services = Services::without_host(&std::env::temp_dir());
+        let mut reader = PatientReader::new(&services, || Ok(Slow(vec![b"late", b"is "]))).unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "is late");
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct OpenReport {
     reader: ReportReader<SourceReader>,
     clean_assets: Vec<String>,
     deliver_incomplete: bool,
+    /// What `read_preface` found damaged; the report is delivered as far as it can be, and never as complete.
+    damaged: Option<String>,
     /// The report is read, and ends with this at the next call.
     end: Option<ReportEnd>,
 }
@@ -47,7 +49,7 @@ impl OpenReport {
         }
         let Settled { source, kind, .. } = settled;
         let limits = around.settings.limits;
-        // A template report is read twice; of the others only the first block is.
+        // A template report is gone through twice; of the others only the first block is.
         let passes = if kind == Kind::TemplateReport { 2 } else { 1 };
         let total = source.length * passes;
         let watch = |done| Some(Watch { services: around.services.clone(), done, total });
@@ -56,6 +58,7 @@ impl OpenReport {
         if around.services.is_cancelled() {
             return Err(PluginError::cancelled());
         }
+        let damaged = damage.as_ref().map(|damage| sentence(name, &source, damage));
         let damage = damage.filter(|_| !around.settings.deliver_incomplete);
         if let Some(refusal) = refuse_preface(name, &source, &preface, damage) {
             return Ok(Err(refusal));
@@ -69,6 +72,7 @@ impl OpenReport {
             source,
             clean_assets: preface.clean_assets,
             deliver_incomplete: around.settings.deliver_incomplete,
+            damaged,
             end: None,
         };
         Ok(Ok((report, start)))
@@ -112,6 +116,9 @@ impl OpenReport {
         if self.source.is_cut {
             // All of the XML was there, but what gzip checks it by was not.
             let reason = format!("{}: the gzip file ends too early", self.name);
+            return self.incomplete(reason);
+        }
+        if let Some(reason) = self.damaged.take() {
             return self.incomplete(reason);
         }
         let mut notes = self.reader.notes();

@@ -8,4 +8,5 @@ mod drive;
 mod fields;
 mod files;
 mod refused;
+mod two_passes;
 mod whole;

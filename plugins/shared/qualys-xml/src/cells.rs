@@ -311,8 +311,9 @@ impl Rows<FindingField> for Cells {
     }
 }
 
+/// Whether text that stands there, outside CDATA, goes anywhere.
 #[inline]
-fn takes_text(place: Place) -> bool {
+pub(crate) fn takes_text(place: Place) -> bool {
     matches!(place, Place::Finding(_) | Place::Definition(_) | Place::Asset(_) | Place::Value(_))
 }
 

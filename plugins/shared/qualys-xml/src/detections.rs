@@ -5,7 +5,8 @@ use std::io::Read;
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
 use crate::damage::{Damage, Fault};
-use crate::events::{Element, Limits};
+use crate::element::Element;
+use crate::events::Limits;
 use crate::feed::Feed;
 use crate::join::{Join, Joined, qid_number, settle_kind};
 use crate::place::{Place, Structure, Value};

@@ -1,14 +1,21 @@
 //! XML events, with everything enforced that the parser lets pass: one root of the expected name, closed at
 //! the end, nothing beside it; bounded depth, names, attributes and texts; no entity but those of XML.
+//!
+//! What lies whole in the block at hand is read there, without a copy. The parser reads the rest: the prolog,
+//! references, comments, and whatever runs over the end of a block. Both read the same bytes to the same events.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{BufRead, Read};
 
+use quick_xml::Reader as Parser;
 use quick_xml::events::{BytesRef, BytesStart, Event as Raw};
-use quick_xml::{Reader, XmlVersion};
 
 use crate::damage::{Damage, Fault};
+use crate::element::Element;
+use crate::gate::{Gate, Reader};
+use crate::in_place::{self, Token};
 use crate::names::Shown;
+use crate::pass_over;
 use crate::sanitizer::Sanitizer;
 
 /// What a report may make the reader hold.
@@ -25,13 +32,6 @@ impl Default for Limits {
     }
 }
 
-/// Deeper than any report by a factor of four.
-const MAX_DEPTH: usize = 64;
-/// Longer than any element's name in a report.
-const MAX_NAME: usize = 256;
-/// More than any element in a report has.
-const MAX_ATTRIBUTES: usize = 32;
-
 /// One step through a report.
 pub(crate) enum Event<'b> {
     /// An element begins. An empty one is followed by [`Event::Close`] as well.
@@ -42,6 +42,8 @@ pub(crate) enum Event<'b> {
     Verbatim(Cow<'b, str>),
     /// A character that a reference named.
     Char(char),
+    /// A reference to a character that XML forbids.
+    Forbidden,
     /// The innermost element ends.
     Close,
     /// Nothing that matters: a comment, a declaration.
@@ -52,10 +54,14 @@ pub(crate) enum Event<'b> {
 
 /// Reads the events of one report.
 pub(crate) struct Events<R: Read> {
-    parser: Reader<Sanitizer<R>>,
+    parser: Parser<Sanitizer<R>>,
     buffer: Vec<u8>,
     gate: Gate,
     limits: Limits,
+    /// The parser has told all of what it has looked at.
+    is_between: bool,
+    /// The element that has begun is empty.
+    is_empty: bool,
 }
 
 impl<R: Read> Events<R> {
@@ -63,13 +69,15 @@ impl<R: Read> Events<R> {
     pub(crate) fn new(source: R, root: &'static str, limits: Limits) -> Self {
         let mut washed = Sanitizer::new(source);
         washed.limit_events_to(limits.text_bytes.saturating_add(Sanitizer::<R>::BLOCK));
-        let mut parser = Reader::from_reader(washed);
-        parser.config_mut().expand_empty_elements = true;
-        let gate = Gate { root, root_seen: false, depth: 0 };
-        Self { parser, buffer: Vec::new(), gate, limits }
+        let mut parser = Parser::from_reader(washed);
+        // The gate does it, for the parser does not see all tags.
+        parser.config_mut().check_end_names = false;
+        parser.config_mut().allow_unmatched_ends = true;
+        let gate = Gate::new(root);
+        Self { parser, buffer: Vec::new(), gate, limits, is_between: false, is_empty: false }
     }
 
-    /// How many bytes or characters were replaced.
+    /// How many bytes were replaced.
     pub(crate) fn replaced(&self) -> u64 {
         self.parser.get_ref().replaced()
     }
@@ -79,30 +87,84 @@ impl<R: Read> Events<R> {
         self.parser.buffer_position()
     }
 
-    /// The next event.
+    /// The next event. Unless `wants_text`, text outside CDATA may be left out.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Event<'_>, Damage> {
+    pub(crate) fn next(&mut self, wants_text: bool) -> Result<Event<'_>, Damage> {
+        if self.is_empty {
+            self.is_empty = false;
+            self.gate.close_innermost();
+            return Ok(Event::Close);
+        }
+        if !self.is_between || !self.gate.is_inside() {
+            return self.next_of_parser();
+        }
+        let (before, token) = in_place::next(self.parser.get_ref().at_hand(), &self.gate, wants_text);
+        match token {
+            Token::Text => {
+                self.parser.stream().consume(before);
+                Ok(Event::Text(Cow::Borrowed(self.parser.get_ref().taken(before))))
+            }
+            Token::Verbatim { length } => {
+                self.parser.stream().consume(before + length);
+                let section = self.parser.get_ref().taken(length);
+                Ok(Event::Verbatim(Cow::Borrowed(&section[in_place::CDATA.len()..length - 3])))
+            }
+            Token::Close { length } => {
+                self.parser.stream().consume(before + length);
+                self.gate.close_innermost();
+                Ok(Event::Close)
+            }
+            Token::Open { name, length } => {
+                self.parser.stream().consume(before + length);
+                self.open_in_place(name, length)
+            }
+            Token::NotInPlace => {
+                self.parser.stream().consume(before);
+                self.next_of_parser()
+            }
+        }
+    }
+
+    #[inline]
+    fn open_in_place(&mut self, name: usize, length: usize) -> Result<Event<'_>, Damage> {
+        let tag = &self.parser.get_ref().taken(length)[1..length - 1];
+        if let Err(fault) = self.gate.open(&tag[..name], Reader::InPlace) {
+            return Err(Damage { offset: self.parser.buffer_position(), fault });
+        }
+        let content = tag.strip_suffix('/').unwrap_or(tag);
+        self.is_empty = content.len() < tag.len();
+        Ok(Event::Open(Element(BytesStart::from_content(content, name))))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn next_of_parser(&mut self) -> Result<Event<'_>, Damage> {
         self.buffer.clear();
         self.parser.get_mut().begin_event();
         let event = self.parser.read_event_into(&mut self.buffer);
+        // Behind text the parser has looked at the markup that follows.
+        self.is_between = !matches!(event, Ok(Raw::Text(_)));
         let fault = match event {
-            Ok(Raw::Start(tag)) => match self.gate.open(tag.name().into_inner()) {
+            Ok(Raw::Start(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
                 Ok(()) => return Ok(Event::Open(Element(tag))),
                 Err(fault) => fault,
             },
-            Ok(Raw::End(_)) => {
-                // The parser has matched the names already.
-                self.gate.depth = self.gate.depth.saturating_sub(1);
-                return Ok(Event::Close);
-            }
-            Ok(Raw::Text(text)) if self.gate.depth > 0 => return Ok(Event::Text(text.into_inner())),
-            Ok(Raw::CData(text)) if self.gate.depth > 0 => return Ok(Event::Verbatim(text.into_inner())),
-            Ok(Raw::GeneralRef(reference)) if self.gate.depth > 0 => match resolve(&reference) {
-                Ok(c) if is_xml_character(c) => return Ok(Event::Char(c)),
-                Ok(_) => {
-                    self.parser.get_mut().count_replaced();
-                    return Ok(Event::Char('\u{FFFD}'));
+            Ok(Raw::Empty(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
+                Ok(()) => {
+                    self.is_empty = true;
+                    return Ok(Event::Open(Element(tag)));
                 }
+                Err(fault) => fault,
+            },
+            Ok(Raw::End(tag)) => match self.gate.close(tag.name().into_inner()) {
+                Ok(()) => return Ok(Event::Close),
+                Err(fault) => fault,
+            },
+            Ok(Raw::Text(text)) if self.gate.is_inside() => return Ok(Event::Text(text.into_inner())),
+            Ok(Raw::CData(text)) if self.gate.is_inside() => return Ok(Event::Verbatim(text.into_inner())),
+            Ok(Raw::GeneralRef(reference)) if self.gate.is_inside() => match resolve(&reference) {
+                Ok(c) if is_xml_character(c) => return Ok(Event::Char(c)),
+                Ok(_) => return Ok(Event::Forbidden),
                 Err(fault) => fault,
             },
             Ok(Raw::Eof) => match self.gate.end() {
@@ -120,117 +182,20 @@ impl<R: Read> Events<R> {
             Err(quick_xml::Error::Syntax(_)) if !self.parser.get_ref().is_at_end() => {
                 Fault::Malformed("a <! begins no comment, CDATA or DOCTYPE".to_owned()).into()
             }
-            Err(error) => Fault::of_parser(error, self.gate.root).into(),
+            Err(error) => Fault::of_parser(error, self.gate.root()).into(),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault })
     }
-}
 
-/// Sees to it that there is one root and nothing beside it.
-struct Gate {
-    root: &'static str,
-    root_seen: bool,
-    depth: usize,
-}
-
-impl Gate {
-    #[inline]
-    fn open(&mut self, name: &str) -> Result<(), Box<Fault>> {
-        if self.depth == 0 {
-            self.open_root(name)?;
-        }
-        if self.depth == MAX_DEPTH {
-            return Err(Fault::TooDeep(MAX_DEPTH).into());
-        }
-        if name.len() > MAX_NAME {
-            return Err(Fault::LongName(MAX_NAME).into());
-        }
-        self.depth += 1;
-        Ok(())
-    }
-
-    fn open_root(&mut self, name: &str) -> Result<(), Box<Fault>> {
-        let found = Shown(name).to_string();
-        if self.root_seen {
-            return Err(Fault::Junk { what: format!("a second outermost element, {found},") }.into());
-        }
-        if name != self.root {
-            return Err(Fault::OtherRoot { found, expected: self.root }.into());
-        }
-        self.root_seen = true;
-        Ok(())
-    }
-
-    /// The end of the bytes.
-    fn end(&self) -> Result<(), Box<Fault>> {
-        match (self.depth, self.root_seen) {
-            (0, true) => Ok(()),
-            (0, false) => Err(Fault::NoRoot.into()),
-            _ => Err(Fault::Cut { root: self.root }.into()),
-        }
-    }
-
-    /// What stands outside the root, or means nothing inside it.
-    fn beside(&self, event: &Raw<'_>) -> Result<(), Box<Fault>> {
-        let what = match event {
-            Raw::Text(text) if text.trim_matches(is_blank).is_empty() => return Ok(()),
-            Raw::Text(_) | Raw::CData(_) | Raw::GeneralRef(_) if !self.root_seen => {
-                return Err(Fault::TextBefore.into());
-            }
-            Raw::Text(_) | Raw::CData(_) | Raw::GeneralRef(_) => "text",
-            Raw::DocType(_) if self.root_seen => "a DOCTYPE",
-            Raw::Decl(_) if self.root_seen => "an XML declaration",
-            _ => return Ok(()),
+    /// Goes to the end tag of the element that has just begun, without a look at what is in it.
+    pub(crate) fn pass_over(&mut self) -> Result<(), Damage> {
+        let Some((name, _)) = self.gate.innermost().filter(|_| !self.is_empty) else { return Ok(()) };
+        let fault = match pass_over::to_end_of(name, &mut self.parser.stream()) {
+            Ok(true) => return Ok(()),
+            Ok(false) => Fault::Cut { root: self.gate.root() },
+            Err(error) => Fault::Read(error.to_string()),
         };
-        Err(Fault::Junk { what: what.to_owned() }.into())
-    }
-}
-
-/// An element's start tag.
-pub(crate) struct Element<'b>(BytesStart<'b>);
-
-impl Element<'_> {
-    #[inline]
-    pub(crate) fn name(&self) -> &str {
-        self.0.name().into_inner()
-    }
-
-    #[inline]
-    pub(crate) fn has_attributes(&self) -> bool {
-        self.0.len() > self.name().len()
-    }
-
-    /// Gives every attribute with its value to `take`, in order, once all were found to be well-formed.
-    pub(crate) fn attributes(&self, mut take: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
-        let mut keys = [""; MAX_ATTRIBUTES];
-        let wrong = |problem: String| {
-            Box::new(Fault::Attributes { element: Shown(self.name()).to_string(), problem })
-        };
-        let mut attributes = self.0.attributes();
-        for (count, attribute) in attributes.with_checks(false).enumerate() {
-            let attribute = attribute.map_err(|error| wrong(error.to_string()))?;
-            let key = attribute.key.into_inner();
-            if count == MAX_ATTRIBUTES {
-                let element = Shown(self.name()).to_string();
-                return Err(Fault::TooManyAttributes { element, limit: MAX_ATTRIBUTES }.into());
-            }
-            if keys[..count].contains(&key) {
-                return Err(wrong(format!("{} stands twice", Shown(key))));
-            }
-            keys[count] = key;
-            if memchr::memchr(b'<', attribute.value.as_bytes()).is_some() {
-                return Err(wrong(format!("the value of {} holds a <", Shown(key))));
-            }
-            if attribute.value.bytes().all(|byte| !matches!(byte, b'&' | b'\n' | b'\t')) {
-                take(key, &attribute.value);
-                continue;
-            }
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| wrong(Shown(&error.to_string()).to_string()))?;
-            take(key, &value);
-        }
-        Ok(())
+        Err(Damage { offset: self.parser.buffer_position(), fault: fault.into() })
     }
 }
 
@@ -254,29 +219,34 @@ fn is_xml_character(c: char) -> bool {
     !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
 }
 
-/// White space of XML, and a byte order mark that stands behind some.
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{FEFF}')
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sanitizer::tests::Pieces;
 
     fn told(xml: &str) -> Result<String, String> {
-        let mut events = Events::new(xml.as_bytes(), "R", Limits { text_bytes: 1000 });
+        told_of(xml, &[usize::MAX]).map_err(|damage| damage.to_string())
+    }
+
+    /// What all events tell, when the bytes come in pieces of these lengths.
+    fn told_of(xml: &str, pieces: &[usize]) -> Result<String, Damage> {
+        let mut events = Events::new(Pieces::new(xml.as_bytes(), pieces), "R", Limits { text_bytes: 1000 });
         let mut told = String::new();
         loop {
-            match events.next().map_err(|damage| damage.to_string())? {
+            let before = events.position();
+            match events.next(true)? {
                 Event::Open(element) => {
                     told.push_str(&format!("<{}", element.name()));
                     let attribute = |key: &str, value: &str| told.push_str(&format!(" {key}={value}"));
-                    element.attributes(attribute).map_err(|fault| fault.to_string())?;
+                    element.attributes(attribute).map_err(|fault| Damage { offset: before, fault })?;
                     told.push('>');
                 }
                 Event::Text(text) => told.push_str(&text),
                 Event::Verbatim(text) => told.push_str(&format!("[{text}]")),
                 Event::Char(c) => told.push(c),
+                Event::Forbidden => told.push('\u{FFFD}'),
                 Event::Close => told.push_str("</>"),
                 Event::Nothing => {}
                 Event::End => return Ok(told),
@@ -335,6 +305,63 @@ mod tests {
             format!("<R a='{}'/>", "x".repeat(600_000)),
         ] {
             assert_eq!(told(&xml), Err(problem.to_owned()));
+        }
+    }
+
+    const TOKENS: &[&str] = &[
+        "<R>",
+        "</R>",
+        "<a>",
+        "</a>",
+        "</a >",
+        "<a/>",
+        "<b c=\"1\">",
+        "</b>",
+        "<b c='>' d=\"'\"/>",
+        "<b c=\">\">",
+        "<b/ >",
+        "<b c=\"<\">",
+        "<\u{E9}>",
+        "</\u{E9}>",
+        "<>",
+        "</>",
+        "<",
+        ">",
+        "&",
+        "&amp;",
+        "&#1;",
+        "x",
+        "\n",
+        " \n",
+        "\u{20AC}",
+        "]",
+        "]]>",
+        "<![CDATA[",
+        "<!--",
+        "-->",
+        "<?x",
+        "?>",
+        "\"",
+        "'",
+        "/",
+        "<!DOCTYPE R>",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// In pieces of one byte nothing but text lies whole in a block: the parser reads all markup.
+        #[test]
+        fn what_is_read_in_place_is_what_the_parser_reads(
+            tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..25),
+            pieces in prop::collection::vec(1_usize..30, 1..4),
+            closes in any::<bool>(),
+        ) {
+            let xml = format!("<R>{}{}", tokens.concat(), if closes { "</R>" } else { "" });
+            let tell = |pieces: &[usize]| told_of(&xml, pieces).map_err(|damage| (damage.offset, damage.to_string()));
+            let by_parser = tell(&[1]);
+            prop_assert_eq!(&tell(&[usize::MAX]), &by_parser);
+            prop_assert_eq!(&tell(&pieces), &by_parser);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! First pass over an `ASSET_DATA_REPORT`: proves it whole, indexes the glossary, gathers the head.
+//! First pass over an `ASSET_DATA_REPORT`: indexes the glossary, gathers the head, and passes over the assets.
 
 use std::io::Read;
 
@@ -6,34 +6,38 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField};
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
-use crate::events::{Element, Limits};
+use crate::element::Element;
+use crate::events::Limits;
 use crate::join::qid_number;
 use crate::place::{Place, Structure, Value, in_definition};
 use crate::preface::{Preface, or_nothing};
 use crate::walk::{Document, Flow, State, Walk};
 
-/// Reads the whole report.
+/// Reads all of the report but the assets. Those are read by the second pass, which begins at the beginning and
+/// ends with the assets: together they read all of it.
 pub(crate) fn read(
     source: impl Read,
     limits: Limits,
     definitions: &mut Definitions,
 ) -> (Preface, Option<Damage>) {
     let mut walk = Walk::new::<Definitions>(source, Glossary::default(), limits);
-    // This walk pauses nowhere: it goes to the end, or as far as it can.
-    let damage = walk.run(definitions).err();
+    let mut assets_end = 0;
+    let damage = loop {
+        match walk.run(definitions) {
+            Ok(true) => assets_end = walk.position(),
+            Ok(false) => break None,
+            Err(damage) => break Some(damage),
+        }
+    };
     let replaced = walk.replaced();
-    let Glossary { mut preface, findings, total, lists, error, .. } = walk.document;
+    let Glossary { mut preface, lists, error, .. } = walk.document;
     preface.notes = walk.state.notes;
     preface.replaced = replaced;
-    preface.one_list = lists <= 1 && damage.is_none();
+    preface.assets_end = Some(assets_end).filter(|_| lists == 1 && damage.is_none());
     match error {
         Some(error) if lists == 0 => preface.error = Some(error),
         Some(error) => preface.notes.say(format!("the report holds {error}")),
         None => {}
-    }
-    if let Some(total) = total.filter(|total| *total != findings && damage.is_none()) {
-        let sentence = format!("the report says that it holds {total} findings, but it holds {findings}");
-        preface.notes.say(sentence);
     }
     (preface, damage)
 }
@@ -41,8 +45,6 @@ pub(crate) fn read(
 #[derive(Debug, Default)]
 struct Glossary {
     preface: Preface,
-    findings: u64,
-    total: Option<u64>,
     lists: u32,
     error: Option<String>,
     key: Option<u32>,
@@ -55,18 +57,13 @@ const MOST_RANGES: usize = 100_000;
 
 impl Document<Definitions> for Glossary {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
+    const PASSED_OVER: Option<Place> = Some(Place::Of(Structure::Assets));
 
     fn child(parent: Place, name: &str) -> Place {
         let Place::Of(structure) = parent else {
             return if parent == Place::Value(Value::Error) { Place::Ignored } else { Place::Unknown };
         };
         match (structure, name) {
-            (Structure::Finding, _) => Place::Ignored,
-            (Structure::Findings, "VULN_INFO") => Place::Of(Structure::Finding),
-            (Structure::Asset, "VULN_INFO_LIST") => Place::Of(Structure::Findings),
-            // What is unknown in an asset is counted when the assets are delivered.
-            (Structure::Findings | Structure::Asset, _) => Place::Ignored,
-            (Structure::Assets, "HOST") => Place::Of(Structure::Asset),
             (Structure::Root, _) => in_root(name),
             (Structure::Head, _) => in_head(name),
             (Structure::RiskSummary, "TOTAL_VULNERABILITIES") => Place::Value(Value::Total),
@@ -88,7 +85,6 @@ impl Document<Definitions> for Glossary {
     fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Assets) => self.lists += 1,
-            Place::Of(Structure::Finding) => self.findings += 1,
             Place::Of(Structure::CleanRange) => {
                 self.range_start.clear();
                 self.range_end.clear();
@@ -108,11 +104,12 @@ impl Document<Definitions> for Glossary {
 
     fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Box<Fault>> {
         match place {
+            Place::Of(Structure::Assets) => return Ok(Flow::Pause),
             Place::Of(Structure::Definition) => self.add_definition(state, all)?,
             Place::Of(Structure::CleanRange) => self.add_clean_range(state),
             Place::Value(Value::Time) => or_nothing(&state.cells.value).clone_into(&mut self.preface.time),
             Place::Value(Value::Title) => or_nothing(&state.cells.value).clone_into(&mut self.preface.title),
-            Place::Value(Value::Total) => self.total = state.cells.value.parse().ok(),
+            Place::Value(Value::Total) => self.preface.findings = state.cells.value.parse().ok(),
             Place::Value(Value::RangeStart) => self.range_start.clone_from(&state.cells.value),
             Place::Value(Value::RangeEnd) => self.range_end.clone_from(&state.cells.value),
             Place::Value(Value::Error) => self.error = state.take_error(),

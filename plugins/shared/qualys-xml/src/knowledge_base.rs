@@ -6,7 +6,8 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, Note};
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
-use crate::events::{Element, Limits};
+use crate::element::Element;
+use crate::events::Limits;
 use crate::join::qid_number;
 use crate::place::{Place, Structure, in_definition};
 use crate::walk::{Document, Flow, State, Walk};

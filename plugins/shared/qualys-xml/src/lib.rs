@@ -9,8 +9,8 @@
 //!
 //! 1. [`Kind::of`] looks at the first bytes and says what they are; what is no report is refused in words.
 //! 2. [`tail::Ending`] looks at the last bytes: is the root closed, and does nothing stand behind it?
-//! 3. [`read_preface`] gives what stands at the head of the report; a template report is gone through as a
-//!    whole, because its glossary stands behind the assets.
+//! 3. [`read_preface`] gives what stands at the head of the report; of a template report all but the assets is
+//!    read, because its glossary stands behind them.
 //! 4. [`ReportReader::fill`] fills one batch after the other.
 //!
 //! Nothing is fetched, no entity beside the five of XML is expanded, and every length is bounded.
@@ -19,15 +19,19 @@ mod cells;
 mod damage;
 mod definitions;
 mod detections;
+mod element;
 mod events;
 mod facts;
 mod feed;
+mod gate;
 mod glossary;
+mod in_place;
 mod join;
 mod kind;
 mod knowledge_base;
 mod names;
 mod notes;
+mod pass_over;
 mod place;
 mod preface;
 mod reader;

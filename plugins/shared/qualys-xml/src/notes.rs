@@ -18,6 +18,8 @@ pub(crate) struct Notes {
     pub(crate) late_asset_fields: u64,
     /// Findings of a type that is not known, taken as information.
     pub(crate) unknown_types: u64,
+    /// References to characters that XML forbids.
+    pub(crate) forbidden_references: u64,
     /// Assets that the scanner reports an error for in place of findings.
     pub(crate) asset_errors: u64,
     /// Errors, warnings and other sentences, each once.
@@ -51,6 +53,7 @@ impl Notes {
     /// Takes over what another pass over the same report noticed.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.unknown += other.unknown;
+        self.forbidden_references += other.forbidden_references;
         for name in other.unknown_names {
             if self.unknown_names.len() < SHOWN_NAMES && !self.unknown_names.contains(&name) {
                 self.unknown_names.push(name);
@@ -63,7 +66,10 @@ impl Notes {
     pub(crate) fn list(&self, replaced: u64) -> Vec<Note> {
         let names = self.unknown_names.join(", ");
         let counted = [
-            (replaced, "bytes were replaced because they are no UTF-8 or no XML characters".to_owned()),
+            (
+                replaced + self.forbidden_references,
+                "bytes were replaced because they are no UTF-8 or no XML characters".to_owned(),
+            ),
             (self.unknown, format!("elements were skipped because they are not known: {names}")),
             (
                 self.missing_definitions,

@@ -22,18 +22,22 @@ pub struct Preface {
     pub error: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
     pub clean_assets: Vec<String>,
-    /// Whether all assets of a template report stand in one list, so that nothing of interest follows it.
-    pub(crate) one_list: bool,
-    /// How many bytes or characters were replaced, where all of the report was gone through.
+    /// Where the assets of a template report end, in bytes of the washed stream; none when they stand in several
+    /// lists or the report is damaged outside them.
+    pub(crate) assets_end: Option<u64>,
+    /// How many findings a template report says it holds.
+    pub(crate) findings: Option<u64>,
+    /// How many bytes were replaced, where all of the report was gone through.
     pub(crate) replaced: u64,
     pub(crate) notes: Notes,
 }
 
 /// Reads what has to be known of a report of this kind before its assets. Of a scan or of detections this is
-/// mostly their first block; a template report is read to its end, and its glossary goes into `definitions`.
+/// mostly their first block; a template report is gone through to its end, but for its assets, and its glossary
+/// goes into `definitions`.
 ///
 /// With the preface comes the damage that ended the reading, if there is any. A template report without any is
-/// proven whole. With damage the preface holds what was read before it.
+/// whole but for, perhaps, its assets. With damage the preface holds what was read before it.
 pub fn read_preface(
     kind: &Kind,
     source: impl Read,

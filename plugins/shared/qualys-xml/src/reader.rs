@@ -5,7 +5,7 @@ use std::io::Read;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Note;
 
-use crate::damage::Damage;
+use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::detections::Detections;
 use crate::events::Limits;
@@ -45,7 +45,7 @@ impl<R: Read> ReportReader<R> {
         let walk = match kind {
             Kind::Scan => ByKind::Scan(Walk::new::<BatchBuilder>(source, Scan::default(), limits)),
             Kind::TemplateReport => {
-                let document = TemplateReport::new(preface.one_list);
+                let document = TemplateReport::new(preface.assets_end, preface.findings);
                 ByKind::TemplateReport(Walk::new::<Joined<'_>>(source, document, limits))
             }
             _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
@@ -72,7 +72,11 @@ impl<R: Read> ReportReader<R> {
             ByKind::TemplateReport(walk) => {
                 walk.document.feed.begin_batch();
                 walk.document.join.begin_batch(batch);
-                walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done
+                let more = walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done;
+                if !more {
+                    end_template_report(walk)?;
+                }
+                more
             }
             ByKind::Detections(walk) => {
                 walk.document.feed.begin_batch();
@@ -103,5 +107,20 @@ impl<R: Read> ReportReader<R> {
         };
         notes.absorb(std::mem::take(&mut self.notes));
         notes.list(replaced)
+    }
+}
+
+/// The first pass has read all that stands outside the assets, if both passes found them to end at the same place.
+fn end_template_report<R: Read>(walk: &mut Walk<R, TemplateReport>) -> Result<(), Damage> {
+    let offset = walk.position();
+    match walk.document.assets_end {
+        Some(end) if walk.document.is_done && offset != end => {
+            let fault = Fault::Malformed("the list of assets has two ends".to_owned()).into();
+            Err(Damage { offset, fault })
+        }
+        _ => {
+            walk.document.compare_findings(&mut walk.state.notes);
+            Ok(())
+        }
     }
 }

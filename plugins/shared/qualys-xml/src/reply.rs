@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::Read;
 
 use crate::damage::Fault;
-use crate::events::{Element, Limits};
+use crate::element::Element;
+use crate::events::Limits;
 use crate::names::Shown;
 use crate::place::{Place, Structure, Value};
 use crate::walk::{Document, Flow, State, Walk};

@@ -8,23 +8,16 @@ use std::io::{self, BufRead, Read};
 #[derive(Debug)]
 pub struct Sanitizer<R> {
     source: R,
-    /// Holds what is handed out: a block as it was read, or a washed one.
-    block: Vec<u8>,
-    spare: Vec<u8>,
+    /// What is handed out: a block as it was read, or a washed one. It is text by type, so that whoever takes a
+    /// piece of it need not prove that again.
+    block: String,
     start: usize,
-    end: usize,
-    /// The first bytes of a character, or a CR, that the last block ended with.
-    held: Held,
+    /// What the next block begins with: the first bytes of a character, a CR, or what was not taken yet.
+    held: Vec<u8>,
     replaced: u64,
     ended: bool,
     since_event: usize,
     limit: usize,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    bytes: [u8; 4],
-    length: usize,
 }
 
 impl<R: Read> Sanitizer<R> {
@@ -35,11 +28,9 @@ impl<R: Read> Sanitizer<R> {
     pub fn new(source: R) -> Self {
         Self {
             source,
-            block: vec![0; Self::BLOCK],
-            spare: Vec::new(),
+            block: String::new(),
             start: 0,
-            end: 0,
-            held: Held::default(),
+            held: Vec::new(),
             replaced: 0,
             ended: false,
             since_event: 0,
@@ -47,15 +38,10 @@ impl<R: Read> Sanitizer<R> {
         }
     }
 
-    /// How many bytes (or forbidden characters) were replaced so far.
+    /// How many bytes were replaced so far.
     #[must_use]
     pub fn replaced(&self) -> u64 {
         self.replaced
-    }
-
-    /// Counts a character that a reference named although XML forbids it.
-    pub(crate) fn count_replaced(&mut self) {
-        self.replaced += 1;
     }
 
     /// Reading fails once this many bytes, rounded up to a block, were taken since [`Sanitizer::begin_event`].
@@ -75,18 +61,44 @@ impl<R: Read> Sanitizer<R> {
 
     /// Whether the source has ended and all of it was taken.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.ended && self.start == self.end
+        self.ended && self.start == self.block.len()
+    }
+
+    /// What of the present block is not taken yet; perhaps nothing, although more follows.
+    #[inline]
+    pub(crate) fn at_hand(&self) -> &[u8] {
+        &self.block.as_bytes()[self.start..]
+    }
+
+    /// The last `length` bytes that were taken. They must be whole characters of the present block.
+    #[inline]
+    pub(crate) fn taken(&self, length: usize) -> &str {
+        &self.block[self.start - length..self.start]
+    }
+
+    /// Puts more bytes behind those at hand, which should be few and whole characters. `false` when there are no
+    /// more.
+    pub(crate) fn lengthen(&mut self) -> io::Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        // A CR or a beginning of a character that is held already stands behind them.
+        self.held.splice(0..0, self.block.bytes().skip(self.start));
+        self.refill()?;
+        Ok(true)
     }
 
     fn refill(&mut self) -> io::Result<()> {
-        (self.start, self.end) = (0, 0);
-        while self.end == 0 && !self.ended {
-            let length = self.read_block()?;
-            let usable = if self.ended { length } else { whole_characters(&self.block[..length]) };
-            self.held.keep(&self.block[usable..length]);
-            self.end = if is_clean(&self.block[..usable]) { usable } else { self.wash(usable) };
+        let mut bytes = std::mem::take(&mut self.block).into_bytes();
+        self.start = 0;
+        while self.block.is_empty() && !self.ended {
+            let length = self.read_block(&mut bytes)?;
+            let usable = if self.ended { length } else { whole_characters(&bytes[..length]) };
+            self.held.extend_from_slice(&bytes[usable..length]);
+            bytes.truncate(usable);
+            self.block = self.clean(std::mem::take(&mut bytes));
         }
-        self.since_event += self.end;
+        self.since_event += self.block.len();
         if self.is_over_limit() {
             return Err(io::Error::other("one piece of markup or text is longer than the limit"));
         }
@@ -94,13 +106,13 @@ impl<R: Read> Sanitizer<R> {
     }
 
     /// Reads behind the bytes held back, and gives the length of both.
-    fn read_block(&mut self) -> io::Result<usize> {
-        self.block.resize(Self::BLOCK, 0);
-        let held = self.held.length;
-        self.block[..held].copy_from_slice(&self.held.bytes[..held]);
-        self.held.length = 0;
+    fn read_block(&mut self, block: &mut Vec<u8>) -> io::Result<usize> {
+        let held = self.held.len();
+        block.resize(Self::BLOCK.max(2 * held), 0);
+        block[..held].copy_from_slice(&self.held);
+        self.held.clear();
         loop {
-            match self.source.read(&mut self.block[held..]) {
+            match self.source.read(&mut block[held..]) {
                 Ok(read) => {
                     self.ended = read == 0;
                     return Ok(held + read);
@@ -111,38 +123,42 @@ impl<R: Read> Sanitizer<R> {
         }
     }
 
-    /// Writes the clean form of the first `length` bytes of the block, which then takes the block's place.
-    fn wash(&mut self, length: usize) -> usize {
-        self.spare.clear();
-        let block = &self.block[..length];
-        if let Ok(text) = simdutf8::basic::from_utf8(block) {
-            // Most often it is CR LF alone.
-            self.replaced += wash_text(text, &mut self.spare);
-        } else {
-            for chunk in block.utf8_chunks() {
-                self.replaced += wash_text(chunk.valid(), &mut self.spare) + chunk.invalid().len() as u64;
-                if !chunk.invalid().is_empty() {
-                    self.spare.extend_from_slice(REPLACEMENT);
-                }
+    /// The clean form of a block: as a rule the block itself.
+    fn clean(&mut self, block: Vec<u8>) -> String {
+        let (control, high) = survey(&block);
+        match String::from_utf8(block) {
+            Ok(text) if !control && (!high || noncharacter(text.as_bytes()).is_none()) => text,
+            // Most often it is CR LF alone that has to go.
+            Ok(text) => self.wash([(text.as_str(), 0)]),
+            Err(error) => self.wash(error.as_bytes().utf8_chunks().map(|c| (c.valid(), c.invalid().len()))),
+        }
+    }
+
+    /// Joins texts and what stood for the invalid bytes behind each.
+    fn wash<'a>(&mut self, texts: impl IntoIterator<Item = (&'a str, usize)>) -> String {
+        let mut clean = String::with_capacity(Self::BLOCK);
+        for (text, invalid) in texts {
+            self.replaced += wash_text(text, &mut clean) + invalid as u64;
+            if invalid > 0 {
+                clean.push(char::REPLACEMENT_CHARACTER);
             }
         }
-        std::mem::swap(&mut self.block, &mut self.spare);
-        self.block.len()
+        clean
     }
 }
 
 impl<R: Read> BufRead for Sanitizer<R> {
     #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
+        if self.start == self.block.len() {
             self.refill()?;
         }
-        Ok(&self.block[self.start..self.end])
+        Ok(self.at_hand())
     }
 
     #[inline]
     fn consume(&mut self, amount: usize) {
-        self.start = (self.start + amount).min(self.end);
+        self.start = (self.start + amount).min(self.block.len());
     }
 }
 
@@ -155,15 +171,6 @@ impl<R: Read> Read for Sanitizer<R> {
         Ok(length)
     }
 }
-
-impl Held {
-    fn keep(&mut self, tail: &[u8]) {
-        self.bytes[..tail.len()].copy_from_slice(tail);
-        self.length = tail.len();
-    }
-}
-
-const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
 /// How many bytes of the block can be judged without the next one: a CR or the beginning of a character at
 /// its very end cannot.
@@ -185,11 +192,6 @@ fn encoded_length(lead: u8) -> usize {
         0xE0.. => 3,
         _ => 2,
     }
-}
-
-fn is_clean(block: &[u8]) -> bool {
-    let (control, high) = survey(block);
-    !control && (!high || (simdutf8::basic::from_utf8(block).is_ok() && noncharacter(block).is_none()))
 }
 
 /// One look at every byte, in a form that the compiler turns into vector instructions: is there a CR or a
@@ -222,54 +224,65 @@ fn next_control(bytes: &[u8]) -> Option<usize> {
     bytes[from..].iter().position(|byte| is_control(*byte)).map(|at| from + at)
 }
 
-/// Appends valid UTF-8 without what XML forbids in it, and tells how much that was.
-fn wash_text(text: &str, into: &mut Vec<u8>) -> u64 {
+/// Appends a text without what XML forbids in it, and tells how much that was.
+fn wash_text(text: &str, into: &mut String) -> u64 {
     let mut replaced = 0;
-    let mut rest = text.as_bytes();
-    let mut forbidden = noncharacter(rest);
+    let mut rest = text;
+    let mut forbidden = noncharacter(rest.as_bytes());
     loop {
-        let (stretch, length) = match (forbidden, next_control(&rest[..forbidden.unwrap_or(rest.len())])) {
+        let before = forbidden.unwrap_or(rest.len());
+        let (stretch, length) = match (forbidden, next_control(&rest.as_bytes()[..before])) {
             (_, Some(at)) => (at, 1),
             (Some(at), None) => (at, 3),
             (None, None) => break,
         };
-        into.extend_from_slice(&rest[..stretch]);
+        into.push_str(&rest[..stretch]);
         let (bad, after) = rest[stretch..].split_at(length);
-        if bad == b"\r" {
-            into.push(b'\n');
-            rest = after.strip_prefix(b"\n").unwrap_or(after);
+        if bad == "\r" {
+            into.push('\n');
+            rest = after.strip_prefix('\n').unwrap_or(after);
         } else {
             replaced += 1;
-            into.extend_from_slice(REPLACEMENT);
+            into.push(char::REPLACEMENT_CHARACTER);
             rest = after;
         }
-        forbidden = forbidden.and_then(|_| noncharacter(rest));
+        forbidden = forbidden.and_then(|_| noncharacter(rest.as_bytes()));
     }
-    into.extend_from_slice(rest);
+    into.push_str(rest);
     replaced
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Gives its bytes in pieces of the lengths that are asked for, over and over.
-    struct Pieces<'a>(&'a [u8], Vec<usize>, usize);
+    /// Gives bytes in pieces of these lengths, over and over.
+    pub(crate) struct Pieces<'a> {
+        rest: &'a [u8],
+        lengths: &'a [usize],
+        turn: usize,
+    }
+
+    impl<'a> Pieces<'a> {
+        pub(crate) fn new(rest: &'a [u8], lengths: &'a [usize]) -> Self {
+            Self { rest, lengths, turn: 0 }
+        }
+    }
 
     impl Read for Pieces<'_> {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            self.2 = (self.2 + 1) % self.1.len();
-            let length = self.1[self.2].min(self.0.len()).min(into.len());
-            into[..length].copy_from_slice(&self.0[..length]);
-            self.0 = &self.0[length..];
+            self.turn = (self.turn + 1) % self.lengths.len();
+            let length = self.lengths[self.turn].min(self.rest.len()).min(into.len());
+            into[..length].copy_from_slice(&self.rest[..length]);
+            self.rest = &self.rest[length..];
             Ok(length)
         }
     }
 
-    fn washed(bytes: &[u8], pieces: Vec<usize>) -> (String, u64) {
-        let mut sanitizer = Sanitizer::new(Pieces(bytes, pieces, 0));
+    fn washed(bytes: &[u8], pieces: &[usize]) -> (String, u64) {
+        let mut sanitizer = Sanitizer::new(Pieces::new(bytes, pieces));
         let mut all = Vec::new();
         sanitizer.read_to_end(&mut all).unwrap();
         (String::from_utf8(all).unwrap(), sanitizer.replaced())
@@ -287,7 +300,7 @@ mod tests {
             (b"cut \xE2\x82", "cut \u{FFFD}", 2),
         ] {
             for piece in 1..=4 {
-                assert_eq!(washed(bytes, vec![piece]), (text.to_owned(), replaced), "{bytes:?}");
+                assert_eq!(washed(bytes, &[piece]), (text.to_owned(), replaced), "{bytes:?}");
             }
         }
     }
@@ -299,8 +312,8 @@ mod tests {
                 prop_oneof![Just(b'\r'), Just(b'\n'), Just(0xEF), Just(0xBF), Just(0xBE), Just(0xE2), any::<u8>()], 0..400),
             pieces in proptest::collection::vec(1_usize..40, 1..8),
         ) {
-            let (text, replaced) = washed(&bytes, vec![usize::MAX]);
-            prop_assert_eq!(&washed(&bytes, pieces), &(text.clone(), replaced));
+            let (text, replaced) = washed(&bytes, &[usize::MAX]);
+            prop_assert_eq!(&washed(&bytes, &pieces), &(text.clone(), replaced));
             let forbidden = |c: char| c < ' ' && c != '\n' && c != '\t';
             prop_assert!(!text.contains(forbidden));
         }

@@ -5,7 +5,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, Fi
 
 use crate::cells::Cells;
 use crate::damage::Fault;
-use crate::events::Element;
+use crate::element::Element;
 use crate::facts::{is_no_name, reader_of};
 use crate::feed::{Feed, add_facts, pause_when_full};
 use crate::place::{Place, Structure, Value, in_definition};

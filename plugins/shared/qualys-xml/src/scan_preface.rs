@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use crate::damage::{Damage, Fault};
-use crate::events::{Element, Limits};
+use crate::element::Element;
+use crate::events::Limits;
 use crate::place::{Place, Structure, Value};
 use crate::preface::{Preface, or_nothing};
 use crate::scan::Scan;
@@ -14,6 +15,7 @@ pub(crate) fn read(source: impl Read, limits: Limits) -> (Preface, Option<Damage
     let mut walk = Walk::new::<()>(source, ScanPreface::default(), limits);
     let ended = walk.run(&mut ());
     let ScanPreface { mut preface, any_asset, .. } = walk.document;
+    preface.notes.forbidden_references = walk.state.notes.forbidden_references;
     if any_asset || matches!(ended, Ok(true)) {
         // The delivering walk comes upon the same error and notes it.
         preface.error = None;

@@ -3,9 +3,10 @@
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
 use crate::damage::Fault;
-use crate::events::Element;
+use crate::element::Element;
 use crate::feed::Feed;
 use crate::join::{Join, Joined, qid_number, settle_kind};
+use crate::notes::Notes;
 use crate::place::{Place, Structure, Value};
 use crate::walk::{Document, Flow, State};
 
@@ -14,10 +15,13 @@ use crate::walk::{Document, Flow, State};
 pub(crate) struct TemplateReport {
     pub(crate) feed: Feed,
     pub(crate) join: Join,
-    /// Nothing of interest follows the first list of assets.
-    one_list: bool,
+    /// Where the first pass found the only list of assets to end. Nothing of interest follows it.
+    pub(crate) assets_end: Option<u64>,
     /// That list has ended.
     pub(crate) is_done: bool,
+    findings: u64,
+    /// How many findings there are by the report's own account.
+    findings_expected: Option<u64>,
     /// The asset was reported with an error: nothing is known of it.
     failed: bool,
     /// The QID that the finding's reference to the glossary names.
@@ -25,9 +29,17 @@ pub(crate) struct TemplateReport {
 }
 
 impl TemplateReport {
-    /// `one_list`: the first pass saw one list of assets only.
-    pub(crate) fn new(one_list: bool) -> Self {
-        Self { one_list, ..Self::default() }
+    /// With what the first pass found.
+    pub(crate) fn new(assets_end: Option<u64>, findings_expected: Option<u64>) -> Self {
+        Self { assets_end, findings_expected, ..Self::default() }
+    }
+
+    /// All assets have been read: are there as many findings as the report says?
+    pub(crate) fn compare_findings(&self, notes: &mut Notes) {
+        let findings = self.findings;
+        if let Some(total) = self.findings_expected.filter(|total| *total != findings) {
+            notes.say(format!("the report says that it holds {total} findings, but it holds {findings}"));
+        }
     }
 }
 
@@ -55,6 +67,7 @@ impl Document<Joined<'_>> for TemplateReport {
         match place {
             Place::Of(Structure::Finding) => {
                 state.cells.begin_finding();
+                self.findings += 1;
                 self.key = None;
             }
             Place::Of(Structure::Asset) => {
@@ -92,7 +105,7 @@ impl Document<Joined<'_>> for TemplateReport {
             // One that failed has no name: delivered, it would be an asset without any identity.
             Place::Of(Structure::Asset) if self.failed && state.cells.asset.is_empty() => {}
             Place::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
-            Place::Of(Structure::Assets) if self.one_list => {
+            Place::Of(Structure::Assets) if self.assets_end.is_some() => {
                 self.is_done = true;
                 return Ok(Flow::Pause);
             }

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
-use crate::cells::Cells;
+use crate::cells::{Cells, takes_text};
 use crate::damage::{Damage, Fault};
-use crate::events::{Element, Event, Events, Limits};
+use crate::element::Element;
+use crate::events::{Event, Events, Limits};
 use crate::names::Shown;
 use crate::notes::Notes;
 use crate::place::{Place, Structure, in_item, in_list};
@@ -13,6 +14,8 @@ use crate::place::{Place, Structure, in_item, in_list};
 pub(crate) trait Document<S> {
     /// The name of the outermost element.
     const ROOT: &'static str;
+    /// What is in such an element is passed over: no event tells of it.
+    const PASSED_OVER: Option<Place> = None;
 
     /// What the element `name` within `parent` means; pure, so that a table can be read off it.
     fn child(parent: Place, name: &str) -> Place;
@@ -85,7 +88,12 @@ impl<R: Read, D> Walk<R, D> {
         }
     }
 
-    /// How many bytes or characters were replaced.
+    /// Where the walk stands, in bytes of the washed stream.
+    pub(crate) fn position(&self) -> u64 {
+        self.events.position()
+    }
+
+    /// How many bytes were replaced.
     pub(crate) fn replaced(&self) -> u64 {
         self.events.replaced()
     }
@@ -96,19 +104,21 @@ impl<R: Read, D> Walk<R, D> {
         D: Document<S>,
     {
         loop {
-            let step = match self.events.next()? {
+            let step = match self.events.next(takes_text(self.top))? {
                 Event::Open(element) => {
                     self.below.push(self.top);
-                    open(&mut self.document, &mut self.state, self.top, &element).map(|place| {
-                        self.top = place;
-                        Flow::On
-                    })
+                    let place = open(&mut self.document, &mut self.state, self.top, &element);
+                    place.map(|place| self.top = place).map(|()| Flow::On)
                 }
                 Event::Text(piece) => self.state.cells.text(self.top, &piece).map(|()| Flow::On),
                 Event::Verbatim(piece) => self.state.cells.verbatim(self.top, &piece).map(|()| Flow::On),
                 Event::Char(c) => {
                     let mut bytes = [0; 4];
                     self.state.cells.verbatim(self.top, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
+                }
+                Event::Forbidden => {
+                    self.state.notes.forbidden_references += u64::from(!self.top.is_skipped());
+                    self.state.cells.verbatim(self.top, "\u{FFFD}").map(|()| Flow::On)
                 }
                 Event::Close => {
                     let place = std::mem::replace(&mut self.top, self.below.pop().unwrap_or(Place::Ignored));
@@ -118,6 +128,7 @@ impl<R: Read, D> Walk<R, D> {
                 Event::End => return Ok(false),
             };
             match step {
+                Ok(Flow::On) if D::PASSED_OVER == Some(self.top) => self.events.pass_over()?,
                 Ok(Flow::On) => {}
                 Ok(Flow::Pause) => return Ok(true),
                 Err(fault) => return Err(Damage { offset: self.events.position(), fault }),

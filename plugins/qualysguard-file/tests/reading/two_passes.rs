@@ -1,0 +1,121 @@
+//! Template reports: the first pass passes over the assets, the second reads nothing else. Together they have read
+//! all of it, or the report is not complete.
+
+use std::fs;
+
+use scanbridge_fixtures::good;
+use serde_json::{Value, json};
+
+use crate::drive::{Told, read_with};
+
+/// Reads `template-report.xml` after these replacements, each of the first place only.
+fn read_changed(changes: &[(&str, &str)], options: &Value) -> Told {
+    let mut xml = fs::read_to_string(good("template-report.xml")).unwrap();
+    for (from, to) in changes {
+        assert!(xml.contains(from), "{from}");
+        xml = xml.replacen(from, to, 1);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.xml");
+    fs::write(&path, xml).unwrap();
+    read_with(&path, options).unwrap()
+}
+
+/// The end of a list that a reader of tags alone would take for the end of the assets.
+const FORGED: &str = "</HOST_LIST></ASSET_DATA_REPORT><!--";
+
+#[test]
+fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
+    for (changes, reason) in [
+        (&[("</HOST>", "</HOTS>")][..], "line 135: expected `</HOST>`, but `</HOTS>` was found"),
+        (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: the entity evil is not defined"),
+        (
+            &[("<DNS>", "<DNS a='1' a='2'>")],
+            "line 40: the attributes of DNS are not well-formed: a stands twice",
+        ),
+        (
+            &[
+                ("<DNS>", &format!("<DNS a='{FORGED}'>")),
+                ("</ASSET_DATA_REPORT>\n", "</ASSET_DATA_REPORT> -->"),
+            ],
+            "line 40: the attributes of DNS are not well-formed: the value of a holds a <",
+        ),
+    ] {
+        for deliver in [false, true] {
+            let told = read_changed(changes, &json!({ "deliver_incomplete": deliver }));
+            assert_eq!((told.reports.len(), told.refused.len()), (1, 0), "{reason}");
+            let end = &told.reports[0].end;
+            assert_eq!((end.complete, end.deliver), (false, deliver), "{reason}");
+            assert!(end.reason.ends_with(reason), "{}", end.reason);
+            assert!(end.clean_assets.is_empty());
+        }
+    }
+}
+
+#[test]
+fn assets_without_an_end_are_refused() {
+    for changes in [
+        &[("</HOST_LIST>", "")][..],
+        &[("</HOST_LIST>", "<HOST_LIST>")],
+        &[("</HOST_LIST>", "<![CDATA[</HOST_LIST>")],
+        &[("</HOST_LIST>", "<!-- </HOST_LIST>")],
+    ] {
+        let told = read_changed(changes, &json!({}));
+        assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{changes:?}");
+        assert!(told.refused[0].incomplete);
+        let problem = "the file ends before ASSET_DATA_REPORT is closed";
+        assert!(told.refused[0].error.message.ends_with(problem), "{}", told.refused[0].error.message);
+    }
+}
+
+#[test]
+fn lists_of_assets_may_be_empty_nested_or_several() {
+    let second = "</HOST_LIST><HOST_LIST><HOST><IP>192.0.2.99</IP></HOST></HOST_LIST>";
+    let behind = "</GLOSSARY><HOST_LIST a='>'><HOST><IP>192.0.2.99</IP></HOST></HOST_LIST >";
+    for (changes, assets) in [
+        (&[("</HOST_LIST>", second)][..], 4),
+        (&[("</GLOSSARY>", behind)], 4),
+        (&[("<HOST_LIST>", "<HOST_LIST/><HOST_LIST >"), ("</HOST_LIST>", "</HOST_LIST >")], 3),
+        (&[("<HOST_LIST>", "<HOST_LIST><HOST_LIST><HOST/></HOST_LIST>")], 3),
+        (&[("</DNS>", "</DNS><!-- </HOST_LIST> --><?x </HOST_LIST> ?>")], 3),
+        (&[("TLSv1.0 is", "</HOST_LIST>")], 3),
+    ] {
+        let told = read_changed(changes, &json!({}));
+        let report = &told.reports[0];
+        assert!(report.end.complete, "{changes:?}: {}", report.end.reason);
+        assert_eq!((report.assets.len(), report.findings.len()), (assets, 8), "{changes:?}");
+        assert_eq!(report.finding("38628")["definition.title"], "TLS 1.0 and weaker is spoken");
+        assert_eq!(report.end.clean_assets.len(), 2);
+    }
+}
+
+/// The glossary is not read a second time; what is wrong with it must not be forgotten.
+#[test]
+fn a_glossary_beyond_the_limit_makes_no_complete_report() {
+    let threat = format!("<THREAT>{}", "x".repeat(70_000));
+    let told = read_changed(
+        &[("<THREAT>", &threat)],
+        &json!({ "max_text_bytes": 65_536, "deliver_incomplete": true }),
+    );
+    let end = &told.reports[0].end;
+    assert!(end.deliver && !end.complete);
+    assert!(end.reason.ends_with("exceed the limit of 65536 bytes"), "{}", end.reason);
+}
+
+#[test]
+fn what_is_replaced_is_counted_once() {
+    let report = read_changed(
+        &[
+            ("All findings", "]]>&#1;<![CDATA[\u{1}"),
+            ("web.example.com", "]]>&#1;<![CDATA[\u{1}"),
+            ("TLS 1.0 and", "]]>&#1;<![CDATA[\u{1}"),
+        ],
+        &json!({}),
+    )
+    .reports
+    .remove(0);
+    assert_eq!(report.start.title, "\u{FFFD}\u{FFFD} of the front row");
+    assert_eq!(report.assets[0]["dns"], "\u{FFFD}\u{FFFD}");
+    let note = "bytes were replaced because they are no UTF-8 or no XML characters x 6".to_owned();
+    assert!(report.notes().contains(&note), "{:?}", report.notes());
+}

@@ -1,0 +1,115 @@
+//! Markup and text that lie whole in the block at hand, read where they lie.
+
+use crate::gate::{Gate, Reader};
+
+/// What begins a section of text that is taken as it is.
+pub(crate) const CDATA: &str = "<![CDATA[";
+
+/// What comes next, by lengths in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The text before is what comes next.
+    Text,
+    /// A whole CDATA section.
+    Verbatim { length: usize },
+    /// A whole start tag; behind its `<` is a name of this length.
+    Open { name: usize, length: usize },
+    /// The end tag of the innermost element, written without white space.
+    Close { length: usize },
+    /// Anything else, or something that the block does not hold whole.
+    NotInPlace,
+}
+
+/// Looks at what is at hand within an element. Gives how much text stands before the token; text that is not
+/// wanted is no token.
+#[inline]
+pub(crate) fn next(bytes: &[u8], gate: &Gate, wants_text: bool) -> (usize, Token) {
+    let before = match bytes {
+        [b'<', ..] => 0,
+        // The layout of nearly every report, and quicker than a search.
+        [b'\n', b'<', ..] => 1,
+        _ => match memchr::memchr2(b'<', b'&', bytes) {
+            Some(before) => before,
+            None => return (0, Token::NotInPlace),
+        },
+    };
+    if before > 0 && wants_text {
+        return (before, Token::Text);
+    }
+    (before, markup(&bytes[before..], gate))
+}
+
+#[inline]
+fn markup(markup: &[u8], gate: &Gate) -> Token {
+    match markup {
+        [b'<', b'/', rest @ ..] => end_tag(rest, gate),
+        [b'<', b'!', ..] => section(markup),
+        [b'<', ..] => start_tag(markup),
+        _ => Token::NotInPlace,
+    }
+}
+
+#[inline]
+fn end_tag(rest: &[u8], gate: &Gate) -> Token {
+    match gate.innermost() {
+        Some((name, Reader::InPlace))
+            if rest.get(name.len()) == Some(&b'>') && rest.starts_with(name.as_bytes()) =>
+        {
+            Token::Close { length: "</>".len() + name.len() }
+        }
+        _ => Token::NotInPlace,
+    }
+}
+
+#[inline]
+fn section(markup: &[u8]) -> Token {
+    match markup.strip_prefix(CDATA.as_bytes()).and_then(end_of_cdata) {
+        Some(end) => Token::Verbatim { length: CDATA.len() + end },
+        None => Token::NotInPlace,
+    }
+}
+
+/// How long the rest of a section is, its `]]>` included. Texts hold few `]`, but may hold much markup.
+#[inline]
+fn end_of_cdata(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b']', text).find(|at| text[*at..].starts_with(b"]]>")).map(|at| at + "]]>".len())
+}
+
+#[inline]
+fn start_tag(markup: &[u8]) -> Token {
+    let Some(name) = markup[1..].iter().position(|byte| !is_plain(*byte)) else { return Token::NotInPlace };
+    if name == 0 {
+        return Token::NotInPlace;
+    }
+    let rest = &markup[1 + name..];
+    let attributes = match rest {
+        [b'>', ..] => 0,
+        [b'/', b'>', ..] => 1,
+        [b' ' | b'\n' | b'\t', ..] => match memchr::memchr(b'>', rest) {
+            Some(end) if are_quotes_closed(&rest[..end]) => end,
+            _ => return Token::NotInPlace,
+        },
+        _ => return Token::NotInPlace,
+    };
+    Token::Open { name, length: "<>".len() + name + attributes }
+}
+
+/// Names in reports have no other characters.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
+}
+
+/// Whether the `>` that follows stands outside every value. Single quotes are rare enough to be left to the
+/// parser.
+#[inline]
+fn are_quotes_closed(attributes: &[u8]) -> bool {
+    let mut double = 0_usize;
+    for byte in attributes {
+        double += usize::from(*byte == b'"');
+        if *byte == b'\'' {
+            return false;
+        }
+    }
+    double.is_multiple_of(2)
+}
