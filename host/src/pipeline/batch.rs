@@ -5,9 +5,17 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatch};
-use scanbridge_plugin_api::model::FindingKind;
+use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
+
+/// What an input sends to every output.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Begin(Arc<ReportStart>),
+    Batch(Arc<SharedBatch>),
+    End(Arc<ReportEnd>),
+}
 
 /// A batch that several outputs read.
 #[derive(Debug)]

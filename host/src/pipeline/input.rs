@@ -8,16 +8,20 @@ use scanbridge_plugin_api::batch::{Columns, Known, RawBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError};
 
-use super::batch::{InputCounts, SharedBatch};
+use super::batch::{InputCounts, Item, SharedBatch};
+use super::control::Control;
 use super::instance::OpenInput;
-use super::output::Item;
-use super::run::Control;
 use super::summary::InputSummary;
 
-/// Reads until the input has finished, has failed or is asked to stop, and says what it read.
+/// Reads until the input has finished, has failed or is asked to stop, and says what it read. The counts are
+/// whole only when the outputs have finished too, for it is they who look into the batches.
 ///
 /// However it ends, a report that was begun is ended for the outputs.
-pub(super) fn run(input: OpenInput, outputs: Vec<SyncSender<Item>>, control: &Control) -> InputSummary {
+pub(super) fn run(
+    input: OpenInput,
+    outputs: Vec<SyncSender<Item>>,
+    control: &Control,
+) -> (InputSummary, Arc<InputCounts>) {
     let (home, used) = channel();
     let OpenInput { id, plugin, handle, context } = input;
     let columns = Arc::new(Columns::of(handle.schema().clone()));
@@ -40,10 +44,9 @@ pub(super) fn run(input: OpenInput, outputs: Vec<SyncSender<Item>>, control: &Co
     }
     let Stage { mut summary, outputs, counts, handle, .. } = stage;
     drop(handle);
-    // The outputs finish when the last sender has gone; only then are all batches counted.
     drop(outputs);
     summary.bytes = context.progress().0;
-    control.counts_of_input(summary, counts)
+    (summary, counts)
 }
 
 struct Stage<'a> {

@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod control;
 mod input;
 mod instance;
 mod output;

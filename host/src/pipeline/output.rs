@@ -8,22 +8,14 @@ use scanbridge_plugin_api::batch::{Batch, Selection};
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Written};
 
-use super::batch::{Examined, SharedBatch};
+use super::batch::{Examined, Item, SharedBatch};
+use super::control::Control;
 use super::instance::OpenOutput;
-use super::run::Control;
 use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
 
 /// How many rejected findings an output names in the log; the summary counts them all.
 const SHOWN_REJECTIONS: u64 = 20;
-
-/// What an input sends to every output.
-#[derive(Debug, Clone)]
-pub(super) enum Item {
-    Begin(Arc<ReportStart>),
-    Batch(Arc<SharedBatch>),
-    End(Arc<ReportEnd>),
-}
 
 /// Takes items until the inputs have gone, then closes the output and says what became of everything.
 ///

@@ -1,22 +1,26 @@
 //! The flat batch: how assets, definitions and findings travel.
 //!
 //! A batch is text and small tables of offsets into it: assets, findings, and the definitions that the findings
-//! point at. A definition is sent once, however many findings of however many batches share it. It is built by an input, crosses
-//! the ABI without being copied, is shared by reference among the outputs and goes back to the input that
-//! made it, so that in the steady state nothing is allocated. Values travel by field name in a [`Schema`];
-//! a new field changes no ABI, and fields that a reader does not know ride along.
+//! point at. A definition is sent once, however many findings of however many batches share it. A batch is built
+//! by an input, crosses the ABI without being copied, is shared by reference among the outputs and goes back to
+//! the input that made it, so that in the steady state nothing is allocated for a finding. Values travel by field
+//! name in a [`Schema`]; a new field changes no ABI, and fields that a reader does not know ride along.
 
 mod builder;
 mod new_definitions;
 mod raw;
+mod received;
+mod row;
 mod schema;
 mod validation;
 mod view;
 
-pub use builder::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, Row, RowIndex};
+pub use builder::{BatchBuilder, RowIndex};
 pub use new_definitions::DefinitionNumber;
 pub(crate) use new_definitions::SentDefinitions;
 pub use raw::{RawBatch, RawDefinitions};
+pub use received::{Known, ValidBatch};
+pub use row::{AssetRow, DefinitionRow, FindingRow, Row};
 pub use schema::{Columns, Schema};
-pub use validation::{BadBatch, Known, ValidBatch};
+pub use validation::BadBatch;
 pub use view::{AssetView, Batch, DefinitionView, FindingView, Selection};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::builder::{DefinitionRow, offset};
 use super::raw::{DEFINITION_LEAD, RawDefinitions};
+use super::row::{DefinitionRow, offset};
 use crate::model::{DefinitionField, Field};
 
 /// The number of a definition among those that were sent in its generation.

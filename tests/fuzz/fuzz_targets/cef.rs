@@ -12,7 +12,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema};
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+};
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart, list_items,
 };
@@ -24,7 +26,8 @@ use cef_line::Line;
 type Cells = Vec<String>;
 
 const ASSET: &[A] = &[A::Dns, A::Netbios, A::Address, A::Os];
-const DEFINITION: &[D] = &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Qid, D::Solution, D::CvssBase];
+const DEFINITION: &[D] =
+    &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Qid, D::Solution, D::CvssBase];
 const FINDING: &[F] =
     &[F::Result, F::Kind, F::Facts, F::Port, F::Protocol, F::Severity, F::LastFound, F::Status];
 const CELLS: usize = ASSET.len() + DEFINITION.len() + FINDING.len();
@@ -185,7 +188,8 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
             line.expect("outcome", &cef_line::clean(finding.get(F::Status)));
         }
         if finding.get(F::Kind) != "service" {
-            let cves: Vec<_> = list_items(definition.get(D::Cves)).map(str::trim).filter(|cve| !cve.is_empty()).collect();
+            let cves: Vec<_> =
+                list_items(definition.get(D::Cves)).map(str::trim).filter(|cve| !cve.is_empty()).collect();
             line.expect("cs2", &cef_line::clean(&cves.join(",")));
         }
     }

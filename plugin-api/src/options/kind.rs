@@ -1,0 +1,175 @@
+//! What values an option takes, and how the scalars of a settings file become them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::size::{parse_size, show_size};
+use super::spec::ValueSpec;
+
+/// [`ValueSpec`] in the owned form that crosses the ABI as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum OptionKind {
+    /// Yes or no.
+    Flag,
+    /// A whole number between two bounds, both included.
+    Integer {
+        /// The smallest value taken.
+        min: i64,
+        /// The largest value taken.
+        max: i64,
+    },
+    /// A number of bytes between two bounds, both included.
+    Size {
+        /// The fewest bytes taken.
+        min: u64,
+        /// The most bytes taken.
+        max: u64,
+    },
+    /// Any text.
+    Text,
+    /// A path.
+    Path,
+    /// One of these words.
+    Choice {
+        /// The words, in the order in which they are shown.
+        words: Vec<String>,
+    },
+    /// Several values.
+    List {
+        /// What each item is.
+        of: Box<OptionKind>,
+    },
+}
+
+impl From<ValueSpec> for OptionKind {
+    fn from(spec: ValueSpec) -> Self {
+        match spec {
+            ValueSpec::Flag => Self::Flag,
+            ValueSpec::Integer { min, max } => Self::Integer { min, max },
+            ValueSpec::Size { min, max } => Self::Size { min, max },
+            ValueSpec::Text => Self::Text,
+            ValueSpec::Path => Self::Path,
+            ValueSpec::Choice(words) => {
+                Self::Choice { words: words.iter().map(|word| (*word).to_owned()).collect() }
+            }
+            ValueSpec::List(of) => Self::List { of: Box::new(Self::from(*of)) },
+        }
+    }
+}
+
+impl OptionKind {
+    /// Reads one scalar of a settings file (its text, without quotes) into the form that crosses the ABI.
+    ///
+    /// A list takes a scalar too, split at commas, with blanks around the items dropped.
+    ///
+    /// # Errors
+    /// The rest of a sentence that begins with the option's name: `must be between 1 and 9, found 0`. The
+    /// found text is part of it, so for a secret option the caller shows its own words instead.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        match self {
+            Self::Flag => match text.to_ascii_lowercase().as_str() {
+                "y" | "yes" | "true" | "on" => Ok(true.into()),
+                "n" | "no" | "false" | "off" => Ok(false.into()),
+                _ => Err(format!("must be yes or no, found `{text}`")),
+            },
+            Self::Integer { min, max } => match text.parse::<i64>() {
+                Ok(number) if (*min..=*max).contains(&number) => Ok(number.into()),
+                _ => Err(format!("must be a whole number between {min} and {max}, found `{text}`")),
+            },
+            Self::Size { min, max } => match parse_size(text) {
+                Some(bytes) if (*min..=*max).contains(&bytes) => Ok(bytes.into()),
+                Some(bytes) => Err(format!(
+                    "must be between {} and {}, found {}",
+                    show_size(*min),
+                    show_size(*max),
+                    show_size(bytes)
+                )),
+                None => Err(format!("must be a size such as `100 MiB`, found `{text}`")),
+            },
+            Self::Text | Self::Path => Ok(text.into()),
+            Self::Choice { words } => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
+                Some(word) => Ok(word.as_str().into()),
+                None => Err(format!("must be one of {}, found `{text}`", words.join(", "))),
+            },
+            Self::List { of } => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| of.parse(item))
+                .collect(),
+        }
+    }
+
+    /// The kind in words, for `plugin describe` and the documentation.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Flag => "yes/no".to_owned(),
+            Self::Integer { min, max: i64::MAX } => format!("number, at least {min}"),
+            Self::Integer { min, max } => format!("number, {min} to {max}"),
+            Self::Size { min, max: u64::MAX } => format!("size, at least {}", show_size(*min)),
+            Self::Size { min, max } => format!("size, {} to {}", show_size(*min), show_size(*max)),
+            Self::Text => "text".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::Choice { words } => words.join(" | "),
+            Self::List { of } => format!("list of {}", of.describe()),
+        }
+    }
+
+    /// Whether `value` is one that [`OptionKind::parse`] could have made.
+    pub(super) fn accepts(&self, value: &Value) -> bool {
+        match self {
+            Self::Flag => value.is_boolean(),
+            Self::Integer { min, max } => value.as_i64().is_some_and(|n| (*min..=*max).contains(&n)),
+            Self::Size { min, max } => value.as_u64().is_some_and(|n| (*min..=*max).contains(&n)),
+            Self::Text | Self::Path => value.is_string(),
+            Self::Choice { words } => {
+                value.as_str().is_some_and(|text| words.iter().any(|word| word == text))
+            }
+            Self::List { of } => {
+                value.as_array().is_some_and(|items| items.iter().all(|item| of.accepts(item)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_of_yaml_become_values() {
+        for (kind, text, value) in [
+            (OptionKind::Flag, "Y", Value::from(true)),
+            (OptionKind::Flag, "off", Value::from(false)),
+            (OptionKind::Integer { min: 0, max: 9 }, "7", Value::from(7)),
+            (OptionKind::Size { min: 0, max: u64::MAX }, "100 MiB", Value::from(100 << 20)),
+            (OptionKind::Size { min: 0, max: u64::MAX }, "2kb", Value::from(2000)),
+            (OptionKind::Choice { words: vec!["CEF".to_owned()] }, "cef", Value::from("CEF")),
+            (OptionKind::List { of: Box::new(OptionKind::Text) }, "a, b,", Value::from(vec!["a", "b"])),
+        ] {
+            assert_eq!(kind.parse(text), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_is_taken_and_what_was_found() {
+        for (kind, text, problem) in [
+            (OptionKind::Flag, "maybe", "must be yes or no, found `maybe`"),
+            (
+                OptionKind::Integer { min: 1, max: 9 },
+                "0",
+                "must be a whole number between 1 and 9, found `0`",
+            ),
+            (OptionKind::Size { min: 1024, max: 1 << 30 }, "5", "must be between 1 KiB and 1 GiB, found 5 B"),
+            (
+                OptionKind::Size { min: 0, max: 1 },
+                "99999999999 GiB",
+                "must be a size such as `100 MiB`, found `99999999999 GiB`",
+            ),
+        ] {
+            assert_eq!(kind.parse(text), Err(problem.to_owned()));
+        }
+    }
+}

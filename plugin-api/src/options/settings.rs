@@ -1,0 +1,180 @@
+//! The settings of one instance.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::kind::OptionKind;
+use super::spec::OptionSpec;
+use crate::error::{PluginError, Result};
+use crate::secret::Secret;
+
+/// The settings of one plugin instance, checked against its table: unknown keys refused, defaults filled in.
+///
+/// A reader asks for an option by the name in its table. Asking for a name that is not in the table, or as
+/// another type than the table says, is a bug of the plugin and is reported as one.
+#[derive(Clone)]
+pub struct Options {
+    values: Map<String, Value>,
+}
+
+impl Options {
+    /// Checks `values` (a JSON object) against `table` and fills in the defaults.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required one, or a value
+    /// that the table does not take. The value itself is not shown.
+    pub fn read(table: &[OptionSpec], values: &[u8]) -> Result<Self> {
+        let mut given: Map<String, Value> = serde_json::from_slice(values)
+            .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
+        let mut checked = Map::new();
+        for spec in table {
+            let value = spec
+                .deprecated_names
+                .iter()
+                .chain([&spec.name])
+                .filter_map(|name| given.remove(*name))
+                .last();
+            match value.or_else(|| spec.default_value()) {
+                Some(value) if OptionKind::from(spec.value).accepts(&value) => {
+                    checked.insert(spec.name.to_owned(), value);
+                }
+                Some(_) => {
+                    let takes = OptionKind::from(spec.value).describe();
+                    return Err(PluginError::config(format!("option `{}` takes {takes}", spec.name)));
+                }
+                None if spec.required => {
+                    return Err(PluginError::config(format!("option `{}` is required", spec.name)));
+                }
+                None => {}
+            }
+        }
+        match given.keys().next() {
+            Some(name) => Err(PluginError::config(format!("there is no option `{name}`"))),
+            None => Ok(Self { values: checked }),
+        }
+    }
+
+    /// A yes/no option; `false` when it has neither value nor default.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.optional_flag(name).map(Option::unwrap_or_default)
+    }
+
+    /// A yes/no option, if set: for one whose absence means that something else decides.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn optional_flag(&self, name: &str) -> Result<Option<bool>> {
+        self.get(name, Value::as_bool)
+    }
+
+    /// A number, if set.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type, or allows values that `T` cannot hold.
+    pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>> {
+        self.get(name, |value| value.as_i64().and_then(|number| T::try_from(number).ok()))
+    }
+
+    /// A size in bytes, if set.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn size(&self, name: &str) -> Result<Option<u64>> {
+        self.get(name, Value::as_u64)
+    }
+
+    /// A text or choice, if set.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        self.get(name, Value::as_str)
+    }
+
+    /// A path, if set.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
+        self.get(name, |value| value.as_str().map(PathBuf::from))
+    }
+
+    /// A secret text, if set.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn secret(&self, name: &str) -> Result<Option<Secret>> {
+        self.get(name, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
+    }
+
+    /// A list of texts; empty when unset.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type.
+    pub fn list(&self, name: &str) -> Result<Vec<&str>> {
+        self.get(name, |value| value.as_array()?.iter().map(Value::as_str).collect())
+            .map(Option::unwrap_or_default)
+    }
+
+    fn get<'a, T>(&'a self, name: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(value) => read(value).map(Some).ok_or_else(|| {
+                PluginError::bug(format!("option `{name}` was read as a type that its table does not say"))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ValueSpec;
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const TABLE: &[OptionSpec] = &[
+        OptionSpec::path("path").required().help("where"),
+        OptionSpec::integer("page_size", 1, 100).default_integer(10).help("how many"),
+        OptionSpec::flag("add_host").default_flag(false).help("whether"),
+        OptionSpec::choice("format", &["table", "list"]).default_text("table").help("which"),
+        OptionSpec::list("columns", &ValueSpec::Text).deprecated_names(&["cols"]).help("what"),
+        OptionSpec::size("rotate", 1, u64::MAX).help("when"),
+    ];
+
+    fn read(json: &str) -> Result<Options> {
+        Options::read(TABLE, json.as_bytes())
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_deprecated_names_still_work() {
+        let options = read(r#"{"path": "a", "cols": ["x", "y"]}"#).unwrap();
+        assert_eq!(options.integer::<u16>("page_size").unwrap(), Some(10));
+        assert!(!options.flag("add_host").unwrap());
+        assert_eq!(options.text("format").unwrap(), Some("table"));
+        assert_eq!(options.list("columns").unwrap(), ["x", "y"]);
+        assert_eq!(options.size("rotate").unwrap(), None);
+    }
+
+    #[test]
+    fn what_the_table_does_not_say_is_a_config_error() {
+        for bad in [
+            r#"{}"#,
+            r#"{"path": "a", "page_size": 0}"#,
+            r#"{"path": "a", "format": "tabel"}"#,
+            r#"{"path": "a", "pth": "b"}"#,
+            r#"{"path": 1}"#,
+        ] {
+            assert_eq!(read(bad).err().map(|error| error.kind), Some(ErrorKind::Config), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reading_as_another_type_is_a_bug() {
+        let options = read(r#"{"path": "a"}"#).unwrap();
+        assert_eq!(options.flag("path").unwrap_err().kind, ErrorKind::Bug);
+    }
+}

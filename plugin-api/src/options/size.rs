@@ -1,0 +1,30 @@
+//! Sizes in bytes, as people write them.
+
+const UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// Reads a size; a number without a unit is bytes.
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let (number, factor) = UNITS
+        .iter()
+        .find_map(|(unit, factor)| Some((lower.strip_suffix(&unit.to_ascii_lowercase())?, *factor)))
+        .unwrap_or((&lower, 1));
+    number.trim_end().parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A number of bytes in the largest binary unit that leaves no rest: `100 MiB`, `1000 B`.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    UNITS[..3]
+        .iter()
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
+        .map_or_else(|| format!("{bytes} B"), |(unit, factor)| format!("{} {unit}", bytes / factor))
+}

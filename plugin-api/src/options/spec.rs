@@ -1,0 +1,194 @@
+//! The table, as constants of a plugin's code.
+
+use serde_json::Value;
+
+/// What values an option takes, as a constant that can stand in a plugin's table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueSpec {
+    /// Yes or no. The words of YAML 1.1 are taken too: `y`, `yes`, `on`, `true` and their opposites.
+    Flag,
+    /// A whole number within these bounds, both included.
+    Integer {
+        /// The smallest value taken.
+        min: i64,
+        /// The largest value taken.
+        max: i64,
+    },
+    /// A number of bytes: `1048576`, `512 KiB`, `100MiB`, `2 GiB` (or `kB`, `MB`, `GB` in powers of ten).
+    Size {
+        /// The fewest bytes taken.
+        min: u64,
+        /// The most bytes taken.
+        max: u64,
+    },
+    /// Any text.
+    Text,
+    /// A path, relative to the working directory unless absolute.
+    Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several of these: a YAML list, or one scalar with commas between the items.
+    List(&'static ValueSpec),
+}
+
+/// One row of a plugin's option table.
+///
+/// ```
+/// use scanbridge_plugin_api::OptionSpec;
+///
+/// const OPTIONS: &[OptionSpec] = &[
+///     OptionSpec::path("path").required().help("where to write"),
+///     OptionSpec::integer("page_size", 1, 10_000).default_integer(1_000).help("assets per page"),
+///     OptionSpec::choice("format", &["table", "list"]).default_text("table").help("the layout"),
+///     OptionSpec::text("token").secret().help("the login token"),
+/// ];
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OptionSpec {
+    /// The key in YAML, in `snake_case`; a unit stands at its end (`timeout_secs`).
+    pub name: &'static str,
+    /// What values it takes.
+    pub value: ValueSpec,
+    /// Whether the key must be there. A required option has no default.
+    pub required: bool,
+    /// Whether the value is never shown.
+    pub secret: bool,
+    /// What it is for, in one or two sentences.
+    pub help: &'static str,
+    /// Spellings that still work and are answered with a warning.
+    pub deprecated_names: &'static [&'static str],
+    default: DefaultSpec,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum DefaultSpec {
+    None,
+    Flag(bool),
+    Integer(i64),
+    Text(&'static str),
+    List(&'static [&'static str]),
+}
+
+impl OptionSpec {
+    const fn new(name: &'static str, value: ValueSpec) -> Self {
+        Self {
+            name,
+            value,
+            required: false,
+            secret: false,
+            help: "",
+            deprecated_names: &[],
+            default: DefaultSpec::None,
+        }
+    }
+
+    /// A yes/no option.
+    #[must_use]
+    pub const fn flag(name: &'static str) -> Self {
+        Self::new(name, ValueSpec::Flag)
+    }
+
+    /// A whole number between `min` and `max`, both included.
+    #[must_use]
+    pub const fn integer(name: &'static str, min: i64, max: i64) -> Self {
+        Self::new(name, ValueSpec::Integer { min, max })
+    }
+
+    /// A number of bytes between `min` and `max`, both included; give its default as a number.
+    #[must_use]
+    pub const fn size(name: &'static str, min: u64, max: u64) -> Self {
+        Self::new(name, ValueSpec::Size { min, max })
+    }
+
+    /// A text.
+    #[must_use]
+    pub const fn text(name: &'static str) -> Self {
+        Self::new(name, ValueSpec::Text)
+    }
+
+    /// A path.
+    #[must_use]
+    pub const fn path(name: &'static str) -> Self {
+        Self::new(name, ValueSpec::Path)
+    }
+
+    /// One of these words.
+    #[must_use]
+    pub const fn choice(name: &'static str, words: &'static [&'static str]) -> Self {
+        Self::new(name, ValueSpec::Choice(words))
+    }
+
+    /// A list of these.
+    #[must_use]
+    pub const fn list(name: &'static str, of: &'static ValueSpec) -> Self {
+        Self::new(name, ValueSpec::List(of))
+    }
+
+    /// The key must be there.
+    #[must_use]
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// The value is never shown.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// Old spellings that still work.
+    #[must_use]
+    pub const fn deprecated_names(mut self, names: &'static [&'static str]) -> Self {
+        self.deprecated_names = names;
+        self
+    }
+
+    /// The value of a yes/no option when its key is absent.
+    #[must_use]
+    pub const fn default_flag(mut self, value: bool) -> Self {
+        self.default = DefaultSpec::Flag(value);
+        self
+    }
+
+    /// The value of a number or size when its key is absent.
+    #[must_use]
+    pub const fn default_integer(mut self, value: i64) -> Self {
+        self.default = DefaultSpec::Integer(value);
+        self
+    }
+
+    /// The value of a text, path or choice when its key is absent.
+    #[must_use]
+    pub const fn default_text(mut self, value: &'static str) -> Self {
+        self.default = DefaultSpec::Text(value);
+        self
+    }
+
+    /// The value of a list of texts when its key is absent.
+    #[must_use]
+    pub const fn default_list(mut self, values: &'static [&'static str]) -> Self {
+        self.default = DefaultSpec::List(values);
+        self
+    }
+
+    /// The default in the form that crosses the ABI; `None` when the option stays unset.
+    #[must_use]
+    pub fn default_value(&self) -> Option<Value> {
+        match self.default {
+            DefaultSpec::None => None,
+            DefaultSpec::Flag(value) => Some(value.into()),
+            DefaultSpec::Integer(value) => Some(value.into()),
+            DefaultSpec::Text(value) => Some(value.into()),
+            DefaultSpec::List(values) => Some(values.iter().map(|v| Value::from(*v)).collect()),
+        }
+    }
+}
