@@ -1,6 +1,5 @@
 //! The thread of one output.
 
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use scanbridge_plugin_api::abi::OutputHandle;
