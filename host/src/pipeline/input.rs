@@ -23,7 +23,7 @@ pub(super) fn run(
     control: &Control,
 ) -> (InputSummary, Arc<InputCounts>) {
     let (home, used) = channel();
-    let OpenInput { id, plugin, handle, context } = input;
+    let OpenInput { id, plugin, handle, .. } = input;
     let columns = Arc::new(Columns::of(handle.schema().clone()));
     let summary = InputSummary { id, plugin, ..InputSummary::default() };
     let mut stage = Stage {
@@ -42,10 +42,9 @@ pub(super) fn run(
         stage.abandon_report(&error);
         control.input_failed(&stage.summary.id, &error);
     }
-    let Stage { mut summary, outputs, counts, handle, .. } = stage;
+    let Stage { summary, outputs, counts, handle, .. } = stage;
     drop(handle);
     drop(outputs);
-    summary.bytes = context.progress().0;
     (summary, counts)
 }
 
@@ -121,6 +120,7 @@ impl Stage<'_> {
             return Err(PluginError::bug("the input ended a report that it had not begun"));
         };
         self.summary.reports += 1;
+        self.summary.bytes += end.bytes;
         for note in &end.notes {
             tracing::warn!(instance = self.summary.id, times = note.count, "{path}: {}", note.text);
         }

@@ -116,7 +116,7 @@ pub struct InputSummary {
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
-    /// Bytes read, as the input counts them.
+    /// The size of the reports at their source, in bytes.
     pub bytes: u64,
     /// Reports that end too early or are damaged midway.
     pub incomplete: u64,

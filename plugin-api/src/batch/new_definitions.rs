@@ -31,6 +31,8 @@ pub(crate) struct SentDefinitions(Arc<Mutex<Sent>>);
 struct Sent {
     numbers: Numbers,
     bytes: usize,
+    /// In how many batches.
+    batches: usize,
     generation: u64,
 }
 
@@ -38,12 +40,19 @@ impl Default for Sent {
     /// A generation that nothing else in the process has, so that a number is never taken for one of another sender.
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { numbers: Numbers::default(), bytes: 0, generation: NEXT.fetch_add(1, Ordering::Relaxed) }
+        Self {
+            numbers: Numbers::default(),
+            bytes: 0,
+            batches: 0,
+            generation: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
     }
 }
 
 /// When this many bytes have been sent, the numbers start anew: it bounds what the receivers hold.
 const GENERATION_BYTES: usize = 4 << 20;
+/// As above, for what the receivers hold and look through for each batch that brought definitions.
+const GENERATION_BATCHES: usize = 1024;
 
 /// The definitions of the batch that is being filled.
 #[derive(Debug)]
@@ -51,7 +60,6 @@ pub(super) struct NewDefinitions {
     sent: SentDefinitions,
     /// What was sent before this batch, taken over from `sent` while the batch is being filled.
     numbers: Numbers,
-    sent_bytes: usize,
     pub(super) generation: u64,
     raw: RawDefinitionsUnderway,
 }
@@ -73,7 +81,7 @@ impl NewDefinitions {
     pub(super) fn after(sent: &SentDefinitions) -> Self {
         let shared = Arc::clone(&sent.0);
         let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.bytes >= GENERATION_BYTES {
+        if state.bytes >= GENERATION_BYTES || state.batches >= GENERATION_BATCHES {
             *state = Sent::default();
         }
         let first = offset(state.numbers.len());
@@ -81,7 +89,6 @@ impl NewDefinitions {
             sent: sent.clone(),
             // A batch that is never finished must leave no number behind, so it works on what it will give back.
             numbers: std::mem::take(&mut state.numbers),
-            sent_bytes: state.bytes,
             generation: state.generation,
             raw: RawDefinitionsUnderway { first, ..RawDefinitionsUnderway::default() },
         }
@@ -148,4 +155,46 @@ fn content_key(row: &DefinitionRow) -> u128 {
         place[4..].copy_from_slice(&end.to_le_bytes());
     }
     xxh3_128(bytes).rotate_left(64) ^ xxh3_128(&places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(sent: &SentDefinitions, title: &str) -> (u64, RawDefinitions) {
+        let mut row = DefinitionRow::default();
+        row.set(DefinitionField::Title, title);
+        let mut definitions = NewDefinitions::after(sent);
+        definitions.push(&row);
+        (definitions.generation, definitions.finish())
+    }
+
+    #[test]
+    fn what_was_sent_is_not_sent_again_until_enough_was_sent() {
+        let sent = SentDefinitions::default();
+        let (first, raw) = send(&sent, "a");
+        assert_eq!((raw.first, raw.bytes.len()), (0, 1));
+        let (again, raw) = send(&sent, "a");
+        assert_eq!((raw.first, raw.bytes.len(), again), (1, 0, first));
+        send(&sent, &"x".repeat(GENERATION_BYTES));
+        let (anew, raw) = send(&sent, "a");
+        assert_eq!((raw.first, raw.bytes.len()), (0, 1));
+        assert_ne!(anew, first);
+        for number in 0..GENERATION_BATCHES {
+            send(&sent, &number.to_string());
+        }
+        assert_ne!(send(&sent, "a").0, anew, "many small batches end a generation as well");
+    }
+
+    #[test]
+    fn a_batch_that_is_given_up_has_sent_nothing() {
+        let sent = SentDefinitions::default();
+        send(&sent, "a");
+        let mut row = DefinitionRow::default();
+        row.set(DefinitionField::Title, "b");
+        NewDefinitions::after(&sent).push(&row);
+        let (_, raw) = send(&sent, "b");
+        assert_eq!((raw.first, raw.bytes.len()), (1, 1));
+        assert_eq!(send(&sent, "a").1.bytes.len(), 0);
+    }
 }

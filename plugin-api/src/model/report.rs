@@ -50,6 +50,8 @@ pub struct ReportEnd {
     pub clean_assets: Vec<String>,
     /// What the operator should know although nothing failed.
     pub notes: Vec<Note>,
+    /// How large the report is at its source, in bytes; 0 if unknown.
+    pub bytes: u64,
 }
 
 /// Something worth knowing about a report, with how often it happened.

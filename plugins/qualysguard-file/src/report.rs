@@ -126,7 +126,14 @@ impl OpenReport {
             notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
         }
         let clean_assets = std::mem::take(&mut self.clean_assets);
-        ReportEnd { complete: true, deliver: true, reason: String::new(), clean_assets, notes }
+        ReportEnd {
+            complete: true,
+            deliver: true,
+            reason: String::new(),
+            clean_assets,
+            notes,
+            bytes: self.source.length,
+        }
     }
 
     fn incomplete(&mut self, reason: String) -> ReportEnd {
@@ -136,6 +143,7 @@ impl OpenReport {
             reason,
             clean_assets: Vec::new(),
             notes: self.reader.notes(),
+            bytes: self.source.length,
         }
     }
 

@@ -40,6 +40,14 @@ fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
             ],
             "line 40: the attributes of DNS are not well-formed: the value of a holds a <",
         ),
+        // The parser takes this for a strange name.
+        (
+            &[
+                ("<DNS>", &format!("<X\"{FORGED}\"/><DNS>")),
+                ("</ASSET_DATA_REPORT>\n", "</ASSET_DATA_REPORT> -->"),
+            ],
+            "line 170: the list of assets has two ends",
+        ),
     ] {
         for deliver in [false, true] {
             let told = read_changed(changes, &json!({ "deliver_incomplete": deliver }));
