@@ -121,7 +121,8 @@ impl NewDefinitions {
         let raw = std::mem::take(&mut self.raw);
         let mut state = self.sent.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.numbers = std::mem::take(&mut self.numbers);
-        state.bytes = self.sent_bytes + raw.bytes.len() + 4 * raw.table.len();
+        state.bytes += raw.bytes.len() + 4 * raw.table.len();
+        state.batches += usize::from(!raw.table.is_empty());
         drop(state);
         // What is sent is held for a while: no more of it than is needed.
         let (mut bytes, mut table) = (raw.bytes, raw.table);
