@@ -1,8 +1,6 @@
 //! The options, and the settings that they become.
 
-use std::time::Duration;
-
-use scanbridge_durable_file::{IfExists, Rotation, Target};
+use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 
 use crate::escape::{self, Fit};
@@ -13,18 +11,11 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice("transport", &["file"])
         .default_text("file")
         .help("how events leave: `file` writes one a line, without a syslog header"),
-    OptionSpec::path("path").required().help(
-        "the file; `{report}` stands for the report's id or title, `{date}` for the day of the run in UTC, `-` for \
-         standard output",
-    ),
-    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits"),
-    OptionSpec::choice("if_exists", &["replace", "append", "fail"])
-        .default_text("replace")
-        .help("what to do with a file of an earlier run"),
-    OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
-        .help("begin a new piece when the file has this size; not set: never"),
-    OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
-        .help("begin a new piece when the file is this many seconds old; not set: never"),
+    file::PATH,
+    file::MODE,
+    file::IF_EXISTS,
+    file::ROTATE_BYTES,
+    file::ROTATE_SECS,
     OptionSpec::choice("profile", &["arcsight", "rsyslog", "generic"]).default_text("arcsight").help(
         "whose reading to suit: decides `additional_data` and `extension_leading_space` where these say `profile` \
          (arcsight: ad, no; rsyslog: custom, yes; generic: custom, no)",
@@ -139,33 +130,6 @@ impl EventSettings {
                 outcome: extra.contains(&"outcome"),
             },
         })
-    }
-}
-
-/// The file that the options name.
-pub(crate) fn target(options: &Options) -> Result<Target> {
-    Ok(Target {
-        path: options.path("path")?.unwrap_or_default(),
-        mode: mode(options.text("mode")?.unwrap_or_default())?,
-        if_exists: match options.text("if_exists")? {
-            Some("append") => IfExists::Append,
-            Some("fail") => IfExists::Fail,
-            _ => IfExists::Replace,
-        },
-        rotate: Rotation {
-            max_bytes: options.size("rotate_bytes")?,
-            max_age: options.integer::<u64>("rotate_secs")?.map(Duration::from_secs),
-        },
-    })
-}
-
-fn mode(text: &str) -> Result<u32> {
-    let digits = text.strip_prefix("0o").unwrap_or(text);
-    match u32::from_str_radix(digits, 8) {
-        Ok(mode) if mode <= 0o777 && mode & 0o200 != 0 && !digits.starts_with('+') => Ok(mode),
-        _ => Err(PluginError::config(format!(
-            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
-        ))),
     }
 }
 

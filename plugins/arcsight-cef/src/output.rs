@@ -1,6 +1,6 @@
 //! The plugin: reports in, one file of events out.
 
-use scanbridge_durable_file::ReportFile;
+use scanbridge_durable_file::{ReportFile, Target};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
@@ -28,7 +28,7 @@ impl Output for ArcSightCef {
     // A file that an interrupted run left unfinished is written anew, so there is nothing to go back to.
     fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
         let settings = EventSettings::read(options)?;
-        let file = ReportFile::open(options::target(options)?)?;
+        let file = ReportFile::open(Target::read(options)?)?;
         Ok(Self { encoder: Encoder::new(settings), file, report: Tally::default() })
     }
 

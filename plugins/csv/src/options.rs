@@ -1,8 +1,6 @@
 //! What the operator may set, and the same checked, so that no option can be wrong from there on.
 
-use std::time::Duration;
-
-use scanbridge_durable_file::{IfExists, Rotation, Target};
+use scanbridge_durable_file::{Target, options as file};
 use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 
@@ -10,21 +8,14 @@ use crate::column::ColumnName;
 
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::path("path").required().help(
-        "the file; `{report}` in its name stands for the report's id, title or file, `{date}` for the day of the \
-         run in UTC, `-` for standard output",
-    ),
+    file::PATH,
     OptionSpec::choice("format", &["table", "host-input"])
         .default_text("table")
         .help("`table`: one row a finding; `host-input`: the commands that a Defense Center imports"),
-    OptionSpec::choice("if_exists", &["replace", "append", "fail"])
-        .default_text("replace")
-        .help("what to do with a file of an earlier run"),
-    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits"),
-    OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
-        .help("begin a new piece when the file has this size; not set: never"),
-    OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
-        .help("begin a new piece when the file is this many seconds old; not set: never"),
+    file::IF_EXISTS,
+    file::MODE,
+    file::ROTATE_BYTES,
+    file::ROTATE_SECS,
     OptionSpec::list("columns", &ValueSpec::Text)
         .default_list(DEFAULT_COLUMNS)
         .help("table: which columns, in this order, as `asset.…`, `definition.…`, `finding.…` or `report.…`"),
@@ -110,7 +101,7 @@ impl Checked {
             Some("host-input") => FormatOptions::HostInput(Settings::read(options, BlockLimits::default())?),
             _ => FormatOptions::Table(TableOptions::read(options)?),
         };
-        Ok(Self { target: target(options)?, format })
+        Ok(Self { target: Target::read(options)?, format })
     }
 }
 
@@ -133,33 +124,6 @@ impl TableOptions {
             bom: options.flag("bom")?,
             escape_formulas: options.flag("escape_formulas")?,
         })
-    }
-}
-
-fn target(options: &Options) -> Result<Target> {
-    let path = options.path("path")?.ok_or_else(|| PluginError::config("option `path` is required"))?;
-    Ok(Target {
-        mode: mode(options.text("mode")?.unwrap_or_default())?,
-        if_exists: match options.text("if_exists")? {
-            Some("append") => IfExists::Append,
-            Some("fail") => IfExists::Fail,
-            _ => IfExists::Replace,
-        },
-        rotate: Rotation {
-            max_bytes: options.size("rotate_bytes")?,
-            max_age: options.integer("rotate_secs")?.map(Duration::from_secs),
-        },
-        ..Target::new(path)
-    })
-}
-
-fn mode(text: &str) -> Result<u32> {
-    let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if octal && mode <= 0o777 && mode & 0o200 != 0 => Ok(mode),
-        _ => Err(PluginError::config(format!(
-            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
-        ))),
     }
 }
 
@@ -205,8 +169,6 @@ mod tests {
             (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one sign"),
             (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one sign"),
             (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be octal"),
-            (r#"{"path": "a", "mode": "+644"}"#, "`mode` must be octal"),
-            (r#"{"path": "a", "mode": "0444"}"#, "`mode` must be octal"),
             (r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#, "`scanner` may hold letters"),
             (r#"{"path": "a", "format": "host-input", "source": "42"}"#, "`source` must not be a number"),
             (r#"{"path": "a", "format": "host-input", "kinds": []}"#, "`kinds` must name at least one"),
@@ -218,8 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn delimiters_and_modes_are_read() {
+    fn delimiters_are_read() {
         assert_eq!([",", ";", "|", "tab", "\t"].map(|text| delimiter(text).unwrap()), *b",;|\t\t");
-        assert_eq!(["0640", "600", "0777"].map(|text| mode(text).unwrap()), [0o640, 0o600, 0o777]);
     }
 }

@@ -15,6 +15,7 @@
 mod direct;
 mod failure;
 mod name;
+pub mod options;
 mod part;
 mod pieces;
 mod report_file;

@@ -22,7 +22,9 @@ fn install() -> PathBuf {
     // Links, not copies: a file that was just written cannot always be executed ("text file busy").
     fs::hard_link(env!("CARGO_BIN_EXE_scanbridge-under-test"), &host).unwrap();
     let built = std::env::current_exe().unwrap();
-    for plugin in ["scanbridge_qualysguard_file", "scanbridge_csv", "scanbridge_arcsight_cef"] {
+    for plugin in
+        ["scanbridge_qualysguard_file", "scanbridge_csv", "scanbridge_arcsight_cef", "scanbridge_json"]
+    {
         let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         let from = built.with_file_name(&library);
         fs::hard_link(&from, folder.join("plugins").join(&library))

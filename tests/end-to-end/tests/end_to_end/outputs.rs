@@ -1,5 +1,7 @@
 //! Several outputs in one run: each gets everything, and the failure of one is not the failure of all.
 
+use serde_json::Value;
+
 use crate::csv::Table;
 use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Sandbox, pipeline};
@@ -49,6 +51,29 @@ fn the_same_input_gives_the_same_bytes() {
     let first = (sandbox.read("findings.csv"), sandbox.read("findings.cef"));
     sandbox.run(&text).expect_code(0);
     assert_eq!((sandbox.read("findings.csv"), sandbox.read("findings.cef")), first);
+}
+
+/// The same findings, told by two outputs that share no code for what they write.
+#[test]
+fn lines_of_json_and_rows_of_the_table_agree() {
+    let sandbox = Sandbox::new();
+    let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
+    let summary = sandbox.run(&pipeline(&scan(), &[CSV, lines])).expect_code(0).summary();
+    assert_eq!(summary["outputs"][1]["records"], 16, "{summary:#}");
+    let table = Table::parse(&sandbox.read("findings.csv"));
+    let text = sandbox.read("findings.ndjson");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), table.len());
+    for (column, pointer) in [
+        ("asset.address", "/asset/address"),
+        ("definition.qid", "/definition/qid"),
+        ("definition.title", "/definition/title"),
+        ("finding.kind", "/finding/kind"),
+    ] {
+        let told = lines.iter().map(|line| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+        assert_eq!(told.collect::<Vec<_>>(), table.column(column), "{column}");
+    }
+    assert!(lines.iter().all(|line| line["report"]["kind"] == "SCAN"));
 }
 
 #[test]

@@ -1,0 +1,13 @@
+//! JSON output: one object a line (NDJSON), with all that the batch holds, for `jq` and programs of one's own.
+//!
+//! `output` is the plugin; `lines` turns a batch into lines; `object` turns the cells of a row into an object.
+
+#![doc = include_str!("../README.md")]
+
+mod lines;
+mod object;
+mod output;
+
+pub use output::Json;
+
+scanbridge_plugin_api::export_plugin!();

@@ -1,0 +1,156 @@
+//! Cells as a JSON object.
+
+use scanbridge_plugin_api::model::{Exploit, Fact, Reference, list_items};
+
+/// How a cell looks in JSON. Decided by its column's name, once a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A string: also for every column that this version does not know.
+    Text,
+    /// A number when it is a whole one, else a string.
+    Number,
+    /// `true` and `false` for 1 and 0, else a string.
+    Flag,
+    /// A list of strings.
+    List,
+    /// A list of objects with `id` and `url`.
+    References,
+    /// A list of objects with `source`, `reference`, `description` and `link`.
+    Exploits,
+    /// A list of objects, each with `fact` and what belongs to it.
+    Facts,
+}
+
+impl Form {
+    pub(crate) fn of(column: &str) -> Self {
+        match column {
+            "severity" | "port" | "times_found" | "detection_score" => Self::Number,
+            "ssl" | "pci_flag" | "patchable" => Self::Flag,
+            "cves" | "bugtraqs" | "malware" | "compliance" | "groups" | "tags" | "interfaces" => Self::List,
+            "vendor_references" => Self::References,
+            "exploits" => Self::Exploits,
+            "facts" => Self::Facts,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Appends an object of the cells that are not empty.
+pub(crate) fn push<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = (&'a str, Form, &'a str)>) {
+    out.push(b'{');
+    let mut gap = "";
+    for (name, form, cell) in cells.filter(|(_, _, cell)| !cell.is_empty()) {
+        out.extend_from_slice(gap.as_bytes());
+        push_text(out, name);
+        out.push(b':');
+        push_cell(out, form, cell);
+        gap = ",";
+    }
+    out.push(b'}');
+}
+
+fn push_cell(out: &mut Vec<u8>, form: Form, cell: &str) {
+    match form {
+        Form::Text => push_text(out, cell),
+        Form::Number => match cell.parse::<u32>() {
+            Ok(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Err(_) => push_text(out, cell),
+        },
+        Form::Flag => match cell {
+            "1" => out.extend_from_slice(b"true"),
+            "0" => out.extend_from_slice(b"false"),
+            _ => push_text(out, cell),
+        },
+        Form::List => push_list(out, cell, push_text),
+        Form::References => push_list(out, cell, |out, item| {
+            let Reference { id, url } = Reference::from_item(item);
+            push_parts(out, &[("id", id), ("url", url)]);
+        }),
+        Form::Exploits => push_list(out, cell, |out, item| {
+            let Exploit { source, reference, description, link } = Exploit::from_item(item);
+            let parts =
+                [("source", source), ("reference", reference), ("description", description), ("link", link)];
+            push_parts(out, &parts);
+        }),
+        Form::Facts => push_list(out, cell, push_fact),
+    }
+}
+
+fn push_fact(out: &mut Vec<u8>, item: &str) {
+    match Fact::from_item(item) {
+        Some(Fact::OpenPort { port, protocol, assigned, detected }) => {
+            let port = port.to_string();
+            let parts = [("protocol", protocol), ("assigned", assigned), ("detected", detected)];
+            let parts = parts.map(|(name, value)| (name, Form::Text, value));
+            let kind = ("fact", Form::Text, "open_port");
+            push(out, [kind, ("port", Form::Number, &port)].into_iter().chain(parts));
+        }
+        Some(Fact::OperatingSystem { name, technique }) => {
+            push_parts(out, &[("fact", "operating_system"), ("name", name), ("technique", technique)]);
+        }
+        Some(Fact::Name { name, source }) => {
+            push_parts(out, &[("fact", "name"), ("name", name), ("source", source)]);
+        }
+        // A form of a later version: passed on as it is.
+        None => push_text(out, item),
+    }
+}
+
+fn push_parts(out: &mut Vec<u8>, parts: &[(&str, &str)]) {
+    push(out, parts.iter().map(|(name, value)| (*name, Form::Text, *value)));
+}
+
+fn push_list(out: &mut Vec<u8>, cell: &str, item: impl Fn(&mut Vec<u8>, &str)) {
+    out.push(b'[');
+    for (index, text) in list_items(cell).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item(out, text);
+    }
+    out.push(b']');
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing to memory cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(cells: &[(&str, &str)]) -> String {
+        let mut out = Vec::new();
+        push(&mut out, cells.iter().map(|(name, cell)| (*name, Form::of(name), *cell)));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_column_has_its_form() {
+        for (cells, json) in [
+            (&[("title", "a \"b\"\n\u{1}"), ("os", "")][..], r#"{"title":"a \"b\"\n\u0001"}"#),
+            (&[("port", "443"), ("severity", "-")], r#"{"port":443,"severity":"-"}"#),
+            (
+                &[("ssl", "1"), ("patchable", "0"), ("pci_flag", "x")],
+                r#"{"ssl":true,"patchable":false,"pci_flag":"x"}"#,
+            ),
+            (&[("cves", "CVE-2014-0160\nCVE-2014-0224")], r#"{"cves":["CVE-2014-0160","CVE-2014-0224"]}"#),
+            (
+                &[("vendor_references", "MS14-066\thttps://a.test\nX")],
+                r#"{"vendor_references":[{"id":"MS14-066","url":"https://a.test"},{"id":"X"}]}"#,
+            ),
+            (
+                &[("exploits", "Core\tCVE-1\tread")],
+                r#"{"exploits":[{"source":"Core","reference":"CVE-1","description":"read"}]}"#,
+            ),
+            (
+                &[("facts", "port\t22\ttcp\tssh\t\nos\tLinux\tIP\nname\ta.test\tFQDN\nnew\tx")],
+                r#"{"facts":[{"fact":"open_port","port":22,"protocol":"tcp","assigned":"ssh"},{"fact":"operating_system","name":"Linux","technique":"IP"},{"fact":"name","name":"a.test","source":"FQDN"},"new\tx"]}"#,
+            ),
+            (&[("of_a_later_version", "1")], r#"{"of_a_later_version":"1"}"#),
+            (&[], "{}"),
+        ] {
+            assert_eq!(told(cells), json);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The plugin: reports in, a file of lines out.
+
+use scanbridge_durable_file::{ReportFile, Target, options as file};
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::{
+    CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output,
+};
+
+use crate::lines::Lines;
+
+/// Output `JSON`. A report's lines appear when the report is delivered and not before, except on standard output.
+#[derive(Debug)]
+pub struct Json {
+    file: ReportFile,
+    lines: Lines,
+    assets: bool,
+    buffer: Vec<u8>,
+}
+
+impl Output for Json {
+    const NAME: &'static str = "JSON";
+    const SUMMARY: &'static str = "writes one JSON object a line, with every field of a finding";
+    const OPTIONS: &'static [OptionSpec] = &[
+        file::PATH,
+        file::IF_EXISTS,
+        file::MODE,
+        file::ROTATE_BYTES,
+        file::ROTATE_SECS,
+        OptionSpec::flag("assets")
+            .default_flag(false)
+            .help("whether each asset has a line of its own as well, with or without findings"),
+    ];
+
+    fn open(options: &Options, _: &Services, _: Option<&Receipt>) -> Result<Self> {
+        let file = ReportFile::open(Target::read(options)?)?;
+        Ok(Self { file, lines: Lines::default(), assets: options.flag("assets")?, buffer: Vec::new() })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(self.file.check())
+    }
+
+    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+        self.lines.begin(report);
+        self.file.begin(report).map(|_| ())
+    }
+
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        let mut written = Written::default();
+        if self.assets {
+            for asset in batch.assets().filter(|asset| !asset.is_continued()) {
+                self.lines.asset(&mut self.buffer, batch.schema(), asset);
+                written.derived += 1;
+                written.bytes += put(&mut self.file, &mut self.buffer)?;
+            }
+        }
+        for finding in batch.findings() {
+            self.lines.finding(&mut self.buffer, batch.schema(), finding);
+            written.bytes += put(&mut self.file, &mut self.buffer)?;
+        }
+        Ok(written)
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        self.file.end(end.deliver)?;
+        Ok(Written::default())
+    }
+
+    fn commit(&mut self) -> Result<Receipt> {
+        Ok(Receipt(self.file.sync()?.to_le_bytes().to_vec()))
+    }
+}
+
+/// Writes the line in the buffer, and gives its length.
+fn put(file: &mut ReportFile, line: &mut Vec<u8>) -> Result<u64> {
+    file.record_boundary()?;
+    file.write(line)?;
+    let length = line.len() as u64;
+    line.clear();
+    Ok(length)
+}
+
+register_output!(Json);

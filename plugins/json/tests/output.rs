@@ -1,0 +1,106 @@
+//! The plugin through its public trait, and the exam that every plugin takes.
+
+use std::fs;
+use std::path::Path;
+
+use scanbridge_json::Json;
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{Options, Output, Services, Written};
+use serde_json::{Value, json};
+
+/// One asset with two findings of one definition, and one asset without any.
+fn batch() -> RawBatch {
+    let mut batch = BatchBuilder::default();
+    let mut asset = AssetRow::default();
+    asset.set(AssetField::Address, "192.0.2.10");
+    asset.set(AssetField::Groups, "web\ndmz");
+    let first = batch.push_asset(&asset, false);
+    let mut definition = DefinitionRow::default();
+    definition.set(DefinitionField::Qid, "38170");
+    definition.set(DefinitionField::Title, "Zertifikat – \"alt\"\u{1}");
+    let definition = batch.push_definition(&definition);
+    for port in ["443", "8443"] {
+        let mut finding = FindingRow::default();
+        finding.set(FindingField::Kind, "vulnerability");
+        finding.set(FindingField::Port, port);
+        batch.push_finding(first, definition, &finding);
+    }
+    asset.clear();
+    asset.set(AssetField::Ipv6, "2001:db8::1");
+    batch.push_asset(&asset, false);
+    batch.finish()
+}
+
+fn run(path: &Path, assets: bool, deliver: bool) -> Written {
+    let options = json!({ "path": path, "assets": assets }).to_string();
+    let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("the options are in order");
+    let services = Services::without_host(path.parent().expect("a folder"));
+    let mut output = Json::open(&options, &services, None).expect("the output opens");
+    let report = ReportStart { title: "Weekly".to_owned(), ..ReportStart::default() };
+    output.begin(&report).expect("the report begins");
+    let (raw, columns) = (batch(), Columns::of(Schema::default()));
+    let written = output.write(Batch::of(&raw, &columns).expect("a sound batch")).expect("it is written");
+    output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
+    written
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("the file is there");
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+#[test]
+fn each_finding_is_a_line_with_all_that_belongs_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("findings.ndjson");
+    let written = run(&path, false, true);
+    let asset = json!({ "address": "192.0.2.10", "groups": ["web", "dmz"] });
+    let definition = json!({ "qid": "38170", "title": "Zertifikat – \"alt\"\u{1}" });
+    let expected = [443, 8443].map(|port| {
+        json!({
+            "finding": { "kind": "vulnerability", "port": port },
+            "definition": definition,
+            "asset": asset,
+            "report": { "title": "Weekly" },
+        })
+    });
+    assert_eq!(lines(&path), expected);
+    assert_eq!((written.bytes, written.derived), (fs::metadata(&path).unwrap().len(), 0));
+}
+
+#[test]
+fn assets_have_lines_of_their_own_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("findings.ndjson");
+    let written = run(&path, true, true);
+    let lines = lines(&path);
+    assert_eq!((lines.len(), written.derived), (4, 2));
+    assert_eq!(lines[1]["asset"], json!({ "ipv6": "2001:db8::1" }));
+    assert!(lines[1]["finding"].is_null() && lines[2]["finding"]["port"] == 443);
+}
+
+#[test]
+fn a_report_that_is_taken_back_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&folder.path().join("findings.ndjson"), false, false);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn takes_the_exam() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    let options = || {
+        number += 1;
+        json!({ "path": folder.path().join(format!("{number}.ndjson")), "assets": true })
+    };
+    let result = |options: &Value| {
+        let path = Path::new(options["path"].as_str().expect("a path")).to_owned();
+        assert!(!lines(&path).is_empty());
+        fs::read(path).expect("the file is there")
+    };
+    scanbridge_plugin_contract::output::<Json>(options, result);
+}

@@ -1,0 +1,87 @@
+//! The options that every file output has, so that they are spelled and read alike.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result};
+
+use crate::target::{IfExists, Rotation, Target};
+
+/// `path`, required.
+pub const PATH: OptionSpec = OptionSpec::path("path").required().help(
+    "the file; `{report}` in its name stands for the report's id, title or file, `{date}` for the day of the run in \
+     UTC, `-` for standard output",
+);
+/// `if_exists`.
+pub const IF_EXISTS: OptionSpec = OptionSpec::choice("if_exists", &["replace", "append", "fail"])
+    .default_text("replace")
+    .help("what to do with a file of an earlier run");
+/// `mode`.
+pub const MODE: OptionSpec =
+    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits");
+/// `rotate_bytes`.
+pub const ROTATE_BYTES: OptionSpec = OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
+    .help("begin a new piece when the file has this size; not set: never");
+/// `rotate_secs`.
+pub const ROTATE_SECS: OptionSpec = OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
+    .help("begin a new piece when the file is this many seconds old; not set: never");
+
+impl Target {
+    /// Reads the five options of this module, all of which stand in the plugin's table.
+    ///
+    /// # Errors
+    /// [`Config`](scanbridge_plugin_api::ErrorKind) when `mode` is no mode that lets the owner write.
+    pub fn read(options: &Options) -> Result<Self> {
+        let path = options.path("path")?.ok_or_else(|| PluginError::config("option `path` is required"))?;
+        Ok(Self {
+            path,
+            mode: mode(options.text("mode")?.unwrap_or_default())?,
+            if_exists: match options.text("if_exists")? {
+                Some("append") => IfExists::Append,
+                Some("fail") => IfExists::Fail,
+                _ => IfExists::Replace,
+            },
+            rotate: Rotation {
+                max_bytes: options.size("rotate_bytes")?,
+                max_age: options.integer("rotate_secs")?.map(Duration::from_secs),
+            },
+        })
+    }
+}
+
+fn mode(text: &str) -> Result<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let octal = !digits.is_empty() && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if octal && mode <= 0o777 && mode & 0o200 != 0 => Ok(mode),
+        _ => Err(PluginError::config(format!(
+            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[OptionSpec] = &[PATH, IF_EXISTS, MODE, ROTATE_BYTES, ROTATE_SECS];
+
+    fn read(json: &str) -> Result<Target> {
+        Target::read(&Options::read(TABLE, json.as_bytes())?)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_a_new_target() {
+        assert_eq!(read(r#"{"path": "a.csv"}"#), Ok(Target::new("a.csv")));
+    }
+
+    #[test]
+    fn modes_are_octal_and_let_the_owner_write() {
+        for (text, expected) in [("0640", 0o640), ("600", 0o600), ("0777", 0o777), ("0o644", 0o644)] {
+            assert_eq!(mode(text), Ok(expected));
+        }
+        for text in ["", "0888", "+644", "0444", "1777", "rw-r-----", "0o"] {
+            let error = read(&format!(r#"{{"path": "a", "mode": "{text}"}}"#)).unwrap_err();
+            assert!(error.message.starts_with("option `mode` must be octal"), "{text}: {error}");
+        }
+    }
+}
