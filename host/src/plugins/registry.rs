@@ -65,6 +65,12 @@ impl Registry {
         let mut registry = Self::default();
         let mut seen = BTreeSet::new();
         for folder in folders {
+            if folder.named && !folder.path.is_dir() {
+                tracing::warn!(
+                    "{}: no plugins are looked for here, for it is no folder",
+                    folder.path.display()
+                );
+            }
             for path in library_files(&folder.path) {
                 if seen.insert(path.clone()) {
                     registry.take(path, folder, trust);
