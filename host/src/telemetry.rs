@@ -1,8 +1,11 @@
 //! The host's log: lines on standard error, as text or as JSON.
 
 use std::borrow::Cow;
+use std::io::{self, Write, stderr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use indicatif::ProgressBar;
 use tracing::Level;
 use tracing_subscriber::fmt;
 
@@ -31,14 +34,37 @@ pub fn start(format: LogFormat, verbosity: i8) {
         2.. => Level::TRACE,
     };
     LEVEL.store(number(level), Ordering::Relaxed);
-    let builder = fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let builder = fmt().with_max_level(level).with_writer(|| AroundTheBar).with_target(false);
     // A terminal understands colours; a file or journal keeps plain text.
-    let colour =
-        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let colour = io::IsTerminal::is_terminal(&stderr()) && std::env::var_os("NO_COLOR").is_none();
     let _ = match format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// The progress bar that is on the terminal now: lines are written above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Says which bar is on the terminal from now on.
+pub(crate) fn keep_clear_of(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
+/// Standard error, with the bar taken away for the moment of writing.
+struct AroundTheBar;
+
+impl Write for AroundTheBar {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(|| stderr().write(line)),
+            None => stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
+    }
 }
 
 /// The most detailed level that is logged, as the ABI counts.

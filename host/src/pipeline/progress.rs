@@ -15,20 +15,17 @@ const FIRST_TICK: Duration = Duration::from_millis(1);
 
 pub(super) struct Progress {
     inputs: Vec<&'static Context>,
+    /// Whether a bar is drawn, not lines.
+    draws: bool,
+    /// There is none before something is known: a bar of no length would look finished.
     bar: Option<ProgressBar>,
     next_line: Instant,
 }
 
 impl Progress {
-    pub(super) fn of(inputs: &[OpenInput], bar: bool) -> Self {
-        let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-        let bar = bar
-            .then(|| ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
-        Self {
-            inputs: inputs.iter().map(|input| input.context).collect(),
-            bar,
-            next_line: Instant::now() + LINE_EVERY,
-        }
+    pub(super) fn of(inputs: &[OpenInput], draws: bool) -> Self {
+        let inputs = inputs.iter().map(|input| input.context).collect();
+        Self { inputs, draws, bar: None, next_line: Instant::now() + LINE_EVERY }
     }
 
     /// Shows the progress until `done` says that there is no more.
@@ -44,18 +41,27 @@ impl Progress {
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            crate::telemetry::keep_clear_of(None);
         }
     }
 
     fn show(&mut self) {
         let sums = self.inputs.iter().map(|input| input.progress());
         let (read, total) = sums.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        if let Some(bar) = &self.bar {
+        if self.draws && total > 0 {
+            let bar = self.bar.get_or_insert_with(new_bar);
             bar.set_length(total.max(read));
             bar.set_position(read);
-        } else if Instant::now() >= self.next_line {
+        } else if read > 0 && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + LINE_EVERY;
             tracing::info!("{} of {} MiB read", read >> 20, total.max(read) >> 20);
         }
     }
+}
+
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    crate::telemetry::keep_clear_of(Some(bar.clone()));
+    bar
 }
