@@ -94,6 +94,8 @@ fn number(level: Level) -> u32 {
     }
 }
 
-fn without_controls(text: &str) -> Cow<'_, str> {
+/// The text with line breaks and other controls shown as escapes, so that it can forge no line and steer no
+/// terminal.
+pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }

@@ -43,7 +43,7 @@ pub enum Next {
 
 /// Reads findings from somewhere.
 ///
-/// All calls to one instance come from one thread, one after the other. They may block, as long as they ask
+/// Calls to one instance come one after the other; `open` and `check` may come from another thread than the rest. They may block, as long as they ask
 /// [`Services::is_cancelled`] about once a second and then return [`ErrorKind::Cancelled`](crate::ErrorKind).
 /// A panic is caught, reported as a bug, and the instance is not called again.
 pub trait Input: Send + Sized + 'static {

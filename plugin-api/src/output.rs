@@ -39,7 +39,8 @@ pub struct Written {
 
 /// Writes findings somewhere.
 ///
-/// Calls come from one thread in this order: `open`, then for each report `begin`, any number of `write`,
+/// `open` and `check` may come from another thread than the rest; from then on all calls come from one, in this
+/// order: for each report `begin`, any number of `write`,
 /// `end`; `commit` between any two of them; at last `close`. After an error that is not a rejection the
 /// instance gets no more call but `close`. A panic is caught and reported as a bug.
 pub trait Output: Send + Sized + 'static {
@@ -76,7 +77,8 @@ pub trait Output: Send + Sized + 'static {
     fn write(&mut self, batch: Batch<'_>) -> Result<Written>;
 
     /// A report ends. With `end.deliver` what was written of it takes effect; without, the output takes back
-    /// what it can. Only with `end.complete` may it clear what the report no longer names.
+    /// what it can. Only with `end.complete` may it clear what the report no longer names. There is no batch here that
+    /// rows could be of: the lists of what is returned stay empty.
     ///
     /// # Errors
     /// As in [`Output::write`].

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::{env, io, thread};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
 
 use super::terminal::{is_watched, print, print_error};
 use super::{checked, registry};
@@ -77,16 +78,23 @@ fn print_summary(summary: &Summary, format: Format) {
     }
 }
 
-/// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process.
+/// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
+/// within the handler, so that it works whatever the threads wait for.
 fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in SIGNALS {
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&asked))?;
+    }
+    for signal in SIGNALS {
+        flag::register(signal, Arc::clone(&asked))?;
+    }
+    let mut signals = Signals::new(SIGNALS)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for (number, _) in signals.forever().enumerate() {
-            if number > 0 {
-                low_level::exit(INTERRUPTED);
-            }
-            tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
+        for _ in signals.forever() {
+            // First the deed: saying it may have to wait for whoever reads the log.
             stop.give();
+            tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
         }
     })?;
     Ok(())

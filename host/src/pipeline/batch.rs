@@ -1,6 +1,6 @@
 //! A batch on its way: shared by the outputs, validated once, and given back to its input after the last use.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -40,6 +40,8 @@ pub(super) struct Examined {
 pub(super) struct InputCounts {
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
+    /// Whether a batch was not in order: what it held is in no count.
+    pub(super) broken: AtomicBool,
 }
 
 impl InputCounts {
@@ -74,7 +76,9 @@ impl SharedBatch {
     /// Validates the batch and counts what is in it, the first time that an output asks. This runs on the
     /// output's thread, beside the input that parses the next batch.
     pub(super) fn examine(&self) -> Result<&Examined, BadBatch> {
-        self.examined.get_or_init(|| self.examine_now()).as_ref().map_err(Clone::clone)
+        let examined = self.examined.get_or_init(|| self.examine_now());
+        self.counts.broken.fetch_or(examined.is_err(), Ordering::Relaxed);
+        examined.as_ref().map_err(Clone::clone)
     }
 
     fn examine_now(&self) -> Result<Examined, BadBatch> {

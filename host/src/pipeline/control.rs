@@ -1,7 +1,7 @@
 //! What the threads of a run share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::batch::BadBatch;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
@@ -15,7 +15,7 @@ pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
     /// Held by the input whose report is under way.
     pub(super) turn: Mutex<()>,
-    failures: Mutex<Vec<Failure>>,
+    failures: Mutex<Failures>,
     required_failed: AtomicBool,
     live_outputs: AtomicUsize,
 }
@@ -39,6 +39,14 @@ impl Control {
         self.record(id, error);
     }
 
+    /// Records the failure that ends an input before its time.
+    pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
+        self.input_failed(id, error);
+        if error.kind != ErrorKind::Cancelled {
+            self.required_failed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Records an output's failure. The others go on, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
         self.record(id, error);
@@ -54,12 +62,11 @@ impl Control {
     /// An input sent what is no batch. Every output finds this out; the first one to do so says it.
     pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) -> Result<(), PluginError> {
         let message = format!("the input sent a damaged batch while reading {path}: {bad}");
-        let known =
-            self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|f| f.message == message);
-        if !known {
-            self.required_failed.store(true, Ordering::Relaxed);
-            self.record("input", &PluginError::bug(message));
-            self.stop.give();
+        self.required_failed.store(true, Ordering::Relaxed);
+        self.stop.give();
+        let failure = Failure::new("input", &PluginError::bug(message));
+        if self.failures().add_once(failure.clone()) {
+            say(&failure);
         }
         Ok(())
     }
@@ -69,13 +76,86 @@ impl Control {
     }
 
     pub(super) fn record_failure(&self, failure: Failure) {
-        let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        say(&failure);
+        self.failures().add(failure);
     }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What went wrong, and whether an input's bug or a required output was among it.
     pub(super) fn into_failures(self) -> (Vec<Failure>, bool) {
         let failures = self.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (failures, self.required_failed.into_inner())
+        (failures.into_list(), self.required_failed.into_inner())
+    }
+}
+
+fn say(failure: &Failure) {
+    let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
+}
+
+/// The first failures in full, and how many more there were: an input that watches a folder may meet any number.
+#[derive(Debug, Default)]
+struct Failures {
+    list: Vec<Failure>,
+    omitted: u64,
+}
+
+/// As many as a summary can show without hiding everything else.
+const SHOWN: usize = 100;
+
+impl Failures {
+    fn add(&mut self, failure: Failure) {
+        // One of each exit code is kept in any case, for the worst of them decides that of the run.
+        let is_new_code = || self.list.iter().all(|known| known.exit_code != failure.exit_code);
+        if self.list.len() < SHOWN || is_new_code() {
+            self.list.push(failure);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    fn add_once(&mut self, failure: Failure) -> bool {
+        let is_new = !self.list.contains(&failure);
+        if is_new {
+            self.add(failure);
+        }
+        is_new
+    }
+
+    fn into_list(mut self) -> Vec<Failure> {
+        if let (Some(first), 1..) = (self.list.first(), self.omitted) {
+            let message = format!("{} more failures, which the log tells", self.omitted);
+            let exit_code = first.exit_code;
+            self.list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
+        }
+        self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_failures_is_counted_and_hides_no_exit_code() {
+        let mut failures = Failures::default();
+        for number in 0..1000 {
+            failures.add(Failure::new("in", &PluginError::bad_data(number.to_string())));
+        }
+        failures.add(Failure::new("in", &PluginError::cancelled()));
+        let list = failures.into_list();
+        assert_eq!(list.len(), SHOWN + 2);
+        assert_eq!(list[SHOWN].exit_code, 130);
+        assert_eq!(list[SHOWN + 1].message, "900 more failures, which the log tells");
+    }
+
+    #[test]
+    fn the_same_damage_is_told_once() {
+        let mut failures = Failures::default();
+        let failure = Failure::new("input", &PluginError::bug("damaged"));
+        assert!(failures.add_once(failure.clone()) && !failures.add_once(failure));
     }
 }

@@ -12,6 +12,7 @@ use super::batch::{InputCounts, Item, SharedBatch};
 use super::control::Control;
 use super::instance::OpenInput;
 use super::summary::InputSummary;
+use crate::telemetry::without_controls;
 
 /// Reads until the input has finished, has failed or is asked to stop, and says what it read. The counts are
 /// whole only when the outputs have finished too, for it is they who look into the batches.
@@ -40,7 +41,7 @@ pub(super) fn run(
     };
     if let Err(error) = stage.read() {
         stage.abandon_report(&error);
-        control.input_failed(&stage.summary.id, &error);
+        control.input_ended(&stage.summary.id, &error);
     }
     let Stage { summary, outputs, counts, handle, .. } = stage;
     drop(handle);
@@ -75,6 +76,7 @@ impl Stage<'_> {
                 Next::ReportEnd { end, .. } => self.end(end)?,
                 Next::Refused(refusal) => self.refuse(&refusal)?,
                 Next::Idle(wake_after) => {
+                    self.outside_a_report("idled inside a report")?;
                     let _ = self.control.stop.wait(wake_after);
                 }
                 Next::Finished => return self.finished(),
@@ -85,13 +87,12 @@ impl Stage<'_> {
     fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
         self.outside_a_report("began a report inside another")?;
         let turn = self.control.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        tracing::info!(
-            instance = self.summary.id,
-            kind = start.kind,
-            title = start.title,
-            "reading {}",
-            start.path
-        );
+        if self.control.stop.is_given() {
+            return Err(PluginError::cancelled()); // The wish came while another input had its turn.
+        }
+        let path = without_controls(&start.path);
+        // As debug text: titles are somebody else's, and no line break of theirs may begin a line of ours.
+        tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "reading {path}");
         start.schema = self.columns.schema().clone();
         self.report = Some((start.path.clone(), turn));
         self.send(&Item::Begin(Arc::new(start)));
@@ -120,9 +121,15 @@ impl Stage<'_> {
             return Err(PluginError::bug("the input ended a report that it had not begun"));
         };
         self.summary.reports += 1;
-        self.summary.bytes += end.bytes;
+        self.summary.bytes = self.summary.bytes.saturating_add(end.bytes);
+        self.summary.complete += u64::from(end.complete);
         for note in &end.notes {
-            tracing::warn!(instance = self.summary.id, times = note.count, "{path}: {}", note.text);
+            tracing::warn!(
+                instance = self.summary.id,
+                times = note.count,
+                "{}",
+                without_controls(&format!("{path}: {}", note.text))
+            );
         }
         if !end.complete {
             self.summary.incomplete += 1;
@@ -190,11 +197,15 @@ impl Stage<'_> {
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
-    if summary.reports > summary.incomplete && summary.findings.total() == 0 {
+    if counts.broken.load(Ordering::Relaxed) {
+        summary.incomplete = (summary.incomplete + 1).min(summary.reports);
+        return summary;
+    }
+    if summary.complete > 0 && summary.findings.total() == 0 {
         tracing::warn!(
             instance = summary.id,
             "no findings in {} reports with {} assets: is this the report that was meant?",
-            summary.reports,
+            summary.complete,
             summary.assets
         );
     }

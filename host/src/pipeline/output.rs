@@ -12,6 +12,7 @@ use super::control::Control;
 use super::instance::OpenOutput;
 use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
+use crate::telemetry::without_controls;
 
 /// How many rejected findings an output names in the log; the summary counts them all.
 const SHOWN_REJECTIONS: u64 = 20;
@@ -96,7 +97,11 @@ impl Stage<'_> {
         // Until the output says otherwise they count as on their way, also when it fails in this very call.
         self.report.records.add_all(&passed);
         let written = handle.write(&examined.batch, selection)?;
-        self.count(examined, &written)
+        let counted = self.count(examined, &written);
+        if counted.is_err() {
+            self.take_back();
+        }
+        counted
     }
 
     fn count(&mut self, examined: &Examined, written: &Written) -> Result<(), PluginError> {
@@ -106,60 +111,50 @@ impl Stage<'_> {
                 format!("{} findings could not be written now", written.retry.len()),
             ));
         }
-        let rejected = self.rejected(examined, written)?;
+        let rejected: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        self.check_rows(examined, &rejected, &written.left_out)?;
+        self.show_rejections(examined, written);
+        let (rejected, left_out) = (kinds_of(examined, &rejected), kinds_of(examined, &written.left_out));
         self.summary.rejected += rejected.total();
-        let left_out = self.counted(examined, &written.left_out)?;
         self.summary.filtered += left_out.total();
         self.report.records = self.report.records.without(&rejected).without(&left_out);
         self.add(written);
         Ok(())
     }
 
-    /// Counts what the output refused, and says so for the first ones: a million lines would hide everything else.
-    fn rejected(&mut self, examined: &Examined, written: &Written) -> Result<KindCounts, PluginError> {
-        let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
-        let rejected = self.counted(examined, &rows)?;
-        let shown = SHOWN_REJECTIONS.saturating_sub(self.summary.rejected);
-        examined.batch.read(|batch| {
-            for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
-                let Some(finding) = batch.finding(rejection.row) else { continue };
-                let (asset, qid) =
-                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
-                tracing::warn!(
-                    instance = self.summary.id,
-                    asset,
-                    qid,
-                    "finding rejected: {}",
-                    rejection.reason
-                );
-            }
-        });
-        Ok(rejected)
-    }
-
-    /// Counts findings that an output names by their rows. It may name each once, and only what it was given.
-    fn counted(&self, examined: &Examined, rows: &[u32]) -> Result<KindCounts, PluginError> {
-        let mut rows = rows.to_vec();
+    /// An output may speak of each finding once, and only of what it was given.
+    fn check_rows(&self, examined: &Examined, rejected: &[u32], left_out: &[u32]) -> Result<(), PluginError> {
+        let mut rows = [rejected, left_out].concat();
         rows.sort_unstable();
         if rows.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(PluginError::bug("the output spoke of a finding twice"));
         }
         let was_given =
             |row: &u32| self.filters.is_empty() || self.selection.findings.binary_search(row).is_ok();
-        let unknown = || PluginError::bug("the output spoke of a finding that it was not given");
+        let known = examined.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+        if known && rows.iter().all(was_given) {
+            return Ok(());
+        }
+        Err(PluginError::bug("the output spoke of a finding that it was not given"))
+    }
+
+    /// Says what the output refused, for the first findings: a million lines would hide everything else.
+    fn show_rejections(&self, examined: &Examined, written: &Written) {
+        let shown = SHOWN_REJECTIONS.saturating_sub(self.summary.rejected);
         examined.batch.read(|batch| {
-            let mut counts = KindCounts::default();
-            for row in rows.into_iter() {
-                let finding = batch.finding(row).filter(|_| was_given(&row)).ok_or_else(unknown)?;
-                counts.add(finding.kind(), 1);
+            for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
+                let Some(finding) = batch.finding(rejection.row) else { continue };
+                let (asset, qid) =
+                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                let reason = without_controls(&rejection.reason);
+                tracing::warn!(instance = self.summary.id, ?asset, ?qid, "finding rejected: {reason}");
             }
-            Ok(counts)
-        })
+        });
     }
 
     fn add(&mut self, written: &Written) {
-        self.report.derived += written.derived;
-        self.report.bytes += written.bytes;
+        self.report.derived = self.report.derived.saturating_add(written.derived);
+        self.report.bytes = self.report.bytes.saturating_add(written.bytes);
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<(), PluginError> {
@@ -173,6 +168,11 @@ impl Stage<'_> {
             end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
         }
         let written = handle.end(&end)?;
+        if !(written.rejected.is_empty() && written.left_out.is_empty() && written.retry.is_empty()) {
+            return Err(PluginError::bug(
+                "the output spoke of rows at the end of a report, where there are none",
+            ));
+        }
         handle.commit()?;
         self.add(&written);
         let report = std::mem::take(&mut self.report);
@@ -185,6 +185,15 @@ impl Stage<'_> {
             self.summary.undelivered += report.records.total();
         }
         Ok(())
+    }
+
+    /// Ends the report under way for an output that the host gives up, so that nothing of it takes effect.
+    fn take_back(&mut self) {
+        if let Some(handle) = &mut self.handle {
+            let end = ReportEnd { reason: "the output is given up".to_owned(), ..ReportEnd::default() };
+            // It is being given up; a second error changes nothing.
+            let _ = handle.end(&end);
+        }
     }
 
     /// The output is lost for this run; what it had of the report under way did not arrive.
@@ -201,6 +210,14 @@ impl Stage<'_> {
         }
         self.summary
     }
+}
+
+fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
+    let mut counts = KindCounts::default();
+    examined.batch.read(|batch| {
+        rows.iter().filter_map(|row| batch.finding(*row)).for_each(|finding| counts.add(finding.kind(), 1));
+    });
+    counts
 }
 
 impl Rows {

@@ -47,7 +47,8 @@ impl Progress {
 
     fn show(&mut self) {
         let sums = self.inputs.iter().map(|input| input.progress());
-        let (read, total) = sums.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let (read, total) =
+            sums.fold((0_u64, 0_u64), |sum, one| (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1)));
         if self.draws && total > 0 {
             let bar = self.bar.get_or_insert_with(new_bar);
             bar.set_length(total.max(read));

@@ -96,10 +96,12 @@ fn summarise(
     let (failures, required_failed) = control.into_failures();
     let delivered: u64 = outputs.iter().map(|output| output.records).sum();
     let lost: u64 = outputs.iter().map(|output| output.rejected + output.undelivered).sum();
-    let status = match (failures.is_empty(), required_failed || delivered == 0) {
-        (true, _) if lost == 0 => RunStatus::Ok,
-        (false, true) => RunStatus::Failed,
-        _ => RunStatus::Partial,
+    let status = if failures.is_empty() && lost == 0 {
+        RunStatus::Ok
+    } else if required_failed || delivered == 0 {
+        RunStatus::Failed
+    } else {
+        RunStatus::Partial
     };
     Summary { status, inputs, outputs, failures, elapsed: started.elapsed() }
 }

@@ -9,6 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::config::{Instance, OutputInstance, Pipeline};
+use crate::telemetry::without_controls;
 
 /// Findings by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl KindCounts {
     /// Takes another count away, which must not be larger.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        Self(std::array::from_fn(|kind| self.0[kind] - other.0[kind]))
+        Self(std::array::from_fn(|kind| self.0[kind].saturating_sub(other.0[kind])))
     }
 
     /// Of all kinds together.
@@ -96,8 +97,9 @@ impl Failure {
     pub(super) fn new(instance: &str, error: &PluginError) -> Self {
         Self {
             instance: instance.to_owned(),
-            message: error.message.clone(),
-            hint: error.hint.clone(),
+            // File names and answers of peers are in it: no line break and no escape sequence gets through.
+            message: without_controls(&error.message).into_owned(),
+            hint: error.hint.as_deref().map(|hint| without_controls(hint).into_owned()),
             exit_code: exit_code(error.kind),
         }
     }
@@ -112,6 +114,9 @@ pub struct InputSummary {
     pub plugin: String,
     /// Reports that were read to their end, complete or not.
     pub reports: u64,
+    /// How many of them were whole.
+    #[serde(skip)]
+    pub(super) complete: u64,
     /// Assets in them.
     pub assets: u64,
     /// Findings in them.

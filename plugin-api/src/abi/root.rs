@@ -4,7 +4,6 @@ use std::ptr::NonNull;
 
 use abi_stable::StableAbi;
 use abi_stable::library::AbiHeaderRef;
-use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{RStr, RVec};
 
@@ -39,7 +38,8 @@ impl abi_stable::library::RootModule for RootModuleRef {
     abi_stable::declare_root_module_statics! {RootModuleRef}
     const BASE_NAME: &'static str = "scanbridge_plugin";
     const NAME: &'static str = "scanbridge_plugin";
-    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+    // The version of the ABI and not of this crate: a major release of the crate need not change the ABI.
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
 }
 
 impl RootModuleRef {

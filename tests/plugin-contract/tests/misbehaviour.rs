@@ -120,12 +120,13 @@ fn a_damaged_batch_is_refused_before_any_output_sees_it() {
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70));
     assert_eq!(summary.failures.iter().filter(|f| f.message.contains("damaged batch")).count(), 1);
     assert_eq!(summary.outputs.iter().map(|output| output.records).sum::<u64>(), 0);
+    assert_eq!(summary.inputs[0].incomplete, 1, "the input does not look as if it had read a whole report");
     balanced(&summary);
 }
 
 #[test]
 fn marks_out_of_order_are_a_bug_of_the_input() {
-    for act in ["batch-outside-report", "nested-report", "finish-in-report"] {
+    for act in ["batch-outside-report", "nested-report", "finish-in-report", "idle-in-report"] {
         let summary = run(act, &[("behave", true)]).unwrap();
         assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70), "{act}");
         balanced(&summary);
@@ -135,12 +136,14 @@ fn marks_out_of_order_are_a_bug_of_the_input() {
 #[test]
 fn rejections_are_counted_and_decide_the_exit_code() {
     let summary = run("behave", &[("reject-all", true)]).unwrap();
-    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 65));
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 65), "nothing was delivered");
     assert_eq!((summary.outputs[0].records, summary.outputs[0].rejected), (0, 9));
     balanced(&summary);
-    let nonsense = run("behave", &[("reject-what-is-not-there", true)]).unwrap();
-    assert_eq!(nonsense.exit_code(), 70);
-    balanced(&nonsense);
+    for act in ["reject-what-is-not-there", "reject-and-leave-out", "reject-at-the-end"] {
+        let nonsense = run("behave", &[(act, true)]).unwrap();
+        assert_eq!(nonsense.exit_code(), 70, "{act}");
+        balanced(&nonsense);
+    }
 }
 
 #[test]

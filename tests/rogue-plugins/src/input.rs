@@ -28,6 +28,7 @@ const ACTS: &[&str] = &[
     "batch-outside-report",
     "nested-report",
     "finish-in-report",
+    "idle-in-report",
     "wait-for-ever",
 ];
 
@@ -65,6 +66,7 @@ impl Input for Rogue {
                 })))
             }
             ("finish-in-report", 2) => Ok(Next::Finished),
+            ("idle-in-report", 2) => Ok(Next::Idle(Duration::from_secs(3600))),
             (_, 1..=10) => {
                 // The library's own tokio works on the host's thread.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });

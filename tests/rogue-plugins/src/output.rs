@@ -26,6 +26,8 @@ const ACTS: &[&str] = &[
     "unavailable",
     "reject-all",
     "reject-what-is-not-there",
+    "reject-and-leave-out",
+    "reject-at-the-end",
 ];
 
 impl Rogue {
@@ -64,16 +66,24 @@ impl Output for Rogue {
         let rejection = |row| Rejection { row, reason: "nothing is good enough".to_owned() };
         let rejected = match self.act.as_str() {
             "unavailable" => return Err(PluginError::new(ErrorKind::Unavailable, "nobody answers")),
-            "reject-all" => batch.findings().map(|finding| rejection(finding.row())).collect(),
+            "reject-all" | "reject-and-leave-out" => {
+                batch.findings().map(|finding| rejection(finding.row())).collect()
+            }
             "reject-what-is-not-there" => vec![rejection(u32::MAX)],
             _ => Vec::new(),
         };
-        Ok(Written { rejected, ..Written::default() })
+        let left_out = match self.act.as_str() {
+            "reject-and-leave-out" => batch.findings().map(|finding| finding.row()).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Written { rejected, left_out, ..Written::default() })
     }
 
     fn end(&mut self, _: &ReportEnd) -> Result<Written> {
         self.act("panic-in-end");
-        Ok(Written::default())
+        let late = Rejection { row: 0, reason: "too late to say".to_owned() };
+        let rejected = if self.act == "reject-at-the-end" { vec![late] } else { Vec::new() };
+        Ok(Written { rejected, ..Written::default() })
     }
 
     fn commit(&mut self) -> Result<Receipt> {
