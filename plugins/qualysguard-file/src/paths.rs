@@ -41,23 +41,22 @@ fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
         Err(error) => Err(no_input(format!("cannot open {path}: {}", reason(&error)))),
     };
     match found {
-        Ok(files) => files.into_iter().map(Candidate::File).collect(),
+        Ok(found) => found,
         Err(error) => vec![Candidate::Missing(path.to_owned(), error)],
     }
 }
 
 /// The files of a folder, not of the folders in it.
-fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<PathBuf>, PluginError> {
+fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<Candidate>, PluginError> {
     let shown = folder.display();
-    let cannot = |error: &io::Error| no_input(format!("cannot read the folder {shown}: {}", reason(error)));
+    let cannot = |error: &io::Error| unreadable(folder, error);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
         let name = entry.map_err(|error| cannot(&error))?.file_name();
         let path = folder.join(&name);
-        let matches = name
-            .to_str()
-            .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches_with(name, MATCHING)));
-        if matches && !path.is_dir() {
+        // A name that is no UTF-8 matches as it is shown.
+        let shown = name.to_string_lossy();
+        if patterns.iter().any(|pattern| pattern.matches_with(&shown, MATCHING)) && !path.is_dir() {
             files.push(path);
         }
     }
@@ -70,22 +69,38 @@ fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<PathBuf>, Plugin
         ))
         .with_hint("option `pattern` says which files of a folder are read"));
     }
-    Ok(files)
+    Ok(files.into_iter().map(Candidate::File).collect())
 }
 
-fn matching(pattern: &str) -> Result<Vec<PathBuf>, PluginError> {
+/// The files that match, and the folders that might hold some but cannot be read.
+fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
     let paths = glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING })
         .map_err(|error| no_input(format!("{pattern} is no file and no pattern: {}", error.msg)))?;
-    let mut files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| !path.is_dir()).collect();
+    let (mut files, mut found) = (Vec::new(), Vec::new());
+    for path in paths {
+        match path {
+            Ok(path) if path.is_dir() => {}
+            Ok(path) => files.push(path),
+            Err(error) => {
+                let refused = unreadable(error.path(), error.error());
+                found.push(Candidate::Missing(error.path().display().to_string(), refused));
+            }
+        }
+    }
     files.sort();
-    if files.is_empty() {
+    found.extend(files.into_iter().map(Candidate::File));
+    if found.is_empty() {
         return Err(no_input(format!("no file matches {pattern}")));
     }
-    Ok(files)
+    Ok(found)
 }
 
 fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> PluginError {
+    no_input(format!("cannot read the folder {}: {}", folder.display(), reason(error)))
 }
 
 fn no_input(message: String) -> PluginError {
@@ -149,5 +164,25 @@ mod tests {
                 "b.xml"
             ]
         );
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf_8_is_found() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OsStr::from_bytes(b"caf\xE9.xml"));
+        fs::write(&path, "").unwrap();
+        let patterns = [Pattern::new("*.xml").unwrap()];
+        assert_eq!(look_up(&[folder.path().display().to_string()], &patterns), [Candidate::File(path)]);
+    }
+
+    /// Only names are tried: the superuser, who runs tests, may read any folder.
+    #[test]
+    fn a_folder_that_cannot_be_read_is_named() {
+        let error = unreadable(Path::new("in/sub"), &io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(error.kind, ErrorKind::NoInput);
+        assert_eq!(error.message, "cannot read the folder in/sub: permission denied");
     }
 }

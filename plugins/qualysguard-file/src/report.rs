@@ -121,6 +121,13 @@ impl OpenReport {
         if let Some(reason) = self.damaged.take() {
             return self.incomplete(reason);
         }
+        if self.reader.assets() == 0
+            && let Some(error) = self.reader.error()
+        {
+            // A scan that failed says nothing of its targets, least of all that they have no findings.
+            let reason = format!("{} holds no assets but {error}", self.name);
+            return ReportEnd { deliver: false, ..self.incomplete(reason) };
+        }
         let mut notes = self.reader.notes();
         if self.reader.assets() == 0 {
             notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });

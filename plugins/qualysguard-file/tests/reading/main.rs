@@ -7,6 +7,7 @@ mod damaged;
 mod drive;
 mod fields;
 mod files;
+mod hostile;
 mod refused;
 mod two_passes;
 mod whole;

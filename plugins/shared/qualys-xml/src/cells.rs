@@ -26,8 +26,10 @@ pub(crate) struct Cells {
     /// White space that belongs to the text only if more of it follows.
     pending: String,
     begun: bool,
-    /// Bytes of text (moved ones too) since the record began.
+    /// Bytes of text (moved ones too) since the finding or definition began.
     weight: usize,
+    /// The same for the asset: its texts may stand between its findings, and stay with it.
+    asset_weight: usize,
     limit: usize,
 }
 
@@ -47,13 +49,14 @@ impl Cells {
             pending: String::new(),
             begun: false,
             weight: 0,
+            asset_weight: 0,
             limit,
         }
     }
 
     /// An asset begins.
     pub(crate) fn begin_asset(&mut self) {
-        self.weight = 0;
+        (self.weight, self.asset_weight) = (0, 0);
         self.asset.clear();
     }
 
@@ -64,11 +67,26 @@ impl Cells {
         self.definition.clear();
     }
 
-    /// Text of the record that is under way; more than the limit is damage.
+    /// A text begins that stands in no record: those before it do not count.
+    pub(crate) fn begin_text(&mut self) {
+        self.weight = 0;
+    }
+
+    /// Text of the finding or definition that is under way; more than the limit is damage.
     #[inline]
     pub(crate) fn weigh(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
         self.weight = self.weight.saturating_add(bytes);
         if self.weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
+    }
+
+    /// Text that goes to this place, or has to be moved there.
+    #[inline]
+    pub(crate) fn weigh_in(&mut self, place: Place, bytes: usize) -> Result<(), Box<Fault>> {
+        if !matches!(place, Place::Asset(_) | Place::Value(Value::AssetItem(_))) {
+            return self.weigh(bytes);
+        }
+        self.asset_weight = self.asset_weight.saturating_add(bytes);
+        if self.asset_weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
     /// An element begins whose text is wanted. Gives the place that its text goes to.
@@ -113,7 +131,7 @@ impl Cells {
         let present = self.row().cell_len(field);
         if present > 0 {
             // The row may have to move what the cell has.
-            self.weigh(present + 1)?;
+            self.weigh_in(place, present + 1)?;
             self.row().append(field, "\n");
         }
         Ok(place)
@@ -131,7 +149,7 @@ impl Cells {
             self.verbatim(place, body)?;
         }
         if self.begun {
-            self.weigh(piece.len() - body.len())?;
+            self.weigh_in(place, piece.len() - body.len())?;
             self.pending.push_str(&piece[body.len()..]);
         }
         Ok(())
@@ -155,7 +173,7 @@ impl Cells {
 
     #[inline]
     fn put(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
-        self.weigh(piece.len())?;
+        self.weigh_in(place, piece.len())?;
         match place {
             Place::Finding(field) => self.finding.append(field, piece),
             Place::Definition(field) => self.definition.append(field, piece),
@@ -256,7 +274,7 @@ impl Cells {
     fn weigh_item(&mut self, list: Place, present: usize) -> Result<(), Box<Fault>> {
         let moved = if self.open_list == Some(list) { 0 } else { present };
         self.open_list = Some(list);
-        self.weigh(moved + self.item.len())
+        self.weigh_in(list, moved + self.item.len())
     }
 
     /// Takes the CVE ids of a finding's attribute: a comma list.

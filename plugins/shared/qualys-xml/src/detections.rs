@@ -8,7 +8,7 @@ use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::events::Limits;
 use crate::feed::Feed;
-use crate::join::{Join, Joined, qid_number, settle_kind};
+use crate::join::{Join, Joined, qid_number};
 use crate::place::{Place, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
@@ -72,7 +72,6 @@ impl Document<Joined<'_>> for Detections {
 
     fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Finding(FindingField::Kind) => settle_kind(state),
             Place::Of(Structure::Finding) => {
                 let key = qid_number(state.cells.definition.get(DefinitionField::Qid));
                 return self.join.deliver(&mut self.feed, key, state, sink);

@@ -1,26 +1,53 @@
 //! An element's start tag, and its attributes with everything enforced that the parser lets pass.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+
 use quick_xml::XmlVersion;
-use quick_xml::events::BytesStart;
+use quick_xml::events::{BytesRef, BytesStart};
 
 use crate::damage::Fault;
+use crate::events::is_xml_character;
 use crate::names::Shown;
 
 /// More than any element in a report has.
 const MAX_ATTRIBUTES: usize = 32;
 
 /// An element's start tag.
-pub(crate) struct Element<'b>(pub(crate) BytesStart<'b>);
+pub(crate) struct Element<'b> {
+    tag: BytesStart<'b>,
+    /// How many references to characters that XML forbids were replaced in the values given so far.
+    forbidden: Cell<u64>,
+}
+
+impl<'b> Element<'b> {
+    #[inline]
+    pub(crate) fn new(tag: BytesStart<'b>) -> Self {
+        Self { tag, forbidden: Cell::new(0) }
+    }
+}
 
 impl Element<'_> {
     #[inline]
     pub(crate) fn name(&self) -> &str {
-        self.0.name().into_inner()
+        self.tag.name().into_inner()
     }
 
     #[inline]
     pub(crate) fn has_attributes(&self) -> bool {
-        self.0.len() > self.name().len()
+        self.tag.len() > self.name().len()
+    }
+
+    /// Name and attributes, in bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.tag.len()
+    }
+
+    /// How many references to characters that XML forbids were replaced in the values given so far.
+    #[inline]
+    pub(crate) fn forbidden_references(&self) -> u64 {
+        self.forbidden.get()
     }
 
     /// Gives every attribute with its value to `take`, in order, once all were found to be well-formed.
@@ -32,9 +59,9 @@ impl Element<'_> {
         let wrong = |problem: String| {
             Box::new(Fault::Attributes { element: Shown(self.name()).to_string(), problem })
         };
-        let mut attributes = self.0.attributes();
+        let mut attributes = self.tag.attributes();
         for (count, attribute) in attributes.with_checks(false).enumerate() {
-            let attribute = attribute.map_err(|error| wrong(error.to_string()))?;
+            let mut attribute = attribute.map_err(|error| wrong(error.to_string()))?;
             let key = attribute.key.into_inner();
             if count == MAX_ATTRIBUTES {
                 let element = Shown(self.name()).to_string();
@@ -51,11 +78,34 @@ impl Element<'_> {
                 take(key, &attribute.value);
                 continue;
             }
+            self.replace_forbidden(&mut attribute.value);
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|error| wrong(Shown(&error.to_string()).to_string()))?;
             take(key, &value);
         }
         Ok(())
+    }
+
+    /// Replaces references to characters that XML forbids, as it is done in texts.
+    #[cold]
+    fn replace_forbidden(&self, value: &mut Cow<'_, str>) {
+        let mut replaced = String::new();
+        let (mut kept, mut from) = (0, 0);
+        while let Some(begin) = value[from..].find("&#").map(|at| from + at) {
+            let Some(length) = value[begin..].find(';') else { break };
+            let reference = BytesRef::new(&value[begin + 1..begin + length]);
+            from = begin + length + 1;
+            if !matches!(reference.resolve_char_ref(), Ok(Some(c)) if is_xml_character(c)) {
+                replaced.push_str(&value[kept..begin]);
+                replaced.push('\u{FFFD}');
+                kept = from;
+                self.forbidden.set(self.forbidden.get() + 1);
+            }
+        }
+        if kept > 0 {
+            replaced.push_str(&value[kept..]);
+            *value = Cow::Owned(replaced);
+        }
     }
 }

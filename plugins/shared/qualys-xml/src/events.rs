@@ -133,7 +133,7 @@ impl<R: Read> Events<R> {
         }
         let content = tag.strip_suffix('/').unwrap_or(tag);
         self.is_empty = content.len() < tag.len();
-        Ok(Event::Open(Element(BytesStart::from_content(content, name))))
+        Ok(Event::Open(Element::new(BytesStart::from_content(content, name))))
     }
 
     #[cold]
@@ -146,13 +146,13 @@ impl<R: Read> Events<R> {
         self.is_between = !matches!(event, Ok(Raw::Text(_)));
         let fault = match event {
             Ok(Raw::Start(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
-                Ok(()) => return Ok(Event::Open(Element(tag))),
+                Ok(()) => return Ok(Event::Open(Element::new(tag))),
                 Err(fault) => fault,
             },
             Ok(Raw::Empty(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
                 Ok(()) => {
                     self.is_empty = true;
-                    return Ok(Event::Open(Element(tag)));
+                    return Ok(Event::Open(Element::new(tag)));
                 }
                 Err(fault) => fault,
             },
@@ -215,7 +215,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Box<Fault>> {
     }
 }
 
-fn is_xml_character(c: char) -> bool {
+pub(crate) fn is_xml_character(c: char) -> bool {
     !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
 }
 
@@ -260,6 +260,7 @@ mod tests {
             ("\n \u{FEFF}<?xml version='1.0'?><!DOCTYPE R SYSTEM 'x'>\n<R/> <!-- end -->\n", "<R></>"),
             ("<R a='1' b=\"&lt;&#65;\nx\">t&amp;&#x42;<![CDATA[&lt;]]></R>", "<R a=1 b=<A x>t&B[&lt;]</>"),
             ("<R>&#1;&#0;&#xFFFFFFFF;</R>", "<R>\u{FFFD}\u{FFFD}\u{FFFD}</>"),
+            ("<R a='x&#1;&#0;&#xFFFE;&#65;y'/>", "<R a=x\u{FFFD}\u{FFFD}\u{FFFD}Ay></>"),
             ("<R>a\r\nb</R>", "<R>a\nb</>"),
         ] {
             assert_eq!(told(xml).as_deref(), Ok(expected), "{xml}");

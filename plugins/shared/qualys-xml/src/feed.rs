@@ -55,6 +55,11 @@ impl Feed {
         row
     }
 
+    /// Whether the asset has begun to go out: it has findings.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// The asset ends; one without findings goes out on its own.
     pub(crate) fn end_asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Flow {
         match self.row {

@@ -11,7 +11,7 @@ use crate::events::Limits;
 use crate::join::qid_number;
 use crate::place::{Place, Structure, Value, in_definition};
 use crate::preface::{Preface, or_nothing};
-use crate::walk::{Document, Flow, State, Walk};
+use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
 
 /// Reads all of the report but the assets. Those are read by the second pass, which begins at the beginning and
 /// ends with the assets: together they read all of it.
@@ -36,7 +36,10 @@ pub(crate) fn read(
     preface.assets_end = Some(assets_end).filter(|_| lists == 1 && damage.is_none());
     match error {
         Some(error) if lists == 0 => preface.error = Some(error),
-        Some(error) => preface.notes.say(format!("the report holds {error}")),
+        Some(error) => {
+            preface.notes.say(format!("the report holds {error}"));
+            preface.error_beside = Some(error);
+        }
         None => {}
     }
     (preface, damage)
@@ -54,6 +57,8 @@ struct Glossary {
 
 /// More ranges than this are not passed on: the outputs hold them in memory.
 const MOST_RANGES: usize = 100_000;
+/// No address is longer, in bytes.
+const LONGEST_ADDRESS: usize = 128;
 
 impl Document<Definitions> for Glossary {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
@@ -86,6 +91,7 @@ impl Document<Definitions> for Glossary {
         match place {
             Place::Of(Structure::Assets) => self.lists += 1,
             Place::Of(Structure::CleanRange) => {
+                state.cells.begin_text();
                 self.range_start.clear();
                 self.range_end.clear();
             }
@@ -112,7 +118,10 @@ impl Document<Definitions> for Glossary {
             Place::Value(Value::Total) => self.preface.findings = state.cells.value.parse().ok(),
             Place::Value(Value::RangeStart) => self.range_start.clone_from(&state.cells.value),
             Place::Value(Value::RangeEnd) => self.range_end.clone_from(&state.cells.value),
-            Place::Value(Value::Error) => self.error = state.take_error(),
+            Place::Value(Value::Error) => {
+                let error = state.take_error().or_else(|| self.error.take());
+                self.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
+            }
             _ => {}
         }
         Ok(Flow::On)
@@ -136,6 +145,8 @@ impl Glossary {
     fn add_clean_range(&mut self, state: &mut State) {
         if self.preface.clean_assets.len() >= MOST_RANGES {
             state.notes.say(format!("only the first {MOST_RANGES} ranges without findings were taken"));
+        } else if self.range_start.len().max(self.range_end.len()) > LONGEST_ADDRESS {
+            state.notes.say("a range without findings is not one of addresses, and was left out".to_owned());
         } else if self.range_end.is_empty() || self.range_start == self.range_end {
             self.preface.clean_assets.push(self.range_start.clone());
         } else {

@@ -40,6 +40,7 @@ impl Join {
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
+        settle_kind(state);
         let asset = feed.asset(&state.cells, sink.batch);
         if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
             add_facts(&mut state.cells, reader)?;
@@ -83,8 +84,9 @@ impl Join {
     }
 }
 
-/// The word for a finding's type, whichever report it is from.
-pub(crate) fn settle_kind(state: &mut State) {
+/// The word for a finding's type, whichever report it is from; one without a type, or with several, is of an
+/// unknown one.
+fn settle_kind(state: &mut State) {
     let kind = match state.cells.finding.get(FindingField::Kind) {
         "Vuln" | "Confirmed" => FindingKind::Vulnerability,
         "Practice" | "Potential" => FindingKind::Potential,

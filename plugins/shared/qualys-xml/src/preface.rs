@@ -20,6 +20,8 @@ pub struct Preface {
     pub time: String,
     /// An error that stands in the report in place of assets: the report is an error page.
     pub error: Option<String>,
+    /// An error that stands beside a list of assets, which may be empty.
+    pub(crate) error_beside: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
     pub clean_assets: Vec<String>,
     /// Where the assets of a template report end, in bytes of the washed stream; none when they stand in several

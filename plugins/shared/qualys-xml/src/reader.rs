@@ -30,6 +30,7 @@ pub enum Progress {
 pub struct ReportReader<R: Read> {
     walk: ByKind<R>,
     notes: Notes,
+    error: Option<String>,
     replaced: u64,
 }
 
@@ -50,7 +51,8 @@ impl<R: Read> ReportReader<R> {
             }
             _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
         };
-        Self { walk, notes: std::mem::take(&mut preface.notes), replaced: preface.replaced }
+        let (notes, error) = (std::mem::take(&mut preface.notes), preface.error_beside.take());
+        Self { walk, notes, error, replaced: preface.replaced }
     }
 
     /// Adds findings to an empty batch until it is full or the report ends. `definitions` is where
@@ -94,6 +96,16 @@ impl<R: Read> ReportReader<R> {
             ByKind::Scan(walk) => walk.document.feed.assets,
             ByKind::TemplateReport(walk) => walk.document.feed.assets,
             ByKind::Detections(walk) => walk.document.feed.assets,
+        }
+    }
+
+    /// The first error that stands in the report beside its assets, with its number and text; to be asked at the
+    /// report's end. A report of no assets that has one is not complete.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match &self.walk {
+            ByKind::Scan(walk) => walk.document.error.as_deref(),
+            ByKind::TemplateReport(_) | ByKind::Detections(_) => self.error.as_deref(),
         }
     }
 

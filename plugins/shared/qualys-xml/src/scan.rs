@@ -9,12 +9,14 @@ use crate::element::Element;
 use crate::facts::{is_no_name, reader_of};
 use crate::feed::{Feed, add_facts, pause_when_full};
 use crate::place::{Place, Structure, Value, in_definition};
-use crate::walk::{Document, Flow, State};
+use crate::walk::{Document, Flow, MUTE_ERROR, State};
 
 /// Delivers the assets of a scan. Its header is read before, see `scan_preface`.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) feed: Feed,
+    /// The first error that stands beside the assets.
+    pub(crate) error: Option<String>,
     category: Category,
 }
 
@@ -54,6 +56,8 @@ impl Document<BatchBuilder> for Scan {
     fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
+            // Read before, with the header.
+            Place::Of(Structure::Root) => Ok(()),
             Place::Of(Structure::Category) => self.category.read(element),
             Place::Of(Structure::Asset) => {
                 self.feed.begin_asset();
@@ -97,7 +101,9 @@ impl Document<BatchBuilder> for Scan {
             Place::Value(Value::Error) => {
                 if let Some(error) = state.take_error() {
                     state.notes.say(format!("the report holds {error}"));
+                    self.error.get_or_insert(error);
                 }
+                self.error.get_or_insert_with(|| MUTE_ERROR.to_owned());
                 Ok(Flow::On)
             }
             _ => Ok(Flow::On),

@@ -8,7 +8,7 @@ use crate::events::Limits;
 use crate::place::{Place, Structure, Value};
 use crate::preface::{Preface, or_nothing};
 use crate::scan::Scan;
-use crate::walk::{Document, Flow, State, Walk};
+use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
 
 /// Reads as far as the end of the header, or to the end of a scan that has none.
 pub(crate) fn read(source: impl Read, limits: Limits) -> (Preface, Option<Damage>) {
@@ -46,7 +46,11 @@ impl Document<()> for ScanPreface {
 
     fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
         match place {
-            Place::Of(Structure::Asset) => self.any_asset = true,
+            // The delivering walk reads its attributes.
+            Place::Of(Structure::Asset) => {
+                self.any_asset = true;
+                return Ok(());
+            }
             Place::Value(Value::Key) => self.key.clear(),
             _ => {}
         }
@@ -62,6 +66,7 @@ impl Document<()> for ScanPreface {
         match place {
             Place::Of(Structure::Head) => return Ok(Flow::Pause),
             Place::Value(Value::Key) => {
+                state.cells.begin_text();
                 let text = or_nothing(&state.cells.value);
                 match self.key.as_str() {
                     "DATE" => text.clone_into(&mut self.preface.time),
@@ -70,7 +75,8 @@ impl Document<()> for ScanPreface {
                 }
             }
             Place::Value(Value::Error) => {
-                self.preface.error = state.take_error().or_else(|| self.preface.error.take());
+                let error = state.take_error().or_else(|| self.preface.error.take());
+                self.preface.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 use crate::damage::Fault;
 use crate::element::Element;
 use crate::feed::Feed;
-use crate::join::{Join, Joined, qid_number, settle_kind};
+use crate::join::{Join, Joined, qid_number};
 use crate::notes::Notes;
 use crate::place::{Place, Structure, Value};
 use crate::walk::{Document, Flow, State};
@@ -96,14 +96,13 @@ impl Document<Joined<'_>> for TemplateReport {
 
     fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Finding(FindingField::Kind) => settle_kind(state),
             Place::Of(Structure::Finding) => {
                 let text = state.cells.definition.get(DefinitionField::Qid);
                 let key = self.key.or_else(|| qid_number(text));
                 return self.join.deliver(&mut self.feed, key, state, sink);
             }
-            // One that failed has no name: delivered, it would be an asset without any identity.
-            Place::Of(Structure::Asset) if self.failed && state.cells.asset.is_empty() => {}
+            // Delivered, it would pass for an asset that was looked at and has no findings.
+            Place::Of(Structure::Asset) if self.failed && !self.feed.has_started() => {}
             Place::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
             Place::Of(Structure::Assets) if self.assets_end.is_some() => {
                 self.is_done = true;

@@ -23,7 +23,7 @@ pub(crate) trait Document<S> {
     /// An element of structure begins, or any element that has attributes.
     fn open(&mut self, place: Place, element: &Element<'_>, walk: &mut State) -> Result<(), Box<Fault>>;
 
-    /// An element of structure, a value or a cell ends.
+    /// An element of structure or a value ends.
     fn close(&mut self, place: Place, walk: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
 }
 
@@ -43,6 +43,9 @@ pub(crate) struct State {
     /// The number of the `ERROR` that is under way.
     pub(crate) error_number: String,
 }
+
+/// What stands for an `ERROR` that says nothing.
+pub(crate) const MUTE_ERROR: &str = "an error without number and text";
 
 impl State {
     /// The sentence about the `ERROR` that ends, from its number and the text that was collected; none when a
@@ -159,7 +162,14 @@ fn open<S, D: Document<S>>(
         place = state.cells.open(place)?;
     }
     if element.has_attributes() || matches!(place, Place::Of(_) | Place::Asset(_)) {
+        if matches!(place, Place::Asset(_) | Place::Finding(_)) {
+            // The values of attributes go to cells, too, and the element may stand any number of times.
+            state.cells.weigh_in(place, element.len())?;
+        }
         document.open(place, element, state)?;
+        if !place.is_skipped() {
+            state.notes.forbidden_references += element.forbidden_references();
+        }
     }
     Ok(place)
 }
@@ -176,7 +186,7 @@ fn close<S, D: Document<S>>(
     }
     state.cells.close(place)?;
     match place {
-        Place::Of(_) | Place::Value(_) | Place::Finding(_) => document.close(place, state, sink),
+        Place::Of(_) | Place::Value(_) => document.close(place, state, sink),
         _ => Ok(Flow::On),
     }
 }

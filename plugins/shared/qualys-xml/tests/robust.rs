@@ -52,7 +52,10 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
             }
         }
     }
-    outcome.notes = reader.notes().into_iter().map(|note| format!("{} {}", note.text, note.count)).collect();
+    // How far beyond the damage bytes were looked at, and replaced, depends on how they came.
+    let is_sure = |text: &str| outcome.damage.is_none() || !text.starts_with("bytes were replaced");
+    let notes = reader.notes().into_iter().filter(|note| is_sure(&note.text));
+    outcome.notes = notes.map(|note| format!("{} {}", note.text, note.count)).collect();
     outcome
 }
 

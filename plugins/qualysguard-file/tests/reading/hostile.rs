@@ -1,0 +1,134 @@
+//! Reports that a scanner would hardly write: nothing grows without bound, and nothing passes for more than it is.
+
+use std::fs;
+
+use scanbridge_plugin_api::Result;
+use serde_json::json;
+
+use crate::drive::{Report, Told, read_with};
+
+fn told_of(xml: &str, more: &serde_json::Value) -> Result<Told> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.xml");
+    fs::write(&path, xml).unwrap();
+    read_with(&path, more)
+}
+
+fn report_of(xml: &str) -> Report {
+    let mut told = told_of(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    assert_eq!((told.reports.len(), &told.refused[..]), (1, &[][..]), "{xml:.200}");
+    told.reports.remove(0)
+}
+
+fn detections(hosts: &str) -> String {
+    format!(
+        "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:01Z</DATETIME><HOST_LIST>{hosts}\
+         </HOST_LIST></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
+    )
+}
+
+fn template_report(hosts: &str, behind: &str) -> String {
+    format!("<ASSET_DATA_REPORT><HEADER/><HOST_LIST>{hosts}</HOST_LIST>{behind}</ASSET_DATA_REPORT>")
+}
+
+const TOO_MUCH: &str = "the texts of one asset, definition or finding exceed the limit of 65536 bytes";
+
+#[test]
+fn texts_of_an_asset_between_its_findings_are_bounded() {
+    let finding = "<VULN_INFO_LIST><VULN_INFO><QID>1</QID><TYPE>Vuln</TYPE></VULN_INFO></VULN_INFO_LIST>";
+    let long = "x".repeat(10_000);
+    for text in [
+        format!("<OPERATING_SYSTEM>{long}</OPERATING_SYSTEM>"),
+        format!("<ASSET_TAGS><ASSET_TAG>{long}</ASSET_TAG></ASSET_TAGS>"),
+        format!("<IP network_id=\"{long}\"/>"),
+    ] {
+        let turns = |count: usize| {
+            format!("<HOST><IP>192.0.2.1</IP>{}</HOST>", format!("{text}{finding}").repeat(count))
+        };
+        let end = report_of(&template_report(&turns(20), "")).end;
+        assert!(end.reason.ends_with(TOO_MUCH) && !end.complete, "{:?}", end.reason);
+        // Each asset may have as much again.
+        let many = report_of(&template_report(&turns(1).repeat(20), ""));
+        assert!(many.end.complete, "{}", many.end.reason);
+        assert_eq!((many.assets.len(), many.findings.len()), (20, 20));
+    }
+}
+
+#[test]
+fn an_error_in_place_of_all_assets_is_no_complete_report() {
+    const HEADER: &str = "<HEADER><KEY value=\"TITLE\">Night</KEY></HEADER>";
+    const ERROR: &str = "<ERROR number=\"3509\">no host alive</ERROR>";
+    for xml in [
+        format!("<SCAN value=\"scan/1.2\">{HEADER}{ERROR}</SCAN>"),
+        format!("<SCAN value=\"scan/1.2\">{ERROR}{HEADER}</SCAN>"),
+        template_report("", ERROR),
+    ] {
+        let end = report_of(&xml).end;
+        assert!(!end.complete && !end.deliver, "{xml}");
+        assert!(end.reason.ends_with("report.xml holds no assets but error 3509: no host alive"), "{end:?}");
+    }
+    for xml in [format!("<SCAN>{HEADER}<ERROR/></SCAN>"), template_report("", "<ERROR/>")] {
+        let end = report_of(&xml).end;
+        assert!(end.reason.ends_with("holds no assets but an error without number and text"), "{end:?}");
+    }
+    let with_asset = report_of(&format!("<SCAN>{HEADER}{ERROR}<IP value=\"192.0.2.1\"/></SCAN>"));
+    assert!(with_asset.end.complete && with_asset.assets.len() == 1);
+}
+
+#[test]
+fn a_finding_without_one_known_type_is_counted() {
+    for types in ["", "<TYPE/>", "<TYPE>Novelty</TYPE>", "<TYPE>Vuln</TYPE><TYPE>Vuln</TYPE>"] {
+        let finding = format!("<QID>1</QID>{types}");
+        let detection = format!("<DETECTION_LIST><DETECTION>{finding}</DETECTION></DETECTION_LIST>");
+        let info = format!("<VULN_INFO_LIST><VULN_INFO>{finding}</VULN_INFO></VULN_INFO_LIST>");
+        let host = |findings| format!("<HOST><IP>192.0.2.1</IP>{findings}</HOST>");
+        for xml in [detections(&host(detection)), template_report(&host(info), "")] {
+            let report = report_of(&xml);
+            assert_eq!(report.findings[0]["kind"], "information", "{xml}");
+            let note = "findings of an unknown type were taken as information x 1".to_owned();
+            assert!(report.notes().contains(&note), "{xml}: {:?}", report.notes());
+        }
+    }
+}
+
+#[test]
+fn an_asset_with_an_error_in_place_of_findings_is_not_delivered() {
+    let finding = "<VULN_INFO_LIST><VULN_INFO><QID>1</QID><TYPE>Vuln</TYPE></VULN_INFO></VULN_INFO_LIST>";
+    let hosts = format!(
+        "<HOST><IP>192.0.2.1</IP><ERROR number=\"3001\">no data</ERROR></HOST>\
+         <HOST><ERROR/><IP>192.0.2.2</IP></HOST>\
+         <HOST><IP>192.0.2.3</IP>{finding}<ERROR/></HOST>\
+         <HOST><IP>192.0.2.4</IP></HOST>"
+    );
+    let report = report_of(&template_report(&hosts, ""));
+    let addresses: Vec<&str> = report.assets.iter().map(|asset| asset["address"].as_str()).collect();
+    assert_eq!(addresses, ["192.0.2.3", "192.0.2.4"]);
+    assert!(report.end.complete);
+    let failed = "assets were reported with an error in place of findings x 3";
+    assert!(report.notes().contains(&failed.to_owned()), "{:?}", report.notes());
+}
+
+#[test]
+fn many_small_texts_beside_the_assets_are_no_large_one() {
+    let ranges = "<RANGE><START>192.0.2.1</START><END>192.0.2.9</END></RANGE>".repeat(10_000);
+    let long = format!("<RANGE><START>{}</START></RANGE>", "x".repeat(129));
+    let appendices =
+        format!("<APPENDICES><NO_VULNS><IP_LIST>{ranges}{long}</IP_LIST></NO_VULNS></APPENDICES>");
+    let report = report_of(&template_report("", &appendices));
+    assert_eq!(report.end.clean_assets, vec!["192.0.2.1-192.0.2.9"; 10_000]);
+    assert!(report.notes()[0].starts_with("a range without findings is not one of addresses"));
+
+    let keys = format!("<KEY value=\"TARGET\">{}</KEY>", "192.0.2.1 ".repeat(1_000)).repeat(20);
+    let header = format!("<HEADER>{keys}<KEY value=\"TITLE\">Night</KEY></HEADER>");
+    let report = report_of(&format!("<SCAN>{header}<IP value=\"192.0.2.1\"/></SCAN>"));
+    assert_eq!((report.start.title.as_str(), report.end.complete), ("Night", true));
+}
+
+#[test]
+fn forbidden_characters_in_attributes_are_replaced_and_counted() {
+    let report =
+        report_of("<SCAN value=\"scan/&#2;1\"><IP value=\"192.0.2.1\" name=\"a&#1;b&amp;&#x41;\"/></SCAN>");
+    assert_eq!(report.start.id, "scan/\u{FFFD}1");
+    assert_eq!(report.assets[0]["dns"], "a\u{FFFD}b&A");
+    assert_eq!(report.notes(), ["bytes were replaced because they are no UTF-8 or no XML characters x 2"]);
+}
