@@ -82,9 +82,10 @@ struct Lines<'a> {
 
 impl Sink for Lines<'_> {
     fn line(&mut self, line: &[u8]) -> Result<()> {
+        // Before, not after: behind the last event a new piece would stay empty.
+        self.file.record_boundary()?;
         self.file.write(line)?;
         self.bytes += line.len() as u64;
-        self.file.record_boundary()?;
         Ok(())
     }
 }

@@ -12,8 +12,6 @@ use scanbridge_plugin_api::{PluginError, Result, Written};
 pub(crate) struct Commands {
     writer: CommandWriter,
     header: String,
-    /// Whether this run has named its source in the file yet: an older file may name another one.
-    named: bool,
     /// Whether the last block ended its asset. Only there may a piece of the file end.
     between_assets: bool,
     /// Bytes that went to the file since the last answer.
@@ -24,17 +22,16 @@ impl Commands {
     pub(crate) fn new(settings: Settings) -> Self {
         let writer = CommandWriter::new(settings);
         let header = writer.header();
-        Self { writer, header, named: false, between_assets: true, bytes: 0 }
+        Self { writer, header, between_assets: true, bytes: 0 }
     }
 
     /// A report begins; gives the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.writer.begin(report);
         self.between_assets = true;
-        if !file.begin(report)? && self.named {
-            return Ok(0);
-        }
-        self.named = true;
+        file.begin(report)?;
+        // Each report names its source: an older file may name another one, the report before may have been taken
+        // back, and naming it twice does no harm.
         file.write(self.header.as_bytes())?;
         Ok(self.header.len() as u64)
     }

@@ -186,6 +186,25 @@ fn pieces_hold_whole_events_and_lose_none() {
     assert!(pieces.iter().all(|piece| fs::metadata(piece).unwrap().permissions().mode() & 0o777 == 0o600));
 }
 
+/// The last event may fill its piece to the brim; then none follows.
+#[test]
+fn no_piece_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let long = "x".repeat(1024);
+    let finding = [(F::Kind, "vulnerability"), (F::Severity, "2"), (F::Result, long.as_str())];
+    let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
+    let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
+    deliver(&mut output, &scan(), &[batch.done()]).unwrap();
+    let mut pieces: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pieces.sort();
+    assert_eq!(pieces, ["out.0001.cef", "out.0002.cef"].map(|name| folder.path().join(name)));
+    for piece in pieces {
+        assert_eq!(fs::read_to_string(piece).unwrap().lines().count(), 1);
+    }
+}
+
 #[test]
 fn the_default_mode_keeps_strangers_out() {
     let folder = tempfile::tempdir().unwrap();

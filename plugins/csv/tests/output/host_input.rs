@@ -121,5 +121,25 @@ fn appending_names_the_source_again() {
     }
     let text = fs::read_to_string(&path).unwrap();
     let sources: Vec<&str> = text.lines().filter(|line| line.starts_with("SetSource")).collect();
-    assert_eq!(sources, ["SetSource,One", "SetSource,Two"]);
+    assert_eq!(sources, ["SetSource,One", "SetSource,One", "SetSource,Two", "SetSource,Two"]);
+}
+
+/// What a report that was taken back wrote is gone, its `SetSource` too.
+#[test]
+fn the_source_is_named_behind_a_report_that_was_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = "SetSource,Somebody else\n";
+    for name in ["a.csv", "b.csv"] {
+        fs::write(folder.path().join(name), old).unwrap();
+    }
+    let options = format!("{FORMAT}, \"if_exists\": \"append\"");
+    let mut output = open(&folder.path().join("{report}.csv"), &options).unwrap();
+    let named = |id: &str| ReportStart { id: id.to_owned(), ..start() };
+    write(&mut output, &named("a"), sample(), &ReportEnd::default());
+    write(&mut output, &named("a"), sample(), &complete(&[]));
+    write(&mut output, &named("b"), sample(), &complete(&[]));
+    for name in ["a.csv", "b.csv"] {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(text.starts_with(&format!("{old}SetSource,QualysGuard\nAddHost,")), "{name}: {text}");
+    }
 }

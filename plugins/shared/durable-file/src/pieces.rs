@@ -23,7 +23,10 @@ pub(crate) struct Pieces {
     sealed_end: u32,
     current: Part,
     begun: Instant,
-    earlier: bool,
+    /// What the last sealed piece was, should the current one stay empty.
+    previous: Option<Published>,
+    /// The last piece that this run has published before.
+    earlier: Option<u32>,
     published: bool,
     /// With rotation, the lock on the whole: pieces come and go, and nobody keeps thousands of them open.
     _guard: Option<Part>,
@@ -66,7 +69,8 @@ impl Pieces {
             sealed_end: beginning.number,
             current,
             begun: beginning.begun,
-            earlier: earlier.is_some(),
+            previous: None,
+            earlier: earlier.map(|earlier| earlier.number),
             published: false,
             _guard: guard,
         })
@@ -91,7 +95,8 @@ impl Pieces {
         {
             return Ok(false);
         }
-        self.current.seal()?;
+        let identity = self.current.seal()?;
+        self.previous = Some(Published { number: self.last, identity, begun: self.begun });
         self.sealed_end = self.last + 1;
         self.current = Part::create(part_path(&piece_path(&self.path, self.last + 1)), target.mode)?;
         self.last += 1;
@@ -99,19 +104,44 @@ impl Pieces {
         Ok(true)
     }
 
-    /// Gives all pieces their final names, in order.
+    /// Gives all pieces their final names, in order. When one name cannot be given, those that were given are
+    /// taken back, but for names that an older file had: that one is gone.
     pub(crate) fn publish(mut self, if_exists: IfExists) -> Result<Published> {
-        let identity = self.current.seal()?;
-        self.sealed_end = self.last + 1;
-        for number in self.first..=self.last {
+        let last = self.seal_last()?;
+        if if_exists == IfExists::Fail {
+            for number in (self.first..=last.number).filter(|number| self.earlier != Some(*number)) {
+                refuse_existing(&piece_path(&self.path, number))?;
+            }
+        }
+        let mut given = Vec::new();
+        for number in self.first..=last.number {
             let path = piece_path(&self.path, number);
-            rename(&part_path(&path), &path, if_exists == IfExists::Fail && !self.earlier)?;
+            let is_new = fs::symlink_metadata(&path).is_err();
+            let must_be_new = if_exists == IfExists::Fail && self.earlier != Some(number);
+            if let Err(error) = rename(&part_path(&path), &path, must_be_new) {
+                take_back(&given);
+                return Err(error);
+            }
+            if is_new {
+                given.push(path);
+            }
         }
         self.published = true;
-        if if_exists == IfExists::Replace && !self.earlier && self.last > 0 {
-            remove_series(self.last + 1, |number| piece_path(&self.path, number))?;
+        if if_exists == IfExists::Replace && self.earlier.is_none() && last.number > 0 {
+            remove_series(last.number + 1, |number| piece_path(&self.path, number))?;
         }
-        sync_folder(folder_of(&self.path))?;
+        sync_folder(folder_of(&self.path))
+            .map_err(|error| not_known_safe(&piece_path(&self.path, last.number), error))?;
+        Ok(last)
+    }
+
+    /// Seals the piece under way. One that nothing was written to is dropped when others stand before it.
+    fn seal_last(&mut self) -> Result<Published> {
+        if let Some(previous) = self.previous.filter(|_| self.current.length() == 0) {
+            return Ok(previous);
+        }
+        let identity = self.current.seal()?;
+        self.sealed_end = self.last + 1;
         Ok(Published { number: self.last, identity, begun: self.begun })
     }
 }
@@ -217,10 +247,30 @@ fn rename(part: &Path, path: &Path, must_be_new: bool) -> Result<()> {
     }
     // A link is never made over a file that came meanwhile; a rename would replace it.
     match fs::hard_link(part, path) {
-        Ok(()) => fs::remove_file(part).map_err(|error| cannot_write(part, &error)),
+        Ok(()) => fs::remove_file(part).map_err(|error| {
+            take_back(&[path.to_owned()]);
+            cannot_write(part, &error)
+        }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(already_there(path)),
         Err(error) => Err(cannot_write(path, &error)),
     }
+}
+
+/// Removes what was published a moment ago. The caller has a failure to tell already; a second one adds nothing.
+fn take_back(given: &[PathBuf]) {
+    for path in given {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// The file has its name, but a loss of power might take the name away again.
+fn not_known_safe(path: &Path, error: PluginError) -> PluginError {
+    let message = format!(
+        "{} is complete under its name, but it is not known to be on the disk: {}",
+        path.display(),
+        error.message
+    );
+    PluginError { message, ..error }
 }
 
 /// Removes files of an earlier run that would otherwise pass for this one's: pieces that it does not reach, and
@@ -234,4 +284,23 @@ fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_told_with_the_file_that_stands() {
+        let failure = sync_folder(Path::new("/nowhere/at/all")).unwrap_err();
+        let error = not_known_safe(Path::new("/nowhere/at/all/out.csv"), failure);
+        assert_eq!(error.kind, ErrorKind::Io);
+        assert!(
+            error.message.starts_with(
+                "/nowhere/at/all/out.csv is complete under its name, but it is not known to be on the disk: \
+                 cannot write to /nowhere/at/all: "
+            ),
+            "{error}"
+        );
+    }
 }

@@ -116,7 +116,9 @@ impl ReportFile {
     /// Ends the report: brings it to the disk and gives it its name, or takes it back.
     ///
     /// # Errors
-    /// As in [`ReportFile::write`]; the file then keeps what it had before this report.
+    /// As in [`ReportFile::write`]; the file then keeps what it had before this report. Of a series of pieces the
+    /// names that were new are taken back. Only when the folder cannot be brought to the disk, after the rename,
+    /// does the new file stand under its name; the message says so.
     pub fn end(&mut self, deliver: bool) -> Result<()> {
         match std::mem::replace(&mut self.sink, Sink::Closed) {
             Sink::Closed => Err(no_report()),

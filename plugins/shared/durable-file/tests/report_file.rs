@@ -165,6 +165,73 @@ fn pieces_are_cut_between_records_and_appear_together() {
 }
 
 #[test]
+fn a_last_piece_that_stays_empty_does_not_appear() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotate = Rotation { max_bytes: Some(2), max_age: None };
+    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    let mut file = ReportFile::open(target).unwrap();
+    file.begin(&report("1")).unwrap();
+    for record in [b"a\n", b"b\n"] {
+        file.write(record).unwrap();
+        assert!(file.record_boundary().unwrap());
+    }
+    file.end(true).unwrap();
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv"]);
+    // The next report finds what the last one published, and goes on behind it.
+    file.begin(&report("2")).unwrap();
+    file.write(b"c\n").unwrap();
+    file.end(true).unwrap();
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
+    assert_eq!(read(folder.path().join("out.0003.csv")), "c\n");
+}
+
+#[test]
+fn pieces_that_must_be_new_appear_all_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("out.0002.csv"), "old").unwrap();
+    let rotate = Rotation { max_bytes: Some(11), max_age: None };
+    let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out.csv")) };
+    let mut file = ReportFile::open(target).unwrap();
+    file.begin(&report("1")).unwrap();
+    for record in ["full piece\n"; 3] {
+        file.record_boundary().unwrap();
+        file.write(record.as_bytes()).unwrap();
+    }
+    let error = file.end(true).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert!(error.message.contains("out.0002.csv is there already"), "{error}");
+    assert_eq!(names(folder.path()), ["out.0002.csv"]);
+    assert_eq!(read(folder.path().join("out.0002.csv")), "old");
+    // Out of the way, the same run may write two reports: its own files are no reason to refuse.
+    fs::remove_file(folder.path().join("out.0002.csv")).unwrap();
+    write_report(&mut file, "2", &["a\n", "b\n", "c\n"], true);
+    write_report(&mut file, "3", &["d\n", "e\n"], true);
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
+    assert_eq!(read(folder.path().join("out.0002.csv")), "HEADER\nc\nd\n");
+}
+
+#[test]
+fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing can be renamed over a folder.
+    fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
+    fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
+    let rotate = Rotation { max_bytes: Some(1), max_age: None };
+    let mut file = ReportFile::open(Target { rotate, ..Target::new(folder.path().join("out.csv")) }).unwrap();
+    file.begin(&report("1")).unwrap();
+    for record in [b"a\n", b"b\n", b"c\n"] {
+        file.record_boundary().unwrap();
+        file.write(record).unwrap();
+    }
+    let error = file.end(true).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Io);
+    assert!(error.message.contains("out.0003.csv"), "{error}");
+    // The first piece replaced an older file, which nothing brings back; the second is gone again.
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0003.csv"]);
+    assert_eq!(read(folder.path().join("out.0001.csv")), "a\n");
+}
+
+#[test]
 fn no_piece_appears_before_the_report_ends() {
     let folder = tempfile::tempdir().unwrap();
     let rotate = Rotation { max_bytes: Some(1), max_age: None };

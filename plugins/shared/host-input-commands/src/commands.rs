@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
 use scanbridge_plugin_api::model::{AssetField, ReportEnd, ReportStart};
@@ -69,8 +70,12 @@ struct Asset {
     address: Result<IpAddr, String>,
     /// The address as text.
     text: String,
+    /// Whether the scanner finished with it. One that was down says nothing about its old results.
+    scanned: bool,
     /// Whether its block has begun: it does with its first finding.
     begun: bool,
+    /// Where its old results are deleted, as long as that was not handed on.
+    deletion: Option<Range<usize>>,
     /// Whether it has findings that could not be sent; then nothing is known to be gone.
     has_rejected: bool,
 }
@@ -103,6 +108,7 @@ impl CommandWriter {
 
     /// A report begins. What was left of the last one is forgotten.
     pub fn begin(&mut self, report: &ReportStart) {
+        self.lines.begin(&report.schema);
         self.add_host = self.settings.add_host.or(report.hints.add_host).unwrap_or(false);
         self.asset = None;
         self.reset_block();
@@ -140,7 +146,8 @@ impl CommandWriter {
     }
 
     /// The report ends: hands on the last block, and for a complete report the blocks that clear the assets
-    /// without findings. When the report is not to be delivered, nothing is handed on any more.
+    /// without findings. The last asset of an incomplete report may be cut: its new results are added, its old
+    /// ones stay. When the report is not to be delivered, nothing is handed on any more.
     ///
     /// # Errors
     /// The sink's own.
@@ -150,6 +157,9 @@ impl CommandWriter {
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<Totals, E> {
         if end.deliver {
+            if !end.complete {
+                self.keep_old_results();
+            }
             self.leave(sink)?;
             if end.complete {
                 self.clear_clean_assets(end, sink)?;
@@ -166,12 +176,15 @@ impl CommandWriter {
     ) -> Result<(), E> {
         let text = asset.address();
         let address = text.parse::<IpAddr>().map_err(|_| why_not(asset));
-        if self.asset.as_ref().is_some_and(|current| current.address == address) {
+        let scanned = was_scanned(asset);
+        if let Some(current) = self.asset.as_mut().filter(|current| current.address == address) {
+            current.scanned &= scanned;
             return Ok(());
         }
         self.leave(sink)?;
         let text = address.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.asset = Some(Asset { address, text, begun: false, has_rejected: false });
+        self.asset =
+            Some(Asset { address, text, scanned, begun: false, deletion: None, has_rejected: false });
         Ok(())
     }
 
@@ -204,7 +217,8 @@ impl CommandWriter {
 
     /// Writes what stands before an asset's first finding.
     fn begin_block(&mut self) {
-        let Some(Asset { address: Ok(address), text, begun: begun @ false, .. }) = &mut self.asset else {
+        let Some(Asset { address: Ok(address), text, begun: begun @ false, deletion, .. }) = &mut self.asset
+        else {
             return;
         };
         *begun = true;
@@ -218,8 +232,24 @@ impl CommandWriter {
             self.commands += 1;
             self.totals.hosts_added += 1;
         }
+        let start = self.block.len();
         let _ = writeln!(self.block, "DeleteScanResult,{text},\"{}\"", self.settings.scanner);
+        *deletion = Some(start..self.block.len());
         self.commands += 1;
+    }
+
+    /// Takes the deletion back out of the block of an asset that may be cut.
+    fn keep_old_results(&mut self) {
+        let Some(Asset { address: Ok(address), begun: true, deletion, .. }) = &mut self.asset else { return };
+        if let Some(deletion) = deletion.take() {
+            self.block.drain(deletion);
+            self.commands -= 1;
+            return;
+        }
+        self.totals.warnings.push(format!(
+            "the report ends within asset {address}, whose old results are deleted already: some may be missing \
+             until a complete report comes"
+        ));
     }
 
     /// Counts the finding whose line begins at `start`; hands on what stands before it when all is too much.
@@ -233,6 +263,9 @@ impl CommandWriter {
         if start > 0 && (too_long || self.findings >= limits.findings) {
             self.hand_on(start, false, sink)?;
             self.block.drain(..start);
+            if let Some(asset) = &mut self.asset {
+                asset.deletion = None;
+            }
             (self.commands, self.findings) = (0, 0);
         }
         self.commands += 1;
@@ -247,7 +280,7 @@ impl CommandWriter {
             self.block.push_str(SCAN_UPDATE);
             self.commands += 1;
             self.hand_on(self.block.len(), true, sink)?;
-        } else if let (Ok(address), false) = (&asset.address, asset.has_rejected) {
+        } else if let (Ok(address), true) = (&asset.address, asset.scanned && !asset.has_rejected) {
             self.clean.push(*address);
         }
         self.asset = None;
@@ -315,6 +348,15 @@ impl CommandWriter {
         (self.commands, self.findings) = (0, 0);
     }
 }
+
+/// Whether the scanner got to the end with an asset. Reports that do not say so list only assets that it did.
+fn was_scanned(asset: &AssetView<'_>) -> bool {
+    let status = asset.get(AssetField::Status).trim();
+    status.is_empty() || status.get(..FINISHED.len()).is_some_and(|word| word.eq_ignore_ascii_case(FINISHED))
+}
+
+/// How the status of an asset begins that was scanned to the end.
+const FINISHED: &str = "finish";
 
 /// Why the findings of an asset without a usable address cannot be sent.
 fn why_not(asset: &AssetView<'_>) -> String {

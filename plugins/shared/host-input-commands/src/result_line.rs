@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use scanbridge_html_text::append_text;
-use scanbridge_plugin_api::batch::{DefinitionView, FindingView};
+use scanbridge_plugin_api::batch::{DefinitionView, FindingView, Schema};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
 
 use crate::settings::{DescriptionPart, Settings};
@@ -26,12 +26,23 @@ pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
 pub(crate) struct ResultLines {
     tails: HashMap<u128, Box<str>>,
     tail_bytes: usize,
+    /// The columns that `tails` were made of: the keys of definitions are equal only within them.
+    schema: Schema,
     clean: CleanText,
     plain: String,
     tail: String,
 }
 
 impl ResultLines {
+    /// A report with these columns begins.
+    pub(crate) fn begin(&mut self, schema: &Schema) {
+        if self.schema != *schema {
+            self.schema = schema.clone();
+            self.tails.clear();
+            self.tail_bytes = 0;
+        }
+    }
+
     /// Appends the line of a finding that has this id.
     pub(crate) fn push(
         &mut self,

@@ -229,6 +229,107 @@ fn an_incomplete_report_clears_nothing_and_an_undelivered_one_says_nothing_more(
 }
 
 #[test]
+fn the_cut_last_asset_of_an_incomplete_report_keeps_its_old_results() {
+    let batches = [vec![
+        ("192.0.2.1", false, vec![finding("1")]),
+        ("192.0.2.2", false, vec![finding("2"), finding("3")]),
+    ]];
+    let hints = Hints { add_host: Some(true) };
+    let cut = run(settings(), hints, &batches, &end(false, &[]));
+    let result = |address: &str, id: &str| {
+        format!(
+            "AddScanResult,{address},\"QualysGuard\",{id},443,tcp,\"Title {id}\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n"
+        )
+    };
+    let expected = format!(
+        "AddHost,192.0.2.1\nDeleteScanResult,192.0.2.1,\"QualysGuard\"\n{}ScanUpdate\n\
+         AddHost,192.0.2.2\n{}{}ScanUpdate\n",
+        result("192.0.2.1", "1"),
+        result("192.0.2.2", "2"),
+        result("192.0.2.2", "3")
+    );
+    assert_eq!(cut.text, expected);
+    assert_eq!((cut.commands, cut.findings), (8, 3));
+    assert_eq!(cut.totals.warnings, [""; 0]);
+    let whole = run(settings(), hints, &batches, &end(true, &[]));
+    assert_eq!(whole.text.matches("DeleteScanResult").count(), 2);
+}
+
+#[test]
+fn a_cut_asset_whose_deletion_is_on_its_way_is_told() {
+    let limits = BlockLimits { bytes: usize::MAX, findings: 2 };
+    let parts: Vec<_> = (1..=5).map(|qid| finding(&qid.to_string())).collect();
+    let twice = vec![
+        ("192.0.2.1", false, vec![finding("1")]),
+        ("192.0.2.2", false, vec![finding("2")]),
+        ("192.0.2.1", false, vec![finding("3")]),
+    ];
+    for batches in [[vec![("192.0.2.1", false, parts)]], [twice]] {
+        let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(false, &[]));
+        assert_eq!(outcome.text.matches("DeleteScanResult,192.0.2.1,").count(), 1);
+        assert_eq!(
+            outcome.totals.warnings,
+            [
+                "the report ends within asset 192.0.2.1, whose old results are deleted already: some may be missing \
+              until a complete report comes"
+            ]
+        );
+        let whole = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
+        assert_eq!(whole.totals.warnings, [""; 0]);
+    }
+}
+
+#[test]
+fn only_assets_that_were_scanned_to_the_end_are_cleared() {
+    let mut raw = BatchBuilder::default();
+    let statuses = ["", "Finished", "FINISH", "down", "Aborted", "dead", " ", "fin", "ünfinished"];
+    for (number, status) in statuses.into_iter().enumerate() {
+        let mut row = AssetRow::default();
+        row.set(AssetField::Address, &format!("192.0.2.{number}"));
+        row.set(AssetField::Status, status);
+        raw.push_asset(&row, false);
+    }
+    let raw = raw.finish();
+    let columns = Columns::of(Schema::default());
+    let mut writer = CommandWriter::new(settings());
+    let mut cleared = Vec::new();
+    let mut sink = |block: Block<'_>| -> Result<(), Infallible> {
+        cleared.push(block.address.to_string());
+        Ok(())
+    };
+    writer.begin(&ReportStart::default());
+    writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
+    let totals = writer.end(&end(true, &[]), &mut sink).unwrap();
+    assert_eq!(cleared, ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.6"]);
+    assert_eq!(totals.cleared, 4);
+}
+
+/// Content keys are equal only within a schema: columns in another order must not find the old texts.
+#[test]
+fn another_schema_is_read_by_its_names() {
+    let mut swapped = Schema::default();
+    let place = |name: &str| swapped.definitions.iter().position(|column| column == name).unwrap();
+    let (title, diagnosis) = (place("title"), place("diagnosis"));
+    swapped.definitions.swap(title, diagnosis);
+    let one = Finding { title: "first".to_owned(), text: "second".to_owned(), ..finding("1") };
+    let raw = raw(&[("192.0.2.1", false, vec![one])]).finish();
+    let mut writer = CommandWriter::new(settings());
+    let mut texts = Vec::new();
+    for schema in [Schema::default(), swapped] {
+        let mut sink = |block: Block<'_>| -> Result<(), Infallible> {
+            texts.push(block.text.to_owned());
+            Ok(())
+        };
+        let columns = Columns::of(schema.clone());
+        writer.begin(&ReportStart { schema, ..ReportStart::default() });
+        writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
+        writer.end(&end(true, &[]), &mut sink).unwrap();
+    }
+    assert!(texts[0].contains(",\"first\",\"second\","), "{}", texts[0]);
+    assert!(texts[1].contains(",\"second\",\"first\","), "{}", texts[1]);
+}
+
+#[test]
 fn what_cannot_be_sent_is_rejected_with_its_reason_and_clears_nothing() {
     let batches = [vec![
         ("", false, vec![finding("1"), Finding { kind: "service", ..finding("2") }]),
