@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
+use scanbridge_plugin_api::abi::level_number;
 use tracing::Level;
 use tracing_subscriber::fmt;
 
@@ -33,7 +34,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
         1 => Level::DEBUG,
         2.. => Level::TRACE,
     };
-    LEVEL.store(number(level), Ordering::Relaxed);
+    LEVEL.store(level_number(level), Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| AroundTheBar).with_target(false);
     // A terminal understands colours; a file or journal keeps plain text.
     let colour = io::IsTerminal::is_terminal(&stderr()) && std::env::var_os("NO_COLOR").is_none();
@@ -68,7 +69,7 @@ impl Write for AroundTheBar {
 }
 
 /// The most detailed level that is logged, as the ABI counts.
-pub(crate) fn level_number() -> u32 {
+pub(crate) fn plugins_level() -> u32 {
     LEVEL.load(Ordering::Relaxed)
 }
 
@@ -81,16 +82,6 @@ pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &st
         3 => tracing::info!(instance, target, "{message}"),
         4 => tracing::debug!(instance, target, "{message}"),
         _ => tracing::trace!(instance, target, "{message}"),
-    }
-}
-
-fn number(level: Level) -> u32 {
-    match level {
-        Level::ERROR => 1,
-        Level::WARN => 2,
-        Level::INFO => 3,
-        Level::DEBUG => 4,
-        Level::TRACE => 5,
     }
 }
 

@@ -139,15 +139,8 @@ fn open_input(
     let claim = registry.claim(PluginKind::Input, &instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
     let context = Context::leaked(&instance.id, stop);
-    let state = folder.join(&instance.id);
-    let handle = InputHandle::open(
-        table,
-        &options_of(instance),
-        &instance.id,
-        &state.to_string_lossy(),
-        context.table(),
-        &[],
-    )?;
+    let (options, state) = settings_of(instance, folder);
+    let handle = InputHandle::open(table, &options, &instance.id, &state, context.table(), &[])?;
     Ok(OpenInput { id: instance.id.clone(), plugin: claim.name.to_owned(), handle, context })
 }
 
@@ -162,15 +155,8 @@ fn open_output(
     let claim = registry.claim(PluginKind::Output, &instance.plugin).map_err(not_available)?;
     let table = claim.library.output_table(claim.name).map_err(not_available)?;
     let context = Context::leaked(&instance.id, stop);
-    let state = folder.join(&instance.id);
-    let handle = OutputHandle::open(
-        table,
-        &options_of(instance),
-        &instance.id,
-        &state.to_string_lossy(),
-        context.table(),
-        &[],
-    )?;
+    let (options, state) = settings_of(instance, folder);
+    let handle = OutputHandle::open(table, &options, &instance.id, &state, context.table(), &[])?;
     Ok(OpenOutput {
         place,
         id: instance.id.clone(),
@@ -181,8 +167,10 @@ fn open_output(
     })
 }
 
-fn options_of(instance: &Instance) -> Vec<u8> {
-    serde_json::to_vec(&instance.options).expect("a map of JSON values serialises")
+/// The options as they cross, and the instance's own folder below that of the pipeline.
+fn settings_of(instance: &Instance, folder: &Path) -> (Vec<u8>, String) {
+    let options = serde_json::to_vec(&instance.options).expect("a map of JSON values serialises");
+    (options, folder.join(&instance.id).to_string_lossy().into_owned())
 }
 
 fn not_available(error: impl std::fmt::Display) -> PluginError {
@@ -202,7 +190,7 @@ impl Context {
     fn table(&'static self) -> HostTable1 {
         HostTable1 {
             context: std::ptr::from_ref(self).cast(),
-            log_level: telemetry::level_number(),
+            log_level: telemetry::plugins_level(),
             log: host::log,
             is_cancelled: host::is_cancelled,
             wait_cancelled: host::wait_cancelled,

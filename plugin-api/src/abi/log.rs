@@ -46,7 +46,7 @@ fn report_panics() {
         Some(host) => {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let text = panic.payload_as_str().unwrap_or("no message");
-            host.log(number(Level::ERROR), &place, &format!("panic at {place}: {text}"));
+            host.log(level_number(Level::ERROR), &place, &format!("panic at {place}: {text}"));
         }
         None => before(panic),
     }));
@@ -62,7 +62,8 @@ impl Subscriber for ToHost {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && CURRENT.get().is_some_and(|host| number(*metadata.level()) <= host.log_level())
+        metadata.is_event()
+            && CURRENT.get().is_some_and(|host| level_number(*metadata.level()) <= host.log_level())
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -70,7 +71,7 @@ impl Subscriber for ToHost {
             let mut line = Line::default();
             event.record(&mut line);
             let metadata = event.metadata();
-            host.log(number(*metadata.level()), metadata.target(), &line.text());
+            host.log(level_number(*metadata.level()), metadata.target(), &line.text());
         }
     }
 
@@ -87,7 +88,9 @@ impl Subscriber for ToHost {
     fn exit(&self, _: &Id) {}
 }
 
-fn number(level: Level) -> u32 {
+/// The number of a level as it crosses: 1 error to 5 trace.
+#[must_use]
+pub fn level_number(level: Level) -> u32 {
     match level {
         Level::ERROR => 1,
         Level::WARN => 2,

@@ -22,6 +22,7 @@ pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, root_head
 pub use host_table::{HostHandle, HostTable1};
 pub use identity::{Identity, IdentityError, SECTION, identity_record, name_record, record_length};
 pub use input_table::{INPUT_1, InputHandle, InputTable1, NextFrame, NextKind, input_table};
+pub use log::level_number;
 pub use output_table::{OUTPUT_1, OutputHandle, OutputTable1, WriteFrame, WrittenFrame, output_table};
 pub use root::{ROOT_SYMBOL, RootError, RootModule, RootModuleRef, TablePointer, open_root};
 pub use status::Status;
