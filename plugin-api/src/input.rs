@@ -11,6 +11,10 @@ use crate::services::Services;
 
 /// A place in the input, in the input's own words. The host keeps it beside what the outputs have committed
 /// and gives it back to [`Input::open`]; it never looks inside.
+///
+/// An empty position says that there is no way to go on from here: the batch ends inside an asset, or the source
+/// can be read only once. The host commits only behind batches that have a position, so an asset is never cut by
+/// a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
 
@@ -23,7 +27,8 @@ pub enum Next {
     Batch {
         /// The batch, from [`BatchBuilder::finish`].
         batch: RawBatch,
-        /// Where a later run would go on, once this batch and all before it are committed.
+        /// Where a later run would go on, once this batch and all before it are committed; empty where it could
+        /// not.
         position: Position,
     },
     /// The report that is under way ends.
@@ -54,7 +59,10 @@ pub trait Input: Send + Sized + 'static {
     /// Its options.
     const OPTIONS: &'static [OptionSpec];
 
-    /// Makes an instance. `resume` is the last committed position of an interrupted run.
+    /// Makes an instance. `resume` is the last committed position of an interrupted run, or where a run goes on
+    /// after the input was unavailable. A position inside a report begins with the [`ReportStart`] of that report,
+    /// [`continued`](ReportStart::continued); an input that cannot go on there any more, for the source has
+    /// changed, begins the report anew.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Input::next`].
@@ -75,11 +83,14 @@ pub trait Input: Send + Sized + 'static {
     /// is finished must be returned by the same call, for later ones rely on its definitions.
     ///
     /// # Errors
-    /// An error ends the input: the report that was under way counts as incomplete. The host retries an
-    /// unavailable input by opening it again at the last committed position.
+    /// An error ends the instance. The host retries an unavailable input by opening it again at the position of
+    /// its last step, if that has one. Otherwise a report that was under way is left as it is: the next run goes on
+    /// with it.
     fn next(&mut self, recycled: BatchBuilder) -> Result<Next>;
 
-    /// Everything up to this position has been delivered: the place to delete or move a source.
+    /// Everything up to this position has been delivered: the place to delete or move a source. Not every
+    /// position comes here; one that does stands for all before it. After a crash the host may have stored a position
+    /// without this call having been made: [`Input::open`] gets that position.
     ///
     /// # Errors
     /// Reported by the host; the run goes on.

@@ -7,7 +7,8 @@ use crate::model::{ReportEnd, ReportStart};
 use crate::options::{OptionSpec, Options};
 use crate::services::Services;
 
-/// What an output can go back to after a crash, in its own words; for a file, its length.
+/// What an output can go back to after a crash, in its own words; for a file, its length. It is stored as it is,
+/// so no secret is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt(pub Vec<u8>);
 
@@ -41,8 +42,9 @@ pub struct Written {
 ///
 /// `open` and `check` may come from another thread than the rest; from then on all calls come from one, in this
 /// order: for each report `begin`, any number of `write`,
-/// `end`; `commit` between any two of them; at last `close`. After an error that is not a rejection the
-/// instance gets no more call but `close`. A panic is caught and reported as a bug.
+/// `end`; `commit` between any two of them, but never inside an asset; at last `close`. After an error that is not a
+/// rejection the instance gets no more call but `close`; the host then may open another one with the last receipt and
+/// repeat what was not committed. A panic is caught and reported as a bug.
 pub trait Output: Send + Sized + 'static {
     /// The name that a pipeline uses, matched without regard to case: letters, digits, `-` and `_`.
     const NAME: &'static str;
@@ -51,7 +53,10 @@ pub trait Output: Send + Sized + 'static {
     /// Its options.
     const OPTIONS: &'static [OptionSpec];
 
-    /// Makes an instance. `receipt` is that of the last commit of an interrupted run.
+    /// Makes an instance. `receipt` is that of the last commit, of an interrupted run or of an instance that failed:
+    /// what was written later is taken back where that is possible. If a report was under way then, the next call is
+    /// [`Output::begin`] with that report, [`continued`](ReportStart::continued), or with another one, and then the
+    /// unfinished one is taken back.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Output::write`].
@@ -63,7 +68,7 @@ pub trait Output: Send + Sized + 'static {
     /// When the probe itself could not be made; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;
 
-    /// A report begins.
+    /// A report begins, or goes on where the receipt stands.
     ///
     /// # Errors
     /// As in [`Output::write`].
@@ -84,13 +89,15 @@ pub trait Output: Send + Sized + 'static {
     /// As in [`Output::write`].
     fn end(&mut self, end: &ReportEnd) -> Result<Written>;
 
-    /// Makes all that was written durable.
+    /// Makes all that was written durable, or, where the destination confirms what it takes, waits for that. Assets
+    /// are whole here: what belongs to the last one will not come later.
     ///
     /// # Errors
     /// As in [`Output::write`].
     fn commit(&mut self) -> Result<Receipt>;
 
-    /// The last call. A report that was under way has been ended before.
+    /// The last call. What was committed of a report that is still under way stays for a later run that goes on
+    /// with it; what was not committed need not stay.
     ///
     /// # Errors
     /// When something written before could not be brought to its end.

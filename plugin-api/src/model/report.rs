@@ -23,6 +23,10 @@ pub struct ReportStart {
     pub scanner_version: String,
     /// What the settings of the input wish of the outputs.
     pub hints: Hints,
+    /// Whether this goes on with a report that an interrupted run had begun, at the position that the input was
+    /// given. Outputs that were opened with a receipt go on behind what it stands for; where this is false they
+    /// take back what they have of an unfinished report.
+    pub continued: bool,
     /// The columns of the batches that follow.
     pub schema: Schema,
 }

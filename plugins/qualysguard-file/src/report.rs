@@ -174,6 +174,7 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: &Settings) -> 
         path: name.to_owned(),
         scanner_version: String::new(),
         hints: Hints { add_host: settings.add_host },
+        continued: false,
         schema: Schema::default(),
     }
 }

@@ -1,0 +1,1 @@
+//! Certificates, keys and trust for TLS: the only room that sees key material.

@@ -1,0 +1,1 @@
+//! Fake peers for tests, raw bytes on loopback: they import nothing of the product.
