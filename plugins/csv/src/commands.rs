@@ -1,6 +1,6 @@
 //! The commands that a Defense Center imports.
 
-use scanbridge_durable_file::ReportFile;
+use scanbridge_durable_file::{Begun, ReportFile};
 use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -29,7 +29,9 @@ impl Commands {
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.writer.begin(report);
         self.between_assets = true;
-        file.begin(report)?;
+        if let Begun::Continued(_) = file.begin(report)? {
+            return Ok(0);
+        }
         // Each report names its source: an older file may name another one, the report before may have been taken
         // back, and naming it twice does no harm.
         file.write(self.header.as_bytes())?;

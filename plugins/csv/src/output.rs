@@ -29,13 +29,13 @@ impl Output for CsvOutput {
     const SUMMARY: &'static str = "writes a CSV table, one row a finding, or Defense Center import commands";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
+    fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let Checked { target, format } = Checked::read(options)?;
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
             FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
         };
-        Ok(Self { file: ReportFile::open(target)?, format, unreported: 0 })
+        Ok(Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -72,6 +72,6 @@ impl Output for CsvOutput {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt(self.file.sync()?.to_le_bytes().to_vec()))
+        self.file.commit(b"")
     }
 }
