@@ -9,7 +9,8 @@ use crate::commands::Commands;
 use crate::options::{Checked, FormatOptions, OPTIONS};
 use crate::table::Table;
 
-/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before.
+/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before. An
+/// interrupted report goes on where it was committed last.
 #[derive(Debug)]
 pub struct CsvOutput {
     file: ReportFile,
@@ -72,6 +73,14 @@ impl Output for CsvOutput {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        self.file.commit(b"")
+        match &mut self.format {
+            // Its rows are in the file after each call.
+            Format::Table(_) => self.file.commit(b""),
+            Format::HostInput(commands) => {
+                let (bytes, receipt) = commands.commit(&mut self.file)?;
+                self.unreported += bytes;
+                Ok(receipt)
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ impl Table {
         Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
     }
 
-    /// A report begins; gives the bytes written.
+    /// A report begins or goes on; gives the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();

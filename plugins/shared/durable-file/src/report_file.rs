@@ -1,5 +1,6 @@
 //! The type that file outputs hold.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -238,6 +239,14 @@ impl ReportFile {
         }
         let state = self.interrupted.as_ref().map_or(state, |interrupted| &interrupted.state);
         self.record.seal(state)
+    }
+
+    /// What the caller had put beside the receipt cannot be read: the error to answer [`Begun::Continued`] with.
+    #[must_use]
+    pub fn bad_state(&self, problem: &dyn fmt::Display) -> PluginError {
+        let path = self.target.path.display();
+        PluginError::config(format!("the receipt of an interrupted run for {path} is damaged: {problem}"))
+            .with_hint(START_OVER)
     }
 
     /// The file that is being written, for messages; between two reports the target as the operator wrote it.
