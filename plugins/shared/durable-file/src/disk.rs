@@ -40,12 +40,13 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
 
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     step()?;
-    file.sync_data()
+    // The tests end processes, not the machine, and have thousands of steps to take.
+    if cfg!(test) { Ok(()) } else { file.sync_data() }
 }
 
 pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     step()?;
-    file.sync_all()
+    if cfg!(test) { Ok(()) } else { file.sync_all() }
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -66,6 +67,9 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// Brings new and removed names to the disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     step()?;
+    if cfg!(test) {
+        return Ok(());
+    }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         // Some network file systems have no such call for folders; names are safe there as soon as they are given.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {

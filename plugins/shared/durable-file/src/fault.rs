@@ -25,10 +25,11 @@ pub(crate) fn plan(steps: u32, fault: Fault) {
     PLAN.set(Some((steps, fault)));
 }
 
-/// A new process begins. Gives whether the last one was killed.
+/// A new process begins. Gives whether a fault had come.
 pub(crate) fn revive() -> bool {
-    PLAN.set(None);
-    DEAD.replace(false)
+    let came = PLAN.take().is_none();
+    DEAD.set(false);
+    came
 }
 
 /// The process is killed now.

@@ -16,6 +16,8 @@ mod beginning;
 mod content;
 mod direct;
 mod disk;
+#[cfg(test)]
+mod exactly_once;
 mod failure;
 #[cfg(test)]
 mod fault;
