@@ -37,9 +37,9 @@ fn scenarios() -> Vec<Scenario> {
 /// One fault, at every step that there is.
 #[test]
 fn one_fault_anywhere_changes_nothing() {
-    for scenario in scenarios() {
-        for goes_on in [true, false] {
-            let scenario = Scenario { goes_on, ..scenario.clone() };
+    for mixed in scenarios() {
+        let begins_anew = Scenario { goes_on: false, ..mixed.clone() };
+        for scenario in [mixed.stored_at_ends(), begins_anew, mixed] {
             for kind in [Fault::Killed, Fault::Full] {
                 let mut step = 0;
                 while scenario.play(&[(step, kind)]) > 0 {
