@@ -8,14 +8,13 @@ use scanbridge_plugin_api::{
     CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
     show_size, tracing,
 };
+use scanbridge_qualys_report::{FileSpool, OpenReport, Settled, Surroundings, Watch, refusal, sentence};
 use scanbridge_qualys_xml::{Definitions, Kind, index_knowledge_base};
 
 use crate::options::{self, Settings};
 use crate::paths::{Candidate, look_up};
-use crate::report::{OpenReport, Surroundings, refusal};
-use crate::settle::{Settled, open_settled};
-use crate::source::{Opener, Watch};
-use crate::spool::FileSpool;
+use crate::settle::open_settled;
+use crate::source::Opener;
 
 /// Reads Qualys reports that are stored as XML files.
 pub struct QualysGuardFile {
@@ -122,7 +121,7 @@ impl QualysGuardFile {
         }
         self.glossary.clear().map_err(|error| PluginError::bug(format!("the glossary: {error}")))?;
         let mut around = Surroundings {
-            settings: &self.settings,
+            settings: self.settings.reading,
             services: &self.services,
             definitions: &mut self.glossary,
         };
@@ -152,8 +151,11 @@ impl QualysGuardFile {
         let total = settled.source.length;
         let watch = Watch { services: self.services.clone(), done: 0, total };
         let mut definitions = Definitions::new(Box::new(FileSpool::new(&self.services)));
-        let notes =
-            index_knowledge_base(settled.source.read(Some(watch)), self.settings.limits, &mut definitions);
+        let notes = index_knowledge_base(
+            settled.source.read(Some(watch)),
+            self.settings.reading.limits,
+            &mut definitions,
+        );
         match notes {
             Ok(notes) => {
                 for note in notes {
@@ -163,7 +165,7 @@ impl QualysGuardFile {
             }
             Err(_) if self.services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(damage) => {
-                let sentence = crate::report::sentence(&shown.to_string(), &settled.source, &damage);
+                let sentence = sentence(&shown.to_string(), &settled.source, &damage);
                 return Err(PluginError::bad_data(format!("knowledge_base: {sentence}"))
                     .with_hint("fetch the knowledge base again"));
             }

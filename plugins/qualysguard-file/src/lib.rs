@@ -5,10 +5,8 @@ mod input;
 mod options;
 mod paths;
 mod pipe;
-mod report;
 mod settle;
 mod source;
-mod spool;
 
 use scanbridge_plugin_api::{export_plugin, register_input};
 

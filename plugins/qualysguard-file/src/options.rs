@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+use scanbridge_qualys_report::Reading;
 use scanbridge_qualys_xml::Limits;
 
 /// The options, as they stand under `with:` or in the settings file.
@@ -44,10 +45,8 @@ pub(crate) struct Settings {
     pub(crate) paths: Vec<String>,
     pub(crate) patterns: Vec<glob::Pattern>,
     pub(crate) knowledge_base: Option<PathBuf>,
-    pub(crate) add_host: Option<bool>,
-    pub(crate) deliver_incomplete: bool,
+    pub(crate) reading: Reading,
     pub(crate) settle: Duration,
-    pub(crate) limits: Limits,
     pub(crate) max_unpacked_bytes: u64,
 }
 
@@ -62,10 +61,12 @@ impl Settings {
             paths,
             patterns: options.list("pattern")?.into_iter().map(pattern).collect::<Result<_>>()?,
             knowledge_base: options.path("knowledge_base")?,
-            add_host: options.optional_flag("add_host")?,
-            deliver_incomplete: options.flag("deliver_incomplete")?,
+            reading: Reading {
+                limits: Limits { text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX) },
+                deliver_incomplete: options.flag("deliver_incomplete")?,
+                add_host: options.optional_flag("add_host")?,
+            },
             settle: Duration::from_secs(options.integer("settle_secs")?.unwrap_or(10)),
-            limits: Limits { text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX) },
             max_unpacked_bytes: options.size("max_unpacked_bytes")?.unwrap_or(64 << 30),
         })
     }

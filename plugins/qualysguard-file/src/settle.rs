@@ -1,50 +1,13 @@
 //! A file that ends too early may still be being written: it is waited for, never read half.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
-use scanbridge_qualys_xml::Kind;
-use scanbridge_qualys_xml::tail::Ending;
+use scanbridge_plugin_api::{Result, Services};
+use scanbridge_qualys_report::Settled;
 
-use crate::source::{Opener, Source};
-
-/// A source that is as whole as it will get.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    pub(crate) source: Source,
-    pub(crate) kind: Kind,
-    /// How it ends. Only looked at for kinds that are read.
-    pub(crate) ending: Ending,
-}
-
-impl Settled {
-    /// Judges a source as it is now.
-    pub(crate) fn now(source: Source, name: &str) -> Result<Self> {
-        let judge = || -> io::Result<(Kind, Ending)> {
-            let kind = source.kind()?;
-            let ending = match kind.root() {
-                Some(root) if !source.is_cut => source.ending(root)?,
-                _ => Ending::Cut,
-            };
-            Ok((kind, ending))
-        };
-        let (kind, ending) = judge()
-            .map_err(|error| PluginError::new(ErrorKind::Io, format!("reading {name} failed: {error}")))?;
-        Ok(Self { source, kind, ending })
-    }
-
-    /// Whether more bytes could make a report, or another one, of it.
-    fn looks_unfinished(&self) -> bool {
-        match self.kind {
-            Kind::Empty | Kind::Unclear => true,
-            _ if self.source.is_cut => true,
-            _ => self.kind.root().is_some() && self.ending == Ending::Cut,
-        }
-    }
-}
+use crate::source::Opener;
 
 /// Opens a file and waits until it is finished, or has not changed for `settle`.
 ///

@@ -5,15 +5,14 @@ use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart}
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Fault, Kind, Preface, Progress, Reply, ReportReader, line_at, read_preface,
+    Damage, Definitions, Fault, Kind, Limits, Preface, Progress, Reply, ReportReader, line_at, read_preface,
 };
 
-use crate::options::Settings;
-use crate::settle::Settled;
+use crate::settled::Settled;
 use crate::source::{Source, SourceReader, Watch};
 
 /// A report that has begun to be delivered.
-pub(crate) struct OpenReport {
+pub struct OpenReport {
     name: String,
     kind: Kind,
     source: Source,
@@ -26,12 +25,25 @@ pub(crate) struct OpenReport {
     end: Option<ReportEnd>,
 }
 
+/// How reports are read: settings that the inputs have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    /// What bounds their texts.
+    pub limits: Limits,
+    /// Whether what can be read of a cut or damaged one is delivered.
+    pub deliver_incomplete: bool,
+    /// The hint to the outputs.
+    pub add_host: Option<bool>,
+}
+
 /// What a report needs beside itself.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) services: &'a Services,
+pub struct Surroundings<'a> {
+    /// How it is read.
+    pub settings: Reading,
+    /// The host.
+    pub services: &'a Services,
     /// Takes the glossary of a template report; holds the knowledge base for detections.
-    pub(crate) definitions: &'a mut Definitions,
+    pub definitions: &'a mut Definitions,
 }
 
 impl OpenReport {
@@ -39,7 +51,7 @@ impl OpenReport {
     ///
     /// # Errors
     /// The outer one ends the input; the inner one is about this report alone.
-    pub(crate) fn begin(
+    pub fn begin(
         name: &str,
         settled: Settled,
         around: &mut Surroundings<'_>,
@@ -80,7 +92,10 @@ impl OpenReport {
 
     /// The next batch, or the end. `definitions` is what [`OpenReport::begin`] had, or none for detections
     /// without a knowledge base.
-    pub(crate) fn next(
+    ///
+    /// # Errors
+    /// When the host wants to stop.
+    pub fn next(
         &mut self,
         mut batch: BatchBuilder,
         definitions: Option<&mut Definitions>,
@@ -108,7 +123,8 @@ impl OpenReport {
     }
 
     /// Whether the report has a definition store of its own, or shares the knowledge base.
-    pub(crate) fn kind(&self) -> &Kind {
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
@@ -160,12 +176,13 @@ impl OpenReport {
     }
 }
 
-/// A refusal of this file.
-pub(crate) fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
+/// A refusal of this report.
+#[must_use]
+pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
     Refusal { path: name.to_owned(), error, incomplete }
 }
 
-fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: &Settings) -> ReportStart {
+fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> ReportStart {
     ReportStart {
         id: preface.id.clone(),
         kind: kind.root().unwrap_or_default().to_owned(),
@@ -229,7 +246,8 @@ fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option
 }
 
 /// File, line, and what is wrong there.
-pub(crate) fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
+#[must_use]
+pub fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
     match line_at(source.read(None), damage.offset) {
         Ok(line) => format!("{name}, line {line}: {damage}"),
         Err(_) => format!("{name}: {damage}"),
