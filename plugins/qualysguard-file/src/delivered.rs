@@ -20,7 +20,8 @@ pub(crate) struct Delivered {
     /// Files that ended in this run and are not committed as far as is known.
     ended: BTreeMap<Hash, Ended>,
     /// What the position that was resumed at says to be delivered, with whether complete. The journal may not
-    /// know of it: a crash can come before the host's `committed`.
+    /// know of it: a crash can come before the host's `committed`. It is a committed position always, for this
+    /// input never says that it is unavailable.
     resumed: HashMap<Hash, bool>,
 }
 
@@ -95,8 +96,8 @@ impl Delivered {
 
     /// Forgets files that are gone, so that others of their name are read, and memory stays bounded.
     pub(crate) fn forget_gone(&mut self) -> Result<()> {
-        let mut present = HashMap::new();
-        self.journal.retain(|key| !is_gone(&path_of(key), &mut present))
+        let mut full = HashMap::new();
+        self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
 
     /// Does what is to be done with delivered files, and remembers those that stay where they are.
@@ -134,14 +135,20 @@ fn incomplete(key: &FileKey) -> String {
     format!("{}\tincomplete", key.text())
 }
 
-/// Whether a file is not there any more. A folder that is empty says nothing: so looks a file system that is not
-/// mounted just now, and forgetting all its files would deliver them again.
-fn is_gone(path: &Path, present: &mut HashMap<PathBuf, bool>) -> bool {
+/// Whether a file or folder is not there any more. A folder that is empty says nothing: so looks a file system
+/// that is not mounted, and forgetting all its files would deliver them again. `full` keeps what was seen.
+fn is_gone(path: &Path, full: &mut HashMap<PathBuf, bool>) -> bool {
     if !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return false;
     }
-    let folder = path.parent().unwrap_or(path);
-    *present
-        .entry(folder.to_owned())
-        .or_insert_with(|| fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok())))
+    let Some(folder) = path.parent() else { return false };
+    if let Some(is_full) = full.get(folder) {
+        return *is_full;
+    }
+    let is_full = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.any(|entry| entry.is_ok()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound && is_gone(folder, full),
+    };
+    full.insert(folder.to_owned(), is_full);
+    is_full
 }

@@ -79,7 +79,10 @@ impl Looks {
         let found = look_up(paths, patterns);
         if poll.is_some() {
             self.forget(&found);
-            around.delivered.forget_gone()?;
+            // Behind a folder that cannot be read nobody knows what is gone.
+            if !found.iter().any(|candidate| matches!(candidate, Candidate::Missing(..))) {
+                around.delivered.forget_gone()?;
+            }
         }
         for candidate in found {
             if around.services.is_cancelled() {

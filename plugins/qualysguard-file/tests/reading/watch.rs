@@ -89,6 +89,25 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
     assert_eq!(session.files(), ["a.xml"]);
 }
 
+/// Folders by date come and go with all that is in them.
+#[test]
+fn files_of_a_folder_that_was_deleted_are_forgotten() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let days = ["2026-01-01", "2026-01-02"].map(|day| folder.path().join(day));
+    for day in &days {
+        fs::create_dir(day).unwrap();
+        put("scan-ipv6.xml", &day.join("a.xml"));
+    }
+    let options = watching(folder.path(), &json!({ "path": [folder.path().join("*/*.xml")] }));
+    let mut session = Session::open(&options, state.path(), None);
+    look(&mut session);
+    let journal = || fs::read_to_string(state.path().join("delivered")).unwrap().lines().count();
+    assert_eq!(journal(), 3);
+    fs::remove_dir_all(&days[0]).unwrap();
+    look(&mut session);
+    assert_eq!(journal(), 2);
+}
+
 #[test]
 fn a_file_that_is_not_finished_waits_and_the_others_do_not() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
