@@ -267,6 +267,20 @@ fn a_damaged_record_of_what_was_delivered_stops_the_run() {
 }
 
 #[test]
+fn a_pipe_is_not_waited_for_in_a_watched_folder() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
+    assert!(made.success());
+    put("scan-ipv6.xml", &folder.path().join("b.xml"));
+    let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
+    look(&mut session);
+    look(&mut session);
+    assert_eq!(session.files(), ["b.xml"]);
+    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
+    assert!(matches!(told[..], [message] if message.ends_with("it is no regular file")), "{told:?}");
+}
+
+#[test]
 fn options_that_contradict_each_other_are_config_errors() {
     for (options, part) in [
         (json!({ "path": ["-"], "watch": true }), "`watch`"),
@@ -282,17 +296,21 @@ fn options_that_contradict_each_other_are_config_errors() {
 }
 
 #[test]
-fn a_check_of_an_empty_folder_depends_on_what_is_wanted() {
+fn a_check_depends_on_what_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     for (more, verdict) in [
         (json!({}), Verdict::Ok),
         (json!({ "watch": false }), Verdict::Failed),
+        (
+            json!({ "path": [good("scan-ipv6.xml")], "on_done": "move", "done_folder": "Cargo.toml" }),
+            Verdict::Failed,
+        ),
         (json!({ "watch": false, "on_done": "move", "done_folder": folder.path() }), Verdict::Ok),
     ] {
         let options = watching(folder.path(), &more);
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
         let services = Services::without_host(Path::new("/none/state"));
         let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
-        assert!(report.steps.iter().all(|step| step.verdict == verdict), "{:?}", report.steps);
+        assert_eq!(report.steps.last().unwrap().verdict, verdict, "{:?}", report.steps);
     }
 }
