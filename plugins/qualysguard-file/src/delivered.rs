@@ -67,7 +67,8 @@ impl Delivered {
         } else {
             return false;
         };
-        if let Err(error) = self.finish(&[Ended { key: key.clone(), complete }]) {
+        let ended = Ended { key: key.clone(), complete };
+        if let Some(error) = self.finish([&ended]).unwrap_or_else(Some) {
             tracing::error!("{error}"); // It was delivered; what became of the file stops nothing.
         }
         true
@@ -90,8 +91,16 @@ impl Delivered {
     /// All up to this place is delivered: its files are settled.
     pub(crate) fn committed(&mut self, place: &Place) -> Result<()> {
         let delivered = place.complete.iter().chain(&place.incomplete);
-        let settled: Vec<Ended> = delivered.filter_map(|hash| self.ended.remove(hash)).collect();
-        self.finish(&settled)
+        let settled: BTreeMap<Hash, Ended> =
+            delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
+        match self.finish(settled.values()) {
+            Ok(problem) => problem.map_or(Ok(()), Err),
+            Err(error) => {
+                // Later positions go on to name what could not be recorded.
+                self.ended.extend(settled);
+                Err(error)
+            }
+        }
     }
 
     /// Forgets files that are gone, so that others of their name are read, and memory stays bounded.
@@ -100,8 +109,9 @@ impl Delivered {
         self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
 
-    /// Does what is to be done with delivered files, and remembers those that stay where they are.
-    fn finish(&mut self, files: &[Ended]) -> Result<()> {
+    /// Does what is to be done with delivered files, and remembers those that stay where they are. Gives the first
+    /// problem with moving or deleting; an error says that nothing could be remembered.
+    fn finish<'a>(&mut self, files: impl IntoIterator<Item = &'a Ended>) -> Result<Option<PluginError>> {
         let mut problem: Option<PluginError> = None;
         let mut stay = Vec::new();
         let mut folders = HashSet::new();
@@ -122,7 +132,7 @@ impl Delivered {
             let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
         }
         self.journal.record(stay)?;
-        problem.map_or(Ok(()), Err)
+        Ok(problem)
     }
 }
 

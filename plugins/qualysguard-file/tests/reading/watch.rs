@@ -233,6 +233,26 @@ fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
 }
 
 #[test]
+fn what_could_not_be_recorded_stays_in_the_position() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in ["a.xml", "b.xml"] {
+        put("scan-ipv6.xml", &folder.path().join(name));
+    }
+    let options = watching(folder.path(), &json!({}));
+    let mut first = Session::open(&options, state.path(), None);
+    first.go_to_end_of(1);
+    // Where the record is written before it is moved into its place.
+    fs::create_dir(state.path().join("delivered.new")).unwrap();
+    assert_eq!(first.commit().unwrap_err().kind, ErrorKind::Io);
+    let position = first.go_to_end_of(2);
+    drop(first);
+    fs::remove_dir(state.path().join("delivered.new")).unwrap();
+    let mut second = Session::open(&options, state.path(), Some(&position));
+    second.go();
+    assert_eq!(second.files(), [""; 0]);
+}
+
+#[test]
 fn files_move_to_a_folder_that_is_named_and_are_not_read_there() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put("scan-ipv6.xml", &folder.path().join("a.xml"));
