@@ -23,21 +23,33 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Whether the file of this name begins with the content. A file that is not there does not.
+    /// Whether the file of this name begins with the content. A file that is not there does not. What others
+    /// may have put there is read, for a new file soon gets the inode of one that was removed.
     pub(crate) fn is_head_of(&self, path: &Path) -> io::Result<bool> {
+        self.matches(path, |_| false)
+    }
+
+    /// The same for a part file, which nobody else has reason to touch: its inode is enough.
+    pub(crate) fn is_head_of_part(&self, path: &Path) -> io::Result<bool> {
+        self.matches(path, |inode| inode == self.inode)
+    }
+
+    /// Whether the file of this name holds at least this content. Unlike [`Content::is_head_of`] it does not take
+    /// any file for one where this run has written nothing yet.
+    pub(crate) fn is_surely_head_of(&self, path: &Path) -> io::Result<bool> {
+        if self.length > self.base {
+            return self.is_head_of(path);
+        }
+        Ok(open(path)?.map(|file| file.metadata()).transpose()?.is_some_and(|file| file.ino() == self.inode))
+    }
+
+    fn matches(&self, path: &Path, is_known: impl Fn(u64) -> bool) -> io::Result<bool> {
         let Some(file) = open(path)? else { return Ok(false) };
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() < self.length {
             return Ok(false);
         }
-        Ok(metadata.ino() == self.inode || self.sum_of(file)? == self.sum)
-    }
-
-    /// Whether the file of this name is one of this run that holds at least this content. Unlike
-    /// [`Content::is_head_of`] it does not take any file for one where nothing was written yet.
-    pub(crate) fn is_surely_head_of(&self, path: &Path) -> io::Result<bool> {
-        let same = open(path)?.map(|file| file.metadata()).transpose()?.map(|metadata| metadata.ino());
-        Ok((self.length > self.base || same == Some(self.inode)) && self.is_head_of(path)?)
+        Ok(is_known(metadata.ino()) || self.sum_of(file)? == self.sum)
     }
 
     fn sum_of(&self, mut file: File) -> io::Result<u32> {

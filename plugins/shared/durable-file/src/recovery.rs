@@ -1,7 +1,7 @@
 //! Brings the disk back to what a receipt says, after a crash at any moment since.
 //!
-//! A part file is known by its inode or by the sum of its content. Where it has got its final name already, a new
-//! part is made of the beginning of that file. First all parts are made and on the disk, then what was published
+//! A part file is known by its inode or by the sum of its content, a published one by the sum alone. Where a part
+//! has got its final name already, a new one is made of the beginning of that file. First all parts are made and on the disk, then what was published
 //! since the receipt is taken back, the first piece last: so an interruption in between is met by doing all again.
 
 use std::fs;
@@ -110,7 +110,7 @@ pub(crate) fn restore_published(path: &Path, published: &mut Published) -> Resul
 }
 
 fn place(path: &Path, content: &Content) -> io::Result<Option<Place>> {
-    Ok(if content.is_head_of(&part_path(path))? {
+    Ok(if content.is_head_of_part(&part_path(path))? {
         Some(Place::Part)
     } else if content.length == 0 {
         Some(Place::Empty)
