@@ -145,7 +145,7 @@ impl ReportFile {
             if report.continued && interrupted.is(&self.report, &path) {
                 return self.go_on(interrupted, path);
             }
-            interrupted.take_back();
+            self.take_back(interrupted)?;
         }
         if report.continued {
             warn!("{}: the report goes on, but nothing of it was committed here before", path.display());
@@ -308,6 +308,22 @@ impl ReportFile {
         Ok(Begun::Continued(interrupted.state))
     }
 
+    /// Removes the part files of a report that will not go on.
+    fn take_back(&mut self, interrupted: Interrupted) -> Result<()> {
+        match interrupted.left {
+            Some(Left::Whole(mut pieces)) => pieces.forget(),
+            // The file was left as it is, for the report might have gone on.
+            Some(Left::Broken(_)) => {
+                let name = interrupted.under_way.name;
+                if let Some(published) = self.record.published.get_mut(&name) {
+                    restore_published(&self.name.beside(&name), published)?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
     fn begin_direct(&mut self, path: PathBuf) -> Result<Begun> {
         if self.direct.as_ref().is_none_or(|direct| direct.path() != path) {
             self.direct = Some(Direct::open(path.clone())?);
@@ -350,13 +366,6 @@ impl Interrupted {
             None => self.under_way.name == path.to_string_lossy(),
         };
         is_there && self.under_way.report == *report
-    }
-
-    /// Removes the part files.
-    fn take_back(self) {
-        if let Some(Left::Whole(mut pieces)) = self.left {
-            pieces.forget();
-        }
     }
 }
 
