@@ -14,37 +14,37 @@ use crate::output::{hostile_batch, open_with, report};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interruption {
     /// Within the first report, behind a batch that was not committed.
-    InReport,
+    Within,
     /// The same, but the report begins anew.
-    AnewInReport,
+    WithinThenAnew,
     /// Behind the end of the first report, which was not committed.
-    BehindReport,
+    BehindEnd,
     /// The same, but the report begins anew.
-    AnewBehindReport,
+    BehindEndThenAnew,
     /// Within the second report, of which nothing was committed.
-    InNextReport,
+    WithinNext,
     /// Behind the end of the second report, of which nothing was committed.
-    BehindNextReport,
+    BehindNextEnd,
 }
 
 impl Interruption {
     pub(crate) const ALL: [Self; 6] = [
-        Self::InReport,
-        Self::AnewInReport,
-        Self::BehindReport,
-        Self::AnewBehindReport,
-        Self::InNextReport,
-        Self::BehindNextReport,
+        Self::Within,
+        Self::WithinThenAnew,
+        Self::BehindEnd,
+        Self::BehindEndThenAnew,
+        Self::WithinNext,
+        Self::BehindNextEnd,
     ];
 
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::InReport => "within a report",
-            Self::AnewInReport => "within a report that then begins anew",
-            Self::BehindReport => "behind the end of a report, before it could commit",
-            Self::AnewBehindReport => "behind the end of a report that then begins anew",
-            Self::InNextReport => "within a second report, before it could commit",
-            Self::BehindNextReport => "behind the end of a second report, before it could commit",
+            Self::Within => "within a report",
+            Self::WithinThenAnew => "within a report that then begins anew",
+            Self::BehindEnd => "behind the end of a report, before it could commit",
+            Self::BehindEndThenAnew => "behind the end of a report that then begins anew",
+            Self::WithinNext => "within a second report, before it could commit",
+            Self::BehindNextEnd => "behind the end of a second report, before it could commit",
         }
     }
 }
@@ -69,18 +69,18 @@ pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption
     let receipt = until::<T>(options, state.path(), interruption);
     let mut output = instance::<T>(options, state.path(), Some(&receipt));
     match interruption {
-        Interruption::InReport | Interruption::BehindReport => {
+        Interruption::Within | Interruption::BehindEnd => {
             begin(&mut output, 1, true);
             write(&mut output);
             end(&mut output);
         }
-        Interruption::AnewInReport | Interruption::AnewBehindReport => {
+        Interruption::WithinThenAnew | Interruption::BehindEndThenAnew => {
             begin(&mut output, 1, false);
             write(&mut output);
             write(&mut output);
             end(&mut output);
         }
-        Interruption::InNextReport | Interruption::BehindNextReport => {}
+        Interruption::WithinNext | Interruption::BehindNextEnd => {}
     }
     output.commit().expect("a commit between two reports");
     begin(&mut output, 2, false);
@@ -108,16 +108,16 @@ fn until<T: Output>(options: &Value, state: &Path, interruption: Interruption) -
     write(&mut output);
     let mut receipt = output.commit().expect("a commit within a report");
     write(&mut output);
-    if !matches!(interruption, Interruption::InReport | Interruption::AnewInReport) {
+    if !matches!(interruption, Interruption::Within | Interruption::WithinThenAnew) {
         end(&mut output);
     }
-    if matches!(interruption, Interruption::InNextReport | Interruption::BehindNextReport) {
+    if matches!(interruption, Interruption::WithinNext | Interruption::BehindNextEnd) {
         receipt = output.commit().expect("a commit between two reports");
         begin(&mut output, 2, false);
         write(&mut output);
         write(&mut output);
     }
-    if interruption == Interruption::BehindNextReport {
+    if interruption == Interruption::BehindNextEnd {
         end(&mut output);
     }
     // Whether this still succeeds is not asked: the host may have met an error before.
