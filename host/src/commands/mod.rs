@@ -4,7 +4,7 @@ mod check;
 mod plugin;
 mod run;
 mod settings;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, Plugi
 use crate::config::{self, Pipeline, Problems};
 use crate::plugins::{Registry, Trust, folders};
 use crate::telemetry::{self, LogFormat};
+pub(crate) use run::{default_state_folder, stop_on_signal};
 use terminal::{look, print_error};
 
 /// Carries a command out and gives the exit code.

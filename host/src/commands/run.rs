@@ -24,7 +24,10 @@ pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions
         Err(code) => return code,
     };
     let stop = Arc::new(Stop::default());
-    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
+    if let Err(error) = stop_on_signal({
+        let stop = Arc::clone(&stop);
+        move || stop.give()
+    }) {
         tracing::warn!("an interruption will not be noticed: {error}");
     }
     let settings = Settings { state_folder: state_folder(common) };
@@ -47,11 +50,13 @@ pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions
 
 /// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
 pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
+    common.state_dir.clone().unwrap_or_else(default_state_folder)
+}
+
+/// The folder when none is named.
+pub(crate) fn default_state_folder() -> PathBuf {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    common
-        .state_dir
-        .clone()
-        .or_else(|| variable("STATE_DIRECTORY"))
+    variable("STATE_DIRECTORY")
         .or_else(|| variable("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
@@ -80,7 +85,7 @@ fn print_summary(summary: &Summary, format: Format) {
 
 /// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
 /// within the handler, so that it works whatever the threads wait for.
-fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
+pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
     const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
     let asked = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
@@ -93,7 +98,7 @@ fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             // First the deed: saying it may have to wait for whoever reads the log.
-            stop.give();
+            give();
             tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
         }
     })?;
