@@ -13,8 +13,9 @@ use super::usage::Program;
 use crate::commands::terminal::{look, print_error};
 use crate::commands::{default_state_folder, stop_on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problems};
-use crate::pipeline::{self, Failure, RunStatus, Settings, Stop};
+use crate::pipeline::{Failure, RunStatus, Stop, Summary};
 use crate::plugins::{Registry, Trust, folders};
+use crate::session::{self, SessionWish};
 
 /// Runs what is asked for and gives the exit code: that of the first template that failed.
 pub(super) fn run(program: Program, request: &Request) -> u8 {
@@ -111,27 +112,33 @@ impl Session<'_> {
         }
     }
 
-    /// The one place that touches the engine.
+    /// Every run begins anew, as in 2014: what an interrupted one left is not gone on with days later.
     fn run(&self, pipeline: &Pipeline) -> u8 {
+        let wish = SessionWish { bar: false, restart: true, wait: false };
         let stop = self.interruption.begin();
-        let settings = Settings { state_folder: state_folder() };
-        match pipeline::build(pipeline, &self.registry, &settings, &stop) {
-            Ok(built) => {
-                let summary = pipeline::run(built, stop, false);
-                let is_well = summary.status == RunStatus::Ok;
-                for line in summary.text().lines() {
-                    if is_well { tracing::info!("{line}") } else { tracing::error!("{line}") }
-                }
-                if !self.log.on_stderr {
-                    summary.failures.iter().for_each(|failure| self.print(failure));
-                }
+        match session::run(pipeline, &self.registry, &state_folder(), wish, &stop) {
+            Ok(summary) => {
+                self.conclude(&summary);
                 summary.exit_code()
             }
             Err(failures) => {
                 for failure in &failures {
-                    self.say(&format!("{}: {}", failure.instance, failure.message), failure.hint.as_deref());
+                    self.say(&told(failure), failure.hint.as_deref());
                 }
                 failures.first().map_or(0, |failure| failure.exit_code)
+            }
+        }
+    }
+
+    /// The counts go into the log, and when something failed at every level of it.
+    fn conclude(&self, summary: &Summary) {
+        let is_well = summary.status == RunStatus::Ok;
+        for line in summary.text().lines() {
+            if is_well { tracing::info!("{line}") } else { tracing::error!("{line}") }
+        }
+        if !self.log.on_stderr {
+            for failure in &summary.failures {
+                print_problem(self.program.name(), &told(failure), failure.hint.as_deref());
             }
         }
     }
@@ -143,11 +150,10 @@ impl Session<'_> {
             print_problem(self.program.name(), problem, hint);
         }
     }
+}
 
-    fn print(&self, failure: &Failure) {
-        let problem = format!("{}: {}", failure.instance, failure.message);
-        print_problem(self.program.name(), &problem, failure.hint.as_deref());
-    }
+fn told(failure: &Failure) -> String {
+    format!("{}: {}", failure.instance, failure.message)
 }
 
 fn print_problem(program: &str, problem: &str, hint: Option<&str>) {
@@ -180,9 +186,7 @@ impl Interruption {
     fn watch() -> Arc<Self> {
         let interruption = Arc::new(Self::default());
         let given = Arc::clone(&interruption);
-        if let Err(error) = stop_on_signal(move || given.give()) {
-            tracing::warn!("an interruption will not be noticed: {error}");
-        }
+        stop_on_signal(move || given.give());
         interruption
     }
 

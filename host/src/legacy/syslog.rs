@@ -51,7 +51,7 @@ pub(crate) struct Line<'a> {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(line.trim_ascii_end());
+        let text = String::from_utf8_lossy(line.trim_ascii());
         let priority = USER * 8 + self.severity;
         let time = Zoned::now().strftime("%b %e %H:%M:%S");
         let (program, process) = (self.syslog.program, std::process::id());
