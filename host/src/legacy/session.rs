@@ -12,7 +12,7 @@ use super::translation;
 use super::usage::Program;
 use crate::commands::terminal::{look, print_error};
 use crate::commands::{default_state_folder, stop_on_signal};
-use crate::config::{self, Catalogue, Pipeline, Problems};
+use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
 use crate::pipeline::{Failure, RunStatus, Stop, Summary};
 use crate::plugins::{Registry, Trust, folders};
 use crate::session::{self, SessionWish};
@@ -100,12 +100,13 @@ impl Session<'_> {
         let document = config::read_text(Path::new("the command line"), &text);
         match document.and_then(|document| config::check(&document, &self.registry)) {
             Ok(pipeline) => {
-                for warning in &pipeline.warnings {
-                    tracing::warn!("{}: {}", warning.place.file.display(), warning.message);
-                }
+                pipeline.warnings.iter().for_each(|problem| tracing::warn!("{}", in_one_line(problem)));
                 Ok(pipeline)
             }
             Err(problems) => {
+                if !self.log.on_stderr {
+                    problems.list.iter().for_each(|problem| tracing::error!("{}", in_one_line(problem)));
+                }
                 print_error(&problems.render(look()));
                 Err(Problems::EXIT_CODE)
             }
@@ -150,6 +151,11 @@ impl Session<'_> {
             print_problem(self.program.name(), problem, hint);
         }
     }
+}
+
+fn in_one_line(problem: &Problem) -> String {
+    let line = problem.place.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line)).unwrap_or_default();
+    format!("{}{line}: {}", problem.place.file.display(), problem.message)
 }
 
 fn told(failure: &Failure) -> String {

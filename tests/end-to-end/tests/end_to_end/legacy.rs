@@ -170,6 +170,20 @@ fn settings_that_are_not_there_and_plugins_that_are_unknown_end_with_78() {
 }
 
 #[test]
+fn all_plugins_that_are_missing_are_named_at_once() {
+    let sandbox = laid_out();
+    let program = sandbox.path("qualys_connector");
+    fs::hard_link(installation::legacy("qualys_connector"), &program).unwrap();
+    let mut command = sandbox.program(&program, &["-server=192.0.2.1", "-logfile=log", "-password=t0w3L"]);
+    let outcome = Outcome::of(command.output().unwrap()).expect_code(78);
+    let log = sandbox.read("log");
+    for part in ["there is no input plugin `QualysGuard`", "there is no output plugin `Sourcefire`"] {
+        assert!(outcome.stderr.contains(part) && log.contains(part), "{}{log}", outcome.stderr);
+    }
+    assert!(!outcome.stderr.contains("t0w3L") && !log.contains("t0w3L"), "{}{log}", outcome.stderr);
+}
+
+#[test]
 fn failures_are_on_standard_error_whatever_has_the_log() {
     let sandbox = laid_out();
     sandbox.write("none.yaml", "path: no-such-report.xml\nsettle_secs: 0\n");
