@@ -50,6 +50,8 @@ struct State {
 
 #[derive(Debug)]
 struct LaneProgress {
+    /// The `id:`s of its output and of what stands in for that.
+    ids: Vec<String>,
     /// Whether a checkpoint waits for it.
     counts: bool,
     /// The marks it has committed since the last one that is stored, with what its outputs said.
@@ -61,10 +63,10 @@ impl Checkpoints {
         ledger: Option<Arc<Ledger>>,
         from: Checkpoint,
         input_ids: Vec<String>,
-        lanes: usize,
+        lanes: Vec<Vec<String>>,
     ) -> Self {
         let positions = vec![None; input_ids.len()];
-        let lanes = (0..lanes).map(|_| LaneProgress { counts: true, committed: VecDeque::new() }).collect();
+        let lanes = lanes.into_iter().map(LaneProgress::of).collect();
         let state = State {
             input_ids,
             marks: VecDeque::new(),
@@ -157,6 +159,12 @@ impl Checkpoints {
     }
 }
 
+impl LaneProgress {
+    fn of(ids: Vec<String>) -> Self {
+        Self { ids, counts: true, committed: VecDeque::new() }
+    }
+}
+
 impl State {
     /// The latest mark that is not stored and that every output that counts has committed.
     fn common_mark(&self) -> Option<u64> {
@@ -178,10 +186,12 @@ impl State {
                 last = lane.committed.pop_front();
             }
             let is_here = last.as_ref().is_some_and(|(number, _)| *number == mark);
-            for (id, state) in last.into_iter().flat_map(|(_, outputs)| outputs) {
+            self.checkpoint.outputs.extend(last.into_iter().flat_map(|(_, outputs)| outputs));
+            if !is_here {
                 // An output that is behind has not seen all of the report under way.
-                let has_gap = state.has_gap || !is_here;
-                self.checkpoint.outputs.insert(id, OutputState { has_gap, ..state });
+                for id in &lane.ids {
+                    self.checkpoint.outputs.entry(id.clone()).and_modify(|state| state.has_gap = true);
+                }
             }
         }
     }
@@ -200,3 +210,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
