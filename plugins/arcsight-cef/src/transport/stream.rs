@@ -1,0 +1,183 @@
+//! Events over a connection, TCP or TLS: batched, confirmed, and sent again where they are not.
+
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::{CheckReport, PluginError, Result, tracing};
+
+use super::backlog::Backlog;
+use super::connect::Connector;
+use super::link::{Link, Patience, Trouble};
+use super::unavailable;
+
+/// When what was gathered is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batching {
+    pub events: usize,
+    pub bytes: usize,
+    pub age: Duration,
+}
+
+/// A connection that is opened when it is first needed, and opened again at once when it is lost.
+///
+/// Syslog has no acknowledgement. A message counts as confirmed when the receiver's kernel has it and the connection
+/// was not ended within a grace time after that; whatever is unconfirmed when a connection is lost is sent again on
+/// the next one. So every message arrives at least once as long as the receiver reads what its kernel took.
+#[derive(Debug)]
+pub(super) struct Stream {
+    connector: Connector,
+    batching: Batching,
+    grace: Duration,
+    link: Option<Link>,
+    backlog: Backlog,
+    /// When the oldest unsent message was added.
+    oldest: Option<Instant>,
+    /// How many messages may be unconfirmed at a time. Lowered with each loss, because of a receiver that ends
+    /// each connection after so many messages only those before the end can be confirmed.
+    pace: usize,
+    /// Whether anything was confirmed since the last loss.
+    progressed: bool,
+}
+
+/// What is to be reached before the caller goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// All is written.
+    Sent,
+    /// No more is kept than there is room for.
+    Room,
+    /// All is confirmed.
+    Confirmed,
+}
+
+impl Stream {
+    pub(super) fn new(connector: Connector, batching: Batching, grace: Duration) -> Self {
+        Self {
+            connector,
+            batching,
+            grace,
+            link: None,
+            backlog: Backlog::default(),
+            oldest: None,
+            pace: MOST_PACE,
+            progressed: true,
+        }
+    }
+
+    pub(super) fn check(&self) -> CheckReport {
+        self.connector.check(true)
+    }
+
+    /// Takes a framed message, which `append` writes to the end of a buffer.
+    pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        self.backlog.push(append);
+        let oldest = *self.oldest.get_or_insert_with(Instant::now);
+        let Batching { events, bytes, age } = self.batching;
+        let full = self.backlog.waiting() >= events || self.backlog.waiting_bytes() >= bytes;
+        if full || oldest.elapsed() >= age {
+            self.reach(Goal::Sent)?;
+            self.reach(Goal::Room)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all is confirmed.
+    pub(super) fn confirm(&mut self) -> Result<()> {
+        self.reach(Goal::Confirmed)
+    }
+
+    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    pub(super) fn take_back(&mut self, messages: usize) -> usize {
+        messages - self.backlog.take_back(messages)
+    }
+
+    pub(super) fn close(self) {
+        if let Some(link) = self.link {
+            link.close();
+        }
+    }
+
+    fn reach(&mut self, goal: Goal) -> Result<()> {
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        while !self.is_reached(goal) {
+            match self.step() {
+                Ok(true) => moved = Instant::now(),
+                Ok(false) => {
+                    let Some(link) = &self.link else { continue };
+                    let now = link.arrived().unwrap_or(arrived);
+                    if now != arrived {
+                        (arrived, moved) = (now, Instant::now());
+                    }
+                    self.patience().check(moved, link.name())?;
+                    link.wait_for_word(BREATH.min(self.grace.max(Duration::from_millis(1))));
+                }
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Lost(reason)) => {
+                    self.lose(reason)?;
+                    moved = Instant::now();
+                }
+            }
+        }
+        if self.backlog.waiting() == 0 {
+            self.oldest = None;
+        }
+        Ok(())
+    }
+
+    fn is_reached(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::Sent => self.backlog.waiting() == 0 || self.backlog.in_flight() >= self.pace,
+            Goal::Room => self.backlog.kept_bytes() <= MOST_KEPT,
+            Goal::Confirmed => self.backlog.kept_bytes() == 0,
+        }
+    }
+
+    /// One write, or one look at what has arrived. Gives whether anything moved.
+    fn step(&mut self) -> Result<bool, Trouble> {
+        let link = match &mut self.link {
+            Some(link) => link,
+            None => self.link.insert(self.connector.connect()?),
+        };
+        // A write after the peer's end would be lost without a sign.
+        link.probe()?;
+        self.backlog.arrived(link.arrived()?, Instant::now());
+        let confirmed = self.backlog.confirm(Instant::now(), self.grace);
+        if confirmed > 0 {
+            self.progressed = true;
+            self.pace = (self.pace + self.pace / 8 + 1).min(MOST_PACE);
+        }
+        let allowed = self.pace.saturating_sub(self.backlog.in_flight()).min(self.batching.events);
+        let (bytes, messages) = self.backlog.next(allowed, self.batching.bytes);
+        if messages > 0 {
+            link.write(bytes)?;
+            self.backlog.sent(messages, link.taken());
+        }
+        Ok(confirmed > 0 || messages > 0)
+    }
+
+    /// The connection is gone. What is unconfirmed will be sent again, in smaller steps when that brought nothing.
+    fn lose(&mut self, reason: String) -> Result<()> {
+        self.link = None;
+        let unconfirmed = self.backlog.in_flight();
+        let hopeless = !self.progressed && self.pace == 1;
+        self.backlog.rewind();
+        if hopeless {
+            return Err(unavailable(format!("{reason}, again and again, before it had taken one event")));
+        }
+        tracing::warn!(unconfirmed, "{reason}; what it had not confirmed is sent again");
+        self.pace = (self.pace.min(unconfirmed) / 2).max(1);
+        self.progressed = false;
+        Ok(())
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { timeout: self.connector.write_timeout, services: self.connector.services.clone() }
+    }
+}
+
+/// How many bytes may be kept unconfirmed; more only by what one batch overshoots.
+const MOST_KEPT: usize = 4 << 20;
+const MOST_PACE: usize = 1 << 20;
+/// How long to wait before looking again at what has arrived: no event tells it.
+const BREATH: Duration = Duration::from_millis(5);
+
