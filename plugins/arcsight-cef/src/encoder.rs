@@ -1,17 +1,17 @@
 //! Turns batches into lines. Knows no file: finished lines go to a sink.
 
-use scanbridge_plugin_api::{Rejection, Result};
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
 use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
+use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
-use crate::hold::{COUNT_BYTES, Hold};
-use crate::syslog::budget;
 use crate::cache::FragmentCache;
 use crate::field::{self, CutFields, Field, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
+use crate::hold::{COUNT_BYTES, Hold};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
+use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
 

@@ -59,7 +59,9 @@ mod tests {
         assert_eq!(offset.apply(3_600_005, 0), (5, false));
         assert_eq!(offset.apply(5, 0), (0, false), "never before 1970");
         let bounds = TimeCorrection { most_past: Some(100), most_future: Some(10), ..none };
-        for (time, expected) in [(899, (900, true)), (900, (900, false)), (1010, (1010, false)), (1011, (1010, true))] {
+        for (time, expected) in
+            [(899, (900, true)), (900, (900, false)), (1010, (1010, false)), (1011, (1010, true))]
+        {
             assert_eq!(bounds.apply(time, 1000), expected);
         }
     }

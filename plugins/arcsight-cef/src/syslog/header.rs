@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use scanbridge_plugin_api::model::Severity;
 
 /// The four looks.
@@ -82,14 +82,17 @@ fn render(settings: &HeaderSettings, now: &Zoned) -> String {
 
 /// The facilities by number, as RFC 5424 lists them, with the short names of syslog.conf.
 pub(crate) const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+    "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn settings(style: HeaderStyle) -> HeaderSettings {
@@ -129,7 +132,9 @@ mod tests {
     #[test]
     fn the_priority_is_facility_and_severity() {
         let mut header = Header::new(settings(HeaderStyle::Rfc5424));
-        for (severity, expected) in [(None, "<134>"), (Severity::new(1), "<134>"), (Severity::new(5), "<130>")] {
+        for (severity, expected) in
+            [(None, "<134>"), (Severity::new(1), "<134>"), (Severity::new(5), "<130>")]
+        {
             assert_eq!(header.parts(severity)[0], expected.as_bytes());
         }
         assert!(header.longest() >= header.parts(None).concat().len());

@@ -11,7 +11,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::link::{Link, Patience, Trouble};
 use super::resolve::{self, IpVersion, Receiver, Resolver};
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::{SLICE, unavailable};
 
 /// Where to connect, and how.
@@ -89,7 +89,7 @@ impl Connector {
             let link = Link::plain(socket, name.clone(), self.patience());
             report = match tls.secure(link, receiver) {
                 Ok(link) => {
-                    let detail = tls.describe(&link);
+                    let detail = link.tls().map(tls::describe).unwrap_or_default();
                     link.close();
                     report.step("TLS", Verdict::Ok, detail)
                 }
@@ -156,7 +156,9 @@ impl Connector {
         // Batches are whole when they are written; waiting for more would only delay their confirmation.
         socket.set_tcp_nodelay(true)?;
         if !self.keepalive.is_zero() {
-            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive))?;
+            socket.set_tcp_keepalive(
+                &TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive),
+            )?;
         }
         // A dead peer is otherwise noticed only after some 15 minutes (tcp(7)).
         #[cfg(target_os = "linux")]

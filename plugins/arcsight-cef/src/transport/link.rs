@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
 use scanbridge_plugin_api::{PluginError, Services};
+use scanbridge_tls_identity::ClientTls;
 
-use super::{SLICE, queue, tls, unavailable};
+use super::{SLICE, queue, unavailable};
 
 /// What ends a connection.
 #[derive(Debug)]
@@ -50,11 +51,18 @@ impl Patience {
     }
 }
 
+/// A TLS session, and who explains its errors.
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub session: ClientConnection,
+    pub client: ClientTls,
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: TcpStream,
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Box<Secured>>,
     /// The receiver and its address, for messages.
     name: String,
     /// How many bytes the kernel has taken for the peer.
@@ -71,12 +79,12 @@ impl Link {
     /// Shakes hands. Nothing was sent before the peer was trusted.
     ///
     /// With TLS 1.3 a refusal of the client certificate comes after this, as an answer to the first data.
-    pub(super) fn secured(mut self, session: ClientConnection) -> Result<Self, Trouble> {
-        self.tls = Some(Box::new(session));
+    pub(super) fn secured(mut self, tls: Secured) -> Result<Self, Trouble> {
+        self.tls = Some(Box::new(tls));
         let begun = Instant::now();
-        while self.session().is_handshaking() {
+        while self.is_handshaking() {
             self.drain_session()?;
-            if self.session().is_handshaking() {
+            if self.is_handshaking() {
                 self.patience.check(begun, &self.name)?;
                 self.wait(PollFlags::IN, SLICE);
                 self.probe()?;
@@ -93,7 +101,7 @@ impl Link {
 
     /// The TLS session, if there is one.
     pub(super) fn tls(&self) -> Option<&ClientConnection> {
-        self.tls.as_deref()
+        self.tls.as_ref().map(|tls| &tls.session)
     }
 
     /// How many bytes the kernel has taken.
@@ -112,7 +120,7 @@ impl Link {
         let mut scratch = [0; 1024];
         loop {
             let read = match &mut self.tls {
-                Some(session) => session.read_tls(&mut self.socket),
+                Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
             };
             match read {
@@ -138,8 +146,8 @@ impl Link {
     /// Ends the connection in order: `close_notify`, then the end of the stream, then a moment for the peer to do the
     /// same. Errors are of no interest any more: what mattered was confirmed before.
     pub(super) fn close(mut self) {
-        if let Some(session) = &mut self.tls {
-            session.send_close_notify();
+        if let Some(tls) = &mut self.tls {
+            tls.session.send_close_notify();
             if self.drain_session().is_err() {
                 return;
             }
@@ -156,8 +164,8 @@ impl Link {
     fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
         while !bytes.is_empty() {
             let written = match &mut self.tls {
-                Some(session) => {
-                    let written = session.writer().write(bytes);
+                Some(tls) => {
+                    let written = tls.session.writer().write(bytes);
                     self.drain_session()?;
                     written.map_err(|error| self.broken(&error))?
                 }
@@ -170,9 +178,9 @@ impl Link {
 
     /// Hands the records that the session has ready to the kernel.
     fn drain_session(&mut self) -> Result<(), Trouble> {
-        while self.tls.as_ref().is_some_and(|session| session.wants_write()) {
+        while self.tls().is_some_and(|session| session.wants_write()) {
             self.attempt(|link| match &mut link.tls {
-                Some(session) => session.write_tls(&mut link.socket),
+                Some(tls) => tls.session.write_tls(&mut link.socket),
                 None => Ok(0),
             })?;
         }
@@ -201,13 +209,14 @@ impl Link {
 
     /// Takes in what the TLS session has read.
     fn take_in(&mut self) -> Result<(), Trouble> {
-        let Some(session) = &mut self.tls else { return Ok(()) };
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        let Secured { session, client } = &mut **tls;
         let state = match session.process_new_packets() {
             Ok(state) => state,
             Err(error) => {
                 // The peer shall know why; whether it gets the alert is of no interest.
                 drop(session.write_tls(&mut self.socket));
-                return Err(tls::failed(&self.name, &error).into());
+                return Err(client.explain(&error).into());
             }
         };
         let mut unwanted = [0; 1024];
@@ -235,14 +244,14 @@ impl Link {
         }
     }
 
-    fn session(&self) -> &ClientConnection {
-        self.tls.as_deref().expect("set where the handshake begins")
+    fn is_handshaking(&self) -> bool {
+        self.tls().is_some_and(|session| session.is_handshaking())
     }
 
     fn wait(&self, events: PollFlags, duration: Duration) {
         let timeout = Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         // An error here shows at the next read or write.
-        drop(poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout)));
+        let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
     }
 
     fn broken(&self, error: &io::Error) -> Trouble {

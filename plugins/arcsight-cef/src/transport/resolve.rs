@@ -128,7 +128,11 @@ mod tests {
             assert_eq!(Receiver::parse(text, 514), Ok(Receiver { host: host.to_owned(), port }), "{text}");
         }
         for text in ["", ":514", "host:", "host:0", "host:65536", "[::1]514", "tcp://host", "[]:1", "a b"] {
-            assert_eq!(Receiver::parse(text, 514).map_err(|error| error.kind), Err(ErrorKind::Config), "{text}");
+            assert_eq!(
+                Receiver::parse(text, 514).map_err(|error| error.kind),
+                Err(ErrorKind::Config),
+                "{text}"
+            );
         }
         assert_eq!(Receiver::parse("2001:db8::1", 9).unwrap().to_string(), "[2001:db8::1]:9");
     }

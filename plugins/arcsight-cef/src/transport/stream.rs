@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, PluginError, Result, tracing};
+use scanbridge_plugin_api::{CheckReport, Result, tracing};
 
 use super::backlog::Backlog;
 use super::connect::Connector;
@@ -59,7 +59,7 @@ impl Stream {
             backlog: Backlog::default(),
             oldest: None,
             pace: MOST_PACE,
-            progressed: true,
+            progressed: false,
         }
     }
 
@@ -159,13 +159,15 @@ impl Stream {
     fn lose(&mut self, reason: String) -> Result<()> {
         self.link = None;
         let unconfirmed = self.backlog.in_flight();
-        let hopeless = !self.progressed && self.pace == 1;
+        let tried = unconfirmed + self.backlog.waiting().min(self.batching.events);
         self.backlog.rewind();
-        if hopeless {
-            return Err(unavailable(format!("{reason}, again and again, before it had taken one event")));
+        if !self.progressed {
+            if self.pace == 1 {
+                return Err(unavailable(format!("{reason}, again and again, before it confirmed one event")));
+            }
+            self.pace = (self.pace.min(tried) / 2).max(1);
         }
         tracing::warn!(unconfirmed, "{reason}; what it had not confirmed is sent again");
-        self.pace = (self.pace.min(unconfirmed) / 2).max(1);
         self.progressed = false;
         Ok(())
     }
@@ -180,4 +182,3 @@ const MOST_KEPT: usize = 4 << 20;
 const MOST_PACE: usize = 1 << 20;
 /// How long to wait before looking again at what has arrived: no event tells it.
 const BREATH: Duration = Duration::from_millis(5);
-

@@ -7,6 +7,8 @@ mod flow;
 #[cfg(test)]
 mod limits;
 mod mapping;
+mod network;
 mod reader;
 mod round_trip;
 mod settings;
+mod syslog;
