@@ -66,6 +66,12 @@ pub(crate) fn refused_certificate(
                 "set `tls_ca_file` to the issuer's certificate; after comparing it with the peer's, {trust_it}"
             ),
         ),
+        CertificateError::BadSignature => (
+            format!("the certificate of {peer} ({subject}) is not signed by the `{issuer}` in {origin}"),
+            format!(
+                "there are two authorities of that name: set `tls_ca_file` to the right one; after comparing it with the peer's, {trust_it}"
+            ),
+        ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("the certificate of {peer} is for another name: {}", shown_names(certificate)),
             format!("name the peer as its certificate does, or set `tls_check_name: no`; {trust_it}"),
