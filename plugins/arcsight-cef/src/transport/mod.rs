@@ -62,7 +62,7 @@ impl Transport {
     /// Those of the file or of the options; nothing is connected yet.
     pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let carrier = match options::read(options, services)? {
-            Way::File(target) => Carrier::File(Box::new(ReportFile::open(target)?)),
+            Way::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
             Way::Udp { connector, header } => {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
@@ -120,7 +120,7 @@ impl Transport {
     /// Makes all events durable, or waits until the receiver has them.
     pub(crate) fn commit(&mut self) -> Result<Receipt> {
         match &mut self.carrier {
-            Carrier::File(file) => Ok(Receipt(file.sync()?.to_le_bytes().to_vec())),
+            Carrier::File(file) => file.commit(b""),
             Carrier::Syslog(syslog) => {
                 match &mut syslog.wire {
                     Wire::Udp(udp) => udp.confirm()?,
