@@ -30,6 +30,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     transport::CONNECT_TIMEOUT,
     transport::WRITE_TIMEOUT,
     transport::KEEPALIVE,
+    transport::CONFIRM,
     transport::GRACE,
     transport::BATCH_EVENTS,
     transport::BATCH_BYTES,

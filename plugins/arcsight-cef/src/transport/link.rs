@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
-use scanbridge_plugin_api::{PluginError, Services};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Services};
 use scanbridge_tls_identity::ClientTls;
 
 use super::{SLICE, queue, unavailable};
@@ -18,6 +18,17 @@ pub(super) enum Trouble {
     Lost(String),
     /// Another connection would not help now, or at all.
     Fatal(PluginError),
+}
+
+/// What a look at the peer's side shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// It is there.
+    Silent,
+    /// It said with `close_notify` that it ends.
+    Leaving,
+    /// It ended its side in order: its program has read all that its kernel had, or a reset would have come.
+    Ended,
 }
 
 impl From<PluginError> for Trouble {
@@ -87,7 +98,7 @@ impl Link {
             if self.is_handshaking() {
                 self.patience.check(begun, &self.name)?;
                 self.wait(PollFlags::IN, SLICE);
-                self.probe()?;
+                self.expect_open()?;
             }
         }
         self.drain_session()?;
@@ -116,20 +127,30 @@ impl Link {
     }
 
     /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends.
-    pub(super) fn probe(&mut self) -> Result<(), Trouble> {
+    pub(super) fn probe(&mut self) -> Result<Peer, Trouble> {
         let mut scratch = [0; 1024];
+        let mut peer = Peer::Silent;
         loop {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
             };
             match read {
-                Ok(0) => return Err(Trouble::Lost(format!("{} closed the connection", self.name))),
-                Ok(_) => self.take_in()?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(0) => return Ok(Peer::Ended),
+                Ok(_) if self.take_in()? => peer = Peer::Leaving,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.broken(&error)),
             }
+        }
+    }
+
+    /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
+    pub(super) fn expect_open(&mut self) -> Result<(), Trouble> {
+        match self.probe()? {
+            Peer::Silent => Ok(()),
+            Peer::Leaving | Peer::Ended => Err(Trouble::Lost(format!("{} closed the connection", self.name))),
         }
     }
 
@@ -143,22 +164,49 @@ impl Link {
         self.wait(PollFlags::IN, duration);
     }
 
-    /// Ends the connection in order: `close_notify`, then the end of the stream, then a moment for the peer to do the
-    /// same. Errors are of no interest any more: what mattered was confirmed before.
-    pub(super) fn close(mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.session.send_close_notify();
-            if self.drain_session().is_err() {
-                return;
+    /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
+    /// end with unread data is a reset.
+    pub(super) fn end(mut self) -> Result<(), Trouble> {
+        self.say_goodbye()?;
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        while self.probe()? != Peer::Ended {
+            let now = self.arrived()?;
+            if now != arrived {
+                (arrived, moved) = (now, Instant::now());
             }
+            self.patience.check(moved, &self.name).map_err(|error| match error.kind {
+                ErrorKind::Unavailable => unavailable(format!(
+                    "{} has not ended the connection, so whether it has read all events is not known",
+                    self.name
+                ))
+                .with_hint("for a receiver that never ends a connection by itself set `confirm: arrival`"),
+                _ => error,
+            })?;
+            self.wait(PollFlags::IN, SLICE);
         }
-        if self.socket.shutdown(std::net::Shutdown::Write).is_err() {
+        Ok(())
+    }
+
+    /// Ends the connection in order, with a moment for the peer to do the same. Errors are of no interest any more:
+    /// what mattered was confirmed before.
+    pub(super) fn close(mut self) {
+        if self.say_goodbye().is_err() {
             return;
         }
         let end = Instant::now() + FAREWELL;
-        while Instant::now() < end && self.probe().is_ok() {
+        while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Ended) {
             self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// `close_notify`, which RFC 5425 demands, then the end of our side.
+    fn say_goodbye(&mut self) -> Result<(), Trouble> {
+        if let Some(tls) = &mut self.tls {
+            tls.session.send_close_notify();
+            self.drain_session()?;
+        }
+        self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.broken(&error))
     }
 
     fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
@@ -199,7 +247,7 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.patience.check(begun, &self.name)?;
                     self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
-                    self.probe()?;
+                    self.expect_open()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.broken(&error)),
@@ -207,9 +255,9 @@ impl Link {
         }
     }
 
-    /// Takes in what the TLS session has read.
-    fn take_in(&mut self) -> Result<(), Trouble> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
+    /// Takes in what the TLS session has read. Gives whether the peer said that it ends.
+    fn take_in(&mut self) -> Result<bool, Trouble> {
+        let Some(tls) = &mut self.tls else { return Ok(false) };
         let Secured { session, client } = &mut **tls;
         let state = match session.process_new_packets() {
             Ok(state) => state,
@@ -227,10 +275,7 @@ impl Link {
                 _ => break,
             }
         }
-        if state.peer_has_closed() {
-            return Err(Trouble::Lost(format!("{} closed the connection", self.name)));
-        }
-        Ok(())
+        Ok(state.peer_has_closed())
     }
 
     /// A peer that refuses us writes an alert and closes: our next write fails, and the reason is still to be read.

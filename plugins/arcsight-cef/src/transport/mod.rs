@@ -66,8 +66,8 @@ impl Transport {
             Way::Udp { connector, header } => {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
-            Way::Stream { connector, header, batching, grace, framing } => {
-                let wire = Wire::Stream(Stream::new(connector, batching, grace), framing);
+            Way::Stream { connector, header, batching, proof, grace, framing } => {
+                let wire = Wire::Stream(Stream::new(connector, batching, proof, grace), framing);
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
         };

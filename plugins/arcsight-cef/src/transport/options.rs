@@ -8,7 +8,7 @@ use scanbridge_tls_identity::{TlsOptions, options as tls};
 
 use super::connect::Connector;
 use super::resolve::{self, IpVersion, Receiver};
-use super::stream::Batching;
+use super::stream::{Batching, Proof};
 use super::tls::Tls;
 use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 
@@ -66,10 +66,16 @@ pub(crate) const WRITE_TIMEOUT: OptionSpec = OptionSpec::integer("write_timeout_
 pub(crate) const KEEPALIVE: OptionSpec = OptionSpec::integer("keepalive_secs", 0, 7200)
     .default_integer(30)
     .help("after how much silence a connection is probed; 0: never");
+/// `confirm`.
+pub(crate) const CONFIRM: OptionSpec =
+    OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").help(
+        "what proves at a commit that a receiver has its events: `end` ends the connection and waits until the receiver \
+         does the same, which it does when its program has read all; `arrival` is content with its kernel having them",
+    );
 /// `confirm_grace_ms`.
 pub(crate) const GRACE: OptionSpec = OptionSpec::integer("confirm_grace_ms", 0, 10_000)
     .default_integer(100)
-    .help("how long a connection must stay open after its events arrived, until they count as delivered");
+    .help("how long a connection must stay open after its events arrived, where arrival is the proof");
 /// `batch_events`.
 pub(crate) const BATCH_EVENTS: OptionSpec = OptionSpec::integer("batch_events", 1, 10_000)
     .default_integer(100)
@@ -88,8 +94,18 @@ pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3
 #[expect(clippy::large_enum_variant, reason = "there is one of them, for a moment")]
 pub(super) enum Way {
     File(Target),
-    Udp { connector: Connector, header: Header },
-    Stream { connector: Connector, header: Header, batching: Batching, grace: Duration, framing: Framing },
+    Udp {
+        connector: Connector,
+        header: Header,
+    },
+    Stream {
+        connector: Connector,
+        header: Header,
+        batching: Batching,
+        proof: Proof,
+        grace: Duration,
+        framing: Framing,
+    },
 }
 
 /// Reads the options of the transport and what else belongs to it.
@@ -111,6 +127,10 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<Way> {
             events: options.integer(BATCH_EVENTS.name)?.unwrap_or(100),
             bytes: options.size(BATCH_BYTES.name)?.and_then(|size| size.try_into().ok()).unwrap_or(64 << 10),
             age: seconds(options, BATCH_SECS)?,
+        },
+        proof: match options.text(CONFIRM.name)? {
+            Some("arrival") => Proof::Arrival,
+            _ => Proof::End,
         },
         grace: Duration::from_millis(options.integer(GRACE.name)?.unwrap_or_default()),
         framing: match (options.text(FRAMING.name)?, transport) {

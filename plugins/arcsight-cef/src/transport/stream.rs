@@ -17,49 +17,68 @@ pub(super) struct Batching {
     pub age: Duration,
 }
 
+/// What counts as proof at a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The receiver has ended the connection in order after us: its program has read everything.
+    End,
+    /// The receiver's kernel has had everything for so long without ending the connection.
+    Arrival,
+}
+
 /// A connection that is opened when it is first needed, and opened again at once when it is lost.
 ///
-/// Syslog has no acknowledgement. A message counts as confirmed when the receiver's kernel has it and the connection
-/// was not ended within a grace time after that; whatever is unconfirmed when a connection is lost is sent again on
-/// the next one. So every message arrives at least once as long as the receiver reads what its kernel took.
+/// Syslog has no acknowledgement, so messages are kept until there is proof, and sent again on the next connection
+/// when one is lost before that. There is room for so many; beyond it, and for a receiver that ends one connection
+/// after the other, those are let go that have arrived at the receiver's kernel and stayed there for a grace time.
 #[derive(Debug)]
 pub(super) struct Stream {
     connector: Connector,
     batching: Batching,
+    proof: Proof,
     grace: Duration,
     link: Option<Link>,
     backlog: Backlog,
     /// When the oldest unsent message was added.
     oldest: Option<Instant>,
-    /// How many messages may be unconfirmed at a time. Lowered with each loss, because of a receiver that ends
-    /// each connection after so many messages only those before the end can be confirmed.
+    /// How many messages may be unconfirmed at a time. Lowered with each loss that nothing was confirmed before:
+    /// of a receiver that ends each connection after so many messages only those before the end can be confirmed.
     pace: usize,
     /// Whether anything was confirmed since the last loss.
     progressed: bool,
+    /// Whether a connection was lost since the last proof.
+    lost: bool,
+    /// Whether it was lost more than once: messages are then let go when they have arrived.
+    careful: bool,
 }
 
 /// What is to be reached before the caller goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// All is written.
+    /// What may be written is written.
     Sent,
     /// No more is kept than there is room for.
     Room,
-    /// All is confirmed.
-    Confirmed,
+    /// All is written.
+    Written,
+    /// All has arrived.
+    Arrived,
 }
 
 impl Stream {
-    pub(super) fn new(connector: Connector, batching: Batching, grace: Duration) -> Self {
+    pub(super) fn new(connector: Connector, batching: Batching, proof: Proof, grace: Duration) -> Self {
         Self {
             connector,
             batching,
+            proof,
             grace,
             link: None,
             backlog: Backlog::default(),
             oldest: None,
             pace: MOST_PACE,
             progressed: false,
+            lost: false,
+            careful: false,
         }
     }
 
@@ -80,9 +99,26 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits until all is confirmed.
+    /// Waits until there is proof that all has been delivered.
     pub(super) fn confirm(&mut self) -> Result<()> {
-        self.reach(Goal::Confirmed)
+        if self.proof == Proof::Arrival {
+            return self.reach(Goal::Arrived);
+        }
+        loop {
+            self.reach(Goal::Written)?;
+            let Some(link) = self.link.take() else { return Ok(()) };
+            match link.end() {
+                Ok(()) => break,
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Lost(reason)) => self.lose(reason)?,
+            }
+        }
+        self.backlog.confirm_all();
+        if !self.lost {
+            (self.careful, self.pace) = (false, MOST_PACE);
+        }
+        self.lost = false;
+        Ok(())
     }
 
     /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
@@ -128,7 +164,8 @@ impl Stream {
         match goal {
             Goal::Sent => self.backlog.waiting() == 0 || self.backlog.in_flight() >= self.pace,
             Goal::Room => self.backlog.kept_bytes() <= MOST_KEPT,
-            Goal::Confirmed => self.backlog.kept_bytes() == 0,
+            Goal::Written => self.backlog.waiting() == 0,
+            Goal::Arrived => self.backlog.kept_bytes() == 0,
         }
     }
 
@@ -138,10 +175,10 @@ impl Stream {
             Some(link) => link,
             None => self.link.insert(self.connector.connect()?),
         };
-        // A write after the peer's end would be lost without a sign.
-        link.probe()?;
+        link.expect_open()?;
         self.backlog.arrived(link.arrived()?, Instant::now());
-        let confirmed = self.backlog.confirm(Instant::now(), self.grace);
+        let lets_go = self.proof == Proof::Arrival || self.careful || self.backlog.kept_bytes() > MOST_KEPT;
+        let confirmed = if lets_go { self.backlog.confirm(Instant::now(), self.grace) } else { 0 };
         if confirmed > 0 {
             self.progressed = true;
             self.pace = (self.pace + self.pace / 8 + 1).min(MOST_PACE);
@@ -161,14 +198,16 @@ impl Stream {
         let unconfirmed = self.backlog.in_flight();
         let tried = unconfirmed + self.backlog.waiting().min(self.batching.events);
         self.backlog.rewind();
-        if !self.progressed {
+        if self.proof == Proof::End && !self.careful {
+            self.careful = self.lost;
+        } else if !self.progressed {
             if self.pace == 1 {
                 return Err(unavailable(format!("{reason}, again and again, before it confirmed one event")));
             }
             self.pace = (self.pace.min(tried) / 2).max(1);
         }
         tracing::warn!(unconfirmed, "{reason}; what it had not confirmed is sent again");
-        self.progressed = false;
+        (self.lost, self.progressed) = (true, false);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod case;
+mod daemon;
 mod exam;
 mod flow;
 #[cfg(test)]
@@ -9,6 +10,8 @@ mod limits;
 mod mapping;
 mod network;
 mod reader;
+mod receivers;
 mod round_trip;
 mod settings;
 mod syslog;
+mod tls;
