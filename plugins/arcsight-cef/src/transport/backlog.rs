@@ -95,7 +95,7 @@ impl Backlog {
     }
 
     /// All that was sent has been read.
-    pub(super) fn confirm_all(&mut self) {
+    pub(super) fn confirm_sent(&mut self) {
         for mark in self.marks.drain(..) {
             self.start += mark.bytes;
         }
@@ -217,7 +217,7 @@ mod tests {
                     }
                     _ => {
                         confirmed += backlog.in_flight();
-                        backlog.confirm_all();
+                        backlog.confirm_sent();
                     }
                 }
             }

@@ -164,14 +164,47 @@ impl Link {
         self.wait(PollFlags::IN, duration);
     }
 
+    /// Waits until the peer's kernel has everything.
+    pub(super) fn wait_until_arrived(&mut self) -> Result<(), Trouble> {
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        loop {
+            self.expect_open()?;
+            let now = self.arrived()?;
+            if now == self.taken {
+                return Ok(());
+            }
+            if now != arrived {
+                (arrived, moved) = (now, Instant::now());
+            }
+            self.patience.check(moved, &self.name)?;
+            self.wait_for_word(BREATH);
+        }
+    }
+
+    /// Makes sure that the peer keeps the connection open for a while.
+    pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), Trouble> {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()).min(SLICE));
+            self.expect_open()?;
+        }
+        Ok(())
+    }
+
     /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
     /// end with unread data is a reset.
     pub(super) fn end(mut self) -> Result<(), Trouble> {
         self.say_goodbye()?;
         let mut moved = Instant::now();
         let mut arrived = 0;
-        while self.probe()? != Peer::Ended {
+        loop {
+            let peer = self.probe()?;
             let now = self.arrived()?;
+            // A peer that had ended before all was there answers the rest with a reset.
+            if peer == Peer::Ended && now == self.taken {
+                return Ok(());
+            }
             if now != arrived {
                 (arrived, moved) = (now, Instant::now());
             }
@@ -183,9 +216,11 @@ impl Link {
                 .with_hint("for a receiver that never ends a connection by itself set `confirm: arrival`"),
                 _ => error,
             })?;
-            self.wait(PollFlags::IN, SLICE);
+            match peer {
+                Peer::Ended => std::thread::sleep(Duration::from_millis(1)),
+                _ => self.wait(PollFlags::IN, SLICE),
+            }
         }
-        Ok(())
     }
 
     /// Ends the connection in order, with a moment for the peer to do the same. Errors are of no interest any more:
@@ -310,5 +345,7 @@ impl Link {
     }
 }
 
+/// How long to wait before looking again at what has arrived: no event tells it.
+pub(super) const BREATH: Duration = Duration::from_millis(5);
 /// How long a peer may take to end its side of the connection.
 const FAREWELL: Duration = Duration::from_millis(500);

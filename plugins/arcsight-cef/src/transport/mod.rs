@@ -52,7 +52,7 @@ struct Syslog {
 #[derive(Debug)]
 enum Wire {
     Udp(Udp),
-    Stream(Stream, Framing),
+    Stream(Box<Stream>, Framing),
 }
 
 impl Transport {
@@ -67,7 +67,8 @@ impl Transport {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
             Way::Stream { connector, header, batching, proof, grace, framing } => {
-                let wire = Wire::Stream(Stream::new(connector, batching, proof, grace), framing);
+                let stream = Stream::new(connector, batching, proof, grace);
+                let wire = Wire::Stream(Box::new(stream), framing);
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
         };

@@ -69,13 +69,14 @@ pub(crate) const KEEPALIVE: OptionSpec = OptionSpec::integer("keepalive_secs", 0
 /// `confirm`.
 pub(crate) const CONFIRM: OptionSpec =
     OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").help(
-        "what proves at a commit that a receiver has its events: `end` ends the connection and waits until the receiver \
-         does the same, which it does when its program has read all; `arrival` is content with its kernel having them",
+        "what proves that a receiver has its events: `end` ends the connection, waits until the receiver does the same, \
+         which it does when its program has read all, and opens another one; `arrival` is content with its kernel having \
+         them",
     );
 /// `confirm_grace_ms`.
 pub(crate) const GRACE: OptionSpec = OptionSpec::integer("confirm_grace_ms", 0, 10_000)
     .default_integer(100)
-    .help("how long a connection must stay open after its events arrived, where arrival is the proof");
+    .help("for so long a connection must stay open before the proof counts");
 /// `batch_events`.
 pub(crate) const BATCH_EVENTS: OptionSpec = OptionSpec::integer("batch_events", 1, 10_000)
     .default_integer(100)
@@ -91,7 +92,6 @@ pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3
 
 /// What the options ask for.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them, for a moment")]
 pub(super) enum Way {
     File(Target),
     Udp {

@@ -1,7 +1,10 @@
 //! TLS on a connection: whom to trust for each receiver, and the handshake.
 
-use rustls::ClientConnection;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use scanbridge_plugin_api::{PluginError, Result};
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
 
@@ -11,27 +14,34 @@ use super::resolve::Receiver;
 /// The client of each receiver: what is remembered of a first meeting is kept under its address.
 #[derive(Debug)]
 pub(super) struct Tls {
-    clients: Vec<(Receiver, ClientTls)>,
+    clients: Vec<(Receiver, ClientTls, Arc<ClientConfig>)>,
 }
 
 impl Tls {
     /// Reads certificates and keys from their files.
     pub(super) fn open(options: &TlsOptions, receivers: &[Receiver]) -> Result<Self> {
-        let client = |receiver: &Receiver| Ok((receiver.clone(), options.client(&receiver.to_string())?));
+        let client = |receiver: &Receiver| {
+            let client = options.client(&receiver.to_string())?;
+            let mut config = ClientConfig::clone(&client.config());
+            // Each connection looks at the certificate anew: one that has expired since opens no other.
+            config.resumption = Resumption::disabled();
+            Ok((receiver.clone(), client, Arc::new(config)))
+        };
         Ok(Self { clients: receivers.iter().map(client).collect::<Result<_>>()? })
     }
 
     /// Shakes hands on a new connection.
     pub(super) fn secure(&self, link: Link, receiver: &Receiver) -> Result<Link, Trouble> {
-        let (_, client) = self
+        let (_, client, config) = self
             .clients
             .iter()
-            .find(|(known, _)| known == receiver)
+            .find(|(known, ..)| known == receiver)
             .ok_or_else(|| PluginError::bug(format!("{receiver} has no TLS client")))?;
         let name = ServerName::try_from(receiver.host.clone()).map_err(|_| {
             PluginError::config(format!("`{}` is neither a host name nor an address", receiver.host))
         })?;
-        let session = ClientConnection::new(client.config(), name).map_err(|error| client.explain(&error))?;
+        let session =
+            ClientConnection::new(Arc::clone(config), name).map_err(|error| client.explain(&error))?;
         link.secured(Secured { session, client: client.clone() })
     }
 }

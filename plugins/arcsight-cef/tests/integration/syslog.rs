@@ -140,10 +140,11 @@ fn a_receiver_that_never_reads_is_noticed() {
     output.begin(&scan()).unwrap();
     let columns = Columns::of(Schema::default());
     let batch = numbered(0, 100, &"x".repeat(4000));
-    // The kernels of both sides take some megabytes; then nothing moves.
+    // The kernels of both sides take some megabytes; then nothing moves, or there is never a proof.
     let error = (0..100).find_map(|_| output.write(Batch::of(&batch, &columns).unwrap()).err()).unwrap();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("takes nothing") || error.message.contains("timed out"), "{error}");
+    let words = ["takes nothing", "timed out", "has not ended the connection"];
+    assert!(words.iter().any(|words| error.message.contains(words)), "{error}");
     output.close().unwrap();
 }
 
@@ -152,7 +153,8 @@ fn a_receiver_that_closes_after_each_hundred_events_loses_none() {
     for resets in [false, true] {
         let manners = Manners { close_after: Some(100), resets, ..Manners::default() };
         let sink = SyslogSink::tcp(Framing::OctetCounted, manners);
-        let options = options("tcp", sink.address(), json!({ "framing": "octet-counted" }));
+        let options =
+            options("tcp", sink.address(), json!({ "framing": "octet-counted", "confirm_grace_ms": 100 }));
         let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
         deliver(&options, &batches, 4, NO_WAIT).unwrap();
         let mut seen = numbers(&sink);

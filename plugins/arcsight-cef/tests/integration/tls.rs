@@ -129,7 +129,8 @@ fn a_certificate_that_expires_during_the_run_stops_it() {
     let error = output.commit().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(error.message.contains("expired on"), "{error}");
-    assert_eq!(sink.messages().len(), 5);
+    // They went over a connection that was opened in time, but there is no proof: a later run sends them again.
+    assert_eq!(sink.messages().len(), 10);
 }
 
 #[test]
@@ -150,7 +151,8 @@ fn a_receiver_that_closes_again_and_again_loses_none() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let manners = Manners { close_after: Some(100), ..Manners::default() };
     let sink = sink(&authority, &localhost(), false, manners);
-    let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    options["confirm_grace_ms"] = json!(100);
     let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
     deliver(&options, &batches, 4, |_| {}).unwrap();
     let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
