@@ -84,6 +84,11 @@ impl Encoder {
             self.schema.clone_from(&report.schema);
         }
         self.report = ReportPart::of(report, &self.settings);
+        self.abandon();
+    }
+
+    /// Forgets what was kept back: the report is not delivered.
+    pub(crate) fn abandon(&mut self) {
         self.asset.forget();
         self.hold.clear();
     }

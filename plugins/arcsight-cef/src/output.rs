@@ -54,6 +54,7 @@ impl Output for ArcSightCef {
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         // A report that is not delivered is taken back as far as possible; its last asset has nothing more to say.
         if !end.deliver {
+            self.encoder.abandon();
             self.transport.end(end)?;
             self.transport.take_bytes();
             return Ok(Written::default());

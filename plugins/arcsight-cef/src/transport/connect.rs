@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use super::link::{Link, Patience, Trouble};
 use super::resolve::{self, IpVersion, Receiver, Resolver};
@@ -162,7 +162,7 @@ impl Connector {
         }
         // A dead peer is otherwise noticed only after some 15 minutes (tcp(7)).
         #[cfg(target_os = "linux")]
-        SockRef::from(socket).set_tcp_user_timeout(Some(self.write_timeout))?;
+        socket.set_tcp_user_timeout(Some(self.write_timeout))?;
         Ok(())
     }
 

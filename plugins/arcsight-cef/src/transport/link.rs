@@ -184,10 +184,13 @@ impl Link {
 
     /// Makes sure that the peer keeps the connection open for a while.
     pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), Trouble> {
-        let end = Instant::now() + duration;
-        while Instant::now() < end {
-            self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()).min(SLICE));
+        let begun = Instant::now();
+        while let Some(left) = duration.checked_sub(begun.elapsed()) {
+            self.wait(PollFlags::IN, left.min(SLICE));
             self.expect_open()?;
+            if begun.elapsed() >= Duration::from_secs(1) && self.patience.services.is_cancelled() {
+                return Err(PluginError::cancelled().into());
+            }
         }
         Ok(())
     }

@@ -231,14 +231,11 @@ fn header_settings(options: &Options) -> Result<HeaderSettings> {
         facility: u8::try_from(facility).expect("there are 24 facilities"),
         severities: severities(options)?,
         host: match options.text(HOST.name)? {
-            Some(host) => word(HOST.name, host, 255)?,
-            None => word(HOST.name, &machine, 255).unwrap_or_else(|_| "-".to_owned()),
+            Some(host) => word(HOST.name, host, 255, b"")?,
+            None => word(HOST.name, &machine, 255, b"").unwrap_or_else(|_| "-".to_owned()),
         },
-        app: word(
-            APP.name,
-            options.text(APP.name)?.unwrap_or_default(),
-            if style == HeaderStyle::Rfc5424 { 48 } else { 32 },
-        )?,
+        // RFC 3164 has room for 32 letters, and a tag ends where one of these stands.
+        app: word(APP.name, options.text(APP.name)?.unwrap_or_default(), 32, b"[]:")?,
     })
 }
 
@@ -251,9 +248,9 @@ fn severities(options: &Options) -> Result<[u8; 6]> {
 }
 
 /// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
-fn word(name: &str, text: &str, most: usize) -> Result<String> {
-    let fine = !text.is_empty() && text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if fine {
+fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !without.contains(&byte);
+    if !text.is_empty() && text.len() <= most && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
     Err(PluginError::config(format!("option `{name}` takes 1 to {most} letters of US-ASCII without blanks")))

@@ -188,6 +188,7 @@ fn a_report_that_is_not_delivered_leaves_nothing() {
     let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    output.commit().unwrap();
     // The next report is whole, and nothing of the last one is in it.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));

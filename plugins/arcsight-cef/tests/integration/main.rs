@@ -18,6 +18,8 @@ mod receivers;
 mod round_trip;
 mod settings;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod syslog;
 #[cfg(test)]
 mod tls;
