@@ -226,7 +226,11 @@ impl Stream {
             }
             self.pace = (self.pace.min(tried) / 2).max(1);
         }
-        tracing::warn!(events = unproved, "{reason}; what it had not confirmed is sent again");
+        if unproved > 0 {
+            tracing::warn!(events = unproved, "{reason}; what it had not confirmed is sent again");
+        } else {
+            tracing::debug!("{reason}; nothing was under way");
+        }
         self.progressed = false;
         Ok(())
     }
