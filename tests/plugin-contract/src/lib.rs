@@ -10,11 +10,13 @@
 //!
 //! Each function panics with a sentence that names the promise which the plugin broke.
 
+mod going_on;
 mod host;
 mod input;
 mod output;
+mod resume;
 mod table;
 
 pub use host::ExamHost;
 pub use input::{Collected, collect, input};
-pub use output::{hostile_batch, output};
+pub use output::{hostile_batch, output, output_that_repeats};

@@ -255,6 +255,7 @@ fn the_default_mode_keeps_strangers_out() {
     let batches = whole();
     let columns = Columns::of(Schema::default());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
+    output.commit().unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
