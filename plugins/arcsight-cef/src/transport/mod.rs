@@ -169,7 +169,7 @@ impl Syslog {
 
     fn event(&mut self, event: &[u8], severity: Option<Severity>) -> Result<()> {
         self.report += 1;
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
         let [priority, rest] = self.header.parts(severity);
         match &mut self.wire {
             Wire::Udp(udp) => udp.message([priority, rest, event]),
@@ -185,7 +185,7 @@ impl Syslog {
             Wire::Udp(_) => self.report,
             Wire::Stream(stream, _) => stream.take_back(self.report),
         };
-        self.total -= (self.report - out) as u64;
+        self.total = self.total.saturating_sub((self.report - out) as u64);
         if out > 0 {
             tracing::warn!(
                 events = out,

@@ -37,7 +37,7 @@ fn the_plugin_passes_the_exam_over_the_network() {
         let more = json!({ "framing": "octet-counted", "syslog_header": "none", "derive": true });
         network::options("tcp", address, more)
     };
-    scanbridge_plugin_contract::output::<ArcSightCef>(options, |options| {
+    scanbridge_plugin_contract::output_that_repeats::<ArcSightCef>(options, |options| {
         let messages = sinks.borrow()[&options["address"]].messages();
         assert!(!messages.is_empty());
         for message in &messages {
