@@ -1,1 +1,6 @@
 //! Input `QualysGuard`.
+#![deny(unsafe_code)]
+
+mod http;
+mod options;
+mod tls;
