@@ -1,6 +1,6 @@
 //! Input `QualysGuard`.
 #![deny(unsafe_code)]
 
+mod api;
 mod http;
 mod options;
-mod tls;

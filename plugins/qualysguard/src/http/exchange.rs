@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use std::sync::Arc;
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -8,8 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use scanbridge_plugin_api::{Secret, Services};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Secret, Services};
 use tokio::time::timeout;
 use url::Url;
 
@@ -47,9 +46,8 @@ struct Kept {
 }
 
 impl Exchange {
-    pub(crate) fn new(tls: Arc<ClientConfig>, network: &Network, services: &Services) -> Self {
-        let connector = Connector { tls, network: network.clone() };
-        Self { connector, services: services.clone(), kept: None }
+    pub(crate) fn new(network: &Network, services: &Services) -> Self {
+        Self { connector: Connector::new(network), services: services.clone(), kept: None }
     }
 
     /// Asks, and keeps the body as it comes. A kept connection that turns out to be closed is replaced once.
@@ -74,9 +72,11 @@ impl Exchange {
         let mut response = match timeout(limit, sent).await {
             Err(_) => return Err(at(Cause::Silence(limit))),
             Ok(Ok(response)) => response,
-            // It comes back only if nothing of it was sent.
-            Ok(Err(mut error)) if error.take_message().is_some() => return Err(at(Cause::Stale)),
-            Ok(Err(error)) => return Err(Trouble::of_error(Peer::Qualys, &address, error.error())),
+            // The request comes back only if nothing of it was sent.
+            Ok(Err(mut error)) => match error.take_message() {
+                Some(_) => return Err(at(Cause::Stale)),
+                None => return Err(self.failed(&address, error.error())),
+            },
         };
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         let body = self.receive(response.into_body(), &headers, keep, &address).await?;
@@ -84,27 +84,37 @@ impl Exchange {
         Ok(Response { status, headers, body })
     }
 
-    async fn open(&self, url: &Url) -> Result<Kept, Trouble> {
+    /// Sorts an error that came over a connection.
+    fn failed(&mut self, address: &str, error: &(dyn Error + 'static)) -> Trouble {
+        let tls = self.connector.tls(Peer::Qualys, address);
+        Trouble::of_error(address, error, |error| match tls {
+            Ok(tls) => tls.explain(error),
+            Err(_) => PluginError::new(ErrorKind::Unavailable, error.to_string()),
+        })
+    }
+
+    async fn open(&mut self, url: &Url) -> Result<Kept, Trouble> {
         let stream = self.connector.connect(url).await?;
         let host = host_and_port(url);
         let address = format!("{}:{}", host.0, host.1);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| Trouble::of_error(Peer::Qualys, &address, &error))?;
+        let (sender, connection) = match http1::handshake(TokioIo::new(stream)).await {
+            Ok(parts) => parts,
+            Err(error) => return Err(self.failed(&address, &error)),
+        };
         // Its errors reach the request that is under way.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Kept { host, sender })
     }
 
     async fn receive(
-        &self,
+        &mut self,
         mut body: Incoming,
         headers: &HeaderMap,
         keep: &Keep,
         address: &str,
     ) -> Result<Body, Trouble> {
         let at = |cause| Trouble { peer: Peer::Qualys, address: address.to_owned(), cause };
-        let network = &self.connector.network;
+        let network = self.connector.network.clone();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let gzip = text(CONTENT_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("gzip"));
         let total = text(CONTENT_LENGTH).and_then(|value| value.parse().ok()).filter(|_| !gzip).unwrap_or(0);
@@ -115,7 +125,7 @@ impl Exchange {
             let frame = match frame.map_err(|_| at(Cause::Silence(network.read_timeout)))? {
                 None => break,
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Err(Trouble::of_error(Peer::Qualys, address, &error)),
+                Some(Err(error)) => return Err(self.failed(address, &error)),
             };
             if let Ok(piece) = frame.into_data() {
                 writer.write(&piece).map_err(at)?;

@@ -34,10 +34,8 @@ pub(crate) enum Cause {
     Unreachable(String),
     /// No connection within this time.
     ConnectTimeout(Duration),
-    /// TLS failed: what, and what to do.
-    Tls(String, Option<String>),
-    /// The other side wants a client certificate, or another one.
-    ClientCertificate(String),
+    /// TLS failed, or one side does not take the other's certificate.
+    Tls(PluginError),
     /// The proxy wants a login; whether one was sent.
     ProxyLogin(bool),
     /// The proxy answered CONNECT with this.
@@ -67,10 +65,14 @@ impl Trouble {
             && matches!(self.cause, Cause::Silence(_) | Cause::TooLong(_) | Cause::Cut(_) | Cause::Packed(_))
     }
 
-    /// Sorts an error of a connection that was made.
-    pub(crate) fn of_error(peer: Peer, address: &str, error: &(dyn Error + 'static)) -> Self {
-        let cause = if let Some(tls) = source_of::<rustls::Error>(error) {
-            of_tls(tls)
+    /// Sorts an error of a connection that was made. `explain` is for those of TLS.
+    pub(crate) fn of_error(
+        address: &str,
+        error: &(dyn Error + 'static),
+        explain: impl FnOnce(&(dyn Error + 'static)) -> PluginError,
+    ) -> Self {
+        let cause = if source_of::<rustls::Error>(error).is_some() {
+            Cause::Tls(explain(error))
         } else if let Some(io) = source_of::<io::Error>(error) {
             of_io(io)
         } else if let Some(error) = source_of::<hyper::Error>(error)
@@ -80,15 +82,12 @@ impl Trouble {
         } else {
             Cause::Cut(error.to_string())
         };
-        Self { peer, address: address.to_owned(), cause }
+        Self { peer: Peer::Qualys, address: address.to_owned(), cause }
     }
 }
 
 /// An error of a socket.
 pub(crate) fn of_io(error: &io::Error) -> Cause {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(tls);
-    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::Refused,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -97,25 +96,6 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
         io::ErrorKind::TimedOut => Cause::Unreachable("the connection timed out".to_owned()),
         _ => Cause::Cut(error.to_string()),
     }
-}
-
-fn of_tls(error: &rustls::Error) -> Cause {
-    use rustls::AlertDescription as Alert;
-    if let rustls::Error::AlertReceived(
-        alert @ (Alert::CertificateRequired
-        | Alert::BadCertificate
-        | Alert::CertificateExpired
-        | Alert::CertificateRevoked
-        | Alert::CertificateUnknown
-        | Alert::UnsupportedCertificate
-        | Alert::UnknownCA
-        | Alert::AccessDenied),
-    ) = error
-    {
-        return Cause::ClientCertificate(format!("{alert:?}"));
-    }
-    let (what, hint) = crate::tls::explain(error);
-    Cause::Tls(what, hint)
 }
 
 fn source_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
@@ -144,10 +124,7 @@ impl fmt::Display for Trouble {
             Cause::Refused => write!(f, "{at} refuses connections: nobody listens there"),
             Cause::Unreachable(error) => write!(f, "{at} cannot be reached: {error}"),
             Cause::ConnectTimeout(limit) => write!(f, "no connection to {at} within {} s", limit.as_secs()),
-            Cause::Tls(what, _) => write!(f, "TLS with {at} failed: {what}"),
-            Cause::ClientCertificate(alert) => {
-                write!(f, "{at} does not take the client certificate, or wants one ({alert})")
-            }
+            Cause::Tls(error) => write!(f, "TLS: {error}"),
             Cause::ProxyLogin(false) => write!(f, "{at} wants a login (407)"),
             Cause::ProxyLogin(true) => write!(f, "{at} refuses the login (407)"),
             Cause::ProxyRefused(status) => write!(f, "{at} refused CONNECT: {status}"),
@@ -169,7 +146,10 @@ impl From<Trouble> for PluginError {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble.cause {
             Cause::Disk(error) => return error.clone(),
-            Cause::ProxyLogin(_) | Cause::ClientCertificate(_) => ErrorKind::Auth,
+            Cause::Tls(error) => {
+                return Self { message: trouble.to_string(), ..error.clone() };
+            }
+            Cause::ProxyLogin(_) => ErrorKind::Auth,
             Cause::NoHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,
             _ => ErrorKind::Unavailable,
@@ -186,8 +166,7 @@ fn hint(trouble: &Trouble) -> Option<String> {
     let proxy = trouble.peer == Peer::Proxy;
     Some(
         match &trouble.cause {
-            Cause::Tls(_, hint) => return hint.clone(),
-            Cause::Disk(_) | Cause::Stale => return None,
+            Cause::Tls(_) | Cause::Disk(_) | Cause::Stale => return None,
             Cause::Name(_) if proxy => "check option `proxy` and the name service",
             Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
@@ -196,7 +175,6 @@ fn hint(trouble: &Trouble) -> Option<String> {
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) => {
                 "port 443 of Qualys must be reachable: look at firewall, routing and option `proxy`"
             }
-            Cause::ClientCertificate(_) => "check options `client_certificate` and `client_certificate_password`",
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
             Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",

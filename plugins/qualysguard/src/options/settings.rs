@@ -1,11 +1,11 @@
 //! The options of one instance; from here on none can be wrong.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 use scanbridge_qualys_report::Reading;
 use scanbridge_qualys_xml::Limits;
+use scanbridge_tls_identity::TlsOptions;
 use url::Url;
 
 use super::table::DEFAULT_URL;
@@ -47,22 +47,14 @@ pub(crate) struct Network {
     pub(crate) url: Url,
     pub(crate) gateway: Option<Url>,
     pub(crate) proxy: Option<Proxy>,
-    pub(crate) certificate: Option<Certificate>,
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) tls: TlsOptions,
     pub(crate) ip_version: IpVersion,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) max_wait: Duration,
+    pub(crate) busy_wait: Duration,
     pub(crate) max_bytes: u64,
-}
-
-/// A client certificate.
-#[derive(Debug, Clone)]
-pub(crate) struct Certificate {
-    pub(crate) path: PathBuf,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) password: Option<Secret>,
 }
 
 /// Which addresses of a name are tried first.
@@ -213,18 +205,11 @@ fn network(options: &Options) -> Result<Network> {
         Some(gateway) => Some(gateway),
         None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
     };
-    let path = options.path("client_certificate")?;
-    let key = options.path("client_key")?;
-    if path.is_none() && key.is_some() {
-        return Err(PluginError::config("option `client_key` is set, but `client_certificate` is not"));
-    }
-    let password = options.secret("client_certificate_password")?;
     Ok(Network {
         url: address("url", &url)?,
         gateway: gateway.map(|gateway| address("gateway_url", &gateway)).transpose()?,
         proxy: Proxy::read(options)?,
-        certificate: path.map(|path| Certificate { path, key, password }),
-        ca_file: options.path("ca_file")?,
+        tls: TlsOptions::read(options)?,
         ip_version: match options.text("ip_version")? {
             Some("4") => IpVersion::Four,
             Some("6") => IpVersion::Six,
@@ -234,6 +219,7 @@ fn network(options: &Options) -> Result<Network> {
         read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),
         request_timeout: minutes(options, "request_timeout_minutes")?.unwrap_or(Duration::from_secs(14_400)),
         max_wait: minutes(options, "max_wait_minutes")?.unwrap_or(Duration::from_secs(7_200)),
+        busy_wait: Duration::from_secs(options.integer("busy_wait_secs")?.unwrap_or(30)),
         max_bytes: options.size("max_download_bytes")?.unwrap_or(64 << 30),
     })
 }
@@ -275,7 +261,9 @@ fn template_reports(options: &Options) -> Result<TemplateReports> {
 }
 
 fn detections(options: &Options) -> Result<Detections> {
-    let hours = |name| Ok(options.integer::<u64>(name)?.map(|hours| Duration::from_secs(hours * 3_600)));
+    let hours = |name| -> Result<Option<Duration>> {
+        Ok(options.integer::<u64>(name)?.map(|hours| Duration::from_secs(hours * 3_600)))
+    };
     Ok(Detections {
         version: version(options, "detections_version", "5.0")?,
         knowledge_base_version: version(options, "knowledge_base_version", "4.0")?,
@@ -313,7 +301,7 @@ fn scan_address(options: &Options, network: &Network, option: &str, call: &str) 
         return address(option, &text);
     }
     let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
-    let base = match (is_default, &network.certificate) {
+    let base = match (is_default, &network.tls.certificate) {
         (true, None) => "https://qualysguard.qualys.com",
         (true, Some(_)) => "https://certs.qualysguard.qualys.com",
         (false, _) => network.url.as_str().trim_end_matches('/'),
@@ -404,7 +392,7 @@ mod tests {
             (format!("{base}/msp/scan_report_list.php"), format!("{base}/msp/scan_report.php"))
         };
         assert_eq!(of(""), at("https://qualysguard.qualys.com"));
-        assert_eq!(of(r#", "client_certificate": "c.p12""#), at("https://certs.qualysguard.qualys.com"));
+        assert_eq!(of(r#", "tls_certificate": "c.p12""#), at("https://certs.qualysguard.qualys.com"));
         assert_eq!(of(r#", "url": "https://127.0.0.1:8443""#), at("https://127.0.0.1:8443"));
         assert_eq!(of(r#", "platform": "eu1""#), at("https://qualysapi.qualys.eu"));
     }

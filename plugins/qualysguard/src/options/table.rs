@@ -1,6 +1,7 @@
 //! The option table: what an operator can write under `with:` or in the settings file.
 
 use scanbridge_plugin_api::{OptionSpec, ValueSpec};
+use scanbridge_tls_identity::options as tls;
 
 /// Where Qualys is when nothing else is said.
 pub(crate) const DEFAULT_URL: &str = "https://qualysapi.qualys.com";
@@ -110,12 +111,13 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          certificate https://certs.qualysguard.qualys.com/msp/scan_report.php; with another url, the same \
          path there.",
     ),
-    OptionSpec::path("client_certificate")
-        .help("A client certificate with its key: PKCS#12, Java key store (JKS) or PEM. The file tells which."),
-    OptionSpec::text("client_certificate_password").secret().help("The password of that file."),
-    OptionSpec::path("client_key").help("The key, where it stands in a PEM file of its own."),
-    OptionSpec::path("ca_file")
-        .help("Certificates that are trusted in place of the system's: PEM. The proxy's and Qualys's alike."),
+    tls::CERTIFICATE,
+    tls::KEY,
+    tls::PASSWORD,
+    tls::CA_FILE,
+    tls::FINGERPRINT,
+    tls::CHECK_NAME,
+    tls::MIN_VERSION,
     OptionSpec::choice("ip_version", &["any", "4", "6"])
         .default_text("any")
         .help("Which addresses of a name are tried first."),
@@ -134,6 +136,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::integer("max_wait_minutes", 0, 10_080).default_integer(120).help(
         "How long to wait in one go when Qualys asks for it (limits on calls and on reports). Longer: the run \
          ends with exit code 69, and the next one tries again.",
+    ),
+    OptionSpec::integer("busy_wait_secs", 1, 600).default_integer(30).help(
+        "How long to wait first, and then longer, up to twice as long, while as many calls or reports run as \
+         Qualys allows.",
     ),
     OptionSpec::text("detections_version").default_text("5.0").help("Version of the host detection call."),
     OptionSpec::text("knowledge_base_version").default_text("4.0").help(
