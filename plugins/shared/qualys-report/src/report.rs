@@ -5,7 +5,8 @@ use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart}
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Fault, Kind, Limits, Preface, Progress, Reply, ReportReader, line_at, read_preface,
+    Damage, Definitions, Fault, Kind, Limits, Mark, Preface, Progress, Reply, ReportReader, line_at,
+    read_preface,
 };
 
 use crate::settled::Settled;
@@ -21,6 +22,8 @@ pub struct OpenReport {
     deliver_incomplete: bool,
     /// What `read_preface` found damaged; the report is delivered as far as it can be, and never as complete.
     damaged: Option<String>,
+    /// Where the first batch begins, if not at the beginning.
+    skip: Option<Mark>,
     /// The report is read, and ends with this at the next call.
     end: Option<ReportEnd>,
 }
@@ -85,29 +88,44 @@ impl OpenReport {
             clean_assets: preface.clean_assets,
             deliver_incomplete: around.settings.deliver_incomplete,
             damaged,
+            skip: None,
             end: None,
         };
         Ok(Ok((report, start)))
     }
 
-    /// The next batch, or the end. `definitions` is what [`OpenReport::begin`] had, or none for detections
-    /// without a knowledge base.
+    /// Goes on behind what another reading of the same bytes has delivered; to be called before the first batch.
+    pub fn go_on_at(&mut self, mark: Mark) {
+        self.skip = Some(mark);
+    }
+
+    /// Where a later reading can go on after the last batch; none when that ended inside an asset.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.reader.mark()
+    }
+
+    /// The next batch, or the end, with an empty position: what a position is, the input knows. `definitions` is
+    /// what [`OpenReport::begin`] had, or none for detections without a knowledge base.
     ///
     /// # Errors
     /// When the host wants to stop.
     pub fn next(
         &mut self,
         mut batch: BatchBuilder,
-        definitions: Option<&mut Definitions>,
+        mut definitions: Option<&mut Definitions>,
         services: &Services,
     ) -> Result<Next> {
+        let position = Position::default();
         if let Some(end) = self.end.take() {
-            return Ok(Next::ReportEnd { end, position: self.position() });
+            return Ok(Next::ReportEnd { end, position });
         }
-        let end = match self.reader.fill(&mut batch, definitions) {
-            Ok(Progress::Full) => {
-                return Ok(Next::Batch { batch: batch.finish(), position: self.position() });
-            }
+        let skipped = match self.skip.take() {
+            Some(mark) => self.reader.skip(mark, definitions.as_deref_mut()),
+            None => Ok(()),
+        };
+        let end = match skipped.and_then(|()| self.reader.fill(&mut batch, definitions)) {
+            Ok(Progress::Full) => return Ok(Next::Batch { batch: batch.finish(), position }),
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(damage) => {
@@ -116,10 +134,10 @@ impl OpenReport {
             }
         };
         if batch.is_empty() || !end.deliver {
-            return Ok(Next::ReportEnd { end, position: self.position() });
+            return Ok(Next::ReportEnd { end, position });
         }
         self.end = Some(end);
-        Ok(Next::Batch { batch: batch.finish(), position: self.position() })
+        Ok(Next::Batch { batch: batch.finish(), position })
     }
 
     /// Whether the report has a definition store of its own, or shares the knowledge base.
@@ -168,11 +186,6 @@ impl OpenReport {
             notes: self.reader.notes(),
             bytes: self.source.length,
         }
-    }
-
-    fn position(&self) -> Position {
-        let position = serde_json::json!({ "path": self.name, "assets": self.reader.assets() });
-        Position(position.to_string().into_bytes())
     }
 }
 
