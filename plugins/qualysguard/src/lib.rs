@@ -2,5 +2,19 @@
 #![deny(unsafe_code)]
 
 mod api;
+mod delivery;
 mod http;
+mod input;
+mod launched;
 mod options;
+mod probe;
+mod source;
+mod state_file;
+mod template_reports;
+
+use scanbridge_plugin_api::{export_plugin, register_input};
+
+pub use input::QualysGuard;
+
+register_input!(QualysGuard);
+export_plugin!();

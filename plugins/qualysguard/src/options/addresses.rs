@@ -27,12 +27,18 @@ impl Addresses {
     }
 
     /// Whether nothing is left out.
-    pub(crate) fn is_all(&self) -> bool {
+    fn is_all(&self) -> bool {
         self.ranges.is_empty()
     }
 
+    /// Tells which assets are handed on; none when all are.
+    pub(crate) fn filter(&self) -> Option<impl Fn(&str) -> bool + Send + 'static> {
+        let addresses = self.clone();
+        (!self.is_all()).then_some(move |address: &str| addresses.contains(address))
+    }
+
     /// Whether an asset of this address is handed on. One whose address is none is, unless there are ranges.
-    pub(crate) fn contains(&self, address: &str) -> bool {
+    fn contains(&self, address: &str) -> bool {
         let Ok(address) = address.trim().parse::<IpAddr>() else { return self.is_all() };
         let address = address.to_canonical();
         self.is_all()

@@ -159,6 +159,30 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What tells the positions of these settings from those of others: what is fetched, not how.
+    pub(crate) fn fingerprint(&self) -> String {
+        let source = match &self.source {
+            Source::TemplateReports(reports) => {
+                let which: Vec<String> = reports.which.iter().map(|which| format!("{which:?}")).collect();
+                serde_json::json!({ "which": which, "title": reports.title })
+            }
+            Source::ScanReports(scans) => serde_json::json!({ "list": scans.list.as_str(), "refs": scans.refs }),
+            Source::Detections(wanted) => serde_json::json!({
+                "version": wanted.version,
+                "statuses": wanted.statuses,
+                "severities": wanted.severities,
+                "types": wanted.types,
+                "results": wanted.show_results,
+            }),
+        };
+        let targets = self.targets.parameters("ag_ids");
+        let addresses = format!("{:?}", self.addresses);
+        let account = (self.network.url.as_str(), &self.account.user);
+        crate::source::fingerprint(&(account, source, targets, addresses, &self.extra))
+    }
+}
+
 impl Targets {
     /// The parameters that say so, alike for reports and detections but for the names of two.
     pub(crate) fn parameters(&self, groups: &'static str) -> Vec<(String, String)> {
