@@ -21,7 +21,7 @@ pub struct Population {
 }
 
 /// The number of the first asset.
-pub const FIRST: u32 = 1001;
+const FIRST: u32 = 1001;
 
 impl Population {
     /// So many assets with three detections of forty QIDs.
