@@ -6,7 +6,9 @@ use scanbridge_plugin_api::{
 };
 
 use crate::api::Client;
+use crate::detections::Detections;
 use crate::options::{Settings, Source, TABLE};
+use crate::scan_reports::ScanReports;
 use crate::source::{Around, Work};
 use crate::template_reports::TemplateReports;
 use crate::probe;
@@ -61,7 +63,8 @@ impl QualysGuard {
         let (around, resume) = (&self.around, resume.as_ref());
         Ok(match &around.settings.source {
             Source::TemplateReports(wanted) => Box::new(TemplateReports::open(wanted, around, resume)?),
-            _ => return Err(scanbridge_plugin_api::PluginError::bug("not yet")),
+            Source::Detections(wanted) => Box::new(Detections::open(wanted, around, resume)?),
+            Source::ScanReports(wanted) => Box::new(ScanReports::open(wanted, around, resume)?),
         })
     }
 }

@@ -3,11 +3,13 @@
 
 mod api;
 mod delivery;
+mod detections;
 mod http;
 mod input;
 mod launched;
 mod options;
 mod probe;
+mod scan_reports;
 mod source;
 mod state_file;
 mod template_reports;

@@ -45,6 +45,8 @@ pub(crate) struct Failure {
     pub(crate) error: PluginError,
     /// Whether asking for less might help.
     pub(crate) of_size: bool,
+    /// The platform does not have the call.
+    pub(crate) is_gone: bool,
 }
 
 impl From<Failure> for PluginError {
@@ -55,13 +57,13 @@ impl From<Failure> for PluginError {
 
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        Self { error, of_size: false }
+        Self { error, of_size: false, is_gone: false }
     }
 }
 
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
-        Self { of_size: trouble.is_of_size(), error: trouble.into() }
+        Self { of_size: trouble.is_of_size(), error: trouble.into(), is_gone: false }
     }
 }
 
@@ -179,7 +181,8 @@ impl Client {
     ) -> Result<(), Failure> {
         let said = reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
         let (wait, why) = match verdict {
-            Verdict::Failed(error, of_size) => return Err(Failure { error, of_size }),
+            Verdict::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
+            Verdict::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
             Verdict::Rate(wait) => {
                 (wait.unwrap_or(Duration::from_secs(1)), "the calls that Qualys allows in this time are used up")
             }

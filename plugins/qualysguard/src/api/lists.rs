@@ -45,6 +45,28 @@ pub(crate) fn read_templates(source: impl Read) -> Option<Vec<(String, String)>>
     visit(source, &mut templates).then_some(templates.0)
 }
 
+/// The numbers of assets in a `HOST_LIST_OUTPUT`, which has a list of them or of assets.
+pub(crate) fn read_asset_numbers(source: impl Read) -> Vec<u64> {
+    let mut numbers = Numbers::default();
+    visit(source, &mut numbers);
+    numbers.0
+}
+
+#[derive(Default)]
+struct Numbers(Vec<u64>);
+
+impl Visitor for Numbers {
+    fn open(&mut self, _: &str, _: &[(String, String)]) {}
+
+    fn close(&mut self, path: &str, text: &str) {
+        if path.ends_with("/ID_SET/ID") || path.ends_with("/HOST_LIST/HOST/ID") {
+            self.0.extend(text.parse::<u64>());
+        } else if path.ends_with("/ID_SET/ID_RANGE") {
+            self.0.extend(text.split('-').next().and_then(|first| first.trim().parse::<u64>().ok()));
+        }
+    }
+}
+
 #[derive(Default)]
 struct Reports(Vec<StoredReport>);
 

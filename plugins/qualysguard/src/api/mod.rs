@@ -11,5 +11,5 @@ mod verdict;
 
 pub(crate) use call::Call;
 pub(crate) use client::{Answer, Client, Failure};
-pub(crate) use lists::{Scan, StoredReport, read_reports, read_scans, read_templates};
+pub(crate) use lists::{Scan, StoredReport, read_asset_numbers, read_reports, read_scans, read_templates};
 pub(crate) use reply::{Reply, clean};

@@ -24,6 +24,8 @@ pub(crate) enum Verdict {
     Rate(Option<Duration>),
     /// Not now, says the gateway or a server in between.
     Later(Option<Duration>),
+    /// The platform does not have this call, or not in this version.
+    Gone(PluginError),
     /// It failed; whether asking for less might help.
     Failed(PluginError, bool),
 }
@@ -43,13 +45,14 @@ pub(crate) struct Seen<'a> {
 
 /// Judges an answer.
 pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Verdict {
-    if let Some(reply) = seen.reply.filter(|reply| !reply.is_success()) {
-        if let Some(verdict) = of_code(call, seen, reply, account) {
-            return verdict;
-        }
-        if is_full(&reply.text) {
-            return Verdict::Busy;
-        }
+    if let Some(reply) = seen.reply.filter(|reply| !reply.is_success())
+        && let Some(verdict) = of_code(call, seen, reply, account)
+    {
+        return verdict;
+    }
+    // It comes without a code, and looks like success.
+    if seen.reply.is_some_and(|reply| is_full(&reply.text)) {
+        return Verdict::Busy;
     }
     match seen.status {
         200..=201 => of_body(call, seen),
@@ -57,7 +60,7 @@ pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Verdict 
         300..=399 => Verdict::Failed(redirected(call, seen), false),
         401 => Verdict::Failed(login_refused(call, seen, account), false),
         403 => Verdict::Failed(forbidden(call, seen), false),
-        404 | 410 => Verdict::Failed(gone(call, seen.status), false),
+        404 | 410 => Verdict::Gone(gone(call, seen.status)),
         429 => Verdict::Rate(seen.wait),
         500 | 504 => Verdict::Failed(unavailable(call, seen), true),
         501..=599 => Verdict::Failed(unavailable(call, seen), false),
@@ -108,7 +111,7 @@ fn of_body(call: &Call, seen: &Seen<'_>) -> Verdict {
             _ => Verdict::Failed(rejected(call, seen), false),
         },
         Kind::Empty => Verdict::Failed(unavailable(call, seen), true),
-        Kind::Foreign("an HTML page") if call.first_version => Verdict::Failed(gone(call, seen.status), false),
+        Kind::Foreign("an HTML page") if call.first_version => Verdict::Gone(gone(call, seen.status)),
         Kind::Foreign("an HTML page") => Verdict::Failed(unavailable(call, seen), false),
         kind => match kind_root(kind) {
             Some(root) if call.roots.contains(&root) => match seen.reply {

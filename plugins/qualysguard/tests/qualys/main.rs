@@ -2,5 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod detections;
 mod drive;
+mod failures;
 mod template_reports;

@@ -82,6 +82,12 @@ impl Definitions {
         self.index.is_empty()
     }
 
+    /// Whether there is one of this QID.
+    #[must_use]
+    pub fn contains(&self, qid: u32) -> bool {
+        self.index.contains_key(&qid)
+    }
+
     /// Forgets all, to take the glossary of another report.
     ///
     /// # Errors
