@@ -108,8 +108,12 @@ impl Delivery {
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let settled = Settled::now(body.source, &fetched.address)?;
-        if settled.ending == Ending::Cut && settled.kind.root().is_some() && !settings.reading.deliver_incomplete {
-            let message = format!("{} is cut: the download ended without an error, but too early", fetched.address);
+        if settled.ending == Ending::Cut
+            && settled.kind.root().is_some()
+            && !settings.reading.deliver_incomplete
+        {
+            let message =
+                format!("{} is cut: the download ended without an error, but too early", fetched.address);
             return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("it is fetched again"));
         }
         Self::begin_settled(fetched, settled, settings, services)
@@ -130,10 +134,7 @@ impl Delivery {
         let settled = Settled::now(source, &fetched.address)?;
         let begun = Self::begin_settled(fetched.clone(), settled, settings, services)?;
         let Ok((mut delivery, mut start)) = begun else { return Ok(None) };
-        delivery.report.go_on_at(Mark {
-            assets: place.assets,
-            late_asset_fields: place.late_asset_fields,
-        });
+        delivery.report.go_on_at(Mark { assets: place.assets, late_asset_fields: place.late_asset_fields });
         start.continued = true;
         Ok(Some((delivery, start)))
     }

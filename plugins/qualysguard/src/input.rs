@@ -1,17 +1,15 @@
 //! The input plugin: the source that the settings name, and the probe.
 
 use scanbridge_plugin_api::batch::BatchBuilder;
-use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services,
-};
+use scanbridge_plugin_api::{CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services};
 
 use crate::api::Client;
 use crate::detections::Detections;
 use crate::options::{Settings, Source, TABLE};
+use crate::probe;
 use crate::scan_reports::ScanReports;
 use crate::source::{Around, Work};
 use crate::template_reports::TemplateReports;
-use crate::probe;
 
 /// Fetches template reports, scan reports or detections from the Qualys API.
 pub struct QualysGuard {
@@ -22,14 +20,16 @@ pub struct QualysGuard {
 
 impl Input for QualysGuard {
     const NAME: &'static str = "QualysGuard";
-    const SUMMARY: &'static str = "fetches from the Qualys API: template reports, scan reports, host detections";
+    const SUMMARY: &'static str =
+        "fetches from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
 
     /// Nothing is asked of Qualys yet.
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let client = Client::new(&settings.account, &settings.network, services)?;
-        let around = Around { fingerprint: settings.fingerprint(), settings, services: services.clone(), client };
+        let around =
+            Around { fingerprint: settings.fingerprint(), settings, services: services.clone(), client };
         Ok(Self { work: None, resume: resume.cloned(), around })
     }
 

@@ -12,7 +12,11 @@ pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
     let (mut report, usable) = certificate(CheckReport::default(), around);
     if !usable {
         // With a certificate that nobody takes, a login would only be shown around.
-        return Ok(report.step("login", Verdict::Failed, "not tried, for the client certificate cannot be used"));
+        return Ok(report.step(
+            "login",
+            Verdict::Failed,
+            "not tried, for the client certificate cannot be used",
+        ));
     }
     let call = cheapest(around);
     let user = around.settings.account.user.clone();
@@ -27,8 +31,12 @@ pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
         Err(failure) => report.step("login", Verdict::Failed, shown(&failure.error)),
     };
     Ok(match around.client.calls_left() {
-        Some((0, most)) => report.step("calls", Verdict::Warning, format!("none left of {most} in this time")),
-        Some((left, most)) => report.step("calls", Verdict::Ok, format!("{left} left of {most} in this time")),
+        Some((0, most)) => {
+            report.step("calls", Verdict::Warning, format!("none left of {most} in this time"))
+        }
+        Some((left, most)) => {
+            report.step("calls", Verdict::Ok, format!("{left} left of {most} in this time"))
+        }
         None => report,
     })
 }
@@ -51,12 +59,15 @@ fn certificate(report: CheckReport, around: &Around) -> (CheckReport, bool) {
         Err(error) => return (report.step("client certificate", Verdict::Failed, shown(&error)), false),
     };
     let certificate = identity.certificate();
-    let mut detail = format!("{}, e-mail {}", certificate.subject, certificate.email.as_deref().unwrap_or("none"));
+    let mut detail =
+        format!("{}, e-mail {}", certificate.subject, certificate.email.as_deref().unwrap_or("none"));
     detail += &format!(", issued by {}", certificate.issuer);
     let (verdict, validity) = match certificate.validity(jiff::Timestamp::now()) {
         Validity::Expired => (Verdict::Failed, format!("expired on {}", certificate.not_after)),
         Validity::NotYet => (Verdict::Failed, format!("valid only from {}", certificate.not_before)),
-        Validity::DaysLeft(days) if days <= 30 => (Verdict::Warning, format!("{days} days left: have it renewed")),
+        Validity::DaysLeft(days) if days <= 30 => {
+            (Verdict::Warning, format!("{days} days left: have it renewed"))
+        }
         Validity::DaysLeft(days) => (Verdict::Ok, format!("{days} days left")),
     };
     let usable = verdict != Verdict::Failed;

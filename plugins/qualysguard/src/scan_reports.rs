@@ -71,7 +71,8 @@ impl ScanReports {
             return Err(PluginError::new(ErrorKind::Protocol, "listing scans failed: the answer is no list"));
         };
         let mut scans = read_scans(body.source.read(None)).ok_or_else(|| {
-            PluginError::new(ErrorKind::Unavailable, "the list of scans is cut").with_hint("it is fetched again")
+            PluginError::new(ErrorKind::Unavailable, "the list of scans is cut")
+                .with_hint("it is fetched again")
         })?;
         let all = scans.len();
         scans.retain(|scan| scan.status.eq_ignore_ascii_case("FINISHED") && self.is_wanted(&scan.reference));

@@ -98,7 +98,9 @@ impl TemplateReports {
     fn launch_and_wait(&mut self, around: &mut Around, template: &str) -> Result<String> {
         let key = launch_key(around, template, &self.wanted);
         if let Some(id) = self.launched.pending(&key) {
-            tracing::info!("report {id} of template {template} was launched by an earlier run and is taken up");
+            tracing::info!(
+                "report {id} of template {template} was launched by an earlier run and is taken up"
+            );
             if self.wait(around, &id, true)? {
                 return Ok(id);
             }
@@ -123,7 +125,8 @@ impl TemplateReports {
         };
         let id = reply.item("ID").filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
         let id = id.map(str::to_owned).ok_or_else(|| {
-            let message = format!("launching the report (template {template}) gave no number of a report: {reply}");
+            let message =
+                format!("launching the report (template {template}) gave no number of a report: {reply}");
             PluginError::new(ErrorKind::Protocol, message)
         })?;
         self.launched.add(&id, &key)?;
@@ -155,8 +158,9 @@ impl TemplateReports {
             if began.elapsed() + pause > self.wanted.timeout {
                 let minutes = self.wanted.timeout.as_secs() / 60;
                 let message = format!("report {id} is not finished after {minutes} minutes: {told}");
-                return Err(PluginError::new(ErrorKind::Unavailable, message)
-                    .with_hint("the next run takes it up; option `report_timeout_minutes` is how long to wait"));
+                return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint(
+                    "the next run takes it up; option `report_timeout_minutes` is how long to wait",
+                ));
             }
             tracing::info!("waiting for report {id}: {told}");
             around.services.sleep(pause)?;
@@ -196,8 +200,9 @@ impl TemplateReports {
                 }
                 Answer::NotReady(reply) | Answer::Done(reply) => {
                     let message = format!("report {id} cannot be fetched: {reply}");
-                    return Err(PluginError::new(ErrorKind::Rejected, message)
-                        .with_hint("it is not finished, or there is no report of this number that you may see"));
+                    return Err(PluginError::new(ErrorKind::Rejected, message).with_hint(
+                        "it is not finished, or there is no report of this number that you may see",
+                    ));
                 }
             }
         }
@@ -325,7 +330,9 @@ fn delete(around: &mut Around, id: &str) -> Result<()> {
     match around.client.call(&call) {
         Ok(_) => tracing::debug!("report {id} is deleted at Qualys"),
         // It is gone already, or not ours to delete.
-        Err(failure) if failure.error.kind == ErrorKind::Config || failure.error.kind == ErrorKind::Rejected => {
+        Err(failure)
+            if failure.error.kind == ErrorKind::Config || failure.error.kind == ErrorKind::Rejected =>
+        {
             tracing::warn!("report {id} cannot be deleted: {}", failure.error);
         }
         Err(failure) => return Err(failure.into()),

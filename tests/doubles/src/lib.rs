@@ -2,3 +2,4 @@
 
 pub mod certificates;
 pub mod fake_qualys;
+pub mod http_proxy;

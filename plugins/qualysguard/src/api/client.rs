@@ -119,7 +119,9 @@ impl Client {
         loop {
             let (response, kind, reply) = self.exchange(&call, patience)?;
             match self.judge(&call, &response, &kind, reply.as_ref()) {
-                Verdict::Done | Verdict::NotReady => return Ok(self.login.take_cookies(&response.headers)?),
+                Verdict::Done | Verdict::NotReady => {
+                    return Ok(self.login.take_cookies(&response.headers)?);
+                }
                 Verdict::Data => {
                     let mut token = Vec::new();
                     let read = response.body.source.read(None).take(MOST_TOKEN).read_to_end(&mut token);
@@ -144,7 +146,10 @@ impl Client {
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
         self.limits.note(&response.headers);
         let unreadable = |error: std::io::Error| {
-            PluginError::new(ErrorKind::Io, format!("{} failed: the answer cannot be read: {error}", call.what))
+            PluginError::new(
+                ErrorKind::Io,
+                format!("{} failed: the answer cannot be read: {error}", call.what),
+            )
         };
         let kind = response.body.source.kind().map_err(unreadable)?;
         // Reports are read by others; what is small may be an error in a report's clothes.
@@ -183,10 +188,13 @@ impl Client {
         let (wait, why) = match verdict {
             Verdict::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
             Verdict::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
-            Verdict::Rate(wait) => {
-                (wait.unwrap_or(Duration::from_secs(1)), "the calls that Qualys allows in this time are used up")
+            Verdict::Rate(wait) => (
+                wait.unwrap_or(Duration::from_secs(1)),
+                "the calls that Qualys allows in this time are used up",
+            ),
+            Verdict::Later(wait) => {
+                (wait.unwrap_or(self.network.busy_wait), "Qualys asks to come back later")
             }
-            Verdict::Later(wait) => (wait.unwrap_or(self.network.busy_wait), "Qualys asks to come back later"),
             _ => (
                 patience.busy(self.network.busy_wait),
                 "as many calls or reports of the account run as Qualys allows",

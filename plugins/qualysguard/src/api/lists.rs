@@ -78,7 +78,8 @@ impl Visitor for Reports {
     }
 
     fn close(&mut self, path: &str, text: &str) {
-        let (Some(report), Some((_, inner))) = (self.0.last_mut(), path.split_once("REPORT_LIST/REPORT/")) else {
+        let (Some(report), Some((_, inner))) = (self.0.last_mut(), path.split_once("REPORT_LIST/REPORT/"))
+        else {
             return;
         };
         let slot = match inner {

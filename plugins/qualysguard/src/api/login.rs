@@ -70,7 +70,10 @@ impl Login {
         let password = account.password.expose();
         if self.kind == Auth::Session {
             let call = Call::post("logging in", session_address(&network.url), &[]);
-            return Ok(call.field("action", "login").field("username", &account.user).field("password", password));
+            return Ok(call
+                .field("action", "login")
+                .field("username", &account.user)
+                .field("password", password));
         }
         let gateway = network.gateway.clone().ok_or_else(|| {
             PluginError::config("option `gateway_url` is required for auth: jwt with this url")

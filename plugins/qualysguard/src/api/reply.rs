@@ -50,8 +50,10 @@ impl Visitor for Reply {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         // `RETURN` beside `API` or in it; `ERROR` in the root of what was asked for.
         if name == "RETURN" || (name == "ERROR" && !parent.contains('/')) {
-            let value = |key| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-            self.failed |= name == "ERROR" || value("status").is_some_and(|it| it.eq_ignore_ascii_case("FAILED"));
+            let value =
+                |key| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+            self.failed |=
+                name == "ERROR" || value("status").is_some_and(|it| it.eq_ignore_ascii_case("FAILED"));
             self.code = self.code.or_else(|| value("number")?.trim().parse().ok());
         }
     }
@@ -113,11 +115,7 @@ mod tests {
                 "code 999: Internal error; Incident Signature: abc (2026-01-31T12:00:00Z)",
                 false,
             ),
-            (
-                "<SIMPLE_RETURN><RESPONSE><TEXT>Logged in</TEXT></RESPONSE></SIMPLE_RETURN>",
-                "Logged in",
-                true,
-            ),
+            ("<SIMPLE_RETURN><RESPONSE><TEXT>Logged in</TEXT></RESPONSE></SIMPLE_RETURN>", "Logged in", true),
             (
                 "<GENERIC_RETURN><API name='x' username='u'/><RETURN status='FAILED' number='2007'>No</RETURN>\
                  </GENERIC_RETURN>",
@@ -126,7 +124,11 @@ mod tests {
             ),
             ("<GENERIC_RETURN><API><RETURN number='999'>Bad</RETURN></API>", "code 999: Bad", false),
             ("<GENERIC_RETURN><RETURN status='FAILED'><MESSAGE>m</MESSAGE></RETURN>", "m", false),
-            ("<SCAN_REPORT_LIST><ERROR number='1960'><SUMMARY>s &amp; t</SUMMARY></ERROR>", "code 1960: s & t", false),
+            (
+                "<SCAN_REPORT_LIST><ERROR number='1960'><SUMMARY>s &amp; t</SUMMARY></ERROR>",
+                "code 1960: s & t",
+                false,
+            ),
             ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no code and no text", true),
         ] {
             let reply = Reply::read(xml.as_bytes());

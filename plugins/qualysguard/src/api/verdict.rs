@@ -83,22 +83,36 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
         }
         7001 => Some(Verdict::NotReady),
         2000 | 2010 => Some(Verdict::Failed(login_refused(call, seen, account), false)),
-        2001 | 2002 => failed(ErrorKind::Auth, "the account has expired or is not active: ask your Qualys manager"),
-        2003 => failed(ErrorKind::Auth, "the account's registration is not complete: log in once at the web \
-             interface and accept the licence"),
-        2007 => failed(ErrorKind::Auth, "this machine's address is not in the list that the account may be used from"),
+        2001 | 2002 => {
+            failed(ErrorKind::Auth, "the account has expired or is not active: ask your Qualys manager")
+        }
+        2003 => failed(
+            ErrorKind::Auth,
+            "the account's registration is not complete: log in once at the web \
+             interface and accept the licence",
+        ),
+        2007 => failed(
+            ErrorKind::Auth,
+            "this machine's address is not in the list that the account may be used from",
+        ),
         2011 => failed(ErrorKind::Auth, "the account wants a second factor: use one for the API without it"),
-        2012 => failed(ErrorKind::Auth, "the account may not use this call: its role, licence or the acceptance of \
-             the licence is missing"),
-        2000..=2099 => failed(ErrorKind::Auth, "the account was refused; nothing is tried again, for accounts lock"),
+        2012 => failed(
+            ErrorKind::Auth,
+            "the account may not use this call: its role, licence or the acceptance of \
+             the licence is missing",
+        ),
+        2000..=2099 => {
+            failed(ErrorKind::Auth, "the account was refused; nothing is tried again, for accounts lock")
+        }
         999 if reply.items.iter().any(|(_, value)| value.contains("invalid report")) => {
             failed(ErrorKind::Rejected, "is template_id the number of a template that this account may use?")
         }
         999 => Some(Verdict::Failed(unavailable(call, seen), true)),
         1999 => Some(Verdict::Failed(unavailable(call, seen), false)),
-        1901..=1907 | 1922 | 5000 => {
-            failed(ErrorKind::Config, "look at the options that become parameters of this call, and at its version")
-        }
+        1901..=1907 | 1922 | 5000 => failed(
+            ErrorKind::Config,
+            "look at the options that become parameters of this call, and at its version",
+        ),
         1908 => Some(Verdict::Failed(PluginError::bug(said(call, seen)), false)),
         _ => None,
     }
@@ -158,7 +172,8 @@ fn said(call: &Call, seen: &Seen<'_>) -> String {
 }
 
 fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError {
-    let mut hint = "user_id and password are case sensitive; it is not tried again, for accounts lock".to_owned();
+    let mut hint =
+        "user_id and password are case sensitive; it is not tried again, for accounts lock".to_owned();
     if account.password.expose().chars().any(|c| !c.is_alphanumeric()) {
         hint += "; a password with punctuation needs single quotes in YAML";
     }
@@ -166,14 +181,18 @@ fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError
         && Platform::at(&format!("https://{}", call.url.host_str().unwrap_or_default()))
             .is_none_or(|at| at.name != platform.name)
     {
-        hint += &format!("; an account of another platform is refused alike: by its name this one is on {}", platform.api);
+        hint += &format!(
+            "; an account of another platform is refused alike: by its name this one is on {}",
+            platform.api
+        );
     }
     PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(hint)
 }
 
 fn forbidden(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Auth, said(call, seen))
-        .with_hint("the account may not do this: ask your Qualys manager for the right to use API and reports")
+    PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(
+        "the account may not do this: ask your Qualys manager for the right to use API and reports",
+    )
 }
 
 fn gone(call: &Call, status: u16) -> PluginError {
@@ -210,5 +229,6 @@ fn rejected(call: &Call, seen: &Seen<'_>) -> PluginError {
 }
 
 fn foreign(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Protocol, said(call, seen)).with_hint("is `url` the address of the Qualys API?")
+    PluginError::new(ErrorKind::Protocol, said(call, seen))
+        .with_hint("is `url` the address of the Qualys API?")
 }

@@ -169,7 +169,9 @@ fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
             }
             Ok(Some(next))
         }
-        None if page.warning == "1980" => protocol("the address of the next page of detections has no id_min"),
+        None if page.warning == "1980" => {
+            protocol("the address of the next page of detections has no id_min")
+        }
         _ => Ok(None),
     }
 }

@@ -149,10 +149,11 @@ impl KnowledgeBase {
         let path = self.folder.join("incoming.part");
         let body = loop {
             let url = around.client.at(&format!("api/{}/fo/knowledge_base/vuln/", self.version));
-            let mut call = Call::post("fetching the knowledge base", url, &["KNOWLEDGE_BASE_VULN_LIST_OUTPUT"])
-                .field("action", "list")
-                .field("details", "All")
-                .keep(Keep::At(path.clone()));
+            let mut call =
+                Call::post("fetching the knowledge base", url, &["KNOWLEDGE_BASE_VULN_LIST_OUTPUT"])
+                    .field("action", "list")
+                    .field("details", "All")
+                    .keep(Keep::At(path.clone()));
             for (name, value) in what {
                 call = call.field(name, value);
             }
@@ -184,7 +185,10 @@ impl KnowledgeBase {
             "3.0" => "2.0",
             _ => "3.0",
         };
-        tracing::warn!("the platform has no version {} of the knowledge base: {older} is tried", self.version);
+        tracing::warn!(
+            "the platform has no version {} of the knowledge base: {older} is tried",
+            self.version
+        );
         older.clone_into(&mut self.version);
         true
     }

@@ -88,9 +88,10 @@ impl Detections {
         let continued = !self.pull.started.is_empty();
         let is_over = continued && self.pull.first.is_none();
         if !continued {
-            let since = self.wanted.incremental.then(|| {
-                self.watermark.since(&around.fingerprint, self.wanted.overlap)
-            });
+            let since = self
+                .wanted
+                .incremental
+                .then(|| self.watermark.since(&around.fingerprint, self.wanted.overlap));
             self.pull = Pull { since: since.flatten(), first: Some(0), ..Pull::default() };
         }
         if !is_over {
@@ -193,7 +194,10 @@ impl Detections {
             }
         };
         // The other assets are whole, each of them; what is left out is never cleared anywhere.
-        self.end(ReportEnd { complete: missing.is_empty(), deliver: true, reason, ..ReportEnd::default() }, around)
+        self.end(
+            ReportEnd { complete: missing.is_empty(), deliver: true, reason, ..ReportEnd::default() },
+            around,
+        )
     }
 
     fn end(&mut self, end: ReportEnd, around: &Around) -> Next {

@@ -80,9 +80,7 @@ impl Writer {
         }
         let counted = match self.sink {
             Sink::Plain(counted) => counted,
-            Sink::Gzip(decoder) => {
-                decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?
-            }
+            Sink::Gzip(decoder) => decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?,
         };
         let hash = counted.hash.digest128();
         Ok(Body { source: Source::whole(counted.file, counted.length), hash })

@@ -73,13 +73,12 @@ impl Connector {
 
     async fn through(&mut self, proxy: &Proxy, target: &str) -> Result<Box<dyn Stream>, Cause> {
         let tcp = self.tcp(&proxy.host, proxy.port).await?;
-        let mut carrier: Box<dyn Stream> =
-            if proxy.tls {
-                let tls = self.tls(Peer::Proxy, &proxy.shown())?;
-                protect(&tls, Box::new(tcp), &proxy.host).await?
-            } else {
-                Box::new(tcp)
-            };
+        let mut carrier: Box<dyn Stream> = if proxy.tls {
+            let tls = self.tls(Peer::Proxy, &proxy.shown())?;
+            protect(&tls, Box::new(tcp), &proxy.host).await?
+        } else {
+            Box::new(tcp)
+        };
         tunnel::open(&mut carrier, proxy, target).await?;
         Ok(carrier)
     }

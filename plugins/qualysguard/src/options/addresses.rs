@@ -105,9 +105,16 @@ mod tests {
         ] {
             assert!(addresses.contains(inside), "{inside}");
         }
-        for outside in
-            ["192.0.1.255", "192.0.3.0", "198.51.100.233", "198.51.101.3", "203.0.113.2", "2001:db8:1::a", "", "x"]
-        {
+        for outside in [
+            "192.0.1.255",
+            "192.0.3.0",
+            "198.51.100.233",
+            "198.51.101.3",
+            "203.0.113.2",
+            "2001:db8:1::a",
+            "",
+            "x",
+        ] {
             assert!(!addresses.contains(outside), "{outside}");
         }
         assert!(Addresses::default().contains("") && Addresses::default().contains("192.0.2.1"));

@@ -10,6 +10,6 @@ pub(crate) use addresses::Addresses;
 pub(crate) use platform::Platform;
 pub(crate) use proxy::Proxy;
 pub(crate) use settings::{
-    Account, Auth, Detections, IpVersion, Network, ScanReports, Settings, Source, Targets, TemplateReports, Which,
+    Account, Auth, Detections, IpVersion, Network, ScanReports, Settings, Source, TemplateReports, Which,
 };
 pub(crate) use table::TABLE;

@@ -35,9 +35,8 @@ const PLATFORMS: [Platform; 15] = [
 ];
 
 /// The names that the option `platform` takes.
-pub(crate) const NAMES: [&str; 14] = [
-    "us1", "us2", "us3", "us4", "eu1", "eu2", "it1", "in1", "ca1", "ae1", "uk1", "au1", "ksa1", "gov1",
-];
+pub(crate) const NAMES: [&str; 14] =
+    ["us1", "us2", "us3", "us4", "eu1", "eu2", "it1", "in1", "ca1", "ae1", "uk1", "au1", "ksa1", "gov1"];
 
 impl Platform {
     /// The one of this name.

@@ -42,7 +42,9 @@ impl Proxy {
         };
         let login = match (user.map(str::trim), password) {
             (None, Some(_)) => {
-                return Err(PluginError::config("option `proxy_password` is set, but `proxy_username` is not"));
+                return Err(PluginError::config(
+                    "option `proxy_password` is set, but `proxy_username` is not",
+                ));
             }
             (None, None) => None,
             (Some(user), password) => {
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn some_hosts_go_without() {
-        let direct = r#""no_proxy": ["localhost", ".example.com", "*.example.org", "192.0.2.0/24", "2001:db8::1"]"#;
+        let direct =
+            r#""no_proxy": ["localhost", ".example.com", "*.example.org", "192.0.2.0/24", "2001:db8::1"]"#;
         let proxy = proxy(&format!(r#""proxy": "p:1", {direct}"#)).unwrap().unwrap();
         for host in ["localhost", "a.example.com", "B.example.org", "192.0.2.9", "[2001:db8::1]"] {
             assert!(!proxy.serves(host), "{host}");

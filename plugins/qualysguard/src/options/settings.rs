@@ -167,7 +167,9 @@ impl Settings {
                 let which: Vec<String> = reports.which.iter().map(|which| format!("{which:?}")).collect();
                 serde_json::json!({ "which": which, "title": reports.title })
             }
-            Source::ScanReports(scans) => serde_json::json!({ "list": scans.list.as_str(), "refs": scans.refs }),
+            Source::ScanReports(scans) => {
+                serde_json::json!({ "list": scans.list.as_str(), "refs": scans.refs })
+            }
             Source::Detections(wanted) => serde_json::json!({
                 "version": wanted.version,
                 "statuses": wanted.statuses,
@@ -315,7 +317,9 @@ fn template_id(text: &str) -> Result<String> {
     let behind = text.split(['?', '&', '#', ';']).find_map(|part| part.strip_prefix("id="));
     behind.filter(|id| is_number(id)).map(str::to_owned).ok_or_else(|| {
         PluginError::config(format!("option `template_id` holds `{text}`, which is no number of a template"))
-            .with_hint("write the number, or the address of the template's info page, which ends in id=NUMBER")
+            .with_hint(
+                "write the number, or the address of the template's info page, which ends in id=NUMBER",
+            )
     })
 }
 
@@ -394,7 +398,8 @@ mod tests {
 
     #[test]
     fn a_template_is_a_number_or_the_address_of_its_page() {
-        for text in ["424242", "https://qualysguard.example.com/fo/report/report_template_info.php?id=424242"] {
+        for text in ["424242", "https://qualysguard.example.com/fo/report/report_template_info.php?id=424242"]
+        {
             let settings = settings(&format!(r#""template_id": ["{text}", "7"]"#)).unwrap();
             let Source::TemplateReports(reports) = settings.source else { panic!("{text}") };
             assert_eq!(reports.which, [Which::Launch("424242".to_owned()), Which::Launch("7".to_owned())]);
@@ -412,9 +417,8 @@ mod tests {
             let Source::ScanReports(scans) = settings(&json).unwrap().source else { panic!("{json}") };
             (scans.list.to_string(), scans.report.to_string())
         };
-        let at = |base: &str| {
-            (format!("{base}/msp/scan_report_list.php"), format!("{base}/msp/scan_report.php"))
-        };
+        let at =
+            |base: &str| (format!("{base}/msp/scan_report_list.php"), format!("{base}/msp/scan_report.php"));
         assert_eq!(of(""), at("https://qualysguard.qualys.com"));
         assert_eq!(of(r#", "tls_certificate": "c.p12""#), at("https://certs.qualysguard.qualys.com"));
         assert_eq!(of(r#", "url": "https://127.0.0.1:8443""#), at("https://127.0.0.1:8443"));

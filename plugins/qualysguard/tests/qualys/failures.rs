@@ -40,7 +40,10 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
 #[test]
 fn codes_are_told_apart_and_none_is_tried_again() {
     for (status, code, kind) in CODES {
-        for reply in [Reply::code(*status, *code, "The words of Qualys"), Reply::generic(*code, "The words of Qualys").status(*status)] {
+        for reply in [
+            Reply::code(*status, *code, "The words of Qualys"),
+            Reply::generic(*code, "The words of Qualys").status(*status),
+        ] {
             let bench = always(reply);
             let error = bench.fails();
             assert_eq!(error.kind, *kind, "{code}: {error}");
@@ -150,9 +153,12 @@ fn limits_are_waited_for() {
     let _ = bench.run();
     assert!(began.elapsed() >= Duration::from_secs(2));
 
-    let bench = Bench::new(storm(vec![
-        Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "68928")]),
-    ]));
+    let bench = Bench::new(storm(vec![Reply::code_with(
+        409,
+        1965,
+        "Too many calls",
+        &[("SECONDS_TO_WAIT", "68928")],
+    )]));
     let error = bench.fails();
     assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(Duration::from_secs(68_928))));
 }
@@ -184,8 +190,11 @@ fn a_body_that_breaks_off_anywhere_is_never_delivered() {
             assert_eq!(error.kind, ErrorKind::Unavailable, "cut at {cut} in way {index}: {error}");
         }
     }
-    let bench = Bench::new(Script::new().on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).cut(body.len())]))
-        .with(json!({ "report_id": 77 }));
+    let bench = Bench::new(
+        Script::new()
+            .on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).cut(body.len())]),
+    )
+    .with(json!({ "report_id": 77 }));
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "more was promised than came");
 }
 
@@ -210,7 +219,8 @@ fn packed_slow_and_chunked_bodies_are_whole() {
 #[test]
 fn silence_ends() {
     let began = Instant::now();
-    let bench = always(Reply::xml("<x/>").delay(Duration::from_secs(30))).with(json!({ "read_timeout_secs": 1 }));
+    let bench =
+        always(Reply::xml("<x/>").delay(Duration::from_secs(30))).with(json!({ "read_timeout_secs": 1 }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.message.contains("said nothing for 1 s"), "{error}");
@@ -248,7 +258,10 @@ fn sessions_are_logged_out_and_tokens_are_shown() {
         .on("/api/2.0/fo/session/ action=login", [login])
         .on("/api/2.0/fo/session/ action=logout", [Reply::simple("Logged out", &[])])
         // The first session has ended meanwhile.
-        .on("action=launch", [Reply::new(401, "text/plain", ""), Reply::simple("New report launched", &[("ID", "77")])])
+        .on(
+            "action=launch",
+            [Reply::new(401, "text/plain", ""), Reply::simple("New report launched", &[("ID", "77")])],
+        )
         .on("action=list", [listed("77", "Finished")])
         .on("action=fetch", [Reply::xml(template_report())])
         .on("action=delete", [Reply::simple("Report deleted", &[])]);
@@ -263,7 +276,8 @@ fn sessions_are_logged_out_and_tokens_are_shown() {
         assert_eq!(request.header("authorization"), None);
     }
 
-    let script = Script::new().on("POST /auth token=true username=dirk_g", [Reply::new(201, "text/plain", "eyJ.a-b_c.d\n")]);
+    let script = Script::new()
+        .on("POST /auth token=true username=dirk_g", [Reply::new(201, "text/plain", "eyJ.a-b_c.d\n")]);
     let script = script.on("", [Reply::xml(template_report())]);
     let bench = Bench::new(script);
     let url = bench.qualys.url();

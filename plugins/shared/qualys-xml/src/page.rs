@@ -26,7 +26,8 @@ pub struct Page {
 }
 
 /// What [`ReportReader::notes`](crate::ReportReader::notes) says of a page that is not the last one.
-pub const MORE_PAGES: &str = "this is one page of several: more assets are on pages that are not in this file";
+pub const MORE_PAGES: &str =
+    "this is one page of several: more assets are on pages that are not in this file";
 
 /// Far more than a page may have.
 const MOST_ASSETS: usize = 1_000_000;

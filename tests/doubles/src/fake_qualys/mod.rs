@@ -14,6 +14,7 @@
 //! assert!(qualys.requests().is_empty());
 //! ```
 
+pub mod file;
 mod pages;
 mod reply;
 mod request;

@@ -1,5 +1,7 @@
 //! Detections of as many assets as are wanted, page by page, with their knowledge base.
 
+use std::time::Duration;
+
 use super::reply::Reply;
 use super::request::Seen;
 
@@ -18,6 +20,8 @@ pub struct Population {
     pub broken: Vec<u32>,
     /// A page with more assets than this breaks off.
     pub most_per_page: u32,
+    /// Silence before each page.
+    pub delay: Duration,
 }
 
 /// The number of the first asset.
@@ -27,7 +31,15 @@ impl Population {
     /// So many assets with three detections of forty QIDs.
     #[must_use]
     pub fn of(assets: u32) -> Self {
-        Self { assets, per_asset: 3, qids: 40, next_host: None, broken: Vec::new(), most_per_page: u32::MAX }
+        Self {
+            assets,
+            per_asset: 3,
+            qids: 40,
+            next_host: None,
+            broken: Vec::new(),
+            most_per_page: u32::MAX,
+            delay: Duration::ZERO,
+        }
     }
 
     /// The answer to calls for detections, assets and knowledge base; `None` for others.
@@ -83,7 +95,8 @@ impl Population {
         let breaks = wanted.iter().any(|asset| self.broken.contains(asset))
             || wanted.len() > self.most_per_page as usize;
         let half = xml.len() / 2;
-        if breaks { Reply::xml(xml).cut(half) } else { Reply::xml(xml) }
+        let page = Reply::xml(xml).delay(self.delay);
+        if breaks { page.cut(half) } else { page }
     }
 
     fn asset(&self, asset: u32, xml: &mut String) {
