@@ -1,4 +1,4 @@
-//! Input `QualysGuard`.
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
 mod api;

@@ -65,9 +65,9 @@ impl Exchange {
         let (host, port) = host_and_port(&request.url);
         let address = format!("{host}:{port}");
         let at = |cause| Trouble { peer: Peer::Qualys, address: address.clone(), cause };
-        let mut kept = match self.kept.take() {
-            Some(kept) if kept.host == (host.clone(), port) && kept.sender.is_ready() => kept,
-            _ => self.open(&request.url).await?,
+        let mut kept = match self.reuse(&(host.clone(), port)).await {
+            Some(kept) => kept,
+            None => self.open(&request.url).await?,
         };
         let limit = self.connector.network.read_timeout;
         let sent = kept.sender.try_send_request(http_request(request));
@@ -84,6 +84,14 @@ impl Exchange {
         let body = self.receive(response.into_body(), &headers, keep, &address).await?;
         self.kept = Some(kept);
         Ok(Response { status, headers, body })
+    }
+
+    /// The kept connection, if it leads there and the other side has not closed it meanwhile.
+    async fn reuse(&mut self, host: &(String, u16)) -> Option<Kept> {
+        let kept = self.kept.take().filter(|kept| kept.host == *host)?;
+        // Nothing was read from it since the last call: now its end is noticed, if it has come.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        (kept.sender.is_ready() && !kept.sender.is_closed()).then_some(kept)
     }
 
     /// Sorts an error that came over a connection.

@@ -217,6 +217,18 @@ fn packed_slow_and_chunked_bodies_are_whole() {
 }
 
 #[test]
+fn a_connection_that_is_closed_between_two_calls_is_replaced() {
+    // The fake closes without a word of warning after each answer.
+    let closing = |reply: Reply| reply.cut(usize::MAX);
+    let script = Script::new()
+        .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
+        .on("action=list", [closing(listed("77", "Running")), closing(listed("77", "Finished"))])
+        .on("action=fetch", [closing(Reply::xml(template_report()))])
+        .on("action=delete", [closing(Reply::simple("Report deleted", &[]))]);
+    Bench::new(script).run().unwrap().only_report();
+}
+
+#[test]
 fn silence_ends() {
     let began = Instant::now();
     let bench =

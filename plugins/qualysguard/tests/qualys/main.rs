@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod contract;
 mod detections;
 mod drive;
 mod failures;
+mod network;
+mod scan_reports;
+mod secrets;
 mod template_reports;
