@@ -9,8 +9,12 @@
 pub mod cli;
 mod commands;
 pub mod config;
+pub mod legacy;
 pub mod pipeline;
 pub mod plugins;
+pub mod replay;
+pub mod session;
+pub mod state;
 pub mod telemetry;
 
 pub use commands::execute;

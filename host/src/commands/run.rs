@@ -9,28 +9,24 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::terminal::{is_watched, print, print_error};
+use super::terminal::{print, print_error};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format};
-use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::pipeline::{Failure, Stop, Summary};
+use crate::session::{self, SessionWish};
 
 /// What a shell shows for a process that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions) -> u8 {
+pub(super) fn run(file: &Path, format: Format, wish: SessionWish, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     let pipeline = match checked(file, &registry) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
-    let stop = Arc::new(Stop::default());
-    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
-        tracing::warn!("an interruption will not be noticed: {error}");
-    }
-    let settings = Settings { state_folder: state_folder(common) };
-    match pipeline::build(&pipeline, &registry, &settings, &stop) {
-        Ok(built) => {
-            let summary = pipeline::run(built, stop, bar && is_watched());
+    let stop = stoppable();
+    match session::run(&pipeline, &registry, &state_folder(common), wish, &stop) {
+        Ok(summary) => {
             print_summary(&summary, format);
             summary.exit_code()
         }
@@ -45,13 +41,25 @@ pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions
     }
 }
 
+/// A stop that signals give.
+pub(super) fn stoppable() -> Arc<Stop> {
+    let stop = Arc::new(Stop::default());
+    stop_on_signal({
+        let stop = Arc::clone(&stop);
+        move || stop.give()
+    });
+    stop
+}
+
 /// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
 pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
+    common.state_dir.clone().unwrap_or_else(default_state_folder)
+}
+
+/// The folder when none is named.
+pub(crate) fn default_state_folder() -> PathBuf {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    common
-        .state_dir
-        .clone()
-        .or_else(|| variable("STATE_DIRECTORY"))
+    variable("STATE_DIRECTORY")
         .or_else(|| variable("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
@@ -69,7 +77,7 @@ pub(super) fn print_failures(failures: &[Failure]) {
     print_error(&format!("{} problem{plural}; nothing was started\n", failures.len()));
 }
 
-fn print_summary(summary: &Summary, format: Format) {
+pub(super) fn print_summary(summary: &Summary, format: Format) {
     match format {
         Format::Text => print(&summary.text()),
         Format::Json => {
@@ -80,7 +88,13 @@ fn print_summary(summary: &Summary, format: Format) {
 
 /// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
 /// within the handler, so that it works whatever the threads wait for.
-fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
+pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
+    if let Err(error) = try_to_stop_on_signal(give) {
+        tracing::warn!("an interruption will not be noticed: {error}");
+    }
+}
+
+fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
     const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
     let asked = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
@@ -93,8 +107,8 @@ fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             // First the deed: saying it may have to wait for whoever reads the log.
-            stop.give();
-            tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
+            give();
+            tracing::warn!("stopping at a place where the next run can go on; once more to stop at once");
         }
     })?;
     Ok(())

@@ -1,10 +1,17 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+mod delivered;
+mod done;
+mod fingerprint;
 mod input;
+mod knowledge_base;
+mod looks;
 mod options;
 mod paths;
 mod pipe;
+mod position;
+mod probe;
 mod settle;
 mod source;
 

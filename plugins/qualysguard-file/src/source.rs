@@ -4,12 +4,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, show_size};
 use scanbridge_qualys_report::{Source, temporary_file};
 use scanbridge_qualys_xml::Kind;
 
+use crate::fingerprint::fingerprint;
 use crate::paths::reason;
 use crate::pipe::PatientReader;
 
@@ -20,14 +22,24 @@ pub(crate) struct Opener {
     pub(crate) max_unpacked_bytes: u64,
 }
 
+/// A source, and what it is known by.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) source: Source,
+    /// Of the bytes as they lie there, packed or not.
+    pub(crate) fingerprint: String,
+    /// Whether they lie there, and did not come through a pipe.
+    pub(crate) stays: bool,
+}
+
 impl Opener {
     /// Opens a file by name.
-    pub(crate) fn open(&self, path: &Path) -> Result<Source> {
+    pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let name = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
         if metadata.is_file() || metadata.is_dir() {
             let (file, metadata) = open_file(path)?;
-            return self.unpack(Source::whole(file, metadata.len()), &name);
+            return self.known(Source::whole(file, metadata.len()), metadata.modified().ok(), &name);
         }
         let path = path.to_owned();
         self.copy(move || File::open(path), &name)
@@ -53,7 +65,7 @@ impl Opener {
     }
 
     /// Takes all of standard input.
-    pub(crate) fn standard_input(&self) -> Result<Source> {
+    pub(crate) fn standard_input(&self) -> Result<Opened> {
         self.copy(|| Ok(io::stdin()), "standard input")
     }
 
@@ -61,10 +73,15 @@ impl Opener {
         &self,
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         name: &str,
-    ) -> Result<Source> {
+    ) -> Result<Opened> {
         let from = PatientReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
         let copy = self.spool(from, name)?;
-        self.unpack(copy, name)
+        self.known(copy, None, name)
+    }
+
+    fn known(&self, source: Source, modified: Option<SystemTime>, name: &str) -> Result<Opened> {
+        let fingerprint = fingerprint(&source, modified).map_err(|error| failed(name, &error))?;
+        Ok(Opened { source: self.unpack(source, name)?, fingerprint, stays: modified.is_some() })
     }
 
     /// Gives the unpacked bytes of a gzip file, recognised by its first bytes; anything else as it is.

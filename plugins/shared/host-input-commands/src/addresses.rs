@@ -1,33 +1,113 @@
 //! Addresses: read strictly, remembered compactly, counted out of ranges.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::snapshot::{BadSnapshot, put_number, take_number};
 
 /// A text is neither an address nor a range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no IP address or range of them")]
 pub(crate) struct BadAddress(String);
 
-/// A set of addresses that takes little more than their own bytes.
-#[derive(Debug, Default)]
-pub(crate) struct AddressSet {
-    v4: HashSet<u32>,
-    v6: HashSet<u128>,
+/// A set of addresses, IPv4 before IPv6, each ascending. As bytes it takes little: neighbours take one byte each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressSet {
+    v4: BTreeSet<u32>,
+    v6: BTreeSet<u128>,
 }
 
 impl AddressSet {
     /// Adds an address; false when it was there already.
-    pub(crate) fn insert(&mut self, address: IpAddr) -> bool {
+    pub fn insert(&mut self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.insert(address.to_bits()),
             IpAddr::V6(address) => self.v6.insert(address.to_bits()),
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Whether the address is there.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.contains(&address.to_bits()),
+            IpAddr::V6(address) => self.v6.contains(&address.to_bits()),
+        }
+    }
+
+    /// Takes an address out; false when it was not there.
+    pub fn remove(&mut self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.remove(&address.to_bits()),
+            IpAddr::V6(address) => self.v6.remove(&address.to_bits()),
+        }
+    }
+
+    /// How many addresses are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The addresses.
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let v4 = self.v4.iter().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(*bits)));
+        v4.chain(self.v6.iter().map(|bits| IpAddr::V6(Ipv6Addr::from_bits(*bits))))
+    }
+
+    /// Forgets all addresses.
+    pub fn clear(&mut self) {
         self.v4.clear();
         self.v6.clear();
     }
+
+    /// Appends the set to a snapshot.
+    pub fn save(&self, snapshot: &mut Vec<u8>) {
+        put_ascending(snapshot, self.v4.iter().map(|bits| u128::from(*bits)));
+        put_ascending(snapshot, self.v6.iter().copied());
+    }
+
+    /// Takes a set from the head of a snapshot.
+    ///
+    /// # Errors
+    /// When what stands there is no set.
+    pub fn restore(snapshot: &mut &[u8]) -> Result<Self, BadSnapshot> {
+        let v4 =
+            take_ascending(snapshot)?.into_iter().map(|bits| u32::try_from(bits).map_err(|_| BadSnapshot));
+        let v4 = v4.collect::<Result<_, _>>()?;
+        Ok(Self { v4, v6: take_ascending(snapshot)?.into_iter().collect() })
+    }
+}
+
+/// Writes how many numbers there are, the first one, and then how far each is from the one before.
+fn put_ascending(snapshot: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u128>) {
+    put_number(snapshot, numbers.len() as u128);
+    let mut before = 0;
+    for number in numbers {
+        put_number(snapshot, number - before);
+        before = number;
+    }
+}
+
+fn take_ascending(snapshot: &mut &[u8]) -> Result<Vec<u128>, BadSnapshot> {
+    let count = take_number(snapshot)?;
+    // Each number takes a byte at least, so a count that lies asks for no memory.
+    if count > snapshot.len() as u128 {
+        return Err(BadSnapshot);
+    }
+    let mut before: u128 = 0;
+    (0..count)
+        .map(|_| {
+            before = before.checked_add(take_number(snapshot)?).ok_or(BadSnapshot)?;
+            Ok(before)
+        })
+        .collect()
 }
 
 /// One address, or all from a first to a last one.
@@ -83,6 +163,33 @@ mod tests {
         assert_eq!(all("192.0.2.254 - 192.0.3.1"), ["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]);
         assert_eq!(all("2001:db8::9-2001:DB8::a"), ["2001:db8::9", "2001:db8::a"]);
         assert_eq!(all("255.255.255.255"), ["255.255.255.255"]);
+    }
+
+    #[test]
+    fn a_set_survives_as_bytes_and_neighbours_take_one_each() {
+        let mut set = AddressSet::default();
+        for last in 0..=255 {
+            set.insert(IpAddr::from([192, 0, 2, last]));
+        }
+        set.insert("2001:db8::1".parse().unwrap());
+        set.insert("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap());
+        set.insert("255.255.255.255".parse().unwrap());
+        let mut bytes = Vec::new();
+        set.save(&mut bytes);
+        assert!(bytes.len() < 256 + 64, "{}", bytes.len());
+        let mut rest = &bytes[..];
+        assert_eq!(AddressSet::restore(&mut rest), Ok(set));
+        assert!(rest.is_empty());
+        for cut in 0..bytes.len() {
+            assert_eq!(AddressSet::restore(&mut &bytes[..cut]), Err(BadSnapshot), "{cut}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_set_are_refused() {
+        for bad in [&[0xff; 40][..], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], &[200, 1, 1]] {
+            assert_eq!(AddressSet::restore(&mut &bad[..]), Err(BadSnapshot), "{bad:?}");
+        }
     }
 
     #[test]

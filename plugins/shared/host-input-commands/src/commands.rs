@@ -2,18 +2,23 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::ops::Range;
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
-use scanbridge_plugin_api::model::{AssetField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::tracing::debug;
 use scanbridge_plugin_api::{Rejection, Written};
 
 use crate::addresses::{AddressRange, AddressSet};
-use crate::result_line::{ResultLines, result_id};
-use crate::settings::Settings;
+use crate::asset::{Asset, was_scanned};
+use crate::result_line::{ResultLines, push_os, result_id};
+use crate::settings::{Replace, Settings};
+use crate::snapshot::{BadSnapshot, put_number, take_number};
 
 /// The command that brings about what was asked for since the last one: deletions, then additions.
 pub const SCAN_UPDATE: &str = "ScanUpdate\n";
+
+/// The command that puts the additions since the last one in the place of what an asset has.
+pub const SCAN_FLUSH: &str = "ScanFlush\n";
 
 /// Whole lines of commands about one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +31,9 @@ pub struct Block<'a> {
     pub commands: u64,
     /// How many of them are findings.
     pub findings: u64,
-    /// Whether the asset is done: the text ends in [`SCAN_UPDATE`]. Otherwise the asset was too large for one
-    /// block, and the next block goes on with it; a caller that sends this one by itself appends one.
+    /// Whether the asset is done: the text ends in [`SCAN_UPDATE`] or [`SCAN_FLUSH`]. Otherwise the asset was too
+    /// large for one block, and the next block goes on with it; until the last one the Defense Center keeps what
+    /// was asked for, so that the asset is replaced as a whole all the same.
     pub ends_asset: bool,
 }
 
@@ -46,6 +52,8 @@ pub struct Totals {
 /// recent definitions; a report of any size takes the same memory, but for 10 to 40 bytes an asset.
 ///
 /// For each report: [`CommandWriter::begin`], [`CommandWriter::batch`] for each batch, [`CommandWriter::end`].
+/// Between two batches [`CommandWriter::finish_asset`] and [`CommandWriter::snapshot`] say where another writer can
+/// go on, with [`CommandWriter::restore`] behind `begin`. The blocks are the same, byte for byte, wherever that was.
 /// [`CommandWriter::header`] is the caller's to put where a file or a message begins.
 #[derive(Debug)]
 pub struct CommandWriter {
@@ -55,29 +63,16 @@ pub struct CommandWriter {
     commands: u64,
     findings: u64,
     asset: Option<Asset>,
+    /// Whether no row of the batch was entered yet.
+    new_batch: bool,
     add_host: bool,
     /// Assets of this report whose results are replaced already.
     replaced: AddressSet,
     /// Assets of this report that had no finding to send when they came.
-    clean: Vec<IpAddr>,
+    clean: AddressSet,
+    /// Assets of this report of which something is not known: they are not cleared.
+    doubtful: AddressSet,
     totals: Totals,
-}
-
-/// The asset whose block is being made.
-#[derive(Debug)]
-struct Asset {
-    /// What to call it, and its address or why there is none.
-    address: Result<IpAddr, String>,
-    /// The address as text.
-    text: String,
-    /// Whether the scanner finished with it. One that was down says nothing about its old results.
-    scanned: bool,
-    /// Whether its block has begun: it does with its first finding.
-    begun: bool,
-    /// Where its old results are deleted, as long as that was not handed on.
-    deletion: Option<Range<usize>>,
-    /// Whether it has findings that could not be sent; then nothing is known to be gone.
-    has_rejected: bool,
 }
 
 impl CommandWriter {
@@ -91,9 +86,11 @@ impl CommandWriter {
             commands: 0,
             findings: 0,
             asset: None,
+            new_batch: true,
             add_host: false,
             replaced: AddressSet::default(),
-            clean: Vec::new(),
+            clean: AddressSet::default(),
+            doubtful: AddressSet::default(),
             totals: Totals::default(),
         }
     }
@@ -106,6 +103,11 @@ impl CommandWriter {
         format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.settings.source)
     }
 
+    /// Bounds the blocks anew, between two reports.
+    pub fn limit_blocks(&mut self, bytes: usize) {
+        self.settings.limits.bytes = bytes;
+    }
+
     /// A report begins. What was left of the last one is forgotten.
     pub fn begin(&mut self, report: &ReportStart) {
         self.lines.begin(&report.schema);
@@ -114,7 +116,46 @@ impl CommandWriter {
         self.reset_block();
         self.replaced.clear();
         self.clean.clear();
+        self.doubtful.clear();
         self.totals = Totals::default();
+    }
+
+    /// Hands on the block of the last asset. Only where the asset is whole: what belongs to it must not come later.
+    ///
+    /// # Errors
+    /// The sink's own.
+    pub fn finish_asset<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.leave(sink)
+    }
+
+    /// What of the report under way another writer must know to go on behind the last asset, which is finished.
+    /// Some 1 to 5 bytes an asset. No finding and no secret is in it.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        debug_assert!(self.asset.is_none(), "the last asset is not finished");
+        let mut snapshot = vec![SNAPSHOT_FORM];
+        put_number(&mut snapshot, self.totals.hosts_added.into());
+        for set in [&self.replaced, &self.clean, &self.doubtful] {
+            set.save(&mut snapshot);
+        }
+        snapshot
+    }
+
+    /// Goes on with a report, just begun again, where the snapshot was made.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot of this form; the report then is as just begun.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), BadSnapshot> {
+        let mut rest = snapshot.strip_prefix(&[SNAPSHOT_FORM]).ok_or(BadSnapshot)?;
+        let hosts_added = u64::try_from(take_number(&mut rest)?).map_err(|_| BadSnapshot)?;
+        let [replaced, clean, doubtful] = [(); 3].map(|()| AddressSet::restore(&mut rest));
+        let (replaced, clean, doubtful) = (replaced?, clean?, doubtful?);
+        if !rest.is_empty() {
+            return Err(BadSnapshot);
+        }
+        (self.replaced, self.clean, self.doubtful) = (replaced, clean, doubtful);
+        self.totals.hosts_added = hosts_added;
+        Ok(())
     }
 
     /// Takes a batch and hands on the blocks of all assets that are done with it.
@@ -130,6 +171,7 @@ impl CommandWriter {
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<Written, E> {
         let mut written = Written::default();
+        self.new_batch = true;
         let mut findings = batch.findings().peekable();
         for asset in batch.assets() {
             self.enter(&asset, sink)?;
@@ -174,17 +216,14 @@ impl CommandWriter {
         asset: &AssetView<'_>,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let text = asset.address();
-        let address = text.parse::<IpAddr>().map_err(|_| why_not(asset));
-        let scanned = was_scanned(asset);
-        if let Some(current) = self.asset.as_mut().filter(|current| current.address == address) {
-            current.scanned &= scanned;
+        let new_batch = std::mem::take(&mut self.new_batch);
+        if let Some(current) = self.asset.as_mut().filter(|current| current.goes_on_in(asset, new_batch)) {
+            current.row = asset.row();
+            current.scanned &= was_scanned(asset);
             return Ok(());
         }
         self.leave(sink)?;
-        let text = address.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.asset =
-            Some(Asset { address, text, scanned, begun: false, deletion: None, has_rejected: false });
+        self.asset = Some(Asset::of(asset));
         Ok(())
     }
 
@@ -194,7 +233,7 @@ impl CommandWriter {
         written: &mut Written,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if finding.is_fixed() || !self.settings.kinds.contains(&finding.kind()) {
+        if finding.is_fixed() || !self.settings.sends(finding) {
             written.left_out.push(finding.row());
             return Ok(());
         }
@@ -212,44 +251,60 @@ impl CommandWriter {
         let start = self.block.len();
         let asset = self.asset.as_ref().expect("a finding comes after its asset was entered");
         self.lines.push(&mut self.block, &asset.text, id, finding, &self.settings);
+        debug!("{}", self.block[start..].trim_end());
         self.account(start, sink)
     }
 
     /// Writes what stands before an asset's first finding.
     fn begin_block(&mut self) {
-        let Some(Asset { address: Ok(address), text, begun: begun @ false, deletion, .. }) = &mut self.asset
-        else {
-            return;
-        };
-        *begun = true;
+        let Some(asset @ Asset { address: Ok(_), begun: false, .. }) = &mut self.asset else { return };
+        asset.begun = true;
         // An asset may come twice, not in sequence: then its first part must not be deleted again.
-        if !self.replaced.insert(*address) {
+        if !asset.address.as_ref().is_ok_and(|address| self.replaced.insert(*address)) {
             return;
         }
+        asset.is_first = true;
         // Writing to a `String` cannot fail.
         if self.add_host {
-            let _ = writeln!(self.block, "AddHost,{text}");
+            let _ = writeln!(self.block, "AddHost,{}", asset.text);
             self.commands += 1;
             self.totals.hosts_added += 1;
         }
-        let start = self.block.len();
-        let _ = writeln!(self.block, "DeleteScanResult,{text},\"{}\"", self.settings.scanner);
-        *deletion = Some(start..self.block.len());
-        self.commands += 1;
+        if self.settings.set_os && !asset.os.trim().is_empty() {
+            push_os(&mut self.block, &asset.text, &asset.os);
+            self.commands += 1;
+        }
+        match self.settings.replace {
+            Replace::Asset => {
+                let start = self.block.len();
+                let _ = writeln!(self.block, "DeleteScanResult,{},\"{}\"", asset.text, self.settings.scanner);
+                asset.deletion = Some(start..self.block.len());
+                self.commands += 1;
+            }
+            Replace::Flush => asset.update = SCAN_FLUSH,
+            Replace::Merge => {}
+        }
     }
 
-    /// Takes the deletion back out of the block of an asset that may be cut.
+    /// Sees to it that an asset which may be cut keeps its old results.
     fn keep_old_results(&mut self) {
-        let Some(Asset { address: Ok(address), begun: true, deletion, .. }) = &mut self.asset else { return };
-        if let Some(deletion) = deletion.take() {
+        let Some(asset @ Asset { begun: true, .. }) = &mut self.asset else { return };
+        asset.update = SCAN_UPDATE;
+        if let Some(deletion) = asset.deletion.take() {
             self.block.drain(deletion);
             self.commands -= 1;
             return;
         }
-        self.totals.warnings.push(format!(
-            "the report ends within asset {address}, whose old results are deleted already: some may be missing \
-             until a complete report comes"
-        ));
+        // Flushed or merged, nothing of it was deleted yet, unless its address came before.
+        let is_first = self.settings.replace == Replace::Merge
+            || asset.is_first && self.settings.replace == Replace::Flush;
+        if !is_first {
+            self.totals.warnings.push(format!(
+                "the report ends within asset {}, whose old results are deleted already: some may be missing until \
+                 a complete report comes",
+                asset.text
+            ));
+        }
     }
 
     /// Counts the finding whose line begins at `start`; hands on what stands before it when all is too much.
@@ -258,9 +313,8 @@ impl CommandWriter {
         start: usize,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let limits = self.settings.limits;
-        let too_long = self.block.len() + SCAN_UPDATE.len() > limits.bytes;
-        if start > 0 && (too_long || self.findings >= limits.findings) {
+        let too_long = self.block.len() + SCAN_UPDATE.len() > self.settings.limits.bytes;
+        if start > 0 && too_long {
             self.hand_on(start, false, sink)?;
             self.block.drain(..start);
             if let Some(asset) = &mut self.asset {
@@ -277,11 +331,12 @@ impl CommandWriter {
     fn leave<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(asset) = &self.asset else { return Ok(()) };
         if asset.begun {
-            self.block.push_str(SCAN_UPDATE);
+            self.block.push_str(asset.update);
             self.commands += 1;
             self.hand_on(self.block.len(), true, sink)?;
-        } else if let (Ok(address), true) = (&asset.address, asset.scanned && !asset.has_rejected) {
-            self.clean.push(*address);
+        } else if let Ok(address) = asset.address {
+            let set = if asset.is_clean() { &mut self.clean } else { &mut self.doubtful };
+            set.insert(address);
         }
         self.asset = None;
         self.reset_block();
@@ -304,7 +359,11 @@ impl CommandWriter {
         end: &ReportEnd,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for address in std::mem::take(&mut self.clean) {
+        // Assets that are merged keep what they have.
+        if self.settings.replace == Replace::Merge {
+            return Ok(());
+        }
+        for address in std::mem::take(&mut self.clean).iter() {
             self.clear(address, sink)?;
         }
         for range in &end.clean_assets {
@@ -334,7 +393,7 @@ impl CommandWriter {
         address: IpAddr,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if !self.replaced.insert(address) {
+        if self.doubtful.contains(address) || !self.replaced.insert(address) {
             return Ok(());
         }
         self.block.clear();
@@ -349,30 +408,8 @@ impl CommandWriter {
     }
 }
 
-/// Whether the scanner got to the end with an asset. Reports that do not say so list only assets that it did.
-fn was_scanned(asset: &AssetView<'_>) -> bool {
-    let status = asset.get(AssetField::Status).trim();
-    status.is_empty() || status.get(..FINISHED.len()).is_some_and(|word| word.eq_ignore_ascii_case(FINISHED))
-}
-
-/// How the status of an asset begins that was scanned to the end.
-const FINISHED: &str = "finish";
-
-/// Why the findings of an asset without a usable address cannot be sent.
-fn why_not(asset: &AssetView<'_>) -> String {
-    let short = |text: &str| text.chars().take(100).collect::<String>();
-    match asset.address() {
-        "" => {
-            let fields = [AssetField::Dns, AssetField::Netbios, AssetField::Id];
-            let name = fields.into_iter().map(|field| asset.get(field)).find(|name| !name.is_empty());
-            format!(
-                "asset `{}` has no IP address, and results are stored by address",
-                short(name.unwrap_or("?"))
-            )
-        }
-        address => format!("asset `{}` has no address that can be read", short(address)),
-    }
-}
-
 /// A report may name whole networks as clean; beyond this many the import would take longer than anybody waits.
 const MOST_CLEARED: u64 = 1 << 20;
+
+/// Leads each snapshot, so that another form of it is told from this one.
+const SNAPSHOT_FORM: u8 = 1;

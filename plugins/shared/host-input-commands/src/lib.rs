@@ -18,12 +18,16 @@
 //! [`CommandWriter`] is where to begin.
 
 mod addresses;
+mod asset;
 mod commands;
 mod names;
 mod result_line;
 mod settings;
+mod snapshot;
 mod text;
 
-pub use commands::{Block, CommandWriter, SCAN_UPDATE, Totals};
+pub use addresses::AddressSet;
+pub use commands::{Block, CommandWriter, SCAN_FLUSH, SCAN_UPDATE, Totals};
 pub use names::{BadName, Domain, Name};
-pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Settings, options};
+pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, options};
+pub use snapshot::{BadSnapshot, put_number, take_number};

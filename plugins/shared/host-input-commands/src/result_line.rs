@@ -21,6 +21,18 @@ pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
     })
 }
 
+/// Appends the line that sets an asset's operating system. The scanner gives it as one text, which is no name of a
+/// vendor or a version: it stands in the place of the product.
+pub(crate) fn push_os(line: &mut String, address: &str, os: &str) {
+    let mut clean = CleanText::default();
+    clean.begin(NAME_LENGTH);
+    clean.push_str(os);
+    // Writing to a `String` cannot fail.
+    let _ = write!(line, "SetOS,{address},\"\",");
+    push_quoted(line, clean.finish());
+    line.push_str(",\"\"\n");
+}
+
 /// Writes `AddScanResult` lines. What depends on the definition alone is made once and kept.
 #[derive(Debug, Default)]
 pub(crate) struct ResultLines {

@@ -1,5 +1,6 @@
 //! What the operator decides, and the options in which an output takes it.
 
+use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 
@@ -16,14 +17,31 @@ pub struct Settings {
     pub domain: Option<Domain>,
     /// Whether unknown assets are created; `None` leaves it to the report's hint, and without one they are not.
     pub add_host: Option<bool>,
+    /// What becomes of the results that an asset has already.
+    pub replace: Replace,
+    /// Whether the operating system of assets with findings is set too.
+    pub set_os: bool,
     /// Which findings are sent.
     pub kinds: Vec<FindingKind>,
+    /// The least severity that is sent, 1 to 5; findings without a severity are sent.
+    pub min_severity: u8,
     /// Which texts make up the description, in this order.
     pub description: Vec<DescriptionPart>,
     /// How long the description may be, in letters.
     pub description_length: usize,
     /// When the block of an asset is handed on in parts.
     pub limits: BlockLimits,
+}
+
+/// What becomes of the scanner's results that an asset has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// They are deleted, asset by asset, together with the addition of the new ones.
+    Asset,
+    /// The new ones take their place by `ScanFlush`. Whether that takes other scanners' results along is not known.
+    Flush,
+    /// They stay, and the new ones are added; nothing is ever deleted.
+    Merge,
 }
 
 /// A text of which the description is made.
@@ -42,23 +60,20 @@ pub enum DescriptionPart {
 /// When the block of an asset is handed on in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockLimits {
-    /// The most bytes a part may have, with room left for a `ScanUpdate` line. Only a single line that is
-    /// longer than this makes a longer part.
+    /// The most bytes a part may have. Only a single line that is longer than this makes a longer part.
     pub bytes: usize,
-    /// The most findings in a part.
-    pub findings: u64,
 }
 
 impl Default for BlockLimits {
-    /// 1 MiB and any number of findings: what bounds memory and nothing else.
+    /// 1 MiB: what bounds memory and nothing else.
     fn default() -> Self {
-        Self { bytes: 1 << 20, findings: u64::MAX }
+        Self { bytes: 1 << 20 }
     }
 }
 
 /// The options that every output of commands has; an output lists them in its own table.
 pub mod options {
-    use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, ValueSpec};
+    use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
 
     /// The name that `SetSource` gives.
     pub const SOURCE: OptionSpec = OptionSpec::text("source")
@@ -77,6 +92,19 @@ pub mod options {
         "commands: whether assets with findings that the Defense Center does not know are created; each takes one \
          licence; not set: the input's `add_host` decides, else no",
     );
+    /// What becomes of old results.
+    pub const REPLACE: OptionSpec = OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").help(
+        "commands: `asset`: delete an asset's old results, add the new ones; `flush`: let `ScanFlush` put the new ones \
+         in their place; `merge`: only add",
+    );
+    /// Whether the operating system is set.
+    pub const SET_OS: OptionSpec = OptionSpec::flag("set_os").default_flag(false).help(
+        "commands: whether the operating system that the scanner believes in is set on assets with findings",
+    );
+    /// The least severity.
+    pub const MIN_SEVERITY: OptionSpec = OptionSpec::integer("min_severity", 1, 5)
+        .default_integer(1)
+        .help("commands: the least severity to send; findings without one are sent");
     /// Which findings are sent.
     pub const KINDS: OptionSpec = OptionSpec::list("kinds", &ValueSpec::Choice(KIND_WORDS))
         .default_list(&["vulnerability", "potential"])
@@ -98,11 +126,15 @@ pub const OPTIONS: &[OptionSpec] = &[
     options::SCANNER,
     options::DOMAIN,
     options::ADD_HOST,
+    options::REPLACE,
+    options::SET_OS,
     options::KINDS,
+    options::MIN_SEVERITY,
     options::DESCRIPTION,
     options::DESCRIPTION_LENGTH,
 ];
 
+const REPLACE_WORDS: &[&str] = &["asset", "flush", "merge"];
 const KIND_WORDS: &[&str] = &["vulnerability", "potential", "information", "service"];
 const DESCRIPTION_WORDS: &[&str] = &["diagnosis", "consequence", "solution", "result"];
 
@@ -130,11 +162,24 @@ impl Settings {
             scanner: name("scanner")?,
             domain,
             add_host: options.optional_flag("add_host")?,
+            replace: match options.text("replace")? {
+                Some("flush") => Replace::Flush,
+                Some("merge") => Replace::Merge,
+                _ => Replace::Asset,
+            },
+            set_os: options.optional_flag("set_os")?.unwrap_or(false),
             kinds,
+            min_severity: options.integer("min_severity")?.unwrap_or(1),
             description: description.collect(),
             description_length: options.integer("description_length")?.unwrap_or(1000),
             limits,
         })
+    }
+
+    /// Whether findings like this one are wanted.
+    pub(crate) fn sends(&self, finding: &FindingView<'_>) -> bool {
+        let enough = finding.severity().is_none_or(|severity| severity.number() >= self.min_severity);
+        enough && self.kinds.contains(&finding.kind())
     }
 
     /// Whether the description differs between findings of one definition.

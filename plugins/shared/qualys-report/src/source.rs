@@ -46,10 +46,19 @@ impl Source {
     /// # Errors
     /// When the file cannot be read.
     pub fn ending(&self, root: &str) -> io::Result<Ending> {
-        let length = self.length.min(tail::WINDOW as u64);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(tail::WINDOW)];
+        let bytes = self.tail(tail::WINDOW)?;
+        Ok(Ending::of(&bytes, root, bytes.len() as u64 == self.length))
+    }
+
+    /// Its last bytes, at most so many.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has become shorter.
+    pub fn tail(&self, most: usize) -> io::Result<Vec<u8>> {
+        let length = self.length.min(most as u64);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(most)];
         self.file.read_exact_at(&mut bytes, self.length - length)?;
-        Ok(Ending::of(&bytes, root, length == self.length))
+        Ok(bytes)
     }
 
     /// Its first bytes, at most so many.

@@ -69,12 +69,13 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     };
     let (label, document) = Document::from_pem(block).map_err(|_| broken())?;
     EncryptedPrivateKeyInfoRef::validate_pem_label(label).map_err(|_| broken())?;
-    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| broken())?;
+    // The frame is whole, so what cannot be read is the name of the cipher.
+    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| rare_cipher(path))?;
     match info.decrypt(password.expose()) {
         Ok(key) => Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into())),
         Err(pkcs8::Error::EncryptedPrivateKey(
             pkcs8::pkcs5::Error::NoPbes1CryptSupport | pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. },
-        )) => Err(unsupported(path, "is encrypted by a cipher that is not read")),
+        )) => Err(rare_cipher(path)),
         Err(_) => Err(wrong_password(path)),
     }
 }
@@ -84,6 +85,10 @@ pub(crate) fn wrong_password(path: &Path) -> PluginError {
     PluginError::new(ErrorKind::Auth, format!("the password does not open {}", path.display())).with_hint(
         "check the password of the client certificate; one with blanks or signs needs quotes in YAML",
     )
+}
+
+fn rare_cipher(path: &Path) -> PluginError {
+    unsupported(path, "is encrypted by a cipher that is not read")
 }
 
 fn unsupported(path: &Path, how: &str) -> PluginError {

@@ -65,7 +65,7 @@ impl Trust {
     /// The authorities in a PEM file, and no others. A server's self-signed certificate may stand there too.
     ///
     /// # Errors
-    /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened, [`BadData`](ErrorKind::BadData) when it holds
+    /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened, [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when it holds
     /// no certificate or a broken one.
     pub fn ca_file(path: &Path) -> Result<Self> {
         let bytes = read_file(path)?;
