@@ -1,4 +1,6 @@
 //! Fake peers for tests: they speak raw bytes on loopback and import nothing of the product.
 
 pub mod certificates;
+pub mod fake_qualys;
+pub mod http_proxy;
 pub mod syslog_sink;
