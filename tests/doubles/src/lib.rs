@@ -1,1 +1,3 @@
-//! Fake peers for tests, raw bytes on loopback: they import nothing of the product.
+//! Fake peers for tests: they speak raw bytes on loopback and import nothing of the product.
+
+pub mod certificates;
