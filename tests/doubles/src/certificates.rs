@@ -333,7 +333,8 @@ impl Pkcs12 {
 /// The program is missing and the environment has `CI=true`.
 #[must_use]
 pub fn installed(program: &str) -> bool {
-    let found = Command::new(program).arg("-help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let found =
+        Command::new(program).arg("-help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     assert!(found || std::env::var("CI").as_deref() != Ok("true"), "{program} is not installed");
     if !found {
         eprintln!("skipped: {program} is not installed");

@@ -1,3 +1,4 @@
 //! Fake peers for tests: they speak raw bytes on loopback and import nothing of the product.
 
 pub mod certificates;
+pub mod fake_defense_center;
