@@ -21,11 +21,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     PKCS_RSA_SHA256, SanType,
 };
-use rustls::RootCertStore;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// What a certificate shall say.
 #[derive(Debug, Clone)]
@@ -192,8 +191,19 @@ impl Authority {
     /// certificate of this authority.
     #[must_use]
     pub fn server_config(&self, server: &Issued, client_required: bool) -> Arc<ServerConfig> {
+        self.server_config_of(rustls::ALL_VERSIONS, server, client_required)
+    }
+
+    /// As [`Authority::server_config`], speaking only these versions of TLS (`rustls::version::TLS12`).
+    #[must_use]
+    pub fn server_config_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        server: &Issued,
+        client_required: bool,
+    ) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("the provider knows TLS 1.2 and 1.3");
         let builder = if client_required {
             let mut roots = RootCertStore::empty();
@@ -332,6 +342,7 @@ impl Pkcs12 {
 /// # Panics
 /// The program is missing and the environment has `CI=true`.
 #[must_use]
+#[expect(clippy::print_stderr, reason = "a skipped test says so where its reader looks")]
 pub fn installed(program: &str) -> bool {
     let found =
         Command::new(program).arg("-help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();

@@ -1,0 +1,107 @@
+//! A TLS client's configuration.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, SupportedProtocolVersion};
+use scanbridge_plugin_api::{PluginError, Result};
+
+use crate::explain;
+use crate::identity::Identity;
+use crate::trust::Trust;
+use crate::verifier::Verifier;
+
+/// A TLS client for one peer.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    peer: String,
+    config: Arc<ClientConfig>,
+    identity: Option<Identity>,
+}
+
+/// The lowest version of TLS that is spoken. Peers that know only TLS 1.1 or older cannot be reached at all:
+/// rustls has never had those versions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MinimumVersion {
+    /// TLS 1.2 or 1.3.
+    #[default]
+    Tls12,
+    /// TLS 1.3 only.
+    Tls13,
+}
+
+impl ClientTls {
+    /// A client that speaks TLS 1.2 or newer. `peer` is the address, `host:port`: it names the peer in
+    /// messages and is the key under which a first meeting is remembered.
+    ///
+    /// # Errors
+    /// [`Auth`](scanbridge_plugin_api::ErrorKind::Auth) when the client certificate has expired or is not yet
+    /// valid.
+    pub fn new(peer: &str, trust: &Trust, identity: Option<&Identity>) -> Result<Self> {
+        Self::with_minimum(peer, trust, identity, MinimumVersion::Tls12)
+    }
+
+    /// A client that speaks this version or newer.
+    ///
+    /// # Errors
+    /// As [`ClientTls::new`].
+    pub fn with_minimum(
+        peer: &str,
+        trust: &Trust,
+        identity: Option<&Identity>,
+        minimum: MinimumVersion,
+    ) -> Result<Self> {
+        if let Some(identity) = identity {
+            identity.certificate().require_valid(Timestamp::now())?;
+        }
+        let provider = aws_lc_rs::default_provider();
+        let verifier = Verifier {
+            peer: peer.to_owned(),
+            trust: trust.clone(),
+            algorithms: provider.signature_verification_algorithms,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&minimum.versions())
+            .map_err(|error| PluginError::bug(format!("TLS cannot be set up: {error}")))?
+            .dangerous() // what rustls calls every verifier but its own
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match identity {
+            Some(identity) => builder.with_client_cert_resolver(identity.resolver()),
+            None => builder.with_no_client_auth(),
+        };
+        Ok(Self { peer: peer.to_owned(), config: Arc::new(config), identity: identity.cloned() })
+    }
+
+    /// The configuration, for `rustls::ClientConnection`; reqwest takes a clone of what is inside.
+    #[must_use]
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// Makes one sentence with a hint of what went wrong on a connection: of a `rustls::Error`, of an
+    /// `io::Error` around it, or of whatever library's error has one of the two among its sources.
+    ///
+    /// Whom we do not trust, and who does not trust us, is [`Auth`](scanbridge_plugin_api::ErrorKind::Auth)
+    /// (never retried); no common version or no TLS at all is
+    /// [`Protocol`](scanbridge_plugin_api::ErrorKind::Protocol); a connection that is cut off is
+    /// [`Unavailable`](scanbridge_plugin_api::ErrorKind::Unavailable).
+    ///
+    /// With TLS 1.3 a peer refuses a client certificate only after the handshake has ended for us: errors of
+    /// the first reads have to come here too.
+    #[must_use]
+    pub fn explain(&self, error: &(dyn StdError + 'static)) -> PluginError {
+        explain::explain(&self.peer, self.identity.as_ref(), error)
+    }
+}
+
+impl MinimumVersion {
+    fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::Tls12 => vec![&TLS13, &TLS12],
+            Self::Tls13 => vec![&TLS13],
+        }
+    }
+}

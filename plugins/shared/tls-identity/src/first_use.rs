@@ -1,0 +1,81 @@
+//! The file that remembers whom we met: one line a peer, `dc.example.com:8307 AB:CD:…`.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as IoKind, Write};
+use std::path::Path;
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+use crate::fingerprint::Fingerprint;
+
+/// The fingerprint that `file` remembers for `peer`.
+///
+/// # Errors
+/// [`Io`](ErrorKind::Io) when the file is there and cannot be read, [`Config`](ErrorKind::Config) when the
+/// peer's line is damaged. A damaged memory is never taken for none.
+pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(PluginError::new(ErrorKind::Io, format!("cannot read {}: {error}", file.display())));
+        }
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix(peer)?.strip_prefix(' '));
+    line.map(str::parse).transpose().map_err(|error: PluginError| {
+        PluginError::config(format!("{} has a damaged line for {peer}: {}", file.display(), error.message))
+            .with_hint("put the peer's SHA-256 fingerprint there, or remove the line to meet it anew")
+    })
+}
+
+/// Adds `peer`, unless another process was quicker; then the fingerprints must agree.
+///
+/// # Errors
+/// [`CannotCreate`](ErrorKind::CannotCreate) when the file cannot be written; the refusal of
+/// [`changed`] when another one was remembered meanwhile.
+pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        PluginError::new(ErrorKind::CannotCreate, format!("cannot write {}: {error}", file.display()))
+            .with_hint("name a file in a writable folder in `tls_first_use_file`")
+    };
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // The folder is locked, not the file, because the file is replaced.
+    let lock = File::open(folder).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    match recall(file, peer)? {
+        Some(known) if known == fingerprint => return Ok(()),
+        Some(known) => return Err(changed(file, peer, known, fingerprint)),
+        None => {}
+    }
+    let mut text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == IoKind::NotFound => String::new(),
+        other => other.map_err(failed)?,
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(&format!("{peer} {fingerprint}\n"));
+    // A temporary file is made with mode 0600.
+    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    part.write_all(text.as_bytes()).map_err(failed)?;
+    part.as_file().sync_all().map_err(failed)?;
+    part.persist(file).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// The refusal of a peer that shows another certificate than it did.
+pub(crate) fn changed(file: &Path, peer: &str, known: Fingerprint, shown: Fingerprint) -> PluginError {
+    let file = file.display();
+    PluginError::new(
+        ErrorKind::Auth,
+        format!(
+            "{peer} shows another certificate than before: remembered in {file} is {known}, shown was {shown}"
+        ),
+    )
+    .with_hint(format!(
+        "somebody may stand in between; if the certificate was renewed on purpose, remove the line of {peer} from {file}"
+    ))
+}

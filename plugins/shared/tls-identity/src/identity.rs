@@ -1,0 +1,162 @@
+//! Who we are to a peer: a client certificate and its key.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys};
+use scanbridge_plugin_api::{PluginError, Result, Secret};
+use zeroize::Zeroize;
+
+use crate::certificate::Certificate;
+use crate::source::{Material, read_file, warn_of_readers};
+use crate::{key_store, pem, pkcs12};
+
+/// A client certificate with its key, ready to be shown to a peer.
+///
+/// The key is held by the cryptographic library alone; what was read of it is wiped. `Debug` shows the file
+/// and the certificate.
+#[derive(Clone)]
+pub struct Identity {
+    file: PathBuf,
+    certificate: Certificate,
+    authorities: Vec<CertificateDer<'static>>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Identity {
+    /// Opens a file that holds both: PKCS#12, JKS, or PEM. Which one it is is seen by its content, for
+    /// `.pfx`, `.p12`, `.pkcs12` and `.jkcs` are all in use. Warns in the log when others than the owner may
+    /// read the file.
+    ///
+    /// # Errors
+    /// - [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput): the file cannot be opened;
+    /// - [`Auth`](scanbridge_plugin_api::ErrorKind::Auth): a password is missing or wrong;
+    /// - [`BadData`](scanbridge_plugin_api::ErrorKind::BadData): broken, encrypted in a way that is not read,
+    ///   without a key or a certificate, or the two do not belong together.
+    ///
+    /// Every message names the file, none the password.
+    pub fn open(path: &Path, password: Option<&Secret>) -> Result<Self> {
+        let bytes = read_file(path)?;
+        warn_of_readers(path);
+        let material = if key_store::is_key_store(&bytes) {
+            key_store::open(path, &bytes, password)?
+        } else if pem::is_pem(&bytes) {
+            from_pem(path, &bytes, path, &bytes, password)?
+        } else if pkcs12::is_der(&bytes) {
+            pkcs12::open(path, &bytes, password)?
+        } else {
+            return Err(PluginError::bad_data(format!(
+                "{} is neither PEM nor PKCS#12 nor a Java key store",
+                path.display()
+            ))
+            .with_hint("name the file with the client certificate and its private key"));
+        };
+        Self::from_material(path, path, material)
+    }
+
+    /// Opens a certificate and a key that stand in two PEM files.
+    ///
+    /// # Errors
+    /// As [`Identity::open`].
+    pub fn open_pair(certificate: &Path, key: &Path, password: Option<&Secret>) -> Result<Self> {
+        let certificates = read_file(certificate)?;
+        let keys = read_file(key)?;
+        warn_of_readers(key);
+        let material = from_pem(certificate, &certificates, key, &keys, password)?;
+        Self::from_material(certificate, key, material)
+    }
+
+    /// What the client certificate says.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The other certificates of a PKCS#12 file or key store: those of the authorities that issued ours. A
+    /// Defense Center puts its own there.
+    #[must_use]
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {
+        Arc::new(SingleCertAndKey::from(Arc::clone(&self.key)))
+    }
+
+    fn from_material(path: &Path, key_path: &Path, mut material: Material) -> Result<Self> {
+        let shown = path.display();
+        let leaf = material.chain.first().ok_or_else(|| {
+            PluginError::bad_data(format!("{shown} holds no certificate"))
+                .with_hint("name the file with the client certificate")
+        })?;
+        let certificate = Certificate::read(leaf)
+            .map_err(|error| PluginError::bad_data(format!("{shown} holds {}", error.message)))?;
+        let key = signing_key(key_path, &mut material)?;
+        let certified = CertifiedKey::new(std::mem::take(&mut material.chain), key);
+        match certified.keys_match() {
+            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(PluginError::bad_data(format!(
+                    "the private key in {} does not belong to the certificate in {shown}",
+                    key_path.display()
+                ))
+                .with_hint("name the key that the certificate was requested with"))
+            }
+            _ => Ok(Self {
+                file: path.to_owned(),
+                certificate,
+                authorities: std::mem::take(&mut material.authorities),
+                key: Arc::new(certified),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("file", &self.file)
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+fn from_pem(
+    path: &Path,
+    bytes: &[u8],
+    key_path: &Path,
+    key_bytes: &[u8],
+    password: Option<&Secret>,
+) -> Result<Material> {
+    let mut key = pem::key(key_path, key_bytes, password)?;
+    match pem::certificates(path, bytes) {
+        Ok(chain) => Ok(Material { authorities: chain.iter().skip(1).cloned().collect(), chain, key }),
+        Err(error) => {
+            key.zeroize();
+            Err(error)
+        }
+    }
+}
+
+fn signing_key(path: &Path, material: &mut Material) -> Result<Arc<dyn rustls::sign::SigningKey>> {
+    let shown = path.display();
+    let mut key: PrivateKeyDer<'static> = material.key.take().ok_or_else(|| {
+        PluginError::bad_data(format!("{shown} holds no private key"))
+            .with_hint("name the file with the key in the option for the client key")
+    })?;
+    let signing = any_supported_type(&key);
+    key.zeroize();
+    signing.map_err(|_| {
+        PluginError::bad_data(format!("the private key in {shown} is of a kind that TLS does not use here"))
+            .with_hint("use an RSA key of 2048 bits or more, or one on P-256, P-384, P-521 or Ed25519")
+    })
+}

@@ -1,0 +1,152 @@
+//! The options that every TLS client has, so that they are spelled and read alike.
+
+use std::path::PathBuf;
+
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, Secret, ValueSpec};
+
+use crate::client::{ClientTls, MinimumVersion};
+use crate::fingerprint::Fingerprint;
+use crate::identity::Identity;
+use crate::trust::Trust;
+
+/// `tls_certificate`.
+pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate")
+    .help("the client certificate with its key: PKCS#12, Java key store (JKS) or PEM, told apart by content");
+/// `tls_key`.
+pub const KEY: OptionSpec =
+    OptionSpec::path("tls_key").help("the client key, PEM, when it stands in a file of its own");
+/// `tls_password`.
+pub const PASSWORD: OptionSpec = OptionSpec::text("tls_password")
+    .secret()
+    .help("the password of the client certificate's file or key; not set: none");
+/// `tls_ca_file`.
+pub const CA_FILE: OptionSpec =
+    OptionSpec::path("tls_ca_file").help("the authorities that are trusted, PEM, in place of the system's");
+/// `tls_fingerprint`.
+pub const FINGERPRINT: OptionSpec = OptionSpec::list("tls_fingerprint", &ValueSpec::Text).help(
+    "SHA-256 fingerprints: the peer must show one of these certificates, whoever signed it; `AB:CD:…` or plain digits",
+);
+/// `tls_first_use_file`.
+pub const FIRST_USE_FILE: OptionSpec = OptionSpec::path("tls_first_use_file").help(
+    "a file that remembers the certificate met first under an address; another one is refused from then on",
+);
+/// `tls_check_name`.
+pub const CHECK_NAME: OptionSpec = OptionSpec::flag("tls_check_name")
+    .default_flag(true)
+    .help("whether the peer's certificate must be for the name or address that was connected to");
+/// `tls_min_version`.
+pub const MIN_VERSION: OptionSpec = OptionSpec::choice("tls_min_version", &["1.2", "1.3"])
+    .default_text("1.2")
+    .help("the lowest version of TLS that is spoken; older ones than 1.2 never are");
+
+/// The options of this module, read and checked for contradictions; no file has been opened.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// `tls_certificate`.
+    pub certificate: Option<PathBuf>,
+    /// `tls_key`.
+    pub key: Option<PathBuf>,
+    /// `tls_password`.
+    pub password: Option<Secret>,
+    /// `tls_ca_file`.
+    pub ca_file: Option<PathBuf>,
+    /// `tls_fingerprint`.
+    pub fingerprints: Vec<Fingerprint>,
+    /// `tls_first_use_file`.
+    pub first_use_file: Option<PathBuf>,
+    /// `tls_check_name`, turned round, so that the default is the safe one.
+    pub any_name: bool,
+    /// `tls_min_version`.
+    pub min_version: MinimumVersion,
+}
+
+impl TlsOptions {
+    /// Reads those options of this module that stand in the plugin's table; the others have their defaults.
+    ///
+    /// # Errors
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for a fingerprint that is none, for more than one
+    /// kind of trust, and for a key without a certificate.
+    pub fn read(options: &Options) -> Result<Self> {
+        let read = Self {
+            certificate: options.path(CERTIFICATE.name)?,
+            key: options.path(KEY.name)?,
+            password: options.secret(PASSWORD.name)?,
+            ca_file: options.path(CA_FILE.name)?,
+            fingerprints: fingerprints(options)?,
+            first_use_file: options.path(FIRST_USE_FILE.name)?,
+            any_name: options.optional_flag(CHECK_NAME.name)? == Some(false),
+            min_version: match options.text(MIN_VERSION.name)? {
+                Some("1.3") => MinimumVersion::Tls13,
+                _ => MinimumVersion::Tls12,
+            },
+        };
+        read.check()?;
+        Ok(read)
+    }
+
+    /// Opens the client certificate, if one is named.
+    ///
+    /// # Errors
+    /// As [`Identity::open`].
+    pub fn identity(&self) -> Result<Option<Identity>> {
+        match (&self.certificate, &self.key) {
+            (None, _) => Ok(None),
+            (Some(file), None) => Identity::open(file, self.password.as_ref()).map(Some),
+            (Some(file), Some(key)) => Identity::open_pair(file, key, self.password.as_ref()).map(Some),
+        }
+    }
+
+    /// Whom to trust: the fingerprints, the file of first meetings, the file of authorities, or `otherwise`
+    /// when none of them is named.
+    ///
+    /// # Errors
+    /// As the constructors of [`Trust`].
+    pub fn trust_or(&self, otherwise: impl FnOnce() -> Result<Trust>) -> Result<Trust> {
+        let trust = match (&self.first_use_file, &self.ca_file) {
+            _ if !self.fingerprints.is_empty() => Trust::pinned(self.fingerprints.clone()),
+            (Some(file), _) => Ok(Trust::first_use(file)),
+            (None, Some(file)) => Trust::ca_file(file),
+            (None, None) => otherwise(),
+        }?;
+        Ok(if self.any_name { trust.without_name_check() } else { trust })
+    }
+
+    /// A client for this peer (`host:port`) that trusts the system's authorities unless the options say
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Those of [`TlsOptions::identity`], [`TlsOptions::trust_or`] and [`ClientTls::new`].
+    pub fn client(&self, peer: &str) -> Result<ClientTls> {
+        let identity = self.identity()?;
+        let trust = self.trust_or(Trust::system)?;
+        ClientTls::with_minimum(peer, &trust, identity.as_ref(), self.min_version)
+    }
+
+    fn check(&self) -> Result<()> {
+        let kinds = [
+            (FINGERPRINT.name, !self.fingerprints.is_empty()),
+            (FIRST_USE_FILE.name, self.first_use_file.is_some()),
+            (CA_FILE.name, self.ca_file.is_some()),
+        ];
+        let named: Vec<_> =
+            kinds.iter().filter(|(_, set)| *set).map(|(name, _)| format!("`{name}`")).collect();
+        if named.len() > 1 {
+            return Err(PluginError::config(format!("options {} exclude each other", named.join(" and ")))
+                .with_hint(
+                    "a fingerprint or a first meeting stands in for the authorities: keep one of them",
+                ));
+        }
+        if self.key.is_some() && self.certificate.is_none() {
+            return Err(PluginError::config("option `tls_key` needs `tls_certificate` beside it"));
+        }
+        Ok(())
+    }
+}
+
+fn fingerprints(options: &Options) -> Result<Vec<Fingerprint>> {
+    let read = options.list(FINGERPRINT.name)?.into_iter().map(str::parse);
+    read.collect::<Result<_>>().map_err(|error: PluginError| PluginError {
+        message: format!("option `{}`: {}", FINGERPRINT.name, error.message),
+        ..error
+    })
+}

@@ -1,0 +1,105 @@
+//! PEM files: certificates and keys between lines of dashes.
+
+use std::path::Path;
+
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::{Document, pem::PemLabel};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Secret};
+
+/// Whether these bytes hold anything between lines of dashes.
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
+    find(bytes, b"-----BEGIN ").is_some()
+}
+
+/// All certificates of a file, in its order; what else is in it is passed over.
+///
+/// # Errors
+/// [`BadData`](ErrorKind::BadData) when one is broken.
+pub(crate) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|error| {
+        PluginError::bad_data(format!("{} holds a broken certificate: {error}", path.display()))
+            .with_hint("fetch the file anew; lines may have been lost")
+    })
+}
+
+/// The first key of a file, if it holds one: PKCS#1, PKCS#8 or SEC1, and PKCS#8 encrypted by PBES2.
+///
+/// # Errors
+/// [`Auth`](ErrorKind::Auth) for a password that is missing or wrong, [`BadData`](ErrorKind::BadData) for a
+/// broken key or an encryption that is not read.
+pub(crate) fn key(
+    path: &Path,
+    bytes: &[u8],
+    password: Option<&Secret>,
+) -> Result<Option<PrivateKeyDer<'static>>> {
+    let shown = path.display();
+    if let Some(block) = encrypted_block(bytes) {
+        return decrypt(path, block, password).map(Some);
+    }
+    if find(bytes, b"Proc-Type: 4,ENCRYPTED").is_some() {
+        return Err(unsupported(path, "is encrypted in the old way of OpenSSL"));
+    }
+    match PrivateKeyDer::pem_slice_iter(bytes).next() {
+        None => Ok(None),
+        Some(Ok(key)) => Ok(Some(key)),
+        // The parser's error may hold the line at fault, which is a line of the key.
+        Some(Err(_)) => Err(PluginError::bad_data(format!("{shown} holds a broken private key"))
+            .with_hint("fetch the file anew; lines may have been lost")),
+    }
+}
+
+/// The text from the first line to the last of an encrypted PKCS#8 key.
+fn encrypted_block(bytes: &[u8]) -> Option<&str> {
+    let from = find(bytes, ENCRYPTED_BEGIN)?;
+    let length = find(&bytes[from..], ENCRYPTED_END)? + ENCRYPTED_END.len();
+    std::str::from_utf8(&bytes[from..from + length]).ok()
+}
+
+fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>> {
+    let shown = path.display();
+    let broken = || PluginError::bad_data(format!("{shown} holds a broken encrypted private key"));
+    let Some(password) = password else {
+        return Err(PluginError::new(
+            ErrorKind::Auth,
+            format!("the private key in {shown} needs a password"),
+        )
+        .with_hint("set the option for the password of the client certificate"));
+    };
+    let (label, document) = Document::from_pem(block).map_err(|_| broken())?;
+    EncryptedPrivateKeyInfoRef::validate_pem_label(label).map_err(|_| broken())?;
+    // The frame is whole, so what cannot be read is the name of the cipher.
+    let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| rare_cipher(path))?;
+    match info.decrypt(password.expose()) {
+        Ok(key) => Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into())),
+        Err(pkcs8::Error::EncryptedPrivateKey(
+            pkcs8::pkcs5::Error::NoPbes1CryptSupport | pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. },
+        )) => Err(rare_cipher(path)),
+        Err(_) => Err(wrong_password(path)),
+    }
+}
+
+/// The password does not open this file.
+pub(crate) fn wrong_password(path: &Path) -> PluginError {
+    PluginError::new(ErrorKind::Auth, format!("the password does not open {}", path.display())).with_hint(
+        "check the password of the client certificate; one with blanks or signs needs quotes in YAML",
+    )
+}
+
+fn rare_cipher(path: &Path) -> PluginError {
+    unsupported(path, "is encrypted by a cipher that is not read")
+}
+
+fn unsupported(path: &Path, how: &str) -> PluginError {
+    let shown = path.display();
+    PluginError::bad_data(format!("the private key in {shown} {how}"))
+        .with_hint(format!("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in {shown} -out NEW.key"))
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+const ENCRYPTED_BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+const ENCRYPTED_END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";

@@ -1,0 +1,76 @@
+//! PKCS#12 files (`.p12`, `.pfx`, and the `.pkcs12` of a Defense Center).
+
+use std::path::Path;
+
+use p12_keystore::error::Error;
+use p12_keystore::{Pkcs12Archive, PrivateKeyBag};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use scanbridge_plugin_api::{PluginError, Result, Secret};
+
+use crate::pem::wrong_password;
+use crate::source::Material;
+
+/// Whether these bytes begin as DER does.
+pub(crate) fn is_der(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&0x30)
+}
+
+/// Opens a PKCS#12 file. Read are the modern kinds (PBES2 with AES) and what a Defense Center writes (40 bits
+/// of RC2, 3DES, a SHA-1 MAC of one iteration).
+///
+/// # Errors
+/// [`Auth`](scanbridge_plugin_api::ErrorKind::Auth) for a wrong password,
+/// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) for a broken file, another encryption, and a file
+/// without a key.
+pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Result<Material> {
+    let password = password.map_or("", Secret::expose);
+    let archive =
+        Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| failure(path, bytes, &error))?;
+    let certificates: Vec<_> = archive.certs.iter().map(der).collect();
+    let key = archive.keys.first().ok_or_else(|| {
+        PluginError::bad_data(format!("{} holds no private key", path.display()))
+            .with_hint("export the certificate together with its private key")
+    })?;
+    let own = archive.certs.iter().position(|bag| belongs(bag.local_key_id.as_deref(), key)).unwrap_or(0);
+    let mut material = Material {
+        chain: Vec::new(),
+        key: Some(PrivateKeyDer::Pkcs8(key.key.as_der().to_vec().into())),
+        authorities: certificates.clone(),
+    };
+    if own < material.authorities.len() {
+        material.authorities.remove(own);
+        material.chain =
+            std::iter::once(certificates[own].clone()).chain(material.authorities.clone()).collect();
+    }
+    Ok(material)
+}
+
+fn der(bag: &p12_keystore::CertificateBag) -> CertificateDer<'static> {
+    CertificateDer::from(bag.cert.as_der().to_vec())
+}
+
+fn belongs(certificate_id: Option<&[u8]>, key: &PrivateKeyBag) -> bool {
+    certificate_id.is_some_and(|id| key.local_key_id.as_ref().is_some_and(|key_id| key_id.as_ref() == id))
+}
+
+fn failure(path: &Path, bytes: &[u8], error: &Error) -> PluginError {
+    let shown = path.display();
+    let convert = format!(
+        "convert it: openssl pkcs12 -legacy -in {shown} -nodes -out ALL.pem, then openssl pkcs12 -export -in ALL.pem -out NEW.p12"
+    );
+    match error {
+        // Where the MAC is right or missing, padding that is not is the password's fault too.
+        Error::MacError(_) | Error::UnpadError => wrong_password(path),
+        Error::UnsupportedEncryptionScheme | Error::UnsupportedMacAlgorithm | Error::InvalidParameters => {
+            PluginError::bad_data(format!("{shown} is encrypted in a way that is not read ({error})"))
+                .with_hint(convert)
+        }
+        // BER with open lengths, as some old programs write it.
+        _ if bytes.get(1) == Some(&0x80) => {
+            PluginError::bad_data(format!("{shown} is a PKCS#12 file in the BER form, and only DER is read"))
+                .with_hint(convert)
+        }
+        _ => PluginError::bad_data(format!("{shown} is no sound PKCS#12 file: {error}"))
+            .with_hint("fetch or export the file anew, and copy it as binary"),
+    }
+}

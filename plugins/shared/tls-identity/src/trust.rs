@@ -1,0 +1,127 @@
+//! Whom we take a peer's word from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use scanbridge_plugin_api::{PluginError, Result};
+
+use crate::fingerprint::Fingerprint;
+use crate::pem;
+use crate::source::read_file;
+
+/// Which peers are trusted: those whose certificate is signed by an authority in a list, those whose
+/// certificate has a known fingerprint, or the one that was met first under its address. One of the three;
+/// a fingerprint or first meeting stands in for the whole chain, the name and the dates.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    pub(crate) anchor: Anchor,
+    pub(crate) check_name: bool,
+}
+
+/// What a peer's certificate is held against.
+#[derive(Debug, Clone)]
+pub(crate) enum Anchor {
+    /// It must lead to one of these authorities.
+    Authorities(Authorities),
+    /// It must be one of these itself.
+    Pinned(Vec<Fingerprint>),
+    /// It must be the one that this file remembers for the address; when there is none, it is remembered.
+    FirstUse(PathBuf),
+}
+
+/// Authorities, and where they came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Authorities {
+    pub(crate) roots: Arc<RootCertStore>,
+    /// The given certificates themselves: a peer that shows one of them needs no signature. Empty for the system's.
+    pub(crate) given: Vec<CertificateDer<'static>>,
+    /// For messages: `the system's list`, `ca.pem`.
+    pub(crate) origin: String,
+}
+
+impl Trust {
+    /// The authorities that this machine trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` stand in for the usual
+    /// places.
+    ///
+    /// # Errors
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when the machine has none.
+    pub fn system() -> Result<Self> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // One that cannot be read takes only itself out of the list.
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(PluginError::config(format!(
+                "this machine has no list of certificate authorities{why}"
+            ))
+            .with_hint("install the package ca-certificates, or set `tls_ca_file`"));
+        }
+        Ok(Self::of(roots, Vec::new(), "the system's list of authorities".to_owned()))
+    }
+
+    /// The authorities in a PEM file, and no others. A server's self-signed certificate may stand there too.
+    ///
+    /// # Errors
+    /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened, [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when it holds
+    /// no certificate or a broken one.
+    pub fn ca_file(path: &Path) -> Result<Self> {
+        let bytes = read_file(path)?;
+        let certificates = pem::certificates(path, &bytes)?;
+        Self::certificates(&certificates, &path.display().to_string())
+    }
+
+    /// These authorities, and no others: for those inside a PKCS#12 file. `origin` names them in messages.
+    ///
+    /// # Errors
+    /// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when there is none, or one is broken.
+    pub fn certificates(certificates: &[CertificateDer<'_>], origin: &str) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for (index, certificate) in certificates.iter().enumerate() {
+            roots.add(certificate.clone().into_owned()).map_err(|error| {
+                let number = index + 1;
+                PluginError::bad_data(format!("certificate {number} of {origin} cannot be used: {error}"))
+            })?;
+        }
+        if roots.is_empty() {
+            return Err(PluginError::bad_data(format!("{origin} holds no certificate of an authority"))
+                .with_hint("a PEM file with `-----BEGIN CERTIFICATE-----` is wanted"));
+        }
+        let given = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        Ok(Self::of(roots, given, origin.to_owned()))
+    }
+
+    /// Peers whose own certificate has one of these fingerprints, whoever signed it and whatever name or
+    /// dates stand in it.
+    ///
+    /// # Errors
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when the list is empty.
+    pub fn pinned(fingerprints: Vec<Fingerprint>) -> Result<Self> {
+        if fingerprints.is_empty() {
+            return Err(PluginError::config("no fingerprint is given to trust"));
+        }
+        Ok(Self { anchor: Anchor::Pinned(fingerprints), check_name: false })
+    }
+
+    /// The certificate that was met first: `file` remembers it by address (`host:port`), and another one is
+    /// refused from then on. The very first meeting is not protected against a machine in between.
+    #[must_use]
+    pub fn first_use(file: impl Into<PathBuf>) -> Self {
+        Self { anchor: Anchor::FirstUse(file.into()), check_name: false }
+    }
+
+    /// The same, whatever name the certificate is for; everything else is still verified. For a Defense
+    /// Center, whose certificate names a UUID.
+    #[must_use]
+    pub fn without_name_check(mut self) -> Self {
+        self.check_name = false;
+        self
+    }
+
+    fn of(roots: RootCertStore, given: Vec<CertificateDer<'static>>, origin: String) -> Self {
+        let authorities = Authorities { roots: Arc::new(roots), given, origin };
+        Self { anchor: Anchor::Authorities(authorities), check_name: true }
+    }
+}

@@ -1,0 +1,155 @@
+//! How a peer's certificate is verified.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+use crate::certificate::{Certificate, Validity};
+use crate::explain;
+use crate::fingerprint::Fingerprint;
+use crate::first_use;
+use crate::trust::{Anchor, Authorities, Trust};
+
+/// Holds a peer's certificate against a [`Trust`]. What it refuses, it refuses with the sentence that the
+/// operator will read, because only here the certificate is at hand.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    /// `host:port`, or whatever the peer is called in messages and in the file of first meetings.
+    pub(crate) peer: String,
+    pub(crate) trust: Trust,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.trust.anchor {
+            Anchor::Authorities(authorities) => self
+                .verify_chain(authorities, leaf, intermediates, now)
+                .and_then(|()| self.verify_name(leaf, name))
+                .map_err(|error| self.refuse(leaf, authorities, error))?,
+            Anchor::Pinned(known) => {
+                let shown = Fingerprint::of(leaf);
+                if !known.contains(&shown) {
+                    return Err(carry(explain::not_pinned(&self.peer, known, shown)));
+                }
+            }
+            Anchor::FirstUse(file) => {
+                let shown = Fingerprint::of(leaf);
+                let known = first_use::recall(file, &self.peer).map_err(carry)?;
+                if let Some(known) = known.filter(|known| *known != shown) {
+                    return Err(carry(first_use::changed(file, &self.peer, known, shown)));
+                }
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let valid = verify_tls12_signature(message, leaf, signature, &self.algorithms)?;
+        self.remember(leaf)?;
+        Ok(valid)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let valid = verify_tls13_signature(message, leaf, signature, &self.algorithms)?;
+        self.remember(leaf)?;
+        Ok(valid)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl Verifier {
+    fn verify_chain(
+        &self,
+        authorities: &Authorities,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if authorities.given.iter().any(|given| given == leaf) {
+            return verify_dates(leaf, now);
+        }
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &authorities.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )
+    }
+
+    fn verify_name(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+        if self.trust.check_name {
+            verify_server_name(&ParsedCertificate::try_from(leaf)?, name)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// At a first meeting, once the peer has proven that it holds the key.
+    fn remember(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        match &self.trust.anchor {
+            Anchor::FirstUse(file) => {
+                first_use::remember(file, &self.peer, Fingerprint::of(leaf)).map_err(carry)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse(&self, leaf: &CertificateDer<'_>, authorities: &Authorities, error: Error) -> Error {
+        let Ok(certificate) = Certificate::read(leaf) else {
+            let message = format!("{} shows something that is no certificate", self.peer);
+            return carry(PluginError::new(ErrorKind::Protocol, message));
+        };
+        match error {
+            Error::InvalidCertificate(problem) => {
+                carry(explain::refused_certificate(&self.peer, &certificate, &authorities.origin, &problem))
+            }
+            other => other,
+        }
+    }
+}
+
+/// A certificate that is itself trusted has no signature to be verified, but dates.
+fn verify_dates(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = Certificate::read(leaf).map_err(|_| CertificateError::BadEncoding)?;
+    let now =
+        i64::try_from(now.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    match now.map(|now| certificate.validity(now)) {
+        Some(Validity::DaysLeft(_)) => Ok(()),
+        Some(Validity::NotYet) => Err(CertificateError::NotValidYet.into()),
+        Some(Validity::Expired) | None => Err(CertificateError::Expired.into()),
+    }
+}
+
+/// Our own sentence as an error of the TLS library.
+fn carry(error: PluginError) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+}

@@ -1,0 +1,71 @@
+//! A TLS server on loopback that answers one byte, and a client that asks for it.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use scanbridge_plugin_api::PluginError;
+use scanbridge_tls_identity::{ClientTls, Identity, Trust};
+
+/// What a server saw of its client: its certificate, or why it broke off.
+pub(crate) type Seen = Result<Option<Vec<u8>>, String>;
+
+/// Starts a server for one connection; gives its address and what it will have seen.
+pub(crate) fn serve(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let handle = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), socket);
+        let mut byte = [0];
+        stream.read_exact(&mut byte).map_err(|error| error.to_string())?;
+        stream.write_all(&byte).map_err(|error| error.to_string())?;
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        Ok(stream.conn.peer_certificates().map(|chain| chain[0].to_vec()))
+    });
+    (address, handle)
+}
+
+/// Starts a server that sends these bytes as soon as somebody connects, reads a little, and closes.
+pub(crate) fn serve_raw(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut hello = [0; 4096];
+        let _ = socket.read(&mut hello);
+        let _ = socket.write_all(bytes);
+    });
+    address
+}
+
+/// Connects to `address`, calling the server `name`, and exchanges one byte.
+pub(crate) fn talk(
+    address: &str,
+    name: &str,
+    trust: &Trust,
+    identity: Option<&Identity>,
+) -> Result<(), PluginError> {
+    talk_by(&ClientTls::new(address, trust, identity)?, address, name)
+}
+
+/// As [`talk`], by a client that is there already.
+pub(crate) fn talk_by(tls: &ClientTls, address: &str, name: &str) -> Result<(), PluginError> {
+    exchange(tls, address, name).map_err(|error| tls.explain(error.as_ref()))
+}
+
+fn exchange(tls: &ClientTls, address: &str, name: &str) -> Result<(), Box<dyn Error>> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let name = ServerName::try_from(name.to_owned())?;
+    let mut stream = StreamOwned::new(ClientConnection::new(tls.config(), name)?, socket);
+    stream.write_all(b"x")?;
+    stream.read_exact(&mut [0])?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Handshakes that must fail, and what the operator reads then.
+
+use std::net::TcpListener;
+
+use scanbridge_doubles::certificates::{Authority, Issued, Request};
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_tls_identity::{ClientTls, Fingerprint, Identity, MinimumVersion, Trust};
+use tempfile::tempdir;
+
+use crate::loopback::{serve, serve_raw, talk, talk_by};
+
+fn trust(authority: &Authority) -> Trust {
+    Trust::certificates(&[authority.der()], "ca.pem").unwrap()
+}
+
+/// What a client reads that trusts `authority` and meets a server with this certificate.
+fn met(authority: &Authority, trusted: &Authority, server: &Issued) -> PluginError {
+    let (address, _seen) = serve(authority.server_config(server, false));
+    talk(&address, "dc.example.com", &trust(trusted), None).unwrap_err()
+}
+
+fn assert_says(error: &PluginError, kind: ErrorKind, parts: &[&str]) {
+    let whole = format!("{error}; {}", error.hint.as_deref().unwrap_or_default());
+    assert_eq!(error.kind, kind, "{whole}");
+    for part in parts {
+        assert!(whole.contains(part), "no `{part}` in: {whole}");
+    }
+}
+
+#[test]
+fn an_unknown_authority_is_named_with_the_fingerprint_that_would_be_trusted() {
+    let authority = Authority::new("Unknown CA");
+    let server = authority.issue(&Request::server(&["dc.example.com"]));
+    let error = met(&authority, &Authority::new("Example CA"), &server);
+    let pin = format!("tls_fingerprint: {}", Fingerprint::of(&server.der()));
+    assert_says(&error, ErrorKind::Auth, &["CN=Unknown CA", "no authority in ca.pem", &pin, "tls_ca_file"]);
+}
+
+#[test]
+fn dates_are_told() {
+    let authority = Authority::new("Example CA");
+    let expired = authority.issue(&Request::server(&["dc.example.com"]).expired());
+    assert_says(&met(&authority, &authority, &expired), ErrorKind::Auth, &["expired on 20", "clock"]);
+    let early = authority.issue(&Request::server(&["dc.example.com"]).not_yet_valid());
+    assert_says(&met(&authority, &authority, &early), ErrorKind::Auth, &["valid only from 20", "clock"]);
+}
+
+#[test]
+fn a_wrong_name_is_told_with_the_right_ones() {
+    let authority = Authority::new("Example CA");
+    let names =
+        ["a.example.com", "b.example.com", "192.0.2.1", "2001:db8::1", "c.example", "d.example", "e.example"];
+    let server = authority.issue(&Request::server(&names));
+    let parts = [
+        "another name: a.example.com, b.example.com, 192.0.2.1, 2001:db8::1, c.example and 2 more",
+        "tls_check_name",
+    ];
+    assert_says(&met(&authority, &authority, &server), ErrorKind::Auth, &parts);
+    let nameless = authority.issue(&Request::client("dc.example.com"));
+    assert_says(&met(&authority, &authority, &nameless), ErrorKind::Auth, &["none but `CN=dc.example.com`"]);
+}
+
+#[test]
+fn another_certificate_than_the_pinned_one_is_refused_with_both_fingerprints() {
+    let authority = Authority::new("Example CA");
+    let server = authority.issue(&Request::server(&["dc.example.com"]));
+    let pin = Fingerprint::of(&authority.der());
+    let (address, _seen) = serve(authority.server_config(&server, false));
+    let error = talk(&address, "dc.example.com", &Trust::pinned(vec![pin]).unwrap(), None).unwrap_err();
+    let shown = Fingerprint::of(&server.der()).to_string();
+    assert_says(&error, ErrorKind::Auth, &[&pin.to_string(), &shown, &address]);
+}
+
+#[test]
+fn a_server_that_wants_a_certificate_and_gets_none_is_understood_though_the_alert_comes_late() {
+    let authority = Authority::new("Example CA");
+    let server = authority.issue(&Request::server(&["dc.example.com"]));
+    for version in rustls::ALL_VERSIONS {
+        let (address, seen) = serve(authority.server_config_of(&[version], &server, true));
+        let error = talk(&address, "dc.example.com", &trust(&authority), None).unwrap_err();
+        assert_says(&error, ErrorKind::Auth, &["wants a client certificate", &address]);
+        assert!(seen.join().unwrap().is_err());
+    }
+}
+
+#[test]
+fn a_server_that_refuses_our_certificate_is_understood_with_both_versions() {
+    let folder = tempdir().unwrap();
+    let authority = Authority::new("Example CA");
+    let server = authority.issue(&Request::server(&["dc.example.com"]));
+    let stranger = Authority::new("Other CA").issue(&Request::client("stranger"));
+    let (certificate, key) = stranger.write_pem(folder.path(), "client");
+    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let file = certificate.display().to_string();
+    for version in rustls::ALL_VERSIONS {
+        let (address, _seen) = serve(authority.server_config_of(&[version], &server, true));
+        let error = talk(&address, "dc.example.com", &trust(&authority), Some(&identity)).unwrap_err();
+        assert_says(&error, ErrorKind::Auth, &["refused our client certificate", "CN=Other CA", &file]);
+    }
+}
+
+#[test]
+fn an_expired_client_certificate_is_refused_before_anything_is_sent() {
+    let folder = tempdir().unwrap();
+    let authority = Authority::new("Example CA");
+    let (certificate, key) =
+        authority.issue(&Request::client("old").expired()).write_pem(folder.path(), "client");
+    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let error = ClientTls::new("dc.example.com:8307", &trust(&authority), Some(&identity)).unwrap_err();
+    assert_says(&error, ErrorKind::Auth, &["the client certificate", "CN=old", "expired on 20"]);
+}
+
+#[test]
+fn a_peer_that_speaks_no_tls_is_told_from_one_that_cuts_the_connection() {
+    let trust = trust(&Authority::new("Example CA"));
+    let address = serve_raw(b"220 mail.example.com ESMTP\r\n");
+    let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();
+    assert_says(&error, ErrorKind::Protocol, &["does not speak TLS", "port", &address]);
+    let address = serve_raw(b"");
+    let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();
+    assert_says(&error, ErrorKind::Unavailable, &["cut the connection off", &address]);
+}
+
+#[test]
+fn versions_that_do_not_meet_are_a_matter_of_protocol() {
+    let trust = trust(&Authority::new("Example CA"));
+    // A fatal alert `protocol_version`, as a server of TLS 1.0 sends it (RFC 5246, 7.2).
+    let address = serve_raw(b"\x15\x03\x01\x00\x02\x02\x46");
+    let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();
+    assert_says(&error, ErrorKind::Protocol, &["no version of TLS", "TLS 1.2 and 1.3"]);
+}
+
+#[test]
+fn tls_1_2_servers_are_taken_unless_1_3_is_the_least() {
+    let authority = Authority::new("Example CA");
+    let server = authority.issue(&Request::server(&["dc.example.com"]));
+    for (minimum, taken) in [(MinimumVersion::Tls12, true), (MinimumVersion::Tls13, false)] {
+        let tls12 = authority.server_config_of(&[&rustls::version::TLS12], &server, false);
+        let (address, _seen) = serve(tls12);
+        let tls = ClientTls::with_minimum(&address, &trust(&authority), None, minimum).unwrap();
+        match talk_by(&tls, &address, "dc.example.com") {
+            Ok(()) => assert!(taken),
+            Err(error) => {
+                assert!(!taken, "{error}");
+                assert_says(&error, ErrorKind::Protocol, &["no version of TLS", "tls_min_version"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_closed_port_is_unavailable() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let error = talk(&address, "dc.example.com", &trust(&Authority::new("Example CA")), None).unwrap_err();
+    assert_says(&error, ErrorKind::Unavailable, &["refused the connection", &address]);
+}
+
+#[test]
+fn files_of_authorities_that_hold_none_are_refused() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "nothing here\n").unwrap();
+    assert_says(&Trust::ca_file(&file).unwrap_err(), ErrorKind::BadData, &["holds no certificate", "ca.pem"]);
+    assert_says(
+        &Trust::ca_file(&folder.path().join("no.pem")).unwrap_err(),
+        ErrorKind::NoInput,
+        &["cannot open"],
+    );
+}
