@@ -11,6 +11,9 @@ mod commands;
 pub mod config;
 pub mod pipeline;
 pub mod plugins;
+pub mod replay;
+pub mod session;
+pub mod state;
 pub mod telemetry;
 
 pub use commands::execute;

@@ -42,7 +42,7 @@ fn a_full_pipeline_is_read() {
     assert_eq!(pipeline.warnings.len(), 1, "{:?}", pipeline.warnings);
     assert_eq!(pipeline.warnings[0].code, "deprecated");
 
-    let api = &pipeline.inputs[0];
+    let api = &pipeline.inputs[0].instance;
     assert_eq!((api.id.as_str(), api.plugin.as_str()), ("qualys-eu", "QualysGuard"));
     // From the settings file, except what the pipeline itself says.
     assert_eq!(
@@ -68,11 +68,11 @@ fn a_full_pipeline_is_read() {
 #[test]
 fn the_settings_file_of_the_old_guide_is_taken_as_it_stands() {
     let pipeline = check("tests/good-configs/old-guide.yaml");
-    assert_eq!(pipeline.inputs[0].options["username"], "dirk_g");
+    assert_eq!(pipeline.inputs[0].instance.options["username"], "dirk_g");
     // A trailing blank is no part of a plain value; quotes keep everything else.
-    assert_eq!(pipeline.inputs[0].options["url"], "https://qualysapi.example.com");
-    assert_eq!(pipeline.inputs[0].options["password"], "p@ss: w#rd");
-    assert_eq!(pipeline.inputs[0].options["add_host"], true);
+    assert_eq!(pipeline.inputs[0].instance.options["url"], "https://qualysapi.example.com");
+    assert_eq!(pipeline.inputs[0].instance.options["password"], "p@ss: w#rd");
+    assert_eq!(pipeline.inputs[0].instance.options["add_host"], true);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn aliases_work_within_reason() {
                 outputs: [{ id: c, plugin: CSV, with: { path: c.csv } }]\n";
     let document = config::read_text(Path::new("test.yaml"), text).unwrap();
     let pipeline = config::check(&document, &FakeCatalogue::new()).unwrap();
-    assert_eq!(pipeline.inputs[0].options, pipeline.inputs[1].options);
+    assert_eq!(pipeline.inputs[0].instance.options, pipeline.inputs[1].instance.options);
 }
 
 #[test]

@@ -48,6 +48,12 @@ pub enum Command {
         /// Draw no progress bar (without a terminal there is none anyway)
         #[arg(long)]
         no_progress: bool,
+        /// Start over, even if an interrupted run could be gone on with
+        #[arg(long)]
+        restart: bool,
+        /// Wait while another run of this pipeline is under way, as with `if_running: wait`
+        #[arg(long)]
+        wait: bool,
     },
     /// Check a pipeline file and everything it names, deliver nothing
     ///
@@ -69,6 +75,78 @@ pub enum Command {
     /// Show what a pipeline file amounts to
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show or reset what is remembered of a pipeline's runs
+    #[command(subcommand)]
+    State(StateCommand),
+    /// List, show, replay or purge the findings that outputs refused
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+}
+
+/// `scanbridge state …`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StateCommand {
+    /// Show where the next run begins, the last runs and the last reports
+    Show {
+        /// The pipeline file
+        file: PathBuf,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Print everything that is remembered, as JSON
+    Export {
+        /// The pipeline file
+        file: PathBuf,
+    },
+    /// Put everything that is remembered aside, but for dead letters: the next run starts over
+    Reset {
+        /// The pipeline file
+        file: PathBuf,
+    },
+}
+
+/// `scanbridge dead-letters …`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Count the dead letters of each output
+    List {
+        /// The pipeline file
+        file: PathBuf,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Show them one by one
+    Show {
+        /// The pipeline file
+        file: PathBuf,
+        /// Only those of the output with this id
+        #[arg(long, value_name = "ID")]
+        output: Option<String>,
+        /// How they are printed; json prints them as they are kept, one a line
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Send them to their outputs again; those that are taken are removed
+    Replay {
+        /// The pipeline file
+        file: PathBuf,
+        /// Only those of the output with this id
+        #[arg(long, value_name = "ID")]
+        output: Option<String>,
+        /// How the counts at the end are printed
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        summary: Format,
+    },
+    /// Remove them
+    Purge {
+        /// The pipeline file
+        file: PathBuf,
+        /// Only those of the output with this id
+        #[arg(long, value_name = "ID")]
+        output: Option<String>,
+    },
 }
 
 /// How deep `check` looks.
@@ -215,7 +293,13 @@ mod tests {
         assert_eq!(before, behind);
         assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(before.common.verbose, 1);
-        let run = Command::Run { file: "p.yaml".into(), summary: Format::Json, no_progress: false };
+        let run = Command::Run {
+            file: "p.yaml".into(),
+            summary: Format::Json,
+            no_progress: false,
+            restart: false,
+            wait: false,
+        };
         assert_eq!(before.command, run);
     }
 

@@ -14,9 +14,9 @@ const REDACTED: &str = "[redacted]";
 /// to `width` columns; give `usize::MAX` for a pipe.
 #[must_use]
 pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: Format, width: usize) -> String {
-    let inputs = pipeline.inputs.iter().map(|instance| Shown {
-        instance,
-        plugin: catalogue.find(PluginKind::Input, &instance.plugin),
+    let inputs = pipeline.inputs.iter().map(|input| Shown {
+        instance: &input.instance,
+        plugin: catalogue.find(PluginKind::Input, &input.instance.plugin),
         kind: PluginKind::Input,
         required: None,
         filters: &[],

@@ -13,6 +13,7 @@ use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
 use crate::pipeline::{self, Failure, Settings, Stop};
 use crate::plugins::Registry;
+use crate::state::StateFolder;
 
 pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
@@ -24,8 +25,8 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     if depth.offline {
         return conclude(&pipeline, &[], format);
     }
-    let settings = Settings { state_folder: state_folder(common) };
-    match pipeline::build(&pipeline, &registry, &settings, &Arc::new(Stop::default())) {
+    let settings = Settings::fresh(StateFolder::of(&state_folder(common), &pipeline.name));
+    match pipeline::build(&pipeline, &registry, settings, &Arc::new(Stop::default())) {
         Err(failures) => refuse(&failures, format),
         // A run would go on without them; whoever checks wants to know.
         Ok(built) if !built.absences().is_empty() => refuse(&built.absences(), format),

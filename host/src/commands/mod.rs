@@ -1,9 +1,11 @@
 //! What each command does. The answers are drawn in [`cli`](crate::cli); here the pieces meet.
 
 mod check;
+mod dead_letters;
 mod plugin;
 mod run;
 mod settings;
+mod state;
 mod terminal;
 
 use std::path::Path;
@@ -11,8 +13,9 @@ use std::path::Path;
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
 use crate::plugins::{Registry, Trust, folders};
+use crate::session::SessionWish;
 use crate::telemetry::{self, LogFormat};
-use terminal::{look, print_error};
+use terminal::{is_watched, look, print_error};
 
 /// Carries a command out and gives the exit code.
 #[must_use]
@@ -24,7 +27,10 @@ pub fn execute(arguments: &Arguments) -> u8 {
     };
     telemetry::start(format, verbosity(common));
     match &arguments.command {
-        Command::Run { file, summary, no_progress } => run::run(file, *summary, !no_progress, common),
+        Command::Run { file, summary, no_progress, restart, wait } => {
+            let wish = SessionWish { bar: !no_progress && is_watched(), restart: *restart, wait: *wait };
+            run::run(file, *summary, wish, common)
+        }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
         Command::Plugin(PluginCommand::Describe { name, format }) => {
@@ -32,6 +38,8 @@ pub fn execute(arguments: &Arguments) -> u8 {
         }
         Command::Config(ConfigCommand::Show { file, format, .. }) => settings::show(file, *format, common),
         Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
+        Command::State(command) => state::execute(command, common),
+        Command::DeadLetters(command) => dead_letters::execute(command, common),
     }
 }
 

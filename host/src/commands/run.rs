@@ -9,28 +9,24 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::terminal::{is_watched, print, print_error};
+use super::terminal::{print, print_error};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format};
-use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::pipeline::{Failure, Stop, Summary};
+use crate::session::{self, SessionWish};
 
 /// What a shell shows for a process that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions) -> u8 {
+pub(super) fn run(file: &Path, format: Format, wish: SessionWish, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     let pipeline = match checked(file, &registry) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
-    let stop = Arc::new(Stop::default());
-    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
-        tracing::warn!("an interruption will not be noticed: {error}");
-    }
-    let settings = Settings { state_folder: state_folder(common) };
-    match pipeline::build(&pipeline, &registry, &settings, &stop) {
-        Ok(built) => {
-            let summary = pipeline::run(built, stop, bar && is_watched());
+    let stop = stoppable();
+    match session::run(&pipeline, &registry, &state_folder(common), wish, &stop) {
+        Ok(summary) => {
             print_summary(&summary, format);
             summary.exit_code()
         }
@@ -43,6 +39,15 @@ pub(super) fn run(file: &Path, format: Format, bar: bool, common: &CommonOptions
             summary.exit_code()
         }
     }
+}
+
+/// A stop that signals give.
+pub(super) fn stoppable() -> Arc<Stop> {
+    let stop = Arc::new(Stop::default());
+    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
+        tracing::warn!("an interruption will not be noticed: {error}");
+    }
+    stop
 }
 
 /// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
@@ -69,7 +74,7 @@ pub(super) fn print_failures(failures: &[Failure]) {
     print_error(&format!("{} problem{plural}; nothing was started\n", failures.len()));
 }
 
-fn print_summary(summary: &Summary, format: Format) {
+pub(super) fn print_summary(summary: &Summary, format: Format) {
     match format {
         Format::Text => print(&summary.text()),
         Format::Json => {
@@ -94,7 +99,7 @@ fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
         for _ in signals.forever() {
             // First the deed: saying it may have to wait for whoever reads the log.
             stop.give();
-            tracing::warn!("stopping: the report under way is taken back; once more to stop at once");
+            tracing::warn!("stopping at a place where the next run can go on; once more to stop at once");
         }
     })?;
     Ok(())

@@ -1,13 +1,16 @@
 //! The check of a pipeline file: every problem at once.
 
+use std::path::Path;
+
 use scanbridge_plugin_api::{Descriptor, OptionKind, PluginKind};
 
 use super::checker::Checker;
 use super::collector::{hide_content, hide_mappings};
+use super::delivery_settings as delivery;
 use super::document::Document;
 use super::fields::Fields;
 use super::filter::Filter;
-use super::pipeline::{Catalogue, Instance, Origin, OutputInstance, Pipeline};
+use super::pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
 use super::problem::Problems;
 use super::reference::Environment;
 use super::settings::Settings;
@@ -33,12 +36,13 @@ pub fn check_in(
     environment: Environment<'_>,
 ) -> Result<Pipeline, Problems> {
     let mut checker = Checker::new(catalogue, environment);
-    let (inputs, outputs) = checker.pipeline(&document.root);
+    let file = document.source.path();
+    let mut pipeline = checker.pipeline(&document.root, file);
     if checker.collector.has_errors() {
         return Err(checker.collector.finish());
     }
-    let warnings = checker.collector.finish().list;
-    Ok(Pipeline { file: document.source.path().to_owned(), inputs, outputs, warnings })
+    pipeline.warnings = checker.collector.finish().list;
+    Ok(pipeline)
 }
 
 const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
@@ -49,29 +53,37 @@ const OUTPUT_KEYS: [&str; 6] = ["id", "plugin", "required", "filter", "config", 
 type Ids<'n> = Vec<(String, &'n Span)>;
 
 impl Checker<'_> {
-    fn pipeline(&mut self, root: &Node) -> (Vec<Instance>, Vec<OutputInstance>) {
+    fn pipeline(&mut self, root: &Node, file: &Path) -> Pipeline {
+        let mut pipeline = Pipeline::named_after(file);
         if root.is_null() {
             self.collector
                 .file_error("empty", root.span.file(), "the pipeline file says nothing".to_owned())
                 .help("it needs `version: 1`, `inputs:` and `outputs:`");
-            return (Vec::new(), Vec::new());
+            return pipeline;
         }
-        let fields = Fields::read(&mut self.collector, root, "the pipeline", &KEYS, belongs_to_instance);
+        let keys = [&KEYS[..], &delivery::RUN_KEYS].concat();
+        let fields = Fields::read(&mut self.collector, root, "the pipeline", &keys, belongs_to_instance);
         if !matches!(root.content, Content::Mapping(_)) {
-            return (Vec::new(), Vec::new());
+            return pipeline;
         }
         self.version(root, &fields);
+        if let Some(name) = fields.get("name").and_then(|node| self.name(node, "name")) {
+            pipeline.name = name;
+        }
+        pipeline.run = self.run_settings(&fields);
         let shared = fields.get("filter").map(|node| self.filter(node));
         let mut ids = Ids::new();
-        let mut inputs = Vec::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
-            inputs.extend(self.instance(node, PluginKind::Input, number, &mut ids).0);
+            let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
+            let retry = self.retry(&fields);
+            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry }));
         }
-        let mut outputs = Vec::new();
-        for (number, node) in self.instances(root, &fields, PluginKind::Output) {
-            outputs.extend(self.output(node, number, &mut ids, shared.as_ref()));
+        let nodes = self.instances(root, &fields, PluginKind::Output);
+        for (number, node) in &nodes {
+            pipeline.outputs.extend(self.output(node, *number, &mut ids, shared.as_ref()));
         }
-        (inputs, outputs)
+        self.failovers(&pipeline.outputs, &nodes);
+        pipeline
     }
 
     fn version(&mut self, root: &Node, fields: &Fields<'_>) {
@@ -144,18 +156,28 @@ impl Checker<'_> {
         };
         let own = fields.get("filter").map(|node| self.filter(node));
         let filters = shared.cloned().into_iter().chain(own).filter(|filter| !filter.is_open()).collect();
-        Some(OutputInstance { instance: instance?, required, filters })
+        let delivery = self.delivery(&fields);
+        Some(OutputInstance { instance: instance?, required, filters, delivery })
     }
 
     fn flag(&mut self, node: &Node, key: &str) -> Option<bool> {
-        let text = self.text(node, key)?.text;
-        match OptionKind::Flag.parse(&text) {
-            Ok(value) => value.as_bool(),
-            Err(problem) => {
-                self.collector.error("bad-value", &node.span, format!("`{key}` {problem}"));
-                None
-            }
+        self.host_value(node, key, &OptionKind::Flag)?.as_bool()
+    }
+
+    /// A name under which things are kept in a folder.
+    fn name(&mut self, node: &Node, key: &str) -> Option<String> {
+        let name = self.text(node, key)?.text;
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
+            self.collector
+                .error("bad-value", &node.span, format!("`{name}` cannot be {}", article(key)))
+                .help(format!(
+                    "{} has 1 to 64 letters, digits, `-`, `_` and `.`, and does not begin with `.`",
+                    article(key)
+                ));
+            return None;
         }
+        Some(name)
     }
 
     fn instance<'n>(
@@ -166,10 +188,13 @@ impl Checker<'_> {
         ids: &mut Ids<'n>,
     ) -> (Option<Instance>, Fields<'n>) {
         let owner = owner(node, kind, number);
-        let known = if kind == PluginKind::Input { &INPUT_KEYS[..] } else { &OUTPUT_KEYS[..] };
+        let known = match kind {
+            PluginKind::Input => [&INPUT_KEYS[..], &delivery::INPUT_KEYS].concat(),
+            PluginKind::Output => [&OUTPUT_KEYS[..], &delivery::OUTPUT_KEYS].concat(),
+        };
         let named = entry(node, "plugin").and_then(text_of);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
-        let fields = Fields::read(&mut self.collector, node, &owner, known, |key| {
+        let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
             expected.as_ref()?.option(key).map(|_| "options of the plugin go under `with:`".to_owned())
         });
         if !matches!(node.content, Content::Mapping(_)) {
@@ -208,14 +233,7 @@ impl Checker<'_> {
                 .help("add `id: NAME`: a name of your own, under which the run is remembered and reported");
             return None;
         };
-        let id = self.text(value, "id")?.text;
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if id.is_empty() || id.len() > 64 || id.starts_with('.') || !id.bytes().all(good) {
-            self.collector
-                .error("bad-value", &value.span, format!("`{id}` cannot be an id"))
-                .help("an id has 1 to 64 letters, digits, `-`, `_` and `.`, and does not begin with `.`");
-            return None;
-        }
+        let id = self.name(value, "id")?;
         if let Some((_, first)) = ids.iter().find(|(known, _)| *known == id.to_ascii_lowercase()) {
             let line = first.line_number();
             self.collector
@@ -326,7 +344,11 @@ fn belongs_to_instance(key: &str) -> Option<String> {
     }
 }
 
-fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+fn article(key: &str) -> &'static str {
+    if key == "id" { "an id" } else { "a name" }
+}
+
+pub(super) fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     match &node.content {
         Content::Mapping(entries) => {
             entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
@@ -343,7 +365,7 @@ fn entry_keys(node: &Node) -> impl Iterator<Item = &str> {
     entries.iter().map(|entry| entry.key.text.as_str())
 }
 
-fn text_of(node: &Node) -> Option<&str> {
+pub(super) fn text_of(node: &Node) -> Option<&str> {
     match &node.content {
         Content::Scalar(scalar) => Some(&scalar.text),
         _ => None,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::collector::Collector;
+use super::pipeline::Pipeline;
 use super::problem::Problems;
 use super::source::Source;
 use super::tree::{self, Node};
@@ -18,6 +19,15 @@ pub struct Document {
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Document({})", self.source.path().display())
+    }
+}
+
+impl Document {
+    /// The name under which the pipeline's state is kept, as far as it can be told without a check.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let named = super::check::entry(&self.root, "name").and_then(super::check::text_of);
+        named.map_or_else(|| Pipeline::named_after(self.source.path()).name, str::to_owned)
     }
 }
 

@@ -7,6 +7,8 @@
 mod check;
 mod checker;
 mod collector;
+mod delivery;
+mod delivery_settings;
 mod document;
 mod fields;
 mod filter;
@@ -25,9 +27,10 @@ mod syntax;
 mod tree;
 
 pub use check::{check, check_in};
+pub use delivery::{CheckpointInterval, Delivery, IfRunning, OnFull, QueueLimits, RetryPolicy, RunSettings};
 pub use document::{Document, read, read_text};
 pub use filter::{Filter, Statuses};
-pub use pipeline::{Catalogue, Instance, Origin, OutputInstance, Pipeline};
+pub use pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
 pub use problem::{Excerpt, Gravity, Place, Problem, Problems};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;

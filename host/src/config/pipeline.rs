@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value};
 
+use super::delivery::{Delivery, RetryPolicy, RunSettings};
 use super::filter::Filter;
 use super::problem::Problem;
 
@@ -28,12 +29,40 @@ pub trait Catalogue {
 pub struct Pipeline {
     /// The pipeline file.
     pub file: PathBuf,
+    /// The name under which its state is kept: its `name:`, else the stem of the file.
+    pub name: String,
+    /// How it is run.
+    pub run: RunSettings,
     /// At least one.
-    pub inputs: Vec<Instance>,
+    pub inputs: Vec<InputInstance>,
     /// At least one.
     pub outputs: Vec<OutputInstance>,
     /// What somebody should look at although nothing is wrong.
     pub warnings: Vec<Problem>,
+}
+
+impl Pipeline {
+    /// A pipeline without anything in it.
+    pub(super) fn named_after(file: &Path) -> Self {
+        let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        Self {
+            file: file.to_owned(),
+            name,
+            run: RunSettings::default(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// One input of a pipeline.
+#[derive(Debug)]
+pub struct InputInstance {
+    /// The plugin and its options.
+    pub instance: Instance,
+    /// How it is tried again when its source is unavailable.
+    pub retry: RetryPolicy,
 }
 
 /// One use of a plugin.
@@ -81,4 +110,6 @@ pub struct OutputInstance {
     pub required: bool,
     /// The filter of the pipeline, then that of the output, as far as they are given. A finding must pass all.
     pub filters: Vec<Filter>,
+    /// How it is fed.
+    pub delivery: Delivery,
 }

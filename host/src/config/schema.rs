@@ -4,6 +4,7 @@ use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
 use serde_json::{Map, Value, json};
 
+use super::delivery_settings;
 use super::filter::Statuses;
 use super::pipeline::Catalogue;
 
@@ -24,18 +25,20 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
         }
         definitions.insert(kind.word().to_owned(), instance(kind, &plugins));
     }
+    let mut properties = json!({
+        "version": { "const": 1 },
+        "inputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/input" } },
+        "filter": { "$ref": "#/$defs/filter" },
+        "outputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/output" } },
+    });
+    delivery_settings::add_run_to_schema(&mut properties);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Scanbridge pipeline",
         "type": "object",
         "required": ["version", "inputs", "outputs"],
         "additionalProperties": false,
-        "properties": {
-            "version": { "const": 1 },
-            "inputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/input" } },
-            "filter": { "$ref": "#/$defs/filter" },
-            "outputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/output" } },
-        },
+        "properties": properties,
         "$defs": definitions,
     })
 }
@@ -56,6 +59,7 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
         "config": { "type": "string", "description": "A settings file, relative to this file." },
         "with": { "type": ["object", "null"], "description": "Options of the plugin; they win over `config`." },
     });
+    delivery_settings::add_to_schema(&mut properties, kind);
     if kind == PluginKind::Output {
         properties["required"] = flag();
         properties["filter"] = json!({ "$ref": "#/$defs/filter" });

@@ -14,7 +14,40 @@ use super::summary::KindCounts;
 pub(super) enum Item {
     Begin(Arc<ReportStart>),
     Batch(Arc<SharedBatch>),
-    End(Arc<ReportEnd>),
+    End {
+        end: Arc<ReportEnd>,
+        /// Whether findings of the report were left out for this output.
+        has_gap: bool,
+    },
+    /// A place where the input could go on: everything before it is to be committed.
+    Mark(u64),
+}
+
+impl Item {
+    /// The bytes and findings of a batch; nothing for what marks a report.
+    pub(super) fn size(&self) -> (u64, u64) {
+        match self {
+            Self::Batch(batch) => batch.size,
+            _ => (0, 0),
+        }
+    }
+}
+
+/// Counts findings that an output did not get. How many they are is known when their batches are gone, for until
+/// then nobody may have looked into them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MissedFindings(Arc<AtomicU64>);
+
+impl MissedFindings {
+    pub(super) fn add(&self, item: &Item) {
+        if let Item::Batch(batch) = item {
+            batch.missed_by.lock().unwrap_or_else(PoisonError::into_inner).push(self.clone());
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A batch that several outputs read.
@@ -26,6 +59,9 @@ pub(super) struct SharedBatch {
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
+    /// Bytes and findings, as its tables tell before anybody has looked into them.
+    size: (u64, u64),
+    missed_by: Mutex<Vec<MissedFindings>>,
 }
 
 /// A batch that is in order.
@@ -70,7 +106,14 @@ impl SharedBatch {
         counts: Arc<InputCounts>,
         home: Sender<RawBatch>,
     ) -> Self {
-        Self { unexamined: Mutex::new(raw), examined: OnceLock::new(), known, columns, counts, home }
+        let size = size(&raw, &columns);
+        let (unexamined, examined) = (Mutex::new(raw), OnceLock::new());
+        Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
+    }
+
+    /// How many findings it holds, by the length of its table.
+    pub(super) fn findings(&self) -> u64 {
+        self.size.1
     }
 
     /// Validates the batch and counts what is in it, the first time that an output asks. This runs on the
@@ -94,12 +137,21 @@ impl SharedBatch {
 
 impl Drop for SharedBatch {
     fn drop(&mut self) {
-        let raw = match self.examined.take() {
-            Some(Ok(examined)) => examined.batch.into_raw(),
-            Some(Err(_)) => return,
-            None => std::mem::take(self.unexamined.get_mut().unwrap_or_else(PoisonError::into_inner)),
-        };
-        // The input may have finished; then its memory goes with it.
-        let _ = self.home.send(raw);
+        // Also a batch that no output took was read, and counts.
+        let findings = self.examine().map(|examined| examined.findings.total()).unwrap_or_default();
+        for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            missed.0.fetch_add(findings, Ordering::Relaxed);
+        }
+        if let Some(Ok(examined)) = self.examined.take() {
+            // The input may have finished; then its memory goes with it.
+            let _ = self.home.send(examined.batch.into_raw());
+        }
     }
+}
+
+fn size(raw: &RawBatch, columns: &Columns) -> (u64, u64) {
+    // A row of findings begins with its asset, its definition and the start of its first cell.
+    let row = 3 + columns.schema().findings.len();
+    let bytes = raw.bytes.len() + 4 * (raw.assets.len() + raw.findings.len());
+    (bytes.max(1) as u64, (raw.findings.len() / row) as u64)
 }

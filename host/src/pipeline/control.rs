@@ -7,33 +7,52 @@ use scanbridge_plugin_api::batch::BadBatch;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::stop::Stop;
-use super::summary::Failure;
+use super::summary::{Failure, OutputSummary};
+use super::turn::Turn;
 
 /// The failures so far, the wish to stop, and whose turn it is.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
-    /// Held by the input whose report is under way.
-    pub(super) turn: Mutex<()>,
+    pub(super) turn: Turn,
     failures: Mutex<Failures>,
     required_failed: AtomicBool,
+    /// Whether state is kept that a later run could go on with.
+    keeps_state: bool,
+    /// Set by a failure after which a later run starts over.
+    hopeless: AtomicBool,
     live_outputs: AtomicUsize,
+    /// What each lane said when it last committed.
+    notes: Mutex<Vec<Vec<OutputSummary>>>,
 }
 
 impl Control {
-    pub(super) fn new(stop: Arc<Stop>, outputs: usize) -> Self {
+    pub(super) fn new(stop: Arc<Stop>, turn: Turn, outputs: usize, keeps_state: bool) -> Self {
         Self {
             stop,
-            turn: Mutex::new(()),
+            turn,
             failures: Mutex::default(),
             required_failed: AtomicBool::new(false),
+            keeps_state,
+            hopeless: AtomicBool::new(false),
             live_outputs: AtomicUsize::new(outputs),
+            notes: Mutex::new(vec![Vec::new(); outputs]),
         }
+    }
+
+    /// Whether a later run goes on with what this one leaves unfinished.
+    pub(super) fn goes_on(&self) -> bool {
+        self.keeps_state && !self.hopeless.load(Ordering::Relaxed)
+    }
+
+    /// Whether an input or a required output has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.required_failed.load(Ordering::Relaxed)
     }
 
     pub(super) fn input_failed(&self, id: &str, error: &PluginError) {
         // Inputs that end because a required output failed have not failed themselves.
-        if error.kind == ErrorKind::Cancelled && self.required_failed.load(Ordering::Relaxed) {
+        if error.kind == ErrorKind::Cancelled && self.has_failed() {
             return;
         }
         self.record(id, error);
@@ -43,32 +62,50 @@ impl Control {
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
-            self.required_failed.store(true, Ordering::Relaxed);
+            self.note_failure(error);
         }
     }
 
     /// Records an output's failure. The others go on, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
-        self.record(id, error);
         let last = self.live_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
         if required || last {
-            self.required_failed.store(true, Ordering::Relaxed);
+            self.note_failure(error);
+        }
+        self.record(id, error);
+        if required || last {
             self.stop.give();
         } else {
             tracing::warn!(instance = id, "this output is not required: the others go on without it");
         }
     }
 
+    fn note_failure(&self, error: &PluginError) {
+        if !is_mendable(error.kind) {
+            self.hopeless.store(true, Ordering::Relaxed);
+        }
+        self.required_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps what a lane has said, should it never say anything again.
+    pub(super) fn note(&self, lane: usize, summaries: Vec<OutputSummary>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane] = summaries;
+    }
+
+    pub(super) fn noted(&self, lane: usize) -> Vec<OutputSummary> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane].clone()
+    }
+
     /// An input sent what is no batch. Every output finds this out; the first one to do so says it.
-    pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) -> Result<(), PluginError> {
+    pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) {
         let message = format!("the input sent a damaged batch while reading {path}: {bad}");
+        self.hopeless.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.give();
         let failure = Failure::new("input", &PluginError::bug(message));
         if self.failures().add_once(failure.clone()) {
             say(&failure);
         }
-        Ok(())
     }
 
     fn record(&self, id: &str, error: &PluginError) {
@@ -84,11 +121,17 @@ impl Control {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What went wrong, and whether an input's bug or a required output was among it.
-    pub(super) fn into_failures(self) -> (Vec<Failure>, bool) {
-        let failures = self.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (failures.into_list(), self.required_failed.into_inner())
+    /// What went wrong so far.
+    pub(super) fn failed(&self) -> Vec<Failure> {
+        self.failures().to_list()
     }
+}
+
+/// Whether a failure of this kind may be gone when somebody has mended something or some time has passed, so that
+/// a later run goes on. After the others it would fail in the same way at the same place.
+fn is_mendable(kind: ErrorKind) -> bool {
+    use ErrorKind::{Auth, Cancelled, CannotCreate, Io, Unavailable};
+    matches!(kind, Auth | Cancelled | CannotCreate | Io | Unavailable)
 }
 
 fn say(failure: &Failure) {
@@ -125,13 +168,14 @@ impl Failures {
         is_new
     }
 
-    fn into_list(mut self) -> Vec<Failure> {
+    fn to_list(&self) -> Vec<Failure> {
+        let mut list = self.list.clone();
         if let (Some(first), 1..) = (self.list.first(), self.omitted) {
             let message = format!("{} more failures, which the log tells", self.omitted);
             let exit_code = first.exit_code;
-            self.list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
+            list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
         }
-        self.list
+        list
     }
 }
 
@@ -146,7 +190,7 @@ mod tests {
             failures.add(Failure::new("in", &PluginError::bad_data(number.to_string())));
         }
         failures.add(Failure::new("in", &PluginError::cancelled()));
-        let list = failures.into_list();
+        let list = failures.to_list();
         assert_eq!(list.len(), SHOWN + 2);
         assert_eq!(list[SHOWN].exit_code, 130);
         assert_eq!(list[SHOWN + 1].message, "900 more failures, which the log tells");

@@ -1,83 +1,181 @@
 //! The thread of one input.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::{Columns, Known, RawBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError};
+use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position};
 
 use super::batch::{InputCounts, Item, SharedBatch};
+use super::checkpoint::{Checkpoints, NewMark};
 use super::control::Control;
-use super::instance::OpenInput;
+use super::queue::Queue;
+use super::retry::{Outage, is_passing};
+use super::source::Source;
 use super::summary::InputSummary;
+use super::turn::Holder;
+use crate::config::{CheckpointInterval, RetryPolicy};
+use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
-/// Reads until the input has finished, has failed or is asked to stop, and says what it read. The counts are
-/// whole only when the outputs have finished too, for it is they who look into the batches.
-///
-/// However it ends, a report that was begun is ended for the outputs.
-pub(super) fn run(
-    input: OpenInput,
-    outputs: Vec<SyncSender<Item>>,
-    control: &Control,
-) -> (InputSummary, Arc<InputCounts>) {
-    let (home, used) = channel();
-    let OpenInput { id, plugin, handle, .. } = input;
-    let columns = Arc::new(Columns::of(handle.schema().clone()));
-    let summary = InputSummary { id, plugin, ..InputSummary::default() };
-    let mut stage = Stage {
-        summary,
-        handle,
-        outputs,
-        control,
-        columns,
-        known: Known::default(),
-        counts: Arc::default(),
-        home,
-        used,
-        report: None,
-    };
-    if let Err(error) = stage.read() {
-        stage.abandon_report(&error);
-        control.input_ended(&stage.summary.id, &error);
+/// What an input's thread works with.
+pub(super) struct InputThread {
+    /// The input's place among the inputs.
+    pub(super) number: usize,
+    pub(super) source: Source,
+    pub(super) retry: RetryPolicy,
+    pub(super) interval: CheckpointInterval,
+    pub(super) outputs: Vec<Arc<Queue>>,
+    pub(super) control: Arc<Control>,
+    pub(super) checkpoints: Arc<Checkpoints>,
+}
+
+/// What an input has read. The counts are whole only when the outputs have finished too, for it is they who look
+/// into the batches.
+pub(super) struct Read {
+    pub(super) summary: InputSummary,
+    pub(super) counts: Arc<InputCounts>,
+    /// Whether it came to its own end.
+    pub(super) finished: bool,
+}
+
+impl InputThread {
+    /// Reads until the input has finished, has failed or is asked to stop.
+    ///
+    /// A report that was begun is ended for the outputs, or left as it is for a later run that goes on with it.
+    pub(super) fn run(self) -> Read {
+        let Self { number, source, retry, interval, outputs, control, checkpoints } = self;
+        let (home, used) = channel();
+        let columns = Arc::new(Columns::of(source.schema().clone()));
+        let summary = InputSummary {
+            id: source.id().to_owned(),
+            plugin: source.plugin().to_owned(),
+            ..InputSummary::default()
+        };
+        let mut stage = Stage {
+            number,
+            summary,
+            place: source.start(),
+            source,
+            retry,
+            interval,
+            outputs: &outputs,
+            control: &control,
+            checkpoints: &checkpoints,
+            columns,
+            known: Known::default(),
+            counts: Arc::default(),
+            home,
+            used,
+            report: None,
+            since_mark: SinceMark::default(),
+            last_mark: 0,
+            told: None,
+        };
+        let result = stage.read_on();
+        stage.conclude(&result);
+        control.turn.leave(number);
+        Read { finished: result.is_ok(), summary: stage.summary, counts: stage.counts }
     }
-    let Stage { summary, outputs, counts, handle, .. } = stage;
-    drop(handle);
-    drop(outputs);
-    (summary, counts)
 }
 
 struct Stage<'a> {
+    number: usize,
     summary: InputSummary,
-    handle: scanbridge_plugin_api::abi::InputHandle,
-    outputs: Vec<SyncSender<Item>>,
+    source: Source,
+    /// Where the source would go on; none where it could not.
+    place: Option<Position>,
+    retry: RetryPolicy,
+    interval: CheckpointInterval,
+    outputs: &'a [Arc<Queue>],
     control: &'a Control,
+    checkpoints: &'a Checkpoints,
     columns: Arc<Columns>,
     known: Known,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
     used: Receiver<RawBatch>,
-    /// The report that is under way, with the turn: reports of several inputs never interleave.
-    report: Option<(String, MutexGuard<'a, ()>)>,
+    report: Option<OpenReport<'a>>,
+    since_mark: SinceMark,
+    last_mark: u64,
+    /// The last position that the input was told to be delivered.
+    told: Option<Position>,
 }
 
-impl Stage<'_> {
+/// The report that is under way, with the turn.
+struct OpenReport<'a> {
+    start: Arc<ReportStart>,
+    turn: Holder<'a>,
+    /// Whether findings of it have been sent in this run.
+    has_sent: bool,
+}
+
+/// What was sent since the last mark.
+struct SinceMark {
+    bytes: u64,
+    begun: Instant,
+}
+
+impl Default for SinceMark {
+    fn default() -> Self {
+        Self { bytes: 0, begun: Instant::now() }
+    }
+}
+
+/// How often a waiting input looks whether something has been delivered.
+const TICK: Duration = Duration::from_millis(200);
+
+impl<'a> Stage<'a> {
+    /// Reads, and opens the source again when it was unavailable.
+    fn read_on(&mut self) -> Result<(), PluginError> {
+        let mut outage: Option<Outage> = None;
+        loop {
+            let before = self.place.clone();
+            let error = match self.read() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if self.place != before {
+                outage = None; // It came on meanwhile: this is another outage.
+            }
+            let Some(place) = self.place.clone().filter(|_| is_passing(&error)) else { return Err(error) };
+            let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
+            let Some(pause) = outage.failed(&error) else { return Err(error) };
+            tracing::warn!(
+                instance = self.summary.id,
+                "{error}; attempt {} in {:.1} s",
+                outage.failures() + 1,
+                pause.as_secs_f64()
+            );
+            if self.control.stop.wait(pause) {
+                return Err(PluginError::cancelled());
+            }
+            match self.source.reopen(&place) {
+                Ok(()) => self.known = Known::default(),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
             if self.control.stop.is_given() {
                 return Err(PluginError::cancelled());
             }
+            self.tell_what_is_delivered();
             let recycled = self.used.try_recv().unwrap_or_default();
-            match self.handle.next(recycled)? {
+            match self.source.next(recycled)? {
                 Next::ReportStart(start) => self.begin(*start)?,
-                Next::Batch { batch, .. } => self.batch(batch)?,
-                Next::ReportEnd { end, .. } => self.end(end)?,
+                Next::Batch { batch, position } => self.batch(batch, position)?,
+                Next::ReportEnd { end, position } => self.end(end, position)?,
                 Next::Refused(refusal) => self.refuse(&refusal)?,
                 Next::Idle(wake_after) => {
                     self.outside_a_report("idled inside a report")?;
-                    let _ = self.control.stop.wait(wake_after);
+                    self.idle(wake_after);
                 }
                 Next::Finished => return self.finished(),
             }
@@ -85,41 +183,79 @@ impl Stage<'_> {
     }
 
     fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
-        self.outside_a_report("began a report inside another")?;
-        let turn = self.control.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = self.report.take() {
+            return self.begin_again(report, start);
+        }
+        let turn = self.control.turn.take(self.number);
         if self.control.stop.is_given() {
             return Err(PluginError::cancelled()); // The wish came while another input had its turn.
         }
         let path = without_controls(&start.path);
+        let verb = if start.continued { "going on with" } else { "reading" };
         // As debug text: titles are somebody else's, and no line break of theirs may begin a line of ours.
-        tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "reading {path}");
+        tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "{verb} {path}");
         start.schema = self.columns.schema().clone();
-        self.report = Some((start.path.clone(), turn));
-        self.send(&Item::Begin(Arc::new(start)));
+        let start = Arc::new(start);
+        self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
+        self.send(&Item::Begin(start));
         Ok(())
     }
 
-    fn batch(&mut self, mut raw: RawBatch) -> Result<(), PluginError> {
-        if self.report.is_none() {
-            return Err(PluginError::bug("the input sent findings outside a report"));
+    /// The source was opened again while a report was under way: it goes on with it, or begins it anew.
+    fn begin_again(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
+        if !self.source.was_reopened() {
+            return Err(PluginError::bug("the input began a report inside another"));
         }
+        let is_same = (&start.id, &start.path) == (&report.start.id, &report.start.path);
+        let OpenReport { start: known, turn, has_sent } = report;
+        if is_same && (start.continued || !has_sent) {
+            self.report = Some(OpenReport { start: known, turn, has_sent });
+            return Ok(());
+        }
+        let reason = "the source has changed; its report begins anew".to_owned();
+        tracing::warn!(instance = self.summary.id, "{reason}");
+        self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
+        drop(turn);
+        self.begin(start)
+    }
+
+    fn batch(&mut self, mut raw: RawBatch, position: Position) -> Result<(), PluginError> {
+        let Some(report) = &mut self.report else {
+            return Err(PluginError::bug("the input sent findings outside a report"));
+        };
+        report.has_sent = true;
         let taken = self.known.take(&mut raw, self.columns.schema());
         taken.map_err(|bad| PluginError::bug(format!("the input sent a damaged batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
-        self.send(&Item::Batch(Arc::new(SharedBatch::new(
-            raw,
-            self.known.clone(),
-            columns,
-            counts,
-            self.home.clone(),
-        ))));
+        let batch = SharedBatch::new(raw, self.known.clone(), columns, counts, self.home.clone());
+        let item = Item::Batch(Arc::new(batch));
+        self.since_mark.bytes += item.size().0;
+        self.send(&item);
+        drop(item);
+        self.place = (!position.0.is_empty()).then_some(position);
+        let CheckpointInterval { bytes, time } = self.interval;
+        if self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time {
+            self.mark_here(None);
+        }
         Ok(())
     }
 
-    fn end(&mut self, end: ReportEnd) -> Result<(), PluginError> {
-        let Some((path, turn)) = self.report.take() else {
+    fn end(&mut self, end: ReportEnd, position: Position) -> Result<(), PluginError> {
+        let Some(report) = self.report.take() else {
             return Err(PluginError::bug("the input ended a report that it had not begun"));
         };
+        self.count_end(&report.start, &end);
+        // An incomplete report may never clear anything, and a complete one is always delivered.
+        let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
+        let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
+        self.send(&Item::End { end: Arc::new(end), has_gap: false });
+        self.place = (!position.0.is_empty()).then_some(position.clone());
+        self.mark(position, sent);
+        drop(report.turn);
+        Ok(())
+    }
+
+    fn count_end(&mut self, start: &ReportStart, end: &ReportEnd) {
         self.summary.reports += 1;
         self.summary.bytes = self.summary.bytes.saturating_add(end.bytes);
         self.summary.complete += u64::from(end.complete);
@@ -128,7 +264,7 @@ impl Stage<'_> {
                 instance = self.summary.id,
                 times = note.count,
                 "{}",
-                without_controls(&format!("{path}: {}", note.text))
+                without_controls(&format!("{}: {}", start.path, note.text))
             );
         }
         if !end.complete {
@@ -138,11 +274,32 @@ impl Stage<'_> {
             let error = PluginError::bad_data(format!("{} ({delivered})", end.reason));
             self.control.input_failed(&self.summary.id, &error);
         }
-        // An incomplete report may never clear anything, and a complete one is always delivered.
-        let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
-        self.send(&Item::End(Arc::new(end)));
-        drop(turn);
-        Ok(())
+    }
+
+    fn sent(&self, start: &ReportStart, complete: bool) -> SentReport {
+        SentReport {
+            input: self.summary.id.clone(),
+            id: start.id.clone(),
+            title: start.title.clone(),
+            time: start.time.clone(),
+            path: start.path.clone(),
+            complete,
+            sent: state::now(),
+        }
+    }
+
+    /// Marks the place behind the last batch, if the input could go on there.
+    fn mark_here(&mut self, sent: Option<SentReport>) {
+        if let Some(position) = self.place.clone().filter(|_| self.since_mark.bytes > 0) {
+            self.mark(position, sent);
+        }
+    }
+
+    fn mark(&mut self, position: Position, sent: Option<SentReport>) {
+        let in_report = self.report.is_some();
+        self.since_mark = SinceMark::default();
+        self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, sent });
+        self.send(&Item::Mark(self.last_mark));
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
@@ -153,6 +310,16 @@ impl Stage<'_> {
         self.summary.refused += 1;
         self.control.input_failed(&self.summary.id, &refusal.error);
         Ok(())
+    }
+
+    fn idle(&mut self, wake_after: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < wake_after {
+            self.tell_what_is_delivered();
+            if self.control.stop.wait((wake_after.saturating_sub(begun.elapsed())).min(TICK)) {
+                return;
+            }
+        }
     }
 
     fn finished(&mut self) -> Result<(), PluginError> {
@@ -170,26 +337,63 @@ impl Stage<'_> {
         }
     }
 
+    /// The input has ended, well or not: the outputs finish, or keep what they have for a later run.
+    fn conclude(&mut self, result: &Result<(), PluginError>) {
+        if let Err(error) = result {
+            self.control.input_ended(&self.summary.id, error);
+            if self.control.goes_on() {
+                self.leave_report();
+            } else {
+                self.abandon_report(error);
+            }
+        }
+        self.wait_for_delivery();
+    }
+
+    /// Leaves the report that is under way as it is: a later run goes on with it.
+    fn leave_report(&mut self) {
+        self.mark_here(None);
+        if let Some(report) = self.report.take() {
+            self.summary.reports += 1;
+            self.summary.unfinished += 1;
+            drop(report.turn);
+        }
+    }
+
     /// Ends the report that is under way so that the outputs take back what they have of it.
     fn abandon_report(&mut self, error: &PluginError) {
-        if let Some((_, turn)) = self.report.take() {
+        if let Some(report) = self.report.take() {
             self.summary.reports += 1;
             self.summary.incomplete += 1;
             let reason = match error.kind {
                 ErrorKind::Cancelled => "the run was stopped".to_owned(),
                 _ => error.message.clone(),
             };
-            self.send(&Item::End(Arc::new(ReportEnd { reason, ..ReportEnd::default() })));
-            drop(turn);
+            let end = Arc::new(ReportEnd { reason, ..ReportEnd::default() });
+            self.send(&Item::End { end, has_gap: false });
+            drop(report.turn);
         }
+    }
+
+    /// Waits until the outputs have committed what they got, so that the input can be told.
+    fn wait_for_delivery(&mut self) {
+        while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
+            self.tell_what_is_delivered();
+        }
+        self.tell_what_is_delivered();
+    }
+
+    fn tell_what_is_delivered(&mut self) {
+        let Some(position) = self.checkpoints.news(self.number, self.told.as_ref()) else { return };
+        if let Err(error) = self.source.committed(&position) {
+            self.control.input_failed(&self.summary.id, &error);
+        }
+        self.told = Some(position);
     }
 
     /// Waits while an output's queue is full: that is how a slow output slows the input down.
     fn send(&self, item: &Item) {
-        for output in &self.outputs {
-            // An output's thread takes items until all senders are gone, so this cannot fail.
-            let _ = output.send(item.clone());
-        }
+        self.outputs.iter().for_each(|output| output.put(item));
     }
 }
 
@@ -201,7 +405,7 @@ pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> In
         summary.incomplete = (summary.incomplete + 1).min(summary.reports);
         return summary;
     }
-    if summary.complete > 0 && summary.findings.total() == 0 {
+    if summary.complete > 0 && summary.findings.total() == 0 && !summary.resumed {
         tracing::warn!(
             instance = summary.id,
             "no findings in {} reports with {} assets: is this the report that was meant?",

@@ -1,24 +1,42 @@
 //! Opens the plugin instances that a pipeline names: everything is open before anything runs.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use scanbridge_plugin_api::abi::{HostTable1, InputHandle, OutputHandle};
-use scanbridge_plugin_api::{CheckReport, PluginError, PluginKind};
+use scanbridge_plugin_api::abi::{HostTable1, InputHandle, InputTable1, OutputHandle, OutputTable1};
+use scanbridge_plugin_api::{CheckReport, PluginError, PluginKind, Position};
 
+use super::destination::Destination;
+use super::letters::LetterSource;
+use super::retry::is_passing;
+use super::source::{PluginSource, Source};
 use super::stop::Stop;
 use super::summary::Failure;
-use crate::config::{Filter, Instance, OutputInstance, Pipeline};
+use crate::config::{
+    CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
+};
 use crate::plugins::Registry;
+use crate::state::{Checkpoint, DeadLetters, Letter, StateError, StateFolder};
 use crate::telemetry;
 
-/// What the operator chose for a run outside the pipeline file.
+/// Where a run keeps its state, and what it goes on with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The folder under which each pipeline's instances keep their state.
-    pub state_folder: PathBuf,
+    /// The folder of the pipeline.
+    pub folder: StateFolder,
+    /// What the run goes on with; empty for one that starts over.
+    pub from: Checkpoint,
+    /// The number of the run, which stands in dead letters.
+    pub run: u64,
+}
+
+impl Settings {
+    /// For a run that starts over.
+    #[must_use]
+    pub fn fresh(folder: StateFolder) -> Self {
+        Self { folder, from: Checkpoint::default(), run: 0 }
+    }
 }
 
 /// A pipeline whose plugins are open.
@@ -28,6 +46,8 @@ pub struct Built {
     pub(super) outputs: Vec<OpenOutput>,
     /// Outputs that are not required and could not be opened: the run goes on without them.
     pub(super) absent: Vec<AbsentOutput>,
+    pub(super) interval: CheckpointInterval,
+    pub(super) settings: Settings,
 }
 
 #[derive(Debug)]
@@ -40,21 +60,49 @@ pub(super) struct AbsentOutput {
 
 #[derive(Debug)]
 pub(super) struct OpenInput {
-    pub(super) id: String,
-    pub(super) plugin: String,
-    pub(super) handle: InputHandle,
-    pub(super) context: &'static Context,
+    pub(super) source: Source,
+    pub(super) retry: RetryPolicy,
 }
 
 #[derive(Debug)]
 pub(super) struct OpenOutput {
     /// Its place in the pipeline file, from 0.
     pub(super) place: usize,
-    pub(super) id: String,
-    pub(super) plugin: String,
-    pub(super) handle: OutputHandle,
     pub(super) required: bool,
-    pub(super) filters: Vec<Filter>,
+    pub(super) delivery: Delivery,
+    pub(super) destination: Destination,
+    /// Why it could not be opened, if that may pass.
+    pub(super) refusal: Option<PluginError>,
+}
+
+/// Opens instances of one input.
+#[derive(Debug)]
+pub(super) struct InputOpener {
+    table: InputTable1,
+    parts: Parts,
+}
+
+/// Opens instances of one output.
+#[derive(Debug)]
+pub(super) struct OutputOpener {
+    table: OutputTable1,
+    parts: Parts,
+}
+
+/// What every instance of one place in the pipeline is opened with.
+struct Parts {
+    id: String,
+    plugin: String,
+    /// The options as they cross. They hold secrets.
+    options: Vec<u8>,
+    state_folder: String,
+    context: &'static Context,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.id, self.plugin)
+    }
 }
 
 /// The host's side of one instance. It lives as long as the process, for a plugin's thread may call at any time.
@@ -74,21 +122,29 @@ impl Context {
 }
 
 impl Built {
-    /// Why outputs were left behind.
+    /// Why outputs were left behind, or are not there yet.
     pub(crate) fn absences(&self) -> Vec<Failure> {
-        self.absent.iter().map(|output| output.failure.clone()).collect()
+        let later = self
+            .outputs
+            .iter()
+            .filter_map(|output| Some(Failure::new(output.destination.id(), output.refusal.as_ref()?)));
+        self.absent.iter().map(|output| output.failure.clone()).chain(later).collect()
     }
 
     /// Asks every instance whether it would work now. Moves no data.
     pub(crate) fn probe(&mut self) -> Vec<(String, Result<CheckReport, PluginError>)> {
-        let inputs = self.inputs.iter_mut().map(|input| (input.id.clone(), input.handle.check()));
-        let outputs = self.outputs.iter_mut().map(|output| (output.id.clone(), output.handle.check()));
+        let inputs = self.inputs.iter_mut().map(|input| (input.source.id().to_owned(), input.source.check()));
+        let outputs = self
+            .outputs
+            .iter_mut()
+            .map(|output| (output.destination.id().to_owned(), output.destination.check()));
         inputs.chain(outputs).collect()
     }
 }
 
 /// Opens every instance of the pipeline. `stop` ends the inputs; the outputs then drain. An output that is not
-/// required and cannot be opened is left behind, as one that fails later would be.
+/// required and cannot be opened is left behind, as one that fails later would be; one that is unavailable is tried
+/// again when the run has begun.
 ///
 /// # Errors
 /// Every instance that could not be opened, so that all can be mended at once: when an input or a required output
@@ -96,81 +152,150 @@ impl Built {
 pub fn build(
     pipeline: &Pipeline,
     registry: &Registry,
-    settings: &Settings,
+    settings: Settings,
     stop: &Arc<Stop>,
 ) -> Result<Built, Vec<Failure>> {
-    let name = pipeline.file.file_stem().unwrap_or(pipeline.file.as_os_str());
-    let folder = settings.state_folder.join(name);
     let mut failures = Vec::new();
-    let mut built = Built { inputs: Vec::new(), outputs: Vec::new(), absent: Vec::new() };
-    for instance in &pipeline.inputs {
-        match open_input(instance, registry, &folder, stop) {
-            Ok(input) => built.inputs.push(input),
-            Err(error) => failures.push(Failure::new(&instance.id, &error)),
+    let (mut inputs, mut absent) = (Vec::new(), Vec::new());
+    for input in &pipeline.inputs {
+        match open_input(input, registry, &settings, stop) {
+            Ok(source) => inputs.push(OpenInput { source, retry: input.retry }),
+            Err(error) => failures.push(Failure::new(&input.instance.id, &error)),
         }
     }
+    let mut outputs = Vec::new();
     for (place, output) in pipeline.outputs.iter().enumerate() {
-        // Outputs outlive the inputs' stop: they finish what they have. A second signal ends the process.
-        let never = Arc::new(Stop::default());
         let Instance { id, plugin, .. } = &output.instance;
-        match open_output(place, output, registry, &folder, &never) {
-            Ok(output) => built.outputs.push(output),
-            Err(error) if output.required => failures.push(Failure::new(id, &error)),
-            Err(error) => {
-                let (id, plugin) = (id.clone(), plugin.clone());
-                let failure = Failure::new(&id, &error);
-                built.absent.push(AbsentOutput { place, id, plugin, failure });
+        let dead_letter_bytes = pipeline.run.dead_letter_bytes;
+        match open_output(place, output, registry, &settings, dead_letter_bytes) {
+            Ok(output) => outputs.push(output),
+            Err(failure) if output.required => failures.push(failure),
+            Err(failure) => {
+                absent.push(AbsentOutput { place, id: id.clone(), plugin: plugin.clone(), failure });
             }
         }
     }
-    if failures.is_empty() && !built.outputs.is_empty() {
-        return Ok(built);
+    if failures.is_empty() && !outputs.is_empty() {
+        return Ok(Built { inputs, outputs, absent, interval: pipeline.run.checkpoint, settings });
     }
-    failures.extend(built.absent.into_iter().map(|output| output.failure));
+    failures.extend(absent.into_iter().map(|output| output.failure));
     Err(failures)
 }
 
-fn open_input(
-    instance: &Instance,
+/// Opens the outputs of a pipeline, to send dead letters to them.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_replay(
+    pipeline: &Pipeline,
     registry: &Registry,
-    folder: &Path,
+    settings: Settings,
+    letters: Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>,
+) -> Result<Built, Vec<Failure>> {
+    let (mut outputs, mut failures) = (Vec::new(), Vec::new());
+    for (place, output) in pipeline.outputs.iter().enumerate() {
+        match open_output(place, output, registry, &settings, pipeline.run.dead_letter_bytes) {
+            Ok(output) => outputs.push(output),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    let source = Source::Letters(LetterSource::new(letters));
+    let inputs = vec![OpenInput { source, retry: RetryPolicy::default() }];
+    Ok(Built { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
+}
+
+fn open_input(
+    input: &InputInstance,
+    registry: &Registry,
+    settings: &Settings,
     stop: &Arc<Stop>,
-) -> Result<OpenInput, PluginError> {
-    let claim = registry.claim(PluginKind::Input, &instance.plugin).map_err(not_available)?;
+) -> Result<Source, PluginError> {
+    let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
-    let context = Context::leaked(&instance.id, stop);
-    let (options, state) = settings_of(instance, folder);
-    let handle = InputHandle::open(table, &options, &instance.id, &state, context.table(), &[])?;
-    Ok(OpenInput { id: instance.id.clone(), plugin: claim.name.to_owned(), handle, context })
+    let parts = Parts::of(&input.instance, claim.name, &settings.folder, stop);
+    let opener = InputOpener { table, parts };
+    let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
+    let handle = opener.open(&start)?;
+    Ok(Source::Plugin(PluginSource::new(opener, handle, Position(start))))
 }
 
 fn open_output(
     place: usize,
     output: &OutputInstance,
     registry: &Registry,
-    folder: &Path,
-    stop: &Arc<Stop>,
-) -> Result<OpenOutput, PluginError> {
-    let instance = &output.instance;
-    let claim = registry.claim(PluginKind::Output, &instance.plugin).map_err(not_available)?;
-    let table = claim.library.output_table(claim.name).map_err(not_available)?;
-    let context = Context::leaked(&instance.id, stop);
-    let (options, state) = settings_of(instance, folder);
-    let handle = OutputHandle::open(table, &options, &instance.id, &state, context.table(), &[])?;
-    Ok(OpenOutput {
-        place,
-        id: instance.id.clone(),
-        plugin: claim.name.to_owned(),
-        handle,
-        required: output.required,
-        filters: output.filters.clone(),
-    })
+    settings: &Settings,
+    dead_letter_bytes: u64,
+) -> Result<OpenOutput, Failure> {
+    let OutputInstance { instance, required, filters, delivery } = output;
+    let failure = |error: PluginError| Failure::new(&instance.id, &error);
+    let claim = registry.claim(PluginKind::Output, &instance.plugin);
+    let claim = claim.map_err(|error| failure(not_available(error)))?;
+    let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
+    // Outputs outlive the inputs' stop: they finish what they have. A second signal ends the process.
+    let never = Arc::new(Stop::default());
+    let opener = OutputOpener { table, parts: Parts::of(instance, claim.name, &settings.folder, &never) };
+    let known = settings.from.outputs.get(&instance.id).cloned();
+    let length = known.as_ref().map(|state| state.dead_letters);
+    let mut from = known.unwrap_or_default();
+    let letters = DeadLetters::open(&settings.folder, &instance.id, length, dead_letter_bytes);
+    let letters = letters.map_err(|error| Failure::of_state(&instance.id, &error))?;
+    from.dead_letters = letters.length();
+    let (handle, refusal) = match opener.open(&from.receipt) {
+        Ok(handle) => (Some(handle), None),
+        Err(error) if is_passing(&error) => (None, Some(error)),
+        Err(error) => return Err(failure(error)),
+    };
+    let destination = Destination::new(opener, handle, filters.clone(), letters, from, settings.run);
+    Ok(OpenOutput { place, required: *required, delivery: delivery.clone(), destination, refusal })
 }
 
-/// The options as they cross, and the instance's own folder below that of the pipeline.
-fn settings_of(instance: &Instance, folder: &Path) -> (Vec<u8>, String) {
-    let options = serde_json::to_vec(&instance.options).expect("a map of JSON values serialises");
-    (options, folder.join(&instance.id).to_string_lossy().into_owned())
+impl InputOpener {
+    pub(super) fn open(&self, position: &[u8]) -> Result<InputHandle, PluginError> {
+        let Parts { id, options, state_folder, context, .. } = &self.parts;
+        InputHandle::open(self.table, options, id, state_folder, context.table(), position)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.parts.id
+    }
+
+    pub(super) fn plugin(&self) -> &str {
+        &self.parts.plugin
+    }
+
+    pub(super) fn context(&self) -> &'static Context {
+        self.parts.context
+    }
+}
+
+impl OutputOpener {
+    pub(super) fn open(&self, receipt: &[u8]) -> Result<OutputHandle, PluginError> {
+        let Parts { id, options, state_folder, context, .. } = &self.parts;
+        OutputHandle::open(self.table, options, id, state_folder, context.table(), receipt)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.parts.id
+    }
+
+    pub(super) fn plugin(&self) -> &str {
+        &self.parts.plugin
+    }
+}
+
+impl Parts {
+    fn of(instance: &Instance, plugin: &str, folder: &StateFolder, stop: &Arc<Stop>) -> Self {
+        Self {
+            id: instance.id.clone(),
+            plugin: plugin.to_owned(),
+            options: serde_json::to_vec(&instance.options).expect("a map of JSON values serialises"),
+            state_folder: folder.instance(&instance.id).to_string_lossy().into_owned(),
+            context: Context::leaked(&instance.id, stop),
+        }
+    }
 }
 
 fn not_available(error: impl std::fmt::Display) -> PluginError {

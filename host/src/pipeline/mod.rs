@@ -7,17 +7,27 @@
 //! ```
 
 mod batch;
+mod checkpoint;
 mod control;
+mod destination;
 mod input;
 mod instance;
-mod output;
+mod lane;
+mod letters;
 mod progress;
+mod queue;
+mod retry;
 mod run;
+mod selection;
+mod source;
 mod stop;
 mod summary;
+mod turn;
+mod watch;
+mod watchdog;
 
-pub use instance::{Built, Settings, build};
-pub use run::run;
+pub use instance::{Built, Settings, build, build_replay};
+pub use run::{Ending, run};
 pub use stop::Stop;
 pub(crate) use summary::exit_code;
 pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};

@@ -24,12 +24,12 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn of(inputs: &[OpenInput], draws: bool) -> Self {
-        let inputs = inputs.iter().map(|input| input.context).collect();
+        let inputs = inputs.iter().filter_map(|input| input.source.context()).collect();
         Self { inputs, draws, bar: None, next_line: Instant::now() + LINE_EVERY }
     }
 
     /// Shows the progress until `done` says that there is no more.
-    pub(super) fn until(&mut self, done: impl Fn() -> bool) {
+    pub(super) fn until(&mut self, mut done: impl FnMut() -> bool) {
         let mut tick = FIRST_TICK;
         while !done() {
             thread::sleep(tick);

@@ -1,104 +1,240 @@
 //! Starts the threads, waits for them and draws the summary.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::batch::{InputCounts, Item};
+use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::instance::{AbsentOutput, Built};
+use super::input::{InputThread, Read, with_counts};
+use super::instance::{AbsentOutput, Built, OpenOutput};
+use super::lane::{Lane, Pace, Pending};
 use super::progress::Progress;
+use super::queue::Queue;
 use super::stop::Stop;
-use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
-use super::{input, output};
+use super::summary::{OutputSummary, RunStatus, Summary};
+use super::turn::Turn;
+use super::watchdog::{Watchdog, Watched};
+use crate::state::{Ledger, RunState, SentReport};
 
-/// Batches that may wait before an output. With the batch size of the inputs that is some 1.5 MiB.
-const QUEUE: usize = 4;
+/// How a run ended, for the ledger.
+#[derive(Debug)]
+pub struct Ending {
+    /// How the run stands.
+    pub state: RunState,
+    /// Reports that were delivered since the last checkpoint.
+    pub reports: Vec<SentReport>,
+}
 
-/// Runs the pipeline to its end. `stop` ends it early: what was read is finished, nothing new is begun.
+/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and a later run goes on there
+/// if there is a ledger.
 #[must_use]
-pub fn run(mut built: Built, stop: Arc<Stop>, progress_bar: bool) -> Summary {
+pub fn run(
+    mut built: Built,
+    stop: Arc<Stop>,
+    progress_bar: bool,
+    ledger: Option<Arc<Ledger>>,
+) -> (Summary, Ending) {
     let started = Instant::now();
-    let control = Control::new(stop, built.outputs.len());
-    let progress = Progress::of(&built.inputs, progress_bar);
     let absent = std::mem::take(&mut built.absent);
+    let progress = Progress::of(&built.inputs, progress_bar);
+    let resumed: Vec<bool> = built
+        .inputs
+        .iter()
+        .map(|input| built.settings.from.positions.contains_key(input.source.id()))
+        .collect();
+    let (control, checkpoints, lanes) = prepare(&mut built, stop, ledger);
     for output in &absent {
         control.record_failure(output.failure.clone());
         tracing::warn!(instance = output.id, "this output is not required: the others go on without it");
     }
-    let (inputs, outputs) = run_threads(built, &control, progress);
-    summarise(inputs, outputs, absent, control, started)
+    let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
+    let mut watchdog = Watchdog::new(Arc::clone(&control), Arc::clone(&checkpoints));
+    let (said, hears) = channel();
+    for (place, lane) in lanes {
+        watchdog.watch(Watched::of(&lane, &place));
+        start_lane(place, lane, said.clone());
+    }
+    drop(said);
+    let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
+    queues.iter().for_each(|queue| queue.close());
+    let outputs = hear(&hears, &mut watchdog);
+    let finished = reads.iter().all(|read| read.finished);
+    let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
+        let mut summary = read.summary;
+        summary.resumed = resumed;
+        with_counts(summary, &read.counts)
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let failed = control.has_failed();
+    let summary = summarise(inputs, outputs, absent, &control, started);
+    let state = match finished && !failed && checkpoints.is_everything_stored() {
+        false if control.goes_on() => RunState::Interrupted,
+        _ => RunState::Finished,
+    };
+    let reports = checkpoints.unrecorded_reports();
+    (summary, Ending { state, reports })
 }
 
-fn run_threads(
+/// A lane with the places of its outputs in the pipeline file.
+type PlacedLane = (Vec<usize>, Lane);
+
+fn prepare(
+    built: &mut Built,
+    stop: Arc<Stop>,
+    ledger: Option<Arc<Ledger>>,
+) -> (Arc<Control>, Arc<Checkpoints>, Vec<PlacedLane>) {
+    let from = std::mem::take(&mut built.settings.from);
+    let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
+    let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
+    let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
+    let control = Arc::new(Control::new(stop, Turn::new(first), pairs.len(), ledger.is_some()));
+    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, pairs.len()));
+    let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
+        let places =
+            [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
+        (places, lane(number, output, standby, &control, &checkpoints))
+    });
+    let lanes = lanes.collect();
+    (control, checkpoints, lanes)
+}
+
+/// Each output with the one that stands in for it; that one has no lane of its own.
+fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<OpenOutput>)> {
+    let named: Vec<String> = outputs.iter().filter_map(|output| output.delivery.failover.clone()).collect();
+    let is_standby = |output: &mut OpenOutput| named.iter().any(|id| id == output.destination.id());
+    let mut standbys: Vec<OpenOutput> = outputs.extract_if(.., is_standby).collect();
+    let pairs = outputs.into_iter().map(|output| {
+        let standby = output.delivery.failover.as_ref().and_then(|id| {
+            let place = standbys.iter().position(|standby| standby.destination.id() == id)?;
+            Some(standbys.swap_remove(place))
+        });
+        (output, standby)
+    });
+    pairs.collect()
+}
+
+fn lane(
+    number: usize,
+    output: OpenOutput,
+    standby: Option<OpenOutput>,
+    control: &Arc<Control>,
+    checkpoints: &Arc<Checkpoints>,
+) -> Lane {
+    let OpenOutput { required, delivery, destination, refusal, .. } = output;
+    let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
+    Lane {
+        number,
+        primary: destination,
+        standby: standby.map(|standby| standby.destination),
+        required,
+        delivery,
+        queue,
+        control: Arc::clone(control),
+        checkpoints: Arc::clone(checkpoints),
+        pending: Pending::default(),
+        outage: None,
+        away: None,
+        pace: Pace::default(),
+        refusal,
+    }
+}
+
+/// What a lane says in the end: its places in the pipeline file, and a summary for each.
+type Said = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
+
+/// The thread is not joined: one that hangs in a plugin must not keep the process.
+fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<Said>) {
+    let (number, name) = (lane.number, lane.primary.id().to_owned());
+    let work = move || {
+        let summaries = lane.run();
+        // Nobody listens any more when the lane was given up.
+        let _ = said.send((number, places, summaries));
+    };
+    start(name, work);
+}
+
+fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::Builder::new().name(name).spawn(work).expect("the system starts a thread")
+}
+
+fn read(
     built: Built,
-    control: &Control,
+    queues: &[Arc<Queue>],
+    control: &Arc<Control>,
+    checkpoints: &Arc<Checkpoints>,
     mut progress: Progress,
-) -> (Vec<InputSummary>, Vec<(usize, OutputSummary)>) {
-    let queues: Vec<(SyncSender<Item>, Receiver<Item>)> =
-        built.outputs.iter().map(|_| sync_channel(QUEUE)).collect();
-    let senders: Vec<SyncSender<Item>> = queues.iter().map(|(sender, _)| sender.clone()).collect();
-    thread::scope(|scope| {
-        let outputs: Vec<_> = built
-            .outputs
-            .into_iter()
-            .zip(queues)
-            .map(|(output, (_, items))| {
-                let place = output.place;
-                named(scope, &output.id.clone(), move || (place, output::run(output, &items, control)))
-            })
-            .collect();
-        let inputs: Vec<_> = built
-            .inputs
-            .into_iter()
-            .map(|input| {
-                let senders = senders.clone();
-                named(scope, &input.id.clone(), move || input::run(input, senders, control))
-            })
-            .collect();
-        drop(senders);
-        progress.until(|| inputs.iter().all(thread::ScopedJoinHandle::is_finished));
-        // The host's own threads do not panic; if one does, the run must not look like a success.
-        let inputs: Vec<(InputSummary, Arc<InputCounts>)> =
-            inputs.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect();
-        let outputs =
-            outputs.into_iter().map(|thread| thread.join().expect("an output's thread ends")).collect();
-        progress.finish();
-        // Only now have the outputs looked into every batch.
-        let inputs =
-            inputs.into_iter().map(|(summary, counts)| input::with_counts(summary, &counts)).collect();
-        (inputs, outputs)
-    })
+    watchdog: &mut Watchdog,
+) -> Vec<Read> {
+    let interval = built.interval;
+    let threads: Vec<JoinHandle<Read>> = built
+        .inputs
+        .into_iter()
+        .enumerate()
+        .map(|(number, input)| {
+            let name = input.source.id().to_owned();
+            let thread = InputThread {
+                number,
+                source: input.source,
+                retry: input.retry,
+                interval,
+                outputs: queues.to_vec(),
+                control: Arc::clone(control),
+                checkpoints: Arc::clone(checkpoints),
+            };
+            start(name, move || thread.run())
+        })
+        .collect();
+    progress.until(|| {
+        watchdog.look();
+        threads.iter().all(JoinHandle::is_finished)
+    });
+    progress.finish();
+    // The host's own threads do not panic; if one does, the run must not look like a success.
+    threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }
 
-fn named<'scope, T: Send + 'scope>(
-    scope: &'scope thread::Scope<'scope, '_>,
-    id: &str,
-    work: impl FnOnce() -> T + Send + 'scope,
-) -> thread::ScopedJoinHandle<'scope, T> {
-    thread::Builder::new().name(id.to_owned()).spawn_scoped(scope, work).expect("the system starts a thread")
+/// Waits for what all lanes say; those that are given up say nothing more.
+fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
+    let mut outputs = Vec::new();
+    while watchdog.has_lanes() {
+        match hears.recv_timeout(Watchdog::TICK) {
+            Ok((lane, places, summaries)) => {
+                watchdog.ended(lane);
+                outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
+            }
+            Err(_) => watchdog.look(),
+        }
+    }
+    outputs.extend(watchdog.last_words());
+    outputs
 }
 
 fn summarise(
-    inputs: Vec<InputSummary>,
+    inputs: Vec<super::summary::InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,
-    control: Control,
+    control: &Control,
     started: Instant,
 ) -> Summary {
-    let undelivered = inputs.iter().map(|input| input.findings.total()).sum();
+    let undelivered: u64 = inputs.iter().map(|input| input.findings.total()).sum();
     outputs.extend(absent.into_iter().map(|AbsentOutput { place, id, plugin, .. }| {
         (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
     }));
+    for (_, output) in outputs.iter_mut().filter(|(_, output)| output.hung) {
+        // It cannot say itself what it lost.
+        let known = output.records + output.filtered + output.rejected + output.diverted;
+        output.undelivered = u64::saturating_sub(undelivered, known);
+    }
     outputs.sort_by_key(|(place, _)| *place);
     let outputs: Vec<OutputSummary> = outputs.into_iter().map(|(_, output)| output).collect();
-    let (failures, required_failed) = control.into_failures();
+    let failures = control.failed();
     let delivered: u64 = outputs.iter().map(|output| output.records).sum();
     let lost: u64 = outputs.iter().map(|output| output.rejected + output.undelivered).sum();
     let status = if failures.is_empty() && lost == 0 {
         RunStatus::Ok
-    } else if required_failed || delivered == 0 {
+    } else if control.has_failed() || delivered == 0 {
         RunStatus::Failed
     } else {
         RunStatus::Partial

@@ -8,7 +8,8 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::config::{Instance, OutputInstance, Pipeline};
+use crate::config::{InputInstance, OutputInstance, Pipeline};
+use crate::state::StateError;
 use crate::telemetry::without_controls;
 
 /// Findings by kind.
@@ -103,6 +104,21 @@ impl Failure {
             exit_code: exit_code(error.kind),
         }
     }
+
+    /// The operator stopped it before anything was started.
+    pub(crate) fn interrupted(message: &str) -> Self {
+        Self { instance: "run".to_owned(), message: message.to_owned(), hint: None, exit_code: INTERRUPTED }
+    }
+
+    /// State that cannot be used.
+    pub(crate) fn of_state(instance: &str, error: &StateError) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            message: without_controls(&error.message).into_owned(),
+            hint: error.hint.clone(),
+            exit_code: error.exit_code,
+        }
+    }
 }
 
 /// What an input read.
@@ -127,10 +143,14 @@ pub struct InputSummary {
     pub incomplete: u64,
     /// Reports that were not read at all.
     pub refused: u64,
+    /// Reports that a later run goes on with.
+    pub unfinished: u64,
+    /// Whether this run went on with an interrupted one; then the counts are those of the rest.
+    pub resumed: bool,
 }
 
 /// What became of the findings in an output: those that the inputs sent are
-/// `records + filtered + rejected + undelivered`.
+/// `records + filtered + rejected + diverted + undelivered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
@@ -149,10 +169,17 @@ pub struct OutputSummary {
     pub filtered: u64,
     /// Findings that were sent more than once.
     pub retried: u64,
+    /// Findings that went to the output that stands in for this one.
+    pub diverted: u64,
+    /// Rejected findings for which the file of dead letters had no room.
+    pub dead_letters_lost: u64,
     /// Findings that did not arrive: the output failed, or their report was incomplete and taken back.
     pub undelivered: u64,
     /// Bytes written for what was delivered.
     pub bytes: u64,
+    /// Whether it was given up in the middle of a call.
+    #[serde(skip)]
+    pub(super) hung: bool,
 }
 
 /// What a run did.
@@ -175,9 +202,9 @@ impl Summary {
     /// The summary of a pipeline of which something could not be opened: nothing was read or written.
     #[must_use]
     pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
-        let input = |instance: &Instance| InputSummary {
-            id: instance.id.clone(),
-            plugin: instance.plugin.clone(),
+        let input = |input: &InputInstance| InputSummary {
+            id: input.instance.id.clone(),
+            plugin: input.instance.plugin.clone(),
             ..InputSummary::default()
         };
         let output = |output: &OutputInstance| OutputSummary {
@@ -192,6 +219,21 @@ impl Summary {
             failures,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// This and another summary as one.
+    #[must_use]
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.status = match (self.status, other.status) {
+            (RunStatus::Ok, RunStatus::Ok) => RunStatus::Ok,
+            (RunStatus::Failed, RunStatus::Failed) => RunStatus::Failed,
+            _ => RunStatus::Partial,
+        };
+        self.inputs.extend(other.inputs);
+        self.outputs.extend(other.outputs);
+        self.failures.extend(other.failures);
+        self.elapsed += other.elapsed;
+        self
     }
 
     /// The exit code of the run: 130 when it was interrupted, 70 when a plugin broke, else that of the first
@@ -238,7 +280,9 @@ impl InputSummary {
             self.findings
         );
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
-        line + "\n"
+        add_counts(&mut line, [(self.unfinished, "UNFINISHED: the next run goes on with it"), (0, "")]);
+        let rest = if self.resumed { " (the rest of an interrupted run)" } else { "" };
+        line + rest + "\n"
     }
 }
 
@@ -246,7 +290,9 @@ impl OutputSummary {
     fn line(&self) -> String {
         let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
+        add_counts(&mut line, [(self.retried, "sent again"), (self.diverted, "diverted to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
+        add_counts(&mut line, [(self.dead_letters_lost, "dead letters LOST"), (0, "")]);
         line + &format!(", {}\n", show_bytes(self.bytes))
     }
 }

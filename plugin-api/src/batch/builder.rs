@@ -107,15 +107,27 @@ impl BatchBuilder {
     /// any text count through their tables alone.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let texts = self.bytes.len() + self.definitions.len();
-        let tables = 4 * (self.assets.len() + self.findings.len()) + self.definitions.table_bytes();
-        texts >= Self::TARGET_BYTES || tables >= Self::TARGET_BYTES
+        self.load() >= Self::TARGET_BYTES
+    }
+
+    /// Whether the batch should be handed on even inside an asset. The host can commit only where the last asset
+    /// is whole, so an input lets a full batch grow to the end of an asset, but not beyond this.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.load() >= Self::TARGET_BYTES + Self::TARGET_BYTES / 2
     }
 
     /// Whether the batch holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.assets.is_empty() && self.findings.is_empty()
+    }
+
+    /// The bytes of the texts or of the tables, whichever are more.
+    fn load(&self) -> usize {
+        let texts = self.bytes.len() + self.definitions.len();
+        let tables = 4 * (self.assets.len() + self.findings.len()) + self.definitions.table_bytes();
+        texts.max(tables)
     }
 
     /// The batch, ready to cross the ABI.

@@ -21,6 +21,8 @@ pub use severity::Severity;
 pub trait Field: Copy + 'static {
     /// The names in column order.
     const NAMES: &'static [&'static str];
+    /// The columns in their order.
+    const ALL: &'static [Self];
     /// The column's position among [`Field::NAMES`].
     fn index(self) -> usize;
 }
@@ -34,6 +36,7 @@ macro_rules! fields {
 
         impl $crate::model::Field for $table {
             const NAMES: &'static [&'static str] = &[$($name,)*];
+            const ALL: &'static [Self] = &[$(Self::$field,)*];
             fn index(self) -> usize { self as usize }
         }
     };

@@ -25,10 +25,9 @@ impl Output for ArcSightCef {
     const SUMMARY: &'static str = "writes findings as ArcSight Common Event Format events to a file";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
-    // A file that an interrupted run left unfinished is written anew, so there is nothing to go back to.
-    fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
+    fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let settings = EventSettings::read(options)?;
-        let file = ReportFile::open(Target::read(options)?)?;
+        let file = ReportFile::open(Target::read(options)?, receipt)?;
         Ok(Self { encoder: Encoder::new(settings), file, report: Tally::default() })
     }
 
@@ -67,8 +66,7 @@ impl Output for ArcSightCef {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        let length = self.file.sync()?;
-        Ok(Receipt(length.to_le_bytes().to_vec()))
+        self.file.commit(b"")
     }
 }
 

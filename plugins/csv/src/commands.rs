@@ -1,17 +1,19 @@
 //! The commands that a Defense Center imports.
 
-use scanbridge_durable_file::ReportFile;
+use scanbridge_durable_file::{Begun, ReportFile};
 use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{PluginError, Result, Written};
+use scanbridge_plugin_api::{PluginError, Receipt, Result, Written};
 
 /// Writes the blocks of commands one after the other.
 #[derive(Debug)]
 pub(crate) struct Commands {
     writer: CommandWriter,
     header: String,
+    /// Whether a report is under way.
+    in_report: bool,
     /// Whether the last block ended its asset. Only there may a piece of the file end.
     between_assets: bool,
     /// Bytes that went to the file since the last answer.
@@ -22,14 +24,18 @@ impl Commands {
     pub(crate) fn new(settings: Settings) -> Self {
         let writer = CommandWriter::new(settings);
         let header = writer.header();
-        Self { writer, header, between_assets: true, bytes: 0 }
+        Self { writer, header, in_report: false, between_assets: true, bytes: 0 }
     }
 
-    /// A report begins; gives the bytes written.
+    /// A report begins or goes on; gives the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.writer.begin(report);
         self.between_assets = true;
-        file.begin(report)?;
+        self.in_report = true;
+        if let Begun::Continued(state) = file.begin(report)? {
+            self.writer.restore(&state).map_err(|error| file.bad_state(&error))?;
+            return Ok(0);
+        }
         // Each report names its source: an older file may name another one, the report before may have been taken
         // back, and naming it twice does no harm.
         file.write(self.header.as_bytes())?;
@@ -43,6 +49,7 @@ impl Commands {
     }
 
     pub(crate) fn end(&mut self, end: &ReportEnd, file: &mut ReportFile) -> Result<Written> {
+        self.in_report = false;
         let Self { writer, header, between_assets, bytes, .. } = self;
         let totals = writer.end(end, &mut |block| put(block, file, header, between_assets, bytes))?;
         for warning in &totals.warnings {
@@ -55,6 +62,16 @@ impl Commands {
             );
         }
         Ok(Written { bytes: std::mem::take(bytes), ..Written::default() })
+    }
+
+    /// Writes out the last asset, which is whole. Gives the bytes written and the receipt.
+    pub(crate) fn commit(&mut self, file: &mut ReportFile) -> Result<(u64, Receipt)> {
+        if !self.in_report {
+            return Ok((0, file.commit(b"")?));
+        }
+        let Self { writer, header, between_assets, bytes, .. } = self;
+        writer.finish_asset(&mut |block| put(block, file, header, between_assets, bytes))?;
+        Ok((std::mem::take(bytes), file.commit(&writer.snapshot())?))
     }
 }
 

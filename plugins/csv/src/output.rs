@@ -9,7 +9,8 @@ use crate::commands::Commands;
 use crate::options::{Checked, FormatOptions, OPTIONS};
 use crate::table::Table;
 
-/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before.
+/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before. An
+/// interrupted report goes on where it was committed last.
 #[derive(Debug)]
 pub struct CsvOutput {
     file: ReportFile,
@@ -29,13 +30,13 @@ impl Output for CsvOutput {
     const SUMMARY: &'static str = "writes a CSV table, one row a finding, or Defense Center import commands";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    fn open(options: &Options, _services: &Services, _receipt: Option<&Receipt>) -> Result<Self> {
+    fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let Checked { target, format } = Checked::read(options)?;
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
             FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
         };
-        Ok(Self { file: ReportFile::open(target)?, format, unreported: 0 })
+        Ok(Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -72,6 +73,14 @@ impl Output for CsvOutput {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt(self.file.sync()?.to_le_bytes().to_vec()))
+        match &mut self.format {
+            // Its rows are in the file after each call.
+            Format::Table(_) => self.file.commit(b""),
+            Format::HostInput(commands) => {
+                let (bytes, receipt) = commands.commit(&mut self.file)?;
+                self.unreported += bytes;
+                Ok(receipt)
+            }
+        }
     }
 }

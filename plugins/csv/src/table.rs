@@ -1,6 +1,6 @@
 //! The table: one row a finding.
 
-use scanbridge_durable_file::ReportFile;
+use scanbridge_durable_file::{Begun, ReportFile};
 use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
@@ -28,11 +28,11 @@ impl Table {
         Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
     }
 
-    /// A report begins; gives the bytes written.
+    /// A report begins or goes on; gives the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report)? {
+        if file.begin(report)? == Begun::Empty {
             self.write_head();
         }
         self.flush(file)

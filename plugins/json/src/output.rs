@@ -32,8 +32,8 @@ impl Output for Json {
             .help("whether each asset has a line of its own as well, with or without findings"),
     ];
 
-    fn open(options: &Options, _: &Services, _: Option<&Receipt>) -> Result<Self> {
-        let file = ReportFile::open(Target::read(options)?)?;
+    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+        let file = ReportFile::open(Target::read(options)?, receipt)?;
         Ok(Self { file, lines: Lines::default(), assets: options.flag("assets")?, buffer: Vec::new() })
     }
 
@@ -68,7 +68,7 @@ impl Output for Json {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt(self.file.sync()?.to_le_bytes().to_vec()))
+        self.file.commit(b"")
     }
 }
 

@@ -1,33 +1,50 @@
 //! The input plugin: which files there are, and in which order things happen to them.
 
-use std::collections::VecDeque;
+use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
-    show_size, tracing,
+    CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
+    tracing,
 };
-use scanbridge_qualys_xml::{Definitions, Kind, index_knowledge_base};
+use scanbridge_qualys_report::{FileSpool, OpenReport, Surroundings, refusal};
+use scanbridge_qualys_xml::{Definitions, Kind};
 
+use crate::delivered::Delivered;
+use crate::fingerprint::FileKey;
+use crate::looks::{Around, Looks};
 use crate::options::{self, Settings};
-use crate::paths::{Candidate, look_up};
-use crate::report::{OpenReport, Surroundings, refusal};
-use crate::settle::{Settled, open_settled};
-use crate::source::{Opener, Watch};
-use crate::spool::FileSpool;
+use crate::paths::Candidate;
+use crate::position::{Inside, Place};
+use crate::settle::{Ready, open_if_settled, open_settled};
+use crate::source::Opener;
+use crate::{knowledge_base, probe};
 
 /// Reads Qualys reports that are stored as XML files.
 pub struct QualysGuardFile {
     settings: Settings,
     services: Services,
     opener: Opener,
-    /// What is still to be read; looked up at the first call of `next`.
-    queue: Option<VecDeque<Candidate>>,
-    report: Option<OpenReport>,
+    /// Where the run goes on, if it does.
+    resume: Option<Place>,
+    /// The report that was under way there, until it has begun again.
+    under_way: Option<Inside>,
+    /// What was delivered; read at the first call that needs it, for a check may stand beside a run.
+    delivered: Option<Delivered>,
+    looks: Looks,
+    report: Option<Current>,
     glossary: Definitions,
     /// Read when the first detections come.
     knowledge_base: Option<Definitions>,
+}
+
+/// The report that is being read.
+struct Current {
+    report: OpenReport,
+    key: FileKey,
+    /// Whether the next run finds the same bytes there: not those of a pipe.
+    stays: bool,
 }
 
 impl Input for QualysGuardFile {
@@ -35,15 +52,20 @@ impl Input for QualysGuardFile {
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
-    /// `resume` is not used yet: an interrupted run reads its files again from the beginning.
-    fn open(options: &Options, services: &Services, _resume: Option<&Position>) -> Result<Self> {
+    /// Nothing is done yet for files that an interrupted run delivered: that waits for the first `next`.
+    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
+        let mut resume = resume.map(Place::read).transpose()?;
+        let under_way = resume.as_mut().and_then(|place| place.report.take());
         Ok(Self {
             settings,
             services: services.clone(),
             opener,
-            queue: None,
+            resume,
+            under_way,
+            delivered: None,
+            looks: Looks::new(),
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
@@ -51,140 +73,157 @@ impl Input for QualysGuardFile {
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        let mut report = CheckReport::default();
-        for candidate in look_up(&self.settings.paths, &self.settings.patterns) {
-            report = match candidate {
-                Candidate::StandardInput => {
-                    report.step("standard input", Verdict::Ok, "is read when it runs")
-                }
-                Candidate::Missing(path, error) => report.step(path, Verdict::Failed, error.message),
-                Candidate::File(path) => {
-                    let (verdict, detail) = probe(&path, Kind::is_report);
-                    report.step(path.display().to_string(), verdict, detail)
-                }
-            };
-        }
-        if let Some(path) = &self.settings.knowledge_base {
-            let (verdict, detail) = probe(path, |kind| *kind == Kind::KnowledgeBase);
-            report = report.step("knowledge_base", verdict, detail);
-        }
-        Ok(report)
+        Ok(probe::check(&self.settings))
     }
 
     fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
-        if let Some(report) = &mut self.report {
-            let definitions = match report.kind() {
-                Kind::Detections => self.knowledge_base.as_mut(),
-                _ => Some(&mut self.glossary),
-            };
-            let next = report.next(recycled, definitions, &self.services)?;
-            if matches!(next, Next::ReportEnd { .. }) {
-                self.report = None;
+        if let Some(current) = self.report.take() {
+            return self.go_on(current, recycled);
+        }
+        loop {
+            if self.services.is_cancelled() {
+                return Err(PluginError::cancelled());
             }
-            return Ok(next);
+            let Some(candidate) = self.candidate()? else {
+                return Ok(self.settings.poll.map_or(Next::Finished, Next::Idle));
+            };
+            if let Some(next) = self.begin(candidate)? {
+                return Ok(next);
+            }
         }
-        if self.services.is_cancelled() {
-            return Err(PluginError::cancelled());
-        }
-        let settings = &self.settings;
-        let queue = self.queue.get_or_insert_with(|| look_up(&settings.paths, &settings.patterns).into());
-        match queue.pop_front() {
-            None => Ok(Next::Finished),
-            Some(candidate) => self.begin(candidate),
-        }
+    }
+
+    fn committed(&mut self, position: &Position) -> Result<()> {
+        let place = Place::read(position)?;
+        self.delivered()?.committed(&place)
     }
 }
 
 impl QualysGuardFile {
-    fn begin(&mut self, candidate: Candidate) -> Result<Next> {
-        let (name, settled) = match candidate {
-            Candidate::Missing(path, error) => return Ok(Next::Refused(refusal(&path, error, false))),
+    /// What earlier runs delivered. One that begins at the beginning forgets it, unless it watches: then it is
+    /// what keeps it from delivering twice.
+    fn delivered(&mut self) -> Result<&mut Delivered> {
+        if self.delivered.is_none() {
+            let place = self.resume.clone().unwrap_or_default();
+            let on_done = self.settings.on_done.clone();
+            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &place)?;
+            if self.resume.is_none() && self.settings.poll.is_none() {
+                delivered.forget_all()?;
+            }
+            self.delivered = Some(delivered);
+        }
+        self.delivered.as_mut().ok_or_else(|| PluginError::bug("what was delivered is not known"))
+    }
+
+    fn candidate(&mut self) -> Result<Option<Candidate>> {
+        self.delivered()?;
+        let Some(delivered) = &mut self.delivered else { return Ok(None) };
+        let (settings, services) = (&self.settings, &self.services);
+        let mut around = Around { settings, services, delivered, resumed: self.resume.is_some() };
+        if let Some(inside) = &self.under_way {
+            let path = inside.key().path();
+            if !self.looks.begin_with(&path, &mut around)? {
+                tracing::warn!(path = %path.display(), "the report that was under way is not there any more");
+                self.under_way = None;
+            }
+        }
+        self.looks.next(&mut around)
+    }
+
+    fn begin(&mut self, candidate: Candidate) -> Result<Option<Next>> {
+        let (name, ready) = match candidate {
+            Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
+                return Ok(Some(Next::Refused(refusal(&path, error, false))));
+            }
             Candidate::StandardInput => {
                 let name = "standard input".to_owned();
-                let settled = self.opener.standard_input().and_then(|source| Settled::now(source, &name));
-                (name, settled)
+                let opened = self.opener.standard_input();
+                (name.clone(), opened.and_then(|opened| Ready::now(opened, Path::new("-"), &name)).map(Some))
             }
-            Candidate::File(path) => {
-                let settled = open_settled(&self.opener, &path, self.settings.settle);
-                (path.display().to_string(), settled)
-            }
+            Candidate::File(path) => (path.display().to_string(), self.open_file(&path)),
         };
-        match settled {
-            Ok(settled) => self.begin_settled(&name, settled),
+        match ready {
+            Ok(None) => Ok(None),
+            Ok(Some(ready)) => self.begin_ready(&name, ready),
             Err(error) if concerns_all(&error) => Err(error),
-            Err(error) => Ok(Next::Refused(refusal(&name, error, false))),
+            Err(error) => Ok(Some(Next::Refused(refusal(&name, error, false)))),
         }
     }
 
-    fn begin_settled(&mut self, name: &str, settled: Settled) -> Result<Next> {
-        if settled.kind == Kind::Detections {
-            self.read_knowledge_base()?;
+    /// Opens a file. Where files are watched for, one that is not finished is none yet, and the others are read
+    /// meanwhile.
+    fn open_file(&mut self, path: &Path) -> Result<Option<Ready>> {
+        let settle = self.settings.settle;
+        if self.settings.poll.is_none() {
+            return open_settled(&self.opener, path, settle).map(Some);
+        }
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            let message = format!("cannot watch {}: it is no regular file", path.display());
+            return Err(PluginError::new(ErrorKind::NoInput, message));
+        }
+        let ready = open_if_settled(&self.opener, path, settle, self.looks.quiet(path))?;
+        if ready.is_none() {
+            tracing::debug!(path = %path.display(), "the file is not finished");
+            self.looks.postpone(path);
+        }
+        Ok(ready)
+    }
+
+    /// Begins a report, unless its bytes were delivered before: that is seen now of what came through a pipe.
+    fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Next>> {
+        let Ready { settled, key, stays } = ready;
+        if self.delivered()?.settles(&key) {
+            tracing::info!(path = name, "delivered before the run was interrupted, not read again");
+            return Ok(None);
+        }
+        if settled.kind == Kind::Detections && self.knowledge_base.is_none() {
+            self.knowledge_base = knowledge_base::read(&self.settings, &self.opener, &self.services)?;
         }
         self.glossary.clear().map_err(|error| PluginError::bug(format!("the glossary: {error}")))?;
         let mut around = Surroundings {
-            settings: &self.settings,
+            settings: self.settings.reading,
             services: &self.services,
             definitions: &mut self.glossary,
         };
-        match OpenReport::begin(name, settled, &mut around)? {
-            Ok((report, start)) => {
-                self.report = Some(report);
-                Ok(Next::ReportStart(Box::new(start)))
+        let (mut report, mut start) = match OpenReport::begin(name, settled, &mut around)? {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Some(Next::Refused(refusal))),
+        };
+        match self.under_way.take_if(|inside| inside.key().path() == key.path()) {
+            Some(inside) if inside.key() == key => {
+                report.go_on_at(inside.mark());
+                start.continued = true;
             }
-            Err(refusal) => Ok(Next::Refused(refusal)),
+            Some(_) => tracing::warn!(path = name, "the file has changed, and is read from its beginning"),
+            None => {}
         }
+        self.report = Some(Current { report, key, stays });
+        Ok(Some(Next::ReportStart(Box::new(start))))
     }
 
-    /// Detections without titles, because a named file cannot be read, are not what the operator asked for:
-    /// that ends the input.
-    fn read_knowledge_base(&mut self) -> Result<()> {
-        let Some(path) = self.settings.knowledge_base.as_deref() else { return Ok(()) };
-        if self.knowledge_base.is_some() {
-            return Ok(());
-        }
-        let shown = path.display();
-        let settled = open_settled(&self.opener, path, self.settings.settle)?;
-        if settled.kind != Kind::KnowledgeBase {
-            let (what, _) = settled.kind.describe();
-            return Err(PluginError::bad_data(format!("knowledge_base: {shown} {what}"))
-                .with_hint("name a KNOWLEDGE_BASE_VULN_LIST_OUTPUT file, fetched with details=All"));
-        }
-        let total = settled.source.length;
-        let watch = Watch { services: self.services.clone(), done: 0, total };
-        let mut definitions = Definitions::new(Box::new(FileSpool::new(&self.services)));
-        let notes =
-            index_knowledge_base(settled.source.read(Some(watch)), self.settings.limits, &mut definitions);
-        match notes {
-            Ok(notes) => {
-                for note in notes {
-                    tracing::warn!(path = %shown, count = note.count, "knowledge base: {}", note.text);
+    fn go_on(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {
+        let definitions = match current.report.kind() {
+            Kind::Detections => self.knowledge_base.as_mut(),
+            _ => Some(&mut self.glossary),
+        };
+        let mut next = current.report.next(recycled, definitions, &self.services)?;
+        let delivered = self.delivered()?;
+        match &mut next {
+            Next::ReportEnd { end, position } => {
+                if end.complete || end.deliver {
+                    delivered.ended(current.key, end.complete);
                 }
-                tracing::debug!(path = %shown, definitions = definitions.len(), "knowledge base read");
+                *position = delivered.place(None).write();
             }
-            Err(_) if self.services.is_cancelled() => return Err(PluginError::cancelled()),
-            Err(damage) => {
-                let sentence = crate::report::sentence(&shown.to_string(), &settled.source, &damage);
-                return Err(PluginError::bad_data(format!("knowledge_base: {sentence}"))
-                    .with_hint("fetch the knowledge base again"));
+            Next::Batch { position, .. } => {
+                if let Some(mark) = current.report.mark().filter(|_| current.stays) {
+                    *position = delivered.place(Some(Inside::new(&current.key, mark))).write();
+                }
+                self.report = Some(current);
             }
+            _ => {}
         }
-        self.knowledge_base = Some(definitions);
-        Ok(())
-    }
-}
-
-/// What a file is and how large, as far as its first bytes tell: nothing is unpacked.
-fn probe(path: &Path, wanted: impl Fn(&Kind) -> bool) -> (Verdict, String) {
-    match Opener::peek(path) {
-        Err(error) => (Verdict::Failed, error.message),
-        Ok((kind, length)) => {
-            let (what, hint) = kind.describe();
-            if wanted(&kind) {
-                (Verdict::Ok, format!("{what}, {}", show_size(length)))
-            } else {
-                (Verdict::Failed, [what.as_str(), hint].join("; "))
-            }
-        }
+        Ok(next)
     }
 }
 

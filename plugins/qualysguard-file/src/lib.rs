@@ -1,14 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+mod delivered;
+mod done;
+mod fingerprint;
 mod input;
+mod knowledge_base;
+mod looks;
 mod options;
 mod paths;
 mod pipe;
-mod report;
+mod position;
+mod probe;
 mod settle;
 mod source;
-mod spool;
 
 use scanbridge_plugin_api::{export_plugin, register_input};
 

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+use scanbridge_qualys_report::Reading;
 use scanbridge_qualys_xml::Limits;
+
+use crate::done::OnDone;
 
 /// The options, as they stand under `with:` or in the settings file.
 pub(crate) const TABLE: &[OptionSpec] = &[
@@ -30,6 +33,19 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "A file that ends too early is taken for unfinished, and waited for, until it has not changed for \
          this many seconds.",
     ),
+    OptionSpec::flag("watch").default_flag(false).help(
+        "Whether to go on looking for new reports until the run is stopped. What was delivered is remembered \
+         across runs.",
+    ),
+    OptionSpec::integer("poll_secs", 1, 86_400)
+        .default_integer(10)
+        .help("How many seconds pass between two looks for new reports when `watch` is on."),
+    OptionSpec::choice("on_done", &["keep", "move", "delete"]).default_text("keep").help(
+        "What becomes of a file whose report was delivered complete. Any other file stays where it is.",
+    ),
+    OptionSpec::path("done_folder").help(
+        "Where files are moved to; made if it is not there. Unset, it is the folder `done` beside each file.",
+    ),
     OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
         .default_integer(16 << 20)
         .help("The most text that one asset, definition or finding may have. More is damage."),
@@ -44,10 +60,11 @@ pub(crate) struct Settings {
     pub(crate) paths: Vec<String>,
     pub(crate) patterns: Vec<glob::Pattern>,
     pub(crate) knowledge_base: Option<PathBuf>,
-    pub(crate) add_host: Option<bool>,
-    pub(crate) deliver_incomplete: bool,
+    pub(crate) reading: Reading,
     pub(crate) settle: Duration,
-    pub(crate) limits: Limits,
+    /// How long to wait between two looks; none when there is only one.
+    pub(crate) poll: Option<Duration>,
+    pub(crate) on_done: OnDone,
     pub(crate) max_unpacked_bytes: u64,
 }
 
@@ -57,17 +74,38 @@ impl Settings {
         if paths.iter().all(|path| path.trim().is_empty()) {
             return Err(PluginError::config("option `path` names no file").with_hint("name a file or folder"));
         }
+        let poll = Duration::from_secs(options.integer("poll_secs")?.unwrap_or(10));
+        let poll = options.flag("watch")?.then_some(poll);
+        if poll.is_some() && paths.iter().any(|path| path == "-") {
+            return Err(PluginError::config("option `watch` cannot be on for standard input")
+                .with_hint("it can be read only once; name a folder"));
+        }
         let text_bytes = options.size("max_text_bytes")?.unwrap_or(16 << 20);
         Ok(Self {
             paths,
             patterns: options.list("pattern")?.into_iter().map(pattern).collect::<Result<_>>()?,
             knowledge_base: options.path("knowledge_base")?,
-            add_host: options.optional_flag("add_host")?,
-            deliver_incomplete: options.flag("deliver_incomplete")?,
+            reading: Reading {
+                limits: Limits { text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX) },
+                deliver_incomplete: options.flag("deliver_incomplete")?,
+                add_host: options.optional_flag("add_host")?,
+            },
+            poll,
+            on_done: on_done(options)?,
             settle: Duration::from_secs(options.integer("settle_secs")?.unwrap_or(10)),
-            limits: Limits { text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX) },
             max_unpacked_bytes: options.size("max_unpacked_bytes")?.unwrap_or(64 << 30),
         })
+    }
+}
+
+fn on_done(options: &Options) -> Result<OnDone> {
+    let folder = options.path("done_folder")?;
+    match (options.text("on_done")?, folder) {
+        (Some("move"), folder) => Ok(OnDone::Move(folder)),
+        (_, Some(_)) => Err(PluginError::config("option `done_folder` is set, but nothing is moved there")
+            .with_hint("set `on_done: move`, or leave `done_folder` out")),
+        (Some("delete"), None) => Ok(OnDone::Delete),
+        (_, None) => Ok(OnDone::Keep),
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Candidate {
     StandardInput,
     /// What was named, and why there is nothing to read there.
     Missing(String, PluginError),
+    /// A folder or pattern that can be read, but no file is in it, or matches.
+    Empty(String, PluginError),
 }
 
 /// Looks up all paths, in their order. A file that is named twice is read once.
@@ -25,7 +27,7 @@ pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> 
     candidates.retain(|candidate| match candidate {
         Candidate::File(path) => seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
         Candidate::StandardInput => seen.insert(PathBuf::from("-")),
-        Candidate::Missing(..) => true,
+        Candidate::Missing(..) | Candidate::Empty(..) => true,
     });
     candidates
 }
@@ -35,20 +37,17 @@ fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
         return vec![Candidate::StandardInput];
     }
     let found = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => in_folder(Path::new(path), patterns),
+        Ok(metadata) if metadata.is_dir() => in_folder(path, patterns),
         Ok(_) => return vec![Candidate::File(path.into())],
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_pattern(path) => matching(path),
         Err(error) => Err(no_input(format!("cannot open {path}: {}", reason(&error)))),
     };
-    match found {
-        Ok(found) => found,
-        Err(error) => vec![Candidate::Missing(path.to_owned(), error)],
-    }
+    found.unwrap_or_else(|error| vec![Candidate::Missing(path.to_owned(), error)])
 }
 
 /// The files of a folder, not of the folders in it.
-fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<Candidate>, PluginError> {
-    let shown = folder.display();
+fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, PluginError> {
+    let folder = Path::new(named);
     let cannot = |error: &io::Error| unreadable(folder, error);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
@@ -63,11 +62,10 @@ fn in_folder(folder: &Path, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plug
     files.sort();
     if files.is_empty() {
         let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
-        return Err(no_input(format!(
-            "the folder {shown} holds no file that matches {}",
-            wanted.join(" or ")
-        ))
-        .with_hint("option `pattern` says which files of a folder are read"));
+        let wanted = wanted.join(" or ");
+        let error = no_input(format!("the folder {named} holds no file that matches {wanted}"))
+            .with_hint("option `pattern` says which files of a folder are read");
+        return Ok(vec![Candidate::Empty(named.to_owned(), error)]);
     }
     Ok(files.into_iter().map(Candidate::File).collect())
 }
@@ -90,7 +88,7 @@ fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
     files.sort();
     found.extend(files.into_iter().map(Candidate::File));
     if found.is_empty() {
-        return Err(no_input(format!("no file matches {pattern}")));
+        found.push(Candidate::Empty(pattern.to_owned(), no_input(format!("no file matches {pattern}"))));
     }
     Ok(found)
 }
@@ -131,7 +129,9 @@ mod tests {
         let name = |candidate: &Candidate| match candidate {
             Candidate::File(path) => path.strip_prefix(folder).unwrap().display().to_string(),
             Candidate::StandardInput => "-".to_owned(),
-            Candidate::Missing(_, error) => error.message.replace(&folder.display().to_string(), "DIR"),
+            Candidate::Missing(_, error) | Candidate::Empty(_, error) => {
+                error.message.replace(&folder.display().to_string(), "DIR")
+            }
         };
         candidates.iter().map(name).collect()
     }

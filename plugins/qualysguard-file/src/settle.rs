@@ -1,48 +1,29 @@
 //! A file that ends too early may still be being written: it is waited for, never read half.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
-use scanbridge_qualys_xml::Kind;
-use scanbridge_qualys_xml::tail::Ending;
+use scanbridge_plugin_api::{Result, Services, tracing};
+use scanbridge_qualys_report::Settled;
 
-use crate::source::{Opener, Source};
+use crate::fingerprint::FileKey;
+use crate::source::{Opened, Opener};
 
-/// A source that is as whole as it will get.
+/// A source that is as whole as it will get, and what its file is known by.
 #[derive(Debug)]
-pub(crate) struct Settled {
-    pub(crate) source: Source,
-    pub(crate) kind: Kind,
-    /// How it ends. Only looked at for kinds that are read.
-    pub(crate) ending: Ending,
+pub(crate) struct Ready {
+    pub(crate) settled: Settled,
+    pub(crate) key: FileKey,
+    /// Whether the next run finds the same bytes there: not those of a pipe.
+    pub(crate) stays: bool,
 }
 
-impl Settled {
-    /// Judges a source as it is now.
-    pub(crate) fn now(source: Source, name: &str) -> Result<Self> {
-        let judge = || -> io::Result<(Kind, Ending)> {
-            let kind = source.kind()?;
-            let ending = match kind.root() {
-                Some(root) if !source.is_cut => source.ending(root)?,
-                _ => Ending::Cut,
-            };
-            Ok((kind, ending))
-        };
-        let (kind, ending) = judge()
-            .map_err(|error| PluginError::new(ErrorKind::Io, format!("reading {name} failed: {error}")))?;
-        Ok(Self { source, kind, ending })
-    }
-
-    /// Whether more bytes could make a report, or another one, of it.
-    fn looks_unfinished(&self) -> bool {
-        match self.kind {
-            Kind::Empty | Kind::Unclear => true,
-            _ if self.source.is_cut => true,
-            _ => self.kind.root().is_some() && self.ending == Ending::Cut,
-        }
+impl Ready {
+    /// Judges what was opened, under the name that messages show.
+    pub(crate) fn now(opened: Opened, path: &Path, name: &str) -> Result<Self> {
+        let key = FileKey::new(path, &opened.fingerprint);
+        Ok(Self { settled: Settled::now(opened.source, name)?, key, stays: opened.stays })
     }
 }
 
@@ -50,21 +31,37 @@ impl Settled {
 ///
 /// # Errors
 /// When it cannot be opened or read, or the host wants to stop.
-pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Result<Settled> {
-    let mut waited_for = Quiet::of(path);
+pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Result<Ready> {
+    let mut quiet = Quiet::of(path);
     loop {
-        let settled = Settled::now(opener.open(path)?, &path.display().to_string())?;
-        if !settled.looks_unfinished() || !is_regular(path) {
-            return Ok(settled);
+        if let Some(ready) = open_if_settled(opener, path, settle, &mut quiet)? {
+            return Ok(ready);
         }
-        if !waited_for.wait_for_change(path, settle, &opener.services)? {
-            return Ok(settled);
-        }
+        tracing::info!(path = %path.display(), "waiting for the file to be finished");
+        quiet.wait(path, settle, &opener.services)?;
     }
 }
 
+/// Opens a file; none if it is not finished and has changed within `settle`.
+///
+/// # Errors
+/// When it cannot be opened or read.
+pub(crate) fn open_if_settled(
+    opener: &Opener,
+    path: &Path,
+    settle: Duration,
+    quiet: &mut Quiet,
+) -> Result<Option<Ready>> {
+    // Looked at before the file is opened: what changes between is noticed as a change.
+    let is_quiet = quiet.left(path, settle).is_zero();
+    let ready = Ready::now(opener.open(path)?, path, &path.display().to_string())?;
+    let is_ready = !ready.settled.looks_unfinished() || is_quiet || !is_regular(path);
+    Ok(is_ready.then_some(ready))
+}
+
 /// How long a file has been as it is.
-struct Quiet {
+#[derive(Debug)]
+pub(crate) struct Quiet {
     stamp: Option<(u64, SystemTime)>,
     since: Instant,
     /// How long it was so before it was first looked at, by its own time.
@@ -72,30 +69,30 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn of(path: &Path) -> Self {
+    /// From now on.
+    pub(crate) fn of(path: &Path) -> Self {
         let stamp = stamp(path);
         // A time in the future (clocks of file servers differ) says nothing.
         let before = stamp.and_then(|(_, time)| time.elapsed().ok()).unwrap_or_default();
         Self { stamp, since: Instant::now(), before }
     }
 
-    /// Waits until the file changes: true. False when it has been quiet for `settle`.
-    fn wait_for_change(&mut self, path: &Path, settle: Duration, services: &Services) -> Result<bool> {
-        let mut told = false;
+    /// How long it must still stay as it is to have been so for `settle`.
+    pub(crate) fn left(&mut self, path: &Path, settle: Duration) -> Duration {
+        let now = stamp(path);
+        if now != self.stamp {
+            (self.stamp, self.since, self.before) = (now, Instant::now(), Duration::ZERO);
+        }
+        settle.saturating_sub(self.before + self.since.elapsed())
+    }
+
+    /// Waits until the file has changed, or has been quiet for `settle`.
+    fn wait(&mut self, path: &Path, settle: Duration, services: &Services) -> Result<()> {
+        let stamp = self.stamp;
         loop {
-            let now = stamp(path);
-            if now != self.stamp {
-                (self.stamp, self.since, self.before) = (now, Instant::now(), Duration::ZERO);
-                return Ok(true);
-            }
-            let left = settle.saturating_sub(self.before + self.since.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            if !told {
-                told = true;
-                let path = path.display();
-                scanbridge_plugin_api::tracing::info!(%path, "waiting for the file to be finished");
+            let left = self.left(path, settle);
+            if self.stamp != stamp || left.is_zero() {
+                return Ok(());
             }
             services.sleep(left.min(Duration::from_millis(250)))?;
         }

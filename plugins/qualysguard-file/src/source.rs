@@ -3,28 +3,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, show_size};
+use scanbridge_qualys_report::{Source, temporary_file};
 use scanbridge_qualys_xml::Kind;
-use scanbridge_qualys_xml::tail::{self, Ending};
 
+use crate::fingerprint::fingerprint;
 use crate::paths::reason;
 use crate::pipe::PatientReader;
-use crate::spool::temporary_file;
-
-/// A report's bytes, which can be read from the beginning as often as needed.
-#[derive(Debug, Clone)]
-pub(crate) struct Source {
-    file: Arc<File>,
-    /// How many bytes belong to it: what a writer adds later is not read.
-    pub(crate) length: u64,
-    /// A gzip file that ends in the middle: what could be unpacked is there.
-    pub(crate) is_cut: bool,
-}
 
 /// Where bytes come from, and what limits them.
 #[derive(Debug, Clone)]
@@ -33,14 +22,24 @@ pub(crate) struct Opener {
     pub(crate) max_unpacked_bytes: u64,
 }
 
+/// A source, and what it is known by.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) source: Source,
+    /// Of the bytes as they lie there, packed or not.
+    pub(crate) fingerprint: String,
+    /// Whether they lie there, and did not come through a pipe.
+    pub(crate) stays: bool,
+}
+
 impl Opener {
     /// Opens a file by name.
-    pub(crate) fn open(&self, path: &Path) -> Result<Source> {
+    pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let name = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
         if metadata.is_file() || metadata.is_dir() {
             let (file, metadata) = open_file(path)?;
-            return self.unpack(Source::whole(file, metadata.len()), &name);
+            return self.known(Source::whole(file, metadata.len()), metadata.modified().ok(), &name);
         }
         let path = path.to_owned();
         self.copy(move || File::open(path), &name)
@@ -66,7 +65,7 @@ impl Opener {
     }
 
     /// Takes all of standard input.
-    pub(crate) fn standard_input(&self) -> Result<Source> {
+    pub(crate) fn standard_input(&self) -> Result<Opened> {
         self.copy(|| Ok(io::stdin()), "standard input")
     }
 
@@ -74,10 +73,15 @@ impl Opener {
         &self,
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         name: &str,
-    ) -> Result<Source> {
+    ) -> Result<Opened> {
         let from = PatientReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
         let copy = self.spool(from, name)?;
-        self.unpack(copy, name)
+        self.known(copy, None, name)
+    }
+
+    fn known(&self, source: Source, modified: Option<SystemTime>, name: &str) -> Result<Opened> {
+        let fingerprint = fingerprint(&source, modified).map_err(|error| failed(name, &error))?;
+        Ok(Opened { source: self.unpack(source, name)?, fingerprint, stays: modified.is_some() })
     }
 
     /// Gives the unpacked bytes of a gzip file, recognised by its first bytes; anything else as it is.
@@ -117,81 +121,9 @@ impl Opener {
                 PluginError::new(ErrorKind::Io, format!("cannot write a temporary file for {name}: {error}"))
             })?;
         };
-        Ok(Source { file: Arc::new(file), length, is_cut })
-    }
-}
-
-impl Source {
-    fn whole(file: File, length: u64) -> Self {
-        Self { file: Arc::new(file), length, is_cut: false }
-    }
-
-    /// Reads from the beginning. With a watch, reading tells the host how far it is and fails once the host
-    /// wants to stop.
-    pub(crate) fn read(&self, watch: Option<Watch>) -> SourceReader {
-        SourceReader { file: Arc::clone(&self.file), position: 0, end: self.length, watch, unwatched: 0 }
-    }
-
-    /// What it is, judged by its first bytes.
-    pub(crate) fn kind(&self) -> io::Result<Kind> {
-        Ok(Kind::of(&self.head(Kind::WINDOW)?))
-    }
-
-    /// How it ends, judged by its last bytes.
-    pub(crate) fn ending(&self, root: &str) -> io::Result<Ending> {
-        let length = self.length.min(tail::WINDOW as u64);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(tail::WINDOW)];
-        self.file.read_exact_at(&mut bytes, self.length - length)?;
-        Ok(Ending::of(&bytes, root, length == self.length))
-    }
-
-    fn head(&self, most: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.read(None).take(most as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-/// What the host is told while a source is read.
-#[derive(Debug, Clone)]
-pub(crate) struct Watch {
-    pub(crate) services: Services,
-    /// Bytes of earlier passes.
-    pub(crate) done: u64,
-    /// Bytes of all passes.
-    pub(crate) total: u64,
-}
-
-/// Reads a [`Source`] from its beginning. Several readers of one source do not disturb each other.
-#[derive(Debug)]
-pub(crate) struct SourceReader {
-    file: Arc<File>,
-    position: u64,
-    end: u64,
-    watch: Option<Watch>,
-    unwatched: usize,
-}
-
-/// The host is asked and told once in this many bytes: often enough for a slow disk.
-const WATCH_BYTES: usize = 1 << 20;
-
-impl Read for SourceReader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let most = into.len().min(left);
-        let read = self.file.read_at(&mut into[..most], self.position)?;
-        self.position += read as u64;
-        self.unwatched += read;
-        if let Some(watch) = &self.watch
-            && (self.unwatched >= WATCH_BYTES || read == 0)
-        {
-            self.unwatched = 0;
-            watch.services.progress(watch.done + self.position, watch.total);
-            if watch.services.is_cancelled() {
-                return Err(io::Error::other("stopped on request"));
-            }
-        }
-        Ok(read)
+        let mut source = Source::whole(file, length);
+        source.is_cut = is_cut;
+        Ok(source)
     }
 }
 

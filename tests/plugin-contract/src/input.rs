@@ -1,16 +1,17 @@
 //! The exam of an input.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::abi::{InputHandle, input_table};
 use scanbridge_plugin_api::batch::{Batch, Columns, Known, RawBatch, ValidBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Input, Next, PluginError};
+use scanbridge_plugin_api::{ErrorKind, Input, Next, PluginError, Position};
 use serde_json::Value;
 
 use crate::host::ExamHost;
-use crate::table;
+use crate::{going_on, table};
 
 /// What an input delivered in one run.
 #[derive(Debug, Default)]
@@ -39,6 +40,7 @@ pub fn input<T: Input>(options: &Value) {
     let second = collect::<T>(options).expect("the input delivers a second time");
     assert_eq!(first.findings, second.findings, "two runs of `{}` differ", T::NAME);
     instances_share_nothing::<T>(options, &first);
+    going_on::examine::<T>(options, &first);
     cancel_is_honoured::<T>(options);
 }
 
@@ -56,37 +58,46 @@ pub fn collect<T: Input>(options: &Value) -> Result<Collected, PluginError> {
     Ok(run.collected)
 }
 
-struct Run {
-    handle: InputHandle,
+/// An instance that is called step by step.
+pub(crate) struct Run {
+    pub(crate) handle: InputHandle,
     columns: Arc<Columns>,
     known: Known,
-    collected: Collected,
+    pub(crate) collected: Collected,
     recycled: RawBatch,
-    in_report: bool,
+    pub(crate) in_report: bool,
+    /// What came with the last batch or end of a report.
+    pub(crate) position: Position,
 }
 
 impl Run {
-    fn open<T: Input>(
+    fn open<T: Input>(options: &Value, folder: &Path, host: &'static ExamHost) -> Result<Self, PluginError> {
+        Self::resume::<T>(options, folder, host, &Position::default())
+    }
+
+    pub(crate) fn resume<T: Input>(
         options: &Value,
-        folder: &std::path::Path,
+        folder: &Path,
         host: &'static ExamHost,
+        position: &Position,
     ) -> Result<Self, PluginError> {
         let (options, state) = (options.to_string(), folder.to_string_lossy().into_owned());
-        let handle =
-            InputHandle::open(input_table::<T>(), options.as_bytes(), "exam", &state, host.table(), &[])?;
+        let (table, host) = (input_table::<T>(), host.table());
+        let handle = InputHandle::open(table, options.as_bytes(), "exam", &state, host, &position.0)?;
         let columns = Arc::new(Columns::of(handle.schema().clone()));
         let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
-        Ok(Self { handle, columns, known, collected, recycled, in_report: false })
+        let position = Position::default();
+        Ok(Self { handle, columns, known, collected, recycled, in_report: false, position })
     }
 
     /// Takes one step; false when the input has finished.
-    fn step(&mut self) -> Result<bool, PluginError> {
+    pub(crate) fn step(&mut self) -> Result<bool, PluginError> {
         match self.handle.next(std::mem::take(&mut self.recycled))? {
             Next::ReportStart(start) => {
                 assert!(!std::mem::replace(&mut self.in_report, true), "a report begins inside another");
                 self.collected.starts.push(*start);
             }
-            Next::Batch { batch, .. } => {
+            Next::Batch { batch, position } => {
                 assert!(self.in_report, "a batch comes outside a report");
                 let mut batch = batch;
                 self.known.take(&mut batch, self.columns.schema()).expect("definitions follow each other");
@@ -94,11 +105,13 @@ impl Run {
                 let batch = batch.expect("a batch is in order");
                 batch.read(|batch| self.take(batch));
                 self.recycled = batch.into_raw();
+                self.position = position;
             }
-            Next::ReportEnd { end, .. } => {
+            Next::ReportEnd { end, position } => {
                 assert!(std::mem::replace(&mut self.in_report, false), "a report ends that has not begun");
                 assert!(end.complete || !end.reason.is_empty(), "an incomplete report ends without a reason");
                 self.collected.ends.push(end);
+                self.position = position;
             }
             Next::Refused(refusal) => {
                 assert!(!self.in_report, "a report is refused inside another");
@@ -117,6 +130,10 @@ impl Run {
     }
 
     fn take(&mut self, batch: Batch<'_>) {
+        assert!(
+            self.position.0.is_empty() || !batch.assets().any(|asset| asset.is_continued()),
+            "an asset goes on behind a batch that has a position"
+        );
         self.collected.assets += batch.assets().filter(|asset| !asset.is_continued()).count();
         let schema = batch.schema();
         for finding in batch.findings() {

@@ -10,6 +10,7 @@
 //!
 //! Each function panics with a sentence that names the promise which the plugin broke.
 
+mod going_on;
 mod host;
 mod input;
 mod output;

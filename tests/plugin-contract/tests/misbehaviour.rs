@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use scanbridge::config;
 use scanbridge::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
 use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::state::StateFolder;
 
 /// The folder of the library, which cargo has built beside this test.
 fn folder() -> Folder {
@@ -33,9 +34,9 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let document = config::read_text(&PathBuf::from("rogue.yaml"), &text).expect("the pipeline is YAML");
     let pipeline = config::check(&document, &registry).expect("the pipeline is in order");
     let state = tempfile::tempdir().expect("a temporary folder");
-    let settings = Settings { state_folder: state.path().to_owned() };
-    let built = pipeline::build(&pipeline, &registry, &settings, stop)?;
-    Ok(pipeline::run(built, Arc::clone(stop), false))
+    let settings = Settings::fresh(StateFolder::of(state.path(), &pipeline.name));
+    let built = pipeline::build(&pipeline, &registry, settings, stop)?;
+    Ok(pipeline::run(built, Arc::clone(stop), false, None).0)
 }
 
 /// Whatever happens, no finding disappears from the books.

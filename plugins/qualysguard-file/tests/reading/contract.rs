@@ -1,5 +1,8 @@
 //! The exam that every plugin takes, once for each kind of report.
 
+use std::fs;
+
+use scanbridge_bench::generator::{Extent, Format, Shape};
 use scanbridge_fixtures::good;
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
@@ -10,4 +13,22 @@ fn the_input_keeps_every_promise() {
         let options = json!({ "path": [good(name)], "knowledge_base": good("knowledge-base.xml") });
         scanbridge_plugin_contract::input::<QualysGuardFile>(&options);
     }
+}
+
+/// Several files, one of them larger than a batch: there are positions within reports and between them.
+#[test]
+fn the_input_goes_on_wherever_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = Shape {
+        format: Format::Template,
+        extent: Extent::Assets(120),
+        findings_per_asset: 10,
+        qids: 40,
+        seed: 3,
+    };
+    shape.write(fs::File::create(folder.path().join("large.xml")).unwrap()).unwrap();
+    for name in ["scan-all-kinds.xml", "scan-no-assets.xml", "template-report.xml"] {
+        fs::copy(good(name), folder.path().join(name)).unwrap();
+    }
+    scanbridge_plugin_contract::input::<QualysGuardFile>(&json!({ "path": [folder.path()] }));
 }

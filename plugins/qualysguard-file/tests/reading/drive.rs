@@ -97,7 +97,7 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Told> {
     }
 }
 
-fn take(batch: Batch<'_>, report: &mut Report) {
+pub(crate) fn take(batch: Batch<'_>, report: &mut Report) {
     report.batches += 1;
     for asset in batch.assets() {
         if !asset.is_continued() {

@@ -145,7 +145,7 @@ fn an_asset_larger_than_a_batch_goes_on_in_the_next() {
     fs::write(&path, xml).unwrap();
 
     let report = report_of(&path);
-    assert!(report.batches >= 4);
+    assert!(report.batches >= 3);
     assert_eq!((report.assets.len(), report.findings.len()), (2, 302));
     let owners = report.findings.iter().filter(|finding| finding["asset"] == "2001:db8::6").count();
     assert_eq!(owners, 301);

@@ -9,5 +9,8 @@ mod fields;
 mod files;
 mod hostile;
 mod refused;
+mod resume;
+mod session;
 mod two_passes;
+mod watch;
 mod whole;

@@ -1,1 +1,190 @@
-//! Remembers what was delivered, across runs.
+//! Remembers what was delivered, across runs: a set of keys in one file of an instance's state folder.
+//!
+//! A key is whatever its owner knows a thing by: the path of a file with its length and time, the reference of a
+//! scan. What [`Journal::record`] returned from stays known, also after the power went. A file that is not there
+//! is an empty journal; one that is damaged is refused, for an input that forgets what it delivered would deliver
+//! all of it again.
+//!
+//! The file is text, one key to a line, each line behind a checksum. It grows by appending and is written anew,
+//! beside the old one and then in its place, when keys are forgotten. All keys are in memory: its owner forgets
+//! those of things that are gone, so there are about as many as there are things that could be delivered twice.
+//!
+//! One journal belongs to one instance; two that write to the same folder at once would lose keys.
+
+mod line;
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+/// The keys of what was delivered.
+#[derive(Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    keys: HashSet<String>,
+    /// The file with the bytes of it that hold; what stands behind them is overwritten. None until the first key.
+    file: Option<(File, u64)>,
+}
+
+impl Journal {
+    /// Reads the journal of this folder and changes nothing. A journal that is not there is empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when the file cannot be read or is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let mut journal = Self { folder: folder.to_owned(), keys: HashSet::new(), file: None };
+        let path = journal.path();
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => {
+                let length = journal.read(&file)?;
+                journal.file = Some((file, length));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("cannot open", &path, &error)),
+        }
+        Ok(journal)
+    }
+
+    /// Whether this was recorded.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether nothing is recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Records what was delivered. When this returns, the keys are on disk. Keys that are known take no room.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; then none of the keys is recorded, and recording them later is sound.
+    pub fn record<K: Into<String>>(&mut self, keys: impl IntoIterator<Item = K>) -> Result<()> {
+        let mut new: HashSet<String> = keys.into_iter().map(Into::into).collect();
+        new.retain(|key| !self.keys.contains(key));
+        if new.is_empty() {
+            return Ok(());
+        }
+        let Some((file, length)) = &mut self.file else {
+            self.keys = new;
+            return self.write_anew().inspect_err(|_| self.keys.clear());
+        };
+        let lines: String = new.iter().map(|key| line::of(key)).collect();
+        // What a failed or torn append left behind the good bytes goes first: a shorter one would not cover it.
+        file.set_len(*length)
+            .and_then(|()| file.write_all_at(lines.as_bytes(), *length))
+            .and_then(|()| file.sync_data())
+            .map_err(|error| failed("cannot write", &self.folder.join(NAME), &error))?;
+        *length += lines.len() as u64;
+        self.keys.extend(new);
+        Ok(())
+    }
+
+    /// Forgets the keys that `keep` does not want; the file is written anew if there are any.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; then the keys may come back when the journal is opened again.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) -> Result<()> {
+        let before = self.keys.len();
+        self.keys.retain(|key| keep(key));
+        if self.keys.len() == before { Ok(()) } else { self.write_anew() }
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// As [`Journal::retain`].
+    pub fn clear(&mut self) -> Result<()> {
+        self.retain(|_| false)
+    }
+
+    /// Reads all lines and gives the length of what holds.
+    ///
+    /// Bytes behind the last line break are what a crash left of an append. The call that wrote them had not
+    /// returned, so nobody was told that they are recorded, and dropping them breaks no promise. A whole line is
+    /// another matter: it may have been acknowledged, so if it cannot be read, that is said.
+    fn read(&mut self, file: &File) -> Result<u64> {
+        let path = self.path();
+        let mut reader = BufReader::with_capacity(64 << 10, file);
+        let (mut bytes, mut length) = (Vec::new(), 0);
+        for number in 1_u64.. {
+            bytes.clear();
+            reader.read_until(b'\n', &mut bytes).map_err(|error| failed("cannot read", &path, &error))?;
+            // A file without a whole first line was never in its place: it is moved there when it is whole.
+            match bytes.split_last() {
+                None if number > 1 => break,
+                Some((b'\n', HEAD)) if number == 1 => {}
+                Some((b'\n', text)) if number > 1 => match line::key(text) {
+                    Some(key) => _ = self.keys.insert(key),
+                    None => return Err(damaged(&path, number)),
+                },
+                Some(_) if number > 1 => break,
+                _ => return Err(damaged(&path, number)),
+            }
+            length += bytes.len() as u64;
+        }
+        Ok(length)
+    }
+
+    /// Writes all keys to a new file and moves it into the place of the old one.
+    fn write_anew(&mut self) -> Result<()> {
+        let (path, new) = (self.path(), self.folder.join(NEW_NAME));
+        let mut replace = || {
+            let written = self.write_all(&new)?;
+            fs::rename(&new, &path)?;
+            // From here on it is the new file that is appended to, whatever comes of the rest.
+            self.file = Some(written);
+            File::open(&self.folder)?.sync_all()
+        };
+        replace().map_err(|error| failed("cannot write", &path, &error))
+    }
+
+    fn write_all(&self, path: &Path) -> io::Result<(File, u64)> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut writer = io::BufWriter::with_capacity(64 << 10, file);
+        let mut length = HEAD.len() as u64 + 1;
+        writer.write_all(HEAD)?;
+        writer.write_all(b"\n")?;
+        for key in &self.keys {
+            let line = line::of(key);
+            length += line.len() as u64;
+            writer.write_all(line.as_bytes())?;
+        }
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok((file, length))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(NAME)
+    }
+}
+
+const NAME: &str = "delivered";
+const NEW_NAME: &str = "delivered.new";
+/// The first line: what the file is, and the version of its form.
+const HEAD: &[u8] = b"scanbridge delivery journal 1";
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("{what} {}: {error}", path.display()))
+}
+
+fn damaged(path: &Path, number: u64) -> PluginError {
+    let message = format!("{}, line {number}: the record of what was delivered is damaged", path.display());
+    PluginError::new(ErrorKind::Io, message).with_hint(
+        "`scanbridge state reset` forgets what was delivered, so that all of it is delivered again",
+    )
+}

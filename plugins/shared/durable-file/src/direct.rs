@@ -19,7 +19,6 @@ pub(crate) struct Direct {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
-    length: u64,
 }
 
 /// Whether the path is one of ours.
@@ -55,7 +54,7 @@ impl Direct {
             None => open_special(&path),
         };
         let file = file.map_err(|error| cannot_create(&path, &error))?;
-        Ok(Self { path, file, buffer: Vec::with_capacity(BUFFER), length: 0 })
+        Ok(Self { path, file, buffer: Vec::with_capacity(BUFFER) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,7 +65,6 @@ impl Direct {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
-        self.length += bytes.len() as u64;
         if bytes.len() > BUFFER {
             return self.file.write_all(bytes).map_err(|error| self.failed(&error));
         }
@@ -78,11 +76,6 @@ impl Direct {
         let written = self.file.write_all(&self.buffer);
         self.buffer.clear();
         written.map_err(|error| self.failed(&error))
-    }
-
-    /// How many bytes went out in this run.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
     }
 
     fn failed(&self, error: &io::Error) -> PluginError {

@@ -1,9 +1,10 @@
 //! How failures of the file system are told: the file is named, and the kind decides the exit code.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
-use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 /// A file could not be made, opened or locked: exit code 73.
 pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
@@ -34,6 +35,20 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
 /// What was there before cannot be read: exit code 74.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::Io, format!("cannot read {} to go on at its end: {error}", path.display()))
+}
+
+/// Fails when the file is there: exit code 73.
+pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(already_there(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(cannot_create(path, &error)),
+    }
+}
+
+pub(crate) fn already_there(path: &Path) -> PluginError {
+    PluginError::new(ErrorKind::CannotCreate, format!("{} is there already", path.display()))
+        .with_hint("move it away, or set `if_exists: replace`")
 }
 
 /// The folder that a file stands in, in a form that can be opened.

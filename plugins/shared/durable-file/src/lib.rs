@@ -12,14 +12,23 @@
 //! - Two processes never write one file: the part file is locked, and the second one gets an error.
 //! - A symbolic link as target is replaced, not followed (unless it leads to a device or pipe).
 
+mod beginning;
+mod content;
 mod direct;
+mod disk;
+#[cfg(test)]
+mod exactly_once;
 mod failure;
+#[cfg(test)]
+mod fault;
 mod name;
 pub mod options;
 mod part;
 mod pieces;
+mod receipt;
+mod recovery;
 mod report_file;
 mod target;
 
-pub use report_file::ReportFile;
+pub use report_file::{Begun, ReportFile};
 pub use target::{IfExists, Rotation, Target};

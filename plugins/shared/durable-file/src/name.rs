@@ -33,6 +33,11 @@ impl NameTemplate {
         Ok(Self { folder, file_name, date })
     }
 
+    /// The path of a file with this name.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The path, when no report changes it.
     pub(crate) fn fixed(&self) -> Option<PathBuf> {
         let varies = placeholders(&self.file_name).any(|word| word == "report");

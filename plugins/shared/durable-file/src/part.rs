@@ -1,43 +1,73 @@
-//! One file under construction: locked, buffered, gone again unless it is sealed.
+//! One file under construction: locked, buffered, gone again unless it is sealed or a receipt speaks of it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
+use crate::content::{self, Content};
+use crate::disk;
 use crate::failure::{cannot_create, cannot_read, cannot_write};
 
-/// A part file that this process alone writes. Dropped without [`Part::seal`] it removes itself.
+/// A part file that this process alone writes. Dropped before it is to stay, it removes itself.
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
-    /// Bytes that were appended, whether still in the buffer or not.
-    length: u64,
-    sealed: bool,
+    /// What is in the file, without the buffer.
+    content: Content,
+    /// The sum of the content, in a form that can be gone on with.
+    sum: crc32fast::Hasher,
+    /// Whether all of the content is on the disk.
+    synced: bool,
+    stays: bool,
 }
 
 impl Part {
     /// Makes the file, or takes over and empties the one that a killed process left.
     pub(crate) fn create(path: PathBuf, mode: u32) -> Result<Self> {
-        let file = lock(&path, mode)?;
-        let part = Self { path, file, buffer: Vec::with_capacity(BUFFER), length: 0, sealed: false };
-        part.prepare(mode).map_err(|error| cannot_create(&part.path, &error))?;
+        let failed = |error: io::Error| cannot_create(&path, &error);
+        disk::step().map_err(failed)?;
+        let file = lock(&path, mode, OFlags::CREATE)?;
+        let inode = file.metadata().map_err(failed)?.ino();
+        let part = Self::of(path, file, Content { inode, base: 0, length: 0, sum: 0 });
+        part.prepare(mode, 0).map_err(|error| cannot_create(&part.path, &error))?;
         Ok(part)
     }
 
-    /// Begins with the content of this file.
-    pub(crate) fn copy_from(&mut self, source: &Path) -> Result<()> {
-        let source =
-            rustix::fs::open(source, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|error| cannot_read(source, &error.into()))?;
-        // Lets the kernel copy, or share blocks where the file system can.
-        let copied = io::copy(&mut File::from(source), &mut self.file);
-        self.length = copied.map_err(|error| cannot_write(&self.path, &error))?;
+    /// Takes over the file that a receipt speaks of, and cuts off what came later.
+    pub(crate) fn adopt(path: PathBuf, mode: u32, content: Content) -> Result<Self> {
+        let file = lock(&path, mode, OFlags::empty())?;
+        let inode = file.metadata().map_err(|error| cannot_create(&path, &error))?.ino();
+        let mut part = Self::of(path, file, Content { inode, ..content });
+        part.stays = true;
+        part.prepare(mode, content.length)
+            .and_then(|()| part.file.seek(SeekFrom::Start(content.length)))
+            .map_err(|error| cannot_write(&part.path, &error))?;
+        Ok(part)
+    }
+
+    fn of(path: PathBuf, file: File, content: Content) -> Self {
+        let sum = crc32fast::Hasher::new_with_initial(content.sum);
+        Self { path, file, buffer: Vec::with_capacity(BUFFER), content, sum, synced: false, stays: false }
+    }
+
+    /// Begins with what is known of this file; without knowledge with all that is in it.
+    pub(crate) fn copy_from(&mut self, path: &Path, known: Option<&Content>) -> Result<()> {
+        let source = content::open(path).and_then(|file| file.ok_or(io::ErrorKind::NotFound.into()));
+        let source = source.map_err(|error| cannot_read(path, &error))?;
+        let length = source.metadata().map_err(|error| cannot_read(path, &error))?.len();
+        let (base, length, sum) = match known {
+            Some(known) => (known.base, known.length, known.sum),
+            None => (length, length, 0),
+        };
+        disk::copy(source, &self.file, length).map_err(|error| cannot_write(&self.path, &error))?;
+        self.content = Content { base, length, sum, ..self.content };
+        self.sum = crc32fast::Hasher::new_with_initial(sum);
         Ok(())
     }
 
@@ -45,16 +75,16 @@ impl Part {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
-        self.length += bytes.len() as u64;
         if bytes.len() > BUFFER {
-            return self.file.write_all(bytes).map_err(|error| cannot_write(&self.path, &error));
+            return self.append(bytes);
         }
         self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
+    /// Bytes that were written, whether still in the buffer or not.
     pub(crate) fn length(&self) -> u64 {
-        self.length
+        self.content.length + self.buffer.len() as u64
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,48 +92,70 @@ impl Part {
     }
 
     /// Brings everything written so far to the disk.
-    pub(crate) fn sync(&mut self) -> Result<()> {
+    pub(crate) fn sync(&mut self) -> Result<Content> {
         self.flush()?;
-        self.file.sync_data().map_err(|error| cannot_write(&self.path, &error))
+        if !self.synced {
+            disk::sync_data(&self.file).map_err(|error| cannot_write(&self.path, &error))?;
+            self.synced = true;
+        }
+        Ok(self.content)
     }
 
-    /// Brings everything to the disk and leaves the file where it is. Gives its device and inode.
-    pub(crate) fn seal(&mut self) -> Result<(u64, u64)> {
+    /// Brings everything to the disk and leaves the file where it is.
+    pub(crate) fn seal(&mut self) -> Result<Content> {
         self.flush()?;
-        self.file.sync_all().map_err(|error| cannot_write(&self.path, &error))?;
-        let metadata = self.file.metadata().map_err(|error| cannot_write(&self.path, &error))?;
-        self.sealed = true;
-        Ok((metadata.dev(), metadata.ino()))
+        disk::sync_all(&self.file).map_err(|error| cannot_write(&self.path, &error))?;
+        self.stays = true;
+        Ok(self.content)
     }
 
-    fn prepare(&self, mode: u32) -> io::Result<()> {
-        self.file.set_len(0)?;
+    /// Says whether the file stays when this value is dropped.
+    pub(crate) fn stays(&mut self, stays: bool) {
+        self.stays = stays;
+    }
+
+    fn prepare(&self, mode: u32, length: u64) -> io::Result<()> {
+        disk::set_length(&self.file, length)?;
         // The umask of whoever started us says nothing about who may read the findings; the option does.
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.file.write_all(&self.buffer).map_err(|error| cannot_write(&self.path, &error))?;
+        let buffer = std::mem::take(&mut self.buffer);
+        let appended = self.append(&buffer);
+        self.buffer = buffer;
         self.buffer.clear();
+        appended
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.synced = false;
+        disk::write(&self.file, bytes).map_err(|error| cannot_write(&self.path, &error))?;
+        self.sum.update(bytes);
+        self.content.length += bytes.len() as u64;
+        self.content.sum = self.sum.clone().finalize();
         Ok(())
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.sealed {
+        if !self.stays {
             // The next run would take the file over; that it stays is worth no second error.
-            let _ = fs::remove_file(&self.path);
+            let _ = disk::remove(&self.path);
         }
     }
 }
 
 /// Opens and locks the file. The one that was opened may have been renamed or removed by its last owner before
 /// the lock was ours; then the name stands for another file, and we try again.
-fn lock(path: &Path, mode: u32) -> Result<File> {
+fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
     for _ in 0..LOCK_ATTEMPTS {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
         let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode))
             .map_err(|error| cannot_create(path, &error.into()))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

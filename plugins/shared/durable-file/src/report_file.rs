@@ -1,48 +1,79 @@
 //! The type that file outputs hold.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Verdict};
+use scanbridge_plugin_api::tracing::warn;
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Result, Verdict};
 
 use crate::direct::{Direct, is_direct};
-use crate::failure::{cannot_create, folder_of};
+use crate::failure::{cannot_create, folder_of, refuse_existing};
 use crate::name::{NameTemplate, piece_path};
-use crate::pieces::{Pieces, Published, refuse_existing};
+use crate::pieces::Pieces;
+use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
+use crate::recovery::{Left, restore_published};
 use crate::target::{IfExists, Target};
 
 /// A file, or a series of pieces, that takes reports one after the other.
 ///
-/// Calls come in the order `begin`, any number of `write` and `record_boundary`, `end`; `sync` at any time. A
-/// value that is dropped while a report is under way takes that report back.
+/// Calls come in the order `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. A
+/// value that is dropped while a report is under way takes that report back, unless something of it was committed:
+/// then it stays for the next value, which is opened with the receipt.
 ///
 /// ```
 /// # use scanbridge_plugin_api::model::ReportStart;
-/// use scanbridge_durable_file::{ReportFile, Target};
+/// use scanbridge_durable_file::{Begun, ReportFile, Target};
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("out.csv");
-/// let mut file = ReportFile::open(Target::new(&path))?;
-/// if file.begin(&ReportStart::default())? {
+/// let mut file = ReportFile::open(Target::new(&path), None)?;
+/// if file.begin(&ReportStart::default())? == Begun::Empty {
 ///     file.write(b"name,port\n")?;
 /// }
 /// file.write(b"www.example.com,443\n")?;
+/// let receipt = file.commit(b"")?;
+/// file.write(b"never to be seen")?;
+/// drop(file);
 /// assert!(!path.exists());
+///
+/// let mut file = ReportFile::open(Target::new(&path), Some(&receipt))?;
+/// let report = ReportStart { continued: true, ..ReportStart::default() };
+/// assert_eq!(file.begin(&report)?, Begun::Continued(Vec::new()));
+/// file.write(b"mail.example.com,25\n")?;
 /// file.end(true)?;
-/// assert_eq!(std::fs::read_to_string(&path).unwrap(), "name,port\nwww.example.com,443\n");
+/// let text = std::fs::read_to_string(&path).unwrap();
+/// assert_eq!(text, "name,port\nwww.example.com,443\nmail.example.com,25\n");
 /// # Ok::<(), scanbridge_plugin_api::PluginError>(())
 /// ```
 #[derive(Debug)]
 pub struct ReportFile {
     name: NameTemplate,
     sink: Sink,
-    /// What this run has published, by path.
-    published: HashMap<PathBuf, Published>,
+    /// The report under way.
+    report: ReportKey,
+    /// What the run has done so far, but for the report under way.
+    record: Record,
+    /// The report that the receipt speaks of, until the first one begins.
+    interrupted: Option<Interrupted>,
+    /// The committed part files of a report that was taken back: a crash before the next commit makes them
+    /// wanted again.
+    withdrawn: Option<Box<Pieces>>,
     direct: Option<Direct>,
     target: Target,
+}
+
+/// What a report that begins finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// A new, empty file, which wants its header.
+    Empty,
+    /// The end of an earlier report, in a file that has its header.
+    Behind,
+    /// Its own beginning, as it stood at the last commit; with the bytes that were given to that commit.
+    Continued(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -53,48 +84,90 @@ enum Sink {
     Pieces(Box<Pieces>),
 }
 
+#[derive(Debug)]
+struct Interrupted {
+    under_way: UnderWay,
+    /// `None` for a device or pipe.
+    left: Option<Left>,
+    state: Vec<u8>,
+}
+
 impl ReportFile {
-    /// Checks the path and its folder. Touches no file yet.
+    /// Checks the path and its folder. Without a receipt it touches no file yet; with one, all files are brought
+    /// back to what they were when it was given.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a path that cannot be one; [`ErrorKind::CannotCreate`] when its folder is not
-    /// there or not writable, or when the file must be new and is not.
-    pub fn open(target: Target) -> Result<Self> {
-        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-        let name = NameTemplate::parse(&target.path, date)?;
-        let file = Self { name, sink: Sink::Closed, published: HashMap::new(), direct: None, target };
+    /// [`ErrorKind::Config`] for a path that cannot be one, and for a receipt that is damaged or of another path;
+    /// [`ErrorKind::CannotCreate`] when the folder is not there or not writable, when the file must be new and is
+    /// not, or when another process writes it; [`ErrorKind::Io`] when what was written later cannot be taken back.
+    pub fn open(target: Target, receipt: Option<&Receipt>) -> Result<Self> {
+        let (record, state) = match receipt {
+            Some(receipt) => Record::read(receipt, &target)?,
+            None => {
+                let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+                (Record::new(&target, date), Vec::new())
+            }
+        };
+        let name = NameTemplate::parse(&target.path, record.date.clone())?;
+        let mut file = Self {
+            name,
+            sink: Sink::Closed,
+            report: ReportKey::default(),
+            record,
+            interrupted: None,
+            withdrawn: None,
+            direct: None,
+            target,
+        };
+        file.recover(state)?;
         file.check_place()?;
         Ok(file)
     }
 
-    /// A report begins. Gives true when a new, empty file was begun, which wants its header.
+    /// A report begins, or goes on. One that goes on where no receipt speaks of it begins like any other, for then
+    /// nothing of it was committed here.
     ///
     /// # Errors
     /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it;
-    /// [`ErrorKind::Io`] when the copy of what was there before fails.
-    pub fn begin(&mut self, report: &ReportStart) -> Result<bool> {
+    /// [`ErrorKind::Io`] when the copy of what was there before fails, or when the report cannot go on because
+    /// what the receipt speaks of is not there any more.
+    pub fn begin(&mut self, report: &ReportStart) -> Result<Begun> {
         if !matches!(self.sink, Sink::Closed) {
             return Err(PluginError::bug("a report begins before the last one has ended"));
         }
         let path = self.name.resolve(report);
+        let is_done = |pieces: &mut Box<Pieces>| pieces.path == path || !pieces.is_committed();
+        if let Some(mut pieces) = self.withdrawn.take_if(is_done) {
+            pieces.forget();
+        }
+        self.report = ReportKey::of(report);
+        if let Some(interrupted) = self.interrupted.take() {
+            if report.continued && interrupted.is(&self.report, &path) {
+                return self.go_on(interrupted, path);
+            }
+            interrupted.take_back();
+        }
+        if report.continued {
+            warn!("{}: the report goes on, but nothing of it was committed here before", path.display());
+        }
         if is_direct(&path) {
             return self.begin_direct(path);
         }
         refuse_folder(&path)?;
-        let earlier = self.published.get(&path).copied();
-        let mut pieces = Box::new(Pieces::begin(path, &self.target, earlier)?);
-        let is_new = pieces.current().length() == 0;
+        let earlier = self.record.published.get(&name_of(&path));
+        let pieces = Box::new(Pieces::begin(path, &self.target, earlier)?);
+        let begun = if pieces.current.length() == 0 { Begun::Empty } else { Begun::Behind };
         self.sink = Sink::Pieces(pieces);
-        Ok(is_new)
+        Ok(begun)
     }
 
     /// Appends whole records, buffered.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], for example when the disk is full. The report cannot be delivered any more.
+    /// [`ErrorKind::Io`], for example when the disk is full. The report can then go on only from the last receipt.
     pub fn write(&mut self, records: &[u8]) -> Result<()> {
         match (&mut self.sink, &mut self.direct) {
-            (Sink::Pieces(pieces), _) => pieces.current().write(records),
+            (Sink::Pieces(pieces), _) => pieces.current.write(records),
             (Sink::Direct, Some(direct)) => direct.write(records),
             _ => Err(no_report()),
         }
@@ -118,48 +191,69 @@ impl ReportFile {
     /// # Errors
     /// As in [`ReportFile::write`]; the file then keeps what it had before this report. Of a series of pieces the
     /// names that were new are taken back. Only when the folder cannot be brought to the disk, after the rename,
-    /// does the new file stand under its name; the message says so.
+    /// does the new file stand under its name; the message says so. In either case the report can go on from the
+    /// last receipt.
     pub fn end(&mut self, deliver: bool) -> Result<()> {
         match std::mem::replace(&mut self.sink, Sink::Closed) {
             Sink::Closed => Err(no_report()),
             Sink::Direct => self.direct.as_mut().map_or(Ok(()), Direct::flush),
             Sink::Pieces(pieces) if deliver => {
-                let path = pieces.path().to_owned();
+                let name = name_of(&pieces.path);
                 let published = pieces.publish(self.target.if_exists)?;
-                self.published.insert(path, published);
+                self.record.published.insert(name, published);
                 Ok(())
             }
             Sink::Pieces(pieces) => {
-                drop(pieces);
+                self.withdrawn = pieces.is_committed().then_some(pieces);
                 Ok(())
             }
         }
     }
 
-    /// Brings everything written so far to the disk, under its part name while the report is under way. Gives
-    /// the length of the piece; 0 between two reports.
+    /// Brings everything written so far to the disk. Gives the receipt that a later [`ReportFile::open`] goes back
+    /// to, with a few bytes of the caller's beside it, which [`Begun::Continued`] gives back.
+    ///
+    /// A report is delivered exactly once whenever the crash comes, if there is one commit at least between its
+    /// `begin` and its `end`. Without one, a crash between `end` and the storing of the next receipt leaves a
+    /// file that nothing is known of: `append` adds the report to it again, `fail` refuses it.
     ///
     /// # Errors
     /// As in [`ReportFile::write`].
-    pub fn sync(&mut self) -> Result<u64> {
-        match (&mut self.sink, &mut self.direct) {
-            (Sink::Pieces(pieces), _) => {
-                pieces.current().sync()?;
-                Ok(pieces.current().length())
-            }
+    pub fn commit(&mut self, state: &[u8]) -> Result<Receipt> {
+        self.record.under_way = match (&mut self.sink, &mut self.direct) {
+            (Sink::Pieces(pieces), _) => Some(UnderWay {
+                report: self.report.clone(),
+                name: name_of(&pieces.path),
+                series: Some(pieces.commit()?),
+            }),
             (Sink::Direct, Some(direct)) => {
                 direct.flush()?;
-                Ok(direct.length())
+                let name = direct.path().to_string_lossy().into_owned();
+                Some(UnderWay { report: self.report.clone(), name, series: None })
             }
-            _ => Ok(0),
+            // Nothing has begun yet: the interrupted report is where it was.
+            _ => self.interrupted.as_ref().map(|interrupted| interrupted.under_way.clone()),
+        };
+        if let Some(pieces) = &mut self.withdrawn {
+            pieces.forget();
         }
+        let state = self.interrupted.as_ref().map_or(state, |interrupted| &interrupted.state);
+        self.record.seal(state)
+    }
+
+    /// What the caller had put beside the receipt cannot be read: the error to answer [`Begun::Continued`] with.
+    #[must_use]
+    pub fn bad_state(&self, problem: &dyn fmt::Display) -> PluginError {
+        let path = self.target.path.display();
+        PluginError::config(format!("the receipt of an interrupted run for {path} is damaged: {problem}"))
+            .with_hint(START_OVER)
     }
 
     /// The file that is being written, for messages; between two reports the target as the operator wrote it.
     #[must_use]
     pub fn path(&self) -> &Path {
         match (&self.sink, &self.direct) {
-            (Sink::Pieces(pieces), _) => pieces.current_path(),
+            (Sink::Pieces(pieces), _) => pieces.current.path(),
             (Sink::Direct, Some(direct)) => direct.path(),
             _ => &self.target.path,
         }
@@ -177,15 +271,51 @@ impl ReportFile {
         }
     }
 
-    fn begin_direct(&mut self, path: PathBuf) -> Result<bool> {
-        self.sink = Sink::Direct;
-        if self.direct.as_ref().is_some_and(|direct| direct.path() == path) {
-            return Ok(false);
+    /// Brings the files back to what the record says.
+    fn recover(&mut self, state: Vec<u8>) -> Result<()> {
+        let Self { record, name, target, .. } = self;
+        let mut untouched = None;
+        if let Some(under_way) = record.under_way.take() {
+            let earlier = record.published.get(&under_way.name);
+            let path = name.beside(&under_way.name);
+            let left = match &under_way.series {
+                Some(series) => Some(Pieces::recover(path, series, target, earlier)?),
+                None => None,
+            };
+            if let Some(Left::Broken(_)) = left {
+                untouched = Some(under_way.name.clone());
+            }
+            self.interrupted = Some(Interrupted { under_way, left, state });
         }
-        self.sink = Sink::Closed;
-        self.direct = Some(Direct::open(path)?);
+        for (file, published) in &mut record.published {
+            if untouched.as_ref() != Some(file) {
+                restore_published(&name.beside(file), published)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the report that was interrupted.
+    fn go_on(&mut self, interrupted: Interrupted, path: PathBuf) -> Result<Begun> {
+        match interrupted.left {
+            Some(Left::Whole(pieces)) => self.sink = Sink::Pieces(pieces),
+            Some(Left::Broken(path)) => return Err(broken(&path)),
+            None => {
+                warn!("{}: what was written since the last commit may come twice", path.display());
+                self.begin_direct(path)?;
+            }
+        }
+        Ok(Begun::Continued(interrupted.state))
+    }
+
+    fn begin_direct(&mut self, path: PathBuf) -> Result<Begun> {
+        if self.direct.as_ref().is_none_or(|direct| direct.path() != path) {
+            self.direct = Some(Direct::open(path.clone())?);
+        }
         self.sink = Sink::Direct;
-        Ok(true)
+        let is_known = self.record.direct.as_ref() == Some(&path);
+        self.record.direct = Some(path);
+        Ok(if is_known { Begun::Behind } else { Begun::Empty })
     }
 
     fn check_place(&self) -> Result<()> {
@@ -199,8 +329,33 @@ impl ReportFile {
         let Some(path) = path else { return Ok(()) };
         refuse_folder(&path)?;
         match self.target.if_exists {
+            IfExists::Fail if self.is_ours(&path) => Ok(()),
             IfExists::Fail => refuse_existing(&piece_path(&path, u32::from(self.target.rotate.is_on()))),
             IfExists::Replace | IfExists::Append => Ok(()),
+        }
+    }
+
+    /// Whether this run has published a file under this name, or is about to.
+    fn is_ours(&self, path: &Path) -> bool {
+        let name = name_of(path);
+        self.record.published.contains_key(&name)
+            || self.interrupted.as_ref().is_some_and(|interrupted| interrupted.under_way.name == name)
+    }
+}
+
+impl Interrupted {
+    fn is(&self, report: &ReportKey, path: &Path) -> bool {
+        let is_there = match self.left {
+            Some(_) => self.under_way.name == name_of(path),
+            None => self.under_way.name == path.to_string_lossy(),
+        };
+        is_there && self.under_way.report == *report
+    }
+
+    /// Removes the part files.
+    fn take_back(self) {
+        if let Some(Left::Whole(mut pieces)) = self.left {
+            pieces.forget();
         }
     }
 }
@@ -212,7 +367,7 @@ impl io::Write for ReportFile {
         Ok(bytes.len())
     }
 
-    /// Does nothing: [`ReportFile::sync`] and [`ReportFile::end`] say when bytes have to be on the disk.
+    /// Does nothing: [`ReportFile::commit`] and [`ReportFile::end`] say when bytes have to be on the disk.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -226,6 +381,17 @@ fn refuse_folder(path: &Path) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn broken(path: &Path) -> PluginError {
+    let path = path.display();
+    let message =
+        format!("{path} is not there, or is not what the interrupted run left; the report cannot go on");
+    PluginError::new(ErrorKind::Io, message).with_hint(START_OVER)
 }
 
 fn no_report() -> PluginError {

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use scanbridge_durable_file::{ReportFile, Target};
+use scanbridge_durable_file::{Begun, ReportFile, Target};
 use scanbridge_plugin_api::ErrorKind;
 use scanbridge_plugin_api::model::ReportStart;
 
 #[test]
 fn a_full_device_is_an_error_that_names_it() {
-    let mut file = ReportFile::open(Target::new("/dev/full")).unwrap();
-    assert!(file.begin(&ReportStart::default()).unwrap());
+    let mut file = ReportFile::open(Target::new("/dev/full"), None).unwrap();
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
     file.write(b"small enough to be buffered").unwrap();
     let error = file.end(true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
@@ -23,13 +23,13 @@ fn a_full_device_is_an_error_that_names_it() {
 
 #[test]
 fn a_device_gets_its_header_once() {
-    let mut file = ReportFile::open(Target::new("/dev/null")).unwrap();
-    assert!(file.begin(&ReportStart::default()).unwrap());
+    let mut file = ReportFile::open(Target::new("/dev/null"), None).unwrap();
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
     file.write(&[b'x'; 200_000]).unwrap();
     assert!(!file.record_boundary().unwrap());
-    assert_eq!(file.sync().unwrap(), 200_000);
+    file.commit(b"").unwrap();
     file.end(false).unwrap();
-    assert!(!file.begin(&ReportStart::default()).unwrap());
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Behind);
     file.end(true).unwrap();
     assert!(!Path::new("/dev/.null.part").exists());
 }
@@ -47,7 +47,7 @@ fn a_pipe_stays_open_between_reports() {
             text
         })
     };
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     for text in ["one\n", "two\n"] {
         file.begin(&ReportStart::default()).unwrap();
         file.write(text.as_bytes()).unwrap();
@@ -73,7 +73,7 @@ fn a_full_disk_leaves_the_old_file_and_no_part() {
     let path = folder.path().join("out.csv");
     fs::write(&path, "of yesterday\n").unwrap();
     let outcome = (|| {
-        let mut file = ReportFile::open(Target::new(&path))?;
+        let mut file = ReportFile::open(Target::new(&path), None)?;
         file.begin(&ReportStart::default())?;
         for _ in 0..64 {
             file.write(&[b'x'; 65_536])?;

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use scanbridge_durable_file::{ReportFile, Rotation, Target};
+use scanbridge_durable_file::{Begun, ReportFile, Rotation, Target};
 use scanbridge_plugin_api::ErrorKind;
 use scanbridge_plugin_api::model::ReportStart;
 
@@ -27,13 +27,13 @@ fn target(path: &Path) -> Target {
 #[test]
 fn the_other_process() {
     let Some(path) = env::var_os(ROLE) else { return };
-    let mut file = ReportFile::open(target(Path::new(&path))).unwrap();
+    let mut file = ReportFile::open(target(Path::new(&path)), None).unwrap();
     file.begin(&ReportStart::default()).unwrap();
     for _ in 0..100 {
         file.write(b"half a report, and never the rest of it\n").unwrap();
         file.record_boundary().unwrap();
     }
-    file.sync().unwrap();
+    file.commit(b"").unwrap();
     println!("\nunder way");
     std::thread::sleep(std::time::Duration::from_secs(600));
 }
@@ -42,7 +42,7 @@ fn the_other_process() {
 #[test]
 fn the_process_without_rights() {
     let Some(path) = env::var_os(WITHOUT_RIGHTS) else { return };
-    let error = ReportFile::open(Target::new(path)).unwrap_err();
+    let error = ReportFile::open(Target::new(path), None).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
     assert!(error.message.contains("out.csv: Permission denied"), "{error}");
     assert!(error.hint.unwrap().contains("needs write permission in "));
@@ -70,9 +70,9 @@ fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
 #[test]
 fn the_process_that_prints() {
     let Some(path) = env::var_os(PRINTS) else { return };
-    let mut file = ReportFile::open(Target::new(path)).unwrap();
+    let mut file = ReportFile::open(Target::new(path), None).unwrap();
     for report in ["\n<one>\n", "<two>\n"] {
-        let is_new = file.begin(&ReportStart::default()).unwrap();
+        let is_new = file.begin(&ReportStart::default()).unwrap() == Begun::Empty;
         assert_eq!(is_new, report.contains("one"), "standard output gets its header once");
         file.write(report.as_bytes()).unwrap();
         file.end(true).unwrap();
@@ -119,7 +119,7 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
         let path = folder.path().join(name);
         let mut child = other_process(&path);
 
-        let mut file = ReportFile::open(target(&path)).unwrap();
+        let mut file = ReportFile::open(target(&path), None).unwrap();
         let error = file.begin(&ReportStart::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::CannotCreate);
         assert!(error.message.contains("locked: another process"), "{error}");
@@ -131,7 +131,7 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
         assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
 
         // The next run takes the part file over; nothing of the killed one is left in it.
-        assert!(file.begin(&ReportStart::default()).unwrap());
+        assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
         file.write(b"whole\n").unwrap();
         file.end(true).unwrap();
         let published = if name == "out.csv" { path } else { folder.path().join("rotated.0001.csv") };
@@ -144,8 +144,8 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
 fn two_outputs_of_one_process_cannot_share_a_file_either() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let mut one = ReportFile::open(Target::new(&path)).unwrap();
-    let mut two = ReportFile::open(Target::new(&path)).unwrap();
+    let mut one = ReportFile::open(Target::new(&path), None).unwrap();
+    let mut two = ReportFile::open(Target::new(&path), None).unwrap();
     one.begin(&ReportStart::default()).unwrap();
     assert_eq!(two.begin(&ReportStart::default()).unwrap_err().kind, ErrorKind::CannotCreate);
     one.write(b"mine\n").unwrap();

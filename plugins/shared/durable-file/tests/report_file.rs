@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use scanbridge_durable_file::{IfExists, ReportFile, Rotation, Target};
+use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
@@ -17,7 +17,7 @@ fn report(title: &str) -> ReportStart {
 }
 
 fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: bool) {
-    if file.begin(&report(title)).unwrap() {
+    if file.begin(&report(title)).unwrap() == Begun::Empty {
         file.write(b"HEADER\n").unwrap();
     }
     for record in records {
@@ -45,11 +45,11 @@ fn the_name_appears_with_the_whole_report_and_no_sooner() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     fs::write(&path, "of yesterday\n").unwrap();
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     assert_eq!(names(folder.path()), ["out.csv"]);
-    assert!(file.begin(&report("a")).unwrap());
+    assert_eq!(file.begin(&report("a")).unwrap(), Begun::Empty);
     file.write(b"one\n").unwrap();
-    assert_eq!(file.sync().unwrap(), 4);
+    file.commit(b"").unwrap();
     assert_eq!(file.path(), folder.path().join(".out.csv.part"));
     assert_eq!(read(folder.path().join(".out.csv.part")), "one\n");
     assert_eq!(read(&path), "of yesterday\n");
@@ -63,7 +63,7 @@ fn the_name_appears_with_the_whole_report_and_no_sooner() {
 fn a_report_that_is_not_delivered_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     write_report(&mut file, "cut", &["x\n"], false);
     assert_eq!(names(folder.path()), [""; 0]);
     write_report(&mut file, "whole", &["a\n"], true);
@@ -82,12 +82,12 @@ fn a_report_that_is_not_delivered_leaves_what_was_there() {
 fn a_reader_who_opened_the_file_keeps_a_whole_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     write_report(&mut file, "1", &["a\n"], true);
     let before = fs::metadata(&path).unwrap().ino();
     file.begin(&report("2")).unwrap();
     file.write(b"b\n").unwrap();
-    file.sync().unwrap();
+    file.commit(b"").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
     assert_eq!(read(&path), "HEADER\na\n");
     file.end(true).unwrap();
@@ -99,7 +99,7 @@ fn what_an_earlier_run_left_is_replaced_kept_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let run = |if_exists| -> Result<String, PluginError> {
-        let mut file = ReportFile::open(Target { if_exists, ..Target::new(&path) })?;
+        let mut file = ReportFile::open(Target { if_exists, ..Target::new(&path) }, None)?;
         write_report(&mut file, "r", &["x\n"], true);
         Ok(read(&path))
     };
@@ -117,7 +117,8 @@ fn what_an_earlier_run_left_is_replaced_kept_or_refused() {
 fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let mut file = ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }).unwrap();
+    let mut file =
+        ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }, None).unwrap();
     file.begin(&report("r")).unwrap();
     fs::write(&path, "somebody else's").unwrap();
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::CannotCreate);
@@ -128,7 +129,7 @@ fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
 #[test]
 fn each_report_may_have_its_own_file_and_chooses_no_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let mut file = ReportFile::open(Target::new(folder.path().join("f-{report}.csv"))).unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("f-{report}.csv")), None).unwrap();
     for title in ["../../etc/passwd", "Weekly", "/etc/shadow", "Weekly", "a\0b"] {
         write_report(&mut file, title, &["x\n"], true);
     }
@@ -145,7 +146,7 @@ fn pieces_are_cut_between_records_and_appear_together() {
         fs::write(folder.path().join(format!("out.{number:04}.csv")), "old").unwrap();
     }
     fs::write(folder.path().join("out.2025.csv"), "somebody's own").unwrap();
-    let mut file = ReportFile::open(target.clone()).unwrap();
+    let mut file = ReportFile::open(target.clone(), None).unwrap();
     write_report(&mut file, "1", &["aaaa\n", "bbbb\n", "cccc\n"], true);
     // HEADER + aaaa = 12 bytes: full. So one record a piece.
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv", "out.2025.csv"]);
@@ -158,7 +159,7 @@ fn pieces_are_cut_between_records_and_appear_together() {
     assert_eq!(names(folder.path()).len(), 6);
     drop(file);
 
-    let mut file = ReportFile::open(Target { if_exists: IfExists::Append, ..target }).unwrap();
+    let mut file = ReportFile::open(Target { if_exists: IfExists::Append, ..target }, None).unwrap();
     write_report(&mut file, "5", &["k\n", "l\n", "m\n"], true);
     assert_eq!(read(folder.path().join("out.0005.csv")), "HEADER\nj\nk\nl\n");
     assert_eq!(read(folder.path().join("out.0006.csv")), "HEADER\nm\n");
@@ -169,7 +170,7 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
     let folder = tempfile::tempdir().unwrap();
     let rotate = Rotation { max_bytes: Some(2), max_age: None };
     let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
-    let mut file = ReportFile::open(target).unwrap();
+    let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in [b"a\n", b"b\n"] {
         file.write(record).unwrap();
@@ -191,7 +192,7 @@ fn pieces_that_must_be_new_appear_all_or_none() {
     fs::write(folder.path().join("out.0002.csv"), "old").unwrap();
     let rotate = Rotation { max_bytes: Some(11), max_age: None };
     let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out.csv")) };
-    let mut file = ReportFile::open(target).unwrap();
+    let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in ["full piece\n"; 3] {
         file.record_boundary().unwrap();
@@ -217,7 +218,8 @@ fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
     fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
     fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
     let rotate = Rotation { max_bytes: Some(1), max_age: None };
-    let mut file = ReportFile::open(Target { rotate, ..Target::new(folder.path().join("out.csv")) }).unwrap();
+    let mut file =
+        ReportFile::open(Target { rotate, ..Target::new(folder.path().join("out.csv")) }, None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in [b"a\n", b"b\n", b"c\n"] {
         file.record_boundary().unwrap();
@@ -236,7 +238,7 @@ fn no_piece_appears_before_the_report_ends() {
     let folder = tempfile::tempdir().unwrap();
     let rotate = Rotation { max_bytes: Some(1), max_age: None };
     let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
-    let mut file = ReportFile::open(target).unwrap();
+    let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for _ in 0..50 {
         file.write(b"x\n").unwrap();
@@ -252,8 +254,8 @@ fn an_old_piece_is_ended_by_its_age() {
     let folder = tempfile::tempdir().unwrap();
     let rotate = Rotation { max_bytes: None, max_age: Some(Duration::from_millis(30)) };
     let target = Target { rotate, ..Target::new(folder.path().join("out")) };
-    let mut file = ReportFile::open(target).unwrap();
-    assert!(file.begin(&report("1")).unwrap());
+    let mut file = ReportFile::open(target, None).unwrap();
+    assert_eq!(file.begin(&report("1")).unwrap(), Begun::Empty);
     file.write(b"a\n").unwrap();
     std::thread::sleep(Duration::from_millis(40));
     assert!(file.record_boundary().unwrap());
@@ -267,7 +269,7 @@ fn an_old_piece_is_ended_by_its_age() {
 fn a_finished_file_may_be_taken_away_but_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     write_report(&mut file, "1", &["a\n"], true);
     fs::remove_file(&path).unwrap();
     write_report(&mut file, "2", &["b\n"], true);
@@ -283,7 +285,7 @@ fn a_finished_file_may_be_taken_away_but_not_replaced() {
 #[test]
 fn bad_places_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let kind = |path: &Path| ReportFile::open(Target::new(path)).unwrap_err();
+    let kind = |path: &Path| ReportFile::open(Target::new(path), None).unwrap_err();
     let missing = kind(&folder.path().join("no/out.csv"));
     assert_eq!(missing.kind, ErrorKind::CannotCreate);
     assert!(missing.message.contains("no/out.csv"), "{missing}");
@@ -292,7 +294,7 @@ fn bad_places_are_refused_at_once() {
     assert_eq!(kind(Path::new("/")).kind, ErrorKind::Config);
     assert_eq!(kind(&folder.path().join("{date}/x")).kind, ErrorKind::Config);
     // Here not even root may make a file, which only trying shows.
-    let mut file = ReportFile::open(Target::new("/proc/out.csv")).unwrap();
+    let mut file = ReportFile::open(Target::new("/proc/out.csv"), None).unwrap();
     assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
 }
 
@@ -302,7 +304,7 @@ fn a_link_in_the_place_of_the_part_file_is_not_followed() {
     let victim = folder.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     symlink(&victim, folder.path().join(".out.csv.part")).unwrap();
-    let mut file = ReportFile::open(Target::new(folder.path().join("out.csv"))).unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("out.csv")), None).unwrap();
     assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
     assert_eq!(read(&victim), "precious");
 }
@@ -314,7 +316,7 @@ fn a_link_as_target_is_replaced_and_its_end_left_alone() {
     fs::write(&victim, "precious").unwrap();
     let path = folder.path().join("out.csv");
     symlink(&victim, &path).unwrap();
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     write_report(&mut file, "r", &["x\n"], true);
     assert_eq!(read(&victim), "precious");
     assert!(fs::symlink_metadata(&path).unwrap().is_file());
@@ -324,7 +326,7 @@ fn a_link_as_target_is_replaced_and_its_end_left_alone() {
 fn large_and_small_writes_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
-    let mut file = ReportFile::open(Target::new(&path)).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     file.begin(&report("r")).unwrap();
     let mut expected = Vec::new();
     for size in [1, 300_000, 7, 131_072, 131_073, 0, 65_536, 65_537, 3] {
@@ -332,7 +334,7 @@ fn large_and_small_writes_keep_their_order() {
         file.write_all(&record).unwrap();
         expected.extend(record);
     }
-    assert_eq!(file.sync().unwrap(), expected.len() as u64);
+    file.commit(b"").unwrap();
     file.end(true).unwrap();
     assert_eq!(fs::read(&path).unwrap(), expected);
 }
@@ -340,7 +342,7 @@ fn large_and_small_writes_keep_their_order() {
 #[test]
 fn calls_in_a_wrong_order_are_bugs() {
     let folder = tempfile::tempdir().unwrap();
-    let mut file = ReportFile::open(Target::new(folder.path().join("out"))).unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("out")), None).unwrap();
     assert_eq!(file.write(b"x").unwrap_err().kind, ErrorKind::Bug);
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::Bug);
     file.begin(&report("r")).unwrap();

@@ -20,8 +20,12 @@ pub(crate) struct Feed {
     continued: bool,
     /// Whether the asset got texts after its row.
     late: bool,
+    /// Whether the asset's end is still to come.
+    pub(crate) is_open: bool,
     /// How many assets have begun to go out.
     pub(crate) assets: u64,
+    /// Behind this many assets the walk pauses, whatever the batch holds.
+    pub(crate) pause_behind: Option<u64>,
 }
 
 impl Feed {
@@ -34,6 +38,7 @@ impl Feed {
     /// Another asset begins.
     pub(crate) fn begin_asset(&mut self) {
         (self.row, self.started, self.continued, self.late) = (None, false, false, false);
+        self.is_open = true;
     }
 
     /// The asset gets a text. One that comes after the first findings still reaches the row if that is in
@@ -60,8 +65,9 @@ impl Feed {
         self.started
     }
 
-    /// The asset ends; one without findings goes out on its own.
+    /// The asset ends; one without findings goes out on its own. A full batch is best handed on here.
     pub(crate) fn end_asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Flow {
+        self.is_open = false;
         match self.row {
             Some(row) if self.late => batch.replace_asset(row, &cells.asset),
             None if !self.started => {
@@ -69,13 +75,13 @@ impl Feed {
             }
             _ => {}
         }
-        pause_when_full(batch)
+        if batch.is_full() || self.pause_behind == Some(self.assets) { Flow::Pause } else { Flow::On }
     }
 }
 
-/// Pauses the walk when the batch should be handed on.
-pub(crate) fn pause_when_full(batch: &BatchBuilder) -> Flow {
-    if batch.is_full() { Flow::Pause } else { Flow::On }
+/// Pauses the walk inside an asset, when the batch cannot wait for its end.
+pub(crate) fn pause_when_overfull(batch: &BatchBuilder) -> Flow {
+    if batch.is_overfull() { Flow::Pause } else { Flow::On }
 }
 
 /// Adds what the result tells about the asset.

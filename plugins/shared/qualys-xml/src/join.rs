@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
 use crate::damage::Fault;
 use crate::definitions::Definitions;
 use crate::facts::reader_of;
-use crate::feed::{Feed, add_facts, pause_when_full};
+use crate::feed::{Feed, add_facts, pause_when_overfull};
 use crate::walk::{Flow, State};
 
 /// What a report with definitions of its own is delivered into.
@@ -51,7 +51,7 @@ impl Join {
         }
         let definition = self.definition(key, state, sink)?;
         sink.batch.push_finding(asset, definition, &state.cells.finding);
-        Ok(pause_when_full(sink.batch))
+        Ok(pause_when_overfull(sink.batch))
     }
 
     fn definition(

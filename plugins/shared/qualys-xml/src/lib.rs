@@ -11,7 +11,8 @@
 //! 2. [`tail::Ending`] looks at the last bytes: is the root closed, and does nothing stand behind it?
 //! 3. [`read_preface`] gives what stands at the head of the report; of a template report all but the assets is
 //!    read, because its glossary stands behind them.
-//! 4. [`ReportReader::fill`] fills one batch after the other.
+//! 4. [`ReportReader::fill`] fills one batch after the other. Between two of them [`ReportReader::mark`] says where
+//!    a later reader can go on with [`ReportReader::skip`].
 //!
 //! Nothing is fetched, no entity beside the five of XML is expanded, and every length is bounded.
 
@@ -49,6 +50,6 @@ pub use events::Limits;
 pub use kind::Kind;
 pub use knowledge_base::index_knowledge_base;
 pub use preface::{Preface, read_preface};
-pub use reader::{Progress, ReportReader};
+pub use reader::{Mark, Progress, ReportReader};
 pub use reply::Reply;
 pub use sanitizer::Sanitizer;

@@ -9,13 +9,14 @@ use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::detections::Detections;
 use crate::events::Limits;
+use crate::feed::Feed;
 use crate::join::Joined;
 use crate::kind::Kind;
 use crate::notes::Notes;
 use crate::preface::Preface;
 use crate::scan::Scan;
 use crate::template_report::TemplateReport;
-use crate::walk::Walk;
+use crate::walk::{State, Walk};
 
 /// Why [`ReportReader::fill`] came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,16 @@ pub enum Progress {
     Full,
     /// The report has ended as it should. The batch may hold its last findings.
     Ended,
+}
+
+/// A place between two assets of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// How many assets have gone out by then.
+    pub assets: u64,
+    /// How many of their texts came too late. It depends on how the batches were cut, so it cannot be found again
+    /// by reading.
+    pub late_asset_fields: u64,
 }
 
 /// Reads one report from its beginning, after [`read_preface`](crate::read_preface) has gone over it.
@@ -89,14 +100,35 @@ impl<R: Read> ReportReader<R> {
         Ok(if more { Progress::Full } else { Progress::Ended })
     }
 
+    /// Where a later reader can go on after the batch that was filled last; none when it ends inside an asset.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        let mark = Mark { assets: self.assets(), late_asset_fields: self.state().notes.late_asset_fields };
+        Some(mark).filter(|_| !self.feed().is_open)
+    }
+
+    /// Reads on to a mark that another reader of the same report gave; to be called before the first batch. All
+    /// is read and noted as ever, but no asset goes out.
+    ///
+    /// # Errors
+    /// As [`ReportReader::fill`], and when the report ends before the mark: it is not the same one.
+    pub fn skip(&mut self, mark: Mark, mut definitions: Option<&mut Definitions>) -> Result<(), Damage> {
+        self.feed_mut().pause_behind = Some(mark.assets);
+        while self.assets() < mark.assets || self.feed().is_open {
+            let mut unwanted = BatchBuilder::default();
+            if self.fill(&mut unwanted, definitions.as_deref_mut())? == Progress::Ended {
+                let fault = Fault::Malformed(format!("the report had {} assets before", mark.assets)).into();
+                return Err(Damage { offset: self.position(), fault });
+            }
+        }
+        self.state_mut().notes.late_asset_fields = mark.late_asset_fields;
+        Ok(())
+    }
+
     /// How many assets have begun to go out.
     #[must_use]
     pub fn assets(&self) -> u64 {
-        match &self.walk {
-            ByKind::Scan(walk) => walk.document.feed.assets,
-            ByKind::TemplateReport(walk) => walk.document.feed.assets,
-            ByKind::Detections(walk) => walk.document.feed.assets,
-        }
+        self.feed().assets
     }
 
     /// The first error that stands in the report beside its assets, with its number and text; to be asked at the
@@ -119,6 +151,49 @@ impl<R: Read> ReportReader<R> {
         };
         notes.absorb(std::mem::take(&mut self.notes));
         notes.list(replaced)
+    }
+}
+
+/// What the walks have in common.
+impl<R: Read> ReportReader<R> {
+    fn feed(&self) -> &Feed {
+        match &self.walk {
+            ByKind::Scan(walk) => &walk.document.feed,
+            ByKind::TemplateReport(walk) => &walk.document.feed,
+            ByKind::Detections(walk) => &walk.document.feed,
+        }
+    }
+
+    fn feed_mut(&mut self) -> &mut Feed {
+        match &mut self.walk {
+            ByKind::Scan(walk) => &mut walk.document.feed,
+            ByKind::TemplateReport(walk) => &mut walk.document.feed,
+            ByKind::Detections(walk) => &mut walk.document.feed,
+        }
+    }
+
+    fn state(&self) -> &State {
+        match &self.walk {
+            ByKind::Scan(walk) => &walk.state,
+            ByKind::TemplateReport(walk) => &walk.state,
+            ByKind::Detections(walk) => &walk.state,
+        }
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        match &mut self.walk {
+            ByKind::Scan(walk) => &mut walk.state,
+            ByKind::TemplateReport(walk) => &mut walk.state,
+            ByKind::Detections(walk) => &mut walk.state,
+        }
+    }
+
+    fn position(&self) -> u64 {
+        match &self.walk {
+            ByKind::Scan(walk) => walk.position(),
+            ByKind::TemplateReport(walk) => walk.position(),
+            ByKind::Detections(walk) => walk.position(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
 use crate::facts::{is_no_name, reader_of};
-use crate::feed::{Feed, add_facts, pause_when_full};
+use crate::feed::{Feed, add_facts, pause_when_overfull};
 use crate::place::{Place, Structure, Value, in_definition};
 use crate::walk::{Document, Flow, MUTE_ERROR, State};
 
@@ -95,7 +95,7 @@ impl Document<BatchBuilder> for Scan {
                 }
                 let definition = batch.push_definition(&state.cells.definition);
                 batch.push_finding(asset, definition, &state.cells.finding);
-                Ok(pause_when_full(batch))
+                Ok(pause_when_overfull(batch))
             }
             Place::Of(Structure::Asset) => Ok(self.feed.end_asset(&state.cells, batch)),
             Place::Value(Value::Error) => {

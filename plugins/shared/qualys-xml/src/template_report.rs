@@ -102,7 +102,9 @@ impl Document<Joined<'_>> for TemplateReport {
                 return self.join.deliver(&mut self.feed, key, state, sink);
             }
             // Delivered, it would pass for an asset that was looked at and has no findings.
-            Place::Of(Structure::Asset) if self.failed && !self.feed.has_started() => {}
+            Place::Of(Structure::Asset) if self.failed && !self.feed.has_started() => {
+                self.feed.is_open = false
+            }
             Place::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
             Place::Of(Structure::Assets) if self.assets_end.is_some() => {
                 self.is_done = true;

@@ -5,15 +5,15 @@ use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart}
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Fault, Kind, Preface, Progress, Reply, ReportReader, line_at, read_preface,
+    Damage, Definitions, Fault, Kind, Limits, Mark, Preface, Progress, Reply, ReportReader, line_at,
+    read_preface,
 };
 
-use crate::options::Settings;
-use crate::settle::Settled;
+use crate::settled::Settled;
 use crate::source::{Source, SourceReader, Watch};
 
 /// A report that has begun to be delivered.
-pub(crate) struct OpenReport {
+pub struct OpenReport {
     name: String,
     kind: Kind,
     source: Source,
@@ -22,16 +22,31 @@ pub(crate) struct OpenReport {
     deliver_incomplete: bool,
     /// What `read_preface` found damaged; the report is delivered as far as it can be, and never as complete.
     damaged: Option<String>,
+    /// Where the first batch begins, if not at the beginning.
+    skip: Option<Mark>,
     /// The report is read, and ends with this at the next call.
     end: Option<ReportEnd>,
 }
 
+/// How reports are read: settings that the inputs have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    /// What bounds their texts.
+    pub limits: Limits,
+    /// Whether what can be read of a cut or damaged one is delivered.
+    pub deliver_incomplete: bool,
+    /// The hint to the outputs.
+    pub add_host: Option<bool>,
+}
+
 /// What a report needs beside itself.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) services: &'a Services,
+pub struct Surroundings<'a> {
+    /// How it is read.
+    pub settings: Reading,
+    /// The host.
+    pub services: &'a Services,
     /// Takes the glossary of a template report; holds the knowledge base for detections.
-    pub(crate) definitions: &'a mut Definitions,
+    pub definitions: &'a mut Definitions,
 }
 
 impl OpenReport {
@@ -39,7 +54,7 @@ impl OpenReport {
     ///
     /// # Errors
     /// The outer one ends the input; the inner one is about this report alone.
-    pub(crate) fn begin(
+    pub fn begin(
         name: &str,
         settled: Settled,
         around: &mut Surroundings<'_>,
@@ -73,26 +88,44 @@ impl OpenReport {
             clean_assets: preface.clean_assets,
             deliver_incomplete: around.settings.deliver_incomplete,
             damaged,
+            skip: None,
             end: None,
         };
         Ok(Ok((report, start)))
     }
 
-    /// The next batch, or the end. `definitions` is what [`OpenReport::begin`] had, or none for detections
-    /// without a knowledge base.
-    pub(crate) fn next(
+    /// Goes on behind what another reading of the same bytes has delivered; to be called before the first batch.
+    pub fn go_on_at(&mut self, mark: Mark) {
+        self.skip = Some(mark);
+    }
+
+    /// Where a later reading can go on after the last batch; none when that ended inside an asset.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.reader.mark()
+    }
+
+    /// The next batch, or the end, with an empty position: what a position is, the input knows. `definitions` is
+    /// what [`OpenReport::begin`] had, or none for detections without a knowledge base.
+    ///
+    /// # Errors
+    /// When the host wants to stop.
+    pub fn next(
         &mut self,
         mut batch: BatchBuilder,
-        definitions: Option<&mut Definitions>,
+        mut definitions: Option<&mut Definitions>,
         services: &Services,
     ) -> Result<Next> {
+        let position = Position::default();
         if let Some(end) = self.end.take() {
-            return Ok(Next::ReportEnd { end, position: self.position() });
+            return Ok(Next::ReportEnd { end, position });
         }
-        let end = match self.reader.fill(&mut batch, definitions) {
-            Ok(Progress::Full) => {
-                return Ok(Next::Batch { batch: batch.finish(), position: self.position() });
-            }
+        let skipped = match self.skip.take() {
+            Some(mark) => self.reader.skip(mark, definitions.as_deref_mut()),
+            None => Ok(()),
+        };
+        let end = match skipped.and_then(|()| self.reader.fill(&mut batch, definitions)) {
+            Ok(Progress::Full) => return Ok(Next::Batch { batch: batch.finish(), position }),
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(damage) => {
@@ -101,14 +134,15 @@ impl OpenReport {
             }
         };
         if batch.is_empty() || !end.deliver {
-            return Ok(Next::ReportEnd { end, position: self.position() });
+            return Ok(Next::ReportEnd { end, position });
         }
         self.end = Some(end);
-        Ok(Next::Batch { batch: batch.finish(), position: self.position() })
+        Ok(Next::Batch { batch: batch.finish(), position })
     }
 
     /// Whether the report has a definition store of its own, or shares the knowledge base.
-    pub(crate) fn kind(&self) -> &Kind {
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
@@ -153,19 +187,15 @@ impl OpenReport {
             bytes: self.source.length,
         }
     }
-
-    fn position(&self) -> Position {
-        let position = serde_json::json!({ "path": self.name, "assets": self.reader.assets() });
-        Position(position.to_string().into_bytes())
-    }
 }
 
-/// A refusal of this file.
-pub(crate) fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
+/// A refusal of this report.
+#[must_use]
+pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
     Refusal { path: name.to_owned(), error, incomplete }
 }
 
-fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: &Settings) -> ReportStart {
+fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> ReportStart {
     ReportStart {
         id: preface.id.clone(),
         kind: kind.root().unwrap_or_default().to_owned(),
@@ -229,7 +259,8 @@ fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option
 }
 
 /// File, line, and what is wrong there.
-pub(crate) fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
+#[must_use]
+pub fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
     match line_at(source.read(None), damage.offset) {
         Ok(line) => format!("{name}, line {line}: {damage}"),
         Err(_) => format!("{name}: {damage}"),

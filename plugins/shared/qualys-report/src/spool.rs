@@ -8,7 +8,10 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_qualys_xml::Spool;
 
 /// A new temporary file in the instance's own folder, readable by nobody else.
-pub(crate) fn temporary_file(services: &Services) -> Result<File> {
+///
+/// # Errors
+/// When it cannot be made.
+pub fn temporary_file(services: &Services) -> Result<File> {
     let folder = services.state_folder()?;
     tempfile::tempfile_in(folder).map_err(|error| {
         let message = format!("cannot create a temporary file in {}: {error}", folder.display());
@@ -17,7 +20,7 @@ pub(crate) fn temporary_file(services: &Services) -> Result<File> {
 }
 
 /// Keeps definitions in a temporary file, which is made when the first one comes.
-pub(crate) struct FileSpool {
+pub struct FileSpool {
     services: Services,
     file: Option<File>,
     /// What is not in the file yet.
@@ -28,7 +31,9 @@ pub(crate) struct FileSpool {
 const BUFFER: usize = 64 << 10;
 
 impl FileSpool {
-    pub(crate) fn new(services: &Services) -> Self {
+    /// Makes its file, when it comes to that, in the folder of this instance.
+    #[must_use]
+    pub fn new(services: &Services) -> Self {
         Self { services: services.clone(), file: None, buffer: Vec::new(), written: 0 }
     }
 

@@ -1,0 +1,85 @@
+//! `scanbridge dead-letters`.
+
+use std::fs;
+use std::path::Path;
+
+use super::run::{print_failures, print_summary, state_folder, stoppable};
+use super::state::with_folder;
+use super::terminal::{print, width};
+use super::{checked, registry};
+use crate::cli::{CommonOptions, DeadLettersCommand, Format, LetterCount, list_letter_counts, show_letter};
+use crate::replay;
+use crate::state::{LetterFile, StateError, StateFolder, list_letters};
+
+pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
+    match command {
+        DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
+            let counts = list_letters(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
+            print(&list_letter_counts(&counts, *format, width()));
+            Ok(())
+        }),
+        DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |_, folder| {
+            for letters in chosen(folder, output.as_deref())? {
+                for letter in letters.letters()? {
+                    print(&show_letter(&letter?, *format));
+                }
+            }
+            Ok(())
+        }),
+        DeadLettersCommand::Replay { file, output, summary } => {
+            replay(file, output.as_deref(), *summary, common)
+        }
+        DeadLettersCommand::Purge { file, output } => with_folder(file, common, |name, folder| {
+            let _lock = replay::lock_for_letters(folder, name)?;
+            for letters in chosen(folder, output.as_deref())? {
+                let counted =
+                    count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
+                fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
+                print(&format!("{}: {counted} dead letters removed\n", letters.output));
+            }
+            Ok(())
+        }),
+    }
+}
+
+fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOptions) -> u8 {
+    let registry = registry(common);
+    let pipeline = match checked(file, &registry) {
+        Ok(pipeline) => pipeline,
+        Err(code) => return code,
+    };
+    let folder = StateFolder::of(&state_folder(common), &pipeline.name);
+    match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
+        Ok(None) => {
+            print("there are no dead letters\n");
+            0
+        }
+        Ok(Some(summary)) => {
+            print_summary(&summary, format);
+            summary.exit_code()
+        }
+        Err(failures) => {
+            print_failures(&failures);
+            failures.first().map_or(0, |failure| failure.exit_code)
+        }
+    }
+}
+
+fn chosen(folder: &StateFolder, output: Option<&str>) -> Result<Vec<LetterFile>, StateError> {
+    let mut files = list_letters(folder)?;
+    files.retain(|file| output.is_none_or(|id| file.output == id));
+    Ok(files)
+}
+
+fn count(file: &LetterFile) -> Result<LetterCount, StateError> {
+    let mut count = LetterCount { output: file.output.clone(), bytes: file.bytes, ..LetterCount::default() };
+    for letter in file.letters()? {
+        let time = letter?.time;
+        if count.letters == 0 {
+            count.oldest.clone_from(&time);
+        }
+        count.letters += 1;
+        count.newest = time;
+    }
+    Ok(count)
+}

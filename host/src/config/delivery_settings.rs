@@ -1,0 +1,209 @@
+//! Reads what the host itself is told about runs, inputs and outputs.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::{OptionKind, PluginKind};
+use serde_json::{Value, json};
+
+use super::checker::Checker;
+use super::delivery::{
+    CheckpointInterval, Delivery, IfRunning, OnFull, QueueLimits, RetryPolicy, RunSettings,
+};
+use super::fields::Fields;
+use super::pipeline::OutputInstance;
+use super::suggestion::nearest;
+use super::tree::Node;
+
+/// The keys of an input that say how it is retried.
+pub(super) const INPUT_KEYS: [&str; 1] = ["retry"];
+/// The keys of an output that say how it is fed.
+pub(super) const OUTPUT_KEYS: [&str; 6] =
+    ["on_full", "queue", "retry", "failover", "max_findings_per_sec", "hang_secs"];
+/// The keys of the pipeline that say how it is run.
+pub(super) const RUN_KEYS: [&str; 4] = ["name", "if_running", "checkpoint", "dead_letter_bytes"];
+
+const DAY: i64 = 86_400;
+const MAX_FINDINGS: i64 = 1_000_000_000;
+
+impl Checker<'_> {
+    pub(super) fn run_settings(&mut self, fields: &Fields<'_>) -> RunSettings {
+        let default = RunSettings::default();
+        let if_running =
+            fields.get("if_running").and_then(|node| self.word(node, "if_running", &["fail", "wait"]));
+        let dead_letter_bytes = fields
+            .get("dead_letter_bytes")
+            .and_then(|node| self.size(node, "dead_letter_bytes", 64 << 10, 1 << 40));
+        RunSettings {
+            if_running: match if_running.as_deref() {
+                Some("wait") => IfRunning::Wait,
+                _ => default.if_running,
+            },
+            checkpoint: fields
+                .get("checkpoint")
+                .map_or(default.checkpoint, |node| self.checkpoint(node, default.checkpoint)),
+            dead_letter_bytes: dead_letter_bytes.unwrap_or(default.dead_letter_bytes),
+        }
+    }
+
+    pub(super) fn delivery(&mut self, fields: &Fields<'_>) -> Delivery {
+        let default = Delivery::default();
+        let on_full = fields.get("on_full").and_then(|node| self.word(node, "on_full", &["block", "drop"]));
+        Delivery {
+            queue: fields.get("queue").map_or(default.queue, |node| self.queue(node, default.queue)),
+            on_full: match on_full.as_deref() {
+                Some("drop") => OnFull::Drop,
+                _ => default.on_full,
+            },
+            retry: self.retry(fields),
+            failover: fields.get("failover").and_then(|node| Some(self.text(node, "failover")?.text)),
+            max_findings_per_sec: fields
+                .get("max_findings_per_sec")
+                .and_then(|node| self.number(node, "max_findings_per_sec", 1, MAX_FINDINGS)),
+            hang: self.secs(fields, "hang_secs", 1, DAY).unwrap_or(default.hang),
+        }
+    }
+
+    pub(super) fn retry(&mut self, fields: &Fields<'_>) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        let Some(node) = fields.get("retry") else { return default };
+        const KEYS: [&str; 4] = ["initial_secs", "max_secs", "max_elapsed_secs", "breaker_failures"];
+        let fields = Fields::read(&mut self.collector, node, "`retry`", &KEYS, |_| None);
+        let initial = self.secs(&fields, "initial_secs", 1, DAY).unwrap_or(default.initial);
+        RetryPolicy {
+            initial,
+            longest: self.secs(&fields, "max_secs", 1, DAY).unwrap_or(default.longest).max(initial),
+            max_elapsed: self.secs(&fields, "max_elapsed_secs", 0, 30 * DAY).unwrap_or(default.max_elapsed),
+            breaker_failures: fields
+                .get("breaker_failures")
+                .and_then(|node| self.number(node, "breaker_failures", 1, 1000))
+                .map_or(default.breaker_failures, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// A standby is named once, is no standby of a standby, and stands in for nobody but one output.
+    pub(super) fn failovers(&mut self, outputs: &[OutputInstance], nodes: &[(usize, &Node)]) {
+        let mut taken: Vec<&str> = Vec::new();
+        for output in outputs {
+            let Some(standby) = &output.delivery.failover else { continue };
+            let known = || outputs.iter().map(|output| output.instance.id.as_str());
+            let named = outputs.iter().find(|other| other.instance.id == *standby);
+            let problem = match named {
+                None => "is no output of this pipeline",
+                Some(other) if other.instance.id == output.instance.id => "is the output itself",
+                Some(other) if other.delivery.failover.is_some() => "has a failover of its own",
+                Some(_) if taken.contains(&standby.as_str()) => "stands in for another output already",
+                Some(other) => {
+                    taken.push(&other.instance.id);
+                    continue;
+                }
+            };
+            let near = nearest(standby, known()).filter(|_| named.is_none());
+            let place = nodes.iter().find_map(|(_, node)| failover_of(node, standby));
+            let Some(place) = place else { continue };
+            self.collector
+                .error("bad-value", &place.span, format!("`failover`: `{standby}` {problem}"))
+                .label(near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default())
+                .help(
+                    "name the `id` of another output, which then gets findings only while this one is down",
+                );
+        }
+    }
+
+    fn checkpoint(&mut self, node: &Node, default: CheckpointInterval) -> CheckpointInterval {
+        let fields = Fields::read(&mut self.collector, node, "`checkpoint`", &["bytes", "secs"], |_| None);
+        let bytes =
+            fields.get("bytes").and_then(|node| self.size(node, "checkpoint.bytes", 64 << 10, 64 << 20));
+        CheckpointInterval {
+            bytes: bytes.unwrap_or(default.bytes),
+            time: self.secs(&fields, "secs", 1, DAY).unwrap_or(default.time),
+        }
+    }
+
+    fn queue(&mut self, node: &Node, default: QueueLimits) -> QueueLimits {
+        let fields = Fields::read(&mut self.collector, node, "`queue`", &["bytes", "findings"], |_| None);
+        let bytes = fields.get("bytes").and_then(|node| self.size(node, "queue.bytes", 64 << 10, 1 << 30));
+        let findings =
+            fields.get("findings").and_then(|node| self.number(node, "queue.findings", 1, MAX_FINDINGS));
+        QueueLimits { bytes: bytes.unwrap_or(default.bytes), findings: findings.unwrap_or(default.findings) }
+    }
+
+    fn secs(&mut self, fields: &Fields<'_>, key: &str, min: i64, max: i64) -> Option<Duration> {
+        fields.get(key).and_then(|node| self.number(node, key, min, max)).map(Duration::from_secs)
+    }
+
+    fn number(&mut self, node: &Node, key: &str, min: i64, max: i64) -> Option<u64> {
+        self.host_value(node, key, &OptionKind::Integer { min, max })?.as_u64()
+    }
+
+    fn size(&mut self, node: &Node, key: &str, min: u64, max: u64) -> Option<u64> {
+        self.host_value(node, key, &OptionKind::Size { min, max })?.as_u64()
+    }
+
+    fn word(&mut self, node: &Node, key: &str, words: &[&str]) -> Option<String> {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        self.host_value(node, key, &OptionKind::Choice { words })?.as_str().map(str::to_owned)
+    }
+
+    /// One value of the host's own, read as an option of this kind would be.
+    pub(super) fn host_value(&mut self, node: &Node, key: &str, kind: &OptionKind) -> Option<Value> {
+        let text = self.text(node, key)?.text;
+        match kind.parse(&text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.collector.error("bad-value", &node.span, format!("`{key}` {problem}"));
+                None
+            }
+        }
+    }
+}
+
+fn failover_of<'n>(output: &'n Node, id: &str) -> Option<&'n Node> {
+    let node = super::check::entry(output, "failover")?;
+    (super::check::text_of(node)? == id).then_some(node)
+}
+
+/// The keys of this page in the JSON Schema.
+pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
+    properties["retry"] = retry_schema();
+    if kind == PluginKind::Output {
+        properties["on_full"] = json!({ "enum": ["block", "drop"] });
+        properties["queue"] = limits_schema(&[("bytes", size_schema()), ("findings", number_schema(1))]);
+        properties["failover"] =
+            json!({ "type": "string", "description": "The id of the output that stands in." });
+        properties["max_findings_per_sec"] = number_schema(1);
+        properties["hang_secs"] = number_schema(1);
+    }
+}
+
+/// The keys of the pipeline itself in the JSON Schema.
+pub(super) fn add_run_to_schema(properties: &mut Value) {
+    properties["name"] = json!({
+        "type": "string",
+        "description": "The name under which the pipeline's state is kept; without one, that of the file.",
+    });
+    properties["if_running"] = json!({ "enum": ["fail", "wait"] });
+    properties["checkpoint"] = limits_schema(&[("bytes", size_schema()), ("secs", number_schema(1))]);
+    properties["dead_letter_bytes"] = size_schema();
+}
+
+fn retry_schema() -> Value {
+    let keys = ["initial_secs", "max_secs", "max_elapsed_secs", "breaker_failures"];
+    limits_schema(&keys.map(|key| (key, number_schema(u64::from(key != "max_elapsed_secs")))))
+}
+
+fn limits_schema(keys: &[(&str, Value)]) -> Value {
+    let properties: serde_json::Map<String, Value> =
+        keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    json!({ "type": ["object", "null"], "additionalProperties": false, "properties": properties })
+}
+
+fn number_schema(least: u64) -> Value {
+    json!({ "type": "integer", "minimum": least })
+}
+
+fn size_schema() -> Value {
+    json!({ "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
+    ] })
+}

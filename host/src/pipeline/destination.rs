@@ -1,0 +1,433 @@
+//! One instance of an output plugin: what it was given, what it has committed, and the way back there.
+
+use std::sync::Arc;
+
+use scanbridge_plugin_api::abi::OutputHandle;
+use scanbridge_plugin_api::batch::Selection;
+use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Verdict, Written};
+
+use super::batch::{Examined, SharedBatch};
+use super::instance::OutputOpener;
+use super::selection::{Rows, kinds_of};
+use super::summary::{KindCounts, OutputSummary};
+use super::watch::CallWatch;
+use crate::config::Filter;
+use crate::state::{DeadLetters, Letter, OutputState, Record, StateError};
+use crate::telemetry::without_controls;
+
+/// How many rejected findings an output names in the log; the summary counts them all.
+const SHOWN_REJECTIONS: u64 = 20;
+
+/// An output as its lane sees it. Everything that is counted can be taken back to the last commit, for what came
+/// after it is repeated when the instance is opened again.
+#[derive(Debug)]
+pub(super) struct Destination {
+    opener: OutputOpener,
+    handle: Option<OutputHandle>,
+    filters: Vec<Filter>,
+    rows: Rows,
+    dead_letters: DeadLetters,
+    /// The number of the run.
+    run: u64,
+    receipt: Vec<u8>,
+    now: Account,
+    committed: Account,
+    retried: u64,
+    /// Whether what is written now has been written before.
+    repeating: bool,
+    watch: Arc<CallWatch>,
+}
+
+/// What has become of the findings.
+#[derive(Debug, Clone, Default)]
+struct Account {
+    /// Reports that have ended, and what was filtered or rejected.
+    settled: OutputSummary,
+    report: Option<OpenReport>,
+    has_gap: bool,
+    dead_letters: u64,
+}
+
+/// The report that is under way; what is counted here counts as delivered only when its end says so.
+#[derive(Debug, Clone)]
+struct OpenReport {
+    start: Arc<ReportStart>,
+    records: KindCounts,
+    derived: u64,
+    bytes: u64,
+    /// Set when a batch of the report was not in order: what was written of it is taken back.
+    broken: bool,
+}
+
+impl Destination {
+    pub(super) fn new(
+        opener: OutputOpener,
+        handle: Option<OutputHandle>,
+        filters: Vec<Filter>,
+        dead_letters: DeadLetters,
+        from: OutputState,
+        run: u64,
+    ) -> Self {
+        let settled = OutputSummary {
+            id: opener.id().to_owned(),
+            plugin: opener.plugin().to_owned(),
+            ..OutputSummary::default()
+        };
+        let account =
+            Account { settled, report: None, has_gap: from.has_gap, dead_letters: from.dead_letters };
+        Self {
+            opener,
+            handle,
+            filters,
+            rows: Rows::default(),
+            dead_letters,
+            run,
+            receipt: from.receipt,
+            now: account.clone(),
+            committed: account,
+            retried: 0,
+            repeating: false,
+            watch: Arc::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.opener.id()
+    }
+
+    pub(super) fn plugin(&self) -> &str {
+        self.opener.plugin()
+    }
+
+    /// Asks the output whether it would take anything now; opens it if it is not open.
+    pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
+        if self.handle.is_none() {
+            self.handle = Some(self.opener.open(&self.receipt)?);
+        }
+        handle(&mut self.handle)?.check()
+    }
+
+    pub(super) fn watch(&self) -> &Arc<CallWatch> {
+        &self.watch
+    }
+
+    /// The report that was under way at the last commit.
+    pub(super) fn report_at_commit(&self) -> Option<&Arc<ReportStart>> {
+        self.committed.report.as_ref().map(|report| &report.start)
+    }
+
+    /// What the ledger holds of the last commit.
+    pub(super) fn state_at_commit(&self) -> OutputState {
+        let Account { has_gap, dead_letters, .. } = self.committed;
+        OutputState { receipt: self.receipt.clone(), has_gap, dead_letters }
+    }
+
+    /// Another output takes over from the last commit on: of the report under way this one lacks what comes.
+    pub(super) fn stand_back(&mut self) {
+        self.drop_instance();
+        self.committed.has_gap = true;
+        self.now = self.committed.clone();
+    }
+
+    /// The output does not get all of the report that it has just begun.
+    pub(super) fn note_gap(&mut self) {
+        self.now.has_gap = true;
+    }
+
+    /// Whether what follows is a repetition.
+    pub(super) fn set_repeating(&mut self, repeating: bool) {
+        self.repeating = repeating;
+    }
+
+    /// Closes the instance without a word: it has failed, or is not needed now.
+    pub(super) fn drop_instance(&mut self) {
+        let handle = self.handle.take();
+        self.watch.during("close", || drop(handle));
+    }
+
+    /// Opens a new instance at the last commit; what was counted since is forgotten. With `probe` the peer is asked
+    /// first whether it would take anything.
+    pub(super) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
+        self.drop_instance();
+        self.now = self.committed.clone();
+        self.dead_letters.cut_back(self.committed.dead_letters).map_err(|error| io_error(&error))?;
+        let mut handle = self.watch.during("open", || self.opener.open(&self.receipt))?;
+        if probe {
+            let report = self.watch.during("check", || handle.check())?;
+            if let Some(step) = report.steps.iter().find(|step| step.verdict == Verdict::Failed) {
+                let message = format!("{}: {}", step.name, step.detail);
+                return Err(PluginError::new(ErrorKind::Unavailable, message));
+            }
+        }
+        self.handle = Some(handle);
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, report: &Arc<ReportStart>, continued: bool) -> Result<(), PluginError> {
+        // An output that has committed nothing has nothing to go on with.
+        let continued = continued && !self.receipt.is_empty();
+        let start = ReportStart { continued, ..ReportStart::clone(report) };
+        self.now.has_gap &= continued;
+        let known = self.now.report.take();
+        self.now.report = Some(match known {
+            Some(known) if continued => known,
+            unfinished => {
+                let taken_back = unfinished.map_or(0, |report| report.records.total());
+                self.now.settled.undelivered += taken_back;
+                OpenReport::new(report)
+            }
+        });
+        let handle = handle(&mut self.handle)?;
+        self.watch.during("begin", || handle.begin(&start))
+    }
+
+    /// Goes on with the report of the last commit, in a new instance.
+    pub(super) fn go_on(&mut self) -> Result<(), PluginError> {
+        let Some(report) = &self.now.report else { return Ok(()) };
+        let start = ReportStart { continued: true, ..ReportStart::clone(&report.start) };
+        let handle = handle(&mut self.handle)?;
+        self.watch.during("begin", || handle.begin(&start))
+    }
+
+    /// Writes the findings of a batch that pass the filters; gives the rows that shall be sent again.
+    pub(super) fn write(&mut self, batch: &Examined) -> Result<Vec<u32>, PluginError> {
+        let (selection, passed) = self.rows.of(batch, &self.filters);
+        self.now.settled.filtered += batch.findings.total() - passed.total();
+        if self.repeating {
+            self.retried += passed.total();
+        }
+        if let Some(report) = &mut self.now.report {
+            report.records.add_all(&passed);
+        }
+        let handle = handle(&mut self.handle)?;
+        let written = self.watch.during("write", || handle.write(&batch.batch, selection))?;
+        let speaks = written.rejected.len() + written.retry.len() + written.left_out.len() > 0;
+        let given = selection.findings.filter(|_| speaks).map(<[u32]>::to_vec);
+        self.account(batch, given.as_deref(), written, 1)
+    }
+
+    /// Writes these rows of a batch again.
+    pub(super) fn write_again(
+        &mut self,
+        batch: &Examined,
+        rows: &[u32],
+        attempt: u32,
+    ) -> Result<Vec<u32>, PluginError> {
+        self.retried += rows.len() as u64;
+        let assets = super::selection::assets_of(batch, rows);
+        let selection = Selection { assets: Some(&assets), findings: Some(rows) };
+        let handle = handle(&mut self.handle)?;
+        let written = self.watch.during("write", || handle.write(&batch.batch, selection))?;
+        self.account(batch, Some(rows), written, attempt)
+    }
+
+    /// Gives these rows up: they become dead letters.
+    pub(super) fn give_up(&mut self, batch: &Examined, rows: &[u32], reason: &str, attempts: u32) {
+        self.reject(batch, rows.iter().map(|row| (*row, reason)), attempts);
+    }
+
+    pub(super) fn break_report(&mut self) {
+        if let Some(report) = &mut self.now.report {
+            report.broken = true;
+        }
+    }
+
+    pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
+        let Some(report) = self.now.report.take() else {
+            return Err(PluginError::bug("a report ended that had not begun"));
+        };
+        let mut end = end.clone();
+        end.complete &= !has_gap && !self.now.has_gap;
+        if report.broken {
+            (end.complete, end.deliver) = (false, false);
+        }
+        for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
+            // An asset that the filters keep from the output is not the output's to clear.
+            end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
+        }
+        let handle = handle(&mut self.handle)?;
+        let written = self.watch.during("end", || handle.end(&end))?;
+        if !(written.rejected.is_empty() && written.left_out.is_empty() && written.retry.is_empty()) {
+            return Err(PluginError::bug(
+                "the output spoke of rows at the end of a report, where there are none",
+            ));
+        }
+        self.settle(report, end.deliver, &written);
+        Ok(())
+    }
+
+    /// Makes everything durable and says what to go back to.
+    pub(super) fn commit(&mut self) -> Result<OutputState, PluginError> {
+        let handle = handle(&mut self.handle)?;
+        let receipt = self.watch.during("commit", || handle.commit())?.0;
+        self.now.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
+        self.receipt = receipt;
+        self.committed = self.now.clone();
+        Ok(OutputState {
+            receipt: self.receipt.clone(),
+            has_gap: self.now.has_gap,
+            dead_letters: self.now.dead_letters,
+        })
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), PluginError> {
+        let Some(handle) = self.handle.take() else { return Ok(()) };
+        self.watch.during("close", || handle.close())
+    }
+
+    /// Ends the report under way so that the output takes back what it can: nothing will go on with it.
+    pub(super) fn take_back(&mut self, reason: &str) {
+        if let (Some(_), Some(handle)) = (self.now.report.take(), &mut self.handle) {
+            let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
+            // It is being given up; a second error changes nothing.
+            let _ = self.watch.during("end", || handle.end(&end));
+        }
+    }
+
+    /// Opens the output once more to take back what it committed of the report under way.
+    pub(super) fn discard(&mut self) {
+        if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.go_on()).is_ok() {
+            self.take_back("the output is given up");
+            self.drop_instance();
+        }
+    }
+
+    /// What became of everything, up to the last commit; what came later did not arrive for certain. A report
+    /// that a later run goes on with counts as far as it was committed.
+    pub(super) fn summary(&self, goes_on: bool) -> OutputSummary {
+        let mut summary = self.committed.settled.clone();
+        summary.undelivered += self.now.seen() - self.committed.seen();
+        if let Some(report) = &self.committed.report {
+            if goes_on {
+                deliver(&mut summary, report);
+            } else {
+                summary.undelivered += report.records.total();
+            }
+        }
+        summary.retried = self.retried;
+        summary.dead_letters_lost = self.dead_letters.lost();
+        summary
+    }
+
+    fn settle(&mut self, mut report: OpenReport, delivered: bool, written: &Written) {
+        report.derived = report.derived.saturating_add(written.derived);
+        report.bytes = report.bytes.saturating_add(written.bytes);
+        if delivered {
+            deliver(&mut self.now.settled, &report);
+        } else {
+            self.now.settled.undelivered += report.records.total();
+        }
+        self.now.has_gap = false;
+    }
+
+    /// Counts what the output said of the rows that it was given.
+    fn account(
+        &mut self,
+        batch: &Examined,
+        given: Option<&[u32]>,
+        written: Written,
+        attempt: u32,
+    ) -> Result<Vec<u32>, PluginError> {
+        let rejected: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        super::selection::check_answer(batch, given, [&rejected, &written.left_out, &written.retry])?;
+        self.show_rejections(batch, &written);
+        let reasons = written.rejected.iter().map(|rejection| (rejection.row, rejection.reason.as_str()));
+        self.reject(batch, reasons, attempt);
+        let left_out = kinds_of(batch, &written.left_out);
+        self.now.settled.filtered += left_out.total();
+        if let Some(report) = &mut self.now.report {
+            report.records = report.records.without(&left_out);
+            report.derived = report.derived.saturating_add(written.derived);
+            report.bytes = report.bytes.saturating_add(written.bytes);
+        }
+        if self.dead_letters.is_full() {
+            self.dead_letters.flush().map_err(|error| io_error(&error))?;
+        }
+        Ok(written.retry)
+    }
+
+    fn reject<'a>(&mut self, batch: &Examined, rows: impl Iterator<Item = (u32, &'a str)>, attempts: u32) {
+        let Some(report) = &mut self.now.report else { return };
+        let mut rejected = KindCounts::default();
+        batch.batch.read(|view| {
+            for (row, reason) in rows {
+                let Some(finding) = view.finding(row) else { continue };
+                rejected.add(finding.kind(), 1);
+                self.dead_letters.add(&Letter {
+                    output: self.opener.id().to_owned(),
+                    run: self.run,
+                    time: crate::state::now(),
+                    reason: without_controls(reason).into_owned(),
+                    attempts,
+                    report: (&*report.start).into(),
+                    record: Record::of(finding, view.schema()),
+                });
+            }
+        });
+        self.now.settled.rejected += rejected.total();
+        report.records = report.records.without(&rejected);
+    }
+
+    /// Says what the output refused, for the first findings: a million lines would hide everything else.
+    fn show_rejections(&self, batch: &Examined, written: &Written) {
+        let shown = SHOWN_REJECTIONS.saturating_sub(self.now.settled.rejected);
+        batch.batch.read(|view| {
+            for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
+                let Some(finding) = view.finding(rejection.row) else { continue };
+                let (asset, qid) =
+                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                let reason = without_controls(&rejection.reason);
+                tracing::warn!(instance = self.id(), ?asset, ?qid, "finding rejected: {reason}");
+            }
+        });
+    }
+}
+
+impl OpenReport {
+    fn new(start: &Arc<ReportStart>) -> Self {
+        let records = KindCounts::default();
+        Self { start: Arc::clone(start), records, derived: 0, bytes: 0, broken: false }
+    }
+}
+
+impl Account {
+    /// All findings that came by.
+    fn seen(&self) -> u64 {
+        let under_way = self.report.as_ref().map_or(0, |report| report.records.total());
+        let OutputSummary { records, filtered, rejected, undelivered, .. } = self.settled;
+        records + filtered + rejected + undelivered + under_way
+    }
+}
+
+/// Looks into a batch for a destination; one that is not in order breaks its report.
+pub(super) fn examine<'b>(
+    batch: &'b SharedBatch,
+    destination: &mut Destination,
+    broken: impl FnOnce(&str, &scanbridge_plugin_api::batch::BadBatch),
+) -> Option<&'b Examined> {
+    match batch.examine() {
+        Ok(examined) => Some(examined),
+        Err(bad) => {
+            let path = destination.now.report.as_ref().map(|report| report.start.path.clone());
+            destination.break_report();
+            broken(&path.unwrap_or_default(), &bad);
+            None
+        }
+    }
+}
+
+fn deliver(summary: &mut OutputSummary, report: &OpenReport) {
+    summary.records += report.records.total();
+    summary.records_by_kind.add_all(&report.records);
+    summary.derived += report.derived;
+    summary.bytes += report.bytes;
+}
+
+fn handle(handle: &mut Option<OutputHandle>) -> Result<&mut OutputHandle, PluginError> {
+    handle.as_mut().ok_or_else(|| PluginError::new(ErrorKind::Unavailable, "the output is not open"))
+}
+
+pub(super) fn io_error(error: &StateError) -> PluginError {
+    PluginError::new(ErrorKind::Io, error.message.clone())
+}

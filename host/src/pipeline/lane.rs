@@ -1,0 +1,420 @@
+//! The thread of one output: takes items from its queue, delivers them, and tries again what did not arrive.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+use super::batch::{Item, SharedBatch};
+use super::checkpoint::Checkpoints;
+use super::control::Control;
+use super::destination::{Destination, examine, io_error};
+use super::queue::Queue;
+use super::retry::{Outage, is_passing};
+use super::summary::OutputSummary;
+use crate::config::Delivery;
+use crate::state::OutputState;
+
+/// An output with what stands in for it, and everything it needs to go on after a failure.
+pub(super) struct Lane {
+    /// Its place among the lanes.
+    pub(super) number: usize,
+    pub(super) primary: Destination,
+    pub(super) standby: Option<Destination>,
+    pub(super) required: bool,
+    pub(super) delivery: Delivery,
+    pub(super) queue: Arc<Queue>,
+    pub(super) control: Arc<Control>,
+    pub(super) checkpoints: Arc<Checkpoints>,
+    pub(super) pending: Pending,
+    pub(super) outage: Option<Outage>,
+    /// Set while the standby delivers.
+    pub(super) away: Option<Away>,
+    pub(super) pace: Pace,
+    /// Why the output could not be opened when the run began, if that may pass.
+    pub(super) refusal: Option<PluginError>,
+}
+
+/// What was given to the output since its last commit: it is repeated when the output has to be opened again.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    items: VecDeque<Item>,
+    bytes: u64,
+    /// More came than is kept, because no place to commit at came.
+    overflown: bool,
+    /// The report that was under way at the last commit.
+    report: Option<Arc<ReportStart>>,
+}
+
+/// The primary is down, and the standby delivers.
+#[derive(Debug)]
+pub(super) struct Away {
+    /// When the primary is asked next whether it is back.
+    next_probe: Instant,
+    /// How often in a row it said yes.
+    good_probes: u32,
+}
+
+/// Keeps to a number of findings a second.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Before this nothing more is handed on.
+    next: Option<Instant>,
+}
+
+/// What is kept for a repetition, beyond the usual distance of checkpoints: an asset larger than this cannot be
+/// repeated within a run, but by the next one.
+const MOST_PENDING_BYTES: u64 = 32 << 20;
+
+/// So many good answers in a row bring a failed output back.
+const GOOD_PROBES: u32 = 2;
+
+impl Lane {
+    /// Delivers until no more comes, and says what became of everything: the output's summary, then its standby's.
+    /// None when the lane was given up meanwhile: then others have said it.
+    pub(super) fn run(mut self) -> Option<Vec<OutputSummary>> {
+        let outcome = self.deliver_all();
+        if self.is_abandoned() {
+            return None;
+        }
+        let goes_on = match &outcome {
+            Ok(()) => self.control.goes_on(),
+            Err(error) => self.give_up(error),
+        };
+        if !goes_on {
+            self.active().take_back("the run has failed");
+        }
+        if outcome.is_ok()
+            && let Err(error) = self.close()
+        {
+            self.control.output_failed(self.primary.id(), self.required, &error);
+        }
+        self.queue.abandon();
+        Some(self.summaries(goes_on))
+    }
+
+    fn deliver_all(&mut self) -> Result<(), PluginError> {
+        if let Some(refusal) = self.refusal.take() {
+            self.recover(refusal)?;
+        }
+        while let Some(item) = self.queue.take() {
+            if self.is_abandoned() {
+                return Ok(());
+            }
+            self.pending.push(&item);
+            match self.deliver(&item) {
+                Ok(()) => {}
+                Err(error) if is_passing(&error) => self.recover(error)?,
+                Err(error) => return Err(error),
+            }
+            if matches!(item, Item::Mark(_)) {
+                self.look_for_the_primary()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands an item to whoever delivers now.
+    fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
+        match item {
+            Item::Begin(report) => self.active().begin(report, report.continued),
+            Item::Batch(batch) => self.write(batch),
+            Item::End { end, has_gap } => {
+                let has_gap = *has_gap;
+                self.active().end(end, has_gap)
+            }
+            Item::Mark(mark) => self.commit(*mark),
+        }
+    }
+
+    fn write(&mut self, batch: &SharedBatch) -> Result<(), PluginError> {
+        if let Some(most) = self.delivery.max_findings_per_sec {
+            self.pace.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
+        }
+        let control = Arc::clone(&self.control);
+        let active = self.active();
+        let Some(examined) = examine(batch, active, |path, bad| control.broken_batch(path, bad)) else {
+            return Ok(());
+        };
+        let mut open = active.write(examined)?;
+        let mut outage = Outage::new(self.delivery.retry);
+        let mut attempts = 1;
+        while !open.is_empty() {
+            let refused = PluginError::new(
+                ErrorKind::Unavailable,
+                format!("{} findings could not be written now", open.len()),
+            );
+            let pause = outage.failed(&refused).filter(|_| !self.control.stop.is_given());
+            let Some(pause) = pause else {
+                let reason = format!("not taken in {attempts} attempts");
+                self.active().give_up(examined, &open, &reason, attempts);
+                break;
+            };
+            tracing::debug!(instance = self.active().id(), "{refused}; trying again");
+            let _ = self.control.stop.wait(pause);
+            attempts += 1;
+            open = self.active().write_again(examined, &open, attempts)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, mark: u64) -> Result<(), PluginError> {
+        let state = self.active().commit()?;
+        if self.is_abandoned() {
+            return Ok(());
+        }
+        let mut states = vec![(self.active().id().to_owned(), state)];
+        states.extend(self.primary_state());
+        self.checkpoints.committed(self.number, mark, states).map_err(|error| io_error(&error))?;
+        self.control.note(self.number, self.summaries(true));
+        let report = self.active().report_at_commit().cloned();
+        self.pending = Pending { report, ..Pending::default() };
+        if let Some(outage) = self.outage.take() {
+            let time = outage.elapsed().as_secs_f64();
+            tracing::info!(instance = self.active().id(), "delivers again after {time:.0} s");
+            self.queue.set_down(false);
+        }
+        Ok(())
+    }
+
+    /// While the standby delivers, the primary's own state says that it has a gap.
+    fn primary_state(&self) -> Option<(String, OutputState)> {
+        self.away.as_ref()?;
+        Some((self.primary.id().to_owned(), self.primary.state_at_commit()))
+    }
+
+    /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
+    fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
+        loop {
+            if self.pending.overflown {
+                return Err(error);
+            }
+            let policy = self.delivery.retry;
+            let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
+            let pause = outage.failed(&error);
+            let hands_over = outage.breaker_is_open() || pause.is_none();
+            if hands_over && self.standby.is_some() && self.away.is_none() {
+                self.fail_over(&error);
+            } else {
+                let Some(pause) = pause else { return Err(error) };
+                self.wait_before_the_next_attempt(&error, pause)?;
+            }
+            match self.repeat() {
+                Ok(()) => return Ok(()),
+                Err(next) if is_passing(&next) => error = next,
+                Err(next) => return Err(next),
+            }
+        }
+    }
+
+    fn wait_before_the_next_attempt(
+        &mut self,
+        error: &PluginError,
+        pause: Duration,
+    ) -> Result<(), PluginError> {
+        let failures = self.outage.as_ref().map_or(0, Outage::failures);
+        if failures == 1 {
+            tracing::warn!(instance = self.active().id(), "{error}; trying again");
+            self.mark_down()?;
+        } else {
+            tracing::info!(
+                instance = self.active().id(),
+                "{error}; attempt {} in {:.1} s",
+                failures + 1,
+                pause.as_secs_f64()
+            );
+        }
+        self.active().drop_instance();
+        if self.control.stop.is_given() {
+            return Err(error.clone());
+        }
+        if self.required {
+            let stopped = self.control.stop.wait(pause);
+            return if stopped { Err(error.clone()) } else { Ok(()) };
+        }
+        // Nobody waits for an output that is not required: when all else is done it gets one more chance.
+        let begun = Instant::now();
+        while begun.elapsed() < pause && !self.control.stop.is_given() {
+            if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
+                self.outage.iter_mut().for_each(Outage::expire);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_down(&mut self) -> Result<(), PluginError> {
+        self.queue.set_down(true);
+        if self.required {
+            return Ok(());
+        }
+        self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
+    }
+
+    fn fail_over(&mut self, error: &PluginError) {
+        let Some(standby) = &self.standby else { return };
+        tracing::warn!(
+            instance = self.primary.id(),
+            "{error}; `{}` takes over until it is back",
+            standby.id()
+        );
+        self.primary.stand_back();
+        self.outage = None;
+        self.away = Some(Away { next_probe: Instant::now() + self.delivery.retry.longest, good_probes: 0 });
+    }
+
+    /// Opens whoever delivers now at its last commit and repeats everything since.
+    fn repeat(&mut self) -> Result<(), PluginError> {
+        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
+        let begun = self.pending_report();
+        let joins = self.away.is_some();
+        let active = self.active();
+        active.reopen(probe)?;
+        active.set_repeating(true);
+        match begun {
+            // The standby comes to a report that is under way: it gets what is left of it.
+            Some(report) if joins && active.report_at_commit().is_none() => {
+                active.begin(&report, false)?;
+                active.note_gap();
+            }
+            _ => active.go_on()?,
+        }
+        let items = std::mem::take(&mut self.pending.items);
+        let result = items.iter().try_for_each(|item| self.deliver(item));
+        self.active().set_repeating(false);
+        // A mark that was committed has emptied what is pending; otherwise it stays for the next attempt.
+        if result.is_err() || !matches!(items.back(), Some(Item::Mark(_))) {
+            self.pending.items = items;
+        }
+        result
+    }
+
+    /// The report that was under way at the last commit of the lane.
+    fn pending_report(&self) -> Option<Arc<ReportStart>> {
+        self.pending.report.clone()
+    }
+
+    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
+    /// said so twice.
+    fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
+        let longest = self.delivery.retry.longest;
+        let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
+            return Ok(());
+        };
+        away.next_probe = Instant::now() + longest;
+        match self.primary.reopen(true) {
+            Ok(()) => away.good_probes += 1,
+            Err(error) => {
+                tracing::debug!(instance = self.primary.id(), "{error}; still away");
+                away.good_probes = 0;
+            }
+        }
+        if away.good_probes < GOOD_PROBES {
+            self.primary.drop_instance();
+            return Ok(());
+        }
+        self.come_back()
+    }
+
+    fn come_back(&mut self) -> Result<(), PluginError> {
+        let report = self.pending_report();
+        if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
+            let reason = format!("`{}` is back", self.primary.id());
+            standby.end(&ReportEnd { deliver: true, reason, ..ReportEnd::default() }, true)?;
+            standby.commit()?;
+        }
+        tracing::info!(instance = self.primary.id(), "is back, and delivers again");
+        self.away = None;
+        self.outage = None;
+        self.queue.set_down(false);
+        match report {
+            Some(report) => {
+                let continued = self.primary.report_at_commit().is_some_and(|known| **known == *report);
+                self.primary.begin(&report, continued)?;
+                self.primary.note_gap();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The output is lost for this run. Says whether a later run goes on with what it has.
+    fn give_up(&mut self, error: &PluginError) -> bool {
+        self.queue.set_down(true);
+        let id = self.active().id().to_owned();
+        self.control.output_failed(&id, self.required, error);
+        let goes_on = self.control.goes_on() && self.required;
+        self.active().drop_instance();
+        if !goes_on && !is_passing(error) {
+            self.active().discard();
+        }
+        if let Err(error) = self.checkpoints_without_me() {
+            self.control.output_failed(&id, true, &error);
+        }
+        goes_on
+    }
+
+    fn checkpoints_without_me(&self) -> Result<(), PluginError> {
+        if self.required {
+            return Ok(()); // The checkpoint stays where this output was last.
+        }
+        self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
+    }
+
+    fn close(&mut self) -> Result<(), PluginError> {
+        let closed = self.primary.close();
+        let standby = self.standby.as_mut().map_or(Ok(()), Destination::close);
+        closed.and(standby)
+    }
+
+    fn active(&mut self) -> &mut Destination {
+        match &mut self.standby {
+            Some(standby) if self.away.is_some() => standby,
+            _ => &mut self.primary,
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.primary.watch().is_abandoned()
+    }
+
+    fn summaries(&self, goes_on: bool) -> Vec<OutputSummary> {
+        let mut primary = self.primary.summary(goes_on);
+        primary.undelivered += self.queue.missed().total();
+        let standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
+        if let Some(standby) = &standby {
+            primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
+        }
+        [primary].into_iter().chain(standby).collect()
+    }
+}
+
+impl Pending {
+    fn push(&mut self, item: &Item) {
+        let (bytes, _) = item.size();
+        if self.bytes + bytes > MOST_PENDING_BYTES {
+            self.overflown = true;
+            self.items.clear();
+        }
+        if !self.overflown {
+            self.bytes += bytes;
+            self.items.push_back(item.clone());
+        }
+    }
+}
+
+impl Pace {
+    /// Waits until as much time has gone by as the findings before these may take.
+    fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
+        let now = Instant::now();
+        let next = self.next.filter(|next| *next > now);
+        if let Some(next) = next {
+            let _ = wait(next - now);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
+        let cost = Duration::from_secs_f64(findings as f64 / most_per_sec as f64);
+        self.next = Some(next.unwrap_or(now) + cost);
+    }
+}

@@ -1,0 +1,98 @@
+//! Dead letters as an input: sent again in the order in which they were written, report by report.
+
+use std::iter::Peekable;
+
+use scanbridge_plugin_api::batch::{
+    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, Row, Schema,
+};
+use scanbridge_plugin_api::model::{Field, ReportEnd};
+use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position};
+
+use crate::state::{Letter, LetterReport, Record, StateError};
+
+type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
+
+/// Makes reports of dead letters. They are never complete, so nothing is cleared because of them.
+pub(super) struct LetterSource {
+    letters: Peekable<Letters>,
+    schema: Schema,
+    report: Option<LetterReport>,
+}
+
+impl std::fmt::Debug for LetterSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LetterSource")
+    }
+}
+
+impl LetterSource {
+    /// What it is called in summaries.
+    pub(super) const ID: &'static str = "dead-letters";
+
+    pub(super) fn new(letters: Letters) -> Self {
+        Self { letters: letters.peekable(), schema: Schema::default(), report: None }
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
+        if let Some(Err(error)) = self.letters.peek() {
+            return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
+        }
+        let next_report = self.letters.peek().and_then(|letter| Some(&letter.as_ref().ok()?.report)).cloned();
+        match (&self.report, next_report) {
+            (Some(report), Some(next)) if *report == next => Ok(self.batch(recycled)),
+            (Some(_), _) => {
+                self.report = None;
+                let end = ReportEnd {
+                    deliver: true,
+                    reason: "these are single findings, sent again".to_owned(),
+                    ..ReportEnd::default()
+                };
+                Ok(Next::ReportEnd { end, position: Position::default() })
+            }
+            (None, Some(next)) => {
+                self.report = Some(next.clone());
+                Ok(Next::ReportStart(Box::new(next.into())))
+            }
+            (None, None) => Ok(Next::Finished),
+        }
+    }
+
+    /// Letters of one report, up to a full batch. Findings of one asset that follow each other share its row.
+    fn batch(&mut self, recycled: RawBatch) -> Next {
+        let mut batch = BatchBuilder::recycle(recycled);
+        let mut asset = None;
+        let report = self.report.clone();
+        let is_next = |letter: &Result<Letter, StateError>| {
+            letter.as_ref().is_ok_and(|letter| Some(&letter.report) == report.as_ref())
+        };
+        while !batch.is_full() {
+            let Some(Ok(letter)) = self.letters.next_if(is_next) else { break };
+            let Record { asset: fields, definition, finding } = letter.record;
+            let row = match &asset {
+                Some((known, row)) if *known == fields => *row,
+                _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
+            };
+            asset = Some((fields, row));
+            let definition: DefinitionRow = self::row(&definition);
+            let definition = batch.push_definition(&definition);
+            let finding: FindingRow = self::row(&finding);
+            batch.push_finding(row, definition, &finding);
+        }
+        Next::Batch { batch: batch.finish(), position: Position::default() }
+    }
+}
+
+/// A row with these fields; names that the model does not have are left out.
+fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
+    let mut row = Row::default();
+    for (name, text) in fields {
+        if let Some(index) = F::NAMES.iter().position(|known| known == name) {
+            row.set(F::ALL[index], text);
+        }
+    }
+    row
+}

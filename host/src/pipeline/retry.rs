@@ -1,0 +1,115 @@
+//! When something that is unavailable is tried again.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+use crate::config::RetryPolicy;
+
+/// One outage: begins with the first failure, and ends when something was delivered again.
+#[derive(Debug)]
+pub(super) struct Outage {
+    policy: RetryPolicy,
+    begun: Instant,
+    failures: u32,
+}
+
+impl Outage {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, begun: Instant::now(), failures: 0 }
+    }
+
+    /// Another failure; gives the pause before the next attempt, or none when the time is up.
+    ///
+    /// The pause doubles each time, and half of it is random, so that several who lost the same peer do not come back
+    /// in step. A peer that says how long it wants to be left alone is left alone.
+    pub(super) fn failed(&mut self, error: &PluginError) -> Option<Duration> {
+        self.failures += 1;
+        let spent = self.begun.elapsed();
+        if spent >= self.policy.max_elapsed {
+            return None;
+        }
+        let doubled = self.policy.initial.saturating_mul(1 << (self.failures - 1).min(20));
+        let most = doubled.min(self.policy.longest);
+        let pause = most / 2 + (most / 2).mul_f64(random_part());
+        let pause = error.retry_after.map_or(pause, |wanted| wanted.max(pause));
+        // The last attempt is made when the time is up, not given away because a pause would end later.
+        Some(pause.min(self.policy.max_elapsed - spent))
+    }
+
+    /// The time is up, whatever the policy says.
+    pub(super) fn expire(&mut self) {
+        self.policy.max_elapsed = Duration::ZERO;
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether the peer has failed so often that it is only probed.
+    pub(super) fn breaker_is_open(&self) -> bool {
+        self.failures >= self.policy.breaker_failures
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+/// Whether this is an error after which another attempt makes sense.
+pub(super) fn is_passing(error: &PluginError) -> bool {
+    error.kind == ErrorKind::Unavailable
+}
+
+/// A number from 0 to 1, another one each time.
+fn random_part() -> f64 {
+    let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            initial: Duration::from_secs(2),
+            longest: Duration::from_secs(30),
+            max_elapsed: Duration::from_secs(600),
+            breaker_failures: 3,
+        }
+    }
+
+    fn down() -> PluginError {
+        PluginError::new(ErrorKind::Unavailable, "refused")
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_never_in_step() {
+        let (mut one, mut other) = (Outage::new(policy()), Outage::new(policy()));
+        let mut differ = false;
+        for most in [2, 4, 8, 16, 30, 30, 30] {
+            let (pause, second) = (one.failed(&down()).unwrap(), other.failed(&down()).unwrap());
+            let most = Duration::from_secs(most);
+            assert!((most / 2..=most).contains(&pause), "{pause:?} for {most:?}");
+            differ |= pause != second;
+        }
+        assert!(differ);
+        assert!(one.breaker_is_open());
+    }
+
+    #[test]
+    fn a_peer_that_asks_to_wait_is_waited_for_and_the_time_is_up_some_day() {
+        let mut outage = Outage::new(policy());
+        let asked = down().with_retry_after(Duration::from_secs(120));
+        assert_eq!(outage.failed(&asked), Some(Duration::from_secs(120)));
+        outage.begun = Instant::now() - Duration::from_secs(599);
+        assert!(outage.failed(&asked).unwrap() <= Duration::from_secs(1));
+        outage.begun = Instant::now() - Duration::from_secs(600);
+        assert_eq!(outage.failed(&asked), None);
+        let never = RetryPolicy { max_elapsed: Duration::ZERO, ..policy() };
+        assert_eq!(Outage::new(never).failed(&down()), None);
+    }
+}

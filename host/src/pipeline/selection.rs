@@ -1,0 +1,90 @@
+//! Which rows of a batch an output gets, and whether its answer speaks of those alone.
+
+use scanbridge_plugin_api::PluginError;
+use scanbridge_plugin_api::batch::{Batch, Selection};
+
+use super::batch::Examined;
+use super::summary::KindCounts;
+use crate::config::Filter;
+
+/// The rows that pass the filters, with memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    assets: Vec<u32>,
+    findings: Vec<u32>,
+}
+
+impl Rows {
+    /// The rows of the batch that pass all filters, and how many findings of each kind they are.
+    pub(super) fn of<'a>(
+        &'a mut self,
+        examined: &Examined,
+        filters: &[Filter],
+    ) -> (Selection<'a>, KindCounts) {
+        if filters.is_empty() {
+            return (Selection::default(), examined.findings);
+        }
+        self.assets.clear();
+        self.findings.clear();
+        let passed = examined.batch.read(|batch| self.select(batch, filters));
+        (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
+    }
+
+    fn select(&mut self, batch: Batch<'_>, filters: &[Filter]) -> KindCounts {
+        let admitted = batch.assets().filter(|asset| filters.iter().all(|filter| filter.admits_asset(asset)));
+        self.assets.extend(admitted.map(|asset| asset.row()));
+        let mut passed = KindCounts::default();
+        for finding in batch.findings() {
+            let asset_passes = self.assets.binary_search(&finding.asset().row()).is_ok();
+            if asset_passes && filters.iter().all(|filter| filter.admits_finding(&finding)) {
+                passed.add(finding.kind(), 1);
+                self.findings.push(finding.row());
+            }
+        }
+        passed
+    }
+}
+
+/// How many findings of each kind these rows are.
+pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
+    let mut counts = KindCounts::default();
+    if !rows.is_empty() {
+        examined.batch.read(|batch| {
+            let findings = rows.iter().filter_map(|row| batch.finding(*row));
+            findings.for_each(|finding| counts.add(finding.kind(), 1));
+        });
+    }
+    counts
+}
+
+/// The rows of the assets that these findings are on.
+pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
+    let mut assets: Vec<u32> = examined
+        .batch
+        .read(|batch| findings.iter().filter_map(|row| Some(batch.finding(*row)?.asset().row())).collect());
+    assets.sort_unstable();
+    assets.dedup();
+    assets
+}
+
+/// An output may speak of each finding once, and only of what it was given: `given`, or all.
+pub(super) fn check_answer(
+    examined: &Examined,
+    given: Option<&[u32]>,
+    spoken_of: [&[u32]; 3],
+) -> Result<(), PluginError> {
+    let mut rows = spoken_of.concat();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.sort_unstable();
+    if rows.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(PluginError::bug("the output spoke of a finding twice"));
+    }
+    let was_given = |row: &u32| given.is_none_or(|given| given.binary_search(row).is_ok());
+    let known = examined.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+    if known && rows.iter().all(was_given) {
+        return Ok(());
+    }
+    Err(PluginError::bug("the output spoke of a finding that it was not given"))
+}

@@ -1,0 +1,127 @@
+//! Where findings come from: an input plugin, or dead letters that are sent again.
+
+use scanbridge_plugin_api::abi::InputHandle;
+use scanbridge_plugin_api::batch::{RawBatch, Schema};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position};
+
+use super::instance::{Context, InputOpener};
+use super::letters::LetterSource;
+
+/// One input of a run.
+#[derive(Debug)]
+pub(super) enum Source {
+    Plugin(PluginSource),
+    Letters(LetterSource),
+}
+
+/// An instance of an input plugin, which can be opened again.
+#[derive(Debug)]
+pub(super) struct PluginSource {
+    opener: InputOpener,
+    /// None while it is being opened again: there are never two.
+    handle: Option<InputHandle>,
+    schema: Schema,
+    start: Position,
+    /// Set until the first step after it was opened again.
+    reopened: bool,
+}
+
+impl PluginSource {
+    /// An instance that was opened at this position.
+    pub(super) fn new(opener: InputOpener, handle: InputHandle, start: Position) -> Self {
+        let schema = handle.schema().clone();
+        Self { opener, handle: Some(handle), schema, start, reopened: false }
+    }
+
+    pub(super) fn handle(&mut self) -> Result<&mut InputHandle, PluginError> {
+        let closed = || PluginError::new(ErrorKind::Unavailable, "the input is not open");
+        self.handle.as_mut().ok_or_else(closed)
+    }
+}
+
+impl Source {
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Plugin(plugin) => plugin.opener.id(),
+            Self::Letters(_) => LetterSource::ID,
+        }
+    }
+
+    pub(super) fn plugin(&self) -> &str {
+        match self {
+            Self::Plugin(plugin) => plugin.opener.plugin(),
+            Self::Letters(_) => LetterSource::ID,
+        }
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        match self {
+            Self::Plugin(plugin) => &plugin.schema,
+            Self::Letters(letters) => letters.schema(),
+        }
+    }
+
+    /// The host's side of the instance; letters have none.
+    pub(super) fn context(&self) -> Option<&'static Context> {
+        match self {
+            Self::Plugin(plugin) => Some(plugin.opener.context()),
+            Self::Letters(_) => None,
+        }
+    }
+
+    /// Where the source would be opened again before it has taken a step; none where it cannot be.
+    pub(super) fn start(&self) -> Option<Position> {
+        match self {
+            Self::Plugin(plugin) => Some(plugin.start.clone()),
+            Self::Letters(_) => None,
+        }
+    }
+
+    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
+        match self {
+            Self::Plugin(plugin) => {
+                let next = plugin.handle()?.next(recycled)?;
+                // A report may begin again right after the source was opened again, and later no more.
+                plugin.reopened &= matches!(next, Next::ReportStart(_));
+                Ok(next)
+            }
+            Self::Letters(letters) => letters.next(recycled),
+        }
+    }
+
+    /// Whether the step that was just taken is the first one after the source was opened again.
+    pub(super) fn was_reopened(&mut self) -> bool {
+        match self {
+            Self::Plugin(plugin) => std::mem::take(&mut plugin.reopened),
+            Self::Letters(_) => false,
+        }
+    }
+
+    /// Opens the source again at this position.
+    pub(super) fn reopen(&mut self, place: &Position) -> Result<(), PluginError> {
+        let Self::Plugin(plugin) = self else {
+            return Err(PluginError::bug("dead letters are read once"));
+        };
+        plugin.handle = None;
+        let handle = plugin.opener.open(&place.0)?;
+        if *handle.schema() != plugin.schema {
+            return Err(PluginError::bug("the input changed its columns when it was opened again"));
+        }
+        (plugin.handle, plugin.reopened) = (Some(handle), true);
+        Ok(())
+    }
+
+    pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
+        match self {
+            Self::Plugin(plugin) => plugin.handle()?.check(),
+            Self::Letters(_) => Ok(CheckReport::default()),
+        }
+    }
+
+    pub(super) fn committed(&mut self, position: &Position) -> Result<(), PluginError> {
+        match self {
+            Self::Plugin(plugin) => plugin.handle()?.committed(position),
+            Self::Letters(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Notices calls into a plugin that do not come back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The call that one instance is in.
+#[derive(Debug, Default)]
+pub(super) struct CallWatch {
+    /// Milliseconds since the first call of all, plus one; 0 when no call is under way.
+    since: AtomicU64,
+    call: Mutex<&'static str>,
+    abandoned: AtomicBool,
+}
+
+static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl CallWatch {
+    /// Makes a call and knows about it meanwhile.
+    pub(super) fn during<T>(&self, call: &'static str, work: impl FnOnce() -> T) -> T {
+        *self.call.lock().unwrap_or_else(PoisonError::into_inner) = call;
+        let now = u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.since.store(now + 1, Ordering::Relaxed);
+        let result = work();
+        self.since.store(0, Ordering::Relaxed);
+        result
+    }
+
+    /// The call that is under way, and for how long.
+    pub(super) fn busy(&self) -> Option<(&'static str, Duration)> {
+        let since = self.since.load(Ordering::Relaxed).checked_sub(1)?;
+        let call = *self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((call, FIRST.elapsed().saturating_sub(Duration::from_millis(since))))
+    }
+
+    /// Nobody waits for the call any more.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}

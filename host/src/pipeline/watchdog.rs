@@ -1,0 +1,131 @@
+//! Notices outputs that do not answer, names them, and goes on without them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scanbridge_plugin_api::PluginError;
+
+use super::checkpoint::Checkpoints;
+use super::control::Control;
+use super::lane::Lane;
+use super::queue::Queue;
+use super::summary::OutputSummary;
+use super::watch::CallWatch;
+
+/// Looks at the calls that are under way.
+pub(super) struct Watchdog {
+    lanes: Vec<Watched>,
+    /// Lanes that were given up: their places and what they last said.
+    given_up: Vec<(usize, OutputSummary)>,
+    control: Arc<Control>,
+    checkpoints: Arc<Checkpoints>,
+}
+
+/// One lane.
+pub(super) struct Watched {
+    number: usize,
+    places: Vec<usize>,
+    id: String,
+    plugin: String,
+    required: bool,
+    /// How long a call may take.
+    hang: Duration,
+    queue: Arc<Queue>,
+    watches: Vec<Arc<CallWatch>>,
+    /// When it was last said how long a call is taking.
+    told: Duration,
+}
+
+/// When a slow call is named first; then whenever it has taken twice as long.
+const SLOW: Duration = Duration::from_secs(30);
+
+impl Watched {
+    pub(super) fn of(lane: &Lane, places: &[usize]) -> Self {
+        let destinations = [&lane.primary].into_iter().chain(&lane.standby);
+        Self {
+            number: lane.number,
+            places: places.to_vec(),
+            id: lane.primary.id().to_owned(),
+            plugin: lane.primary.plugin().to_owned(),
+            required: lane.required,
+            hang: lane.delivery.hang,
+            queue: Arc::clone(&lane.queue),
+            watches: destinations.map(|destination| Arc::clone(destination.watch())).collect(),
+            told: Duration::ZERO,
+        }
+    }
+
+    /// The call that is under way.
+    fn busy(&self) -> Option<(&'static str, Duration)> {
+        self.watches.iter().find_map(|watch| watch.busy())
+    }
+}
+
+impl Watchdog {
+    /// How often it should look.
+    pub(super) const TICK: Duration = Duration::from_millis(100);
+
+    pub(super) fn new(control: Arc<Control>, checkpoints: Arc<Checkpoints>) -> Self {
+        Self { lanes: Vec::new(), given_up: Vec::new(), control, checkpoints }
+    }
+
+    pub(super) fn watch(&mut self, lane: Watched) {
+        self.lanes.push(lane);
+    }
+
+    /// This lane has ended by itself.
+    pub(super) fn ended(&mut self, number: usize) {
+        self.lanes.retain(|lane| lane.number != number);
+    }
+
+    /// Whether there are lanes that have not ended.
+    pub(super) fn has_lanes(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
+    /// Names what is slow, and gives up what hangs.
+    pub(super) fn look(&mut self) {
+        for lane in &mut self.lanes {
+            let Some((call, time)) = lane.busy() else {
+                lane.told = Duration::ZERO;
+                continue;
+            };
+            let next = if lane.told.is_zero() { SLOW.min(lane.hang / 2) } else { lane.told * 2 };
+            if time >= next && time < lane.hang {
+                lane.told = time;
+                let seconds = time.as_secs();
+                tracing::warn!(instance = lane.id, "has not answered `{call}` for {seconds} s");
+            }
+        }
+        let hung = |lane: &mut Watched| lane.busy().is_some_and(|(_, time)| time >= lane.hang);
+        let hung: Vec<Watched> = self.lanes.extract_if(.., hung).collect();
+        hung.into_iter().for_each(|lane| self.give_up(lane));
+    }
+
+    /// What the lanes said last that were given up. What came later did not arrive for certain.
+    pub(super) fn last_words(&mut self) -> Vec<(usize, OutputSummary)> {
+        std::mem::take(&mut self.given_up)
+    }
+
+    fn give_up(&mut self, lane: Watched) {
+        let call = lane.busy().map_or("a call", |(call, _)| call);
+        let error = PluginError::bug(format!(
+            "has not answered `{call}` for {} s (hang_secs) and is given up",
+            lane.hang.as_secs()
+        ));
+        lane.watches.iter().for_each(|watch| watch.abandon());
+        self.control.output_failed(&lane.id, lane.required, &error);
+        lane.queue.abandon();
+        if !lane.required
+            && let Err(error) = self.checkpoints.leave_out(lane.number)
+        {
+            self.control.output_failed(&lane.id, true, &super::destination::io_error(&error));
+        }
+        let mut said = self.control.noted(lane.number);
+        if said.is_empty() {
+            said.push(OutputSummary { id: lane.id, plugin: lane.plugin, ..OutputSummary::default() });
+        }
+        said[0].hung = true;
+        self.given_up.extend(lane.places.into_iter().zip(said));
+    }
+}

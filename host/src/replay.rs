@@ -1,0 +1,145 @@
+//! Sends dead letters to their outputs again. A letter is removed when its output has taken it; one that is refused
+//! again is written anew.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::{Catalogue, OutputInstance, Pipeline};
+use crate::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
+use crate::plugins::Registry;
+use crate::session;
+use crate::state::{Checkpoint, Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
+
+/// Replays the dead letters of the pipeline's outputs, or of one of them. None when there are none.
+///
+/// # Errors
+/// When nothing was sent: the pipeline is in use or was interrupted, or the output could not be opened.
+pub fn replay(
+    mut pipeline: Pipeline,
+    registry: &Registry,
+    folder: StateFolder,
+    only: Option<&str>,
+    stop: &Arc<Stop>,
+) -> Result<Option<Summary>, Vec<Failure>> {
+    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
+    let _lock = lock_for_letters(&folder, &pipeline.name).map_err(refused)?;
+    restore(&folder).map_err(refused)?;
+    let mut files = list_letters(&folder).map_err(refused)?;
+    files.retain(|file| only.is_none_or(|id| file.output == id));
+    let mut whole: Option<Summary> = None;
+    let outputs = std::mem::take(&mut pipeline.outputs);
+    for mut output in outputs {
+        let Some(file) = files.iter().find(|file| file.output == output.instance.id) else { continue };
+        prepare(&mut output, registry);
+        pipeline.outputs = vec![output];
+        let summary = replay_one(&pipeline, registry, &folder, file, stop)?;
+        whole = Some(match whole {
+            Some(known) => known.with(summary),
+            None => summary,
+        });
+    }
+    Ok(whole)
+}
+
+/// Takes the pipeline's lock for work on dead letters. While an interrupted run waits to be gone on with, its letters
+/// may still be taken back, so they are left alone.
+///
+/// # Errors
+/// When the pipeline is in use or was interrupted.
+pub fn lock_for_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateError> {
+    let held = session::lock(folder, name, false, &Stop::default());
+    let lock = held.map_err(|failures| StateError::of_failures(&failures))?;
+    let path = folder.ledger();
+    if path.exists() && Ledger::open_existing(&path)?.checkpoint()?.is_some() {
+        return Err(StateError {
+            message: format!("pipeline `{name}` was interrupted, and its dead letters are not settled"),
+            hint: Some("run it to its end first, or `scanbridge state reset FILE`".to_owned()),
+            exit_code: 75,
+        });
+    }
+    Ok(lock)
+}
+
+/// The letters passed the filters once. A file that would be replaced by the letters alone grows instead: outputs
+/// that replace offer `if_exists: append`.
+fn prepare(output: &mut OutputInstance, registry: &Registry) {
+    output.filters.clear();
+    output.delivery.failover = None;
+    let plugin = registry.find(scanbridge_plugin_api::PluginKind::Output, &output.instance.plugin);
+    let replaces = plugin
+        .and_then(|plugin| plugin.option("if_exists"))
+        .is_some_and(|option| option.kind.parse("append").is_ok());
+    if replaces {
+        output.instance.options.insert("if_exists".to_owned(), json!("append"));
+    }
+}
+
+fn replay_one(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    folder: &StateFolder,
+    file: &LetterFile,
+    stop: &Arc<Stop>,
+) -> Result<Summary, Vec<Failure>> {
+    let refused = |error: StateError| vec![Failure::of_state(&file.output, &error)];
+    let aside = aside(&file.path);
+    fs::rename(&file.path, &aside).map_err(|error| refused(StateError::io(&file.path, &error)))?;
+    let source = LetterFile { path: aside.clone(), ..file.clone() };
+    let settings = Settings { folder: folder.clone(), from: Checkpoint::default(), run: 0 };
+    let letters = source.letters().map_err(refused)?;
+    let built = pipeline::build_replay(pipeline, registry, settings, Box::new(letters));
+    let built = match built {
+        Ok(built) => built,
+        Err(failures) => {
+            put_back(&aside, &file.path).map_err(|error| refused(StateError::io(&aside, &error)))?;
+            return Err(failures);
+        }
+    };
+    let (summary, _) = pipeline::run(built, Arc::clone(stop), false, None);
+    let taken =
+        summary.outputs.iter().all(|output| output.undelivered == 0) && summary.status != RunStatus::Failed;
+    let settled = if taken { fs::remove_file(&aside) } else { put_back(&aside, &file.path) };
+    settled.map_err(|error| refused(StateError::io(&aside, &error)))?;
+    Ok(summary)
+}
+
+/// Letters that a replay has in hand.
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("replaying")
+}
+
+/// A replay that was killed left letters in its hand: they come before those that were written since.
+fn restore(folder: &StateFolder) -> Result<(), StateError> {
+    let place = folder.dead_letters();
+    let entries = match fs::read_dir(&place) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StateError::io(&place, &error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| StateError::io(&place, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "replaying") {
+            let letters = path.with_extension("ndjson");
+            join(&path, &letters).map_err(|error| StateError::io(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The letters did not all arrive: they are as they were, and those that this replay wrote anew go.
+fn put_back(aside: &Path, letters: &Path) -> io::Result<()> {
+    fs::rename(aside, letters)
+}
+
+fn join(first: &Path, second: &Path) -> io::Result<()> {
+    if second.exists() {
+        let mut file = fs::OpenOptions::new().append(true).open(first)?;
+        io::copy(&mut fs::File::open(second)?, &mut file)?;
+        file.sync_all()?;
+    }
+    fs::rename(first, second)
+}

@@ -1,0 +1,121 @@
+//! One run of a pipeline with what is remembered of the runs before: the lock is taken, the ledger tells where to go
+//! on, the pipeline runs, and the ledger learns how it ended.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{IfRunning, Pipeline};
+use crate::pipeline::{self, Failure, Settings, Stop, Summary};
+use crate::plugins::Registry;
+use crate::state::{
+    Checkpoint, Ledger, Lock, RunRecord, RunState, StateError, StateFolder, fingerprint, now,
+};
+
+/// What the operator wishes of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionWish {
+    /// Whether a progress bar is drawn.
+    pub bar: bool,
+    /// Whether to start over although an interrupted run could be gone on with.
+    pub restart: bool,
+    /// Whether to wait for another run of this pipeline.
+    pub wait: bool,
+}
+
+/// Runs a checked pipeline once. `state` is the folder in which all pipelines keep their state.
+///
+/// # Errors
+/// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be opened.
+pub fn run(
+    pipeline: &Pipeline,
+    registry: &Registry,
+    state: &Path,
+    wish: SessionWish,
+    stop: &Arc<Stop>,
+) -> Result<Summary, Vec<Failure>> {
+    let folder = StateFolder::of(state, &pipeline.name);
+    let waits = wish.wait || pipeline.run.if_running == IfRunning::Wait;
+    let _lock = lock(&folder, &pipeline.name, waits, stop)?;
+    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
+    let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(refused)?;
+    let ledger = Arc::new(ledger);
+    let fingerprint = fingerprint(pipeline, registry);
+    let (from, number) = beginning(&ledger, &fingerprint, wish.restart).map_err(refused)?;
+    let settings = Settings { folder, from: from.clone().unwrap_or_default(), run: number };
+    let built = pipeline::build(pipeline, registry, settings, stop)?;
+    let mut record = RunRecord {
+        number,
+        started: now(),
+        ended: None,
+        state: RunState::Running,
+        fingerprint,
+        exit_code: None,
+        findings: 0,
+    };
+    ledger.begin(&record, from.as_ref()).map_err(refused)?;
+    let (mut summary, ending) = pipeline::run(built, Arc::clone(stop), wish.bar, Some(Arc::clone(&ledger)));
+    record.state = ending.state;
+    record.ended = Some(now());
+    record.exit_code = Some(summary.exit_code());
+    record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
+    if let Err(error) = ledger.end(&record, &ending.reports) {
+        summary.failures.push(Failure::of_state("state", &error));
+    }
+    Ok(summary)
+}
+
+/// Takes the pipeline's lock; waits for it if that is wished.
+///
+/// # Errors
+/// When it is held by another run, or its file cannot be used.
+pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> Result<Lock, Vec<Failure>> {
+    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
+    let mut told = false;
+    loop {
+        let occupied = match Lock::take(folder).map_err(refused)? {
+            Ok(lock) => return Ok(lock),
+            Err(occupied) => occupied,
+        };
+        if !waits {
+            return Err(refused(occupied.error(pipeline)));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("waiting: pipeline `{pipeline}` is in use by {}", occupied.holder);
+        }
+        if stop.wait(LOOK_EVERY) {
+            return Err(vec![Failure::interrupted("stopped while waiting for another run")]);
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What this run goes on with, and its number.
+fn beginning(
+    ledger: &Ledger,
+    fingerprint: &str,
+    restart: bool,
+) -> Result<(Option<Checkpoint>, u64), StateError> {
+    let last = ledger.runs()?.pop();
+    let number = last.as_ref().map_or(1, |last| last.number + 1);
+    let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok((None, number)) };
+    let since = last.ended.as_deref().unwrap_or(&last.started);
+    if restart {
+        tracing::warn!("starting over: what run {} left on {since} is not gone on with", last.number);
+        return Ok((None, number));
+    }
+    if last.fingerprint != fingerprint {
+        return Err(StateError {
+            message: format!(
+                "the pipeline was changed after run {} had been interrupted on {since}; going on with it would mix \
+                 two deliveries",
+                last.number
+            ),
+            hint: Some("start over with --restart, or undo the change to go on".to_owned()),
+            exit_code: 78,
+        });
+    }
+    tracing::info!("going on where run {} was interrupted on {since}", last.number);
+    Ok((Some(checkpoint), number))
+}

@@ -1,0 +1,199 @@
+//! The files of dead letters: NDJSON, one file an output, never larger than agreed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::error::StateError;
+use super::folder::{StateFolder, create_private};
+use super::letter::Letter;
+
+/// The dead letters of one output, as the run that writes them sees them.
+#[derive(Debug)]
+pub struct DeadLetters {
+    path: PathBuf,
+    /// Opened when the first letter comes.
+    file: Option<File>,
+    buffer: Vec<u8>,
+    /// Bytes in the file and the buffer together.
+    length: u64,
+    most: u64,
+    /// Letters for which there was no room.
+    lost: u64,
+}
+
+impl DeadLetters {
+    /// The letters of the output with this id. Those that an interrupted run wrote behind `length` are cut off, for
+    /// their findings will come again; without a length the file goes on as it is.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be cut.
+    pub fn open(folder: &StateFolder, id: &str, length: Option<u64>, most: u64) -> Result<Self, StateError> {
+        let path = letters_path(folder, id);
+        let found = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let length = length.unwrap_or(found).min(found);
+        if length < found {
+            let file = OpenOptions::new().write(true).open(&path);
+            let cut = file.and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
+            cut.map_err(|error| StateError::io(&path, &error))?;
+        }
+        Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0 })
+    }
+
+    /// Adds a letter, or counts it as lost when there is no room.
+    pub fn add(&mut self, letter: &Letter) {
+        let mut line = serde_json::to_vec(letter).expect("plain data serialises");
+        line.push(b'\n');
+        if self.length + line.len() as u64 > self.most {
+            self.lost += 1;
+            if self.lost == 1 {
+                tracing::error!(
+                    "{} is full; further dead letters are counted, not kept",
+                    self.path.display()
+                );
+            }
+            return;
+        }
+        self.length += line.len() as u64;
+        self.buffer.extend_from_slice(&line);
+    }
+
+    /// The length of the file with what is buffered, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Letters for which there was no room.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether what is buffered should go to the file before more comes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() > BUFFER
+    }
+
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<(), StateError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.open_file().and_then(|mut file| file.write_all(&buffer));
+        written.map_err(|error| StateError::io(&self.path, &error))?;
+        buffer.clear();
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Brings everything to the disk, and gives the length of the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn commit(&mut self) -> Result<u64, StateError> {
+        self.flush()?;
+        if let Some(file) = &self.file {
+            file.sync_data().map_err(|error| StateError::io(&self.path, &error))?;
+        }
+        Ok(self.length)
+    }
+
+    /// Forgets the letters behind this length, which a commit gave.
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn cut_back(&mut self, length: u64) -> Result<(), StateError> {
+        self.buffer.clear();
+        self.length = length;
+        match &self.file {
+            Some(file) => file.set_len(length).map_err(|error| StateError::io(&self.path, &error)),
+            None => Ok(()),
+        }
+    }
+
+    fn open_file(&mut self) -> io::Result<&File> {
+        if self.file.is_none() {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            create_private(folder)?;
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+            File::open(folder)?.sync_all()?;
+            self.file = Some(file);
+        }
+        self.file.as_ref().ok_or_else(|| io::Error::other("the file of dead letters is not open"))
+    }
+}
+
+/// Enough letters for one write.
+const BUFFER: usize = 64 << 10;
+
+/// A file of dead letters, as somebody who looks at it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterFile {
+    /// The `id:` of the output.
+    pub output: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// The files of dead letters of a pipeline, by output.
+///
+/// # Errors
+/// When the folder is there and cannot be read.
+pub fn list_letters(folder: &StateFolder) -> Result<Vec<LetterFile>, StateError> {
+    let place = folder.dead_letters();
+    let entries = match fs::read_dir(&place) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StateError::io(&place, &error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| StateError::io(&place, &error))?.path();
+        let id = path.file_stem().and_then(OsStr::to_str).map(str::to_owned);
+        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if let Some(output) = id.filter(|_| path.extension() == Some(OsStr::new("ndjson")) && bytes > 0) {
+            files.push(LetterFile { output, path, bytes });
+        }
+    }
+    files.sort_by(|one, other| one.output.cmp(&other.output));
+    Ok(files)
+}
+
+impl LetterFile {
+    /// The letters, in the order in which they were written.
+    ///
+    /// # Errors
+    /// When the file cannot be opened; each item fails by itself when its line is damaged.
+    pub fn letters(&self) -> Result<impl Iterator<Item = Result<Letter, StateError>> + use<>, StateError> {
+        let file = File::open(&self.path).map_err(|error| StateError::io(&self.path, &error))?;
+        let path = self.path.clone();
+        let lines = BufReader::new(file).split(b'\n').enumerate();
+        Ok(lines.filter_map(move |(index, line)| match line {
+            Ok(line) if line.is_empty() => None,
+            Ok(line) => {
+                let letter = serde_json::from_slice(&line);
+                let line = index + 1;
+                Some(letter.map_err(|error| StateError {
+                    message: format!("{}, line {line}: {error}", path.display()),
+                    hint: Some("mend or remove the line".to_owned()),
+                    exit_code: 65,
+                }))
+            }
+            Err(error) => Some(Err(StateError::io(&path, &error))),
+        }))
+    }
+}
+
+fn letters_path(folder: &StateFolder, id: &str) -> PathBuf {
+    folder.dead_letters().join(format!("{id}.ndjson"))
+}

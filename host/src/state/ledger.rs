@@ -1,0 +1,380 @@
+//! The ledger: what has been delivered, in one file that is changed by whole transactions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::error::StateError;
+use super::record::{Checkpoint, OutputState, RunRecord, RunState, SentReport};
+
+/// The ledger of one pipeline. Every change is on the disk when its call returns, or has not happened.
+#[derive(Debug)]
+pub struct Ledger {
+    database: Database,
+    path: PathBuf,
+}
+
+/// A flat table of bytes by name.
+type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
+/// A list of JSON values, numbered as they came.
+type List = TableDefinition<'static, u64, &'static [u8]>;
+
+const ABOUT: Bytes = TableDefinition::new("about");
+const POSITIONS: Bytes = TableDefinition::new("positions");
+const OUTPUTS: Bytes = TableDefinition::new("outputs");
+const RECEIPTS: Bytes = TableDefinition::new("receipts");
+const REPORTS: List = TableDefinition::new("reports");
+const RUNS: List = TableDefinition::new("runs");
+
+/// The form of the tables above. A ledger of a later form is refused.
+const FORM: u32 = 1;
+/// What is kept of the past.
+const KEPT_REPORTS: u64 = 10_000;
+const KEPT_RUNS: u64 = 200;
+/// The tables are small; this much of them stays in memory.
+const CACHE_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    form: u32,
+    /// The pipeline file, made absolute.
+    pipeline: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OutputNote {
+    has_gap: bool,
+    dead_letters: u64,
+}
+
+impl Ledger {
+    /// Opens the ledger at this path, or makes it. It belongs to one pipeline file: another one that has the same
+    /// name is refused as long as the first one is there.
+    ///
+    /// # Errors
+    /// When it is damaged, belongs to somebody else, or cannot be read or made. A damaged one is never replaced.
+    pub fn open(path: &Path, pipeline: &Path) -> Result<Self, StateError> {
+        let pipeline = fs::canonicalize(pipeline).unwrap_or_else(|_| pipeline.to_owned());
+        if !path.exists() {
+            return Self::create(path, pipeline);
+        }
+        let ledger = Self::open_existing(path)?;
+        let about = ledger.about()?;
+        if about.pipeline != pipeline && about.pipeline.exists() {
+            return Err(StateError {
+                message: format!("the state in {} belongs to {}", path.display(), about.pipeline.display()),
+                hint: Some("give one of the two pipelines another `name:`".to_owned()),
+                exit_code: 78,
+            });
+        }
+        if about.pipeline != pipeline {
+            tracing::info!("the pipeline file was {} before", about.pipeline.display());
+            ledger.change(|transaction| put(transaction, ABOUT, "about", &About { form: FORM, pipeline }))?;
+        }
+        Ok(ledger)
+    }
+
+    /// Opens a ledger that is there, whoever it belongs to: to look at it.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`].
+    pub fn open_existing(path: &Path) -> Result<Self, StateError> {
+        // An empty file would be taken for a new database, and what was delivered would be forgotten silently.
+        if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+            return Err(StateError::damaged(path, &"the file is empty"));
+        }
+        let opened =
+            Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path);
+        let database = opened.map_err(|error| cannot_open(path, &error))?;
+        let ledger = Self { database, path: path.to_owned() };
+        let form = ledger.about()?.form;
+        if form != FORM {
+            return Err(StateError {
+                message: format!(
+                    "the state in {} has form {form}; this Scanbridge reads form {FORM}",
+                    path.display()
+                ),
+                hint: Some(
+                    "use the Scanbridge that wrote it, or put it aside with `scanbridge state reset FILE`"
+                        .to_owned(),
+                ),
+                exit_code: 78,
+            });
+        }
+        Ok(ledger)
+    }
+
+    /// Uses storage of the caller's: for tests that crash it.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`].
+    #[doc(hidden)]
+    pub fn with_storage(storage: impl StorageBackend, is_new: bool) -> Result<Self, StateError> {
+        let path = PathBuf::from("memory");
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(storage);
+        let ledger = Self { database: opened.map_err(|error| cannot_open(&path, &error))?, path };
+        if is_new {
+            ledger.initialise(PathBuf::from("pipeline.yaml"))?;
+        }
+        Ok(ledger)
+    }
+
+    /// A new ledger gets its name when it is whole: a crash meanwhile leaves no half of one.
+    fn create(path: &Path, pipeline: PathBuf) -> Result<Self, StateError> {
+        let new = path.with_extension("new");
+        let _ = fs::remove_file(&new);
+        let created = Database::builder().set_cache_size(CACHE_BYTES).create(&new);
+        let database = created.map_err(|error| cannot_open(&new, &error))?;
+        let ledger = Self { database, path: path.to_owned() };
+        ledger.initialise(pipeline)?;
+        let named = fs::rename(&new, path)
+            .and_then(|()| fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
+        named.map_err(|error| StateError::cannot_create(path, &error))?;
+        Ok(ledger)
+    }
+
+    fn initialise(&self, pipeline: PathBuf) -> Result<(), StateError> {
+        self.change(|transaction| {
+            for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS] {
+                transaction.open_table(table)?;
+            }
+            transaction.open_table(REPORTS)?;
+            transaction.open_table(RUNS)?;
+            put(transaction, ABOUT, "about", &About { form: FORM, pipeline })
+        })
+    }
+
+    /// The pipeline file that the ledger belongs to.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn pipeline(&self) -> Result<PathBuf, StateError> {
+        Ok(self.about()?.pipeline)
+    }
+
+    fn about(&self) -> Result<About, StateError> {
+        let about = self.get(ABOUT, "about")?;
+        about.ok_or_else(|| StateError::damaged(&self.path, &"it does not say what it is"))
+    }
+
+    /// The checkpoint of a run that can be gone on with; none when the last run finished, or never got that far.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        let positions: Vec<(String, Vec<u8>)> = self.all(POSITIONS)?;
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let mut checkpoint = Checkpoint { under_way: self.get(ABOUT, "under_way")?, ..Checkpoint::default() };
+        checkpoint.positions.extend(positions);
+        let receipts = self.all(RECEIPTS)?;
+        for (id, receipt) in receipts {
+            let note: Option<OutputNote> = self.get(OUTPUTS, &id)?;
+            let note = note.ok_or_else(|| StateError::damaged(&self.path, &"a receipt has no note"))?;
+            let state = OutputState { receipt, has_gap: note.has_gap, dead_letters: note.dead_letters };
+            checkpoint.outputs.insert(id, state);
+        }
+        Ok(Some(checkpoint))
+    }
+
+    /// A run begins. `from` is what it goes on with; anything else is forgotten.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Then nothing has changed.
+    pub fn begin(&self, run: &RunRecord, from: Option<&Checkpoint>) -> Result<(), StateError> {
+        self.change(|transaction| {
+            append(transaction, RUNS, run.number, run, KEPT_RUNS)?;
+            if from.is_none() { forget(transaction) } else { Ok(()) }
+        })
+    }
+
+    /// Stores a checkpoint, and the reports that were delivered since the last one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. Then the last checkpoint stands.
+    pub fn store(&self, checkpoint: &Checkpoint, reports: &[SentReport]) -> Result<(), StateError> {
+        self.change(|transaction| {
+            put(transaction, ABOUT, "under_way", &checkpoint.under_way)?;
+            let mut positions = transaction.open_table(POSITIONS)?;
+            for (input, position) in &checkpoint.positions {
+                positions.insert(input.as_str(), position.as_slice())?;
+            }
+            drop(positions);
+            for (output, state) in &checkpoint.outputs {
+                transaction.open_table(RECEIPTS)?.insert(output.as_str(), state.receipt.as_slice())?;
+                let note = OutputNote { has_gap: state.has_gap, dead_letters: state.dead_letters };
+                put(transaction, OUTPUTS, output, &note)?;
+            }
+            append_all(transaction, reports)
+        })
+    }
+
+    /// A run ends, with the reports that were delivered since the last checkpoint. A finished one leaves nothing to
+    /// go on with.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written: the next run then goes on at the last checkpoint, which repeats nothing.
+    pub fn end(&self, run: &RunRecord, reports: &[SentReport]) -> Result<(), StateError> {
+        self.change(|transaction| {
+            append(transaction, RUNS, run.number, run, KEPT_RUNS)?;
+            append_all(transaction, reports)?;
+            if run.state == RunState::Finished { forget(transaction) } else { Ok(()) }
+        })
+    }
+
+    /// The runs that are remembered, oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunRecord>, StateError> {
+        self.list(RUNS)
+    }
+
+    /// The reports that are remembered, oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn reports(&self) -> Result<Vec<SentReport>, StateError> {
+        self.list(REPORTS)
+    }
+
+    fn get<T: DeserializeOwned>(&self, table: Bytes, key: &str) -> Result<Option<T>, StateError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(table)?;
+            Ok(table.get(key)?.map(|value| value.value().to_vec()))
+        };
+        let bytes = read().map_err(|error| self.failed(&error))?;
+        bytes.map(|bytes| self.parse(&bytes)).transpose()
+    }
+
+    fn all(&self, table: Bytes) -> Result<Vec<(String, Vec<u8>)>, StateError> {
+        let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(table)?;
+            let mut all = Vec::new();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                all.push((key.value().to_owned(), value.value().to_vec()));
+            }
+            Ok(all)
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    fn list<T: DeserializeOwned>(&self, table: List) -> Result<Vec<T>, StateError> {
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(table)?;
+            let mut all = Vec::new();
+            for entry in table.iter()? {
+                all.push(entry?.1.value().to_vec());
+            }
+            Ok(all)
+        };
+        let values = read().map_err(|error| self.failed(&error))?;
+        values.iter().map(|value| self.parse(value)).collect()
+    }
+
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StateError> {
+        serde_json::from_slice(bytes).map_err(|error| StateError::damaged(&self.path, &error))
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StateError> {
+        let changed = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            change(&transaction)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        changed().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &redb::Error) -> StateError {
+        match error {
+            redb::Error::Io(_) | redb::Error::PreviousIo => StateError::io(&self.path, error),
+            _ => StateError::damaged(&self.path, error),
+        }
+    }
+}
+
+/// A list keeps its last entries only.
+fn append<T: Serialize>(
+    transaction: &WriteTransaction,
+    list: List,
+    number: u64,
+    value: &T,
+    kept: u64,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(list)?;
+    table.insert(number, to_json(value).as_slice())?;
+    if let Some(last) = number.checked_sub(kept) {
+        table.retain_in(..=last, |_, _| false)?;
+    }
+    Ok(())
+}
+
+fn append_all(transaction: &WriteTransaction, reports: &[SentReport]) -> Result<(), redb::Error> {
+    let first = next_number(transaction, REPORTS)?;
+    for (number, report) in (first..).zip(reports) {
+        append(transaction, REPORTS, number, report, KEPT_REPORTS)?;
+    }
+    Ok(())
+}
+
+fn next_number(transaction: &WriteTransaction, list: List) -> Result<u64, redb::Error> {
+    let table = transaction.open_table(list)?;
+    let last = table.last()?.map(|(number, _)| number.value());
+    Ok(last.map_or(1, |last| last + 1))
+}
+
+fn put<T: Serialize>(
+    transaction: &WriteTransaction,
+    table: Bytes,
+    key: &str,
+    value: &T,
+) -> Result<(), redb::Error> {
+    transaction.open_table(table)?.insert(key, to_json(value).as_slice())?;
+    Ok(())
+}
+
+fn forget(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    for table in [POSITIONS, OUTPUTS, RECEIPTS] {
+        transaction.open_table(table)?.retain(|_, _| false)?;
+    }
+    transaction.open_table(ABOUT)?.remove("under_way")?;
+    Ok(())
+}
+
+fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data serialises")
+}
+
+fn cannot_open(path: &Path, error: &redb::DatabaseError) -> StateError {
+    use redb::{DatabaseError, StorageError};
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StateError {
+            message: format!("{} is in use by another process", path.display()),
+            hint: Some("wait for it".to_owned()),
+            exit_code: 75,
+        },
+        DatabaseError::Storage(StorageError::Io(io))
+            if matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied) =>
+        {
+            StateError::cannot_create(path, io)
+        }
+        DatabaseError::Storage(StorageError::Io(io))
+            if !matches!(io.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof) =>
+        {
+            StateError::io(path, io)
+        }
+        _ => StateError::damaged(path, error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use std::fs;
+
+use super::*;
+
+fn run(number: u64, state: RunState) -> RunRecord {
+    RunRecord {
+        number,
+        started: "2026-01-31T12:00:00Z".to_owned(),
+        ended: None,
+        state,
+        fingerprint: "f".to_owned(),
+        exit_code: None,
+        findings: 7,
+    }
+}
+
+fn checkpoint(step: u8) -> Checkpoint {
+    let state = OutputState { receipt: vec![step; 100], has_gap: step % 2 == 1, dead_letters: step.into() };
+    Checkpoint {
+        positions: [("scans".to_owned(), vec![step])].into(),
+        outputs: [("sheet".to_owned(), state.clone()), ("siem".to_owned(), state)].into(),
+        under_way: (step % 3 > 0).then(|| "scans".to_owned()),
+    }
+}
+
+fn report(step: u8) -> SentReport {
+    SentReport { input: "scans".to_owned(), id: step.to_string(), ..SentReport::default() }
+}
+
+#[test]
+fn what_is_stored_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    assert_eq!(ledger.checkpoint().unwrap(), None);
+    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    ledger.store(&checkpoint(1), &[report(1), report(2)]).unwrap();
+    ledger.store(&checkpoint(2), &[report(3)]).unwrap();
+    drop(ledger);
+
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    let known = ledger.checkpoint().unwrap().unwrap();
+    assert_eq!(known, checkpoint(2));
+    assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
+    ledger.begin(&run(2, RunState::Running), Some(&known)).unwrap();
+    assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(2)));
+    ledger.end(&run(2, RunState::Finished), &[report(4)]).unwrap();
+    assert_eq!(ledger.reports().unwrap().len(), 4);
+    assert_eq!(ledger.checkpoint().unwrap(), None);
+    assert_eq!(ledger.runs().unwrap(), [run(1, RunState::Running), run(2, RunState::Finished)]);
+}
+
+#[test]
+fn history_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&folder.path().join("ledger.redb"), Path::new("a.yaml")).unwrap();
+    for number in 1..=KEPT_RUNS + 5 {
+        ledger.begin(&run(number, RunState::Running), None).unwrap();
+    }
+    let runs = ledger.runs().unwrap();
+    assert_eq!((runs.len() as u64, runs[0].number), (KEPT_RUNS, 6));
+}
+
+#[test]
+fn a_ledger_belongs_to_one_pipeline_file_and_follows_it_when_it_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
+    fs::write(&first, "").unwrap();
+    fs::write(&second, "").unwrap();
+    let path = folder.path().join("ledger.redb");
+    drop(Ledger::open(&path, &first).unwrap());
+    let error = Ledger::open(&path, &second).unwrap_err();
+    assert!(error.message.contains("a.yaml") && error.exit_code == 78, "{error}");
+    fs::remove_file(&first).unwrap();
+    drop(Ledger::open(&path, &second).unwrap());
+    fs::write(&first, "").unwrap();
+    assert!(Ledger::open(&path, &first).unwrap_err().message.contains("b.yaml"));
+}
+
+/// Nothing that is left of a ledger is ever taken for a new one: it is refused, or it is the ledger.
+#[test]
+fn a_damaged_ledger_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    ledger.store(&checkpoint(1), &[report(1)]).unwrap();
+    drop(ledger);
+    let sound = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for step in 0..120 {
+        let mut damaged = sound.clone();
+        match step % 3 {
+            0 => damaged.truncate(sound.len() * step / 120),
+            1 => damaged[step * 37 % 4096] ^= 0x5a,
+            _ => damaged[sound.len() / 2..].fill(u8::try_from(step).unwrap()),
+        }
+        fs::write(&path, &damaged).unwrap();
+        match Ledger::open(&path, Path::new("a.yaml")).and_then(|ledger| ledger.checkpoint()) {
+            Ok(known) => assert_eq!(known, Some(checkpoint(1)), "step {step}"),
+            Err(error) => {
+                refused += 1;
+                assert!(error.message.contains("ledger.redb"), "{error}");
+                if error.exit_code == 78 {
+                    assert!(error.hint.unwrap().contains("scanbridge state reset"));
+                }
+            }
+        }
+    }
+    assert!(refused > 40, "only {refused} of 120 damaged ledgers were refused");
+}

@@ -1,0 +1,77 @@
+//! What the ledger holds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the stream that every output has delivered, so that a later run can go on there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Where each input goes on, in its own words.
+    pub positions: BTreeMap<String, Vec<u8>>,
+    /// What each output can go back to.
+    pub outputs: BTreeMap<String, OutputState>,
+    /// The input whose report is under way at this place.
+    pub under_way: Option<String>,
+}
+
+/// What the host keeps of one output at a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputState {
+    /// The receipt, in the output's own words.
+    pub receipt: Vec<u8>,
+    /// Whether it lacks findings of the report under way: then it must not clear anything at its end.
+    pub has_gap: bool,
+    /// How long its file of dead letters was, in bytes.
+    pub dead_letters: u64,
+}
+
+/// One run, as the history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Counts up.
+    pub number: u64,
+    /// When it began, in UTC.
+    pub started: String,
+    /// When it ended; none while it is under way, or when it was killed.
+    pub ended: Option<String>,
+    /// How it stands.
+    pub state: RunState,
+    /// What the pipeline was, without its secrets: a later run goes on only with the same.
+    pub fingerprint: String,
+    /// The exit code; none as for `ended`.
+    pub exit_code: Option<u8>,
+    /// Findings read.
+    pub findings: u64,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// It is under way, or was killed.
+    Running,
+    /// It was stopped, or something was unavailable: the next run goes on with it.
+    Interrupted,
+    /// There is nothing to go on with.
+    Finished,
+}
+
+/// A report that all outputs took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentReport {
+    /// The `id:` of the input.
+    pub input: String,
+    /// The scanner's number for it.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// When the scan or report was made.
+    pub time: String,
+    /// The file or address.
+    pub path: String,
+    /// Whether it was whole.
+    pub complete: bool,
+    /// When it was delivered, in UTC.
+    pub sent: String,
+}

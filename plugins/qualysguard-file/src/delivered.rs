@@ -1,0 +1,147 @@
+//! Which files need not be read again: those that ended in this run, and what earlier runs delivered.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use scanbridge_delivery_journal::Journal;
+use scanbridge_plugin_api::{PluginError, Result, tracing};
+
+use crate::done::{Fate, OnDone};
+use crate::fingerprint::{FileKey, path_of};
+use crate::position::{Hash, Inside, Place};
+
+/// What was delivered, and what will be once the host says so.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    journal: Journal,
+    on_done: OnDone,
+    /// Files that ended in this run and are not committed as far as is known.
+    ended: BTreeMap<Hash, Ended>,
+    /// What the position that was resumed at says to be delivered, with whether complete. The journal may not
+    /// know of it: a crash can come before the host's `committed`.
+    resumed: HashMap<Hash, bool>,
+}
+
+/// A report that was delivered to its end.
+#[derive(Debug)]
+struct Ended {
+    key: FileKey,
+    complete: bool,
+}
+
+impl Delivered {
+    /// Reads what earlier runs delivered; changes nothing.
+    pub(crate) fn open(folder: &Path, on_done: OnDone, resumed: &Place) -> Result<Self> {
+        let of =
+            |hashes: &[Hash], complete| hashes.iter().map(move |hash| (hash.clone(), complete)).collect();
+        let mut by_hash: HashMap<Hash, bool> = of(&resumed.complete, true);
+        by_hash.extend::<HashMap<_, _>>(of(&resumed.incomplete, false));
+        Ok(Self { journal: Journal::open(folder)?, on_done, ended: BTreeMap::new(), resumed: by_hash })
+    }
+
+    /// Forgets what earlier runs delivered: this one begins at the beginning.
+    pub(crate) fn forget_all(&mut self) -> Result<()> {
+        self.journal.clear()
+    }
+
+    /// Whether there is nothing that could have been delivered before.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.journal.is_empty() && self.resumed.is_empty() && self.ended.is_empty()
+    }
+
+    /// Whether the file was delivered before. Does for it what should have been done then.
+    pub(crate) fn settles(&mut self, key: &FileKey) -> bool {
+        let hash = Hash::of(key);
+        if self.ended.contains_key(&hash) {
+            return true;
+        }
+        let complete = if self.journal.contains(key.text()) {
+            true
+        } else if self.journal.contains(&incomplete(key)) {
+            false
+        } else if let Some(complete) = self.resumed.get(&hash) {
+            *complete
+        } else {
+            return false;
+        };
+        if let Err(error) = self.finish(&[Ended { key: key.clone(), complete }]) {
+            tracing::error!("{error}"); // It was delivered; what became of the file stops nothing.
+        }
+        true
+    }
+
+    /// A report has been read to its end and will be delivered.
+    pub(crate) fn ended(&mut self, key: FileKey, complete: bool) {
+        self.ended.insert(Hash::of(&key), Ended { key, complete });
+    }
+
+    /// The present place: behind the files that ended, and this far in the one that is read.
+    pub(crate) fn place(&self, report: Option<Inside>) -> Place {
+        let of = |complete| {
+            let those = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
+            those.map(|(hash, _)| hash.clone()).collect()
+        };
+        Place { complete: of(true), incomplete: of(false), report }
+    }
+
+    /// All up to this place is delivered: its files are settled.
+    pub(crate) fn committed(&mut self, place: &Place) -> Result<()> {
+        let delivered = place.complete.iter().chain(&place.incomplete);
+        let settled: Vec<Ended> = delivered.filter_map(|hash| self.ended.remove(hash)).collect();
+        self.finish(&settled)
+    }
+
+    /// Forgets files that are gone, so that others of their name are read, and memory stays bounded.
+    pub(crate) fn forget_gone(&mut self) -> Result<()> {
+        let mut present = HashMap::new();
+        self.journal.retain(|key| !is_gone(&path_of(key), &mut present))
+    }
+
+    /// Does what is to be done with delivered files, and remembers those that stay where they are.
+    fn finish(&mut self, files: &[Ended]) -> Result<()> {
+        let mut problem: Option<PluginError> = None;
+        let mut stay = Vec::new();
+        let mut folders = HashSet::new();
+        for file in files {
+            let path = file.key.path();
+            let fate = if file.complete { self.on_done.apply(&file.key) } else { Ok(Fate::Stays) };
+            match fate {
+                Ok(Fate::Gone) => folders.extend(path.parent().map(Path::to_owned)),
+                Ok(Fate::Stays) => stay.push(journal_key(file)),
+                Err(error) => {
+                    stay.push(journal_key(file));
+                    problem.get_or_insert(error);
+                }
+            }
+        }
+        for folder in folders {
+            // Else a power cut could bring a file back that nothing remembers.
+            let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        self.journal.record(stay)?;
+        problem.map_or(Ok(()), Err)
+    }
+}
+
+fn journal_key(file: &Ended) -> String {
+    if file.complete { file.key.text().to_owned() } else { incomplete(&file.key) }
+}
+
+/// The key of an incomplete report: its file is never moved or deleted.
+fn incomplete(key: &FileKey) -> String {
+    format!("{}\tincomplete", key.text())
+}
+
+/// Whether a file is not there any more. A folder that is empty says nothing: so looks a file system that is not
+/// mounted just now, and forgetting all its files would deliver them again.
+fn is_gone(path: &Path, present: &mut HashMap<PathBuf, bool>) -> bool {
+    if !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return false;
+    }
+    let folder = path.parent().unwrap_or(path);
+    *present
+        .entry(folder.to_owned())
+        .or_insert_with(|| fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok())))
+}

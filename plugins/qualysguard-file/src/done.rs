@@ -1,0 +1,212 @@
+//! What becomes of a file whose report was delivered complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
+
+use crate::fingerprint::FileKey;
+use crate::paths::reason;
+
+/// What the operator wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OnDone {
+    /// Nothing.
+    Keep,
+    /// It moves to this folder, or to the folder `done` beside it.
+    Move(Option<PathBuf>),
+    /// It is deleted.
+    Delete,
+}
+
+/// Where a delivered file is afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Where it was.
+    Stays,
+    /// Not there any more.
+    Gone,
+}
+
+impl OnDone {
+    /// Does it. A file that has changed since it was delivered is another report, and is left alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; the file is where it was.
+    pub(crate) fn apply(&self, key: &FileKey) -> Result<Fate> {
+        let path = key.path();
+        if *self == Self::Keep || !fs::symlink_metadata(&path).is_ok_and(|there| !there.is_dir()) {
+            return Ok(Fate::Stays);
+        }
+        if FileKey::of(&path).as_ref() != Some(key) {
+            tracing::warn!(path = %path.display(), "the file has changed since it was delivered, and is left");
+            return Ok(Fate::Stays);
+        }
+        let shown = path.display();
+        let done = match self {
+            Self::Delete => {
+                fs::remove_file(&path).map_err(|error| format!("delete {shown}: {}", reason(&error)))
+            }
+            _ => {
+                let folder = self.folder_for(&path).unwrap_or_default();
+                let to = folder.display();
+                move_into(&path, &folder).map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
+            }
+        };
+        done.map(|()| Fate::Gone).map_err(|what| {
+            PluginError::new(ErrorKind::Io, format!("cannot {what}")).with_hint(
+                "the report was delivered and is not read again; see who may write to both folders",
+            )
+        })
+    }
+
+    /// Whether the file lies where delivered ones are moved to.
+    pub(crate) fn is_done(&self, path: &Path) -> bool {
+        let Some(parent) = path.parent() else { return false };
+        match self {
+            Self::Move(None) => parent.file_name().is_some_and(|name| name == DONE),
+            Self::Move(Some(folder)) => {
+                parent == folder || fs::canonicalize(parent).ok() == fs::canonicalize(folder).ok()
+            }
+            Self::Keep | Self::Delete => false,
+        }
+    }
+
+    /// Where the file would be moved to.
+    fn folder_for(&self, path: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Move(Some(folder)) => Some(folder.clone()),
+            Self::Move(None) => Some(path.parent()?.join(DONE)),
+            Self::Keep | Self::Delete => None,
+        }
+    }
+}
+
+/// The folder beside a file that it is moved to when the options name none.
+pub(crate) const DONE: &str = "done";
+
+/// Moves the file under its own name or, if that is taken, with a number behind it.
+fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let target = reserve(path, folder)?;
+    let moved = match fs::rename(path, &target) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(path, &target),
+        moved => moved,
+    };
+    if moved.is_err() {
+        let _ = fs::remove_file(&target); // Nothing but the reservation.
+    }
+    moved?;
+    File::open(folder)?.sync_all()
+}
+
+/// An empty file that nobody else can take: `rename` alone would replace what is there.
+fn reserve(path: &Path, folder: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    for number in 0_u32.. {
+        let mut name = OsString::from(name);
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        let target = folder.join(name);
+        match OpenOptions::new().write(true).create_new(true).open(&target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|_| target),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The way to another file system: the copy is whole and on disk before the file goes.
+fn copy(path: &Path, target: &Path) -> io::Result<()> {
+    let mut part = OsString::from(".");
+    part.push(target.file_name().unwrap_or_default());
+    part.push(".part");
+    let part = target.with_file_name(part);
+    let copied = fs::copy(path, &part).and_then(|_| {
+        let copy = File::options().write(true).open(&part)?;
+        copy.set_times(FileTimes::new().set_modified(fs::metadata(path)?.modified()?))?;
+        copy.sync_all()?;
+        fs::rename(&part, target)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&part); // It may not even be there.
+    }
+    copied?;
+    fs::remove_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_of_one_name_do_not_replace_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.xml");
+        for text in ["first", "second", "third"] {
+            fs::write(&path, text).unwrap();
+            let key = FileKey::of(&path).unwrap();
+            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Fate::Gone);
+        }
+        let done = folder.path().join(DONE);
+        assert_eq!(names(folder.path()), [DONE]);
+        assert_eq!(names(&done), ["scan.xml", "scan.xml.1", "scan.xml.2"]);
+        assert_eq!(fs::read_to_string(done.join("scan.xml.1")).unwrap(), "second");
+        assert!(OnDone::Move(None).is_done(&done.join("scan.xml")));
+        assert!(!OnDone::Delete.is_done(&done.join("scan.xml")));
+    }
+
+    #[test]
+    fn a_file_that_changed_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.xml");
+        fs::write(&path, "first").unwrap();
+        let key = FileKey::of(&path).unwrap();
+        fs::write(&path, "another").unwrap();
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Fate::Stays);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Fate::Stays);
+    }
+
+    #[test]
+    fn what_cannot_be_moved_stays_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, no_folder) = (folder.path().join("scan.xml"), folder.path().join("file"));
+        fs::write(&path, "first").unwrap();
+        fs::write(&no_folder, "").unwrap();
+        let error = OnDone::Move(Some(no_folder)).apply(&FileKey::of(&path).unwrap()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Io);
+        assert!(error.message.starts_with("cannot move /"), "{}", error.message);
+        assert_eq!(names(folder.path()), ["file", "scan.xml"]);
+    }
+
+    /// As far as another file system is at hand: most machines have one for shared memory.
+    #[test]
+    fn a_file_moves_to_another_file_system() {
+        let here = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let Ok(there) = tempfile::tempdir_in("/dev/shm") else {
+            assert!(std::env::var_os("CI").is_none(), "there is no /dev/shm");
+            return println!("skipped: there is no /dev/shm");
+        };
+        let path = here.path().join("scan.xml");
+        fs::write(&path, "text").unwrap();
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        copy(&path, &reserve(&path, there.path()).unwrap()).unwrap();
+        assert_eq!((names(here.path()), names(there.path())), (vec![], vec!["scan.xml".to_owned()]));
+        let moved = there.path().join("scan.xml");
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "text");
+        assert_eq!(fs::metadata(&moved).unwrap().modified().unwrap(), time);
+    }
+}

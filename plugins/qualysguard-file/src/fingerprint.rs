@@ -1,0 +1,170 @@
+//! By what a file is known: its name, and a fingerprint that changes when the file does.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use scanbridge_qualys_report::Source;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+/// A file as it was when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileKey {
+    /// The name without loss, a tab, the fingerprint.
+    text: String,
+}
+
+impl FileKey {
+    /// A file of this name and fingerprint. The name is made absolute: the next run may begin elsewhere.
+    pub(crate) fn new(path: &Path, fingerprint: &str) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { text: format!("{}\t{fingerprint}", to_text(&path)) }
+    }
+
+    /// The key that was written as this text.
+    pub(crate) fn from_text(text: String) -> Self {
+        Self { text }
+    }
+
+    /// The key of a regular file as it is now; none for anything else, and for what cannot be read.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
+        let source = Source::whole(File::open(path).ok()?, metadata.len());
+        let fingerprint = fingerprint(&source, metadata.modified().ok()).ok()?;
+        Some(Self::new(path, &fingerprint))
+    }
+
+    /// As text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The name.
+    pub(crate) fn path(&self) -> PathBuf {
+        path_of(&self.text)
+    }
+
+    /// A short stand-in: positions hold many of them.
+    pub(crate) fn hash(&self) -> u128 {
+        xxh3_128(self.text.as_bytes())
+    }
+}
+
+/// The name in the text of a key.
+pub(crate) fn path_of(text: &str) -> PathBuf {
+    from_text(text.split('\t').next().unwrap_or_default())
+}
+
+/// Changes when the bytes do: length and time, for those are what a writer changes, and a hash of the first and
+/// last bytes, for times are coarse and some tools set them. What was copied from a pipe has no time of its own.
+pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::Result<String> {
+    let mut hash = Xxh3::new();
+    hash.update(&source.head(HASHED)?);
+    hash.update(&source.tail(HASHED)?);
+    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    Ok(format!("{}-{}-{:032x}", source.length, since.as_nanos(), hash.digest128()))
+}
+
+/// What shows without opening a file whether it may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    length: u64,
+    seconds: i64,
+    nanoseconds: i64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// Of what lies there now.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            length: metadata.len(),
+            seconds: metadata.mtime(),
+            nanoseconds: metadata.mtime_nsec(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// How much of each end is hashed.
+const HASHED: usize = 64 << 10;
+
+/// A path as text without tabs: what is no UTF-8, tabs and `%` are written as `%` and two digits.
+fn to_text(path: &Path) -> String {
+    let mut text = String::new();
+    let escape = |text: &mut String, byte: u8| text.push_str(&format!("%{byte:02x}"));
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '%' => escape(&mut text, b'%'),
+                '\t' => escape(&mut text, b'\t'),
+                letter => text.push(letter),
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| escape(&mut text, *byte));
+    }
+    text
+}
+
+fn from_text(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut pieces = text.split('%');
+    bytes.extend_from_slice(pieces.next().unwrap_or_default().as_bytes());
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2).unwrap_or(("", piece));
+        bytes.extend(u8::from_str_radix(digits, 16).ok());
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_name_survives_its_text() {
+        for name in
+            [&b"/in/scan.xml"[..], b"/caf\xE9.xml", b"/100%\t\n\xFF\xFF.xml", "/a\u{301}%41".as_bytes()]
+        {
+            let path = Path::new(OsStr::from_bytes(name));
+            let key = FileKey::new(path, "1-2-3");
+            assert_eq!(key.path(), path);
+            assert!(key.text().ends_with("\t1-2-3"));
+        }
+    }
+
+    #[test]
+    fn a_changed_file_has_another_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.xml");
+        let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let key = |bytes: &[u8], time: SystemTime| {
+            fs::write(&path, bytes).unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+            FileKey::of(&path).unwrap()
+        };
+        let long = vec![b'x'; 300 << 10];
+        let mut other_end = long.clone();
+        *other_end.last_mut().unwrap() = b'y';
+        let first = key(&long, time);
+        assert_eq!(first, key(&long, time));
+        for other in [
+            key(&other_end, time),
+            key(&long[1..], time),
+            key(&long, time + Duration::from_nanos(1_000)),
+            FileKey::new(Path::new("other"), first.text().split('\t').nth(1).unwrap()),
+        ] {
+            assert_ne!(first, other);
+        }
+        assert_eq!(FileKey::of(folder.path()), None);
+        assert_eq!(FileKey::of(&folder.path().join("none")), None);
+    }
+}

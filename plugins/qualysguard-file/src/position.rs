@@ -1,0 +1,112 @@
+//! What a position says: which files an interrupted run was through with, and how far it was in the one it read.
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Result};
+use scanbridge_qualys_xml::Mark;
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::FileKey;
+
+/// A position, taken apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Place {
+    /// Files that ended since the input last heard what is committed: the hashes of their keys, for there may be
+    /// thousands, and every batch brings a position.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) complete: Vec<Hash>,
+    /// The same for incomplete reports that were delivered all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) incomplete: Vec<Hash>,
+    /// The report that was under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) report: Option<Inside>,
+}
+
+/// How far a report has been delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Inside {
+    /// The key of its file, as text.
+    key: String,
+    assets: u64,
+    late_asset_fields: u64,
+}
+
+/// The hash of a key, in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Hash(String);
+
+impl Place {
+    /// Takes a position apart. An empty one, which stands for no place, is the beginning.
+    pub(crate) fn read(position: &Position) -> Result<Self> {
+        if position.0.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(&position.0).map_err(|error| {
+            let message = format!("the stored position of the files cannot be read: {error}");
+            PluginError::new(ErrorKind::Io, message)
+                .with_hint("`scanbridge state reset` begins anew; everything is delivered again")
+        })
+    }
+
+    /// Puts it together again.
+    pub(crate) fn write(&self) -> Position {
+        Position(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+impl Inside {
+    /// This far in this file.
+    pub(crate) fn new(key: &FileKey, mark: Mark) -> Self {
+        let Mark { assets, late_asset_fields } = mark;
+        Self { key: key.text().to_owned(), assets, late_asset_fields }
+    }
+
+    /// Which file.
+    pub(crate) fn key(&self) -> FileKey {
+        FileKey::from_text(self.key.clone())
+    }
+
+    /// How far.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { assets: self.assets, late_asset_fields: self.late_asset_fields }
+    }
+}
+
+impl Hash {
+    /// Of this key.
+    pub(crate) fn of(key: &FileKey) -> Self {
+        Self(format!("{:032x}", key.hash()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_as_it_was_written() {
+        let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
+        let place = Place {
+            complete: vec![Hash::of(&key)],
+            incomplete: Vec::new(),
+            report: Some(Inside::new(&key, Mark { assets: 7, late_asset_fields: 1 })),
+        };
+        let read = Place::read(&place.write()).unwrap();
+        assert_eq!(read, place);
+        let inside = read.report.unwrap();
+        assert_eq!((inside.key(), inside.mark().assets), (key, 7));
+        assert!(!Place::default().write().0.is_empty(), "empty would say that there is no going on");
+    }
+
+    #[test]
+    fn a_position_of_something_else_is_refused() {
+        for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#] {
+            let error = Place::read(&Position(bytes.to_owned())).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Io);
+            assert!(error.hint.unwrap().contains("state reset"));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a report begins in the file, or series of pieces, that it goes to.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+use crate::content::Content;
+use crate::failure::{cannot_write, refuse_existing};
+use crate::name::piece_path;
+use crate::receipt::{Moment, Published};
+use crate::target::{IfExists, Target};
+
+/// Where a report's first piece begins.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) number: u32,
+    /// The published piece that it goes on from, and what is known of its content.
+    pub(crate) from: Option<(PathBuf, Option<Content>)>,
+    pub(crate) begun: Moment,
+}
+
+impl Beginning {
+    pub(crate) fn find(path: &Path, target: &Target, earlier: Option<&Published>) -> Result<Self> {
+        let plain = u32::from(target.rotate.is_on());
+        let last = match (earlier, target.if_exists) {
+            (Some(earlier), _) => return Self::after(path, target, earlier),
+            (None, IfExists::Replace) => None,
+            (None, IfExists::Fail) => {
+                return refuse_existing(&piece_path(path, plain)).map(|()| Self::new(plain));
+            }
+            (None, IfExists::Append) => last_existing(path, plain),
+        };
+        Ok(match last {
+            Some(number) => Self::on_top_of(path, target, number, Moment::now(), None),
+            None => Self::new(plain),
+        })
+    }
+
+    /// Goes on after what this run has published itself.
+    fn after(path: &Path, target: &Target, earlier: &Published) -> Result<Self> {
+        let piece = piece_path(path, earlier.number);
+        let Published { number, piece: known } = *earlier;
+        match fs::symlink_metadata(&piece) {
+            Ok(found) if found.ino() == known.content.inode => {
+                // Who wrote behind it knows why; then no sum tells its content.
+                let content = (found.len() == known.content.length).then_some(known.content);
+                Ok(Self::on_top_of(path, target, number, known.begun, content))
+            }
+            Ok(_) => Err(PluginError::new(
+                ErrorKind::Io,
+                format!("{} was replaced by another program during this run", piece.display()),
+            )),
+            // Whoever waits for finished files has taken it away: a new one begins.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::new(if number == 0 { 0 } else { number + 1 }))
+            }
+            Err(error) => Err(cannot_write(&piece, &error)),
+        }
+    }
+
+    fn on_top_of(path: &Path, target: &Target, number: u32, begun: Moment, known: Option<Content>) -> Self {
+        let piece = piece_path(path, number);
+        let length = fs::metadata(&piece).map_or(0, |metadata| metadata.len());
+        if number > 0 && target.rotate.is_due(length, || begun.elapsed()) {
+            return Self::new(number + 1);
+        }
+        Self { number, from: Some((piece, known)), begun }
+    }
+
+    fn new(number: u32) -> Self {
+        Self { number, from: None, begun: Moment::now() }
+    }
+}
+
+/// The last of the pieces that are there without a gap; `plain` is the number of the first one.
+fn last_existing(path: &Path, plain: u32) -> Option<u32> {
+    let is_there = |number: &u32| fs::symlink_metadata(piece_path(path, *number)).is_ok();
+    match plain {
+        0 => Some(0).filter(is_there),
+        first => (first..).take_while(is_there).last(),
+    }
+}

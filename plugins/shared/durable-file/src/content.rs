@@ -1,0 +1,67 @@
+//! What a file is known by after a crash.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+/// The beginning of a file, as this run has written it. A copy of the file is known by its sum: a second report
+/// into one path is written behind a copy of the first. The number of the device is not kept, for it may change
+/// when the machine starts anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Content {
+    pub(crate) inode: u64,
+    /// So many bytes at the beginning were there before this run.
+    pub(crate) base: u64,
+    pub(crate) length: u64,
+    /// CRC-32 of what stands between `base` and `length`.
+    pub(crate) sum: u32,
+}
+
+impl Content {
+    /// Whether the file of this name begins with the content. A file that is not there does not.
+    pub(crate) fn is_head_of(&self, path: &Path) -> io::Result<bool> {
+        let Some(file) = open(path)? else { return Ok(false) };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() < self.length {
+            return Ok(false);
+        }
+        Ok(metadata.ino() == self.inode || self.sum_of(file)? == self.sum)
+    }
+
+    /// Whether the file of this name is one of this run that holds at least this content. Unlike
+    /// [`Content::is_head_of`] it does not take any file for one where nothing was written yet.
+    pub(crate) fn is_surely_head_of(&self, path: &Path) -> io::Result<bool> {
+        let same = open(path)?.map(|file| file.metadata()).transpose()?.map(|metadata| metadata.ino());
+        Ok((self.length > self.base || same == Some(self.inode)) && self.is_head_of(path)?)
+    }
+
+    fn sum_of(&self, mut file: File) -> io::Result<u32> {
+        file.seek(SeekFrom::Start(self.base))?;
+        let mut rest = file.take(self.length - self.base);
+        let mut sum = crc32fast::Hasher::new();
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match rest.read(&mut buffer)? {
+                0 => return Ok(sum.finalize()),
+                count => sum.update(&buffer[..count]),
+            }
+        }
+    }
+}
+
+/// Opens a file for reading; `None` where there is none, or a link in its place.
+pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(File::from(file))),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const BUFFER: usize = 128 * 1024;

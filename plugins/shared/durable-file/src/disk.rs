@@ -1,0 +1,90 @@
+//! The steps that change the disk, each by itself, so that the tests can end the program between any two of them.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+pub(crate) use crate::fault::step;
+
+/// Comes before each change; only the tests have something to say here.
+#[cfg(not(test))]
+pub(crate) fn step() -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let (head, tail) = bytes.split_at(bytes.len() / 2);
+    step()?;
+    file.write_all(head)?;
+    step()?;
+    file.write_all(tail)
+}
+
+/// Appends so many bytes. The kernel copies, or shares blocks where the file system can.
+pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<()> {
+    step()?;
+    match io::copy(&mut source.take(length), &mut target)? {
+        copied if copied == length => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read")),
+    }
+}
+
+pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
+    step()?;
+    file.set_len(length)
+}
+
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    step()?;
+    // The tests end processes, not the machine, and have thousands of steps to take.
+    if cfg!(test) { Ok(()) } else { file.sync_data() }
+}
+
+pub(crate) fn sync_all(file: &File) -> io::Result<()> {
+    step()?;
+    if cfg!(test) { Ok(()) } else { file.sync_all() }
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    step()?;
+    fs::rename(from, to)
+}
+
+pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    step()?;
+    fs::hard_link(from, to)
+}
+
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    step()?;
+    fs::remove_file(path)
+}
+
+/// Brings new and removed names to the disk.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    step()?;
+    if cfg!(test) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems have no such call for folders; names are safe there as soon as they are given.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// Removes the files that follow each other without a gap: `findings.2025.csv` may be somebody's own. The last
+/// goes first, so that what an interruption leaves has no gap either. Gives the one that failed.
+pub(crate) fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<(), (PathBuf, io::Error)> {
+    let there = (first..).map(path).take_while(|path| fs::symlink_metadata(path).is_ok());
+    for path in there.collect::<Vec<_>>().into_iter().rev() {
+        remove(&path).map_err(|error| (path, error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What reports make of a folder, told without files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::scenario::{HEADER, Scenario};
+use crate::target::IfExists;
+
+/// The folder after an undisturbed run: names and contents.
+pub(super) fn folder(scenario: &Scenario) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut own = BTreeSet::new();
+    for (stem, pieces) in scenario.old_files() {
+        files.insert(stem, pieces);
+    }
+    for report in scenario.reports.iter().filter(|report| report.deliver) {
+        let stem = if scenario.template == "out.csv" { "out" } else { report.id };
+        let is_first = own.insert(stem);
+        if is_first && scenario.if_exists == IfExists::Replace {
+            files.remove(stem);
+        }
+        let pieces = files.entry(stem.to_owned()).or_default();
+        let is_full = |piece: &String| scenario.max_bytes.is_some_and(|most| piece.len() as u64 >= most);
+        if pieces.last().is_none_or(is_full) {
+            pieces.push(String::new());
+        }
+        // A file that holds something has its header already.
+        let mut wants_header = pieces.last().is_some_and(String::is_empty);
+        let begins_anew = wants_header && pieces.len() > 1;
+        if wants_header {
+            pieces.last_mut().unwrap().push_str(HEADER);
+        }
+        for record in &report.records {
+            wants_header = is_full(pieces.last().unwrap());
+            if wants_header {
+                pieces.push(HEADER.to_owned());
+            }
+            pieces.last_mut().unwrap().push_str(record);
+        }
+        // The header alone is content too: a piece with nothing else still appears.
+        assert!(!begins_anew || !pieces.last().unwrap().is_empty());
+    }
+    named(files, scenario.max_bytes.is_some())
+}
+
+fn named(files: BTreeMap<String, Vec<String>>, numbered: bool) -> BTreeMap<String, String> {
+    let name = |stem: &str, index: usize| match numbered {
+        true => format!("{stem}.{:04}.csv", index + 1),
+        false => format!("{stem}.csv"),
+    };
+    let pieces = files.iter().flat_map(|(stem, pieces)| {
+        pieces.iter().enumerate().map(move |(index, text)| (name(stem, index), text.clone()))
+    });
+    pieces.collect()
+}

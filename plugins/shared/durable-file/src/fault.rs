@@ -1,0 +1,48 @@
+//! For the tests: ends the program, or fails, at a chosen step on the disk.
+//!
+//! "Ends" means that from then on nothing on the disk changes, whatever is still called or dropped, and that locks
+//! go: what a killed process leaves.
+
+use std::cell::Cell;
+use std::io;
+
+/// What happens at the chosen step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The process is killed.
+    Killed,
+    /// The disk is full, this once.
+    Full,
+}
+
+thread_local! {
+    static PLAN: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
+    static DEAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// After so many steps more the fault comes.
+pub(crate) fn plan(steps: u32, fault: Fault) {
+    PLAN.set(Some((steps, fault)));
+}
+
+/// A new process begins. Gives whether a fault had come.
+pub(crate) fn revive() -> bool {
+    let came = PLAN.take().is_none();
+    DEAD.set(false);
+    came
+}
+
+/// The process is killed now.
+pub(crate) fn kill() {
+    DEAD.set(true);
+}
+
+pub(crate) fn step() -> io::Result<()> {
+    match PLAN.take() {
+        Some((0, Fault::Killed)) => kill(),
+        Some((0, Fault::Full)) => return Err(io::ErrorKind::StorageFull.into()),
+        Some((steps, fault)) => PLAN.set(Some((steps - 1, fault))),
+        None => {}
+    }
+    if DEAD.get() { Err(io::Error::other("the process was killed")) } else { Ok(()) }
+}

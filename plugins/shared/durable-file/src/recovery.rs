@@ -1,0 +1,171 @@
+//! Brings the disk back to what a receipt says, after a crash at any moment since.
+//!
+//! A part file is known by its inode or by the sum of its content. Where it has got its final name already, a new
+//! part is made of the beginning of that file. First all parts are made and on the disk, then what was published
+//! since the receipt is taken back, the first piece last: so an interruption in between is met by doing all again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use scanbridge_plugin_api::Result;
+
+use crate::content::Content;
+use crate::disk;
+use crate::failure::{cannot_create, cannot_write, folder_of};
+use crate::name::{part_path, piece_path};
+use crate::part::Part;
+use crate::pieces::Pieces;
+use crate::receipt::{Published, Series};
+use crate::target::{IfExists, Target};
+
+/// What is left of a report that was under way.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// All that the receipt speaks of.
+    Whole(Box<Pieces>),
+    /// Not all; this is the first file that is missing. Nothing was touched.
+    Broken(PathBuf),
+}
+
+/// Where the content of a piece is found.
+enum Place {
+    Part,
+    Final,
+    /// There was none.
+    Empty,
+}
+
+impl Pieces {
+    /// Takes over the part files of a report under way, and takes back what was published of it since.
+    pub(crate) fn recover(
+        path: PathBuf,
+        series: &Series,
+        target: &Target,
+        earlier: Option<&Published>,
+    ) -> Result<Left> {
+        let guard = Self::guard(&path, target)?;
+        let mut places = Vec::new();
+        for (number, piece) in (series.first..).zip(&series.pieces) {
+            let path = piece_path(&path, number);
+            match place(&path, &piece.content).map_err(|error| cannot_create(&path, &error))? {
+                Some(place) => places.push((path, place, piece.content)),
+                None => return Ok(Left::Broken(part_path(&path))),
+            }
+        }
+        let (current, sealed) = places.split_last().expect("a series has a piece");
+        for (path, place, content) in sealed {
+            // Once they are sealed they are only read; the guard is the lock on them.
+            settle(path, place, *content, target.mode)?.stays(true);
+        }
+        let (path_of_current, place, content) = current;
+        let current = settle(path_of_current, place, *content, target.mode)?;
+        let folder = folder_of(&path);
+        disk::sync_folder(folder).map_err(|error| cannot_write(folder, &error))?;
+        if target.if_exists != IfExists::Replace || earlier.is_some() {
+            unpublish(&path, series)?;
+        }
+        let next = series.first + series.pieces.len() as u32;
+        if guard.is_some() {
+            remove_series(next, |number| part_path(&piece_path(&path, number)))?;
+        }
+        let (last, sealed) = series.pieces.split_last().expect("a series has a piece");
+        Ok(Left::Whole(Box::new(Self {
+            path,
+            first: series.first,
+            sealed: sealed.to_vec(),
+            current,
+            begun: last.begun,
+            before: series.before,
+            earlier: earlier.map(|earlier| earlier.number),
+            kept: series.pieces.len(),
+            named: true,
+            published: false,
+            _guard: guard,
+        })))
+    }
+}
+
+/// Brings a published file back to what it was, should a later report have been published into it. A file that
+/// was taken away, or that another program has put there, is left alone.
+pub(crate) fn restore_published(path: &Path, published: &mut Published) -> Result<()> {
+    let Published { number, piece } = published;
+    let file = piece_path(path, *number);
+    if *number > 0 {
+        remove_series(*number + 1, |number| piece_path(path, number))?;
+    }
+    let failed = |error: io::Error| cannot_write(&file, &error);
+    match fs::symlink_metadata(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(found) if found.ino() == piece.content.inode && found.len() == piece.content.length => {
+            return Ok(());
+        }
+        Ok(_) if !piece.content.is_head_of(&file).map_err(failed)? => return Ok(()),
+        Ok(found) => piece.content.inode = found.ino(),
+    }
+    cut(&file, piece.content.length)
+}
+
+fn place(path: &Path, content: &Content) -> io::Result<Option<Place>> {
+    Ok(if content.is_head_of(&part_path(path))? {
+        Some(Place::Part)
+    } else if content.length == 0 {
+        Some(Place::Empty)
+    } else if content.is_head_of(path)? {
+        Some(Place::Final)
+    } else {
+        None
+    })
+}
+
+/// Sees to it that the part file has exactly this content and is on the disk.
+fn settle(path: &Path, place: &Place, content: Content, mode: u32) -> Result<Part> {
+    let part = part_path(path);
+    if matches!(place, Place::Part) {
+        return Part::adopt(part, mode, content);
+    }
+    let mut part = Part::create(part, mode)?;
+    if matches!(place, Place::Final) {
+        part.copy_from(path, Some(&content))?;
+    }
+    part.seal()?;
+    Ok(part)
+}
+
+/// Takes back what was published of a series since its receipt.
+fn unpublish(path: &Path, series: &Series) -> Result<()> {
+    let file = piece_path(path, series.first);
+    let failed = |error: io::Error| cannot_write(&file, &error);
+    let length = match fs::symlink_metadata(&file) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let content = series.pieces.first().expect("a series has a piece").content;
+    if series.before == Some(length) || !content.is_surely_head_of(&file).map_err(failed)? {
+        return Ok(());
+    }
+    if series.first > 0 {
+        remove_series(series.first + 1, |number| piece_path(path, number))?;
+    }
+    match series.before {
+        Some(length) => cut(&file, length),
+        None => disk::remove(&file).map_err(failed),
+    }
+}
+
+/// Cuts a published file at the end of a report. Who has it open sees whole reports before and after.
+fn cut(path: &Path, length: u64) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    file.map(fs::File::from)
+        .and_then(|file| disk::set_length(&file, length).and_then(|()| disk::sync_all(&file)))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<()> {
+    disk::remove_series(first, path).map_err(|(path, error)| cannot_write(&path, &error))
+}

@@ -1,0 +1,129 @@
+//! The exam finds inputs that do not go on as they promise.
+
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::{
+    CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
+};
+use serde_json::json;
+
+/// Delivers two reports of five assets, one asset to a batch. The option says what it does wrong.
+struct Counting {
+    act: String,
+    /// How many steps are done: a start, five batches and an end for each report.
+    done: usize,
+    /// Begins with the head of the report that was under way.
+    continued: bool,
+}
+
+const STEPS: usize = 7;
+
+impl Input for Counting {
+    const NAME: &'static str = "Counting";
+    const SUMMARY: &'static str = "counts";
+    const OPTIONS: &'static [OptionSpec] = &[OptionSpec::text("act").help("what it does wrong")];
+
+    fn open(options: &Options, _: &Services, resume: Option<&Position>) -> Result<Self> {
+        let act = options.text("act")?.unwrap_or_default().to_owned();
+        let text = resume.map(|position| String::from_utf8_lossy(&position.0).trim().to_owned());
+        let mut done =
+            text.map_or(Ok(0_usize), |text| text.parse()).map_err(|_| PluginError::bug("no position"))?;
+        let inside = !done.is_multiple_of(STEPS);
+        match act.as_str() {
+            "repeats" if inside => done -= 1,
+            "leaves out" if inside && done % STEPS < 5 => done += 1,
+            "begins anew" => done = done / STEPS * STEPS,
+            _ => {}
+        }
+        Ok(Self { continued: inside && !done.is_multiple_of(STEPS) && act != "no head", act, done })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(CheckReport::default().step("counting", Verdict::Ok, "can count"))
+    }
+
+    fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
+        if std::mem::take(&mut self.continued) {
+            return Ok(self.start(true));
+        }
+        let step = self.done;
+        self.done += 1;
+        let padding = if self.act == "huge" { 100_000 } else { 0 };
+        let position = Position(format!("{}{}", self.done, " ".repeat(padding)).into_bytes());
+        match (step / STEPS, step % STEPS) {
+            (2.., _) => Ok(Next::Finished),
+            (_, 0) => Ok(self.start(false)),
+            (_, 6) => {
+                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..ReportEnd::default() }, position })
+            }
+            (_, number) => {
+                self.fill(&mut batch, step, number);
+                Ok(Next::Batch { batch: batch.finish(), position })
+            }
+        }
+    }
+}
+
+impl Counting {
+    fn start(&self, continued: bool) -> Next {
+        let path = format!("report {}", self.done / STEPS);
+        Next::ReportStart(Box::new(ReportStart { path, continued, ..ReportStart::default() }))
+    }
+
+    fn fill(&self, batch: &mut BatchBuilder, step: usize, number: usize) {
+        let mut asset = AssetRow::default();
+        asset.set(AssetField::Address, &format!("192.0.2.{step}"));
+        let asset = batch.push_asset(&asset, self.act == "cuts" && number == 3);
+        let mut definition = DefinitionRow::default();
+        definition.set(DefinitionField::Qid, "1000");
+        let definition = batch.push_definition(&definition);
+        let mut finding = FindingRow::default();
+        finding.set(FindingField::Kind, "vulnerability");
+        batch.push_finding(asset, definition, &finding);
+    }
+}
+
+fn examine(act: &str) {
+    scanbridge_plugin_contract::input::<Counting>(&json!({ "act": act }));
+}
+
+#[test]
+fn one_that_goes_on_passes() {
+    examine("nothing");
+}
+
+#[test]
+#[should_panic(expected = "delivers other findings after it was interrupted")]
+fn one_that_repeats_is_found() {
+    examine("repeats");
+}
+
+#[test]
+#[should_panic(expected = "delivers other findings after it was interrupted")]
+fn one_that_leaves_something_out_is_found() {
+    examine("leaves out");
+}
+
+#[test]
+#[should_panic(expected = "was under way, and begins anew")]
+fn one_that_begins_anew_is_found() {
+    examine("begins anew");
+}
+
+#[test]
+#[should_panic(expected = "a batch comes outside a report")]
+fn one_that_gives_no_head_is_found() {
+    examine("no head");
+}
+
+#[test]
+#[should_panic(expected = "a position has 100001 bytes")]
+fn one_with_huge_positions_is_found() {
+    examine("huge");
+}
+
+#[test]
+#[should_panic(expected = "an asset goes on behind a batch that has a position")]
+fn one_that_cuts_assets_is_found() {
+    examine("cuts");
+}
