@@ -21,23 +21,13 @@ pub(crate) struct Target {
     pub(crate) center: String,
     pub(crate) server: String,
     pub(crate) port: u16,
-    pub(crate) ip_version: IpVersion,
+    /// Whether IPv6 addresses are tried, rather than IPv4 ones.
+    pub(crate) prefer_ipv6: bool,
+    /// Whether the other ones are tried after them.
+    pub(crate) ip_fallback: bool,
     pub(crate) tls: ClientTls,
     /// For all steps together.
     pub(crate) timeout: Duration,
-}
-
-/// Which addresses are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IpVersion {
-    /// Both, IPv4 first.
-    PreferV4,
-    /// Both, IPv6 first.
-    PreferV6,
-    /// IPv4 alone.
-    V4,
-    /// IPv6 alone.
-    V6,
 }
 
 impl Target {
@@ -55,13 +45,16 @@ impl Target {
             Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
             Err(Interrupted::Late) => return Err(self.unresolved("the name service did not answer in time")),
         };
-        let mut wanted: Vec<_> = all.into_iter().filter(|address| self.ip_version.takes(*address)).collect();
-        wanted.sort_by_key(|address| self.ip_version.is_second(*address));
+        let (mut wanted, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|address| address.is_ipv6() == self.prefer_ipv6);
+        if self.ip_fallback {
+            wanted.extend(others);
+        }
         wanted.dedup();
         if wanted.is_empty() {
-            let kind = if self.ip_version == IpVersion::V6 { "IPv6" } else { "IPv4" };
+            let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
             return Err(unavailable(format!("`{}` has no {kind} address", self.server))
-                .with_hint("set `ip_version` otherwise, or `server` to an address of that kind"));
+                .with_hint("set `ipv6` otherwise, or `ip_fallback: yes` to try both versions"));
         }
         Ok(wanted)
     }
@@ -172,23 +165,6 @@ impl Target {
     fn unresolved(&self, why: &str) -> PluginError {
         unavailable(format!("cannot resolve `{}`: {why}", self.server))
             .with_hint("check `server`; a name must be known to this machine's resolver")
-    }
-}
-
-impl IpVersion {
-    fn takes(self, address: IpAddr) -> bool {
-        match self {
-            Self::PreferV4 | Self::PreferV6 => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-
-    fn is_second(self, address: IpAddr) -> bool {
-        match self {
-            Self::PreferV6 => address.is_ipv4(),
-            _ => address.is_ipv6(),
-        }
     }
 }
 

@@ -9,16 +9,17 @@ use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result};
 use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions, Trust, options as tls};
 
-use crate::dial::{IpVersion, Target};
+use crate::dial::Target;
 use crate::packer::Limits;
 
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec::text("server").required().help("the Defense Center's name or address"),
     OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("its port for host input"),
-    OptionSpec::choice("ip_version", IP_VERSIONS).default_text("prefer-ipv4").help(
-        "which addresses of the Defense Center are tried: `ipv4` or `ipv6` alone, or both, the preferred ones first",
-    ),
+    OptionSpec::flag("ipv6").default_flag(false).help("whether it is reached over IPv6; otherwise over IPv4"),
+    OptionSpec::flag("ip_fallback")
+        .default_flag(false)
+        .help("whether its addresses of the other IP version are tried, after those of the preferred one"),
     OptionSpec::path("pkcs12").help(
         "the client's file as the Defense Center made it; not set: the first `*.pkcs12` by name in the working directory",
     ),
@@ -57,8 +58,6 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "how long the Defense Center may work on a message before it answers",
     ),
 ];
-
-const IP_VERSIONS: &[&str] = &["prefer-ipv4", "prefer-ipv6", "ipv4", "ipv6"];
 
 /// The options, checked, and the client's file, opened.
 #[derive(Debug)]
@@ -99,7 +98,8 @@ impl Checked {
             center,
             server,
             port,
-            ip_version: ip_version(options)?,
+            prefer_ipv6: options.flag("ipv6")?,
+            ip_fallback: options.flag("ip_fallback")?,
             timeout: seconds(options, "connect_timeout_secs", 30)?,
         };
         let reply_timeout = seconds(options, "reply_timeout_secs", 600)?;
@@ -128,15 +128,6 @@ fn server(options: &Options) -> Result<String> {
         );
     }
     Ok(bare.to_owned())
-}
-
-fn ip_version(options: &Options) -> Result<IpVersion> {
-    Ok(match options.text("ip_version")? {
-        Some("prefer-ipv6") => IpVersion::PreferV6,
-        Some("ipv4") => IpVersion::V4,
-        Some("ipv6") => IpVersion::V6,
-        _ => IpVersion::PreferV4,
-    })
 }
 
 fn seconds(options: &Options, name: &str, otherwise: u64) -> Result<Duration> {

@@ -1,6 +1,6 @@
 //! A connection to the Defense Center: version, largest size, then message and answer in turn.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -167,7 +167,7 @@ impl Wire<'_> {
                 Ok(count) => buffer = &mut buffer[count..],
                 Err(error) if is_pause(&error) => self.pause()?,
                 // The center's TCP ended without TLS being ended before; to us that is the same.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Reading::Closed);
                 }
                 Err(error) => return Err(self.target.explain(&error)),
@@ -177,12 +177,13 @@ impl Wire<'_> {
     }
 
     /// Writing failed: what the center said before it hung up explains more than the failure.
-    fn broken(&mut self, stream: &mut TlsStream, error: &std::io::Error) -> PluginError {
-        let mut rest = [0; 1];
-        match stream.read(&mut rest) {
-            Err(told) if !is_pause(&told) && told.get_ref().is_some() => self.target.explain(&told),
-            _ => self.target.explain(error),
+    fn broken(&self, stream: &mut TlsStream, error: &io::Error) -> PluginError {
+        while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {
+            if let Err(told) = stream.conn.process_new_packets() {
+                return self.target.explain(&io::Error::new(io::ErrorKind::InvalidData, told));
+            }
         }
+        self.target.explain(error)
     }
 
     fn pause(&self) -> Result<()> {

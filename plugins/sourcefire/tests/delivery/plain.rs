@@ -169,16 +169,16 @@ fn a_tolerant_center_reads_the_same() {
 #[test]
 fn a_center_on_ipv6_is_reached_when_that_is_allowed() {
     let Some(registered) = Registered::on("[::1]:0", Behavior::default()) else { return };
-    for version in ["prefer-ipv4", "prefer-ipv6", "ipv6"] {
-        let mut output = registered.open(&json!({ "ip_version": version })).unwrap();
+    for options in [json!({ "ipv6": true }), json!({ "ip_fallback": true })] {
+        let mut output = registered.open(&options).unwrap();
         deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
-        assert_eq!(registered.results(), expected(&two_assets()), "{version}");
+        assert_eq!(registered.results(), expected(&two_assets()), "{options}");
     }
-    let mut output = registered.open(&json!({ "ip_version": "ipv4" })).unwrap();
+    let mut output = registered.open(&json!({})).unwrap();
     let error = output.begin(&start()).unwrap_err();
     assert_eq!(error.message, "`::1` has no IPv4 address");
     let Some(registered) = Registered::new() else { return };
-    let mut output = registered.open(&json!({ "ip_version": "ipv6" })).unwrap();
+    let mut output = registered.open(&json!({ "ipv6": true })).unwrap();
     let error = output.begin(&start()).unwrap_err();
     assert_eq!(error.message, "`127.0.0.1` has no IPv6 address");
 }

@@ -44,6 +44,12 @@ pub(crate) fn expected(assets: &[Asset]) -> Vec<String> {
 
 /// Hands assets to an output as one batch; `continued`: the first one began in the batch before.
 pub(crate) fn write(output: &mut SourcefireOutput, assets: &[Asset], continued: bool) -> Result<Written> {
+    let raw = builder(assets, continued).finish();
+    let columns = Columns::of(Schema::default());
+    output.write(Batch::of(&raw, &columns).unwrap())
+}
+
+pub(crate) fn builder(assets: &[Asset], continued: bool) -> BatchBuilder {
     let mut builder = BatchBuilder::default();
     for (index, (address, findings)) in assets.iter().enumerate() {
         let mut row = AssetRow::default();
@@ -51,12 +57,7 @@ pub(crate) fn write(output: &mut SourcefireOutput, assets: &[Asset], continued: 
         row.set(AssetField::Os, "Windows Server 2019");
         let asset = builder.push_asset(&row, continued && index == 0);
         for (id, port) in findings {
-            let mut row = DefinitionRow::default();
-            row.set(DefinitionField::Qid, &id.to_string());
-            row.set(DefinitionField::Title, &format!("Title of \"{id}\", é"));
-            row.set(DefinitionField::Diagnosis, "<p>Diagnosis,\r\nin two lines</p>");
-            row.append_item(DefinitionField::Cves, &format!("CVE-2026-{id:04}"));
-            let definition = builder.push_definition(&row);
+            let definition = builder.push_definition(&definition(*id));
             let mut row = FindingRow::default();
             row.set(FindingField::Kind, "vulnerability");
             row.set(FindingField::Severity, "3");
@@ -67,9 +68,16 @@ pub(crate) fn write(output: &mut SourcefireOutput, assets: &[Asset], continued: 
             builder.push_finding(asset, definition, &row);
         }
     }
-    let raw = builder.finish();
-    let columns = Columns::of(Schema::default());
-    output.write(Batch::of(&raw, &columns).unwrap())
+    builder
+}
+
+fn definition(id: u32) -> DefinitionRow {
+    let mut row = DefinitionRow::default();
+    row.set(DefinitionField::Qid, &id.to_string());
+    row.set(DefinitionField::Title, &format!("Title of \"{id}\", é"));
+    row.set(DefinitionField::Diagnosis, "<p>Diagnosis,\r\nin two lines</p>");
+    row.append_item(DefinitionField::Cves, &format!("CVE-2026-{id:04}"));
+    row
 }
 
 /// Delivers a report in one batch.

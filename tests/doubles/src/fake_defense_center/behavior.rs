@@ -30,9 +30,9 @@ pub struct Behavior {
     pub failing_assets: BTreeSet<IpAddr>,
     /// Assets whose `AddHost` fails, before the Done line.
     pub failing_hosts: BTreeSet<IpAddr>,
-    /// Closes the connection at this point, once, without a word. Then it behaves again.
+    /// Closes the connection at this point, once, in good order but without a word. Then it behaves again.
     pub close_at: Option<Stage>,
-    /// Closes the connection when it has received this many bytes on it, once.
+    /// Breaks the connection off when it has received this many bytes on it, once: the client may see a reset.
     pub close_after_bytes: Option<usize>,
     /// Frames that are sent in place of the reply to these messages: type, and body.
     pub replies: BTreeMap<u64, (u32, Vec<u8>)>,

@@ -1,9 +1,10 @@
 //! One connection: frames in, frames out, and the faults.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
 
@@ -36,16 +37,27 @@ impl Connection {
 
     /// Serves the connection until it ends, in whatever way; then what waits is brought about, as an update.
     pub(super) fn serve(mut self) {
-        let outcome = self.talk();
-        if outcome.is_ok() {
-            self.stream.conn.send_close_notify();
-            let _ = self.stream.flush();
+        match self.talk() {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            outcome => self.end_in_order(outcome.is_ok()),
         }
-        let _ = self.stream.sock.shutdown(std::net::Shutdown::Both);
+        let _ = self.stream.sock.shutdown(Shutdown::Both);
         let behavior = self.shared.behavior();
         let mut state = self.shared.state();
         // Failures at the end have nobody to be told to.
         let _ = self.pending.update(&mut state.map, &self.domain, &behavior);
+    }
+
+    /// Ends our side, and reads what still comes: a client that is still sending must not lose what we said last.
+    fn end_in_order(&mut self, say_so: bool) {
+        if say_so {
+            self.stream.conn.send_close_notify();
+            let _ = self.stream.flush();
+        }
+        let socket = &mut self.stream.sock;
+        let _ = socket.shutdown(Shutdown::Write);
+        let _ = socket.set_read_timeout(Some(PATIENCE));
+        let _ = io::copy(socket, &mut io::sink());
     }
 
     fn talk(&mut self) -> io::Result<()> {
@@ -161,7 +173,7 @@ impl Connection {
         while !buffer.is_empty() {
             let room = self.shared.bytes_until_close(self.received).min(buffer.len());
             if room == 0 {
-                return Err(ErrorKind::ConnectionAborted.into());
+                return Err(ErrorKind::ConnectionReset.into());
             }
             let count = self.stream.read(&mut buffer[..room])?;
             if count == 0 {
@@ -185,3 +197,6 @@ const ERROR: u32 = 4;
 
 /// No body that a test sends is larger; a header that says so is nonsense.
 const MOST_BYTES: usize = 64 << 20;
+
+/// How long a client may go on talking to a center that has ended the connection.
+const PATIENCE: Duration = Duration::from_secs(5);

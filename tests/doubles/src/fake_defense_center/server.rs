@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -105,10 +106,14 @@ impl FakeDefenseCenter {
     }
 
     /// Waits until no connection is open, so that all that was sent has come about.
+    ///
+    /// # Panics
+    /// When a connection is still open after half a minute: the test forgot to end it.
     pub fn wait_until_idle(&self) {
         let open = lock(&self.shared.open);
-        let idle = self.shared.closed.wait_while(open, |open| !open.is_empty());
-        drop(idle.unwrap_or_else(PoisonError::into_inner));
+        let idle = self.shared.closed.wait_timeout_while(open, PATIENCE, |open| !open.is_empty());
+        let (_open, waited) = idle.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "a connection to the center is still open");
     }
 
     /// What it knows of each asset.
@@ -265,10 +270,22 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         lock(&shared.open).insert(number, for_closing);
         let shared = Arc::clone(shared);
         thread::spawn(move || {
-            Connection::new(StreamOwned::new(tls, stream), Arc::clone(&shared), number).serve();
-            lock(&shared.open).remove(&number);
-            shared.closed.notify_all();
+            let _open = Open { shared: Arc::clone(&shared), number };
+            Connection::new(StreamOwned::new(tls, stream), shared, number).serve();
         });
+    }
+}
+
+/// An open connection; it counts as closed when this goes, in a panic too.
+struct Open {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        lock(&self.shared.open).remove(&self.number);
+        self.shared.closed.notify_all();
     }
 }
 
@@ -276,6 +293,9 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How long a test may take to end its connections.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The domain that its clients' certificates name. Invented.
 const DOMAIN: &str = "e276abec-e0f2-11e3-8169-000000000000";
