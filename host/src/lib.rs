@@ -9,6 +9,7 @@
 pub mod cli;
 mod commands;
 pub mod config;
+pub mod legacy;
 pub mod pipeline;
 pub mod plugins;
 pub mod replay;

@@ -8,7 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::ProgressBar;
 use scanbridge_plugin_api::abi::level_number;
 use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +45,24 @@ pub fn start(format: LogFormat, verbosity: i8) {
         LogFormat::Text => builder.with_ansi(colour).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// Starts the log into other places than standard error: `lines` takes whole lines with their time, `syslog`
+/// what a syslog adds the time to. Once a process, as [`start`].
+pub(crate) fn start_into<L, S>(level: Level, lines: L, syslog: Option<S>)
+where
+    L: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+    S: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    LEVEL.store(level_number(level), Ordering::Relaxed);
+    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(lines);
+    let syslog = syslog
+        .map(|writer| fmt::layer().with_target(false).with_ansi(false).without_time().with_writer(writer));
+    let _ = tracing_subscriber::registry()
+        .with(LevelFilter::from_level(level))
+        .with(lines)
+        .with(syslog)
+        .try_init();
 }
 
 /// The progress bar that is on the terminal now: lines are written above it.

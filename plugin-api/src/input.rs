@@ -12,6 +12,8 @@ use crate::services::Services;
 /// A place in the input, in the input's own words. The host keeps it beside what the outputs have committed
 /// and gives it back to [`Input::open`]; it never looks inside.
 ///
+/// It comes with every batch, so it is short: the exam takes 64 KiB at most.
+///
 /// An empty position says that there is no way to go on from here: the batch ends inside an asset, or the source
 /// can be read only once. The host commits only behind batches that have a position, so an asset is never cut by
 /// a commit.

@@ -6,7 +6,7 @@ mod plugin;
 mod run;
 mod settings;
 mod state;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use crate::config::{self, Pipeline, Problems};
 use crate::plugins::{Registry, Trust, folders};
 use crate::session::SessionWish;
 use crate::telemetry::{self, LogFormat};
+pub(crate) use run::{default_state_folder, stop_on_signal};
 use terminal::{is_watched, look, print_error};
 
 /// Carries a command out and gives the exit code.

@@ -44,19 +44,22 @@ pub(super) fn run(file: &Path, format: Format, wish: SessionWish, common: &Commo
 /// A stop that signals give.
 pub(super) fn stoppable() -> Arc<Stop> {
     let stop = Arc::new(Stop::default());
-    if let Err(error) = stop_on_signal(Arc::clone(&stop)) {
-        tracing::warn!("an interruption will not be noticed: {error}");
-    }
+    stop_on_signal({
+        let stop = Arc::clone(&stop);
+        move || stop.give()
+    });
     stop
 }
 
 /// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
 pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
+    common.state_dir.clone().unwrap_or_else(default_state_folder)
+}
+
+/// The folder when none is named.
+pub(crate) fn default_state_folder() -> PathBuf {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    common
-        .state_dir
-        .clone()
-        .or_else(|| variable("STATE_DIRECTORY"))
+    variable("STATE_DIRECTORY")
         .or_else(|| variable("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
@@ -85,7 +88,13 @@ pub(super) fn print_summary(summary: &Summary, format: Format) {
 
 /// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
 /// within the handler, so that it works whatever the threads wait for.
-fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
+pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
+    if let Err(error) = try_to_stop_on_signal(give) {
+        tracing::warn!("an interruption will not be noticed: {error}");
+    }
+}
+
+fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
     const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
     let asked = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
@@ -98,7 +107,7 @@ fn stop_on_signal(stop: Arc<Stop>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             // First the deed: saying it may have to wait for whoever reads the log.
-            stop.give();
+            give();
             tracing::warn!("stopping at a place where the next run can go on; once more to stop at once");
         }
     })?;

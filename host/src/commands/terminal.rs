@@ -5,17 +5,17 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use crate::config::Look;
 
 /// Prints an answer on standard output.
-pub(super) fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush());
 }
 
 /// Prints what is wrong on standard error.
-pub(super) fn print_error(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }
 
 /// How text for people is drawn on standard error.
-pub(super) fn look() -> Look {
+pub(crate) fn look() -> Look {
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     Look { colour, ..Look::default() }
 }

@@ -256,7 +256,9 @@ impl Checker<'_> {
         let known = self.catalogue.names(kind);
         let word = kind.word();
         let listing = match known.as_slice() {
-            [] => format!("no {word} plugin was found at all; name their folder with --plugin-dir"),
+            [] => format!(
+                "no {word} plugin was found at all; name their folder with --plugin-dir or in SCANBRIDGE_PLUGIN_DIR"
+            ),
             names => format!("known {word} plugins are {}", names.join(", ")),
         };
         let Some(value) = fields.get("plugin") else {

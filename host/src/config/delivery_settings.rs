@@ -112,7 +112,7 @@ impl Checker<'_> {
     fn checkpoint(&mut self, node: &Node, default: CheckpointInterval) -> CheckpointInterval {
         let fields = Fields::read(&mut self.collector, node, "`checkpoint`", &["bytes", "secs"], |_| None);
         let bytes =
-            fields.get("bytes").and_then(|node| self.size(node, "checkpoint.bytes", 64 << 10, 64 << 20));
+            fields.get("bytes").and_then(|node| self.size(node, "checkpoint.bytes", 1 << 10, 64 << 20));
         CheckpointInterval {
             bytes: bytes.unwrap_or(default.bytes),
             time: self.secs(&fields, "secs", 1, DAY).unwrap_or(default.time),

@@ -278,7 +278,7 @@ impl Destination {
 
     /// Ends the report under way so that the output takes back what it can: nothing will go on with it.
     pub(super) fn take_back(&mut self, reason: &str) {
-        if let (Some(_), Some(handle)) = (self.now.report.take(), &mut self.handle) {
+        if let (Some(_), Some(handle)) = (&self.now.report, &mut self.handle) {
             let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
             // It is being given up; a second error changes nothing.
             let _ = self.watch.during("end", || handle.end(&end));
@@ -297,7 +297,6 @@ impl Destination {
     /// that a later run goes on with counts as far as it was committed.
     pub(super) fn summary(&self, goes_on: bool) -> OutputSummary {
         let mut summary = self.committed.settled.clone();
-        summary.undelivered += self.now.seen() - self.committed.seen();
         if let Some(report) = &self.committed.report {
             if goes_on {
                 deliver(&mut summary, report);
@@ -388,15 +387,6 @@ impl OpenReport {
     fn new(start: &Arc<ReportStart>) -> Self {
         let records = KindCounts::default();
         Self { start: Arc::clone(start), records, derived: 0, bytes: 0, broken: false }
-    }
-}
-
-impl Account {
-    /// All findings that came by.
-    fn seen(&self) -> u64 {
-        let under_way = self.report.as_ref().map_or(0, |report| report.records.total());
-        let OutputSummary { records, filtered, rejected, undelivered, .. } = self.settled;
-        records + filtered + rejected + undelivered + under_way
     }
 }
 

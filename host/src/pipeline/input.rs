@@ -74,6 +74,7 @@ impl InputThread {
             since_mark: SinceMark::default(),
             last_mark: 0,
             told: None,
+            idles: false,
         };
         let result = stage.read_on();
         stage.conclude(&result);
@@ -103,6 +104,8 @@ struct Stage<'a> {
     last_mark: u64,
     /// The last position that the input was told to be delivered.
     told: Option<Position>,
+    /// Whether it has nothing to read now.
+    idles: bool,
 }
 
 /// The report that is under way, with the turn.
@@ -164,11 +167,15 @@ impl<'a> Stage<'a> {
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
             if self.control.stop.is_given() {
-                return Err(PluginError::cancelled());
+                // Whoever watches for reports is stopped some day: while it waits, nothing is lost by that.
+                let waits = self.idles && self.report.is_none() && !self.control.has_failed();
+                return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
             self.tell_what_is_delivered();
             let recycled = self.used.try_recv().unwrap_or_default();
-            match self.source.next(recycled)? {
+            let next = self.source.next(recycled)?;
+            self.idles = matches!(next, Next::Idle(_));
+            match next {
                 Next::ReportStart(start) => self.begin(*start)?,
                 Next::Batch { batch, position } => self.batch(batch, position)?,
                 Next::ReportEnd { end, position } => self.end(end, position)?,

@@ -42,6 +42,7 @@ pub(super) struct Lane {
 pub(super) struct Pending {
     items: VecDeque<Item>,
     bytes: u64,
+    findings: u64,
     /// More came than is kept, because no place to commit at came.
     overflown: bool,
     /// The report that was under way at the last commit.
@@ -136,6 +137,8 @@ impl Lane {
         let control = Arc::clone(&self.control);
         let active = self.active();
         let Some(examined) = examine(batch, active, |path, bad| control.broken_batch(path, bad)) else {
+            // What is in it counts nowhere, for nobody knows.
+            self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
             return Ok(());
         };
         let mut open = active.write(examined)?;
@@ -382,8 +385,10 @@ impl Lane {
 
     fn summaries(&self, goes_on: bool) -> Vec<OutputSummary> {
         let mut primary = self.primary.summary(goes_on);
-        primary.undelivered += self.queue.missed().total();
-        let standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
+        let mut standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
+        // What came after the last commit did not arrive for certain.
+        let last = if self.away.is_some() { &mut standby } else { &mut None };
+        last.as_mut().unwrap_or(&mut primary).undelivered += self.pending.findings;
         if let Some(standby) = &standby {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
@@ -393,7 +398,8 @@ impl Lane {
 
 impl Pending {
     fn push(&mut self, item: &Item) {
-        let (bytes, _) = item.size();
+        let (bytes, findings) = item.size();
+        self.findings += findings;
         if self.bytes + bytes > MOST_PENDING_BYTES {
             self.overflown = true;
             self.items.clear();

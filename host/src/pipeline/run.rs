@@ -50,6 +50,7 @@ pub fn run(
         tracing::warn!(instance = output.id, "this output is not required: the others go on without it");
     }
     let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
+    let first_places: Vec<usize> = lanes.iter().map(|(places, _)| places[0]).collect();
     let mut watchdog = Watchdog::new(Arc::clone(&control), Arc::clone(&checkpoints));
     let (said, hears) = channel();
     for (place, lane) in lanes {
@@ -59,7 +60,12 @@ pub fn run(
     drop(said);
     let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
     queues.iter().for_each(|queue| queue.close());
-    let outputs = hear(&hears, &mut watchdog);
+    let mut outputs = hear(&hears, &mut watchdog);
+    // Only now is every batch gone that an output did not get.
+    for (place, queue) in first_places.into_iter().zip(&queues) {
+        let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
+        output.into_iter().for_each(|(_, output)| output.undelivered += queue.missed().total());
+    }
     let finished = reads.iter().all(|read| read.finished);
     let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
         let mut summary = read.summary;

@@ -169,7 +169,8 @@ impl Ledger {
         if positions.is_empty() {
             return Ok(None);
         }
-        let mut checkpoint = Checkpoint { under_way: self.get(ABOUT, "under_way")?, ..Checkpoint::default() };
+        let under_way = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
+        let mut checkpoint = Checkpoint { under_way, ..Checkpoint::default() };
         checkpoint.positions.extend(positions);
         let receipts = self.all(RECEIPTS)?;
         for (id, receipt) in receipts {

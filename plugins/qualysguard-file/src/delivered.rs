@@ -20,7 +20,8 @@ pub(crate) struct Delivered {
     /// Files that ended in this run and are not committed as far as is known.
     ended: BTreeMap<Hash, Ended>,
     /// What the position that was resumed at says to be delivered, with whether complete. The journal may not
-    /// know of it: a crash can come before the host's `committed`.
+    /// know of it: a crash can come before the host's `committed`. It is a committed position always, for this
+    /// input never says that it is unavailable.
     resumed: HashMap<Hash, bool>,
 }
 
@@ -66,7 +67,8 @@ impl Delivered {
         } else {
             return false;
         };
-        if let Err(error) = self.finish(&[Ended { key: key.clone(), complete }]) {
+        let ended = Ended { key: key.clone(), complete };
+        if let Some(error) = self.finish([&ended]).unwrap_or_else(Some) {
             tracing::error!("{error}"); // It was delivered; what became of the file stops nothing.
         }
         true
@@ -89,18 +91,27 @@ impl Delivered {
     /// All up to this place is delivered: its files are settled.
     pub(crate) fn committed(&mut self, place: &Place) -> Result<()> {
         let delivered = place.complete.iter().chain(&place.incomplete);
-        let settled: Vec<Ended> = delivered.filter_map(|hash| self.ended.remove(hash)).collect();
-        self.finish(&settled)
+        let settled: BTreeMap<Hash, Ended> =
+            delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
+        match self.finish(settled.values()) {
+            Ok(problem) => problem.map_or(Ok(()), Err),
+            Err(error) => {
+                // Later positions go on to name what could not be recorded.
+                self.ended.extend(settled);
+                Err(error)
+            }
+        }
     }
 
     /// Forgets files that are gone, so that others of their name are read, and memory stays bounded.
     pub(crate) fn forget_gone(&mut self) -> Result<()> {
-        let mut present = HashMap::new();
-        self.journal.retain(|key| !is_gone(&path_of(key), &mut present))
+        let mut full = HashMap::new();
+        self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
 
-    /// Does what is to be done with delivered files, and remembers those that stay where they are.
-    fn finish(&mut self, files: &[Ended]) -> Result<()> {
+    /// Does what is to be done with delivered files, and remembers those that stay where they are. Gives the first
+    /// problem with moving or deleting; an error says that nothing could be remembered.
+    fn finish<'a>(&mut self, files: impl IntoIterator<Item = &'a Ended>) -> Result<Option<PluginError>> {
         let mut problem: Option<PluginError> = None;
         let mut stay = Vec::new();
         let mut folders = HashSet::new();
@@ -121,7 +132,7 @@ impl Delivered {
             let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
         }
         self.journal.record(stay)?;
-        problem.map_or(Ok(()), Err)
+        Ok(problem)
     }
 }
 
@@ -134,14 +145,20 @@ fn incomplete(key: &FileKey) -> String {
     format!("{}\tincomplete", key.text())
 }
 
-/// Whether a file is not there any more. A folder that is empty says nothing: so looks a file system that is not
-/// mounted just now, and forgetting all its files would deliver them again.
-fn is_gone(path: &Path, present: &mut HashMap<PathBuf, bool>) -> bool {
+/// Whether a file or folder is not there any more. A folder that is empty says nothing: so looks a file system
+/// that is not mounted, and forgetting all its files would deliver them again. `full` keeps what was seen.
+fn is_gone(path: &Path, full: &mut HashMap<PathBuf, bool>) -> bool {
     if !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return false;
     }
-    let folder = path.parent().unwrap_or(path);
-    *present
-        .entry(folder.to_owned())
-        .or_insert_with(|| fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok())))
+    let Some(folder) = path.parent() else { return false };
+    if let Some(is_full) = full.get(folder) {
+        return *is_full;
+    }
+    let is_full = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.any(|entry| entry.is_ok()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound && is_gone(folder, full),
+    };
+    full.insert(folder.to_owned(), is_full);
+    is_full
 }

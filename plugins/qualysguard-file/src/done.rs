@@ -37,7 +37,7 @@ impl OnDone {
     /// [`ErrorKind::Io`]; the file is where it was.
     pub(crate) fn apply(&self, key: &FileKey) -> Result<Fate> {
         let path = key.path();
-        if *self == Self::Keep || !fs::symlink_metadata(&path).is_ok_and(|there| !there.is_dir()) {
+        if *self == Self::Keep || !fs::metadata(&path).is_ok_and(|there| there.is_file()) {
             return Ok(Fate::Stays);
         }
         if FileKey::of(&path).as_ref() != Some(key) {

@@ -72,9 +72,10 @@ pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     length: u64,
-    seconds: i64,
-    nanoseconds: i64,
     inode: u64,
+    modified: (i64, i64),
+    /// Rights may have changed: what could not be opened may be tried again.
+    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -83,9 +84,9 @@ impl Stamp {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
             length: metadata.len(),
-            seconds: metadata.mtime(),
-            nanoseconds: metadata.mtime_nsec(),
             inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 }

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{
     tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, Surroundings, refusal};
-use scanbridge_qualys_xml::{Definitions, Kind};
+use scanbridge_qualys_xml::{Definitions, Kind, Mark};
 
 use crate::delivered::Delivered;
 use crate::fingerprint::FileKey;
@@ -162,7 +162,9 @@ impl QualysGuardFile {
             return Err(PluginError::new(ErrorKind::NoInput, message));
         }
         let ready = open_if_settled(&self.opener, path, settle, self.looks.quiet(path))?;
-        if ready.is_none() {
+        if ready.is_some() {
+            self.looks.is_ready(path);
+        } else {
             tracing::debug!(path = %path.display(), "the file is not finished");
             self.looks.postpone(path);
         }
@@ -189,16 +191,23 @@ impl QualysGuardFile {
             Ok(begun) => begun,
             Err(refusal) => return Ok(Some(Next::Refused(refusal))),
         };
-        match self.under_way.take_if(|inside| inside.key().path() == key.path()) {
-            Some(inside) if inside.key() == key => {
-                report.go_on_at(inside.mark());
-                start.continued = true;
-            }
-            Some(_) => tracing::warn!(path = name, "the file has changed, and is read from its beginning"),
-            None => {}
+        if let Some(mark) = self.mark_in(&key) {
+            report.go_on_at(mark);
+            start.continued = true;
         }
         self.report = Some(Current { report, key, stays });
         Ok(Some(Next::ReportStart(Box::new(start))))
+    }
+
+    /// Where this file is gone on with, if it is the one that was under way and has not changed.
+    fn mark_in(&mut self, key: &FileKey) -> Option<Mark> {
+        let inside = self.under_way.take_if(|inside| inside.key().path() == key.path())?;
+        if inside.key() == *key {
+            return Some(inside.mark());
+        }
+        let path = key.path();
+        tracing::warn!(path = %path.display(), "the file has changed, and is read from its beginning");
+        None
     }
 
     fn go_on(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {

@@ -69,6 +69,11 @@ impl Looks {
         self.growing.entry(path.to_owned()).or_insert_with(|| Quiet::of(path))
     }
 
+    /// The file is finished, as far as one can see.
+    pub(crate) fn is_ready(&mut self, path: &Path) {
+        self.growing.remove(path);
+    }
+
     /// The file is not finished: the next look takes it up again.
     pub(crate) fn postpone(&mut self, path: &Path) {
         self.seen.remove(path);
@@ -79,7 +84,10 @@ impl Looks {
         let found = look_up(paths, patterns);
         if poll.is_some() {
             self.forget(&found);
-            around.delivered.forget_gone()?;
+            // Behind a folder that cannot be read nobody knows what is gone.
+            if !found.iter().any(|candidate| matches!(candidate, Candidate::Missing(..))) {
+                around.delivered.forget_gone()?;
+            }
         }
         for candidate in found {
             if around.services.is_cancelled() {

@@ -51,7 +51,7 @@ impl Place {
 
     /// Puts it together again.
     pub(crate) fn write(&self) -> Position {
-        Position(serde_json::to_vec(self).unwrap_or_default())
+        Position(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"))
     }
 }
 

@@ -14,8 +14,9 @@ mod going_on;
 mod host;
 mod input;
 mod output;
+mod resume;
 mod table;
 
 pub use host::ExamHost;
 pub use input::{Collected, collect, input};
-pub use output::{hostile_batch, output};
+pub use output::{hostile_batch, output, output_that_repeats};

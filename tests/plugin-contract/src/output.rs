@@ -1,5 +1,6 @@
 //! The exam of an output.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::abi::{OutputHandle, output_table};
@@ -13,14 +14,46 @@ use scanbridge_plugin_api::{Output, PluginError, Written};
 use serde_json::Value;
 
 use crate::host::ExamHost;
+use crate::resume::{self, Interruption};
 use crate::table;
 
 /// Takes an output through the exam. `options` is asked for a fresh set each time, so that no two instances
-/// write to one place; `result` reads what an instance has delivered and is compared between runs.
+/// write to one place; `result` reads what an instance has delivered and is compared between runs: also runs that
+/// were interrupted and gone on with must give it.
 ///
 /// # Panics
 /// With the promise that was broken.
 pub fn output<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
+    examine::<T>(&mut options, &result);
+    let expected = resume::undisturbed::<T>(&options(), &result);
+    for interruption in Interruption::ALL {
+        let options = options();
+        resume::interrupted::<T>(&options, interruption);
+        assert!(
+            result(&options) == expected,
+            "`{}` delivers something else when it is interrupted {}",
+            T::NAME,
+            interruption.words()
+        );
+    }
+}
+
+/// The exam of an output that cannot take back what it has sent, for example over a network. It is interrupted
+/// like others, and has to go on; what arrives may hold records twice.
+///
+/// # Panics
+/// With the promise that was broken.
+pub fn output_that_repeats<T: Output>(
+    mut options: impl FnMut() -> Value,
+    result: impl Fn(&Value) -> Vec<u8>,
+) {
+    examine::<T>(&mut options, &result);
+    for interruption in Interruption::ALL {
+        resume::interrupted::<T>(&options(), interruption);
+    }
+}
+
+fn examine<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
     table::examine(T::NAME, T::SUMMARY, T::OPTIONS);
     let (first, second) = (options(), options());
     for options in [&first, &second] {
@@ -31,14 +64,23 @@ pub fn output<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Va
     a_report_is_taken_back::<T>(&options());
     check_writes_nothing::<T>(&options());
     a_selection_is_kept_to::<T>(&options());
+    resume::a_damaged_receipt_is_answered::<T>(&options());
 }
 
 fn open<T: Output>(options: &Value) -> Result<(OutputHandle, tempfile::TempDir), PluginError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let state = folder.path().to_string_lossy().into_owned();
+    Ok((open_with::<T>(options, folder.path(), &[])?, folder))
+}
+
+/// Opens an instance with this state folder and receipt.
+pub(crate) fn open_with<T: Output>(
+    options: &Value,
+    state: &Path,
+    receipt: &[u8],
+) -> Result<OutputHandle, PluginError> {
     let (options, host) = (options.to_string(), ExamHost::new().table());
-    let handle = OutputHandle::open(output_table::<T>(), options.as_bytes(), "exam", &state, host, &[])?;
-    Ok((handle, folder))
+    let state = state.to_string_lossy();
+    OutputHandle::open(output_table::<T>(), options.as_bytes(), "exam", &state, host, receipt)
 }
 
 fn deliver<T: Output>(options: &Value) -> Result<(), PluginError> {
@@ -101,7 +143,7 @@ fn rows_are_rows(written: &Written, batch: &ValidBatch) {
     }
 }
 
-fn report() -> ReportStart {
+pub(crate) fn report() -> ReportStart {
     ReportStart {
         id: "scan/1234567890.12345".to_owned(),
         title: "../../etc/passwd\n=cmd|' /C calc'!A0".to_owned(),

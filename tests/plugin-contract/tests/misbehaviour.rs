@@ -27,7 +27,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
         format!("version: 1\ninputs:\n  - {{ id: in, plugin: Rogue, with: {{ act: {input} }} }}\noutputs:\n");
     for (number, (act, required)) in outputs.iter().enumerate() {
         text += &format!(
-            "  - {{ id: out{number}, plugin: Rogue, required: {required}, with: {{ act: {act} }} }}\n"
+            "  - {{ id: out{number}, plugin: Rogue, required: {required}, retry: {{ max_elapsed_secs: 0 }}, with: {{ act: {act} }} }}\n"
         );
     }
     let registry = Registry::discover(&[folder()], Trust::OwnerOnly);

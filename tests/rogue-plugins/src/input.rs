@@ -5,14 +5,16 @@ use std::time::Duration;
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services, Verdict, register_input,
-    tracing,
+    CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
+    Verdict, register_input, tracing,
 };
 
 struct Rogue {
     act: String,
     services: Services,
     steps: u32,
+    /// Set while the report that it goes on with is to be named.
+    goes_on: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -30,6 +32,7 @@ const ACTS: &[&str] = &[
     "finish-in-report",
     "idle-in-report",
     "wait-for-ever",
+    "unavailable-midway",
 ];
 
 impl Input for Rogue {
@@ -38,11 +41,13 @@ impl Input for Rogue {
     const OPTIONS: &'static [OptionSpec] =
         &[OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong")];
 
-    fn open(options: &Options, services: &Services, _: Option<&Position>) -> Result<Self> {
+    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let act = options.text("act")?.unwrap_or_default().to_owned();
         assert!(act != "panic-in-open", "told to panic in open");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        Ok(Self { act, services: services.clone(), steps: 0, runtime })
+        let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
+        let goes_on = (1..11).contains(&steps);
+        Ok(Self { act, services: services.clone(), steps, goes_on, runtime })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -51,12 +56,20 @@ impl Input for Rogue {
     }
 
     fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
+        if std::mem::take(&mut self.goes_on) {
+            let start = ReportStart { path: "rogue.xml".to_owned(), continued: true, ..Default::default() };
+            return Ok(Next::ReportStart(Box::new(start)));
+        }
         self.steps += 1;
+        let position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
         match (self.act.as_str(), self.steps) {
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("told to panic in next"),
             ("wait-for-ever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
                 Ok(Next::Finished)
+            }
+            ("unavailable-midway", 6) if first_time(&self.services)? => {
+                Err(PluginError::new(ErrorKind::Unavailable, "the source is away"))
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
@@ -75,15 +88,19 @@ impl Input for Rogue {
                 if self.act == "damaged-batch" {
                     batch.findings.truncate(batch.findings.len() - 1);
                 }
-                Ok(Next::Batch { batch, position: Position::default() })
+                Ok(Next::Batch { batch, position })
             }
-            (_, 11) => Ok(Next::ReportEnd {
-                end: ReportEnd { complete: true, ..Default::default() },
-                position: Position::default(),
-            }),
+            (_, 11) => {
+                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..Default::default() }, position })
+            }
             _ => Ok(Next::Finished),
         }
     }
+}
+
+fn first_time(services: &Services) -> Result<bool> {
+    let seen = services.state_folder()?.join("seen");
+    Ok(!seen.exists() && std::fs::write(seen, "").is_ok())
 }
 
 fn push_finding(batch: &mut BatchBuilder, number: u32) {
@@ -95,5 +112,7 @@ fn push_finding(batch: &mut BatchBuilder, number: u32) {
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
     finding.set(FindingField::Kind, "vulnerability");
+    // Enough for a checkpoint behind every batch, where the test wants that.
+    finding.set(FindingField::Result, &"x".repeat(2000));
     batch.push_finding(asset, definition, &finding);
 }

@@ -30,5 +30,8 @@ fn the_input_goes_on_wherever_it_says_so() {
     for name in ["scan-all-kinds.xml", "scan-no-assets.xml", "template-report.xml"] {
         fs::copy(good(name), folder.path().join(name)).unwrap();
     }
-    scanbridge_plugin_contract::input::<QualysGuardFile>(&json!({ "path": [folder.path()] }));
+    for watch in [false, true] {
+        let options = json!({ "path": [folder.path()], "watch": watch });
+        scanbridge_plugin_contract::input::<QualysGuardFile>(&options);
+    }
 }

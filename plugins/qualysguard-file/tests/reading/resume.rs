@@ -237,6 +237,22 @@ fn the_report_under_way_comes_first() {
     assert_eq!(fourth.files(), ["a.xml"]);
 }
 
+/// A file can be changed so that its length, time and ends stay; fewer assets are still noticed.
+#[test]
+fn a_report_with_fewer_assets_than_before_is_not_complete() {
+    let (path, state) = (good("scan-ipv6.xml"), tempfile::tempdir().unwrap());
+    let options = options(&[&path]);
+    let whole = read(&options);
+    let mut place: Value = serde_json::from_slice(&whole.positions[0].1.0).unwrap();
+    place["report"]["assets"] = 3.into();
+    let position = Position(place.to_string().into_bytes());
+    let mut session = Session::open(&options, state.path(), Some(&position));
+    session.go();
+    let [Event::Start(_), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
+    assert!(!end.complete && !end.deliver);
+    assert!(end.reason.ends_with("the report had 3 assets before"), "{}", end.reason);
+}
+
 #[test]
 fn a_cut_report_that_is_delivered_goes_on_too() {
     let mut options = options(&[&damaged("scan-cut-between-assets.xml"), &good("scan-ipv6.xml")]);

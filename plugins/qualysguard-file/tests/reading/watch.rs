@@ -89,6 +89,25 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
     assert_eq!(session.files(), ["a.xml"]);
 }
 
+/// Folders by date come and go with all that is in them.
+#[test]
+fn files_of_a_folder_that_was_deleted_are_forgotten() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let days = ["2026-01-01", "2026-01-02"].map(|day| folder.path().join(day));
+    for day in &days {
+        fs::create_dir(day).unwrap();
+        put("scan-ipv6.xml", &day.join("a.xml"));
+    }
+    let options = watching(folder.path(), &json!({ "path": [folder.path().join("*/*.xml")] }));
+    let mut session = Session::open(&options, state.path(), None);
+    look(&mut session);
+    let journal = || fs::read_to_string(state.path().join("delivered")).unwrap().lines().count();
+    assert_eq!(journal(), 3);
+    fs::remove_dir_all(&days[0]).unwrap();
+    look(&mut session);
+    assert_eq!(journal(), 2);
+}
+
 #[test]
 fn a_file_that_is_not_finished_waits_and_the_others_do_not() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -214,6 +233,26 @@ fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
 }
 
 #[test]
+fn what_could_not_be_recorded_stays_in_the_position() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in ["a.xml", "b.xml"] {
+        put("scan-ipv6.xml", &folder.path().join(name));
+    }
+    let options = watching(folder.path(), &json!({}));
+    let mut first = Session::open(&options, state.path(), None);
+    first.go_to_end_of(1);
+    // Where the record is written before it is moved into its place.
+    fs::create_dir(state.path().join("delivered.new")).unwrap();
+    assert_eq!(first.commit().unwrap_err().kind, ErrorKind::Io);
+    let position = first.go_to_end_of(2);
+    drop(first);
+    fs::remove_dir(state.path().join("delivered.new")).unwrap();
+    let mut second = Session::open(&options, state.path(), Some(&position));
+    second.go();
+    assert_eq!(second.files(), [""; 0]);
+}
+
+#[test]
 fn files_move_to_a_folder_that_is_named_and_are_not_read_there() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put("scan-ipv6.xml", &folder.path().join("a.xml"));
@@ -248,6 +287,20 @@ fn a_damaged_record_of_what_was_delivered_stops_the_run() {
 }
 
 #[test]
+fn a_pipe_is_not_waited_for_in_a_watched_folder() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
+    assert!(made.success());
+    put("scan-ipv6.xml", &folder.path().join("b.xml"));
+    let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
+    look(&mut session);
+    look(&mut session);
+    assert_eq!(session.files(), ["b.xml"]);
+    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
+    assert!(matches!(told[..], [message] if message.ends_with("it is no regular file")), "{told:?}");
+}
+
+#[test]
 fn options_that_contradict_each_other_are_config_errors() {
     for (options, part) in [
         (json!({ "path": ["-"], "watch": true }), "`watch`"),
@@ -263,17 +316,21 @@ fn options_that_contradict_each_other_are_config_errors() {
 }
 
 #[test]
-fn a_check_of_an_empty_folder_depends_on_what_is_wanted() {
+fn a_check_depends_on_what_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     for (more, verdict) in [
         (json!({}), Verdict::Ok),
         (json!({ "watch": false }), Verdict::Failed),
+        (
+            json!({ "path": [good("scan-ipv6.xml")], "on_done": "move", "done_folder": "Cargo.toml" }),
+            Verdict::Failed,
+        ),
         (json!({ "watch": false, "on_done": "move", "done_folder": folder.path() }), Verdict::Ok),
     ] {
         let options = watching(folder.path(), &more);
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
         let services = Services::without_host(Path::new("/none/state"));
         let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
-        assert!(report.steps.iter().all(|step| step.verdict == verdict), "{:?}", report.steps);
+        assert_eq!(report.steps.last().unwrap().verdict, verdict, "{:?}", report.steps);
     }
 }

@@ -43,11 +43,15 @@ impl Beginning {
     fn after(path: &Path, target: &Target, earlier: &Published) -> Result<Self> {
         let piece = piece_path(path, earlier.number);
         let Published { number, piece: known } = *earlier;
-        match fs::symlink_metadata(&piece) {
-            Ok(found) if found.ino() == known.content.inode => {
-                // Who wrote behind it knows why; then no sum tells its content.
-                let content = (found.len() == known.content.length).then_some(known.content);
-                Ok(Self::on_top_of(path, target, number, known.begun, content))
+        let found = fs::symlink_metadata(&piece);
+        let is_same = |found: &fs::Metadata| found.ino() == known.content.inode;
+        match found {
+            Ok(found) if is_same(&found) && found.len() == known.content.length => {
+                Ok(Self::on_top_of(path, target, number, known.begun, Some(known.content)))
+            }
+            // Who wrote behind it knows why; no sum tells its content then.
+            Ok(found) if is_same(&found) && known.content.is_head_of(&piece).unwrap_or(false) => {
+                Ok(Self::on_top_of(path, target, number, known.begun, None))
             }
             Ok(_) => Err(PluginError::new(
                 ErrorKind::Io,

@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-/// The beginning of a file, as this run has written it. A copy of the file is known by its sum: a second report
-/// into one path is written behind a copy of the first. The number of the device is not kept, for it may change
+/// The beginning of a file, as this run has written it. It is known by its sum, which a copy of it has too: a second
+/// report into one path is written behind a copy of the first. The number of the device is not kept, for it may change
 /// when the machine starts anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,21 +23,21 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Whether the file of this name begins with the content. A file that is not there does not.
+    /// Whether the file of this name begins with the content. A file that is not there does not. It is read, for
+    /// a new file soon gets the inode of one that was removed.
     pub(crate) fn is_head_of(&self, path: &Path) -> io::Result<bool> {
         let Some(file) = open(path)? else { return Ok(false) };
         let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.len() < self.length {
-            return Ok(false);
-        }
-        Ok(metadata.ino() == self.inode || self.sum_of(file)? == self.sum)
+        Ok(metadata.is_file() && metadata.len() >= self.length && self.sum_of(file)? == self.sum)
     }
 
-    /// Whether the file of this name is one of this run that holds at least this content. Unlike
-    /// [`Content::is_head_of`] it does not take any file for one where nothing was written yet.
+    /// Whether the file of this name holds at least this content. Unlike [`Content::is_head_of`] it does not take
+    /// any file for one where this run has written nothing yet.
     pub(crate) fn is_surely_head_of(&self, path: &Path) -> io::Result<bool> {
-        let same = open(path)?.map(|file| file.metadata()).transpose()?.map(|metadata| metadata.ino());
-        Ok((self.length > self.base || same == Some(self.inode)) && self.is_head_of(path)?)
+        if self.length > self.base {
+            return self.is_head_of(path);
+        }
+        Ok(open(path)?.map(|file| file.metadata()).transpose()?.is_some_and(|file| file.ino() == self.inode))
     }
 
     fn sum_of(&self, mut file: File) -> io::Result<u32> {

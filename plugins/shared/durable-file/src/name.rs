@@ -87,6 +87,11 @@ fn reduce(text: &str) -> String {
 /// File systems take names of 255 bytes; this leaves room for the rest of the name.
 const MAX_WORD: usize = 100;
 
+/// `out/findings.csv` → `findings.csv`. Names are UTF-8, which [`NameTemplate::parse`] has seen to.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// `out/findings.csv` → `out/.findings.csv.part`.
 pub(crate) fn part_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

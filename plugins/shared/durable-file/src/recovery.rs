@@ -1,7 +1,7 @@
 //! Brings the disk back to what a receipt says, after a crash at any moment since.
 //!
-//! A part file is known by its inode or by the sum of its content. Where it has got its final name already, a new
-//! part is made of the beginning of that file. First all parts are made and on the disk, then what was published
+//! Files are known by the sum of their content. Where a part has got its final name already, a new one is made of the
+//! beginning of that file. First all parts are made and on the disk, then what was published
 //! since the receipt is taken back, the first piece last: so an interruption in between is met by doing all again.
 
 use std::fs;
@@ -30,6 +30,14 @@ pub(crate) enum Left {
     Broken(PathBuf),
 }
 
+/// A piece whose content is there.
+struct Found {
+    /// The final name.
+    path: PathBuf,
+    place: Place,
+    content: Content,
+}
+
 /// Where the content of a piece is found.
 enum Place {
     Part,
@@ -47,28 +55,18 @@ impl Pieces {
         earlier: Option<&Published>,
     ) -> Result<Left> {
         let guard = Self::guard(&path, target)?;
-        let mut places = Vec::new();
-        for (number, piece) in (series.first..).zip(&series.pieces) {
-            let path = piece_path(&path, number);
-            match place(&path, &piece.content).map_err(|error| cannot_create(&path, &error))? {
-                Some(place) => places.push((path, place, piece.content)),
-                None => return Ok(Left::Broken(part_path(&path))),
-            }
-        }
-        let (current, sealed) = places.split_last().expect("a series has a piece");
-        for (path, place, content) in sealed {
-            // Once they are sealed they are only read; the guard is the lock on them.
-            settle(path, place, *content, target.mode)?.stays(true);
-        }
-        let (path_of_current, place, content) = current;
-        let current = settle(path_of_current, place, *content, target.mode)?;
+        let found = match locate(&path, series)? {
+            Ok(found) => found,
+            Err(missing) => return Ok(Left::Broken(missing)),
+        };
+        let current = settle_all(&found, target.mode)?;
         let folder = folder_of(&path);
         disk::sync_folder(folder).map_err(|error| cannot_write(folder, &error))?;
         if target.if_exists != IfExists::Replace || earlier.is_some() {
             unpublish(&path, series)?;
         }
-        let next = series.first + series.pieces.len() as u32;
         if guard.is_some() {
+            let next = series.first + series.pieces.len() as u32;
             remove_series(next, |number| part_path(&piece_path(&path, number)))?;
         }
         let (last, sealed) = series.pieces.split_last().expect("a series has a piece");
@@ -109,6 +107,19 @@ pub(crate) fn restore_published(path: &Path, published: &mut Published) -> Resul
     cut(&file, piece.content.length)
 }
 
+/// Finds the content of all pieces; gives the part file of the first that is nowhere.
+fn locate(path: &Path, series: &Series) -> Result<Result<Vec<Found>, PathBuf>> {
+    let mut found = Vec::new();
+    for (number, piece) in (series.first..).zip(&series.pieces) {
+        let path = piece_path(path, number);
+        match place(&path, &piece.content).map_err(|error| cannot_create(&path, &error))? {
+            Some(place) => found.push(Found { path, place, content: piece.content }),
+            None => return Ok(Err(part_path(&path))),
+        }
+    }
+    Ok(Ok(found))
+}
+
 fn place(path: &Path, content: &Content) -> io::Result<Option<Place>> {
     Ok(if content.is_head_of(&part_path(path))? {
         Some(Place::Part)
@@ -121,15 +132,24 @@ fn place(path: &Path, content: &Content) -> io::Result<Option<Place>> {
     })
 }
 
-/// Sees to it that the part file has exactly this content and is on the disk.
-fn settle(path: &Path, place: &Place, content: Content, mode: u32) -> Result<Part> {
+/// Sees to it that all part files have exactly their content and are on the disk; gives the last one.
+fn settle_all(found: &[Found], mode: u32) -> Result<Part> {
+    let (current, sealed) = found.split_last().expect("a series has a piece");
+    for piece in sealed {
+        // From now on it is only renamed or removed; the guard is the lock on it.
+        settle(piece, mode)?.stays(true);
+    }
+    settle(current, mode)
+}
+
+fn settle(Found { path, place, content }: &Found, mode: u32) -> Result<Part> {
     let part = part_path(path);
     if matches!(place, Place::Part) {
-        return Part::adopt(part, mode, content);
+        return Part::adopt(part, mode, *content);
     }
     let mut part = Part::create(part, mode)?;
     if matches!(place, Place::Final) {
-        part.copy_from(path, Some(&content))?;
+        part.copy_from(path, Some(content))?;
     }
     part.seal()?;
     Ok(part)

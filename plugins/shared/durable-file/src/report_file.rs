@@ -11,10 +11,10 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Result
 
 use crate::direct::{Direct, is_direct};
 use crate::failure::{cannot_create, folder_of, refuse_existing};
-use crate::name::{NameTemplate, piece_path};
+use crate::interrupted::Interrupted;
+use crate::name::{NameTemplate, name_of, piece_path};
 use crate::pieces::Pieces;
 use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
-use crate::recovery::{Left, restore_published};
 use crate::target::{IfExists, Target};
 
 /// A file, or a series of pieces, that takes reports one after the other.
@@ -84,14 +84,6 @@ enum Sink {
     Pieces(Box<Pieces>),
 }
 
-#[derive(Debug)]
-struct Interrupted {
-    under_way: UnderWay,
-    /// `None` for a device or pipe.
-    left: Option<Left>,
-    state: Vec<u8>,
-}
-
 impl ReportFile {
     /// Checks the path and its folder. Without a receipt it touches no file yet; with one, all files are brought
     /// back to what they were when it was given.
@@ -119,7 +111,7 @@ impl ReportFile {
             direct: None,
             target,
         };
-        file.recover(state)?;
+        file.interrupted = Interrupted::recover(&mut file.record, state, &file.name, &file.target)?;
         file.check_place()?;
         Ok(file)
     }
@@ -145,7 +137,7 @@ impl ReportFile {
             if report.continued && interrupted.is(&self.report, &path) {
                 return self.go_on(interrupted, path);
             }
-            interrupted.take_back();
+            interrupted.take_back(&mut self.record, &self.name)?;
         }
         if report.continued {
             warn!("{}: the report goes on, but nothing of it was committed here before", path.display());
@@ -271,41 +263,17 @@ impl ReportFile {
         }
     }
 
-    /// Brings the files back to what the record says.
-    fn recover(&mut self, state: Vec<u8>) -> Result<()> {
-        let Self { record, name, target, .. } = self;
-        let mut untouched = None;
-        if let Some(under_way) = record.under_way.take() {
-            let earlier = record.published.get(&under_way.name);
-            let path = name.beside(&under_way.name);
-            let left = match &under_way.series {
-                Some(series) => Some(Pieces::recover(path, series, target, earlier)?),
-                None => None,
-            };
-            if let Some(Left::Broken(_)) = left {
-                untouched = Some(under_way.name.clone());
-            }
-            self.interrupted = Some(Interrupted { under_way, left, state });
-        }
-        for (file, published) in &mut record.published {
-            if untouched.as_ref() != Some(file) {
-                restore_published(&name.beside(file), published)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Goes on with the report that was interrupted.
-    fn go_on(&mut self, interrupted: Interrupted, path: PathBuf) -> Result<Begun> {
-        match interrupted.left {
-            Some(Left::Whole(pieces)) => self.sink = Sink::Pieces(pieces),
-            Some(Left::Broken(path)) => return Err(broken(&path)),
+    fn go_on(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<Begun> {
+        let state = std::mem::take(&mut interrupted.state);
+        match interrupted.into_pieces()? {
+            Some(pieces) => self.sink = Sink::Pieces(pieces),
             None => {
                 warn!("{}: what was written since the last commit may come twice", path.display());
                 self.begin_direct(path)?;
             }
         }
-        Ok(Begun::Continued(interrupted.state))
+        Ok(Begun::Continued(state))
     }
 
     fn begin_direct(&mut self, path: PathBuf) -> Result<Begun> {
@@ -343,23 +311,6 @@ impl ReportFile {
     }
 }
 
-impl Interrupted {
-    fn is(&self, report: &ReportKey, path: &Path) -> bool {
-        let is_there = match self.left {
-            Some(_) => self.under_way.name == name_of(path),
-            None => self.under_way.name == path.to_string_lossy(),
-        };
-        is_there && self.under_way.report == *report
-    }
-
-    /// Removes the part files.
-    fn take_back(self) {
-        if let Some(Left::Whole(mut pieces)) = self.left {
-            pieces.forget();
-        }
-    }
-}
-
 /// For writers that build records piece by piece. Errors carry the [`PluginError`] inside.
 impl io::Write for ReportFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -381,17 +332,6 @@ fn refuse_folder(path: &Path) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn broken(path: &Path) -> PluginError {
-    let path = path.display();
-    let message =
-        format!("{path} is not there, or is not what the interrupted run left; the report cannot go on");
-    PluginError::new(ErrorKind::Io, message).with_hint(START_OVER)
 }
 
 fn no_report() -> PluginError {

@@ -11,11 +11,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use scanbridge_durable_file::{Begun, ReportFile, Rotation, Target};
-use scanbridge_plugin_api::ErrorKind;
+
 use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{ErrorKind, Receipt};
 
 const ROLE: &str = "DURABLE_FILE_TEST_WRITES";
 const PRINTS: &str = "DURABLE_FILE_TEST_PRINTS";
+const COMMITS: &str = "DURABLE_FILE_TEST_COMMITS";
 const WITHOUT_RIGHTS: &str = "DURABLE_FILE_TEST_WITHOUT_RIGHTS";
 
 fn target(path: &Path) -> Target {
@@ -96,6 +98,68 @@ fn standard_output_goes_where_the_caller_sent_it() {
         assert!(status.success());
         let text = fs::read_to_string(&printed).unwrap();
         assert!(text.starts_with("before\n") && text.contains("\n<one>\n<two>\n"), "{path}: {text}");
+    }
+}
+
+/// Not a test of its own: writes numbered records, commits now and then, and prints the receipts.
+#[test]
+fn the_process_that_commits() {
+    let Some(path) = env::var_os(COMMITS) else { return };
+    let mut file = ReportFile::open(target(Path::new(&path)), None).unwrap();
+    file.begin(&ReportStart::default()).unwrap();
+    for number in 0_u32.. {
+        file.record_boundary().unwrap();
+        file.write(record(number).as_bytes()).unwrap();
+        if number % 7 == 0 {
+            let receipt = file.commit(&number.to_le_bytes()).unwrap();
+            println!("\nreceipt {:?}", receipt.0);
+        }
+    }
+}
+
+fn record(number: u32) -> String {
+    format!("{number:08}\n")
+}
+
+/// All files of the folder, one after the other.
+fn content(folder: &Path) -> String {
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn a_killed_process_is_gone_on_with_at_any_receipt_it_gave() {
+    for (name, receipts) in [("out.csv", 1), ("out.csv", 90), ("rotated.csv", 2), ("rotated.csv", 70)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "the_process_that_commits", "--nocapture"])
+            .env(COMMITS, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut printed = lines.filter_map(|line| line.strip_prefix("receipt ").map(str::to_owned));
+        let receipt = printed.nth(receipts).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let numbers = receipt.trim_matches(['[', ']']).split(", ");
+        let receipt = Receipt(numbers.map(|byte| byte.parse().unwrap()).collect());
+        let mut file = ReportFile::open(target(&path), Some(&receipt)).unwrap();
+        let start = ReportStart { continued: true, ..ReportStart::default() };
+        let Begun::Continued(state) = file.begin(&start).unwrap() else { panic!("it does not go on") };
+        for number in u32::from_le_bytes(state.try_into().unwrap()) + 1..2000 {
+            file.record_boundary().unwrap();
+            file.write(record(number).as_bytes()).unwrap();
+        }
+        file.end(true).unwrap();
+        drop(file);
+        let expected: String = (0..2000).map(record).collect();
+        assert!(content(folder.path()) == expected, "{name} behind {receipts} receipts");
+        let pieces = if name == "out.csv" { 1 } else { expected.len().div_ceil(1008) };
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), pieces);
     }
 }
 

@@ -208,3 +208,52 @@ fn protocol(message: String) -> PluginError {
 
 /// How many names of a certificate are told.
 const MOST_NAMES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    /// As HTTP libraries wrap: an error of their own around an `io::Error` around that of TLS.
+    #[derive(Debug)]
+    struct Wrapped(io::Error);
+
+    impl fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("error sending request")
+        }
+    }
+
+    impl StdError for Wrapped {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn the_cause_is_found_however_it_is_wrapped() {
+        let tls = Error::AlertReceived(AlertDescription::CertificateRequired);
+        let nested = Wrapped(io::Error::other(Wrapped(io::Error::new(io::ErrorKind::InvalidData, tls))));
+        let error = explain("dc.example.com:8307", None, &nested);
+        assert_eq!(error.kind, ErrorKind::Auth);
+        assert!(error.message.contains("wants a client certificate"), "{error}");
+
+        let own = not_pinned("dc.example.com:8307", &[], Fingerprint::of(&b"".as_slice().into()));
+        let carried = Wrapped(io::Error::other(own.clone()));
+        assert_eq!(explain("dc.example.com:8307", None, &carried), own);
+    }
+
+    #[test]
+    fn what_is_no_matter_of_tls_is_unavailable_with_its_own_words() {
+        for (inner, part) in [
+            (io::Error::from(io::ErrorKind::TimedOut), "did not answer in time"),
+            (io::Error::from(io::ErrorKind::ConnectionRefused), "refused the connection"),
+            (io::Error::other("no route to host"), "no route to host"),
+        ] {
+            let error = explain("dc.example.com:8307", None, &Wrapped(inner));
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+}

@@ -13,6 +13,11 @@ pub(crate) fn host() -> &'static Path {
     HOST.get_or_init(install)
 }
 
+/// An installed command of 2014.
+pub(crate) fn legacy(name: &str) -> PathBuf {
+    host().with_file_name(name)
+}
+
 fn install() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
     // What the previous run of the tests left.
@@ -20,7 +25,13 @@ fn install() -> PathBuf {
     fs::create_dir_all(folder.join("plugins")).unwrap();
     let host = folder.join("scanbridge");
     // Links, not copies: a file that was just written cannot always be executed ("text file busy").
-    fs::hard_link(env!("CARGO_BIN_EXE_scanbridge-under-test"), &host).unwrap();
+    for (name, built) in [
+        ("scanbridge", env!("CARGO_BIN_EXE_scanbridge-under-test")),
+        ("qualys_connector", env!("CARGO_BIN_EXE_qualys-connector-under-test")),
+        ("process_multiple", env!("CARGO_BIN_EXE_process-multiple-under-test")),
+    ] {
+        fs::hard_link(built, folder.join(name)).unwrap();
+    }
     let built = std::env::current_exe().unwrap();
     for plugin in
         ["scanbridge_qualysguard_file", "scanbridge_csv", "scanbridge_arcsight_cef", "scanbridge_json"]

@@ -8,6 +8,7 @@ mod csv;
 mod damage;
 mod exit_codes;
 mod installation;
+mod legacy;
 mod outputs;
 mod plugins;
 mod sandbox;

@@ -53,7 +53,12 @@ impl Sandbox {
 
     /// The host with these arguments, in this folder.
     pub(crate) fn host(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(installation::host());
+        self.program(installation::host(), arguments)
+    }
+
+    /// An installed program with these arguments, in this folder.
+    pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_bench::generator::{Extent, Format, Shape};
 
-use crate::installation::project_file;
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox, pipeline};
 
 /// Waits until the host has begun to write, with the report that it reads kept open.
@@ -26,14 +25,20 @@ fn signal(host: &Child, signal: Signal) {
     kill_process(Pid::from_child(host), signal).unwrap();
 }
 
+/// Checkpoints stand close together, so that one lies behind every place at which a test stops the run.
+fn interrupted_pipeline() -> String {
+    let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
+    pipeline("path: scan.xml", &[CSV, CEF, lines]) + "checkpoint: { bytes: 512 KiB }\n"
+}
+
 /// A report that keeps the host busy for a while even on a fast machine, and the host reading it.
 fn busy_host(sandbox: &Sandbox) -> Child {
-    let extent = Extent::Bytes(150_000_000);
+    let extent = Extent::Bytes(60_000_000);
     let shape = Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, seed: 3 };
     let file = fs::File::create(sandbox.path("scan.xml")).unwrap();
     shape.write(std::io::BufWriter::with_capacity(1 << 20, file)).unwrap();
     let mut host = sandbox
-        .host_running(&pipeline("path: scan.xml", &[CSV, CEF]))
+        .host_running(&interrupted_pipeline())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -42,30 +47,96 @@ fn busy_host(sandbox: &Sandbox) -> Child {
     host
 }
 
+const FILES: [&str; 3] = ["findings.csv", "findings.cef", "findings.ndjson"];
+
+fn contents(sandbox: &Sandbox) -> [String; 3] {
+    FILES.map(|name| sandbox.read(name))
+}
+
+/// What an undisturbed run of the same pipeline makes of the same report.
+fn undisturbed(sandbox: &Sandbox) -> [String; 3] {
+    let other = Sandbox::new();
+    fs::hard_link(sandbox.path("scan.xml"), other.path("scan.xml")).unwrap();
+    other.run(&interrupted_pipeline()).expect_code(0);
+    contents(&other)
+}
+
 #[test]
-fn an_interrupted_run_ends_with_130_and_leaves_no_half_written_file() {
+fn the_next_run_goes_on_where_one_was_interrupted_and_the_files_are_the_same() {
     for stop in [Signal::INT, Signal::TERM] {
         let sandbox = Sandbox::new();
         let host = busy_host(&sandbox);
         signal(&host, stop);
         let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
-        assert_ne!(outcome.summary()["status"], "ok");
-        assert_eq!(sandbox.names(), ["pipeline.yaml", "scan.xml"]);
+        let first = outcome.summary();
+        assert_eq!(first["inputs"][0]["unfinished"], 1, "{first:#}");
+        assert!(FILES.iter().all(|name| !sandbox.path(name).exists()), "a half-written file has its name");
+
+        let second = sandbox.run(&interrupted_pipeline()).expect_code(0).summary();
+        assert_eq!(second["inputs"][0]["resumed"], true, "{second:#}");
+        let read = |summary: &serde_json::Value| summary["inputs"][0]["assets"].as_u64().unwrap();
+        assert!(read(&second) > 0, "{second:#}");
+        assert_eq!(contents(&sandbox), undisturbed(&sandbox));
+        let lines = contents(&sandbox)[2].lines().count() as u64;
+        let delivered = |summary: &serde_json::Value| summary["outputs"][2]["records"].as_u64().unwrap();
+        assert_eq!(delivered(&first) + delivered(&second), lines);
+
+        let third = sandbox.run(&interrupted_pipeline()).expect_code(0).summary();
+        assert_eq!(third["inputs"][0]["resumed"], false, "after a finished run one starts over");
+        assert_eq!(read(&third), read(&first) + read(&second));
     }
 }
 
 #[test]
-fn a_killed_run_leaves_no_file_under_its_name_and_nothing_in_the_way_of_the_next() {
+fn a_killed_run_leaves_no_file_under_its_name_and_is_gone_on_with() {
     let sandbox = Sandbox::new();
     let host = busy_host(&sandbox);
+    sleep(Duration::from_millis(200));
     signal(&host, Signal::KILL);
     assert_eq!(host.wait_with_output().unwrap().status.code(), None);
-    for name in ["findings.csv", "findings.cef"] {
-        assert!(!sandbox.path(name).exists(), "{name}");
-    }
+    assert!(FILES.iter().all(|name| !sandbox.path(name).exists()));
+    sandbox.run(&interrupted_pipeline()).expect_code(0);
+    assert_eq!(contents(&sandbox), undisturbed(&sandbox));
+    let mut names = FILES.to_vec();
+    names.extend(["pipeline.yaml", "scan.xml"]);
+    names.sort_unstable();
+    assert_eq!(sandbox.names(), names);
+}
 
-    sandbox.run_report(&project_file("examples/reports/scan.xml")).expect_code(0);
-    assert_eq!(sandbox.names(), ["findings.cef", "findings.csv", "pipeline.yaml", "scan.xml"]);
+#[test]
+fn an_interrupted_run_is_not_gone_on_with_by_another_pipeline_unless_told_to_start_over() {
+    let sandbox = Sandbox::new();
+    let host = busy_host(&sandbox);
+    sleep(Duration::from_millis(300));
+    signal(&host, Signal::TERM);
+    Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
+    let other = pipeline("path: scan.xml", &[CSV]);
+    let refused = sandbox.run(&other).expect_code(78);
+    assert!(refused.stderr.contains("the pipeline was changed after run 1"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--restart"), "{}", refused.stderr);
+    let mut again = sandbox.host_running(&other);
+    let summary = Outcome::of(again.arg("--restart").output().unwrap()).expect_code(0).summary();
+    assert_eq!(summary["inputs"][0]["resumed"], false);
+}
+
+#[test]
+fn a_second_run_beside_the_first_ends_with_75_or_waits() {
+    let sandbox = Sandbox::new();
+    let host = busy_host(&sandbox);
+    let text = interrupted_pipeline();
+    let refused = sandbox.run(&text).expect_code(75);
+    let process = format!("in use by process {} since", host.id());
+    assert!(refused.stderr.contains(&process), "{}", refused.stderr);
+    let waiting = sandbox
+        .host_running(&text)
+        .arg("--wait")
+        .stderr(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Outcome::of(host.wait_with_output().unwrap()).expect_code(0);
+    let summary = Outcome::of(waiting.wait_with_output().unwrap()).expect_code(0).summary();
+    assert_eq!(summary["status"], "ok");
 }
 
 #[test]

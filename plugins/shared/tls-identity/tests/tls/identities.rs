@@ -6,7 +6,7 @@ use std::process::Command;
 
 use scanbridge_doubles::certificates::{Authority, Issued, Pkcs12, Request, installed};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Secret};
-use scanbridge_tls_identity::Identity;
+use scanbridge_tls_identity::{ClientTls, Identity, Trust};
 use tempfile::tempdir;
 
 fn client() -> (Authority, Issued) {
@@ -203,9 +203,34 @@ fn files_that_are_no_identity_are_told_apart() {
 #[test]
 fn debug_shows_whose_it_is_and_nothing_of_the_key() {
     let folder = tempdir().unwrap();
-    let (_, client) = client();
+    let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");
-    let shown = format!("{:?}", Identity::open_pair(&certificate, &key, None).unwrap());
-    assert!(shown.contains("scanner.example.com"));
-    assert!(!shown.to_lowercase().contains("key"), "{shown}");
+    let identity = Identity::open_pair(&certificate, &key, None).unwrap();
+    let trust = Trust::certificates(&[authority.der()], "the test's authority").unwrap();
+    let tls = ClientTls::new("dc.example.com:8307", &trust, Some(&identity)).unwrap();
+    for shown in [format!("{identity:?}"), format!("{tls:?}")] {
+        assert!(shown.contains("scanner.example.com"));
+        assert!(!shown.to_lowercase().contains("key"), "{shown}");
+    }
+}
+
+#[test]
+fn files_with_a_byte_that_is_another_one_are_opened_or_refused_and_nothing_else() {
+    let folder = tempdir().unwrap();
+    let (_, client) = client();
+    let mut files = Vec::new();
+    files.extend(client.write_pkcs12(folder.path(), "modern.p12", "s3cret!", Pkcs12::Modern));
+    files.extend(client.write_pkcs12(folder.path(), "dc.p12", "s3cret!", Pkcs12::DefenseCenter));
+    files.extend(client.write_key_store(folder.path(), "client.jks", "s3cret!", "JKS"));
+    for file in files {
+        let whole = fs::read(&file).unwrap();
+        for place in (0..whole.len()).step_by(29) {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x55;
+            fs::write(&file, damaged).unwrap();
+            if let Err(error) = open(&file, "s3cret!") {
+                assert!([ErrorKind::Auth, ErrorKind::BadData].contains(&error.kind), "{place}: {error}");
+            }
+        }
+    }
 }

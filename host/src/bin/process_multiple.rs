@@ -1,0 +1,7 @@
+//! The command `process_multiple`, as it was called in 2014.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(scanbridge::legacy::process_multiple(std::env::args_os()))
+}

@@ -1,0 +1,7 @@
+//! The command `qualys_connector`, as it was called in 2014.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(scanbridge::legacy::qualys_connector(std::env::args_os()))
+}

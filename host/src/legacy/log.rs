@@ -1,0 +1,94 @@
+//! Where the log goes: standard output unless something else is named, and to all that are named.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::Level;
+
+use super::syslog::Syslog;
+use crate::commands::terminal::print_error;
+use crate::telemetry;
+
+/// Where the log goes. None of the three is standard output.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) syslog: bool,
+    pub(super) stderr: bool,
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Places {
+    /// Starts the log.
+    ///
+    /// # Errors
+    /// The exit code, when the file cannot be opened; it has been said then.
+    pub(super) fn start(&self, program: &'static str, level: Level) -> Result<Started, u8> {
+        let file = match &self.file {
+            Some(path) => Some(open(path).map_err(|error| {
+                print_error(&format!("{program}: cannot open the log file {}: {error}\n", path.display()));
+                CANNOT_CREATE
+            })?),
+            None => None,
+        };
+        let syslog = self.syslog.then(|| Syslog::connect(program));
+        let no_syslog = matches!(syslog, Some(Err(_)));
+        let stderr = self.stderr || no_syslog;
+        let stdout = !stderr && file.is_none() && syslog.is_none();
+        let lines = Lines { stdout, stderr, file: file.map(|file| Arc::new(Mutex::new(file))) };
+        let problem = match &syslog {
+            Some(Err(error)) => Some(error.to_string()),
+            _ => None,
+        };
+        telemetry::start_into(level, move || lines.clone(), syslog.and_then(Result::ok));
+        if let Some(problem) = problem {
+            tracing::warn!("there is no syslog ({problem}): the log goes to standard error");
+        }
+        Ok(Started { on_stderr: stderr })
+    }
+}
+
+/// The log is on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Started {
+    /// Whether standard error has it.
+    pub(super) on_stderr: bool,
+}
+
+/// Takes whole lines and writes each to every place.
+#[derive(Debug, Clone)]
+struct Lines {
+    stdout: bool,
+    stderr: bool,
+    file: Option<Arc<Mutex<File>>>,
+}
+
+impl Write for Lines {
+    /// A place that fails keeps no other from its line, and no run from its end.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.stdout {
+            let _ = io::stdout().write_all(line);
+        }
+        if self.stderr {
+            let _ = io::stderr().write_all(line);
+        }
+        if let Some(file) = &self.file {
+            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// A log may name hosts and accounts: a new file is its owner's and the group's.
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+/// `EX_CANTCREAT`
+const CANNOT_CREATE: u8 = 73;

@@ -1,0 +1,46 @@
+//! The command lines of 2014: `qualys_connector` and `process_multiple`.
+//!
+//! A translation and nothing more: what was typed becomes a pipeline, which is checked and run as any other.
+//!
+//! ```text
+//! arguments ─► dialect (names, values) ─► request (what is wanted) ─► translation (a pipeline) ─► session (runs it)
+//! ```
+
+mod dialect;
+mod log;
+mod request;
+mod session;
+mod syslog;
+mod translation;
+mod usage;
+
+use std::ffi::OsString;
+
+use request::Request;
+use usage::Program;
+
+/// `qualys_connector [options] [plugin]`: fetches a report and sends it to a Defense Center, or into a file of
+/// its commands. Gives the exit code.
+#[must_use]
+pub fn qualys_connector<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
+    start(Program::QualysConnector, arguments)
+}
+
+/// `process_multiple -multiinfo IDS [options] [plugin]`: the same for several report templates, one after the
+/// other. Gives the exit code.
+#[must_use]
+pub fn process_multiple<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
+    start(Program::ProcessMultiple, arguments)
+}
+
+/// The first argument is the path of the program, as the system hands it over.
+fn start<I: IntoIterator<Item = OsString>>(program: Program, arguments: I) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
+    match Request::read(program, arguments) {
+        Ok(request) => session::run(program, &request),
+        Err(usage) => {
+            usage.print(program);
+            usage.exit_code()
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What is wanted: the options, read and checked.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::Secret;
+use tracing::Level;
+
+use super::dialect::{self, Name, Typed};
+use super::log::Places;
+use super::usage::{Program, Usage};
+
+/// One call of the old command line.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// The input plugin.
+    pub(super) plugin: String,
+    /// The settings file, if one is named.
+    pub(super) plugininfo: Option<String>,
+    /// Where the findings go.
+    pub(super) destination: Destination,
+    /// Why a part of what was typed has no effect.
+    pub(super) warning: Option<&'static str>,
+    /// The report templates of `process_multiple`; none when the settings file names the one.
+    pub(super) templates: Vec<String>,
+    /// Where the log goes.
+    pub(super) log: Places,
+    /// What is logged.
+    pub(super) level: Level,
+}
+
+/// Where the findings go.
+#[derive(Debug)]
+pub(super) enum Destination {
+    /// A file of commands.
+    CsvFile(String),
+    /// A Defense Center.
+    DefenseCenter(DefenseCenter),
+}
+
+/// How the Defense Center is reached.
+#[derive(Debug, Default)]
+pub(super) struct DefenseCenter {
+    pub(super) server: String,
+    pub(super) port: Option<u16>,
+    pub(super) pkcs12: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) ipv6: bool,
+}
+
+/// The options as they were typed last.
+#[derive(Default)]
+struct Options {
+    plugin: Option<String>,
+    plugininfo: Option<String>,
+    server: Option<String>,
+    center: DefenseCenter,
+    csvfile: Option<String>,
+    templates: Vec<String>,
+    log: Places,
+    level: Option<Level>,
+}
+
+impl Request {
+    /// Reads the arguments, the program's own name left out.
+    ///
+    /// # Errors
+    /// What is to be shown in place of a run.
+    pub(super) fn read(program: Program, arguments: Vec<OsString>) -> Result<Self, Usage> {
+        if arguments.is_empty() {
+            return Err(Usage::NothingTyped);
+        }
+        let typed = dialect::read(arguments, |name| program.takes(name))?;
+        let has = |name| typed.iter().any(|typed| matches!(typed, Typed::Option(found, _) if *found == name));
+        if has(Name::Help) {
+            return Err(Usage::Help);
+        }
+        if has(Name::Version) {
+            return Err(Usage::Version);
+        }
+        let mut options = Options::default();
+        for typed in typed {
+            options.take(typed)?;
+        }
+        options.into_request(program)
+    }
+}
+
+impl Options {
+    fn take(&mut self, typed: Typed) -> Result<(), String> {
+        let (name, value) = match typed {
+            Typed::Option(name, value) => (name, value),
+            Typed::Word(word) => {
+                if let Some(first) = self.plugin.replace(word) {
+                    let second = self.plugin.take().unwrap_or_default();
+                    return Err(format!("only one plugin can be named, found `{first}` and `{second}`"));
+                }
+                return Ok(());
+            }
+        };
+        match name {
+            Name::Server => self.server = Some(value),
+            Name::Port => self.center.port = Some(port(&value)?),
+            Name::Plugininfo => self.plugininfo = Some(value),
+            Name::Ipv6 => self.center.ipv6 = true,
+            Name::Pkcs12 => self.center.pkcs12 = Some(value),
+            Name::Password => self.center.password = Some(Secret::new(value)),
+            Name::Syslog => self.log.syslog = true,
+            Name::Stderr => self.log.stderr = true,
+            Name::Logfile => self.log.file = Some(PathBuf::from(value)),
+            Name::Level => self.level = Some(level(&value)?),
+            Name::Csvfile => self.csvfile = Some(value),
+            Name::Multiinfo => self.templates = templates(&value)?,
+            Name::Help | Name::Version => {}
+        }
+        Ok(())
+    }
+
+    fn into_request(self, program: Program) -> Result<Request, Usage> {
+        if program == Program::ProcessMultiple && self.templates.is_empty() {
+            return Err("option `-multiinfo` is missing: -multiinfo=424242,535353".to_owned().into());
+        }
+        let mut log = self.log;
+        // Commands on standard output are not to be mixed with the log.
+        log.stderr |= self.csvfile.as_deref() == Some("-") && !log.syslog && log.file.is_none();
+        let warning = (self.csvfile.is_some() && self.server.is_some())
+            .then_some("-server is ignored, because -csvfile is there: the commands go into the file");
+        let destination = match (self.csvfile, self.server) {
+            (Some(path), _) => Destination::CsvFile(path),
+            (None, Some(server)) => Destination::DefenseCenter(DefenseCenter { server, ..self.center }),
+            (None, None) => {
+                let problem =
+                    "no destination is named: -server=HOST for a Defense Center, -csvfile=FILE for a file";
+                return Err(problem.to_owned().into());
+            }
+        };
+        Ok(Request {
+            plugin: self.plugin.unwrap_or_else(|| "QualysGuard".to_owned()),
+            plugininfo: self.plugininfo,
+            destination,
+            warning,
+            templates: self.templates,
+            log,
+            level: self.level.unwrap_or(Level::INFO),
+        })
+    }
+}
+
+impl Destination {
+    /// The same for one of several templates: its id is put before the name of the file.
+    pub(super) fn csv_path(path: &str, template: Option<&str>) -> String {
+        let Some(template) = template else { return path.to_owned() };
+        match Path::new(path).file_name().and_then(|name| name.to_str()) {
+            Some(name) => {
+                let (folder, rest) = path.split_at(path.rfind(name).unwrap_or(0));
+                format!("{folder}{template}_{rest}")
+            }
+            None => path.to_owned(),
+        }
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("option `-port` takes a number from 1 to 65535, found `{text}`")),
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "0" => Ok(Level::ERROR),
+        "1" => Ok(Level::WARN),
+        "2" => Ok(Level::INFO),
+        "3" => Ok(Level::DEBUG),
+        _ => Err(format!(
+            "option `-level` takes 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found `{text}`"
+        )),
+    }
+}
+
+fn templates(text: &str) -> Result<Vec<String>, String> {
+    let bad =
+        |why: String| Err(format!("option `-multiinfo` takes ids with commas between and no blanks; {why}"));
+    let mut ids = Vec::new();
+    for id in text.split(',') {
+        if id.is_empty() {
+            return bad(format!("an id is missing in `{text}`"));
+        }
+        if !id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return bad(format!("`{id}` is no number"));
+        }
+        ids.push(id.to_owned());
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(program: Program, line: &[&str]) -> Result<Request, Usage> {
+        Request::read(program, line.iter().map(OsString::from).collect())
+    }
+
+    fn single(line: &[&str]) -> Request {
+        read(Program::QualysConnector, line).unwrap()
+    }
+
+    fn problem(program: Program, line: &[&str]) -> String {
+        match read(program, line) {
+            Err(Usage::Wrong(problem)) => problem,
+            other => panic!("{line:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_typed_has_its_default() {
+        let request = single(&["-server=dc.example.com"]);
+        assert_eq!(
+            (request.plugin.as_str(), request.plugininfo, request.level),
+            ("QualysGuard", None, Level::INFO)
+        );
+        assert!(!request.log.syslog && !request.log.stderr && request.log.file.is_none());
+        let Destination::DefenseCenter(center) = request.destination else { panic!("no Defense Center") };
+        assert_eq!((center.server.as_str(), center.port, center.pkcs12), ("dc.example.com", None, None));
+        assert!(center.password.is_none() && !center.ipv6);
+    }
+
+    #[test]
+    fn a_file_wins_over_a_server_with_one_warning() {
+        let request = single(&["-server=dc", "-csvfile=a.csv", "QualysGuardFile"]);
+        assert!(matches!(request.destination, Destination::CsvFile(path) if path == "a.csv"));
+        assert!(request.warning.is_some());
+        assert_eq!(request.plugin, "QualysGuardFile");
+        assert!(single(&["-csvfile=a.csv"]).warning.is_none());
+    }
+
+    #[test]
+    fn commands_on_standard_output_are_not_mixed_with_the_log() {
+        assert!(single(&["-csvfile=-"]).log.stderr);
+        assert!(!single(&["-csvfile=-", "-logfile=a"]).log.stderr);
+    }
+
+    #[test]
+    fn levels_and_ports_have_their_range() {
+        for (typed, level) in
+            [("0", Level::ERROR), ("1", Level::WARN), ("2", Level::INFO), ("3", Level::DEBUG)]
+        {
+            assert_eq!(single(&["-c=a", "-level", typed]).level, level);
+        }
+        for line in [
+            ["-c=a", "-le=4"],
+            ["-c=a", "-le=x"],
+            ["-c=a", "-po=0"],
+            ["-c=a", "-po=65536"],
+            ["-c=a", "-po=x"],
+        ] {
+            assert!(problem(Program::QualysConnector, &line).contains(" takes "), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn templates_are_numbers_with_commas_between() {
+        let request = read(Program::ProcessMultiple, &["-multiinfo", "424242,535353", "-c=a"]).unwrap();
+        assert_eq!(request.templates, ["424242", "535353"]);
+        for (ids, part) in [
+            ("1, 2", "` 2` is no number"),
+            ("1,,2", "an id is missing in `1,,2`"),
+            ("1,", "an id is missing"),
+            ("1,x", "`x` is no number"),
+        ] {
+            let problem = problem(Program::ProcessMultiple, &["-multiinfo", ids, "-c=a"]);
+            assert!(problem.contains(part), "{problem}");
+        }
+        assert!(problem(Program::ProcessMultiple, &["-c=a"]).starts_with("option `-multiinfo` is missing"));
+    }
+
+    #[test]
+    fn a_run_without_destination_or_with_two_plugins_is_refused() {
+        assert!(problem(Program::QualysConnector, &["QualysGuard"]).starts_with("no destination"));
+        let two = problem(Program::QualysConnector, &["-c=a", "A", "B"]);
+        assert_eq!(two, "only one plugin can be named, found `A` and `B`");
+    }
+
+    #[test]
+    fn the_id_of_a_template_goes_before_the_name_of_the_file() {
+        for (path, expected) in [
+            ("Output.csv", "424242_Output.csv"),
+            ("sub/Output.csv", "sub/424242_Output.csv"),
+            ("/srv/out/out", "/srv/out/424242_out"),
+            ("../o", "../424242_o"),
+        ] {
+            assert_eq!(Destination::csv_path(path, Some("424242")), expected);
+            assert_eq!(Destination::csv_path(path, None), path);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What is wanted, as a pipeline.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::request::{DefenseCenter, Destination, Request};
+
+/// The pipeline in the words of a pipeline file, with paths that are relative to the working directory.
+/// `plugin` and `settings` are the input and its settings file, `template` is one of several.
+pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
+    let mut text = String::from("version: 1\n");
+    line(&mut text, "name", &name(request, plugin, settings, template));
+    text.push_str("inputs:\n");
+    instance(&mut text, "input", plugin);
+    line(&mut text, "    config", settings);
+    if let Some(template) = template {
+        text.push_str("    with:\n");
+        line(&mut text, "      template_id", template);
+    }
+    text.push_str("outputs:\n");
+    match &request.destination {
+        Destination::CsvFile(path) => csv_file(&mut text, &Destination::csv_path(path, template)),
+        Destination::DefenseCenter(center) => defense_center(&mut text, center),
+    }
+    text
+}
+
+/// The name under which the run's state is kept: another one for everything that may run at the same time.
+fn name(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
+    let destination = match &request.destination {
+        Destination::CsvFile(path) => absolute(path),
+        Destination::DefenseCenter(center) => format!("{}:{:?}", center.server, center.port).into(),
+    };
+    let parts =
+        [Path::new(plugin), &absolute(settings), &destination, Path::new(template.unwrap_or_default())];
+    let whole: Vec<&[u8]> = parts.iter().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+    format!("qualys_connector-{:016x}", xxh3_64(&whole.join(&0)))
+}
+
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+fn csv_file(text: &mut String, path: &str) {
+    instance(text, "csvfile", "CSV");
+    text.push_str("    with:\n");
+    line(text, "      format", "host-input");
+    line(text, "      path", path);
+}
+
+fn defense_center(text: &mut String, center: &DefenseCenter) {
+    instance(text, "defense-center", "Sourcefire");
+    text.push_str("    with:\n");
+    line(text, "      server", &center.server);
+    if let Some(port) = center.port {
+        line(text, "      port", &port.to_string());
+    }
+    if let Some(pkcs12) = &center.pkcs12 {
+        line(text, "      pkcs12", pkcs12);
+    }
+    if let Some(password) = &center.password {
+        line(text, "      password", password.expose());
+    }
+    if center.ipv6 {
+        line(text, "      ipv6", "yes");
+    }
+}
+
+fn instance(text: &mut String, id: &str, plugin: &str) {
+    line(text, "  - id", id);
+    line(text, "    plugin", plugin);
+}
+
+/// A key with a quoted value. What was typed is taken as it is, so `${` refers to nothing.
+fn line(text: &mut String, key: &str, value: &str) {
+    // A text of JSON is a double-quoted scalar of YAML.
+    let quoted = serde_json::Value::from(value.replace("${", "$${"));
+    writeln!(text, "{key}: {quoted}").expect("a text takes a line");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::super::usage::Program;
+    use super::*;
+
+    fn translate(program: Program, arguments: &[&str], template: Option<&str>) -> String {
+        let request = Request::read(program, arguments.iter().map(OsString::from).collect()).unwrap();
+        let text = pipeline(&request, &request.plugin, "InputPlugins/QualysGuard.yaml", template);
+        let name = name_of(&text);
+        text.replace(&name, "NAME")
+    }
+
+    fn name_of(pipeline: &str) -> String {
+        let line = pipeline.lines().find_map(|line| line.strip_prefix("name: ")).unwrap();
+        line.trim_matches('"').to_owned()
+    }
+
+    #[test]
+    fn runs_that_may_be_at_the_same_time_have_different_names() {
+        let name = |arguments: &[&str], settings: &str, template: Option<&str>| {
+            let arguments = arguments.iter().map(OsString::from).collect();
+            let request = Request::read(Program::QualysConnector, arguments).unwrap();
+            name_of(&pipeline(&request, "QualysGuard", settings, template))
+        };
+        let names = [
+            name(&["-c=a"], "s", None),
+            name(&["-c=b"], "s", None),
+            name(&["-c=a"], "t", None),
+            name(&["-c=a"], "s", Some("1")),
+            name(&["-se=a"], "s", None),
+            name(&["-se=a", "-po=1"], "s", None),
+        ];
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+        assert_eq!(names[0], name(&["-csvfile", "a", "-stderr"], "s", None));
+        assert!(names[0].len() <= 64, "{}", names[0]);
+    }
+
+    #[test]
+    fn a_defense_center_gets_what_was_typed_and_no_more() {
+        let short = translate(Program::QualysConnector, &["-server=192.0.2.1"], None);
+        insta::assert_snapshot!(short, @r#"
+        version: 1
+        name: "NAME"
+        inputs:
+          - id: "input"
+            plugin: "QualysGuard"
+            config: "InputPlugins/QualysGuard.yaml"
+        outputs:
+          - id: "defense-center"
+            plugin: "Sourcefire"
+            with:
+              server: "192.0.2.1"
+        "#);
+        let whole = ["-se=dc.example.com", "-po=8308", "-pk=a b.pkcs12", "-pa=p\"$${x}\\'#", "-i", "Other"];
+        let whole = translate(Program::QualysConnector, &whole, None);
+        insta::assert_snapshot!(whole, @r#"
+        version: 1
+        name: "NAME"
+        inputs:
+          - id: "input"
+            plugin: "Other"
+            config: "InputPlugins/QualysGuard.yaml"
+        outputs:
+          - id: "defense-center"
+            plugin: "Sourcefire"
+            with:
+              server: "dc.example.com"
+              port: "8308"
+              pkcs12: "a b.pkcs12"
+              password: "p\"$$${x}\\'#"
+              ipv6: "yes"
+        "#);
+    }
+
+    #[test]
+    fn one_of_several_templates_replaces_that_of_the_file_and_marks_the_file_of_commands() {
+        let arguments = ["-multiinfo=424242,535353", "-csvfile=sub/Output.csv"];
+        insta::assert_snapshot!(translate(Program::ProcessMultiple, &arguments, Some("535353")), @r#"
+        version: 1
+        name: "NAME"
+        inputs:
+          - id: "input"
+            plugin: "QualysGuard"
+            config: "InputPlugins/QualysGuard.yaml"
+            with:
+              template_id: "535353"
+        outputs:
+          - id: "csvfile"
+            plugin: "CSV"
+            with:
+              format: "host-input"
+              path: "sub/535353_Output.csv"
+        "#);
+    }
+}

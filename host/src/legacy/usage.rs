@@ -1,0 +1,134 @@
+//! Version line and usage, and what is said in place of a run.
+
+use std::fmt::Write as _;
+
+use super::dialect::{Name, Row, TABLE};
+use crate::commands::terminal::{print, print_error};
+
+/// Which of the two commands was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    QualysConnector,
+    ProcessMultiple,
+}
+
+/// What is said in place of a run.
+#[derive(Debug)]
+pub(super) enum Usage {
+    /// Nothing was typed at all: the version, the usage, and the exit code of an error, for nothing was delivered.
+    NothingTyped,
+    /// The usage was asked for.
+    Help,
+    /// The version was asked for.
+    Version,
+    /// What was typed cannot be understood.
+    Wrong(String),
+}
+
+impl Program {
+    /// The command's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::QualysConnector => "qualys_connector",
+            Self::ProcessMultiple => "process_multiple",
+        }
+    }
+
+    /// Whether the command has this option.
+    pub(super) fn takes(self, name: Name) -> bool {
+        name != Name::Multiinfo || self == Self::ProcessMultiple
+    }
+
+    /// `qualys_connector Ver. 1.2.3`
+    fn version(self) -> String {
+        format!("{} Ver. {}\n", self.name(), env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The version, and all that may be typed.
+    fn usage(self) -> String {
+        let line = match self {
+            Self::QualysConnector => "qualys_connector [options] [plugin]",
+            Self::ProcessMultiple => "process_multiple -multiinfo IDS [options] [plugin]",
+        };
+        let mut text = format!("{}\nUsage: {line}\n\nOptions:\n", self.version());
+        for row in TABLE.iter().filter(|row| self.takes(row.name)) {
+            writeln!(text, "  {:<18} {:<4} {}", long(row), format!("-{}", row.short), row.help)
+                .expect("a text takes a line");
+        }
+        text.push_str(ENDING);
+        text
+    }
+}
+
+impl Usage {
+    /// Prints it: what was asked for on standard output, what is wrong on standard error.
+    pub(super) fn print(&self, program: Program) {
+        match self {
+            Self::NothingTyped | Self::Help => print(&program.usage()),
+            Self::Version => print(&program.version()),
+            Self::Wrong(problem) => {
+                let name = program.name();
+                print_error(&format!("{name}: {problem}\n  = help: `{name} -help` lists the options\n"));
+            }
+        }
+    }
+
+    /// 0 for what was asked for, 64 (`EX_USAGE`) otherwise.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Help | Self::Version => 0,
+            Self::NothingTyped | Self::Wrong(_) => 64,
+        }
+    }
+}
+
+impl From<String> for Usage {
+    fn from(problem: String) -> Self {
+        Self::Wrong(problem)
+    }
+}
+
+fn long(row: &Row) -> String {
+    match row.value {
+        Some(value) => format!("-{}={value}", row.word),
+        None => format!("-{}", row.word),
+    }
+}
+
+const ENDING: &str = "
+The plugin reads the findings; it is QualysGuard unless another is named. Any beginning of an option's name
+that fits no other may be typed, with one dash or two; the value stands behind `=` or a blank.
+One of -server and -csvfile is needed; with both, -csvfile wins. Without an option for it, the log goes to
+standard output.
+
+Exit codes: 0 all delivered, 64 usage, 65 bad, incomplete or rejected data, 66 no input, 69 peer not reachable,
+70 bug, 73 cannot create, 74 reading or writing, 76 protocol, 77 not allowed, 78 configuration, 130 interrupted.
+The present command line is `scanbridge`; docs/legacy-command-line.md shows how one becomes the other.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_the_version_of_2014s_form() {
+        for program in [Program::QualysConnector, Program::ProcessMultiple] {
+            let usage = program.usage();
+            let first = usage.lines().next().unwrap();
+            let number = first.strip_prefix(program.name()).unwrap().strip_prefix(" Ver. ").unwrap();
+            assert_eq!(number.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{first}");
+            assert_eq!(program.version(), format!("{first}\n"));
+        }
+    }
+
+    #[test]
+    fn the_usage_is_this() {
+        let usage = Program::ProcessMultiple.usage().replace(env!("CARGO_PKG_VERSION"), "X.Y.Z");
+        insta::assert_snapshot!(usage);
+    }
+
+    #[test]
+    fn only_process_multiple_has_multiinfo() {
+        assert!(!Program::QualysConnector.usage().contains("multiinfo"));
+    }
+}

@@ -1,0 +1,90 @@
+//! The report that a receipt speaks of, from the opening of the file until the first report begins.
+
+use std::path::Path;
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+use crate::name::{NameTemplate, name_of};
+use crate::pieces::Pieces;
+use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
+use crate::recovery::{Left, restore_published};
+use crate::target::Target;
+
+/// A report that was under way when the receipt was given.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    pub(crate) under_way: UnderWay,
+    /// What its committer had put beside the receipt.
+    pub(crate) state: Vec<u8>,
+    /// `None` for a device or pipe.
+    left: Option<Left>,
+}
+
+impl Interrupted {
+    /// Brings all files back to what the record says, and takes the report under way out of it.
+    pub(crate) fn recover(
+        record: &mut Record,
+        state: Vec<u8>,
+        name: &NameTemplate,
+        target: &Target,
+    ) -> Result<Option<Self>> {
+        let mut interrupted = None;
+        let mut untouched = None;
+        if let Some(under_way) = record.under_way.take() {
+            let earlier = record.published.get(&under_way.name);
+            let path = name.beside(&under_way.name);
+            let left = under_way.series.as_ref().map(|series| Pieces::recover(path, series, target, earlier));
+            let left = left.transpose()?;
+            if let Some(Left::Broken(_)) = left {
+                untouched = Some(under_way.name.clone());
+            }
+            interrupted = Some(Self { under_way, state, left });
+        }
+        for (file, published) in &mut record.published {
+            if untouched.as_ref() != Some(file) {
+                restore_published(&name.beside(file), published)?;
+            }
+        }
+        Ok(interrupted)
+    }
+
+    /// Whether this report, which goes to this path, is the interrupted one.
+    pub(crate) fn is(&self, report: &ReportKey, path: &Path) -> bool {
+        let is_there = match self.left {
+            Some(_) => self.under_way.name == name_of(path),
+            None => self.under_way.name == path.to_string_lossy(),
+        };
+        is_there && self.under_way.report == *report
+    }
+
+    /// Its part files, to go on with; `None` for a device or pipe.
+    pub(crate) fn into_pieces(self) -> Result<Option<Box<Pieces>>> {
+        match self.left {
+            Some(Left::Whole(pieces)) => Ok(Some(pieces)),
+            Some(Left::Broken(path)) => Err(broken(&path)),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes its part files, for it will not go on.
+    pub(crate) fn take_back(self, record: &mut Record, name: &NameTemplate) -> Result<()> {
+        match self.left {
+            Some(Left::Whole(mut pieces)) => pieces.forget(),
+            // The file was left as it is, for the report might have gone on.
+            Some(Left::Broken(_)) => {
+                if let Some(published) = record.published.get_mut(&self.under_way.name) {
+                    restore_published(&name.beside(&self.under_way.name), published)?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+fn broken(path: &Path) -> PluginError {
+    let path = path.display();
+    let message =
+        format!("{path} is not there, or is not what the interrupted run left; the report cannot go on");
+    PluginError::new(ErrorKind::Io, message).with_hint(START_OVER)
+}

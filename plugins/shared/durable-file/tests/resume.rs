@@ -1,0 +1,299 @@
+//! Going on with a receipt, as an output meets it. That every step on the disk may be the last one is tested
+//! beside the code.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
+use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt};
+
+fn report(id: &str) -> ReportStart {
+    ReportStart { id: id.to_owned(), ..ReportStart::default() }
+}
+
+fn continued(id: &str) -> ReportStart {
+    ReportStart { continued: true, ..report(id) }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// A folder in which a run was interrupted behind a commit of `one\n`.
+struct Interrupted {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+    receipt: Receipt,
+}
+
+impl Interrupted {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let mut file = ReportFile::open(Target::new(&path), None).unwrap();
+        file.begin(&report("r")).unwrap();
+        file.write(b"one\n").unwrap();
+        let receipt = file.commit(b"state").unwrap();
+        file.write(b"lost\n").unwrap();
+        Self { folder, path, receipt }
+    }
+
+    fn part(&self) -> PathBuf {
+        self.folder.path().join(".out.csv.part")
+    }
+
+    fn go_on(&self) -> Result<String, PluginError> {
+        let mut file = ReportFile::open(Target::new(&self.path), Some(&self.receipt))?;
+        assert_eq!(file.begin(&continued("r"))?, Begun::Continued(b"state".to_vec()));
+        file.write(b"two\n")?;
+        file.end(true)?;
+        Ok(read(&self.path))
+    }
+}
+
+#[test]
+fn what_was_committed_stays_and_the_report_goes_on_behind_it() {
+    let run = Interrupted::new();
+    assert_eq!(names(run.folder.path()), [".out.csv.part"]);
+    // What a killed process had written since is cut off.
+    fs::write(run.part(), "one\nhalf a rec").unwrap();
+    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+    assert_eq!(names(run.folder.path()), ["out.csv"]);
+}
+
+#[test]
+fn a_report_that_begins_anew_takes_the_interrupted_one_back() {
+    for start in [report("r"), report("other"), continued("other")] {
+        let run = Interrupted::new();
+        let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+        assert_eq!(file.begin(&start).unwrap(), Begun::Empty);
+        file.write(b"new\n").unwrap();
+        file.end(true).unwrap();
+        assert_eq!(read(&run.path), "new\n");
+    }
+}
+
+#[test]
+fn a_run_that_has_nothing_more_to_do_leaves_the_part_as_it_is() {
+    let run = Interrupted::new();
+    let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+    assert_eq!(file.commit(b"").unwrap(), run.receipt);
+    drop(file);
+    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+}
+
+#[test]
+fn a_part_that_is_gone_or_another_one_is_told_with_its_name() {
+    let cut = |run: &Interrupted| fs::write(run.part(), "on").unwrap();
+    let exchange = |run: &Interrupted| {
+        fs::remove_file(run.part()).unwrap();
+        fs::write(run.folder.path().join("takes the inode"), "").unwrap();
+        fs::write(run.part(), "of another program\n").unwrap();
+    };
+    let remove = |run: &Interrupted| fs::remove_file(run.part()).unwrap();
+    for damage in [&cut as &dyn Fn(&Interrupted), &exchange, &remove] {
+        let run = Interrupted::new();
+        damage(&run);
+        let error = run.go_on().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Io);
+        assert!(error.message.contains(".out.csv.part is not there, or is not what"), "{error}");
+        assert!(error.hint.unwrap().contains("scanbridge run --restart"));
+        // Beginning anew, as a restart does, needs nothing of it.
+        let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+        assert_eq!(file.begin(&report("r")).unwrap(), Begun::Empty);
+    }
+}
+
+#[test]
+fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
+    let run = Interrupted::new();
+    let sound = String::from_utf8(run.receipt.0.clone()).unwrap();
+    let inode = sound.split("\"inode\":").nth(1).unwrap().split(',').next().unwrap();
+    for (damaged, problem) in [
+        (String::new(), "is damaged"),
+        (sound.replace('\n', " "), "is damaged"),
+        (sound[..40].to_owned() + "\n", "is damaged"),
+        (sound.replace("\"version\":1", "\"version\":2"), "is of version 2, and this version reads 1"),
+        (sound.replace("\"name\":\"out.csv\"", "\"name\":\"../out.csv\""), "in another folder"),
+        (sound.replace("\"name\":\"out.csv\"", "\"name\":\"..\""), "in another folder"),
+        (sound.replace("\"base\":0", "\"base\":5"), "ends before it begins"),
+        (sound.replace("\"first\":0", "\"first\":1"), "rotated otherwise"),
+        (sound.replace("\"first\":0", "\"first\":4294967295"), "rotated otherwise"),
+        (sound.replace(inode, "-1"), "is damaged"),
+        (sound.replace("\"direct\":null", "\"direct\":null,\"more\":1"), "is damaged: unknown field"),
+        (sound.replace("out.csv\",\"date", "x.csv\",\"date"), "is for another `path`"),
+    ] {
+        let receipt = Receipt(damaged.clone().into_bytes());
+        let error = ReportFile::open(Target::new(&run.path), Some(&receipt)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Config, "{damaged}");
+        assert!(error.message.contains("out.csv") && error.message.contains(problem), "{damaged}: {error}");
+        let hint = error.hint.unwrap();
+        assert!(hint.contains("scanbridge run --restart") && hint.contains("scanbridge state reset"));
+    }
+    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()), "none of them has touched the part");
+}
+
+#[test]
+fn the_day_in_the_name_is_that_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::new(folder.path().join("{date}.csv"));
+    let mut file = ReportFile::open(target.clone(), None).unwrap();
+    let text = String::from_utf8(file.commit(b"").unwrap().0).unwrap();
+    drop(file);
+    let today = text.split("\"date\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let open = |day: &str| {
+        let receipt = Receipt(text.replace(&format!("\"{today}\""), &format!("\"{day}\"")).into_bytes());
+        ReportFile::open(target.clone(), Some(&receipt))
+    };
+    let mut file = open("2001-02-03").unwrap();
+    file.begin(&report("r")).unwrap();
+    file.end(true).unwrap();
+    assert_eq!(names(folder.path()), ["2001-02-03.csv"]);
+    assert_eq!(open("../../etc").unwrap_err().kind, ErrorKind::Config);
+}
+
+#[test]
+fn a_receipt_stays_small_whatever_the_report_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = ReportFile::open(Target::new(folder.path().join("{report}.csv")), None).unwrap();
+    let long = "\u{1}x".repeat(50_000);
+    let start = ReportStart { title: long.clone(), time: long.clone(), path: long, ..report("a") };
+    file.begin(&start).unwrap();
+    assert!(file.commit(b"").unwrap().0.len() < 5_000);
+    file.end(true).unwrap();
+    let small = file.commit(b"").unwrap().0.len();
+    for number in 0..100 {
+        file.begin(&report(&format!("scan-{number:03}"))).unwrap();
+        file.end(true).unwrap();
+    }
+    assert!((file.commit(b"").unwrap().0.len() - small) / 100 < 150);
+}
+
+#[test]
+fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
+    file.begin(&report("1")).unwrap();
+    file.write(b"one\n").unwrap();
+    file.end(true).unwrap();
+    let receipt = file.commit(b"").unwrap();
+    drop(file);
+    fs::remove_file(&path).unwrap();
+    ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
+    assert!(!path.exists());
+    fs::write(folder.path().join("other"), "longer, and of another program\n").unwrap();
+    fs::rename(folder.path().join("other"), &path).unwrap();
+    let mut file = ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
+    assert!(file.begin(&report("2")).unwrap_err().message.contains("replaced by another program"));
+    assert_eq!(read(&path), "longer, and of another program\n");
+}
+
+/// The parts of a report that was taken back are wanted again when the next receipt is lost.
+#[test]
+fn a_report_that_was_taken_back_can_go_on_until_the_next_commit() {
+    let run = Interrupted::new();
+    let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+    file.begin(&continued("r")).unwrap();
+    file.end(false).unwrap();
+    drop(file);
+    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+
+    let run = Interrupted::new();
+    let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+    file.begin(&continued("r")).unwrap();
+    file.end(false).unwrap();
+    file.commit(b"").unwrap();
+    drop(file);
+    assert_eq!(names(run.folder.path()), [""; 0]);
+}
+
+#[test]
+fn many_pieces_go_on_behind_the_last_one_and_no_second_process_writes_them_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotate = Rotation { max_bytes: Some(4), max_age: None };
+    let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out")) };
+    let mut file = ReportFile::open(target.clone(), None).unwrap();
+    file.begin(&report("r")).unwrap();
+    for record in ["aaaa\n", "bbbb\n", "cc\n"] {
+        file.record_boundary().unwrap();
+        file.write(record.as_bytes()).unwrap();
+    }
+    let receipt = file.commit(b"").unwrap();
+    for record in ["lost\n"; 5] {
+        file.record_boundary().unwrap();
+        file.write(record.as_bytes()).unwrap();
+    }
+    drop(file);
+    let mut file = ReportFile::open(target.clone(), Some(&receipt)).unwrap();
+    let error = ReportFile::open(target, Some(&receipt)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert_eq!(file.begin(&continued("r")).unwrap(), Begun::Continued(Vec::new()));
+    file.write(b"dd\n").unwrap();
+    file.end(true).unwrap();
+    drop(file);
+    assert_eq!(names(folder.path()), ["out.0001", "out.0002", "out.0003"]);
+    assert_eq!(read(folder.path().join("out.0003")), "cc\ndd\n");
+}
+
+#[test]
+fn a_device_goes_on_without_a_second_header() {
+    let target = Target::new("/dev/null");
+    let mut file = ReportFile::open(target.clone(), None).unwrap();
+    assert_eq!(file.begin(&report("1")).unwrap(), Begun::Empty);
+    let within = file.commit(b"x").unwrap();
+    file.end(true).unwrap();
+    let behind = file.commit(b"").unwrap();
+    let mut file = ReportFile::open(target.clone(), Some(&within)).unwrap();
+    assert_eq!(file.begin(&continued("1")).unwrap(), Begun::Continued(b"x".to_vec()));
+    let mut file = ReportFile::open(target, Some(&behind)).unwrap();
+    assert_eq!(file.begin(&report("2")).unwrap(), Begun::Behind);
+}
+
+/// A file system of 1 MiB, where this may be mounted.
+#[test]
+fn a_disk_that_was_full_is_gone_on_with_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
+    let mounted = Command::new("mount").args(mount).arg(folder.path()).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no file system may be mounted here");
+        return;
+    }
+    let outcome = fill_and_go_on(folder.path());
+    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
+    let (full, names, text) = outcome.unwrap();
+    assert_eq!(full.kind, ErrorKind::Io);
+    assert_eq!(names, [".out.csv.part", "in the way"], "nothing half-written stands under the name");
+    assert!(text == "x".repeat(300_000));
+}
+
+fn fill_and_go_on(folder: &Path) -> Result<(PluginError, Vec<String>, String), PluginError> {
+    let target = Target::new(folder.join("out.csv"));
+    fs::write(folder.join("in the way"), vec![0; 800_000]).unwrap();
+    let mut file = ReportFile::open(target.clone(), None)?;
+    file.begin(&report("r"))?;
+    file.write(&[b'x'; 100_000])?;
+    let receipt = file.commit(b"")?;
+    // What fits goes to the disk, the rest does not.
+    let full = file.write(&[b'x'; 200_000]).and_then(|()| file.commit(b"").map(|_| ())).unwrap_err();
+    drop(file);
+    let names = names(folder);
+    fs::remove_file(folder.join("in the way")).unwrap();
+    let mut file = ReportFile::open(target, Some(&receipt))?;
+    file.begin(&continued("r"))?;
+    file.write(&[b'x'; 200_000])?;
+    file.end(true)?;
+    Ok((full, names, read(folder.join("out.csv"))))
+}

@@ -1,0 +1,215 @@
+//! What the host does when an output or input is away, slow or picky: with plugins that are so on purpose.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scanbridge::config;
+use scanbridge::pipeline::{RunStatus, Stop, Summary};
+use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::session::{self, SessionWish};
+use tempfile::TempDir;
+
+/// A pipeline of rogue plugins with a folder for its state and logs.
+struct Case {
+    folder: TempDir,
+    text: String,
+}
+
+const FAST: &str = "retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 20 }";
+
+impl Case {
+    fn new(input: &str, outputs: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = |number: usize| folder.path().join(format!("log{number}"));
+        let outputs: String = outputs
+            .iter()
+            .enumerate()
+            .map(|(number, output)| {
+                format!("  - {{ {} }}\n", output.replace("LOG", &log(number).display().to_string()))
+            })
+            .collect();
+        let text = format!(
+            "version: 1\nname: rogue\ncheckpoint: {{ bytes: 1 KiB }}\n\
+             inputs:\n  - {{ id: in, plugin: Rogue, {FAST}, with: {{ act: {input} }} }}\noutputs:\n{outputs}"
+        );
+        Self { folder, text }
+    }
+
+    fn run(&self) -> Summary {
+        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
+        let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
+        let wish = SessionWish { bar: false, restart: false, wait: false };
+        let stop = Arc::new(Stop::default());
+        session::run(&pipeline, &registry, self.folder.path(), wish, &stop)
+            .unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    /// What this output was asked to commit, in order.
+    fn log(&self, output: usize) -> Vec<String> {
+        let text =
+            std::fs::read_to_string(self.folder.path().join(format!("log{output}"))).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn plugins() -> Folder {
+    let name =
+        format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let beside = std::env::current_exe().expect("the test has a path");
+    let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
+    Folder { path: found.map(Path::to_owned).expect("the library was built"), named: false }
+}
+
+/// The nine findings of the rogue input and the end of its report.
+fn everything(complete: bool) -> Vec<String> {
+    let mut lines: Vec<String> = (2..=10).map(|asset| format!("192.0.2.{asset}")).collect();
+    lines.push(format!("end rogue.xml complete={complete}"));
+    lines
+}
+
+#[test]
+fn an_output_that_was_away_gets_everything_once_and_in_order() {
+    for act in ["fail-to-write", "fail-to-open"] {
+        let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: {act}, log: LOG }}");
+        let case = Case::new("behave", &[&output]);
+        let summary = case.run();
+        assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{act}: {summary:?}");
+        assert_eq!(summary.outputs[0].records, 9);
+        assert_eq!(case.log(0), everything(true), "{act}");
+    }
+}
+
+#[test]
+fn rows_that_are_to_be_sent_again_are_and_the_others_are_not() {
+    let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");
+    let case = Case::new("behave", &[&output]);
+    let summary = case.run();
+    assert_eq!((summary.exit_code(), summary.outputs[0].records, summary.outputs[0].retried), (0, 9, 9));
+    assert_eq!(case.log(0), everything(true));
+}
+
+#[test]
+fn an_input_that_was_away_goes_on_at_its_last_step() {
+    let case = Case::new("unavailable-midway", &["id: out, plugin: Rogue, with: { log: LOG }"]);
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{summary:?}");
+    assert_eq!((summary.inputs[0].reports, summary.inputs[0].incomplete), (1, 0));
+    assert_eq!(case.log(0), everything(true));
+}
+
+#[test]
+fn a_required_output_that_stays_away_stops_the_run_and_the_next_one_goes_on() {
+    let output = "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, \
+                  with: { act: fail-to-write, times: 3, log: LOG }";
+    let case = Case::new("behave", &[output, "id: other, plugin: Rogue, with: { log: LOG }"]);
+    for _ in 0..3 {
+        let summary = case.run();
+        assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 69), "{summary:?}");
+    }
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{summary:?}");
+    assert_eq!(case.log(0), everything(true));
+}
+
+#[test]
+fn a_run_goes_on_from_the_checkpoint_and_not_from_the_beginning() {
+    // The second output takes five findings in the first run; its log shows what came again.
+    let output =
+        "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, with: { act: hang, log: LOG }, hang_secs: 1";
+    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", output]);
+    let summary = case.run();
+    assert_eq!(summary.exit_code(), 70, "{summary:?}");
+    assert!(
+        summary.failures.iter().any(|failure| {
+            failure.instance == "out" && failure.message.contains("has not answered `write` for 1 s")
+        }),
+        "{summary:?}"
+    );
+}
+
+#[test]
+fn a_hung_output_that_is_not_required_is_named_and_the_others_get_everything() {
+    let hung =
+        "id: hung, plugin: Rogue, required: no, hang_secs: 1, queue: { bytes: 64 KiB }, with: { act: hang }";
+    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", hung]);
+    let begun = Instant::now();
+    let summary = case.run();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 70), "{summary:?}");
+    assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
+    assert_eq!(case.log(0), everything(true));
+}
+
+#[test]
+fn the_standby_takes_over_when_the_breaker_opens() {
+    let primary = "id: primary, plugin: Rogue, failover: standby, \
+                   retry: { initial_secs: 1, max_secs: 600, max_elapsed_secs: 600, breaker_failures: 1 }, \
+                   with: { act: fail-to-write, times: 1000, log: LOG }";
+    let case = Case::new("behave", &[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
+    let summary = case.run();
+    assert_eq!(summary.exit_code(), 0, "{summary:?}");
+    let [first, second] = &summary.outputs[..] else { panic!("two outputs") };
+    assert_eq!((first.records, first.diverted, second.records), (0, 9, 9), "{summary:?}");
+    assert_eq!(case.log(0), Vec::<String>::new());
+    assert_eq!(case.log(1), everything(true), "it got the whole report");
+}
+
+#[test]
+fn the_primary_comes_back_after_two_good_probes_and_neither_of_the_two_may_clear_anything() {
+    // Slow enough that the probes, a second apart, fall into the report.
+    let primary = "id: primary, plugin: Rogue, failover: standby, max_findings_per_sec: 2, \
+                   retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 600, breaker_failures: 1 }, \
+                   with: { act: fail-to-write, times: 1, log: LOG }";
+    let case = Case::new("behave", &[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
+    let summary = case.run();
+    assert_eq!(summary.exit_code(), 0, "{summary:?}");
+    let (first, second) = (case.log(0), case.log(1));
+    assert!(first.len() > 1 && second.len() > 1, "{first:?} {second:?}");
+    assert_eq!(second.last().unwrap(), "end rogue.xml complete=false");
+    assert_eq!(first.last().unwrap(), "end rogue.xml complete=false");
+    let findings = second[..second.len() - 1].iter().chain(&first[..first.len() - 1]).cloned();
+    assert_eq!(findings.collect::<Vec<_>>(), everything(false)[..9]);
+}
+
+#[test]
+fn an_output_that_is_down_and_not_required_stops_nobody() {
+    let down = format!(
+        "id: down, plugin: Rogue, required: no, {FAST}, queue: {{ bytes: 64 KiB }}, with: {{ act: unavailable }}"
+    );
+    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &down]);
+    let begun = Instant::now();
+    let summary = case.run();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 69), "{summary:?}");
+    assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
+}
+
+#[test]
+fn refused_findings_become_dead_letters() {
+    let case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all }"]);
+    let summary = case.run();
+    assert_eq!((summary.exit_code(), summary.outputs[0].rejected), (65, 9), "{summary:?}");
+    let path = case.folder.path().join("rogue/dead-letters/picky.ndjson");
+    let text = std::fs::read_to_string(path).unwrap();
+    let letters: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), 9);
+    for (number, letter) in letters.iter().enumerate() {
+        assert_eq!(letter["output"], "picky");
+        assert_eq!(letter["reason"], "nothing is good enough");
+        assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(1), Some(1)));
+        assert_eq!(letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
+        assert_eq!(letter["report"]["path"], "rogue.xml");
+    }
+}
+
+#[test]
+fn findings_come_no_faster_than_agreed() {
+    let case = Case::new("behave", &["id: slow, plugin: Rogue, max_findings_per_sec: 4, with: { log: LOG }"]);
+    let begun = Instant::now();
+    let summary = case.run();
+    assert_eq!((summary.exit_code(), summary.outputs[0].records), (0, 9));
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}

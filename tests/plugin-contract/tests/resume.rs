@@ -1,0 +1,112 @@
+//! The exam sees whether an output goes back to its receipt.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Result, Services, Written,
+};
+use serde_json::{Value, json};
+
+const OPTIONS: &[OptionSpec] = &[OptionSpec::path("path").required().help("the file")];
+
+/// Writes the number of each report's findings to a file, at once. Its receipt is the file's length, which it goes
+/// back to if it is `CAREFUL`.
+struct Counting<const CAREFUL: bool> {
+    file: File,
+    /// The length at the report's begin.
+    begun: u64,
+}
+
+impl<const CAREFUL: bool> Counting<CAREFUL> {
+    fn length(&self) -> u64 {
+        self.file.metadata().unwrap().len()
+    }
+}
+
+impl<const CAREFUL: bool> Output for Counting<CAREFUL> {
+    const NAME: &'static str = "Counting";
+    const SUMMARY: &'static str = "counts findings";
+    const OPTIONS: &'static [OptionSpec] = OPTIONS;
+
+    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+        let path = options.path("path")?.unwrap();
+        let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let numbers = receipt.map(|receipt| String::from_utf8(receipt.0.clone()).unwrap_or_default());
+        let Some(numbers) = numbers else { return Ok(Self { file, begun: 0 }) };
+        let damaged = || PluginError::new(ErrorKind::Config, "damaged receipt").with_hint("start over");
+        let (length, begun) = numbers.split_once(' ').ok_or_else(damaged)?;
+        if CAREFUL {
+            file.set_len(length.parse().unwrap()).unwrap();
+        }
+        Ok(Self { file, begun: begun.parse().unwrap() })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(CheckReport::default())
+    }
+
+    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+        if !report.continued && self.begun > 0 {
+            self.file.set_len(self.begun - 1).unwrap();
+        }
+        if !report.continued {
+            self.begun = self.length() + 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        writeln!(self.file, "{}", batch.findings().count()).unwrap();
+        Ok(Written::default())
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        if !end.deliver {
+            self.file.set_len(self.begun - 1).unwrap();
+        }
+        self.begun = 0;
+        Ok(Written::default())
+    }
+
+    fn commit(&mut self) -> Result<Receipt> {
+        Ok(Receipt(format!("{} {}", self.length(), self.begun).into_bytes()))
+    }
+}
+
+/// Gives a fresh file each time.
+fn fresh(folder: &Path) -> impl FnMut() -> Value {
+    let mut number = 0;
+    move || {
+        number += 1;
+        json!({ "path": folder.join(number.to_string()) })
+    }
+}
+
+fn result(options: &Value) -> Vec<u8> {
+    fs::read(options["path"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn one_that_goes_back_passes_and_one_that_does_not_has_to_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    scanbridge_plugin_contract::output::<Counting<true>>(fresh(folder.path()), result);
+    let folder = tempfile::tempdir().unwrap();
+    scanbridge_plugin_contract::output_that_repeats::<Counting<false>>(fresh(folder.path()), result);
+}
+
+#[test]
+fn one_that_does_not_go_back_fails() {
+    let outcome = catch_unwind(|| {
+        let folder = tempfile::tempdir().unwrap();
+        scanbridge_plugin_contract::output::<Counting<false>>(fresh(folder.path()), result);
+    });
+    let sentence = "`Counting` delivers something else when it is interrupted within a report";
+    assert_eq!(outcome.unwrap_err().downcast_ref::<String>().map(String::as_str), Some(sentence));
+}
