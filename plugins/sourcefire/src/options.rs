@@ -87,7 +87,7 @@ impl Checked {
             Some(file) => file,
             None => first_file(Path::new("."))?,
         };
-        let identity = Identity::open(&file, options.secret("password")?.as_ref())?;
+        let identity = identity(&file, options)?;
         let trust = tls.trust_or(|| match options.text("trust")? {
             Some("system") => Trust::system(),
             _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
@@ -105,6 +105,18 @@ impl Checked {
         let reply_timeout = seconds(options, "reply_timeout_secs", 600)?;
         Ok(Self { target, settings, limits, identity, reply_timeout })
     }
+}
+
+/// Opens the client's file.
+fn identity(file: &Path, options: &Options) -> Result<Identity> {
+    let password = options.secret("password")?;
+    Identity::open(file, password.as_ref()).map_err(|error| match (error.kind, &password) {
+        (ErrorKind::Auth, None) => {
+            PluginError::new(ErrorKind::Auth, format!("{} needs a password, and none is set", file.display()))
+                .with_hint("set `password` to the one that was given when the client was registered")
+        }
+        _ => error,
+    })
 }
 
 /// `host:port`, with an IPv6 address in brackets.
