@@ -6,6 +6,7 @@ mod cef;
 mod counts;
 mod csv;
 mod damage;
+mod defense_center;
 mod exit_codes;
 mod installation;
 mod legacy;
