@@ -129,6 +129,7 @@ fn the_next_address_is_tried_when_the_first_is_dead() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let addresses = json!({ "address": [nobody.to_string(), sink.address().to_string()] });
     let options = options("tcp", nobody, addresses);
+    assert_eq!(open(&options, None).unwrap().check().unwrap().verdict(), Verdict::Warning);
     let run = deliver(&options, &[numbered(0, 10, "")], 1, NO_WAIT).unwrap();
     assert!(run.failures.is_empty());
     assert_eq!(numbers(&sink), (0..10).collect::<Vec<_>>());
