@@ -10,6 +10,7 @@ mod defense_center;
 mod exit_codes;
 mod installation;
 mod legacy;
+mod old_connector;
 mod outputs;
 mod plugins;
 mod sandbox;
