@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 
 use crate::installation;
@@ -55,20 +58,23 @@ fn report_path() -> PathBuf {
 
 /// The whole story of a report: launched by its template, listed as finished, fetched, deleted.
 fn story(script: Script, template: &str, id: &str) -> Script {
-    let listed = format!(
-        "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>{id}</ID>\
-         <TITLE>Front row</TITLE><TYPE>Scan</TYPE><LAUNCH_DATETIME>2026-04-01T00:00:00Z</LAUNCH_DATETIME>\
-         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><SIZE>1 KB</SIZE><STATUS><STATE>Finished</STATE></STATUS></REPORT>\
-         </REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>"
-    );
     script
         .on(
             &format!("action=launch template_id={template}"),
             [Reply::simple("New report launched", &[("ID", id)])],
         )
-        .on(&format!("action=list id={id}"), [Reply::xml(listed)])
+        .on(&format!("action=list id={id}"), [listed(id, "Finished")])
         .on(&format!("action=fetch id={id}"), [Reply::xml(report())])
         .on(&format!("action=delete id={id}"), [Reply::simple("Report deleted", &[("ID", id)])])
+}
+
+fn listed(id: &str, state: &str) -> Reply {
+    Reply::xml(format!(
+        "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>{id}</ID>\
+         <TITLE>Front row</TITLE><TYPE>Scan</TYPE><LAUNCH_DATETIME>2026-04-01T00:00:00Z</LAUNCH_DATETIME>\
+         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><SIZE>1 KB</SIZE><STATUS><STATE>{state}</STATE></STATUS></REPORT>\
+         </REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>"
+    ))
 }
 
 #[test]
@@ -137,6 +143,41 @@ fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no
             && place("action=delete id=77") < place("template_id=535353"),
         "{lines:#?}"
     );
+}
+
+#[test]
+fn the_flag_for_ipv6_reaches_a_defense_center_that_has_no_other_address() {
+    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
+    let Ok(center) = FakeDefenseCenter::start_on("[::1]:0", Behavior::default()) else {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "there is no IPv6 here");
+        println!("skipped: there is no IPv6 here");
+        return;
+    };
+    let folder = bench.sandbox.path("");
+    let Some(_) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::Modern) else { return };
+    bench.run("qualys_connector", &["-se=::1", &format!("-po={}", center.port()), "-i"]).expect_code(0);
+    center.wait_until_idle();
+    assert!(!center.host_map().all_results().is_empty());
+}
+
+#[test]
+fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
+    let launched = Reply::simple("New report launched", &[("ID", "77")]);
+    let running = listed("77", "Running");
+    let script = Script::new().on("action=launch", [launched]).on("action=list", [running]);
+    let bench = Bench::new(script.on("", [Reply::simple("Done", &[])]), "template_id: 7\n");
+    let mut command = bench.command("process_multiple", &["-multiinfo=424242,535353", "-csvfile=out.csv"]);
+    let program = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while bench.qualys.count("action=list") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", bench.qualys.requests());
+        sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    let outcome = Outcome::of(program.wait_with_output().unwrap()).expect_code(130);
+    let named = "2 of 2 templates failed: 424242 (exit code 130), 535353 (exit code 130)";
+    assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
+    assert_eq!(bench.qualys.count("template_id=535353"), 0);
 }
 
 #[test]
