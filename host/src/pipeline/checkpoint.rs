@@ -23,7 +23,8 @@ pub(super) struct Checkpoints {
 pub(super) struct NewMark {
     /// The input's place among the inputs.
     pub(super) input: usize,
-    pub(super) position: Position,
+    /// Where it goes on; empty where it begins, none where it cannot.
+    pub(super) position: Option<Position>,
     /// Whether a report of this input is under way here.
     pub(super) in_report: bool,
     /// The report that ends here.
@@ -119,7 +120,13 @@ impl Checkpoints {
     /// The last stored position of an input, if it is another one than `told`.
     pub(super) fn news(&self, input: usize, told: Option<&Position>) -> Option<Position> {
         let position = self.lock().positions[input].clone();
-        position.filter(|position| Some(position) != told)
+        position.filter(|position| Some(position) != told && !position.0.is_empty())
+    }
+
+    /// Whether this run has a checkpoint, or goes on with one.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = self.lock();
+        self.ledger.is_none() || state.last_mark > 0 || !state.checkpoint.positions.is_empty()
     }
 
     /// Waits until this mark is stored, at most so long; says whether it is.
@@ -201,12 +208,15 @@ impl State {
         let id = &self.input_ids[input];
         self.checkpoint.under_way = in_report.then(|| id.clone());
         self.reports.extend(sent);
-        if position.0.is_empty() {
-            self.stuck.insert(input);
-        } else {
-            self.stuck.remove(&input);
-            self.checkpoint.positions.insert(id.clone(), position.0.clone());
-            self.positions[input] = Some(position);
+        match position {
+            None => {
+                self.stuck.insert(input);
+            }
+            Some(position) => {
+                self.stuck.remove(&input);
+                self.checkpoint.positions.insert(id.clone(), position.0.clone());
+                self.positions[input] = Some(position);
+            }
         }
     }
 }

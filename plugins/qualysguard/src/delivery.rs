@@ -21,6 +21,9 @@ use crate::options::Settings;
 pub(crate) struct Fetched {
     /// Where it was fetched, without any secret.
     pub(crate) address: String,
+    /// The number and title that it is known by, where it does not say them itself.
+    id: String,
+    title: String,
     /// The name of its file.
     file: String,
     bytes: u64,
@@ -89,9 +92,15 @@ impl Store {
 }
 
 impl Fetched {
-    pub(crate) fn new(address: String, path: &Path, body: &Body) -> Self {
+    pub(crate) fn new(address: String, id: &str, path: &Path, body: &Body) -> Self {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Self { address, file, bytes: body.source.length, hash: format!("{:032x}", body.hash) }
+        let (id, bytes, hash) = (id.to_owned(), body.source.length, format!("{:032x}", body.hash));
+        Self { address, id, title: String::new(), file, bytes, hash }
+    }
+
+    pub(crate) fn titled(mut self, title: String) -> Self {
+        self.title = title;
+        self
     }
 }
 
@@ -148,7 +157,13 @@ impl Delivery {
         let mut glossary = Definitions::new(Box::new(FileSpool::new(services)));
         let mut around = Surroundings { settings: settings.reading, services, definitions: &mut glossary };
         let begun = OpenReport::begin(&fetched.address, settled, &mut around)?;
-        Ok(begun.map(|(mut report, start)| {
+        Ok(begun.map(|(mut report, mut start)| {
+            if start.id.is_empty() {
+                start.id.clone_from(&fetched.id);
+            }
+            if start.title.is_empty() {
+                start.title.clone_from(&fetched.title);
+            }
             if let Some(wanted) = settings.addresses.filter() {
                 report.only(wanted);
             }

@@ -41,14 +41,25 @@ pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
     })
 }
 
-/// A call that moves no data: the version of API v1, which needs a login and nothing else, at the host that the
-/// source talks to.
+/// A call that moves next to no data, takes the way that the source takes, and needs the same rights. API v1 may
+/// leave out how many calls are left.
 fn cheapest(around: &Around) -> Call {
-    let url = match &around.settings.source {
-        Source::ScanReports(scans) => scans.list.join("about.php").unwrap_or_else(|_| scans.list.clone()),
-        _ => around.client.at("msp/about.php"),
-    };
-    Call::first_version("asking for the version", url, &["ABOUT"])
+    match &around.settings.source {
+        Source::ScanReports(scans) => {
+            let url = scans.list.join("about.php").unwrap_or_else(|_| scans.list.clone());
+            Call::first_version("asking for the version", url, &["ABOUT"])
+        }
+        Source::TemplateReports(_) => {
+            let url = around.client.at(&format!("api/{}/fo/report/", around.settings.report_version));
+            let call = Call::post("listing reports", url, &["REPORT_LIST_OUTPUT"]);
+            call.field("action", "list").field("state", "Canceled")
+        }
+        Source::Detections(_) => {
+            let url = around.client.at("api/2.0/fo/asset/host/");
+            let call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"]);
+            call.field("action", "list").field("details", "None").field("truncation_limit", "1")
+        }
+    }
 }
 
 /// Whose certificate it is, who vouches for it, and for how long. False when it cannot be used.

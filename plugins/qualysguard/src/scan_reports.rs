@@ -106,14 +106,12 @@ impl ScanReports {
                 return Err(PluginError::new(ErrorKind::Rejected, message));
             }
         };
-        let fetched = Fetched::new(format!("{}?ref={}", call.shown(), scan.reference), &path, &body);
+        let address = format!("{}?ref={}", call.shown(), scan.reference);
+        let fetched = Fetched::new(address, &scan.reference, &path, &body);
         self.current.clone_from(&scan.reference);
         match Delivery::begin(fetched, body, &around.settings, &around.services)? {
-            Ok((delivery, mut start)) => {
+            Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
-                if start.id.is_empty() {
-                    start.id.clone_from(&scan.reference);
-                }
                 self.delivery = Some(delivery);
                 Ok(Next::ReportStart(Box::new(start)))
             }

@@ -77,13 +77,9 @@ impl TemplateReports {
         };
         self.current = Some(id.clone()).filter(|id| self.launched.holds(id));
         let (fetched, body) = self.fetch(around, &id)?;
-        match Delivery::begin(fetched, body, &around.settings, &around.services)? {
-            Ok((delivery, mut start)) => {
+        match Delivery::begin(fetched.titled(title), body, &around.settings, &around.services)? {
+            Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
-                start.id = id;
-                if start.title.is_empty() {
-                    start.title = title;
-                }
                 self.delivery = Some(delivery);
                 Ok(Next::ReportStart(Box::new(start)))
             }
@@ -190,7 +186,7 @@ impl TemplateReports {
             match around.client.call(&call)? {
                 Answer::Data(body) => {
                     let address = format!("{}?action=fetch&id={id}", call.shown());
-                    return Ok((Fetched::new(address, &path, &body), body));
+                    return Ok((Fetched::new(address, id, &path, &body), body));
                 }
                 // Finished says the list; it is believed for a while.
                 Answer::NotReady(reply) if self.launched.holds(id) && began.elapsed() < SETTLING => {

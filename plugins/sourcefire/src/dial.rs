@@ -34,7 +34,8 @@ impl Target {
     /// The center's addresses, in the order in which they are to be tried.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the name is not known or has no address of the wanted kind.
+    /// [`ErrorKind::Unavailable`] when the name is not known, [`ErrorKind::Config`] when it has no address of the
+    /// wanted kind.
     pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<IpAddr>> {
         let (server, port) = (self.server.clone(), self.port);
         let found = aside(services, deadline, move || {
@@ -53,7 +54,7 @@ impl Target {
         wanted.dedup();
         if wanted.is_empty() {
             let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
-            return Err(unavailable(format!("`{}` has no {kind} address", self.server))
+            return Err(PluginError::config(format!("`{}` has no {kind} address", self.server))
                 .with_hint("set `ipv6` otherwise, or `ip_fallback: yes` to try both versions"));
         }
         Ok(wanted)

@@ -29,10 +29,10 @@ pub struct SourcefireOutput {
     /// The domain that the commands name.
     domain: Option<String>,
     /// Where a report was when the receipt was made, until it goes on or another one begins.
-    resumed: Option<Progress>,
+    resumed: Progress,
     in_report: bool,
-    /// Assets of the report about which commands were refused and which could not be named as findings: no finding
-    /// of theirs was in the batch at hand.
+    /// Assets about which commands were refused and which could not be named as findings: no finding of theirs was
+    /// in the batch at hand.
     refused: AddressSet,
 }
 
@@ -42,7 +42,7 @@ impl Output for SourcefireOutput {
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
     fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let resumed = receipt.map(Progress::read).transpose()?.flatten();
+        let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         let domain = settings.domain.as_ref().map(ToString::to_string);
         let writer = CommandWriter::new(settings);
@@ -53,9 +53,9 @@ impl Output for SourcefireOutput {
             services: services.clone(),
             client: identity.certificate().clone(),
             domain,
+            refused: resumed.refused.clone(),
             resumed,
             in_report: false,
-            refused: AddressSet::default(),
         })
     }
 
@@ -64,14 +64,16 @@ impl Output for SourcefireOutput {
     }
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
-        let resumed = self.resumed.take().filter(|_| report.continued).unwrap_or_default();
+        let mut resumed = std::mem::take(&mut self.resumed);
+        if !report.continued {
+            resumed = Progress::default();
+        }
         let room = self.delivery.begin(resumed.confirmed)?;
         self.writer.limit_blocks(room);
         self.writer.begin(report);
         if !resumed.writer.is_empty() {
             self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
         }
-        self.refused = resumed.refused;
         self.in_report = true;
         Ok(())
     }
@@ -96,26 +98,28 @@ impl Output for SourcefireOutput {
         self.remember_refused();
         self.in_report = false;
         self.tell(end, &totals);
-        let refused = std::mem::take(&mut self.refused);
-        if refused.is_empty() { Ok(Written { bytes, ..Written::default() }) } else { Err(rejected(&refused)) }
+        Ok(Written { bytes, ..Written::default() })
     }
 
     fn commit(&mut self) -> Result<Receipt> {
+        let refused = self.refused.clone();
         if !self.in_report {
-            // What was resumed and has not begun again is still where it was.
-            return Ok(Progress::receipt(self.resumed.as_ref()));
+            // A report that was resumed and has not begun again is still where it was.
+            return Ok(Progress { refused, ..self.resumed.clone() }.receipt());
         }
         let Self { writer, delivery, .. } = self;
         writer.finish_asset(&mut |block: Block<'_>| delivery.take(block))?;
         delivery.flush()?;
         self.remember_refused();
         let (confirmed, refused) = (self.delivery.confirmed(), self.refused.clone());
-        Ok(Progress::receipt(Some(&Progress { confirmed, refused, writer: self.writer.snapshot() })))
+        Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt())
     }
 
+    /// Fails when something was refused that could not be named as a finding: everything else is delivered by then,
+    /// and the run still must not pass for a success.
     fn close(mut self) -> Result<()> {
         self.delivery.hang_up();
-        Ok(())
+        if self.refused.is_empty() { Ok(()) } else { Err(rejected(&self.refused)) }
     }
 }
 
@@ -196,7 +200,7 @@ impl fmt::Debug for SourcefireOutput {
     }
 }
 
-/// The report went through but for these assets.
+/// All went through but for these assets.
 fn rejected(refused: &AddressSet) -> PluginError {
     let shown: Vec<_> = refused.iter().take(SHOWN_ASSETS).map(|address| address.to_string()).collect();
     let more = refused.len() - shown.len();
@@ -205,7 +209,7 @@ fn rejected(refused: &AddressSet) -> PluginError {
         ErrorKind::Rejected,
         format!("the Defense Center refused commands about the assets {}{more}", shown.join(", ")),
     )
-    .with_hint("the log says why, asset by asset; everything else was imported, and the next run sends the report again")
+    .with_hint("the log says why, asset by asset; everything else was imported")
 }
 
 /// How many assets a message names.

@@ -119,3 +119,7 @@ impl Packer {
         Ok(left_out)
     }
 }
+
+#[cfg(test)]
+#[path = "packer_tests.rs"]
+mod tests;

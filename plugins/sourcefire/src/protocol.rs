@@ -174,4 +174,18 @@ mod tests {
         assert_eq!(printable(" a\u{1b}[2Jb\r\nc\u{e9} "), "a?[2Jb  c?");
         assert_eq!(printable(&"x".repeat(400)).len(), 303);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn eight_bytes_are_a_header_and_back(bytes: [u8; 8]) {
+            proptest::prop_assert_eq!(Header::decode(bytes).encode(), bytes);
+        }
+
+        #[test]
+        fn no_greeting_makes_it_panic(kind in 0_u32..6, body in proptest::collection::vec(0_u8..9, 0..6)) {
+            if max_size("dc", Kind::from_number(kind), &body).is_ok() {
+                proptest::prop_assert_eq!((kind, body.len()), (1, 4));
+            }
+        }
+    }
 }

@@ -1,25 +1,28 @@
-//! What outlives a crash: how far the Defense Center has confirmed the report under way.
+//! What outlives a crash: how far the Defense Center has confirmed the report under way, and what it refused.
 
 use scanbridge_host_input_commands::{AddressSet, BadSnapshot, put_number, take_number};
 use scanbridge_plugin_api::{PluginError, Receipt, Result};
 
 use crate::delivery::Confirmed;
 
-/// The state of a report that is under way.
+/// How far the delivery is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// What was confirmed.
+    /// What was confirmed of the report under way.
     pub(crate) confirmed: Confirmed,
-    /// Assets about which commands were refused and which could not be named as findings.
+    /// Assets of all reports about which commands were refused and which could not be named as findings.
     pub(crate) refused: AddressSet,
-    /// Where the writer of commands goes on.
+    /// Where the writer of commands goes on; empty when no report is under way.
     pub(crate) writer: Vec<u8>,
 }
 
 impl Progress {
-    /// The receipt; empty when no report is under way.
-    pub(crate) fn receipt(progress: Option<&Self>) -> Receipt {
-        let Some(Self { confirmed, refused, writer }) = progress else { return Receipt::default() };
+    /// The receipt; empty when there is nothing to remember.
+    pub(crate) fn receipt(&self) -> Receipt {
+        if *self == Self::default() {
+            return Receipt::default();
+        }
+        let Self { confirmed, refused, writer } = self;
         let mut bytes = vec![FORM];
         for number in [confirmed.assets, confirmed.findings, confirmed.commands] {
             put_number(&mut bytes, number.into());
@@ -33,11 +36,11 @@ impl Progress {
     ///
     /// # Errors
     /// A config error, when it is no receipt of this plugin.
-    pub(crate) fn read(receipt: &Receipt) -> Result<Option<Self>> {
+    pub(crate) fn read(receipt: &Receipt) -> Result<Self> {
         if receipt.0.is_empty() {
-            return Ok(None);
+            return Ok(Self::default());
         }
-        Self::parse(&receipt.0).map(Some).map_err(|_| unreadable())
+        Self::parse(&receipt.0).map_err(|_| unreadable())
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, BadSnapshot> {
@@ -72,9 +75,9 @@ mod tests {
             ..Progress::default()
         };
         progress.refused.insert("192.0.2.1".parse().unwrap());
-        let receipt = Progress::receipt(Some(&progress));
-        assert_eq!(Progress::read(&receipt), Ok(Some(progress)));
-        assert_eq!(Progress::read(&Progress::receipt(None)), Ok(None));
+        assert_eq!(Progress::read(&progress.receipt()), Ok(progress));
+        assert_eq!(Progress::default().receipt(), Receipt::default());
+        assert_eq!(Progress::read(&Receipt::default()), Ok(Progress::default()));
         for bad in [&[9][..], &[1], &[1, 0, 0], &[1, 0, 0, 0, 0xff]] {
             assert!(Progress::read(&Receipt(bad.to_vec())).is_err(), "{bad:?}");
         }

@@ -83,6 +83,7 @@ impl SyslogSink {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::new(Framing::Newline, Manners::default(), None));
+        shared.lock().push(Connection::default());
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.take_datagrams(&socket)
@@ -204,7 +205,6 @@ impl Shared {
     }
 
     fn take_datagrams(&self, socket: &UdpSocket) {
-        self.lock().push(Connection::default());
         socket.set_read_timeout(Some(TICK)).expect("a time-out can be set");
         let mut datagram = vec![0; 1 << 16];
         while !self.is_stopped() {

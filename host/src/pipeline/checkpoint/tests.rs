@@ -143,7 +143,7 @@ fn run(
         .flat_map(|record| {
             let mark = checkpoints.mark(NewMark {
                 input: 0,
-                position: Position(vec![record + 1]),
+                position: Some(Position(vec![record + 1])),
                 in_report: record + 1 < RECORDS,
                 sent: None,
             });
@@ -204,7 +204,7 @@ proptest! {
 #[test]
 fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() {
     let checkpoints = Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], lanes(["a", "b"]));
-    let mark = || NewMark { input: 0, position: Position(vec![1]), in_report: true, sent: None };
+    let mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, sent: None };
     let (first, second) = (checkpoints.mark(mark()), checkpoints.mark(mark()));
     let state = |id: &str| vec![(id.to_owned(), OutputState::default())];
     checkpoints.committed(0, first, state("a")).unwrap();

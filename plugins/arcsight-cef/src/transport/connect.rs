@@ -54,11 +54,16 @@ impl Connector {
         })
     }
 
-    /// Looks each receiver up, connects and shakes hands, one step each.
+    /// Looks each receiver up, connects and shakes hands, one step each. One that is not there is worth a warning only
+    /// when another one is.
     pub(super) fn check(&self, stream: bool) -> CheckReport {
         let mut report = CheckReport::default();
         for receiver in &self.receivers {
             report = self.check_receiver(report, receiver, stream);
+        }
+        if report.steps.iter().any(|step| step.name == CONNECT && step.verdict == Verdict::Ok) {
+            let missing = report.steps.iter_mut().filter(|step| step.name != TLS);
+            missing.for_each(|step| step.verdict = step.verdict.min(Verdict::Warning));
         }
         report
     }
@@ -69,34 +74,30 @@ impl Connector {
             Err(error) => return report.step("look-up", Verdict::Failed, error.message),
         };
         let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        let mut report =
-            report.step("look-up", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
+        let report = report.step("look-up", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
         if !stream {
             let detail = format!("events to {receiver} are never answered: whether it listens is not known");
             return report.step("datagrams", Verdict::Warning, detail);
         }
-        for address in addresses {
-            let name = name_of(receiver, address);
-            let socket = match self.socket(&name, address) {
-                Ok(socket) => socket,
-                Err(error) => {
-                    report = report.step("connect", Verdict::Failed, error.message);
-                    continue;
-                }
-            };
-            report = report.step("connect", Verdict::Ok, format!("{name} takes connections"));
-            let Some(tls) = &self.tls else { continue };
-            let link = Link::plain(socket, name.clone(), self.patience());
-            report = match tls.secure(link, receiver) {
-                Ok(link) => {
-                    let detail = link.tls().map(tls::describe).unwrap_or_default();
-                    link.close();
-                    report.step("TLS", Verdict::Ok, detail)
-                }
-                Err(trouble) => report.step("TLS", Verdict::Failed, error_of(trouble).message),
-            };
+        addresses.into_iter().fold(report, |report, address| self.check_address(report, receiver, address))
+    }
+
+    fn check_address(&self, report: CheckReport, receiver: &Receiver, address: SocketAddr) -> CheckReport {
+        let name = name_of(receiver, address);
+        let socket = match self.socket(&name, address) {
+            Ok(socket) => socket,
+            Err(error) => return report.step(CONNECT, Verdict::Failed, error.message),
+        };
+        let report = report.step(CONNECT, Verdict::Ok, format!("{name} takes connections"));
+        let Some(tls) = &self.tls else { return report };
+        match tls.secure(Link::plain(socket, name, self.patience()), receiver) {
+            Ok(link) => {
+                let detail = link.tls().map(tls::describe).unwrap_or_default();
+                link.close();
+                report.step(TLS, Verdict::Ok, detail)
+            }
+            Err(trouble) => report.step(TLS, Verdict::Failed, error_of(trouble).message),
         }
-        report
     }
 
     fn first<T>(&self, mut open: impl FnMut(&Receiver, SocketAddr) -> Result<T>) -> Result<T> {
@@ -188,6 +189,9 @@ impl Connector {
         }
     }
 }
+
+const CONNECT: &str = "connect";
+const TLS: &str = "TLS";
 
 /// The receiver as it was named, and the address behind it where that is another text.
 fn name_of(receiver: &Receiver, address: SocketAddr) -> String {

@@ -63,9 +63,6 @@ pub(super) fn system(receiver: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
 }
 
 /// The addresses of a receiver, the preferred ones first.
-///
-/// The system's resolver can neither be stopped nor bounded, so it works in a thread that is left to itself when
-/// it takes too long.
 pub(super) fn addresses(
     resolver: Resolver,
     receiver: &Receiver,
@@ -73,29 +70,10 @@ pub(super) fn addresses(
     timeout: Duration,
     services: &Services,
 ) -> Result<Vec<SocketAddr>> {
-    let (answer, answered) = mpsc::channel();
-    let asked = receiver.clone();
-    std::thread::Builder::new()
-        .name("resolver".to_owned())
-        .spawn(move || answer.send(resolver(&asked)))
-        .map_err(|error| unavailable(format!("cannot look up {}: {error}", receiver.host)))?;
-    let end = Instant::now() + timeout;
-    let found = loop {
-        match answered.recv_timeout(super::SLICE.min(end.saturating_duration_since(Instant::now()))) {
-            Ok(found) => break found,
-            Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
-            Err(_) if Instant::now() < end => {}
-            Err(_) => {
-                let seconds = timeout.as_secs();
-                return Err(unavailable(format!(
-                    "cannot look up {}: no answer within {seconds} s",
-                    receiver.host
-                )));
-            }
-        }
-    };
-    match found {
-        Ok(mut found) if !found.is_empty() => {
+    let cannot =
+        |why: &dyn std::fmt::Display| unavailable(format!("cannot look up {}: {why}", receiver.host));
+    match ask(resolver, receiver, timeout, services)? {
+        Some(Ok(mut found)) if !found.is_empty() => {
             // Stable: among its equals the resolver's order stays.
             found.sort_by_key(|address| match preferred {
                 IpVersion::Any => false,
@@ -104,8 +82,35 @@ pub(super) fn addresses(
             });
             Ok(found)
         }
-        Ok(_) => Err(unavailable(format!("cannot look up {}: it has no address", receiver.host))),
-        Err(error) => Err(unavailable(format!("cannot look up {}: {error}", receiver.host))),
+        Some(Ok(_)) => Err(cannot(&"it has no address")),
+        Some(Err(error)) => Err(cannot(&error)),
+        None => Err(cannot(&format!("no answer within {} s", timeout.as_secs()))),
+    }
+}
+
+/// Asks the resolver; nothing when it does not answer in time. It can neither be stopped nor bounded, so it works in
+/// a thread that is left to itself when it takes too long.
+fn ask(
+    resolver: Resolver,
+    receiver: &Receiver,
+    timeout: Duration,
+    services: &Services,
+) -> Result<Option<std::io::Result<Vec<SocketAddr>>>> {
+    let (answer, answered) = mpsc::channel();
+    let asked = receiver.clone();
+    std::thread::Builder::new()
+        .name("resolver".to_owned())
+        .spawn(move || answer.send(resolver(&asked)))
+        .map_err(|error| unavailable(format!("cannot look up {}: {error}", receiver.host)))?;
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match answered.recv_timeout(super::SLICE.min(left)) {
+            Ok(found) => return Ok(Some(found)),
+            Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
+            Err(_) if left.is_zero() => return Ok(None),
+            Err(_) => {}
+        }
     }
 }
 

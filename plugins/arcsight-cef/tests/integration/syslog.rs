@@ -1,12 +1,14 @@
 //! Events as messages of syslog, seen by raw receivers.
 
+use proptest::prelude::*;
 use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
 use scanbridge_plugin_api::model::ReportEnd;
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
 use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
 use serde_json::json;
 
-use crate::case::scan;
+use crate::case::{Filling, scan};
 use crate::network::{deliver, number_of, numbered, open, options};
 use crate::reader;
 
@@ -127,6 +129,7 @@ fn the_next_address_is_tried_when_the_first_is_dead() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let addresses = json!({ "address": [nobody.to_string(), sink.address().to_string()] });
     let options = options("tcp", nobody, addresses);
+    assert_eq!(open(&options, None).unwrap().check().unwrap().verdict(), Verdict::Warning);
     let run = deliver(&options, &[numbered(0, 10, "")], 1, NO_WAIT).unwrap();
     assert!(run.failures.is_empty());
     assert_eq!(numbers(&sink), (0..10).collect::<Vec<_>>());
@@ -215,5 +218,35 @@ fn options_that_contradict_each_other_are_refused_at_once() {
         let error = open(&options(transport, somewhere, more.clone()), None).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Config, "{more}");
         assert!(error.message.contains(words), "{more}: {error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever texts come and however little room there is: a message has no more bytes, and holds a whole event.
+    #[test]
+    fn no_message_exceeds_its_budget(
+        texts in prop::collection::vec(r"[ -~\n\t|=\\éß漢𝄞]{0,700}", 5), name in "[a-z.]{0,60}",
+        budget in 480_usize..1400,
+    ) {
+        let sink = SyslogSink::udp();
+        let options = options("udp", sink.address(), json!({ "max_message_bytes": budget, "aggregate": true }));
+        let definition = [
+            (D::Qid, "7"), (D::Cves, texts[0].as_str()), (D::Diagnosis, &texts[1]),
+            (D::Consequence, &texts[2]), (D::Solution, &texts[3]),
+        ];
+        let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, &name)]);
+        for kind in ["vulnerability", "potential", "information", "service", "information", "service"] {
+            filling = filling.finding(&definition, &[(F::Kind, kind), (F::Result, &texts[4])]);
+        }
+        let run = deliver(&options, &[filling.done()], 1, NO_WAIT).unwrap();
+        prop_assert!(run.failures.is_empty());
+        // Two of six are the same as two others.
+        prop_assert!(sink.wait_until(|connections| connections[0].datagrams.len() == 4));
+        for message in sink.messages() {
+            prop_assert!(message.len() <= budget, "{} of {}", message.len(), budget);
+            event_of(&message);
+        }
     }
 }

@@ -24,7 +24,6 @@ pub(crate) struct Detections {
     watermark: Watermark,
     pull: Pull,
     page: Option<OpenPage>,
-    notes: Vec<Note>,
     state: State,
     began: Instant,
 }
@@ -53,8 +52,10 @@ struct Pull {
     first: Option<u64>,
     assets: u64,
     bytes: u64,
-    /// Assets that could not be fetched.
+    /// Assets that could not be fetched: how many, and the first of them.
+    missing_assets: u64,
     missing: Vec<u64>,
+    notes: Vec<Note>,
     /// It is delivered to its end.
     ended: bool,
 }
@@ -77,7 +78,6 @@ impl Detections {
             watermark,
             pull: resumed.unwrap_or_default(),
             page: None,
-            notes: Vec::new(),
             state,
             began: Instant::now(),
         })
@@ -127,7 +127,9 @@ impl Detections {
             knowledge_base.update(self.wanted.knowledge_base_update, around)?;
         }
         knowledge_base.ensure(&got.page.qids, around)?;
+        self.pull.missing_assets += got.missing.len() as u64;
         self.pull.missing.extend(&got.missing);
+        self.pull.missing.truncate(SHOWN_MISSING);
         let done = self.pull.bytes;
         self.pull.bytes += got.body.source.length;
         let assets = self.pull.assets + got.page.assets.len() as u64;
@@ -146,8 +148,10 @@ impl Detections {
         match page.fill(&mut batch, knowledge_base.definitions()) {
             Ok(Filled::Full) => {
                 let at = page.first_to_come().map(|first| {
-                    let assets = self.pull.assets + page.assets();
-                    position(around, &Pull { first: Some(first), assets, ..self.pull.clone() })
+                    let mut pull = Pull { first: Some(first), ..self.pull.clone() };
+                    pull.assets += page.assets();
+                    pull.note(page.notes());
+                    position(around, &pull)
                 });
                 Ok(Next::Batch { batch: batch.finish(), position: at.unwrap_or_default() })
             }
@@ -168,12 +172,7 @@ impl Detections {
 
     fn end_page(&mut self) {
         let Some(mut page) = self.page.take() else { return };
-        for note in page.notes() {
-            match self.notes.iter_mut().find(|said| said.text == note.text) {
-                Some(said) => said.count += note.count,
-                None => self.notes.push(note),
-            }
-        }
+        self.pull.note(page.notes());
         self.pull.assets += page.assets();
         self.pull.first = page.next;
         self.state = if page.next.is_some() { State::Pages } else { State::End };
@@ -182,42 +181,48 @@ impl Detections {
     fn end_pull(&mut self, around: &Around) -> Next {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
-            self.notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
+            self.pull.notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
         }
-        let missing = &self.pull.missing;
-        let reason = match missing.len() {
-            0 => String::new(),
-            count => {
-                let shown: Vec<String> = missing.iter().take(20).map(u64::to_string).collect();
-                let more = if count > shown.len() { " and more" } else { "" };
-                format!("{count} assets could not be fetched and are left out: {}{more}", shown.join(", "))
-            }
+        let (count, missing) = (self.pull.missing_assets, &self.pull.missing);
+        let reason = if count == 0 {
+            String::new()
+        } else {
+            let shown: Vec<String> = missing.iter().map(u64::to_string).collect();
+            let more = if count > shown.len() as u64 { " and more" } else { "" };
+            format!("{count} assets could not be fetched and are left out: {}{more}", shown.join(", "))
         };
         // The other assets are whole, each of them; what is left out is never cleared anywhere.
-        self.end(
-            ReportEnd { complete: missing.is_empty(), deliver: true, reason, ..ReportEnd::default() },
-            around,
-        )
+        self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, around)
     }
 
     fn end(&mut self, end: ReportEnd, around: &Around) -> Next {
         self.state = State::Rest;
         let mut pull = std::mem::take(&mut self.pull);
         (pull.ended, pull.first) = (true, None);
-        if !end.complete && pull.missing.is_empty() {
+        if !end.complete && pull.missing_assets == 0 {
             // Damaged: not to be remembered as reached.
             pull.started.clear();
         }
-        let notes = std::mem::take(&mut self.notes);
+        let notes = std::mem::take(&mut pull.notes);
         let end = ReportEnd { notes, bytes: pull.bytes, ..end };
         Next::ReportEnd { end, position: position(around, &pull) }
     }
 }
 
 impl Pull {
+    fn note(&mut self, notes: Vec<Note>) {
+        for note in notes {
+            match self.notes.iter_mut().find(|said| said.text == note.text) {
+                Some(said) => said.count += note.count,
+                None => self.notes.push(note),
+            }
+        }
+        self.notes.truncate(MOST_NOTES);
+    }
+
     /// A pull without a gap is remembered: the next one need only ask for what changed since.
     fn reach(&self, watermark: &Watermark, around: &Around) -> Result<()> {
-        if self.ended && self.missing.is_empty() && !self.started.is_empty() {
+        if self.ended && self.missing_assets == 0 && !self.started.is_empty() {
             watermark.reached(&around.fingerprint, &self.started)?;
         }
         Ok(())
@@ -244,3 +249,8 @@ impl Work for Detections {
         }
     }
 }
+
+/// So many of the assets that are left out are named.
+const SHOWN_MISSING: usize = 20;
+/// Notes of all pages together; each page has far fewer.
+const MOST_NOTES: usize = 50;

@@ -34,7 +34,7 @@ pub(super) struct Writer {
 }
 
 enum Sink {
-    Plain(Counted),
+    Plain(Box<Counted>),
     Gzip(Box<MultiGzDecoder<Counted>>),
 }
 
@@ -55,8 +55,11 @@ impl Writer {
         };
         let file = file.map_err(Cause::Disk)?;
         let counted = Counted { file, length: 0, most, hash: Xxh3::new(), too_large: false };
-        let sink =
-            if gzip { Sink::Gzip(Box::new(MultiGzDecoder::new(counted))) } else { Sink::Plain(counted) };
+        let sink = if gzip {
+            Sink::Gzip(Box::new(MultiGzDecoder::new(counted)))
+        } else {
+            Sink::Plain(Box::new(counted))
+        };
         Ok(Self { sink })
     }
 
@@ -80,7 +83,9 @@ impl Writer {
         }
         let counted = match self.sink {
             Sink::Plain(counted) => counted,
-            Sink::Gzip(decoder) => decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?,
+            Sink::Gzip(decoder) => {
+                Box::new(decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?)
+            }
         };
         let hash = counted.hash.digest128();
         Ok(Body { source: Source::whole(counted.file, counted.length), hash })

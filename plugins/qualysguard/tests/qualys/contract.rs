@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_doubles::fake_qualys::{Population, Reply, Script};
+use scanbridge_fixtures::good;
 use scanbridge_plugin_api::abi::{InputHandle, input_table};
 use scanbridge_plugin_api::{ErrorKind, Input, Options};
 use scanbridge_plugin_contract::ExamHost;
@@ -17,6 +18,16 @@ fn the_input_keeps_every_promise() {
     let detections = Bench::new(Script::new().population(Population::of(12)))
         .with(json!({ "source": "host-detections", "page_size": 5 }));
     scanbridge_plugin_contract::input::<QualysGuard>(&detections.options);
+    let scans = Bench::new(crate::scan_reports::some_scans())
+        .with(json!({ "source": "scan-reports", "template_id": null }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&scans.options);
+    // With what is worth noting on pages.
+    let page = std::fs::read(good("detections.xml")).unwrap();
+    let knowledge_base = std::fs::read(good("knowledge-base.xml")).unwrap();
+    let script = Script::new().on("/api/5.0/fo/asset/host/vm/detection/", [Reply::xml(page)]);
+    let notes = Bench::new(script.on("/api/4.0/fo/knowledge_base/vuln/", [Reply::xml(knowledge_base)]))
+        .with(json!({ "source": "host-detections" }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&notes.options);
     let report =
         Bench::new(Script::new().on("", [Reply::xml(template_report())])).with(json!({ "report_id": 5 }));
     scanbridge_plugin_contract::input::<QualysGuard>(&report.options);

@@ -1,7 +1,7 @@
 //! Proxies, certificates, IPv6.
 
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Script};
+use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Reply, Script};
 use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
 use scanbridge_plugin_api::{ErrorKind, Input, Verdict};
 use serde_json::json;
@@ -69,7 +69,7 @@ fn a_proxy_that_refuses_is_named_and_never_gone_past() {
     drop(proxy);
     bench.set(json!({ "proxy": url }));
     let error = bench.fails();
-    assert!(error.message.starts_with("the proxy 127.0.0.1:"), "{error}");
+    assert!(error.message.contains("the proxy 127.0.0.1:"), "{error}");
     assert!(bench.qualys.requests().is_empty(), "nothing went past the proxy");
 
     bench.set(json!({ "no_proxy": ["localhost", "127.0.0.0/8"] }));
@@ -95,14 +95,23 @@ fn a_client_certificate_is_shown_where_it_is_wanted() {
 
 #[test]
 fn the_probe_shows_login_quota_and_certificate() {
-    let bench = Bench::new(Script::new().population(Population::of(1)));
+    let none = "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE></RESPONSE></REPORT_LIST_OUTPUT>";
+    let answer = Reply::xml(none).header("X-RateLimit-Limit", "300").header("X-RateLimit-Remaining", "271");
+    let bench = Bench::new(Script::new().on("POST /api/2.0/fo/report/ action=list state=Canceled", [answer]));
     let client = bench.authority.issue(&Request::client("scanner.example.com").email("scan@example.com"));
     let (certificate, key) = client.write_pem(bench.folder.path(), "client");
     let mut bench = bench.with(json!({ "tls_certificate": certificate, "tls_key": key }));
     let report = bench.open(None).unwrap().check().unwrap();
     assert_eq!(report.verdict(), Verdict::Ok, "{report:?}");
     let shown = format!("{report:?}");
-    for words in ["scanner.example.com", "scan@example.com", "Example Root CA", "89 days left", "dirk_g"] {
+    for words in [
+        "scanner.example.com",
+        "scan@example.com",
+        "Example Root CA",
+        "89 days left",
+        "dirk_g",
+        "271 left of 300",
+    ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
     assert_eq!(bench.qualys.requests().len(), 1, "the cheapest call, once");
@@ -125,4 +134,19 @@ fn ipv6_is_spoken() {
     let bench = Bench::of(qualys, authority);
     assert!(bench.qualys.url().starts_with("https://[::1]:"));
     bench.run().unwrap().only_report();
+}
+
+#[test]
+fn the_probe_asks_for_what_the_source_needs() {
+    for source in ["host-detections", "scan-reports"] {
+        let bench = Bench::new(Script::new().population(Population::of(1))).with(json!({ "source": source }));
+        let report = bench.open(None).unwrap().check().unwrap();
+        assert_eq!(report.verdict(), Verdict::Ok, "{report:?}");
+        assert_eq!(bench.qualys.requests().len(), 1);
+    }
+    let bench = Bench::new(Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")]));
+    let report = bench.open(None).unwrap().check().unwrap();
+    assert_eq!(report.verdict(), Verdict::Failed);
+    assert!(format!("{report:?}").contains("Bad Login/Password"));
+    assert_eq!(bench.qualys.requests().len(), 1);
 }

@@ -31,7 +31,7 @@ fn scan(name: &str) -> Reply {
     Reply::xml(std::fs::read(good(name)).unwrap())
 }
 
-fn some_scans() -> Script {
+pub(crate) fn some_scans() -> Script {
     Script::new()
         .on(
             LIST,

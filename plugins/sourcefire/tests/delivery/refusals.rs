@@ -44,16 +44,20 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
 
 /// The last asset goes out when the report ends: no batch is at hand to name its findings in.
 #[test]
-fn a_refusal_that_names_no_finding_fails_the_report_after_all_else_was_sent() {
+fn a_refusal_that_names_no_finding_is_told_at_the_very_end() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.extend([ip("192.0.2.4"), ip("192.0.2.99")]);
     });
     let mut output = registered.open(&json!({})).unwrap();
-    let error = deliver(&mut output, &four(), &complete(&["192.0.2.98-192.0.2.99"])).unwrap_err();
+    deliver(&mut output, &four(), &complete(&["192.0.2.98-192.0.2.99"])).unwrap();
+    let more = [asset("192.0.2.5", &[(5, 5)])];
+    deliver(&mut output, &more, &complete(&[])).unwrap();
+    let error = output.close().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Rejected);
     assert_eq!(error.message, "the Defense Center refused commands about the assets 192.0.2.4, 192.0.2.99");
-    assert_eq!(registered.results(), expected(&four()[..3]));
+    let there = [&four()[..3], &more[..]].concat();
+    assert_eq!(registered.results(), expected(&there));
 }
 
 #[test]
@@ -69,7 +73,12 @@ fn a_refusal_is_not_forgotten_by_a_crash() {
     drop(output);
     let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
     output.begin(&scanbridge_plugin_api::model::ReportStart { continued: true, ..start() }).unwrap();
-    let error = output.end(&complete(&[])).unwrap_err();
+    output.end(&complete(&[])).unwrap();
+    let receipt = output.commit().unwrap();
+    drop(output);
+    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
+    deliver(&mut output, &[asset("192.0.2.5", &[(5, 5)])], &complete(&[])).unwrap();
+    let error = output.close().unwrap_err();
     assert!(error.message.contains("192.0.2.4"), "{error}");
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
+use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 
 use crate::installation;
@@ -146,21 +146,6 @@ fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no
 }
 
 #[test]
-fn the_flag_for_ipv6_reaches_a_defense_center_that_has_no_other_address() {
-    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
-    let Ok(center) = FakeDefenseCenter::start_on("[::1]:0", Behavior::default()) else {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "there is no IPv6 here");
-        println!("skipped: there is no IPv6 here");
-        return;
-    };
-    let folder = bench.sandbox.path("");
-    let Some(_) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::Modern) else { return };
-    bench.run("qualys_connector", &["-se=::1", &format!("-po={}", center.port()), "-i"]).expect_code(0);
-    center.wait_until_idle();
-    assert!(!center.host_map().all_results().is_empty());
-}
-
-#[test]
 fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
     let launched = Reply::simple("New report launched", &[("ID", "77")]);
     let running = listed("77", "Running");
@@ -178,27 +163,6 @@ fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
     let named = "2 of 2 templates failed: 424242 (exit code 130), 535353 (exit code 130)";
     assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
     assert_eq!(bench.qualys.count("template_id=535353"), 0);
-}
-
-#[test]
-fn a_password_for_the_certificate_is_asked_for_and_a_wrong_one_is_refused() {
-    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
-    let center = FakeDefenseCenter::start();
-    let Some(_) = center.client_file(&bench.sandbox.path(""), "a.pkcs12", "t0w3L", Pkcs12::DefenseCenter)
-    else {
-        return;
-    };
-    let port = format!("-po={}", center.port());
-    bench.run("qualys_connector", &["-se=127.0.0.1", &port, "-pa=t0w3L"]).expect_code(0);
-    for arguments in [&["-se=127.0.0.1", &port][..], &["-se=127.0.0.1", &port, "-pa=towel"]] {
-        let outcome = bench.run("qualys_connector", arguments).expect_code(77);
-        assert!(
-            outcome.stderr.contains("a.pkcs12") && outcome.stderr.contains("password"),
-            "{}",
-            outcome.stderr
-        );
-        assert!(!outcome.stderr.contains("towel") && !outcome.stdout.contains("towel"));
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod exit_codes;
 mod installation;
 mod legacy;
 mod legacy_peers;
+mod old_connector;
 mod outputs;
 mod plugins;
 mod sandbox;
