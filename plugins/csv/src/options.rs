@@ -39,7 +39,10 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     shared::SCANNER,
     shared::DOMAIN,
     shared::ADD_HOST,
+    shared::REPLACE,
+    shared::SET_OS,
     shared::KINDS,
+    shared::MIN_SEVERITY,
     shared::DESCRIPTION,
     shared::DESCRIPTION_LENGTH,
 ];

@@ -33,9 +33,13 @@ fn install() -> PathBuf {
         fs::hard_link(built, folder.join(name)).unwrap();
     }
     let built = std::env::current_exe().unwrap();
-    for plugin in
-        ["scanbridge_qualysguard_file", "scanbridge_csv", "scanbridge_arcsight_cef", "scanbridge_json"]
-    {
+    for plugin in [
+        "scanbridge_qualysguard_file",
+        "scanbridge_csv",
+        "scanbridge_arcsight_cef",
+        "scanbridge_json",
+        "scanbridge_sourcefire",
+    ] {
         let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         let from = built.with_file_name(&library);
         fs::hard_link(&from, folder.join("plugins").join(&library))

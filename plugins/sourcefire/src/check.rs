@@ -1,0 +1,105 @@
+//! The probe: resolve, TCP, TLS, certificates, protocol, one verdict a step and what to do next. It sends no command.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use scanbridge_plugin_api::{CheckReport, PluginError, Services, Verdict};
+use scanbridge_tls_identity::{Certificate, Validity};
+
+use crate::dial::{Target, TlsStream};
+use crate::protocol::VERSION;
+use crate::session::Session;
+
+/// Takes all steps up to the first that fails.
+pub(crate) fn probe(
+    target: &Target,
+    client: &Certificate,
+    domain: Option<&str>,
+    services: &Services,
+) -> CheckReport {
+    let report = client_certificate(CheckReport::default(), client, domain);
+    if report.verdict() == Verdict::Failed {
+        return report;
+    }
+    connection(report, target, services).step("Defense Center settings", Verdict::Ok, SETTINGS)
+}
+
+fn client_certificate(report: CheckReport, client: &Certificate, domain: Option<&str>) -> CheckReport {
+    let writes_to =
+        client.domain.as_deref().map(|domain| format!(", for domain {domain}")).unwrap_or_default();
+    let (verdict, validity) = match client.validity(Timestamp::now()) {
+        Validity::NotYet => (Verdict::Failed, "not valid yet: set this machine's clock".to_owned()),
+        Validity::Expired => {
+            (Verdict::Failed, "expired: register the client anew on the Defense Center".to_owned())
+        }
+        Validity::DaysLeft(days) if days <= SOON => {
+            (Verdict::Warning, format!("expires in {days} days: register the client anew before that"))
+        }
+        Validity::DaysLeft(days) => (Verdict::Ok, format!("valid for {days} days")),
+    };
+    let sent_to = domain.map(|domain| format!("; the commands name the domain {domain}")).unwrap_or_default();
+    report.step("client certificate", verdict, format!("{}{writes_to}; {validity}{sent_to}", client.subject))
+}
+
+fn connection(mut report: CheckReport, target: &Target, services: &Services) -> CheckReport {
+    let deadline = Instant::now() + target.timeout;
+    let addresses = match target.resolve(services, deadline) {
+        Ok(addresses) => addresses,
+        Err(error) => return failed(report, "resolve", &error),
+    };
+    let shown: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    report = report.step("resolve", Verdict::Ok, format!("`{}` is {}", target.server, shown.join(", ")));
+    let stream = match target.connect(&addresses, services, deadline) {
+        Ok(stream) => stream,
+        Err(error) => return failed(report, "TCP", &error),
+    };
+    let peer = stream.peer_addr().map_or_else(|_| target.center.clone(), |address| address.to_string());
+    report = report.step("TCP", Verdict::Ok, format!("connected to {peer}"));
+    let stream = match target.secure(stream, services, deadline) {
+        Ok(stream) => stream,
+        Err(error) => return failed(report, "TLS", &error),
+    };
+    report = certificate(report.step("TLS", Verdict::Ok, spoken(&stream)), &stream);
+    match Session::greet(target, stream, services, deadline) {
+        Ok(session) => {
+            let detail = format!("version {VERSION}; it takes messages of {} bytes", session.max_size());
+            session.close();
+            report.step("protocol", Verdict::Ok, detail)
+        }
+        Err(error) => failed(report, "protocol", &error),
+    }
+}
+
+fn spoken(stream: &TlsStream) -> String {
+    let version = stream.conn.protocol_version().and_then(|version| version.as_str().map(str::to_owned));
+    // rustls writes `TLSv1_3`.
+    version.unwrap_or_else(|| "TLS".to_owned()).replace("TLSv1_", "TLS 1.")
+}
+
+/// The center's certificate. The handshake has come to its end, so it is trusted.
+fn certificate(report: CheckReport, stream: &TlsStream) -> CheckReport {
+    let leaf = stream.conn.peer_certificates().and_then(<[_]>::first);
+    match leaf.and_then(|leaf| Certificate::read(leaf).ok()) {
+        Some(certificate) => {
+            let detail = format!("{certificate}, fingerprint {}", certificate.fingerprint);
+            report.step("Defense Center certificate", Verdict::Ok, detail)
+        }
+        None => {
+            report.step("Defense Center certificate", Verdict::Warning, "it cannot be read, but is trusted")
+        }
+    }
+}
+
+fn failed(report: CheckReport, step: &str, error: &PluginError) -> CheckReport {
+    let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    report.step(step, Verdict::Failed, format!("{}{hint}", error.message))
+}
+
+/// What cannot be seen from here.
+const SETTINGS: &str = "not visible from here, so please look: the source has the identity type Scanner in the network discovery \
+     policy; third-party vulnerability mapping is set to Yes, for impact assessment; host licences (FireSIGHT) are left \
+     when `add_host` is on";
+
+/// A certificate with so many days left is worth a word.
+const SOON: i64 = 30;

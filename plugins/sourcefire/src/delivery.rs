@@ -1,0 +1,179 @@
+//! Sends bodies, judges the answers, and keeps book of what was confirmed and what was refused.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use scanbridge_host_input_commands::Block;
+use scanbridge_plugin_api::tracing::{info, warn};
+use scanbridge_plugin_api::{PluginError, Result, Services};
+
+use crate::dial::Target;
+use crate::packer::{Body, Limits, Packer};
+use crate::reply::{Refused, judge};
+use crate::session::Session;
+
+/// What the center has confirmed of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Confirmed {
+    pub(crate) assets: u64,
+    pub(crate) findings: u64,
+    pub(crate) commands: u64,
+}
+
+/// The way of commands to the center.
+pub(crate) struct Delivery {
+    target: Target,
+    services: Services,
+    reply_timeout: Duration,
+    limits: Limits,
+    packer: Packer,
+    line: Line,
+}
+
+/// What changes with every message.
+#[derive(Default)]
+struct Line {
+    session: Option<Session>,
+    confirmed: Confirmed,
+    /// Assets about which commands were refused since somebody asked.
+    refused: Refused,
+    /// Bytes that went over since somebody asked.
+    bytes: u64,
+    /// How many refusals of this report were logged.
+    warned: usize,
+    told: Option<Instant>,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        target: Target,
+        services: Services,
+        reply_timeout: Duration,
+        limits: Limits,
+        header: String,
+    ) -> Self {
+        let packer = Packer::new(header, limits);
+        Self { target, services, reply_timeout, limits, packer, line: Line::default() }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// A report begins, or goes on where so much is confirmed. Connects, and gives how large a block may be.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub(crate) fn begin(&mut self, confirmed: Confirmed) -> Result<usize> {
+        self.line.confirmed = confirmed;
+        self.line.warned = 0;
+        self.line.told = Some(Instant::now());
+        let session = Session::open(&self.target, &self.services)?;
+        let max_size = session.max_size();
+        info!("connected to {}, which takes messages of {max_size} bytes", self.target.center);
+        self.line.session = Some(session);
+        let bytes = self.limits.bytes.min(max_size);
+        self.packer.limit(Limits { bytes, most_bytes: max_size, ..self.limits });
+        Ok(self.packer.room())
+    }
+
+    /// Takes a block of commands.
+    ///
+    /// # Errors
+    /// Those of [`Session::exchange`], and when the center gives a message up.
+    pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
+        let Self { target, services, reply_timeout, packer, line, .. } = self;
+        let left_out = packer.push(block, &mut |body| line.send(body, target, services, *reply_timeout))?;
+        if left_out > 0 {
+            line.refuse(
+                block.address,
+                format!("{left_out} of its commands are longer than a message may be"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Sends what waits for more.
+    ///
+    /// # Errors
+    /// As [`Delivery::take`].
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let Self { target, services, reply_timeout, packer, line, .. } = self;
+        packer.flush(&mut |body| line.send(body, target, services, *reply_timeout))
+    }
+
+    /// What was confirmed of the report.
+    pub(crate) fn confirmed(&self) -> Confirmed {
+        self.line.confirmed
+    }
+
+    /// The refusals since the last time this was asked.
+    pub(crate) fn take_refused(&mut self) -> Refused {
+        std::mem::take(&mut self.line.refused)
+    }
+
+    /// The bytes since the last time this was asked.
+    pub(crate) fn take_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.line.bytes)
+    }
+
+    /// Ends the connection, if there is one. The center then brings about whatever still waits for an update.
+    pub(crate) fn hang_up(&mut self) {
+        if let Some(session) = self.line.session.take() {
+            session.close();
+        }
+    }
+}
+
+impl Line {
+    fn send(
+        &mut self,
+        body: &Body,
+        target: &Target,
+        services: &Services,
+        reply_timeout: Duration,
+    ) -> Result<()> {
+        // It is taken out, so that a connection on which something went wrong is never used again.
+        let session = self.session.take();
+        let mut session = session.ok_or_else(|| PluginError::bug("commands came outside of a report"))?;
+        let answer = session.exchange(body, target, services, reply_timeout)?;
+        self.bytes += body.text.len() as u64;
+        let refused = judge(&target.center, &answer, body)?;
+        self.session = Some(session);
+        if refused.is_empty() {
+            self.confirmed.assets += body.ended;
+            self.confirmed.findings += body.findings;
+            self.confirmed.commands += body.commands;
+        }
+        for (address, reason) in refused {
+            self.refuse(address, reason);
+        }
+        self.tell();
+        Ok(())
+    }
+
+    fn refuse(&mut self, address: IpAddr, reason: String) {
+        self.warned += 1;
+        match self.warned {
+            ..MOST_WARNINGS => warn!("asset {address}: {reason}"),
+            MOST_WARNINGS => warn!("asset {address}: {reason}; further ones are not told one by one"),
+            _ => {}
+        }
+        self.refused.entry(address).or_insert(reason);
+    }
+
+    /// Says now and then how far it is.
+    fn tell(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            let Confirmed { assets, findings, .. } = self.confirmed;
+            info!("the Defense Center has confirmed {assets} assets with {findings} findings so far");
+        }
+    }
+}
+
+/// After so many refusals of a report, the log has seen enough.
+const MOST_WARNINGS: usize = 100;
+
+/// How often the log says how far the delivery is.
+const TELL_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,219 @@
+//! How a connection comes about: names, addresses, TCP, TLS. Each step can be asked for by itself, for the probe.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
+use scanbridge_tls_identity::ClientTls;
+
+/// TLS over TCP.
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Where to connect to, and how.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// `server:port`, as messages name it.
+    pub(crate) center: String,
+    pub(crate) server: String,
+    pub(crate) port: u16,
+    /// Whether IPv6 addresses are tried, rather than IPv4 ones.
+    pub(crate) prefer_ipv6: bool,
+    /// Whether the other ones are tried after them.
+    pub(crate) ip_fallback: bool,
+    pub(crate) tls: ClientTls,
+    /// For all steps together.
+    pub(crate) timeout: Duration,
+}
+
+impl Target {
+    /// The center's addresses, in the order in which they are to be tried.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the name is not known, [`ErrorKind::Config`] when it has no address of the
+    /// wanted kind.
+    pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<IpAddr>> {
+        let (server, port) = (self.server.clone(), self.port);
+        let found = aside(services, deadline, move || {
+            Ok((server.as_str(), port).to_socket_addrs()?.map(|address| address.ip()).collect::<Vec<_>>())
+        });
+        let all = match found {
+            Ok(outcome) => outcome.map_err(|error| self.unresolved(&error.to_string()))?,
+            Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
+            Err(Interrupted::Late) => return Err(self.unresolved("the name service did not answer in time")),
+        };
+        let (mut wanted, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|address| address.is_ipv6() == self.prefer_ipv6);
+        if self.ip_fallback {
+            wanted.extend(others);
+        }
+        wanted.dedup();
+        if wanted.is_empty() {
+            let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
+            return Err(PluginError::config(format!("`{}` has no {kind} address", self.server))
+                .with_hint("set `ipv6` otherwise, or `ip_fallback: yes` to try both versions"));
+        }
+        Ok(wanted)
+    }
+
+    /// A TCP connection to the first of these addresses that takes one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`], with the operating system's words for the last address.
+    pub(crate) fn connect(
+        &self,
+        addresses: &[IpAddr],
+        services: &Services,
+        deadline: Instant,
+    ) -> Result<TcpStream> {
+        let mut last = None;
+        for address in addresses {
+            let (address, deadline_of_one) = (SocketAddr::new(*address, self.port), deadline);
+            let outcome = aside(services, deadline, move || {
+                let left = deadline_of_one.saturating_duration_since(Instant::now());
+                TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)))
+            });
+            match outcome {
+                Ok(Ok(stream)) => return self.prepared(stream),
+                Ok(Err(error)) => last = Some((address, error)),
+                Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
+                Err(Interrupted::Late) => last = Some((address, io::ErrorKind::TimedOut.into())),
+            }
+        }
+        let (address, error) = last.expect("there is an address at least");
+        Err(unavailable(format!("cannot connect to {} at {address}: {error}", self.center)).with_hint(
+            "firewalls and routers in between must let this port through; a Defense Center opens it when its first \
+             host input client is registered",
+        ))
+    }
+
+    /// TLS on this connection.
+    ///
+    /// # Errors
+    /// As [`ClientTls::explain`] classes them; a refusal of our certificate says what that means here.
+    pub(crate) fn secure(
+        &self,
+        stream: TcpStream,
+        services: &Services,
+        deadline: Instant,
+    ) -> Result<TlsStream> {
+        let name = match self.server.parse::<IpAddr>() {
+            Ok(address) => ServerName::from(address),
+            Err(_) => ServerName::try_from(self.server.clone()).map_err(|_| {
+                PluginError::config(format!("`{}` is no name that TLS can carry", self.server))
+            })?,
+        };
+        let connection =
+            ClientConnection::new(self.tls.config(), name).map_err(|error| self.tls.explain(&error))?;
+        let mut stream = StreamOwned::new(connection, stream);
+        while stream.conn.is_handshaking() {
+            match stream.conn.complete_io(&mut stream.sock) {
+                Ok(_) => {}
+                Err(error) if is_pause(&error) => self.pause(services, deadline, "the TLS handshake")?,
+                Err(error) => return Err(self.explain(&error)),
+            }
+        }
+        Ok(stream)
+    }
+
+    /// What an error of the connection means. The center refuses clients with an alert, which may come late.
+    pub(crate) fn explain(&self, error: &io::Error) -> PluginError {
+        let explained = self.tls.explain(error);
+        let alert = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>());
+        match alert {
+            Some(rustls::Error::AlertReceived(_)) if explained.kind == ErrorKind::Auth => PluginError::new(
+                ErrorKind::Auth,
+                format!("access revoked or not registered: {}", explained.message),
+            )
+            .with_hint(NOT_REGISTERED),
+            _ => explained,
+        }
+    }
+
+    /// Between two tries to read or write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] when the host asks to stop, [`ErrorKind::Unavailable`] when time is up.
+    pub(crate) fn pause(&self, services: &Services, deadline: Instant, due: &str) -> Result<()> {
+        if services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        if Instant::now() >= deadline {
+            return Err(unavailable(format!("{} did not come to the end of {due} in time", self.center))
+                .with_hint(
+                    "it may be busy; `connect_timeout_secs` and `reply_timeout_secs` say how long to wait",
+                ));
+        }
+        Ok(())
+    }
+
+    fn prepared(&self, stream: TcpStream) -> Result<TcpStream> {
+        // Reads and writes wake up now and then to see whether they shall stop.
+        let prepared = stream
+            .set_read_timeout(Some(WAKE_UP))
+            .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)))
+            .and_then(|()| stream.set_nodelay(true));
+        prepared.map_err(|error| {
+            unavailable(format!("cannot set up the connection to {}: {error}", self.center))
+        })?;
+        Ok(stream)
+    }
+
+    fn unresolved(&self, why: &str) -> PluginError {
+        unavailable(format!("cannot resolve `{}`: {why}", self.server))
+            .with_hint("check `server`; a name must be known to this machine's resolver")
+    }
+}
+
+/// What to look at when the center does not want us. Which of these it is, it does not say.
+pub(crate) const NOT_REGISTERED: &str = "on the Defense Center: is this machine registered as a host input client, does the registered name resolve \
+     there (else register the address), was the client deleted since; and is this its newest file";
+
+pub(crate) fn unavailable(message: String) -> PluginError {
+    PluginError::new(ErrorKind::Unavailable, message)
+}
+
+/// Whether a read or write only woke up.
+pub(crate) fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+/// Why something that went on aside was not waited for.
+enum Interrupted {
+    Cancelled,
+    Late,
+}
+
+/// Runs what cannot be interrupted on a thread of its own, which is left behind when it takes too long.
+fn aside<T: Send + 'static>(
+    services: &Services,
+    deadline: Instant,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<io::Result<T>, Interrupted> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::Builder::new().name("sourcefire-dial".to_owned()).spawn(move || {
+        // Nobody waits any more when it fails.
+        let _ = sender.send(work());
+    });
+    if let Err(error) = thread {
+        return Ok(Err(error));
+    }
+    loop {
+        match receiver.recv_timeout(WAKE_UP) {
+            Ok(outcome) => return Ok(outcome),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Err(io::Error::other("the attempt was broken off")));
+            }
+            Err(RecvTimeoutError::Timeout) if services.is_cancelled() => return Err(Interrupted::Cancelled),
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => return Err(Interrupted::Late),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// How often a wait looks up.
+const WAKE_UP: Duration = Duration::from_millis(200);

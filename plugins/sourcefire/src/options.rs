@@ -1,0 +1,220 @@
+//! What the operator may set, and the same checked, so that no option can be wrong from there on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
+use scanbridge_plugin_api::tracing::{info, warn};
+use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, PluginError, Result};
+use scanbridge_tls_identity::{ClientTls, Identity, TlsOptions, Trust, options as tls};
+
+use crate::dial::Target;
+use crate::packer::Limits;
+
+/// The option table.
+pub(crate) const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::text("server").required().help("the Defense Center's name or address"),
+    OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("its port for host input"),
+    OptionSpec::flag("ipv6").default_flag(false).help("whether it is reached over IPv6; otherwise over IPv4"),
+    OptionSpec::flag("ip_fallback")
+        .default_flag(false)
+        .help("whether its addresses of the other IP version are tried, after those of the preferred one"),
+    OptionSpec::path("pkcs12").help(
+        "the client's file as the Defense Center made it; not set: the first `*.pkcs12` by name in the working directory",
+    ),
+    OptionSpec::text("password").secret().help("the password of that file; not set: none"),
+    OptionSpec::choice("trust", &["pkcs12", "system"]).default_text("pkcs12").help(
+        "whose word on the Defense Center's certificate counts: the authority inside the client's file, or this \
+         machine's list; `tls_ca_file` and `tls_fingerprint` stand in for both",
+    ),
+    tls::CA_FILE,
+    tls::FINGERPRINT,
+    OptionSpec::flag("tls_check_name").default_flag(false).help(
+        "whether the Defense Center's certificate must be for the name that was connected to; they are for UUIDs",
+    ),
+    tls::MIN_VERSION,
+    shared::SOURCE,
+    shared::SCANNER,
+    shared::DOMAIN,
+    shared::ADD_HOST,
+    shared::REPLACE,
+    shared::SET_OS,
+    shared::KINDS,
+    shared::MIN_SEVERITY,
+    shared::DESCRIPTION,
+    shared::DESCRIPTION_LENGTH,
+    OptionSpec::size("body_bytes", 1024, 16 << 20).default_integer(64 << 10).help(
+        "how large a message may be; never more than the Defense Center takes",
+    ),
+    OptionSpec::integer("body_findings", 1, 1_000_000).default_integer(100).help(
+        "how many findings a message may have, unless a single asset has more: Defense Centers are known to hang on \
+         imports of several hundred",
+    ),
+    OptionSpec::integer("connect_timeout_secs", 1, 3600).default_integer(30).help(
+        "how long connecting may take, the TLS handshake and the first words included",
+    ),
+    OptionSpec::integer("reply_timeout_secs", 1, 86_400).default_integer(600).help(
+        "how long the Defense Center may work on a message before it answers",
+    ),
+];
+
+/// The options, checked, and the client's file, opened.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) target: Target,
+    pub(crate) settings: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) identity: Identity,
+    pub(crate) reply_timeout: Duration,
+}
+
+impl Checked {
+    /// Checks what the table of options cannot say, and opens the client's file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for options that contradict each other; those of [`Identity::open`], of [`Trust`] and of
+    /// [`ClientTls::with_minimum`].
+    pub(crate) fn read(options: &Options) -> Result<Self> {
+        let tls = TlsOptions::read(options)?;
+        let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
+        let limits =
+            Limits { bytes, most_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
+        let settings = Settings::read(options, BlockLimits { bytes })?;
+        let server = server(options)?;
+        let port = options.integer("port")?.unwrap_or(8307);
+        let file = match options.path("pkcs12")? {
+            Some(file) => file,
+            None => first_file(Path::new("."))?,
+        };
+        let identity = identity(&file, options)?;
+        let trust = tls.trust_or(|| match options.text("trust")? {
+            Some("system") => Trust::system(),
+            _ => Trust::certificates(identity.authorities(), &file.display().to_string()),
+        })?;
+        let center = peer(&server, port);
+        let target = Target {
+            tls: ClientTls::with_minimum(&center, &trust, Some(&identity), tls.min_version)?,
+            center,
+            server,
+            port,
+            prefer_ipv6: options.flag("ipv6")?,
+            ip_fallback: options.flag("ip_fallback")?,
+            timeout: seconds(options, "connect_timeout_secs", 30)?,
+        };
+        let reply_timeout = seconds(options, "reply_timeout_secs", 600)?;
+        Ok(Self { target, settings, limits, identity, reply_timeout })
+    }
+}
+
+/// Opens the client's file.
+fn identity(file: &Path, options: &Options) -> Result<Identity> {
+    let password = options.secret("password")?;
+    Identity::open(file, password.as_ref()).map_err(|error| match (error.kind, &password) {
+        (ErrorKind::Auth, None) => {
+            PluginError::new(ErrorKind::Auth, format!("{} needs a password, and none is set", file.display()))
+                .with_hint("set `password` to the one that was given when the client was registered")
+        }
+        _ => error,
+    })
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+fn peer(server: &str, port: u16) -> String {
+    if server.contains(':') { format!("[{server}]:{port}") } else { format!("{server}:{port}") }
+}
+
+fn server(options: &Options) -> Result<String> {
+    let server = options.text("server")?.unwrap_or_default().trim();
+    let bare = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server);
+    let good = |letter: char| letter.is_alphanumeric() || ".-_:%".contains(letter);
+    if bare.is_empty() || !bare.chars().all(good) {
+        return Err(PluginError::config(
+            "option `server` must be a name or an address, without a scheme and without blanks",
+        ));
+    }
+    // A name with a port behind it is a common slip; an IPv6 address has more than one colon.
+    if bare.matches(':').count() == 1 {
+        return Err(
+            PluginError::config("option `server` must not hold the port").with_hint("set `port` for that")
+        );
+    }
+    Ok(bare.to_owned())
+}
+
+fn seconds(options: &Options, name: &str, otherwise: u64) -> Result<Duration> {
+    Ok(Duration::from_secs(options.integer(name)?.unwrap_or(otherwise)))
+}
+
+/// The first `*.pkcs12` by name in a folder.
+fn first_file(folder: &Path) -> Result<PathBuf> {
+    let shown = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let entries = fs::read_dir(folder).map_err(|error| {
+        PluginError::new(ErrorKind::NoInput, format!("cannot list {}: {error}", shown.display()))
+    })?;
+    let is_file = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "pkcs12");
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_file).collect();
+    files.sort();
+    let mut files = files.into_iter();
+    let Some(first) = files.next() else {
+        return Err(PluginError::new(
+            ErrorKind::NoInput,
+            format!("there is no file ending in .pkcs12 in the working directory, {}", shown.display()),
+        )
+        .with_hint(
+            "register this machine as a host input client on the Defense Center, download its file, and name it in \
+             `pkcs12`",
+        ));
+    };
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let others: Vec<_> = files.map(|path| name(&path)).collect();
+    if others.is_empty() {
+        info!("using {} of {}", name(&first), shown.display());
+    } else {
+        warn!(
+            "using {} of {}, the first by name; there are others, and one of them may be meant: {} (set `pkcs12`)",
+            name(&first),
+            shown.display(),
+            others.join(", ")
+        );
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(json: &str) -> Options {
+        Options::read(OPTIONS, json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn servers_are_names_and_addresses() {
+        for (text, expected) in [
+            ("dc.example.com", "dc.example.com"),
+            (" 192.0.2.1 ", "192.0.2.1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(server(&options(&format!(r#"{{"server": "{text}"}}"#))).unwrap(), expected);
+        }
+        for bad in ["", " ", "https://dc", "a b", "dc:8307"] {
+            let error = server(&options(&format!(r#"{{"server": "{bad}"}}"#))).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Config);
+            assert!(error.message.starts_with("option `server` must"), "{error}");
+        }
+        assert_eq!(peer("2001:db8::1", 1), "[2001:db8::1]:1");
+    }
+
+    #[test]
+    fn the_first_file_by_name_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = first_file(folder.path()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NoInput);
+        assert!(error.message.contains(&folder.path().canonicalize().unwrap().display().to_string()));
+        for name in ["b.pkcs12", "a.pkcs12", "0.p12"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(first_file(folder.path()).unwrap().ends_with("a.pkcs12"));
+    }
+}

@@ -1,0 +1,216 @@
+//! The plugin: a report's assets become commands, and the Defense Center confirms them message by message.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use scanbridge_host_input_commands::{AddressSet, Block, CommandWriter, Totals};
+use scanbridge_plugin_api::batch::Batch;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::tracing::{info, warn};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services,
+    Written,
+};
+use scanbridge_tls_identity::Certificate;
+
+use crate::check;
+use crate::delivery::Delivery;
+use crate::options::{Checked, OPTIONS};
+use crate::receipt::{Progress, unreadable};
+use crate::reply::Refused;
+
+/// Output `Sourcefire`. It connects when a report begins and hangs up when it ends.
+pub struct SourcefireOutput {
+    writer: CommandWriter,
+    delivery: Delivery,
+    services: Services,
+    client: Certificate,
+    /// The domain that the commands name.
+    domain: Option<String>,
+    /// Where a report was when the receipt was made, until it goes on or another one begins.
+    resumed: Progress,
+    in_report: bool,
+    /// Assets about which commands were refused and which could not be named as findings: no finding of theirs was
+    /// in the batch at hand.
+    refused: AddressSet,
+}
+
+impl Output for SourcefireOutput {
+    const NAME: &'static str = "Sourcefire";
+    const SUMMARY: &'static str = "imports findings into a Sourcefire or Cisco Defense Center (host input)";
+    const OPTIONS: &'static [OptionSpec] = OPTIONS;
+
+    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+        let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
+        let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
+        let domain = settings.domain.as_ref().map(ToString::to_string);
+        let writer = CommandWriter::new(settings);
+        let delivery = Delivery::new(target, services.clone(), reply_timeout, limits, writer.header());
+        Ok(Self {
+            writer,
+            delivery,
+            services: services.clone(),
+            client: identity.certificate().clone(),
+            domain,
+            refused: resumed.refused.clone(),
+            resumed,
+            in_report: false,
+        })
+    }
+
+    fn check(&mut self) -> Result<CheckReport> {
+        Ok(check::probe(self.delivery.target(), &self.client, self.domain.as_deref(), &self.services))
+    }
+
+    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+        let mut resumed = std::mem::take(&mut self.resumed);
+        if !report.continued {
+            resumed = Progress::default();
+        }
+        let room = self.delivery.begin(resumed.confirmed)?;
+        self.writer.limit_blocks(room);
+        self.writer.begin(report);
+        if !resumed.writer.is_empty() {
+            self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
+        }
+        self.in_report = true;
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        let Self { writer, delivery, .. } = self;
+        let mut written = writer.batch(batch, &mut |block: Block<'_>| delivery.take(block))?;
+        // Findings can be named as refused only while their batch is at hand.
+        delivery.flush()?;
+        let refused = delivery.take_refused();
+        written.bytes = delivery.take_bytes();
+        self.name_findings(batch, &refused, &mut written);
+        Ok(written)
+    }
+
+    fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        let Self { writer, delivery, .. } = self;
+        let totals = writer.end(end, &mut |block: Block<'_>| delivery.take(block))?;
+        delivery.flush()?;
+        delivery.hang_up();
+        let bytes = delivery.take_bytes();
+        self.remember_refused();
+        self.in_report = false;
+        self.tell(end, &totals);
+        Ok(Written { bytes, ..Written::default() })
+    }
+
+    fn commit(&mut self) -> Result<Receipt> {
+        let refused = self.refused.clone();
+        if !self.in_report {
+            // A report that was resumed and has not begun again is still where it was.
+            return Ok(Progress { refused, ..self.resumed.clone() }.receipt());
+        }
+        let Self { writer, delivery, .. } = self;
+        writer.finish_asset(&mut |block: Block<'_>| delivery.take(block))?;
+        delivery.flush()?;
+        self.remember_refused();
+        let (confirmed, refused) = (self.delivery.confirmed(), self.refused.clone());
+        Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt())
+    }
+
+    /// Fails when something was refused that could not be named as a finding: everything else is delivered by then,
+    /// and the run still must not pass for a success.
+    fn close(mut self) -> Result<()> {
+        self.delivery.hang_up();
+        if self.refused.is_empty() { Ok(()) } else { Err(rejected(&self.refused)) }
+    }
+}
+
+impl SourcefireOutput {
+    /// Rejects the findings of refused assets that are in this batch as a whole; the others are remembered.
+    fn name_findings(&mut self, batch: Batch<'_>, refused: &Refused, written: &mut Written) {
+        if refused.is_empty() {
+            return;
+        }
+        let (mut reasons, mut whole, mut cut) = (HashMap::new(), HashSet::new(), HashSet::new());
+        for asset in batch.assets() {
+            let Ok(address) = asset.address().parse::<IpAddr>() else { continue };
+            let Some(reason) = refused.get(&address) else { continue };
+            reasons.insert(asset.row(), reason);
+            if asset.is_continued() {
+                cut.insert(address)
+            } else {
+                whole.insert(address)
+            };
+        }
+        let told: HashSet<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        let told: HashSet<u32> = told.into_iter().chain(written.left_out.iter().copied()).collect();
+        for finding in batch.findings().filter(|finding| !told.contains(&finding.row())) {
+            if let Some(reason) = reasons.get(&finding.asset().row()) {
+                written.rejected.push(Rejection { row: finding.row(), reason: (*reason).clone() });
+            }
+        }
+        let named = |address: &IpAddr| whole.contains(address) && !cut.contains(address);
+        refused.keys().filter(|address| !named(address)).for_each(|address| {
+            self.refused.insert(*address);
+        });
+    }
+
+    fn remember_refused(&mut self) {
+        for address in self.delivery.take_refused().into_keys() {
+            self.refused.insert(address);
+        }
+    }
+
+    fn tell(&self, end: &ReportEnd, totals: &Totals) {
+        for warning in &totals.warnings {
+            warn!("{warning}");
+        }
+        let confirmed = self.delivery.confirmed();
+        info!(
+            "{} confirmed {} assets with {} findings ({} commands); {} of the assets had no findings any more",
+            self.delivery.target().center,
+            confirmed.assets,
+            confirmed.findings,
+            confirmed.commands,
+            totals.cleared
+        );
+        if totals.hosts_added > 0 {
+            warn!(
+                "{} assets are created if the Defense Center does not know them (`add_host`); each takes one licence, \
+                 and beyond its licences it drops new ones without a word",
+                totals.hosts_added
+            );
+        } else if confirmed.findings > 0 {
+            info!(
+                "assets that the Defense Center does not know may show no findings: `add_host` creates them"
+            );
+        }
+        if !end.deliver && confirmed.assets > 0 {
+            warn!(
+                "the report is not delivered as a whole, but what was sent of it stays: {} assets are up to date",
+                confirmed.assets
+            );
+        }
+    }
+}
+
+impl fmt::Debug for SourcefireOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourcefireOutput")
+            .field("center", &self.delivery.target().center)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All went through but for these assets.
+fn rejected(refused: &AddressSet) -> PluginError {
+    let shown: Vec<_> = refused.iter().take(SHOWN_ASSETS).map(|address| address.to_string()).collect();
+    let more = refused.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    PluginError::new(
+        ErrorKind::Rejected,
+        format!("the Defense Center refused commands about the assets {}{more}", shown.join(", ")),
+    )
+    .with_hint("the log says why, asset by asset; everything else was imported")
+}
+
+/// How many assets a message names.
+const SHOWN_ASSETS: usize = 20;

@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const HEADER: &str = "SetSource,S\n";
+
+/// A block of an asset: its lines, each a finding of so many bytes more, and whether it ends the asset.
+#[derive(Debug, Clone)]
+struct Part {
+    address: IpAddr,
+    text: String,
+    findings: u64,
+    ends_asset: bool,
+}
+
+fn part(last: u8, lengths: &[usize], ends_asset: bool) -> Part {
+    let mut text: String =
+        lengths.iter().map(|length| format!("AddScanResult,{}\n", "x".repeat(*length))).collect();
+    if ends_asset {
+        text.push_str("ScanUpdate\n");
+    }
+    Part { address: IpAddr::from([192, 0, 2, last]), text, findings: lengths.len() as u64, ends_asset }
+}
+
+/// Packs the parts; gives the bodies and how many lines were left out.
+fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
+    let mut packer = Packer::new(HEADER.to_owned(), limits);
+    let mut bodies = Vec::new();
+    let mut send = |body: &Body| {
+        bodies.push(body.clone());
+        Ok(())
+    };
+    let mut left_out = 0;
+    for part in parts {
+        let block = Block {
+            address: part.address,
+            text: &part.text,
+            commands: part.text.lines().count() as u64,
+            findings: part.findings,
+            ends_asset: part.ends_asset,
+        };
+        left_out += packer.push(block, &mut send).unwrap();
+    }
+    packer.flush(&mut send).unwrap();
+    packer.flush(&mut send).unwrap();
+    (bodies, left_out)
+}
+
+fn lines(body: &Body) -> &str {
+    body.text.strip_prefix(HEADER).expect("the header stands first")
+}
+
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let part = (1_u8..9, prop::collection::vec(0_usize..90, 0..8), any::<bool>());
+    prop::collection::vec(part.prop_map(|(last, lengths, ends)| part_of(last, &lengths, ends)), 0..20)
+}
+
+fn part_of(last: u8, lengths: &[usize], ends: bool) -> Part {
+    // A block is never empty.
+    part(last, lengths, ends || lengths.is_empty())
+}
+
+proptest! {
+    #[test]
+    fn bodies_hold_every_line_in_order_under_the_limits(
+        parts in parts(),
+        bytes in 64_usize..700,
+        room in 0_usize..400,
+        findings in 1_u64..12,
+    ) {
+        let most_bytes = bytes + room;
+        let limits = Limits { bytes, most_bytes, findings };
+        let (bodies, left_out) = pack(&parts, limits);
+        let fits = |line: &&str| HEADER.len() + line.len() <= most_bytes;
+        let all: Vec<&str> = parts.iter().flat_map(|part| part.text.split_inclusive('\n')).collect();
+        let kept: String = all.iter().copied().filter(fits).collect();
+        prop_assert_eq!(bodies.iter().map(lines).collect::<String>(), kept);
+        prop_assert_eq!(left_out as usize, all.len() - all.iter().filter(|line| fits(line)).count());
+        for body in &bodies {
+            let text = lines(body);
+            prop_assert!(!text.is_empty() && body.text.len() <= most_bytes);
+            prop_assert_eq!(body.commands, text.lines().count() as u64);
+            prop_assert_eq!(body.findings, text.matches("AddScanResult").count() as u64);
+            // More than the limits only when it is a single block.
+            let single = parts.iter().any(|part| part.text.contains(text));
+            prop_assert!(single || (body.text.len() <= bytes && body.findings <= findings), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_fits_is_in_one_body(parts in parts(), findings in 1_u64..12) {
+        let limits = Limits { bytes: 1200, most_bytes: 1200, findings };
+        let (bodies, left_out) = pack(&parts, limits);
+        prop_assert_eq!(left_out, 0);
+        // Each body ends where a block ends.
+        let mut ends = std::collections::BTreeSet::from([0]);
+        let mut length = 0;
+        for part in &parts {
+            length += part.text.len();
+            ends.insert(length);
+        }
+        let mut length = 0;
+        for body in &bodies {
+            length += lines(body).len();
+            prop_assert!(ends.contains(&length), "{body:?}");
+        }
+    }
+}
+
+#[test]
+fn bodies_name_their_assets_and_count_those_that_end() {
+    let parts = [part(1, &[1], true), part(2, &[1, 1], false), part(2, &[1], true), part(1, &[1], true)];
+    let (bodies, _) = pack(&parts, Limits { bytes: 4096, most_bytes: 4096, findings: 100 });
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(bodies[0].ended, 3);
+    let assets: Vec<_> = bodies[0].assets.iter().map(ToString::to_string).collect();
+    assert_eq!(assets, ["192.0.2.1", "192.0.2.2", "192.0.2.1"]);
+}

@@ -1,0 +1,191 @@
+//! Frames: a type and a length, each an unsigned 32-bit number in network byte order, then the body. No I/O.
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+/// The version of the protocol that is spoken. Every known client says 1.
+pub(crate) const VERSION: u32 = 1;
+
+/// How many bytes lead a body.
+pub(crate) const HEADER_BYTES: usize = 8;
+
+/// What leads a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    /// The body's length in bytes, without the header.
+    pub(crate) length: u32,
+}
+
+/// The type of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Center to client: the largest body that one message may have.
+    MaxSize,
+    /// Client to center: the version of the protocol.
+    Version,
+    /// Commands, and the result text that answers them.
+    Data,
+    /// Seen in the vendor's client as a constant only; it is taken as a refusal with a text.
+    Error,
+    /// Nothing that is known.
+    Other(u32),
+}
+
+impl Header {
+    /// The header of a body.
+    ///
+    /// # Errors
+    /// A bug, when the body has 4 GiB.
+    pub(crate) fn of(kind: Kind, body: &[u8]) -> Result<Self> {
+        let length = u32::try_from(body.len())
+            .map_err(|_| PluginError::bug("a message of 4 GiB was about to be sent"))?;
+        Ok(Self { kind, length })
+    }
+
+    pub(crate) fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..4].copy_from_slice(&self.kind.number().to_be_bytes());
+        bytes[4..].copy_from_slice(&self.length.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: [u8; HEADER_BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let kind = Kind::from_number(u32::from_be_bytes([a, b, c, d]));
+        Self { kind, length: u32::from_be_bytes([e, f, g, h]) }
+    }
+}
+
+impl Kind {
+    fn number(self) -> u32 {
+        match self {
+            Self::MaxSize => 1,
+            Self::Version => 2,
+            Self::Data => 3,
+            Self::Error => 4,
+            Self::Other(number) => number,
+        }
+    }
+
+    fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::MaxSize,
+            2 => Self::Version,
+            3 => Self::Data,
+            4 => Self::Error,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Reads what the center says first: how large a body may be.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] for anything else, with the text when there is one.
+pub(crate) fn max_size(center: &str, kind: Kind, body: &[u8]) -> Result<usize> {
+    let protocol = |message: String| PluginError::new(ErrorKind::Protocol, message);
+    match (kind, <[u8; 4]>::try_from(body)) {
+        (Kind::MaxSize, Ok(bytes)) => {
+            let size = u32::from_be_bytes(bytes);
+            if size < SMALLEST_MAX_SIZE {
+                return Err(protocol(format!(
+                    "{center} takes messages of {size} bytes at most, which is less than a line of commands needs"
+                )));
+            }
+            Ok(usize::try_from(size).unwrap_or(usize::MAX))
+        }
+        (Kind::MaxSize, Err(_)) => Err(protocol(format!(
+            "{center} announces its largest message in {} bytes in place of 4",
+            body.len()
+        ))),
+        (Kind::Error, _) => {
+            let text = printable(&String::from_utf8_lossy(body));
+            Err(protocol(format!("{center} refused version {VERSION} of the host input protocol: `{text}`"))
+                .with_hint(
+                    "an older Defense Center may refuse a client that announces a newer version than its own",
+                ))
+        }
+        _ => Err(unexpected(center, kind, "its largest message size")),
+    }
+}
+
+/// A message of another type than the one that is due.
+pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
+    let number = kind.number();
+    PluginError::new(
+        ErrorKind::Protocol,
+        format!("{center} sent a message of type {number} where {due} was due"),
+    )
+    .with_hint("check the port: 8307 is the host input service; 8302, its neighbour, is another one")
+}
+
+/// A text of the center as a message can show it: one line of printable ASCII, not too long.
+pub(crate) fn printable(text: &str) -> String {
+    let letters = text.trim().chars().map(|letter| match letter {
+        ' '..='~' => letter,
+        letter if letter.is_whitespace() => ' ',
+        _ => '?',
+    });
+    let mut shown: String = letters.take(SHOWN_LETTERS).collect();
+    if text.trim().chars().count() > SHOWN_LETTERS {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The least that a largest message size may be. Ours: one address with one short finding fits.
+const SMALLEST_MAX_SIZE: u32 = 512;
+
+/// How much of a foreign text a message shows.
+const SHOWN_LETTERS: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_these_bytes() {
+        let header = Header { kind: Kind::Version, length: 4 };
+        assert_eq!(header.encode(), [0, 0, 0, 2, 0, 0, 0, 4]);
+        assert_eq!(Header::decode([0, 0, 0, 3, 0, 0, 1, 2]), Header { kind: Kind::Data, length: 258 });
+        let odd = Header { kind: Kind::Other(0xdead_beef), length: u32::MAX };
+        assert_eq!(Header::decode(odd.encode()), odd);
+    }
+
+    #[test]
+    fn only_a_sound_size_is_taken() {
+        assert_eq!(max_size("dc", Kind::MaxSize, &[0, 8, 0, 0]), Ok(524_288));
+        for (kind, body, part) in [
+            (Kind::MaxSize, &b"\0\0\x01\xff"[..], "511 bytes at most"),
+            (Kind::MaxSize, b"\0\0\x08\0\0", "in 5 bytes in place of 4"),
+            (Kind::MaxSize, b"", "in 0 bytes"),
+            (Kind::Error, b"too\nnew \xff", "refused version 1 of the host input protocol: `too new ?`"),
+            (Kind::Data, b"\0\x08\0\0", "type 3 where its largest message size"),
+            (Kind::Other(9), b"", "type 9"),
+        ] {
+            let error = max_size("dc", kind, body).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Protocol);
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn foreign_texts_are_shown_in_one_line() {
+        assert_eq!(printable(" a\u{1b}[2Jb\r\nc\u{e9} "), "a?[2Jb  c?");
+        assert_eq!(printable(&"x".repeat(400)).len(), 303);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn eight_bytes_are_a_header_and_back(bytes: [u8; 8]) {
+            proptest::prop_assert_eq!(Header::decode(bytes).encode(), bytes);
+        }
+
+        #[test]
+        fn no_greeting_makes_it_panic(kind in 0_u32..6, body in proptest::collection::vec(0_u8..9, 0..6)) {
+            if max_size("dc", Kind::from_number(kind), &body).is_ok() {
+                proptest::prop_assert_eq!((kind, body.len()), (1, 4));
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What outlives a crash: how far the Defense Center has confirmed the report under way, and what it refused.
+
+use scanbridge_host_input_commands::{AddressSet, BadSnapshot, put_number, take_number};
+use scanbridge_plugin_api::{PluginError, Receipt, Result};
+
+use crate::delivery::Confirmed;
+
+/// How far the delivery is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// What was confirmed of the report under way.
+    pub(crate) confirmed: Confirmed,
+    /// Assets of all reports about which commands were refused and which could not be named as findings.
+    pub(crate) refused: AddressSet,
+    /// Where the writer of commands goes on; empty when no report is under way.
+    pub(crate) writer: Vec<u8>,
+}
+
+impl Progress {
+    /// The receipt; empty when there is nothing to remember.
+    pub(crate) fn receipt(&self) -> Receipt {
+        if *self == Self::default() {
+            return Receipt::default();
+        }
+        let Self { confirmed, refused, writer } = self;
+        let mut bytes = vec![FORM];
+        for number in [confirmed.assets, confirmed.findings, confirmed.commands] {
+            put_number(&mut bytes, number.into());
+        }
+        refused.save(&mut bytes);
+        bytes.extend_from_slice(writer);
+        Receipt(bytes)
+    }
+
+    /// Reads a receipt.
+    ///
+    /// # Errors
+    /// A config error, when it is no receipt of this plugin.
+    pub(crate) fn read(receipt: &Receipt) -> Result<Self> {
+        if receipt.0.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::parse(&receipt.0).map_err(|_| unreadable())
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, BadSnapshot> {
+        let mut rest = bytes.strip_prefix(&[FORM]).ok_or(BadSnapshot)?;
+        let mut number = || u64::try_from(take_number(&mut rest)?).map_err(|_| BadSnapshot);
+        let confirmed = Confirmed { assets: number()?, findings: number()?, commands: number()? };
+        let refused = AddressSet::restore(&mut rest)?;
+        Ok(Self { confirmed, refused, writer: rest.to_vec() })
+    }
+}
+
+/// What is stored is not what this version stores.
+pub(crate) fn unreadable() -> PluginError {
+    PluginError::config(
+        "the stored state of a report under way is of another version and cannot be gone on with",
+    )
+    .with_hint("start over with `--restart`: assets are replaced as a whole, so a repeat does no harm")
+}
+
+/// Leads each receipt, so that another form of it is told from this one.
+const FORM: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_read_as_it_was_made() {
+        let mut progress = Progress {
+            confirmed: Confirmed { assets: 1, findings: 300, commands: u64::MAX },
+            writer: vec![1, 2, 3],
+            ..Progress::default()
+        };
+        progress.refused.insert("192.0.2.1".parse().unwrap());
+        assert_eq!(Progress::read(&progress.receipt()), Ok(progress));
+        assert_eq!(Progress::default().receipt(), Receipt::default());
+        assert_eq!(Progress::read(&Receipt::default()), Ok(Progress::default()));
+        for bad in [&[9][..], &[1], &[1, 0, 0], &[1, 0, 0, 0, 0xff]] {
+            assert!(Progress::read(&Receipt(bad.to_vec())).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use super::*;
+
+fn body(commands: u64) -> Body {
+    let assets = ["192.0.2.1", "192.0.2.11", "2001:db8::1"].map(|text| text.parse().unwrap());
+    Body { commands, assets: assets.to_vec(), ..Body::default() }
+}
+
+fn names(refused: &Refused) -> Vec<String> {
+    refused.keys().map(ToString::to_string).collect()
+}
+
+const ALL: [&str; 3] = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
+
+#[test]
+fn only_the_exact_line_with_the_exact_count_is_success() {
+    assert_eq!(judge("dc", "Done processing 3 commands.\n", &body(3)), Ok(Refused::new()));
+    for text in [
+        "Done processing 2 commands.\n",
+        "Done processing 4 commands.\n",
+        "Done processing 03 commands.\n",
+        "Done processing +3 commands.\n",
+        "Done processing  commands.\n",
+        "Done processing 99999999999999999999999 commands.\n",
+        "Done processing 3 commands.",
+        "\nDone processing 3 commands.\n",
+        "Done processing 3 commands.\n\n",
+        "Done processing 3 commands.\nhm\n",
+    ] {
+        assert_eq!(names(&judge("dc", text, &body(3)).unwrap()), ALL, "{text:?}");
+    }
+    for text in ["", "done processing 3 commands.\n", "Done processing 3 commands\n", "Done"] {
+        let error = judge("dc", text, &body(3)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Protocol, "{text:?}");
+    }
+}
+
+#[test]
+fn failures_name_their_assets() {
+    for (text, expected) in [
+        (
+            "Failed to send UserMessage [f,1]\nFailed to Execute Command: AddHost\nfield 1: 192.0.2.1 [f,1]\n\
+             Done processing 3 commands.\n",
+            &["192.0.2.1"][..],
+        ),
+        (
+            "Done processing 3 commands.\nFailure to Run Scan API:\nCommand: ScanUpdate, IP: 2001:db8::1, \
+             vuln_count = 5\n",
+            &["2001:db8::1"],
+        ),
+        ("Something about 192.0.2.1: odd.\nDone processing 3 commands.\n", &["192.0.2.1"]),
+        ("Something about 192.0.2.111\nDone processing 3 commands.\n", &ALL),
+        ("[AddHost]: Must set source application [f,1]\nDone processing 3 commands.\n", &ALL),
+        (
+            "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 192.0.2.1, vuln_count = 1\n\
+             Done processing 2 commands.\n",
+            &ALL,
+        ),
+    ] {
+        assert_eq!(names(&judge("dc", text, &body(3)).unwrap()), expected, "{text}");
+    }
+}
+
+#[test]
+fn every_known_fragment_has_its_meaning() {
+    for (said, meaning) in [
+        ("Failed to Execute Command: X", "could not carry a command out"),
+        (
+            "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 1, vuln_count = 1",
+            "could not store the scan results",
+        ),
+        ("[AddHost]: Must set source application [f,1]", "lost the source"),
+        ("Failed to recognize IP address: x", "cannot read the asset's address"),
+        ("Failed to recognize MAC address: x", "MAC address"),
+        ("'x' is not a valid address", "an address of a list"),
+        ("'x' is not a valid address range", "an address of a list"),
+        ("Wrong protocol icmp entered", "no such protocol"),
+        ("can not find the header: 'cve_ids:'", "list of CVE"),
+        ("can not find the header: 'bugtraq_ids:'", "list of CVE or BugTraq ids"),
+        ("Wrong command syntax on Vuln ID: 5", "list of CVE"),
+        ("Wrong command syntax on DeleteScanResult", "which results to delete"),
+        ("Invalid Attribute Name Syntax", "host attribute"),
+        ("Invalid Attribute Type", "host attribute"),
+        ("Can not Find Attribute Name", "no such host attribute"),
+        ("Can not Delete x", "in use"),
+        ("unknown vuln type", "kind of vulnerability"),
+        ("Unknown proto 'x'", "no such protocol"),
+        ("Failed to send UserMessage", "inside itself"),
+        ("'Global' is not a leaf domain", "others below it"),
+    ] {
+        let refused = judge("dc", &format!("{said}\nDone processing 3 commands.\n"), &body(3)).unwrap();
+        assert_eq!(names(&refused), ALL, "{said}");
+        assert!(refused.values().all(|reason| reason.contains(meaning)), "{said}: {refused:?}");
+    }
+}
+
+#[test]
+fn what_gives_a_message_up_is_told_with_the_option() {
+    for (said, kind, part) in [
+        ("Failed to find map 'x' [f,1]\n", ErrorKind::Config, "no third-party map"),
+        ("'x' is not in the certificate domain [f,1]\n", ErrorKind::Config, "no such domain"),
+        ("Invalid domain uuid [f,1]\n", ErrorKind::Config, "no domain of this UUID"),
+        ("'Global' is not a leaf domain [f,1]\n", ErrorKind::Config, "only the lowest ones"),
+        ("Failed to send UserMessage\n", ErrorKind::Protocol, "could not hand"),
+        ("hello\u{1b}[31m\n", ErrorKind::Protocol, "it said `hello?[31m`"),
+    ] {
+        let error = judge("dc", said, &body(3)).unwrap_err();
+        assert_eq!(error.kind, kind, "{said}");
+        assert!(error.message.contains(part), "{error}");
+        assert_eq!(error.hint.is_some(), kind == ErrorKind::Config, "{said}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_makes_it_panic_and_only_the_right_one_passes(
+        pieces in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(vec![
+                    "Done processing 3 commands.", "Done processing ", "3", " commands.", "\n", "Failed to Execute Command:",
+                    "192.0.2.1", ":", "Failure to Run Scan API:", "is not a leaf domain", "\r", "é",
+                ]).prop_map_into_string(),
+                proptest::prelude::any::<String>(),
+            ], 0..8),
+    ) {
+        let text = pieces.concat();
+        let passed = judge("dc", &text, &body(3)).is_ok_and(|refused| refused.is_empty());
+        proptest::prop_assert_eq!(passed, text == "Done processing 3 commands.\n");
+    }
+}
+
+/// Makes owned texts of a strategy of literals.
+trait IntoStrings {
+    fn prop_map_into_string(self) -> proptest::strategy::BoxedStrategy<String>;
+}
+
+impl<S: proptest::strategy::Strategy<Value = &'static str> + 'static> IntoStrings for S {
+    fn prop_map_into_string(self) -> proptest::strategy::BoxedStrategy<String> {
+        proptest::strategy::Strategy::boxed(self.prop_map(str::to_owned))
+    }
+}

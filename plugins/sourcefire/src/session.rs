@@ -1,0 +1,213 @@
+//! A connection to the Defense Center: version, largest size, then message and answer in turn.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
+
+use crate::dial::{NOT_REGISTERED, Target, TlsStream, is_pause};
+use crate::packer::Body;
+use crate::protocol::{HEADER_BYTES, Header, Kind, VERSION, max_size, printable, unexpected};
+
+/// A connection on which the center has said how large messages may be. At most one message is without its answer.
+pub(crate) struct Session {
+    stream: TlsStream,
+    max_size: usize,
+}
+
+/// How a read ended.
+enum Reading {
+    Whole,
+    /// The center closed the connection.
+    Closed,
+}
+
+impl Session {
+    /// Connects, step by step.
+    ///
+    /// # Errors
+    /// Those of the steps.
+    pub(crate) fn open(target: &Target, services: &Services) -> Result<Self> {
+        let deadline = Instant::now() + target.timeout;
+        let addresses = target.resolve(services, deadline)?;
+        let stream = target.connect(&addresses, services, deadline)?;
+        Self::greet(target, target.secure(stream, services, deadline)?, services, deadline)
+    }
+
+    /// The first words: our version, and the center's largest size.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Auth`] when the center closes without a word: so it treats clients that it does not know.
+    /// [`ErrorKind::Protocol`] when it says anything but its largest size.
+    pub(crate) fn greet(
+        target: &Target,
+        stream: TlsStream,
+        services: &Services,
+        deadline: Instant,
+    ) -> Result<Self> {
+        let mut session = Self { stream, max_size: 0 };
+        let mut wire = Wire { target, services, deadline, due: "the first words" };
+        wire.send(&mut session.stream, Kind::Version, &VERSION.to_be_bytes())?;
+        let Some((kind, body)) = wire.receive(&mut session.stream)? else {
+            return Err(PluginError::new(
+                ErrorKind::Auth,
+                format!(
+                    "access revoked or not registered: {} closed the connection without a word after the TLS handshake",
+                    target.center
+                ),
+            )
+            .with_hint(NOT_REGISTERED));
+        };
+        session.max_size = max_size(&target.center, kind, &body)?;
+        Ok(session)
+    }
+
+    /// The largest body that the center takes, in bytes.
+    pub(crate) fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    /// Sends a message and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the connection ends or the answer takes too long, [`ErrorKind::Protocol`] when
+    /// something else than a result text comes. The session is of no use any more then.
+    pub(crate) fn exchange(
+        &mut self,
+        body: &Body,
+        target: &Target,
+        services: &Services,
+        timeout: Duration,
+    ) -> Result<String> {
+        let deadline = Instant::now() + timeout;
+        let mut wire = Wire { target, services, deadline, due: "a message" };
+        wire.send(&mut self.stream, Kind::Data, body.text.as_bytes()).map_err(|error| about(error, body))?;
+        let answer = wire.receive(&mut self.stream).map_err(|error| about(error, body))?;
+        let center = &target.center;
+        match answer {
+            Some((Kind::Data, text)) => Ok(String::from_utf8_lossy(&text).into_owned()),
+            Some((Kind::Error, text)) => {
+                let text = printable(&String::from_utf8_lossy(&text));
+                let message = format!("{center} answered with an error message: `{text}`");
+                Err(about(PluginError::new(ErrorKind::Protocol, message), body))
+            }
+            Some((kind, _)) => Err(about(unexpected(center, kind, "the answer to a message"), body)),
+            None => {
+                let message = format!("{center} closed the connection in place of an answer");
+                Err(about(PluginError::new(ErrorKind::Unavailable, message), body))
+            }
+        }
+    }
+
+    /// Ends the connection. The protocol knows no goodbye.
+    pub(crate) fn close(mut self) {
+        self.stream.conn.send_close_notify();
+        // Every answer was read: nothing is lost when this does not get through.
+        let _ = self.stream.flush();
+        let _ = self.stream.sock.shutdown(Shutdown::Both);
+    }
+}
+
+/// One exchange on the wire.
+struct Wire<'a> {
+    target: &'a Target,
+    services: &'a Services,
+    deadline: Instant,
+    /// What is under way, for messages.
+    due: &'static str,
+}
+
+impl Wire<'_> {
+    fn send(&mut self, stream: &mut TlsStream, kind: Kind, body: &[u8]) -> Result<()> {
+        let header = Header::of(kind, body)?.encode();
+        for mut part in [&header[..], body] {
+            while !part.is_empty() {
+                match stream.write(part) {
+                    Ok(count) => part = &part[count..],
+                    Err(error) if is_pause(&error) => self.pause()?,
+                    Err(error) => return Err(self.broken(stream, &error)),
+                }
+            }
+        }
+        loop {
+            match stream.flush() {
+                Ok(()) => return Ok(()),
+                Err(error) if is_pause(&error) => self.pause()?,
+                Err(error) => return Err(self.broken(stream, &error)),
+            }
+        }
+    }
+
+    /// The next message; none when the center closed the connection before it.
+    fn receive(&mut self, stream: &mut TlsStream) -> Result<Option<(Kind, Vec<u8>)>> {
+        let mut header = [0; HEADER_BYTES];
+        if let Reading::Closed = self.fill(stream, &mut header)? {
+            return Ok(None);
+        }
+        let Header { kind, length } = Header::decode(header);
+        if length > MOST_ANSWER_BYTES {
+            return Err(PluginError::new(
+                ErrorKind::Protocol,
+                format!("{} announces an answer of {length} bytes", self.target.center),
+            )
+            .with_hint("something else than a Defense Center may be listening on this port"));
+        }
+        let mut body = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        match self.fill(stream, &mut body)? {
+            Reading::Whole => Ok(Some((kind, body))),
+            Reading::Closed => Ok(None),
+        }
+    }
+
+    fn fill(&mut self, stream: &mut TlsStream, mut buffer: &mut [u8]) -> Result<Reading> {
+        while !buffer.is_empty() {
+            match stream.read(buffer) {
+                Ok(0) => return Ok(Reading::Closed),
+                Ok(count) => buffer = &mut buffer[count..],
+                Err(error) if is_pause(&error) => self.pause()?,
+                // The center's TCP ended without TLS being ended before; to us that is the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(Reading::Closed);
+                }
+                Err(error) => return Err(self.target.explain(&error)),
+            }
+        }
+        Ok(Reading::Whole)
+    }
+
+    /// Writing failed: what the center said before it hung up explains more than the failure.
+    fn broken(&self, stream: &mut TlsStream, error: &io::Error) -> PluginError {
+        while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {
+            if let Err(told) = stream.conn.process_new_packets() {
+                return self.target.explain(&io::Error::new(io::ErrorKind::InvalidData, told));
+            }
+        }
+        self.target.explain(error)
+    }
+
+    fn pause(&self) -> Result<()> {
+        self.target.pause(self.services, self.deadline, self.due)
+    }
+}
+
+/// The error, with the assets that it concerns.
+fn about(error: PluginError, body: &Body) -> PluginError {
+    if error.kind == ErrorKind::Cancelled {
+        return error;
+    }
+    let assets = match &body.assets[..] {
+        [] => return error,
+        [one] => format!("asset {one}"),
+        [first, .., last] => format!("{} assets, {first} to {last}", body.assets.len()),
+    };
+    let message = format!("{}; the message was about {assets}", error.message);
+    let hint = error.hint.clone().unwrap_or_else(|| {
+        "the Defense Center merges what it received when a connection ends; a repeat puts that right"
+            .to_owned()
+    });
+    PluginError { message, hint: Some(hint), ..error }
+}
+
+/// The longest answer that is read: a text about some hundred commands takes a few KiB.
+const MOST_ANSWER_BYTES: u32 = 4 << 20;

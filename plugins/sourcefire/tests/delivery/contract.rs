@@ -1,0 +1,17 @@
+//! The exam that every plugin takes.
+
+use scanbridge_sourcefire::SourcefireOutput;
+use serde_json::json;
+
+use crate::setting_up::Registered;
+
+#[test]
+fn the_exam_is_passed() {
+    let Some(registered) = Registered::new() else { return };
+    let options = || registered.options(&json!({}));
+    scanbridge_plugin_contract::output::<SourcefireOutput>(options, |_| {
+        registered.center.wait_until_idle();
+        format!("{:?}", registered.center.host_map()).into_bytes()
+    });
+    assert!(!registered.results().is_empty());
+}

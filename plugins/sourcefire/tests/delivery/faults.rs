@@ -1,0 +1,198 @@
+//! Each thing that can go wrong has its own message and class.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use scanbridge_doubles::fake_defense_center::{Behavior, Oversize, Stage, VersionRefusal};
+use scanbridge_plugin_api::{ErrorKind, Output, PluginError};
+use serde_json::{Value, json};
+
+use crate::report::*;
+use crate::setting_up::Registered;
+
+fn report() -> Vec<Asset> {
+    vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(2, 0)])]
+}
+
+/// What becomes of a report when the center behaves so.
+fn outcome(more: &Value, change: impl FnOnce(&mut Behavior)) -> Option<PluginError> {
+    let registered = Registered::new()?;
+    registered.center.change(change);
+    let mut output = registered.open(more).unwrap();
+    Some(deliver(&mut output, &report(), &complete(&[])).unwrap_err())
+}
+
+#[track_caller]
+fn check(error: Option<PluginError>, kind: ErrorKind, parts: &[&str]) {
+    let Some(error) = error else { return };
+    assert_eq!(error.kind, kind, "{error}");
+    let whole = format!("{} / {}", error.message, error.hint.unwrap_or_default());
+    for part in parts {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+    assert!(!whole.contains('\n') && whole.is_ascii(), "{whole}");
+}
+
+#[test]
+fn a_newer_version_is_refused_with_both_versions() {
+    check(
+        outcome(&json!({}), |behavior| behavior.highest_version = 0),
+        ErrorKind::Protocol,
+        &["refused version 1 of the host input protocol", "newer than 0", "an older Defense Center"],
+    );
+    check(
+        outcome(&json!({}), |behavior| {
+            behavior.highest_version = 0;
+            behavior.version_refusal = VersionRefusal::Close;
+        }),
+        ErrorKind::Auth,
+        &[
+            "access revoked or not registered",
+            "closed the connection without a word",
+            "does the registered name resolve",
+        ],
+    );
+}
+
+#[test]
+fn whoever_is_not_registered_is_told_what_to_look_at() {
+    for stage in [Stage::Handshake, Stage::Version] {
+        let error = outcome(&json!({}), |behavior| behavior.close_at = Some(stage));
+        let hint = "on the Defense Center: is this machine registered";
+        check(error, ErrorKind::Auth, &["access revoked or not registered", hint]);
+    }
+}
+
+#[test]
+fn a_deleted_client_is_refused_at_once() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    deliver(&mut output, &report(), &complete(&[])).unwrap();
+    registered.center.revoke_clients();
+    let error = output.begin(&start()).unwrap_err();
+    check(
+        Some(error),
+        ErrorKind::Auth,
+        &["access revoked or not registered", "refused our client certificate"],
+    );
+}
+
+#[test]
+fn nobody_listens() {
+    let Some(registered) = Registered::new() else { return };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut output = registered.open(&json!({ "port": port })).unwrap();
+    let error = output.begin(&start()).unwrap_err();
+    let parts = [&*format!("cannot connect to 127.0.0.1:{port} at 127.0.0.1:{port}"), "refused", "firewalls"];
+    check(Some(error), ErrorKind::Unavailable, &parts);
+}
+
+#[test]
+fn a_name_that_nobody_knows() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({ "server": "dc.invalid" })).unwrap();
+    let error = output.begin(&start()).unwrap_err();
+    check(Some(error), ErrorKind::Unavailable, &["cannot resolve `dc.invalid`"]);
+}
+
+#[test]
+fn something_else_listens() {
+    let Some(registered) = Registered::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"220 mail.example.com ESMTP\r\n").unwrap();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+    });
+    let mut output = registered.open(&json!({ "port": port })).unwrap();
+    check(output.begin(&start()).err(), ErrorKind::Protocol, &["does not speak TLS"]);
+}
+
+#[test]
+fn a_greeting_that_is_none() {
+    for (kind, body, part) in [
+        (1, &[0, 0, 0, 1][..], "messages of 1 bytes at most"),
+        (1, &[0, 8], "in 2 bytes in place of 4"),
+        (3, &[0, 8, 0, 0], "a message of type 3 where its largest message size was due"),
+        (77, b"", "a message of type 77"),
+        (4, b"go away", "refused version 1 of the host input protocol: `go away`"),
+    ] {
+        let error = outcome(&json!({}), |behavior| behavior.greeting = Some((kind, body.to_vec())));
+        check(error, ErrorKind::Protocol, &[part]);
+    }
+}
+
+#[test]
+fn an_answer_that_is_none() {
+    for (reply, part) in [
+        ((4, &b"out of\x1b memory"[..]), "answered with an error message: `out of? memory`"),
+        ((1, &[0, 0, 0, 9]), "a message of type 1 where the answer to a message was due"),
+        ((3, b""), "did not say that it is done"),
+        ((3, b"Done"), "did not say that it is done with the commands; it said `Done`"),
+        ((3, b"Failed to send UserMessage\n"), "gave the commands up"),
+    ] {
+        let error = outcome(&json!({}), |behavior| {
+            behavior.replies.insert(1, (reply.0, reply.1.to_vec()));
+        });
+        check(error, ErrorKind::Protocol, &[part]);
+    }
+    let huge = outcome(&json!({}), |behavior| {
+        behavior.replies.insert(1, (3, vec![b'x'; (4 << 20) + 1]));
+    });
+    check(
+        huge,
+        ErrorKind::Protocol,
+        &["an answer of 4194305 bytes", "the message was about asset 192.0.2.1"],
+    );
+}
+
+#[test]
+fn an_end_in_place_of_an_answer() {
+    for stage in [Stage::Message(1), Stage::Reply(1), Stage::HalfReply(1)] {
+        let error = outcome(&json!({}), |behavior| behavior.close_at = Some(stage));
+        check(error, ErrorKind::Unavailable, &["the message was about asset 192.0.2.1", "127.0.0.1:"]);
+    }
+}
+
+#[test]
+fn a_center_that_takes_less_than_it_says() {
+    for (oversize, kind) in
+        [(Oversize::Message, ErrorKind::Protocol), (Oversize::Close, ErrorKind::Unavailable)]
+    {
+        let error = outcome(&json!({}), |behavior| {
+            behavior.greeting = Some((1, vec![0, 8, 0, 0]));
+            behavior.max_size = 64;
+            behavior.oversize = oversize;
+        });
+        check(error, kind, &["the message was about asset 192.0.2.1"]);
+    }
+}
+
+#[test]
+fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
+    let Some(registered) = Registered::new() else { return };
+    registered.center.change(|behavior| {
+        behavior.reply_delay = Duration::from_millis(700);
+        behavior.reply_pieces = Some(3);
+    });
+    let mut output = registered.open(&json!({})).unwrap();
+    deliver(&mut output, &report(), &complete(&[])).unwrap();
+    assert_eq!(registered.results(), expected(&report()));
+    let before = Instant::now();
+    let silent = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| behavior.silent_at = Some(1));
+    check(
+        silent,
+        ErrorKind::Unavailable,
+        &["did not come to the end of a message in time", "reply_timeout_secs"],
+    );
+    assert!(before.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn a_domain_that_it_does_not_take_is_the_options_fault() {
+    let parts = ["no such domain", "set `domain` to a leaf domain"];
+    check(outcome(&json!({ "domain": "Nowhere" }), |_| {}), ErrorKind::Config, &parts);
+    let parent = outcome(&json!({}), |behavior| behavior.domains = vec!["Lab".to_owned()]);
+    check(parent, ErrorKind::Config, &["has others below it", "set `domain` to a leaf domain"]);
+}

@@ -1,0 +1,184 @@
+//! Deliveries on which nothing goes wrong.
+
+use std::collections::BTreeSet;
+
+use scanbridge_doubles::fake_defense_center::{Behavior, LineReader};
+use scanbridge_plugin_api::Output;
+use scanbridge_plugin_api::model::ReportEnd;
+use serde_json::json;
+
+use crate::report::*;
+use crate::setting_up::Registered;
+
+fn two_assets() -> Vec<Asset> {
+    vec![asset("192.0.2.10", &[(42, 443), (42, 8443), (7, 0)]), asset("2001:db8::1", &[(9, 22)])]
+}
+
+#[test]
+fn a_report_is_what_the_center_holds() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    let written = deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
+    output.close().unwrap();
+    assert_eq!(registered.results(), expected(&two_assets()));
+    let bodies = registered.center.bodies();
+    assert_eq!(written.bytes, bodies.iter().map(|body| body.len() as u64).sum::<u64>());
+    assert!(written.rejected.is_empty());
+    let map = registered.center.host_map();
+    let asset = &map.assets[&("Global".to_owned(), "192.0.2.10".parse().unwrap())];
+    assert!(asset.is_added);
+    let result = asset.results.values().next().unwrap();
+    assert_eq!(result.name, "Title of \"42\", e");
+    assert_eq!(result.description, "Diagnosis, in two lines");
+    assert_eq!(result.cves, ["2026-0042"]);
+}
+
+#[test]
+fn the_client_certificate_is_shown() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
+    let connections = registered.center.connections();
+    assert_eq!(connections.len(), 1);
+    assert!(connections[0].subject.contains("CN=127.0.0.1"), "{}", connections[0].subject);
+    assert!(connections[0].subject.contains("Intrusion Management System"));
+}
+
+#[test]
+fn every_body_begins_with_the_header_and_ends_with_an_update() {
+    let Some(registered) = Registered::new() else { return };
+    registered.center.change(|behavior| behavior.domains = vec!["Lab".to_owned()]);
+    let assets: Vec<_> = (1..=9).map(|last| asset(&format!("192.0.2.{last}"), &[(1, 1), (2, 2)])).collect();
+    let mut output = registered.open(&json!({ "domain": "Global\\Lab", "body_findings": 4 })).unwrap();
+    deliver(&mut output, &assets, &complete(&["192.0.2.99"])).unwrap();
+    output.close().unwrap();
+    let bodies = registered.center.bodies();
+    assert!(bodies.len() >= 5, "{}", bodies.len());
+    for body in &bodies {
+        let text = String::from_utf8(body.clone()).unwrap();
+        assert!(text.starts_with("SetDomain,Global\\Lab\nSetSource,QualysGuard\n"), "{text}");
+        assert!(text.ends_with("\nScanUpdate\n"), "{text}");
+        assert!(text.matches("AddScanResult").count() <= 4);
+    }
+    assert_eq!(registered.results(), expected(&assets));
+    let domains: BTreeSet<_> =
+        registered.center.host_map().assets.into_keys().map(|(domain, _)| domain).collect();
+    assert_eq!(domains, BTreeSet::from(["Lab".to_owned()]));
+}
+
+#[test]
+fn a_second_report_replaces_what_it_covers_and_nothing_else() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    let first = vec![
+        asset("192.0.2.1", &[(1, 0), (2, 0)]),
+        asset("192.0.2.2", &[(1, 0)]),
+        asset("192.0.2.3", &[(1, 0)]),
+        asset("192.0.2.4", &[(1, 0)]),
+    ];
+    deliver(&mut output, &first, &complete(&[])).unwrap();
+    // .1 has others, .2 is in the report without findings, .3 is named as clean, .4 is not covered.
+    let second = vec![asset("192.0.2.1", &[(2, 0), (3, 80)]), asset("192.0.2.2", &[])];
+    deliver(&mut output, &second, &complete(&["192.0.2.3"])).unwrap();
+    output.close().unwrap();
+    let now = vec![asset("192.0.2.1", &[(2, 0), (3, 80)]), asset("192.0.2.4", &[(1, 0)])];
+    assert_eq!(registered.results(), expected(&now));
+}
+
+#[test]
+fn an_incomplete_report_clears_nothing() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    let first =
+        vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(1, 0)]), asset("192.0.2.3", &[(1, 0)])];
+    deliver(&mut output, &first, &complete(&[])).unwrap();
+    let cut = ReportEnd {
+        deliver: true,
+        clean_assets: vec!["192.0.2.3".to_owned()],
+        reason: "cut".to_owned(),
+        ..ReportEnd::default()
+    };
+    deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &cut).unwrap();
+    output.close().unwrap();
+    // The last asset may be cut: its new finding is added.
+    let now = vec![
+        asset("192.0.2.1", &[(1, 0), (2, 0)]),
+        asset("192.0.2.2", &[(1, 0)]),
+        asset("192.0.2.3", &[(1, 0)]),
+    ];
+    assert_eq!(registered.results(), expected(&now));
+}
+
+#[test]
+fn merging_adds_and_flushing_replaces() {
+    for (replace, clean_stays) in [("merge", true), ("flush", false), ("asset", false)] {
+        let Some(registered) = Registered::new() else { return };
+        let mut output = registered.open(&json!({ "replace": replace })).unwrap();
+        let first = vec![asset("192.0.2.1", &[(1, 0), (2, 0)]), asset("192.0.2.2", &[(1, 0)])];
+        deliver(&mut output, &first, &complete(&[])).unwrap();
+        deliver(&mut output, &[asset("192.0.2.1", &[(2, 0), (3, 0)])], &complete(&["192.0.2.2"])).unwrap();
+        output.close().unwrap();
+        let mut now = vec![asset("192.0.2.1", &[(2, 0), (3, 0)])];
+        if clean_stays {
+            now.extend([asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(1, 0)])]);
+        }
+        assert_eq!(registered.results(), expected(&now), "{replace}");
+    }
+}
+
+#[test]
+fn another_scanners_results_stay() {
+    let Some(registered) = Registered::new() else { return };
+    for scanner in ["Another", "QualysGuard"] {
+        let mut output = registered.open(&json!({ "scanner": scanner })).unwrap();
+        deliver(&mut output, &[asset("192.0.2.1", &[(1, 0)])], &complete(&[])).unwrap();
+    }
+    assert_eq!(registered.results(), ["192.0.2.1: Another 1", "192.0.2.1: QualysGuard 1"]);
+}
+
+#[test]
+fn the_operating_system_is_set_when_asked_for() {
+    for set_os in [true, false] {
+        let Some(registered) = Registered::new() else { return };
+        let mut output = registered.open(&json!({ "set_os": set_os })).unwrap();
+        deliver(&mut output, &[asset("192.0.2.1", &[(1, 0)])], &complete(&[])).unwrap();
+        let os = registered.center.host_map().assets.into_values().next().unwrap().os;
+        assert_eq!(os, set_os.then(|| ["", "Windows Server 2019", ""].map(str::to_owned)));
+    }
+}
+
+#[test]
+fn the_option_wins_over_the_reports_wish() {
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({ "add_host": false })).unwrap();
+    deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
+    output.close().unwrap();
+    assert!(!registered.center.lines().iter().any(|line| line.starts_with("AddHost")));
+    assert_eq!(registered.results(), expected(&two_assets()));
+}
+
+#[test]
+fn a_tolerant_center_reads_the_same() {
+    let behavior = Behavior { line_reader: LineReader::Tolerant, ..Behavior::default() };
+    let Some(registered) = Registered::on("127.0.0.1:0", behavior) else { return };
+    let mut output = registered.open(&json!({})).unwrap();
+    deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
+    assert_eq!(registered.results(), expected(&two_assets()));
+}
+
+#[test]
+fn a_center_on_ipv6_is_reached_when_that_is_allowed() {
+    let Some(registered) = Registered::on("[::1]:0", Behavior::default()) else { return };
+    for options in [json!({ "ipv6": true }), json!({ "ip_fallback": true })] {
+        let mut output = registered.open(&options).unwrap();
+        deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
+        assert_eq!(registered.results(), expected(&two_assets()), "{options}");
+    }
+    let mut output = registered.open(&json!({})).unwrap();
+    let error = output.begin(&start()).unwrap_err();
+    assert_eq!(error.message, "`::1` has no IPv4 address");
+    let Some(registered) = Registered::new() else { return };
+    let mut output = registered.open(&json!({ "ipv6": true })).unwrap();
+    let error = output.begin(&start()).unwrap_err();
+    assert_eq!(error.message, "`127.0.0.1` has no IPv6 address");
+}

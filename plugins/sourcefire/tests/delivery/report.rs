@@ -1,0 +1,93 @@
+//! Reports as tests describe them, and a host that hands them to an output.
+
+use scanbridge_plugin_api::batch::{
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
+};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{Output, PluginError, Result, Written};
+use scanbridge_sourcefire::SourcefireOutput;
+
+/// An asset and its findings: id and port, 0 for none.
+pub(crate) type Asset = (String, Vec<(u32, u16)>);
+
+pub(crate) fn asset(address: &str, findings: &[(u32, u16)]) -> Asset {
+    (address.to_owned(), findings.to_vec())
+}
+
+pub(crate) fn start() -> ReportStart {
+    ReportStart { id: "scan/1".to_owned(), hints: Hints { add_host: Some(true) }, ..ReportStart::default() }
+}
+
+pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
+    let clean_assets = clean.iter().map(|text| (*text).to_owned()).collect();
+    ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
+}
+
+/// The findings of an asset as the center names them.
+pub(crate) fn expected(assets: &[Asset]) -> Vec<String> {
+    let mut lines: Vec<String> = assets
+        .iter()
+        .flat_map(|(address, findings)| {
+            let address = address.parse::<std::net::IpAddr>().unwrap();
+            findings.iter().map(move |(id, port)| match port {
+                0 => format!("{address}: QualysGuard {id}"),
+                port => format!("{address}: QualysGuard {id} {port} tcp"),
+            })
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
+/// Hands assets to an output as one batch; `continued`: the first one began in the batch before.
+pub(crate) fn write(output: &mut SourcefireOutput, assets: &[Asset], continued: bool) -> Result<Written> {
+    let raw = builder(assets, continued).finish();
+    let columns = Columns::of(Schema::default());
+    output.write(Batch::of(&raw, &columns).unwrap())
+}
+
+pub(crate) fn builder(assets: &[Asset], continued: bool) -> BatchBuilder {
+    let mut builder = BatchBuilder::default();
+    for (index, (address, findings)) in assets.iter().enumerate() {
+        let mut row = AssetRow::default();
+        row.set(AssetField::Address, address);
+        row.set(AssetField::Os, "Windows Server 2019");
+        let asset = builder.push_asset(&row, continued && index == 0);
+        for (id, port) in findings {
+            let definition = builder.push_definition(&definition(*id));
+            let mut row = FindingRow::default();
+            row.set(FindingField::Kind, "vulnerability");
+            row.set(FindingField::Severity, "3");
+            if *port > 0 {
+                row.set(FindingField::Port, &port.to_string());
+                row.set(FindingField::Protocol, "tcp");
+            }
+            builder.push_finding(asset, definition, &row);
+        }
+    }
+    builder
+}
+
+fn definition(id: u32) -> DefinitionRow {
+    let mut row = DefinitionRow::default();
+    row.set(DefinitionField::Qid, &id.to_string());
+    row.set(DefinitionField::Title, &format!("Title of \"{id}\", é"));
+    row.set(DefinitionField::Diagnosis, "<p>Diagnosis,\r\nin two lines</p>");
+    row.append_item(DefinitionField::Cves, &format!("CVE-2026-{id:04}"));
+    row
+}
+
+/// Delivers a report in one batch.
+pub(crate) fn deliver(
+    output: &mut SourcefireOutput,
+    assets: &[Asset],
+    end: &ReportEnd,
+) -> Result<Written, PluginError> {
+    output.begin(&start())?;
+    let mut written = write(output, assets, false)?;
+    written.bytes += output.end(end)?.bytes;
+    Ok(written)
+}

@@ -1,0 +1,104 @@
+//! Runs a fake Defense Center by hand:
+//! `cargo run -p scanbridge-doubles --bin fake-defense-center -- --port 8307`
+//!
+//! It writes the client's PKCS#12 file, prints each line of commands as it comes, and, when a connection has ended,
+//! how many results each asset has.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use scanbridge_doubles::certificates::Pkcs12;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter, LineReader};
+
+const USAGE: &str =
+    "fake-defense-center [--address 127.0.0.1] [--port 8307] [--folder .] [--password TEXT] [--modern] \
+                     [--tolerant] [--max-size BYTES] [--domain NAME]…
+  writes FOLDER/client.pkcs12 and FOLDER/defense-center.pem, then listens until it is ended";
+
+struct Arguments {
+    address: String,
+    port: u16,
+    folder: PathBuf,
+    password: String,
+    shape: Pkcs12,
+    behavior: Behavior,
+}
+
+fn main() -> ExitCode {
+    let outcome = arguments(std::env::args().skip(1)).and_then(|arguments| run(&arguments));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            let _ = writeln!(io::stderr(), "{message}\n{USAGE}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments {
+        address: "127.0.0.1".to_owned(),
+        port: 8307,
+        folder: PathBuf::from("."),
+        password: String::new(),
+        shape: Pkcs12::DefenseCenter,
+        behavior: Behavior::default(),
+    };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} lacks its value"));
+        let number = |text: String| text.parse::<u32>().map_err(|_| format!("`{text}` is no number"));
+        match word.as_str() {
+            "--address" => arguments.address = value()?,
+            "--port" => arguments.port = value()?.parse().map_err(|_| "a port has 16 bits".to_owned())?,
+            "--folder" => arguments.folder = value()?.into(),
+            "--password" => arguments.password = value()?,
+            "--modern" => arguments.shape = Pkcs12::Modern,
+            "--tolerant" => arguments.behavior.line_reader = LineReader::Tolerant,
+            "--max-size" => arguments.behavior.max_size = number(value()?)?,
+            "--domain" => arguments.behavior.domains.push(value()?),
+            other => return Err(format!("unknown option `{other}`")),
+        }
+    }
+    Ok(arguments)
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let Arguments { address, port, folder, password, shape, behavior } = arguments;
+    let address =
+        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+    let center = FakeDefenseCenter::start_on(&address, behavior.clone())
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let file =
+        center.client_file(folder, "client.pkcs12", password, *shape).ok_or("openssl is not installed")?;
+    let authority = center.authority().write_pem(folder, "defense-center.pem");
+    say(&format!(
+        "listening on {}; client file {}, authority {}",
+        center.address(),
+        file.display(),
+        authority.display()
+    ));
+    let mut shown = 0;
+    let mut map = center.host_map();
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let lines = center.lines();
+        lines[shown..].iter().for_each(|line| say(line));
+        shown = lines.len();
+        let now = center.host_map();
+        if now != map {
+            map = now;
+            let counts: BTreeMap<_, _> =
+                map.assets.iter().map(|((_, address), asset)| (address, asset.results.len())).collect();
+            say(&format!("# results by asset: {counts:?}"));
+        }
+    }
+}
+
+fn say(line: &str) {
+    // Nobody may be reading.
+    let _ = writeln!(io::stdout(), "{line}");
+}

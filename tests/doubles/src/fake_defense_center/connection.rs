@@ -1,0 +1,202 @@
+//! One connection: frames in, frames out, and the faults.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConnection, StreamOwned};
+
+use super::behavior::{Behavior, Oversize, Stage, VersionRefusal};
+use super::interpreter::{GLOBAL, carry_out};
+use super::pending::Pending;
+use super::server::Shared;
+
+/// The server's side of a connection.
+pub(super) struct Connection {
+    stream: StreamOwned<ServerConnection, TcpStream>,
+    shared: Arc<Shared>,
+    number: usize,
+    /// Bytes received in frames.
+    received: usize,
+    pending: Pending,
+    /// The domain that was in force last: what waits at the end goes there.
+    domain: String,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: StreamOwned<ServerConnection, TcpStream>,
+        shared: Arc<Shared>,
+        number: usize,
+    ) -> Self {
+        let domain = GLOBAL.to_owned();
+        Self { stream, shared, number, received: 0, pending: Pending::default(), domain }
+    }
+
+    /// Serves the connection until it ends, in whatever way; then what waits is brought about, as an update.
+    pub(super) fn serve(mut self) {
+        match self.talk() {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            outcome => self.end_in_order(outcome.is_ok()),
+        }
+        let _ = self.stream.sock.shutdown(Shutdown::Both);
+        let behavior = self.shared.behavior();
+        let mut state = self.shared.state();
+        // Failures at the end have nobody to be told to.
+        let _ = self.pending.update(&mut state.map, &self.domain, &behavior);
+    }
+
+    /// Ends our side, and reads what still comes: a client that is still sending must not lose what we said last.
+    fn end_in_order(&mut self, say_so: bool) {
+        if say_so {
+            self.stream.conn.send_close_notify();
+            let _ = self.stream.flush();
+        }
+        let socket = &mut self.stream.sock;
+        let _ = socket.shutdown(Shutdown::Write);
+        let _ = socket.set_read_timeout(Some(PATIENCE));
+        let _ = io::copy(socket, &mut io::sink());
+    }
+
+    fn talk(&mut self) -> io::Result<()> {
+        while self.stream.conn.is_handshaking() {
+            self.stream.conn.complete_io(&mut self.stream.sock)?;
+        }
+        self.shared.log_subject(self.number, self.stream.conn.peer_certificates());
+        self.close_if(Stage::Handshake)?;
+        let (kind, body) = self.receive()?;
+        self.close_if(Stage::Version)?;
+        let behavior = self.shared.behavior();
+        let version = <[u8; 4]>::try_from(&body[..]).map(u32::from_be_bytes);
+        let Some(version) = version.ok().filter(|_| kind == VERSION) else {
+            // Our invention, like all of type 4.
+            return self.send(ERROR, b"a version was expected\n");
+        };
+        if version > behavior.highest_version {
+            let text = format!("client version {version} is newer than {}\n", behavior.highest_version);
+            return match behavior.version_refusal {
+                VersionRefusal::Message => self.send(ERROR, text.as_bytes()),
+                VersionRefusal::Close => Ok(()),
+            };
+        }
+        match &behavior.greeting {
+            Some((kind, body)) => self.send(*kind, body)?,
+            None => self.send(MAX_SIZE, &behavior.max_size.to_be_bytes())?,
+        }
+        loop {
+            let (kind, body) = match self.receive() {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                frame => frame?,
+            };
+            if kind != DATA {
+                return self.send(ERROR, b"data was expected\n");
+            }
+            if !self.message(&body)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Serves a DATA message; false when the connection shall end.
+    fn message(&mut self, body: &[u8]) -> io::Result<bool> {
+        let number = self.shared.log_body(self.number, body);
+        let behavior = self.shared.behavior();
+        if body.len() > behavior.max_size as usize {
+            if behavior.oversize == Oversize::Message {
+                self.send(ERROR, b"the message is too large\n")?;
+            }
+            return Ok(false);
+        }
+        self.close_if(Stage::Message(number))?;
+        let text = {
+            let mut state = self.shared.state();
+            let (text, domain) = carry_out(body, &mut state, &mut self.pending, &behavior);
+            self.domain = domain;
+            text
+        };
+        self.close_if(Stage::Reply(number))?;
+        self.reply(number, &text, &behavior)?;
+        Ok(true)
+    }
+
+    fn reply(&mut self, number: u64, text: &str, behavior: &Behavior) -> io::Result<()> {
+        if behavior.silent_at == Some(number) {
+            // Until the client has had enough.
+            let _ = self.receive()?;
+        }
+        thread::sleep(behavior.reply_delay);
+        if self.shared.take_close(Stage::HalfReply(number)) {
+            self.send_frame(DATA, text.len(), &text.as_bytes()[..text.len() / 2], behavior)?;
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        match behavior.replies.get(&number) {
+            Some((kind, body)) => self.send(*kind, body),
+            None => self.send_frame(DATA, text.len(), text.as_bytes(), behavior),
+        }
+    }
+
+    fn send(&mut self, kind: u32, body: &[u8]) -> io::Result<()> {
+        let behavior = self.shared.behavior();
+        self.send_frame(kind, body.len(), body, &behavior)
+    }
+
+    /// Header and body go out apart, for known clients read them so.
+    fn send_frame(&mut self, kind: u32, length: usize, body: &[u8], behavior: &Behavior) -> io::Result<()> {
+        let length = u32::try_from(length).map_err(|_| ErrorKind::InvalidInput)?;
+        let header = [kind.to_be_bytes(), length.to_be_bytes()].concat();
+        for part in [&header[..], body] {
+            for piece in part.chunks(behavior.reply_pieces.unwrap_or(usize::MAX).max(1)) {
+                self.stream.write_all(piece)?;
+                self.stream.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<(u32, Vec<u8>)> {
+        let mut word = [0; 4];
+        self.fill(&mut word)?;
+        let kind = u32::from_be_bytes(word);
+        self.fill(&mut word)?;
+        let length = u32::from_be_bytes(word) as usize;
+        if length > MOST_BYTES {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        let mut body = vec![0; length];
+        self.fill(&mut body)?;
+        Ok((kind, body))
+    }
+
+    fn fill(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let room = self.shared.bytes_until_close(self.received).min(buffer.len());
+            if room == 0 {
+                return Err(ErrorKind::ConnectionReset.into());
+            }
+            let count = self.stream.read(&mut buffer[..room])?;
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            self.received += count;
+            buffer = &mut buffer[count..];
+        }
+        Ok(())
+    }
+
+    fn close_if(&self, stage: Stage) -> io::Result<()> {
+        if self.shared.take_close(stage) { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+const MAX_SIZE: u32 = 1;
+const VERSION: u32 = 2;
+const DATA: u32 = 3;
+const ERROR: u32 = 4;
+
+/// No body that a test sends is larger; a header that says so is nonsense.
+const MOST_BYTES: usize = 64 << 20;
+
+/// How long a client may go on talking to a center that has ended the connection.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,205 @@
+//! Carries out one DATA message and words its result.
+
+use std::net::IpAddr;
+
+use super::address_list;
+use super::behavior::Behavior;
+use super::command::{self, SOURCE_COMMANDS};
+use super::host_map::HostMap;
+use super::line::Line;
+use super::pending::Pending;
+
+/// What outlives messages and connections.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) map: HostMap,
+    /// The source in force: it survives messages, possibly connections.
+    source: Option<String>,
+    /// The product map in force.
+    product_map: Option<String>,
+}
+
+/// One message under way.
+struct Message<'a> {
+    state: &'a mut State,
+    pending: &'a mut Pending,
+    behavior: &'a Behavior,
+    /// The domain in force: that of the certificate, until the message says otherwise.
+    domain: String,
+    counted: u64,
+    before: String,
+    after: String,
+}
+
+/// The message cannot go on.
+struct Abandoned;
+
+/// Carries out a message. Gives its result text, and the domain that was in force at its end.
+pub(super) fn carry_out(
+    body: &[u8],
+    state: &mut State,
+    pending: &mut Pending,
+    behavior: &Behavior,
+) -> (String, String) {
+    let mut message = Message {
+        state,
+        pending,
+        behavior,
+        domain: GLOBAL.to_owned(),
+        counted: 0,
+        before: String::new(),
+        after: String::new(),
+    };
+    for line in body.split(|byte| *byte == b'\n') {
+        if let Line::Fields(fields) = Line::read(line, behavior.line_reader)
+            && message.line(fields).is_err()
+        {
+            return (message.before, message.domain);
+        }
+    }
+    let Message { before, counted, after, domain, .. } = message;
+    (format!("{before}Done processing {counted} commands.\n{after}"), domain)
+}
+
+impl Message<'_> {
+    fn line(&mut self, mut fields: Vec<String>) -> Result<(), Abandoned> {
+        // `SetMap:name,Command,…` sets the map for one line.
+        if let Some(name) = fields[0].strip_prefix("SetMap:").map(str::to_owned) {
+            fields.remove(0);
+            let before = self.state.product_map.clone();
+            self.set_map(&name)?;
+            if !fields.is_empty() {
+                self.command(&fields)?;
+            }
+            self.state.product_map = before;
+            return Ok(());
+        }
+        self.command(&fields)
+    }
+
+    fn command(&mut self, fields: &[String]) -> Result<(), Abandoned> {
+        let argument = |index: usize| fields.get(index).map(String::as_str).unwrap_or_default();
+        match fields[0].as_str() {
+            "SetDomain" => return self.set_domain(argument(1)),
+            "SetSourceType" => return Ok(()),
+            "SetSource" => return self.set_source(argument(1)),
+            "SetMap" => {
+                self.counted += 1;
+                return self.set_map(argument(1));
+            }
+            "AddScanResult" => match command::addition(fields) {
+                Ok(addition) => self.pending.add(addition),
+                Err(why) => self.failed(fields, &why),
+            },
+            "DeleteScanResult" => match command::deletion(fields) {
+                Ok(deletion) => self.pending.delete(deletion),
+                Err(why) => self.failed(fields, &why),
+            },
+            "ScanUpdate" => {
+                let failures = self.pending.update(&mut self.state.map, &self.domain, self.behavior);
+                self.after.extend(failures);
+            }
+            "ScanFlush" => {
+                let failures = self.pending.flush(&mut self.state.map, &self.domain, self.behavior);
+                self.after.extend(failures);
+            }
+            name if SOURCE_COMMANDS.contains(&name) => self.with_source(fields),
+            // Unknown ones are dropped, and their warnings are erased before the result is worded.
+            _ => return Ok(()),
+        }
+        self.counted += 1;
+        Ok(())
+    }
+
+    fn with_source(&mut self, fields: &[String]) {
+        if self.state.source.is_none() {
+            self.say(&format!("[{}]: Must set source application", fields[0]));
+        }
+        if !self.is_leaf() {
+            let why = format!("'{}' is not a leaf domain", self.domain);
+            return self.failed(fields, &why);
+        }
+        let argument = |index: usize| fields.get(index).map(String::as_str).unwrap_or_default();
+        match fields[0].as_str() {
+            "AddHost" => match argument(1).parse::<IpAddr>() {
+                Ok(address) if !self.behavior.failing_hosts.contains(&address) => {
+                    let place = (self.domain.clone(), address);
+                    self.state.map.assets.entry(place).or_default().is_added = true;
+                }
+                Ok(_) => self.failed(fields, "Failed to send UserMessage"),
+                Err(_) => self.failed(fields, "Failed to recognize IP address:"),
+            },
+            "DeleteHost" | "SetOS" | "UnsetOS" => self.for_each_address(fields),
+            _ => {}
+        }
+    }
+
+    fn for_each_address(&mut self, fields: &[String]) {
+        let known: Vec<IpAddr> = self.state.map.assets.keys().map(|(_, address)| *address).collect();
+        let (addresses, messages) =
+            address_list::matching(fields.get(1).map(String::as_str).unwrap_or_default(), &known);
+        messages.iter().for_each(|message| self.say(message));
+        for address in addresses {
+            let place = (self.domain.clone(), address);
+            if fields[0] == "DeleteHost" {
+                self.state.map.assets.remove(&place);
+            } else if let Some(asset) = self.state.map.assets.get_mut(&place) {
+                let text = |index: usize| fields.get(index).cloned().unwrap_or_default();
+                asset.os = (fields[0] == "SetOS").then(|| [text(2), text(3), text(4)]);
+            }
+        }
+    }
+
+    fn set_domain(&mut self, name: &str) -> Result<(), Abandoned> {
+        let name = name.strip_prefix("Global\\").unwrap_or(name);
+        if name == GLOBAL || self.behavior.domains.iter().any(|domain| domain == name) {
+            self.domain = name.to_owned();
+            return Ok(());
+        }
+        self.abandon(&format!("'{name}' is not in the certificate domain"))
+    }
+
+    fn set_source(&mut self, name: &str) -> Result<(), Abandoned> {
+        if !self.is_leaf() {
+            return self.abandon(&format!("'{}' is not a leaf domain", self.domain));
+        }
+        self.state.source = Some(name.to_owned());
+        Ok(())
+    }
+
+    fn set_map(&mut self, name: &str) -> Result<(), Abandoned> {
+        if self.behavior.maps.iter().any(|map| map == name) {
+            self.state.product_map = Some(name.to_owned());
+            return Ok(());
+        }
+        self.abandon(&format!("Failed to find map '{name}'"))
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.behavior.domains.is_empty() || self.domain != GLOBAL
+    }
+
+    fn failed(&mut self, fields: &[String], why: &str) {
+        self.say(why);
+        let pairs: Vec<_> = fields
+            .iter()
+            .enumerate()
+            .skip(1)
+            .map(|(index, value)| format!("field {index}: {value}"))
+            .collect();
+        self.say(&format!("Failed to Execute Command: {}\n{}", fields[0], pairs.join("\n")));
+    }
+
+    fn abandon(&mut self, why: &str) -> Result<(), Abandoned> {
+        self.say(why);
+        Err(Abandoned)
+    }
+
+    /// Messages name a place in the interpreter's source; ours is invented.
+    fn say(&mut self, text: &str) {
+        self.before.push_str(text);
+        self.before.push_str(" [fake,1]\n");
+    }
+}
+
+pub(super) const GLOBAL: &str = "Global";

@@ -1,0 +1,142 @@
+//! Lines of commands: Perl's Text::CSV with blanks allowed around fields, as stock centers read them and as a
+//! patched one does.
+
+use super::behavior::LineReader;
+
+/// What a line is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Empty, one white-space character, or a comment.
+    Nothing,
+    /// It cannot be read: the center drops it without a word.
+    Unreadable,
+    /// Its fields; the first one names the command.
+    Fields(Vec<String>),
+}
+
+impl Line {
+    pub(super) fn read(line: &[u8], reader: LineReader) -> Self {
+        let first = line.iter().position(|byte| !byte.is_ascii_whitespace());
+        if line.is_empty() || line.len() == 1 && first.is_none() || first.is_some_and(|at| line[at] == b'#') {
+            return Self::Nothing;
+        }
+        let Some(fields) = readable(line, reader).and_then(fields) else { return Self::Unreadable };
+        Self::Fields(match reader {
+            LineReader::Stock => fields,
+            LineReader::Tolerant => fields.iter().map(|field| percent_decoded(field)).collect(),
+        })
+    }
+}
+
+fn readable(line: &[u8], reader: LineReader) -> Option<&str> {
+    let good = |byte: &u8| match reader {
+        LineReader::Stock => (0x20..0x7f).contains(byte) || *byte == b'\t',
+        LineReader::Tolerant => *byte != b'\r',
+    };
+    line.iter().all(good).then(|| std::str::from_utf8(line).ok()).flatten()
+}
+
+fn fields(line: &str) -> Option<Vec<String>> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start_matches(BLANKS);
+        let (field, after) = match rest.strip_prefix('"') {
+            Some(text) => quoted(text)?,
+            None => bare(rest)?,
+        };
+        fields.push(field);
+        let Some(after) = after else { return Some(fields) };
+        rest = after;
+    }
+}
+
+/// A quoted field and what follows its comma.
+fn quoted(text: &str) -> Option<(String, Option<&str>)> {
+    let mut field = String::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        field.push_str(part);
+        let Some(after_two) = after.strip_prefix('"') else {
+            rest = after.trim_start_matches(BLANKS);
+            break;
+        };
+        field.push('"');
+        rest = after_two;
+    }
+    match rest.strip_prefix(',') {
+        Some(after) => Some((field, Some(after))),
+        None => rest.is_empty().then_some((field, None)),
+    }
+}
+
+fn bare(text: &str) -> Option<(String, Option<&str>)> {
+    let (field, after) = match text.split_once(',') {
+        Some((field, after)) => (field, Some(after)),
+        None => (text, None),
+    };
+    (!field.contains('"')).then(|| (field.trim_end_matches(BLANKS).to_owned(), after))
+}
+
+fn percent_decoded(field: &str) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = code.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stock(line: &str) -> Line {
+        Line::read(line.as_bytes(), LineReader::Stock)
+    }
+
+    fn of(fields: &[&str]) -> Line {
+        Line::Fields(fields.iter().map(|field| (*field).to_owned()).collect())
+    }
+
+    #[test]
+    fn both_readers_take_what_is_allowed() {
+        for reader in [LineReader::Stock, LineReader::Tolerant] {
+            let read = |line: &str| Line::read(line.as_bytes(), reader);
+            assert_eq!(read(r#" A, b c ,"d,""e""" ,,'x"#), of(&["A", "b c", "d,\"e\"", "", "'x"]));
+            assert_eq!(read(r"a\b"), of(&[r"a\b"]));
+            assert_eq!(read("  "), of(&[""]));
+            for nothing in ["", " ", "\t", "# a", "  #"] {
+                assert_eq!(read(nothing), Line::Nothing, "{nothing:?}");
+            }
+            for bad in ["a\r", r#"a"b"#, r#""a"b"#, r#""a"#, r#""a\"b""#] {
+                assert_eq!(read(bad), Line::Unreadable, "{bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_patched_reader_takes_other_bytes_and_percent_codes() {
+        for (line, field) in [("é", "é"), ("%41%4", "A%4"), ("a\u{1}", "a\u{1}")] {
+            assert_eq!(Line::read(line.as_bytes(), LineReader::Tolerant), of(&[field]));
+        }
+        for bad in ["é", "a\u{7f}", "a\u{1}"] {
+            assert_eq!(stock(bad), Line::Unreadable);
+        }
+        assert_eq!(stock("%41"), of(&["%41"]));
+    }
+}

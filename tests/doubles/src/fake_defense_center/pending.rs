@@ -1,0 +1,128 @@
+//! Scan commands wait, per connection, until an update, a flush or the connection's end brings them about.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::behavior::{Behavior, UnknownAssets};
+use super::host_map::{Asset, HostMap, ResultKey, ScanResult};
+
+/// What one connection has asked for and not yet brought about.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    deletions: Vec<Deletion>,
+    additions: Vec<Addition>,
+}
+
+/// A `DeleteScanResult` that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Deletion {
+    pub(super) address: String,
+    /// Scanners; none means all of them.
+    pub(super) scanners: Vec<String>,
+    /// Ids; none means all of them.
+    pub(super) ids: Vec<String>,
+    /// Port and protocol, when the deletion is narrowed to them.
+    pub(super) service: Option<(String, String)>,
+}
+
+/// An `AddScanResult` that waits. Its address is looked at only when it is carried out.
+#[derive(Debug, Clone)]
+pub(super) struct Addition {
+    pub(super) address: String,
+    pub(super) key: ResultKey,
+    pub(super) result: ScanResult,
+}
+
+impl Pending {
+    pub(super) fn delete(&mut self, deletion: Deletion) {
+        self.deletions.push(deletion);
+    }
+
+    pub(super) fn add(&mut self, addition: Addition) {
+        self.additions.push(addition);
+    }
+
+    /// `ScanUpdate`, and the end of a connection: deletions first, then additions, merged with what is there.
+    /// Gives the failures.
+    pub(super) fn update(&mut self, map: &mut HostMap, domain: &str, behavior: &Behavior) -> Vec<String> {
+        let mut failures = Vec::new();
+        for deletion in std::mem::take(&mut self.deletions) {
+            let Ok(address) = deletion.address.parse::<IpAddr>() else {
+                failures.push(failure("ScanUpdate", &deletion.address, 0, ADDRESS));
+                continue;
+            };
+            if behavior.failing_assets.contains(&address) {
+                failures.push(failure("ScanUpdate", &deletion.address, 0, ""));
+                continue;
+            }
+            if let Some(asset) = map.assets.get_mut(&(domain.to_owned(), address)) {
+                asset.results.retain(|key, _| !deletion.concerns(key));
+            }
+        }
+        failures.extend(self.carry_out_additions("ScanUpdate", map, domain, behavior, |_, _| {}));
+        failures
+    }
+
+    /// `ScanFlush`: the additions take the place of what an asset has; deletions go on waiting.
+    pub(super) fn flush(&mut self, map: &mut HostMap, domain: &str, behavior: &Behavior) -> Vec<String> {
+        self.carry_out_additions("ScanFlush", map, domain, behavior, |asset, scanner| {
+            asset.results.retain(|key, _| !behavior.flush_takes_all_scanners && key.scanner != scanner);
+        })
+    }
+
+    /// Carries the additions out, group by group of scanner and asset. `prepare` comes before each group.
+    fn carry_out_additions(
+        &mut self,
+        command: &str,
+        map: &mut HostMap,
+        domain: &str,
+        behavior: &Behavior,
+        prepare: impl Fn(&mut Asset, &str),
+    ) -> Vec<String> {
+        let mut groups: BTreeMap<(String, String), Vec<Addition>> = BTreeMap::new();
+        for addition in std::mem::take(&mut self.additions) {
+            let group = (addition.key.scanner.clone(), addition.address.clone());
+            groups.entry(group).or_default().push(addition);
+        }
+        let mut failures = Vec::new();
+        for ((scanner, address), additions) in groups {
+            let Ok(parsed) = address.parse::<IpAddr>() else {
+                failures.push(failure(command, &address, additions.len(), ADDRESS));
+                continue;
+            };
+            let place = (domain.to_owned(), parsed);
+            let is_known = map.assets.get(&place).is_some_and(|asset| asset.is_added);
+            let refused = !is_known && behavior.unknown_assets == UnknownAssets::Fail;
+            if refused || behavior.failing_assets.contains(&parsed) {
+                failures.push(failure(command, &address, additions.len(), ""));
+                continue;
+            }
+            if !is_known && behavior.unknown_assets == UnknownAssets::Ignored {
+                continue;
+            }
+            let asset = map.assets.entry(place).or_default();
+            prepare(asset, &scanner);
+            asset.results.extend(additions.into_iter().map(|addition| (addition.key, addition.result)));
+        }
+        failures
+    }
+}
+
+impl Deletion {
+    fn concerns(&self, key: &ResultKey) -> bool {
+        let scanner = self.scanners.is_empty() || self.scanners.contains(&key.scanner);
+        let id = self.ids.is_empty() || self.ids.contains(&key.id);
+        // An id is deleted with its own port and protocol: the record's key includes them.
+        let service = match &self.service {
+            Some((port, protocol)) => *port == key.port && *protocol == key.protocol,
+            None => self.ids.is_empty() || key.port.is_empty() && key.protocol.is_empty(),
+        };
+        scanner && id && service
+    }
+}
+
+fn failure(command: &str, address: &str, count: usize, reason: &str) -> String {
+    format!("Failure to Run Scan API:{reason}\nCommand: {command}, IP: {address}, vuln_count = {count}\n")
+}
+
+const ADDRESS: &str = " Failed to recognize IP address:";

@@ -1,0 +1,301 @@
+//! The listener, and what tests may ask.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::behavior::{Behavior, Stage};
+use super::connection::Connection;
+use super::host_map::HostMap;
+use super::interpreter::State;
+use crate::certificates::{Authority, Issued, Pkcs12, Request};
+
+/// A Defense Center on loopback. It ends when it is dropped.
+pub struct FakeDefenseCenter {
+    address: SocketAddr,
+    authority: Authority,
+    shared: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// What one connection brought.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionLog {
+    /// The subject of the client's certificate; empty when the handshake did not come to its end.
+    pub subject: String,
+    /// The bodies of its DATA messages.
+    pub bodies: Vec<Vec<u8>>,
+}
+
+impl FakeDefenseCenter {
+    /// A center on a free port of 127.0.0.1, with the default behavior.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_on("127.0.0.1:0", Behavior::default()).expect("loopback has a free port")
+    }
+
+    /// A center on this address.
+    ///
+    /// # Errors
+    /// When nothing can listen there.
+    pub fn start_on(address: &str, behavior: Behavior) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        // A center's own names are UUIDs: nothing that a client calls it by.
+        let authority = Authority::rsa("InternalCA 6a1f2b7e-0000-4000-8000-000000000001");
+        let server = authority.issue(&Request::server(&["6a1f2b7e-0000-4000-8000-000000000001"]));
+        let shared = Arc::new(Shared::new(authority.server_config(&server, true), server, behavior));
+        let thread = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || listen(&listener, &shared))
+        };
+        Ok(Self { address, authority, shared, listener: Some(thread) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port on which it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Its authority, which issues the certificates of its clients.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Registers a client and writes its PKCS#12 file, as one downloads it from a center. `None` when the
+    /// `openssl` program is missing.
+    #[must_use]
+    pub fn client_file(&self, folder: &Path, name: &str, password: &str, shape: Pkcs12) -> Option<PathBuf> {
+        let client = self.authority.issue(&Request::host_input_client("127.0.0.1", DOMAIN));
+        client.write_pkcs12(folder, name, password, shape)
+    }
+
+    /// Changes how it behaves from now on.
+    pub fn change(&self, change: impl FnOnce(&mut Behavior)) {
+        change(&mut lock(&self.shared.behavior));
+    }
+
+    /// Deletes all clients: whoever connects from now on is refused.
+    pub fn revoke_clients(&self) {
+        let stranger = Authority::new("Another authority");
+        let mut config = lock(&self.shared.config);
+        *config = stranger.server_config(&self.shared.server, true);
+    }
+
+    /// Forgets every asset and message, as if just started.
+    pub fn forget(&self) {
+        *self.shared.state() = State::default();
+        let mut log = lock(&self.shared.log);
+        log.connections.clear();
+        log.messages = 0;
+    }
+
+    /// Waits until no connection is open, so that all that was sent has come about.
+    ///
+    /// # Panics
+    /// When a connection is still open after half a minute: the test forgot to end it.
+    pub fn wait_until_idle(&self) {
+        let open = lock(&self.shared.open);
+        let idle = self.shared.closed.wait_timeout_while(open, PATIENCE, |open| !open.is_empty());
+        let (_open, waited) = idle.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "a connection to the center is still open");
+    }
+
+    /// What it knows of each asset.
+    #[must_use]
+    pub fn host_map(&self) -> HostMap {
+        self.shared.state().map.clone()
+    }
+
+    /// Puts assets and results in place.
+    pub fn change_host_map(&self, change: impl FnOnce(&mut HostMap)) {
+        change(&mut self.shared.state().map);
+    }
+
+    /// What each connection brought, in the order in which they came.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionLog> {
+        lock(&self.shared.log).connections.values().cloned().collect()
+    }
+
+    /// All bodies of DATA messages.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.connections().into_iter().flat_map(|connection| connection.bodies).collect()
+    }
+
+    /// How many DATA messages came.
+    #[must_use]
+    pub fn message_count(&self) -> u64 {
+        lock(&self.shared.log).messages
+    }
+
+    /// All lines that came, as text.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let texts = self.bodies().into_iter().map(|body| String::from_utf8_lossy(&body).into_owned());
+        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Drop for FakeDefenseCenter {
+    fn drop(&mut self) {
+        *lock(&self.shared.stopped) = true;
+        for stream in lock(&self.shared.open).values() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        // Wakes the listener.
+        let _ = TcpStream::connect(self.address);
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+    }
+}
+
+/// What the listener, the connections and the test share.
+pub(super) struct Shared {
+    config: Mutex<Arc<ServerConfig>>,
+    server: Issued,
+    behavior: Mutex<Behavior>,
+    state: Mutex<State>,
+    log: Mutex<Log>,
+    /// Open connections by number.
+    open: Mutex<HashMap<usize, TcpStream>>,
+    closed: Condvar,
+    stopped: Mutex<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    /// By number; a center that forgets does not number anew.
+    connections: BTreeMap<usize, ConnectionLog>,
+    next_connection: usize,
+    messages: u64,
+}
+
+impl Shared {
+    fn new(config: Arc<ServerConfig>, server: Issued, behavior: Behavior) -> Self {
+        Self {
+            config: Mutex::new(config),
+            server,
+            behavior: Mutex::new(behavior),
+            state: Mutex::default(),
+            log: Mutex::default(),
+            open: Mutex::default(),
+            closed: Condvar::new(),
+            stopped: Mutex::new(false),
+        }
+    }
+
+    pub(super) fn behavior(&self) -> Behavior {
+        lock(&self.behavior).clone()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether the connection shall be closed here; it is so only once.
+    pub(super) fn take_close(&self, stage: Stage) -> bool {
+        lock(&self.behavior).close_at.take_if(|at| *at == stage).is_some()
+    }
+
+    /// How many bytes a connection may still receive before it is closed; 0 means now, once.
+    pub(super) fn bytes_until_close(&self, received: usize) -> usize {
+        let mut behavior = lock(&self.behavior);
+        match behavior.close_after_bytes {
+            None => usize::MAX,
+            Some(limit) if received < limit => limit - received,
+            Some(_) => {
+                behavior.close_after_bytes = None;
+                0
+            }
+        }
+    }
+
+    pub(super) fn log_subject(&self, connection: usize, chain: Option<&[CertificateDer<'_>]>) {
+        let certificate = chain.and_then(<[_]>::first);
+        let subject = certificate.and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+        let subject = subject.map(|(_, certificate)| certificate.subject().to_string()).unwrap_or_default();
+        if let Some(connection) = lock(&self.log).connections.get_mut(&connection) {
+            connection.subject = subject;
+        }
+    }
+
+    /// Logs a message; gives its number among all.
+    pub(super) fn log_body(&self, connection: usize, body: &[u8]) -> u64 {
+        let mut log = lock(&self.log);
+        log.messages += 1;
+        // Somebody may have made the center forget.
+        if let Some(connection) = log.connections.get_mut(&connection) {
+            connection.bodies.push(body.to_vec());
+        }
+        log.messages
+    }
+}
+
+fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if *lock(&shared.stopped) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        // Small frames must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let Ok(for_closing) = stream.try_clone() else { continue };
+        let config = Arc::clone(&lock(&shared.config));
+        let Ok(tls) = ServerConnection::new(config) else { continue };
+        let number = {
+            let mut log = lock(&shared.log);
+            let number = log.next_connection;
+            log.next_connection += 1;
+            log.connections.insert(number, ConnectionLog::default());
+            number
+        };
+        lock(&shared.open).insert(number, for_closing);
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            let _open = Open { shared: Arc::clone(&shared), number };
+            Connection::new(StreamOwned::new(tls, stream), shared, number).serve();
+        });
+    }
+}
+
+/// An open connection; it counts as closed when this goes, in a panic too.
+struct Open {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        lock(&self.shared.open).remove(&self.number);
+        self.shared.closed.notify_all();
+    }
+}
+
+/// A test that failed must not take the others' answers along.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a test may take to end its connections.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The domain that its clients' certificates name. Invented.
+const DOMAIN: &str = "e276abec-e0f2-11e3-8169-000000000000";

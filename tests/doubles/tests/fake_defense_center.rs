@@ -1,0 +1,234 @@
+//! The fake center by raw frames: what it counts, keeps, and brings about.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use scanbridge_doubles::certificates::Request;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter, LineReader, UnknownAssets};
+
+/// A client that says what it is told.
+struct Client(StreamOwned<ClientConnection, TcpStream>);
+
+impl Client {
+    fn connect(center: &FakeDefenseCenter) -> Self {
+        let client = center.authority().issue(&Request::host_input_client("127.0.0.1", "d"));
+        let mut roots = RootCertStore::empty();
+        roots.add(center.authority().der()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![client.der()], client.key_der())
+            .unwrap();
+        let name = ServerName::try_from("6a1f2b7e-0000-4000-8000-000000000001").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        Self(StreamOwned::new(connection, TcpStream::connect(center.address()).unwrap()))
+    }
+
+    fn send(&mut self, kind: u32, body: &[u8]) {
+        self.0.write_all(&kind.to_be_bytes()).unwrap();
+        self.0.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
+        self.0.write_all(body).unwrap();
+        self.0.flush().unwrap();
+    }
+
+    fn receive(&mut self) -> (u32, Vec<u8>) {
+        let mut word = [0; 4];
+        self.0.read_exact(&mut word).unwrap();
+        let kind = u32::from_be_bytes(word);
+        self.0.read_exact(&mut word).unwrap();
+        let mut body = vec![0; u32::from_be_bytes(word) as usize];
+        self.0.read_exact(&mut body).unwrap();
+        (kind, body)
+    }
+
+    fn greet(mut self) -> Self {
+        self.send(2, &[0, 0, 0, 1]);
+        assert_eq!(self.receive(), (1, vec![0, 8, 0, 0]));
+        self
+    }
+
+    fn say(&mut self, commands: &str) -> String {
+        self.send(3, commands.as_bytes());
+        let (kind, body) = self.receive();
+        assert_eq!(kind, 3);
+        String::from_utf8(body).unwrap()
+    }
+}
+
+/// What one connection leaves, and the answers it got.
+fn after(behavior: Behavior, messages: &[&str]) -> (Vec<String>, Vec<String>) {
+    let center = FakeDefenseCenter::start_on("127.0.0.1:0", behavior).unwrap();
+    let mut client = Client::connect(&center).greet();
+    let answers = messages.iter().map(|message| client.say(message)).collect();
+    drop(client);
+    center.wait_until_idle();
+    (center.host_map().all_results(), answers)
+}
+
+const RC4: &str = r#"AddScanResult,192.0.2.10,"Acme",4242,443,tcp,"Weak cipher","RC4 offered","cve_ids: CVE-2013-2566","bugtraq_ids:""#;
+const PATCH: &str =
+    r#"AddScanResult,192.0.2.10,"Acme",5150,,,"Missing patch","Package x","cve_ids:","bugtraq_ids:""#;
+
+#[test]
+fn commands_are_counted_but_those_that_set_the_stage() {
+    let message = format!(
+        "SetSource,Acme\nAddHost,192.0.2.10\nDeleteScanResult,192.0.2.10,\"Acme\"\n{RC4}\n{PATCH}\nScanUpdate\n\
+         AddHost,192.0.2.11\nDeleteScanResult,192.0.2.11,\"Acme\"\nScanUpdate\n"
+    );
+    let (results, answers) = after(Behavior::default(), &[&message]);
+    assert_eq!(answers, ["Done processing 8 commands.\n"]);
+    assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp", "192.0.2.10: Acme 5150"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_dropped_without_a_word() {
+    let message = "SetSource,Acme\n# a comment\n\n \nSetSourceType,2\nAddHost,192.0.2.1\r\nAddHost,192.0.2.2 \nNonsense,1\n\
+                   AddHost,\"192.0.2.3\nAddHost,é";
+    let (_, answers) = after(Behavior::default(), &[message]);
+    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+    let tolerant = Behavior { line_reader: LineReader::Tolerant, ..Behavior::default() };
+    let (_, answers) = after(tolerant, &["SetSource,Acme\nAddHost,%3192.0.2.1\n"]);
+    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+}
+
+#[test]
+fn an_update_merges_a_flush_replaces_and_deletions_wait_for_an_update() {
+    let update = |line: &str| format!("SetSource,Acme\n{line}\nScanUpdate\n");
+    let both = [&*update(RC4), &*update(PATCH)];
+    assert_eq!(after(Behavior::default(), &both).0.len(), 2);
+    let flush = format!("{PATCH}\nScanFlush\n");
+    assert_eq!(after(Behavior::default(), &[&update(RC4), &flush]).0, ["192.0.2.10: Acme 5150"]);
+    let waiting = format!("DeleteScanResult,192.0.2.10,\"Acme\",4242,443,tcp\n{PATCH}\nScanFlush\n");
+    let (results, _) = after(Behavior::default(), &[&update(RC4), &waiting, "ScanUpdate\n"]);
+    assert_eq!(results, ["192.0.2.10: Acme 5150"]);
+}
+
+#[test]
+fn a_flush_leaves_other_scanners_alone_unless_told_otherwise() {
+    let other = RC4.replace("Acme", "Other");
+    let messages = [&*format!("{other}\nScanUpdate\n"), &*format!("{PATCH}\nScanFlush\n")];
+    assert_eq!(after(Behavior::default(), &messages).0.len(), 2);
+    let all = Behavior { flush_takes_all_scanners: true, ..Behavior::default() };
+    assert_eq!(after(all, &messages).0, ["192.0.2.10: Acme 5150"]);
+}
+
+#[test]
+fn the_end_of_a_connection_brings_about_what_waits() {
+    let (results, answers) = after(Behavior::default(), &[RC4]);
+    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+    assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp"]);
+}
+
+#[test]
+fn deletions_are_as_narrow_as_their_arguments() {
+    let all = format!("{RC4}\n{PATCH}\n{}\nScanUpdate\n", RC4.replace("Acme", "Other"));
+    for (arguments, left) in [
+        ("", 0),
+        (",\"Acme\"", 1),
+        (",\"Acme\",5150", 2),
+        (",\"Acme\",4242", 3),
+        (",\"Acme,Other\",4242,443,tcp", 1),
+        (",\"Acme\",,443,6", 2),
+        (",,,443,tcp", 1),
+    ] {
+        let delete = format!("DeleteScanResult,192.0.2.10{arguments}\nScanUpdate\n");
+        let (results, answers) = after(Behavior::default(), &[&all, &delete]);
+        assert_eq!(results.len(), left, "{arguments}: {results:?}");
+        assert_eq!(answers[1], "Done processing 2 commands.\n");
+    }
+    let (_, answers) = after(Behavior::default(), &["DeleteScanResult,192.0.2.10,,5\n"]);
+    assert!(answers[0].starts_with("Wrong command syntax on DeleteScanResult"), "{answers:?}");
+}
+
+#[test]
+fn failures_stand_before_and_behind_the_done_line() {
+    let (_, answers) = after(
+        Behavior { unknown_assets: UnknownAssets::Fail, ..Behavior::default() },
+        &[
+            "AddHost,192.0.2.1\nAddHost,nowhere\n",
+            &format!("{PATCH}\nScanUpdate\n"),
+            "AddScanResult,192.0.2.1,\"A\",1,1,icmp,\"\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n",
+            "AddScanResult,192.0.2.1,\"A\",1,,,\"\",\"\",\"CVE-1\",\"bugtraq_ids:\"\n",
+            "AddScanResult,192.0.2.1,\"A\",1,,,\"\",\"\"\n",
+        ],
+    );
+    assert!(answers[0].contains("[AddHost]: Must set source application"), "{}", answers[0]);
+    assert!(answers[0].contains("Failed to recognize IP address:"));
+    assert!(answers[0].ends_with("Done processing 2 commands.\n"));
+    let failure = "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 192.0.2.10, vuln_count = 1\n";
+    assert_eq!(answers[1], format!("Done processing 2 commands.\n{failure}"));
+    for (answer, part) in [
+        (&answers[2], "Wrong protocol icmp entered"),
+        (&answers[3], "can not find the header: 'cve_ids:'"),
+        (&answers[4], "Wrong command syntax on Vuln ID:"),
+    ] {
+        assert!(
+            answer.contains(part) && answer.contains("Failed to Execute Command: AddScanResult"),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn domains_and_maps_hold_for_a_message_and_bad_ones_end_it() {
+    let behavior =
+        Behavior { domains: vec!["Lab".to_owned()], maps: vec!["Known".to_owned()], ..Behavior::default() };
+    let (_, answers) = after(
+        behavior,
+        &[
+            "SetDomain,Global\\Lab\nSetSource,Acme\nAddHost,192.0.2.1\n",
+            "AddHost,192.0.2.2\n",
+            "SetSource,Acme\nAddHost,192.0.2.3\n",
+            "SetDomain,Nowhere\nAddHost,192.0.2.4\n",
+            "SetMap,Unknown\nAddHost,192.0.2.5\n",
+            "SetMap:Known,SetMap,Known\n",
+        ],
+    );
+    assert_eq!(answers[0], "Done processing 1 commands.\n");
+    assert!(
+        answers[1].contains("is not a leaf domain") && answers[1].ends_with("Done processing 1 commands.\n")
+    );
+    for (answer, part) in [
+        (&answers[2], "is not a leaf domain"),
+        (&answers[3], "is not in the certificate domain"),
+        (&answers[4], "Failed to find map 'Unknown'"),
+    ] {
+        assert!(answer.contains(part) && !answer.contains("Done"), "{answer}");
+    }
+    assert_eq!(answers[5], "Done processing 1 commands.\n");
+}
+
+#[test]
+fn a_newer_version_and_a_large_body_are_refused() {
+    let center = FakeDefenseCenter::start();
+    let mut client = Client::connect(&center);
+    client.send(2, &[0, 0, 0, 2]);
+    assert_eq!(client.receive(), (4, b"client version 2 is newer than 1\n".to_vec()));
+    center.change(|behavior| behavior.max_size = 4);
+    let mut client = Client::connect(&center);
+    client.send(2, &[0, 0, 0, 1]);
+    assert_eq!(client.receive(), (1, vec![0, 0, 0, 4]));
+    client.send(3, b"12345");
+    assert_eq!(client.receive().0, 4);
+}
+
+#[test]
+fn strangers_are_not_let_in() {
+    let center = FakeDefenseCenter::start();
+    let registered = Client::connect(&center).greet();
+    center.revoke_clients();
+    let mut refused = Client::connect(&center);
+    // With TLS 1.3 the refusal comes with the first read.
+    let _ = refused.0.write_all(&[0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
+    assert!(refused.0.read_exact(&mut [0; 8]).is_err());
+    drop(registered);
+    assert!(center.connections()[0].subject.contains("Intrusion Management System"));
+    assert_eq!(center.connections()[1].subject, "");
+}
