@@ -63,7 +63,10 @@ impl Visitor for Reply {
         if path.contains("/REQUEST/") {
             return;
         }
+        // Data has elements of these names, too, that mean something else.
+        let is_answer = path.split('/').next().is_some_and(|root| root.ends_with("_RETURN"));
         match name {
+            "CODE" | "KEY" | "VALUE" | "TEXT" | "MESSAGE" if !is_answer => {}
             "CODE" => self.code = self.code.or_else(|| text.parse().ok()),
             "KEY" if parent.ends_with("ITEM") => self.key = clean(text),
             "VALUE" if parent.ends_with("ITEM") => self.items.push((self.key.clone(), clean(text))),
@@ -128,6 +131,12 @@ mod tests {
                 "<SCAN_REPORT_LIST><ERROR number='1960'><SUMMARY>s &amp; t</SUMMARY></ERROR>",
                 "code 1960: s & t",
                 false,
+            ),
+            (
+                "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><WARNING><CODE>1980</CODE><TEXT>too many reports</TEXT>\
+                 </WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>",
+                "no code and no text",
+                true,
             ),
             ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no code and no text", true),
         ] {

@@ -1,11 +1,13 @@
 //! Asking for pages: as many assets at once as Qualys can deliver, down to one; and past one that it cannot.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
+use scanbridge_qualys_report::Source;
 use scanbridge_qualys_xml::Page;
 use url::Url;
 
+use super::kept::KeptPages;
 use crate::api::{Answer, Call, Failure};
-use crate::http::Body;
+use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
 use crate::source::Around;
 
@@ -19,12 +21,15 @@ pub(super) struct Asking {
     good: u32,
     /// Assets that could not be had since the last page that came.
     failed: u32,
+    kept: KeptPages,
 }
 
 /// A page, and what came of asking for it.
 pub(super) struct Got {
-    pub(super) body: Body,
+    pub(super) source: Source,
     pub(super) page: Page,
+    /// How many assets of the page were delivered by an interrupted run.
+    pub(super) delivered: u64,
     /// Assets that no page can be made with.
     pub(super) missing: Vec<u64>,
     /// Where the next page begins; none after the last one.
@@ -37,19 +42,23 @@ const GOOD_PAGES: u32 = 8;
 const MOST_FAILED: u32 = 5;
 
 impl Asking {
-    pub(super) fn new(wanted: &Wanted) -> Self {
-        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0 }
+    pub(super) fn new(wanted: &Wanted, kept: KeptPages) -> Self {
+        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, kept }
     }
 
     /// The page that begins with the asset of this number or the next higher one.
     pub(super) fn page(&mut self, first: u64, since: Option<&str>, around: &mut Around) -> Result<Got> {
+        if let Some(got) = self.kept_page(first, around) {
+            return Ok(got);
+        }
         let (mut first, mut missing) = (first, Vec::new());
         loop {
             let failure = match self.try_page(first, since, around) {
                 Ok((body, page)) => {
                     let next = next_page(&page, first, around)?;
                     self.succeeded();
-                    return Ok(Got { body, page, missing, next });
+                    self.kept.keep(first, next);
+                    return Ok(Got { source: body.source, page, delivered: 0, missing, next });
                 }
                 Err(failure) if failure.of_size => failure,
                 Err(failure) => return Err(failure.into()),
@@ -72,13 +81,23 @@ impl Asking {
         }
     }
 
+    /// The page with this asset, if an interrupted run has fetched it.
+    fn kept_page(&self, asset: u64, around: &Around) -> Option<Got> {
+        let (source, first) = self.kept.find(asset)?;
+        let page = Page::read(source.read(None), around.settings.reading.limits).ok()?;
+        let next = next_page(&page, first, around).ok()?;
+        let delivered = page.assets.iter().take_while(|id| **id < asset).count() as u64;
+        tracing::debug!("the page of detections from asset {first} on was fetched by an interrupted run");
+        Some(Got { source, page, delivered, missing: Vec::new(), next })
+    }
+
     fn try_page(
         &self,
         first: u64,
         since: Option<&str>,
         around: &mut Around,
     ) -> Result<(Body, Page), Failure> {
-        let call = self.call(first, since, around);
+        let call = self.call(first, since, around).keep(Keep::At(self.kept.incoming()));
         let body = match around.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {

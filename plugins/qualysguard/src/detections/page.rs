@@ -3,7 +3,9 @@
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Note;
 use scanbridge_qualys_report::{SourceReader, Watch};
-use scanbridge_qualys_xml::{Damage, Definitions, Kind, MORE_PAGES, Progress, ReportReader, read_preface};
+use scanbridge_qualys_xml::{
+    Damage, Definitions, Kind, MORE_PAGES, Mark, Progress, ReportReader, read_preface,
+};
 
 use super::asking::Got;
 use crate::source::Around;
@@ -13,12 +15,25 @@ pub(super) struct OpenPage {
     reader: ReportReader<SourceReader>,
     assets: Vec<u64>,
     pub(super) next: Option<u64>,
+    /// How large it is.
+    pub(super) bytes: u64,
+    /// Of an interrupted run: how many assets it had delivered, and what it had noted by then.
+    delivered: u64,
+    noted: Vec<Note>,
 }
 
 impl OpenPage {
     /// Begins to read a page that was found to be whole. `done` is how many bytes came before it.
-    pub(super) fn begin(got: Got, done: u64, around: &Around, definitions: &mut Definitions) -> Self {
-        let (settings, source) = (&around.settings, got.body.source);
+    ///
+    /// # Errors
+    /// When the assets that were delivered before cannot be passed over.
+    pub(super) fn begin(
+        got: Got,
+        done: u64,
+        around: &Around,
+        definitions: &mut Definitions,
+    ) -> Result<Self, Damage> {
+        let (settings, source) = (&around.settings, got.source);
         let limits = settings.reading.limits;
         // The head was read with the page.
         let (mut preface, _) = read_preface(&Kind::Detections, source.read(None), limits, definitions);
@@ -27,7 +42,12 @@ impl OpenPage {
         if let Some(wanted) = settings.addresses.filter() {
             reader.only(wanted);
         }
-        Self { reader, assets: got.page.assets, next: got.next }
+        let (delivered, bytes) = (got.delivered, source.length);
+        if delivered > 0 {
+            reader.skip(Mark { assets: delivered, ..Mark::default() }, Some(definitions))?;
+        }
+        let noted = if delivered > 0 { reader.notes() } else { Vec::new() };
+        Ok(Self { reader, assets: got.page.assets, next: got.next, bytes, delivered, noted })
     }
 
     /// Fills a batch.
@@ -48,13 +68,20 @@ impl OpenPage {
         to_come.iter().all(|id| id > last).then_some(last + 1)
     }
 
-    /// How many assets have gone out.
+    /// How many assets have gone out in this run.
     pub(super) fn assets(&self) -> u64 {
-        self.reader.assets()
+        self.reader.assets().saturating_sub(self.delivered)
     }
 
-    /// What is worth knowing of it. That there are more pages is not: they are fetched.
+    /// What is worth knowing of it, as far as this run has read it. That there are more pages is not: they are
+    /// fetched.
     pub(super) fn notes(&mut self) -> Vec<Note> {
-        self.reader.notes().into_iter().filter(|note| note.text != MORE_PAGES).collect()
+        let mut notes = self.reader.notes();
+        for note in &mut notes {
+            let noted = self.noted.iter().find(|noted| noted.text == note.text);
+            note.count -= noted.map_or(0, |noted| noted.count.min(note.count));
+        }
+        notes.retain(|note| note.count > 0 && note.text != MORE_PAGES);
+        notes
     }
 }

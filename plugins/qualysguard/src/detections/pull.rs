@@ -9,6 +9,7 @@ use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
 
 use super::asking::Asking;
+use super::kept::KeptPages;
 use super::knowledge_base::KnowledgeBase;
 use super::page::OpenPage;
 use super::watermark::Watermark;
@@ -22,6 +23,7 @@ pub(crate) struct Detections {
     /// Read when the first page comes.
     knowledge_base: Option<KnowledgeBase>,
     watermark: Watermark,
+    kept: KeptPages,
     pull: Pull,
     page: Option<OpenPage>,
     state: State,
@@ -64,6 +66,7 @@ impl Detections {
     pub(crate) fn open(wanted: &Wanted, around: &Around, resume: Option<&Position>) -> Result<Self> {
         let watermark = Watermark::open(&around.services)?;
         let resumed = read_position::<Pull>(around, resume);
+        let kept = KeptPages::open(&around.services)?;
         let state = match &resumed {
             Some(pull) if pull.ended => {
                 pull.reach(&watermark, around)?;
@@ -73,9 +76,10 @@ impl Detections {
         };
         Ok(Self {
             wanted: wanted.clone(),
-            asking: Asking::new(wanted),
+            asking: Asking::new(wanted, kept.clone()),
             knowledge_base: None,
             watermark,
+            kept,
             pull: resumed.unwrap_or_default(),
             page: None,
             state,
@@ -88,6 +92,7 @@ impl Detections {
         let continued = !self.pull.started.is_empty();
         let is_over = continued && self.pull.first.is_none();
         if !continued {
+            self.kept.clear();
             let since = self
                 .wanted
                 .incremental
@@ -131,10 +136,13 @@ impl Detections {
         self.pull.missing.extend(&got.missing);
         self.pull.missing.truncate(SHOWN_MISSING);
         let done = self.pull.bytes;
-        self.pull.bytes += got.body.source.length;
+        self.pull.bytes += got.source.length;
         let assets = self.pull.assets + got.page.assets.len() as u64;
         tracing::info!(assets, "a page of {} assets", got.page.assets.len());
-        self.page = Some(OpenPage::begin(got, done, around, knowledge_base.definitions()));
+        let page = OpenPage::begin(got, done, around, knowledge_base.definitions());
+        self.page = Some(page.map_err(|damage| {
+            PluginError::bad_data(format!("a kept page of detections cannot be gone on with: {damage}"))
+        })?);
         Ok(())
     }
 
@@ -150,6 +158,8 @@ impl Detections {
                 let at = page.first_to_come().map(|first| {
                     let mut pull = Pull { first: Some(first), ..self.pull.clone() };
                     pull.assets += page.assets();
+                    // A later run counts the page anew.
+                    pull.bytes = pull.bytes.saturating_sub(page.bytes);
                     pull.note(page.notes());
                     position(around, &pull)
                 });
@@ -244,7 +254,14 @@ impl Work for Detections {
 
     fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()> {
         match read_position::<Pull>(around, Some(at)) {
-            Some(pull) => pull.reach(&self.watermark, around),
+            Some(pull) => {
+                match pull.first {
+                    Some(first) => self.kept.forget(first),
+                    None if self.state == State::Rest => self.kept.clear(),
+                    None => {}
+                }
+                pull.reach(&self.watermark, around)
+            }
             None => Ok(()),
         }
     }
