@@ -68,7 +68,7 @@ impl Packer {
             return self.push_lines(block, send);
         }
         let too_long = self.body.text.len() + block.text.len() > self.limits.bytes;
-        let too_many = self.body.findings > 0 && self.body.findings + block.findings > self.limits.findings;
+        let too_many = self.body.findings + block.findings > self.limits.findings;
         if too_long || too_many {
             self.flush(send)?;
         }

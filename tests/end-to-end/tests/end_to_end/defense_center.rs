@@ -46,7 +46,7 @@ fn the_wire_carries_the_file_of_commands_and_the_center_holds_the_report() {
     let sent = without_header(center.lines().into_iter());
     assert_eq!(sent, without_header(sandbox.read("commands.csv").lines().map(str::to_owned)));
     let findings = sent.iter().filter(|line| line.starts_with("AddScanResult,")).count() as u64;
-    assert!(findings > 100);
+    assert!(findings > 20);
     assert_eq!(summary["outputs"][0]["records"], findings);
     center.wait_until_idle();
     // A scanner may say the same of an asset twice; the center keeps one.
@@ -63,13 +63,13 @@ fn the_wire_carries_the_file_of_commands_and_the_center_holds_the_report() {
 #[test]
 fn a_killed_run_and_a_second_one_end_with_the_report() {
     let Some((center, sandbox)) = registered() else { return };
-    report(&sandbox, 3_000_000);
+    report(&sandbox, 8_000_000);
     let text =
         pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]) + "checkpoint: { bytes: 128 KiB }\n";
-    center.change(|behavior| behavior.reply_delay = Duration::from_millis(10));
+    center.change(|behavior| behavior.reply_delay = Duration::from_millis(50));
     let mut host = sandbox.host_running(&text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
-    while center.message_count() < 25 {
+    while center.message_count() < 8 {
         assert!(host.try_wait().unwrap().is_none(), "the host ended before it was killed");
         assert!(begun.elapsed() < Duration::from_secs(60), "the host sends nothing");
         sleep(Duration::from_millis(1));
@@ -87,7 +87,7 @@ fn a_killed_run_and_a_second_one_end_with_the_report() {
     sandbox.run(&text).expect_code(0);
     center.wait_until_idle();
     assert_eq!(held.all_results(), center.host_map().all_results());
-    assert!(held.all_results().len() > 1000);
+    assert!(held.all_results().len() > 200);
     assert!(second < center.message_count(), "the second run went on where the first one was killed");
 }
 
