@@ -102,7 +102,8 @@ One of -server and -csvfile is needed; with both, -csvfile wins. Without an opti
 standard output.
 
 Exit codes: 0 all delivered, 64 usage, 65 bad, incomplete or rejected data, 66 no input, 69 peer not reachable,
-70 bug, 73 cannot create, 74 reading or writing, 76 protocol, 77 not allowed, 78 configuration, 130 interrupted.
+70 bug, 73 cannot create, 74 reading or writing, 75 try again later, 76 protocol, 77 not allowed,
+78 configuration, 130 interrupted.
 The present command line is `scanbridge`; docs/legacy-command-line.md shows how one becomes the other.
 ";
 

@@ -23,7 +23,8 @@ pub(super) struct Checkpoints {
 pub(super) struct NewMark {
     /// The input's place among the inputs.
     pub(super) input: usize,
-    pub(super) position: Position,
+    /// Where it goes on; empty where it begins, none where it cannot.
+    pub(super) position: Option<Position>,
     /// Whether a report of this input is under way here.
     pub(super) in_report: bool,
     /// The report that ends here.
@@ -50,6 +51,8 @@ struct State {
 
 #[derive(Debug)]
 struct LaneProgress {
+    /// The `id:`s of its output and of what stands in for that.
+    ids: Vec<String>,
     /// Whether a checkpoint waits for it.
     counts: bool,
     /// The marks it has committed since the last one that is stored, with what its outputs said.
@@ -61,10 +64,10 @@ impl Checkpoints {
         ledger: Option<Arc<Ledger>>,
         from: Checkpoint,
         input_ids: Vec<String>,
-        lanes: usize,
+        lanes: Vec<Vec<String>>,
     ) -> Self {
         let positions = vec![None; input_ids.len()];
-        let lanes = (0..lanes).map(|_| LaneProgress { counts: true, committed: VecDeque::new() }).collect();
+        let lanes = lanes.into_iter().map(LaneProgress::of).collect();
         let state = State {
             input_ids,
             marks: VecDeque::new(),
@@ -117,7 +120,13 @@ impl Checkpoints {
     /// The last stored position of an input, if it is another one than `told`.
     pub(super) fn news(&self, input: usize, told: Option<&Position>) -> Option<Position> {
         let position = self.lock().positions[input].clone();
-        position.filter(|position| Some(position) != told)
+        position.filter(|position| Some(position) != told && !position.0.is_empty())
+    }
+
+    /// Whether this run has a checkpoint, or goes on with one.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = self.lock();
+        self.ledger.is_none() || state.last_mark > 0 || !state.checkpoint.positions.is_empty()
     }
 
     /// Waits until this mark is stored, at most so long; says whether it is.
@@ -157,6 +166,12 @@ impl Checkpoints {
     }
 }
 
+impl LaneProgress {
+    fn of(ids: Vec<String>) -> Self {
+        Self { ids, counts: true, committed: VecDeque::new() }
+    }
+}
+
 impl State {
     /// The latest mark that is not stored and that every output that counts has committed.
     fn common_mark(&self) -> Option<u64> {
@@ -178,10 +193,12 @@ impl State {
                 last = lane.committed.pop_front();
             }
             let is_here = last.as_ref().is_some_and(|(number, _)| *number == mark);
-            for (id, state) in last.into_iter().flat_map(|(_, outputs)| outputs) {
+            self.checkpoint.outputs.extend(last.into_iter().flat_map(|(_, outputs)| outputs));
+            if !is_here {
                 // An output that is behind has not seen all of the report under way.
-                let has_gap = state.has_gap || !is_here;
-                self.checkpoint.outputs.insert(id, OutputState { has_gap, ..state });
+                for id in &lane.ids {
+                    self.checkpoint.outputs.entry(id.clone()).and_modify(|state| state.has_gap = true);
+                }
             }
         }
     }
@@ -191,12 +208,18 @@ impl State {
         let id = &self.input_ids[input];
         self.checkpoint.under_way = in_report.then(|| id.clone());
         self.reports.extend(sent);
-        if position.0.is_empty() {
-            self.stuck.insert(input);
-        } else {
-            self.stuck.remove(&input);
-            self.checkpoint.positions.insert(id.clone(), position.0.clone());
-            self.positions[input] = Some(position);
+        match position {
+            None => {
+                self.stuck.insert(input);
+            }
+            Some(position) => {
+                self.stuck.remove(&input);
+                self.checkpoint.positions.insert(id.clone(), position.0.clone());
+                self.positions[input] = Some(position);
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,6 +205,21 @@ impl<'a> Stage<'a> {
         let start = Arc::new(start);
         self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
         self.send(&Item::Begin(start));
+        if self.checkpoints.has_begun() { Ok(()) } else { self.mark_the_beginning() }
+    }
+
+    /// Before anything is delivered the ledger must know that it is about to be: else a crash right behind the first
+    /// report would leave it delivered, with nobody to know that.
+    fn mark_the_beginning(&mut self) -> Result<(), PluginError> {
+        if self.place.is_none() {
+            return Ok(());
+        }
+        self.mark(self.place.clone(), None);
+        while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
+            if self.control.stop.is_given() {
+                return Err(PluginError::cancelled());
+            }
+        }
         Ok(())
     }
 
@@ -256,8 +271,8 @@ impl<'a> Stage<'a> {
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
         let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
-        self.place = (!position.0.is_empty()).then_some(position.clone());
-        self.mark(position, sent);
+        self.place = (!position.0.is_empty()).then_some(position);
+        self.mark(self.place.clone(), sent);
         drop(report.turn);
         Ok(())
     }
@@ -297,12 +312,12 @@ impl<'a> Stage<'a> {
 
     /// Marks the place behind the last batch, if the input could go on there.
     fn mark_here(&mut self, sent: Option<SentReport>) {
-        if let Some(position) = self.place.clone().filter(|_| self.since_mark.bytes > 0) {
-            self.mark(position, sent);
+        if self.place.is_some() && self.since_mark.bytes > 0 {
+            self.mark(self.place.clone(), sent);
         }
     }
 
-    fn mark(&mut self, position: Position, sent: Option<SentReport>) {
+    fn mark(&mut self, position: Option<Position>, sent: Option<SentReport>) {
         let in_report = self.report.is_some();
         self.since_mark = SinceMark::default();
         self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, sent });

@@ -96,7 +96,12 @@ fn prepare(
     let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
     let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
     let control = Arc::new(Control::new(stop, Turn::new(first), pairs.len(), ledger.is_some()));
-    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, pairs.len()));
+    let lane_ids = pairs.iter().map(|(output, standby)| {
+        let destinations = [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
+        destinations.map(|destination| destination.id().to_owned()).collect()
+    });
+    let lane_ids = lane_ids.collect();
+    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, lane_ids));
     let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
         let places =
             [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();

@@ -1,6 +1,5 @@
 //! The asset that is under way: what all its events share, and what they tell about it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
@@ -15,8 +14,8 @@ use crate::table::Table;
 /// The asset under way; its memory serves one asset after the other.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentAsset {
-    /// A hash of its identifying cells, to know it again in the next batch; none between reports.
-    identity: Option<u64>,
+    /// Its identifying cells, to know it again in the next batch; none between reports.
+    identity: Option<Identity>,
     addresses: Vec<u8>,
     /// Whether it has an address that cannot be read as one.
     pub has_bad_address: bool,
@@ -29,6 +28,21 @@ pub(crate) struct CurrentAsset {
     /// The ports that have become events.
     pub ports: Ports,
 }
+
+/// The cells that identify an asset, in the order of [`CELLS`].
+#[derive(Debug, Default)]
+struct Identity([String; CELLS.len()]);
+
+/// The cells that two rows of one asset share; the first [`FIXED`] are there from its beginning.
+const CELLS: [AssetField; 6] = [
+    AssetField::Id,
+    AssetField::Address,
+    AssetField::Ipv6,
+    AssetField::Dns,
+    AssetField::Netbios,
+    AssetField::Os,
+];
+const FIXED: usize = 3;
 
 #[derive(Debug, Default)]
 struct Name {
@@ -49,23 +63,37 @@ pub(crate) struct OperatingSystem {
 }
 
 impl CurrentAsset {
-    /// Whether the row repeats this asset.
+    /// Whether the row repeats this asset. It may tell what the row in the last batch did not know yet.
     pub(crate) fn is_repeated_by(&self, asset: AssetView<'_>) -> bool {
-        self.identity == Some(identity(asset))
+        self.identity.as_ref().is_some_and(|identity| identity.allows(asset))
     }
 
     /// Turns to another asset. `ipv6_in_dst` as version 1 of the format has it.
     pub(crate) fn begin(&mut self, asset: AssetView<'_>, ipv6_in_dst: bool) {
-        self.identity = Some(identity(asset));
+        self.identity.get_or_insert_default().set(asset);
         self.addresses.clear();
         append_addresses(&mut self.addresses, asset, ipv6_in_dst);
         self.has_bad_address = self.addresses.is_empty() && !asset.address().is_empty();
+        self.last_scan = crate::time::epoch_ms(asset.get(AssetField::LastScan));
+        self.set_names(asset);
+        self.system.begin(asset.get(AssetField::Os));
+        self.ports.clear();
+    }
+
+    /// Takes over what the row tells that was not known when the asset began: a scan may name a system or a name
+    /// behind an asset's findings.
+    pub(crate) fn go_on(&mut self, asset: AssetView<'_>) {
+        if self.identity.as_ref().is_some_and(|identity| identity.knows_less_than(asset)) {
+            self.identity.get_or_insert_default().set(asset);
+            self.set_names(asset);
+            self.system.name_of_asset(asset.get(AssetField::Os));
+        }
+    }
+
+    fn set_names(&mut self, asset: AssetView<'_>) {
         let (dns, netbios) = (asset.get(AssetField::Dns), asset.get(AssetField::Netbios));
         self.dns_first.set(dns, netbios);
         self.netbios_first.set(netbios, dns);
-        self.last_scan = crate::time::epoch_ms(asset.get(AssetField::LastScan));
-        self.system.begin(asset.get(AssetField::Os));
-        self.ports.clear();
     }
 
     /// Forgets the asset: nothing repeats it from here on.
@@ -84,6 +112,27 @@ impl CurrentAsset {
         out.extend_from_slice(&self.addresses);
         out.extend_from_slice(&name.bytes);
         cut.merge(name.cut);
+    }
+}
+
+impl Identity {
+    fn set(&mut self, asset: AssetView<'_>) {
+        for (text, cell) in self.0.iter_mut().zip(CELLS) {
+            text.clear();
+            text.shrink_to(KEPT_BYTES);
+            text.push_str(asset.get(cell));
+        }
+    }
+
+    /// Whether the row may be of the same asset: what is there from the beginning is equal, and what was known of
+    /// the rest still is.
+    fn allows(&self, asset: AssetView<'_>) -> bool {
+        let mut cells = self.0.iter().zip(CELLS).enumerate();
+        cells.all(|(index, (text, cell))| text == asset.get(cell) || index >= FIXED && text.is_empty())
+    }
+
+    fn knows_less_than(&self, asset: AssetView<'_>) -> bool {
+        self.0.iter().zip(CELLS).any(|(text, cell)| text.is_empty() && !asset.get(cell).is_empty())
     }
 }
 
@@ -109,6 +158,14 @@ impl OperatingSystem {
         self.told = false;
     }
 
+    /// The asset's own name for it, which wins over what findings told.
+    fn name_of_asset(&mut self, name: &str) {
+        if !trimmed(name).is_empty() {
+            self.name.clear();
+            self.name.push_str(trimmed(name));
+        }
+    }
+
     /// Takes note of a finding that tells the operating system. The asset's own cell wins over its name, and the
     /// first such finding over later ones.
     pub(crate) fn tell(&mut self, finding: FindingView<'_>, name: &str) {
@@ -122,22 +179,6 @@ impl OperatingSystem {
             self.name.push_str(trimmed(name));
         }
     }
-}
-
-fn identity(asset: AssetView<'_>) -> u64 {
-    const CELLS: [AssetField; 6] = [
-        AssetField::Id,
-        AssetField::Address,
-        AssetField::Ipv6,
-        AssetField::Dns,
-        AssetField::Netbios,
-        AssetField::Os,
-    ];
-    let mut hasher = DefaultHasher::new();
-    for field in CELLS {
-        asset.get(field).hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 fn trimmed(text: &str) -> &str {

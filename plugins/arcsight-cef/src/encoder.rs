@@ -1,15 +1,17 @@
 //! Turns batches into lines. Knows no file: finished lines go to a sink.
 
-use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
 use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
+use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
 use crate::cache::FragmentCache;
 use crate::field::{self, CutFields, Field, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
+use crate::hold::{COUNT_BYTES, Hold};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
+use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
 
@@ -25,8 +27,14 @@ pub(crate) struct Encoder {
     schema: Schema,
     asset: CurrentAsset,
     line: Vec<u8>,
+    /// Where the extension begins in the line.
+    extension: usize,
+    /// How many bytes a line may have, its line feed aside.
+    budget: usize,
+    hold: Hold,
     text: String,
     tally: Tally,
+    rejected: Vec<Rejection>,
 }
 
 /// What an encoder has counted since it was last asked.
@@ -38,16 +46,26 @@ pub(crate) struct Tally {
     pub cut: u64,
     /// Assets whose address is none that can be written.
     pub bad_addresses: u64,
+    /// Events whose time was moved to a bound.
+    pub moved: u64,
+    /// Derived events that were too long even without their texts.
+    pub too_long: u64,
 }
 
-/// Takes one finished line with its line feed.
+/// Takes one finished event: a line with its line feed.
 pub(crate) trait Sink {
-    fn line(&mut self, line: &[u8]) -> Result<()>;
+    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()>;
 }
 
 impl Encoder {
-    pub(crate) fn new(settings: EventSettings) -> Self {
+    /// An encoder whose lines have at most `budget` bytes, their line feeds aside.
+    pub(crate) fn new(settings: EventSettings, budget: usize) -> Self {
+        let reserved = if settings.hold.merge { COUNT_BYTES } else { 0 };
         Self {
+            budget: budget.saturating_sub(reserved),
+            hold: Hold::new(settings.hold),
+            extension: 0,
+            rejected: Vec::new(),
             settings,
             cache: FragmentCache::new(FragmentCache::ROOM),
             report: ReportPart::default(),
@@ -66,7 +84,13 @@ impl Encoder {
             self.schema.clone_from(&report.schema);
         }
         self.report = ReportPart::of(report, &self.settings);
+        self.abandon();
+    }
+
+    /// Forgets what was kept back: the report is not delivered.
+    pub(crate) fn abandon(&mut self) {
         self.asset.forget();
+        self.hold.clear();
     }
 
     /// Writes the events of a batch.
@@ -95,7 +119,13 @@ impl Encoder {
         Ok(std::mem::take(&mut self.tally))
     }
 
-    /// Writes what was kept back for the last asset of a report.
+    /// The findings of the last batch whose events do not fit.
+    pub(crate) fn take_rejected(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.rejected)
+    }
+
+    /// Writes what was kept back for the last asset, which is whole: at the end of a report, and wherever something
+    /// is committed.
     pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
         self.leave_asset(sink)?;
         self.asset.forget();
@@ -104,17 +134,26 @@ impl Encoder {
 
     fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
+            self.asset.go_on(asset);
             return Ok(());
         }
         self.leave_asset(sink)?;
         self.asset.begin(asset, self.settings.ipv6_in_dst);
         self.tally.bad_addresses += u64::from(self.asset.has_bad_address);
-        if self.settings.asset_events { self.asset_event(sink) } else { Ok(()) }
+        Ok(())
     }
 
+    /// Only now all is known that the report tells about the asset.
     fn leave_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let known = self.asset.is_known() && !self.asset.system.name.is_empty();
-        if known && self.settings.derive { self.system_event(sink) } else { Ok(()) }
+        if self.asset.is_known() {
+            if self.settings.derive && !self.asset.system.name.is_empty() {
+                self.system_event(sink)?;
+            }
+            if self.settings.asset_events {
+                self.asset_event(sink)?;
+            }
+        }
+        self.hold.let_go(sink)
     }
 
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
@@ -134,7 +173,15 @@ impl Encoder {
         self.line.extend_from_slice(fragment.middle());
         field::append(&mut self.line, &mut cut, Field::Result, finding.get(FindingField::Result));
         self.line.extend_from_slice(fragment.tail());
-        self.end_line(cut, sink)
+        let plain = matches!(table, Table::Infos | Table::Services);
+        if !self.end_line(cut, finding.severity(), plain, sink)? {
+            let (length, most) = (self.line.len(), self.budget);
+            let reason = format!(
+                "the event has {length} bytes without its texts, and {most} are left of `max_message_bytes`"
+            );
+            self.rejected.push(Rejection { row: finding.row(), reason });
+        }
+        Ok(())
     }
 
     fn facts(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
@@ -178,8 +225,7 @@ impl Encoder {
             }
         }
         field::append(&mut self.line, &mut cut, Field::Result, &self.text);
-        self.tally.derived += 1;
-        self.end_line(cut, sink)
+        self.end_derived(cut, finding.severity(), sink)
     }
 
     fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
@@ -193,14 +239,14 @@ impl Encoder {
             append_header(&mut self.line, &mut cut, field, &self.text, "unknown");
         }
         append_severity(&mut self.line, &self.settings, severity);
+        self.extension = self.line.len();
         self.time(None);
         self.asset.append_to(&mut self.line, &mut cut, Table::Uris);
         let category = &self.asset.system.category;
         append_classification(&mut self.line, &mut cut, &self.settings, Table::Uris, severity, category);
         field::append(&mut self.line, &mut cut, Field::FilePath, &self.asset.system.name);
         self.line.extend_from_slice(&self.report.origin);
-        self.tally.derived += 1;
-        self.end_line(cut, sink)
+        self.end_derived(cut, severity, sink)
     }
 
     fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
@@ -209,11 +255,11 @@ impl Encoder {
         self.line.extend_from_slice(&self.report.opening);
         self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
         append_severity(&mut self.line, &self.settings, None);
+        self.extension = self.line.len();
         self.time(None);
         self.asset.append_to(&mut self.line, &mut cut, Table::Scanner);
         self.line.extend_from_slice(&self.report.origin);
-        self.tally.derived += 1;
-        self.end_line(cut, sink)
+        self.end_derived(cut, None, sink)
     }
 
     /// Begins a line about a finding: its header, time and asset.
@@ -223,6 +269,7 @@ impl Encoder {
         self.line.extend_from_slice(&self.report.opening);
         let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
         self.line.extend_from_slice(fragment.header());
+        self.extension = self.line.len();
         self.time(time::epoch_ms(finding.get(FindingField::LastFound)));
         self.asset.append_to(&mut self.line, &mut cut, table);
         cut
@@ -231,6 +278,8 @@ impl Encoder {
     /// The finding's own time goes first: a list of detections is asked for long after the scans.
     fn time(&mut self, found: Option<i64>) {
         if let Some(time) = found.or(self.asset.last_scan).or(self.report.time) {
+            let (time, moved) = self.settings.time.apply(time, self.report.begun);
+            self.tally.moved += u64::from(moved);
             field::append_number(&mut self.line, "rt=", time);
         }
     }
@@ -243,8 +292,32 @@ impl Encoder {
         }
     }
 
-    fn end_line(&mut self, mut cut: CutFields, sink: &mut impl Sink) -> Result<()> {
+    fn end_derived(
+        &mut self,
+        cut: CutFields,
+        severity: Option<Severity>,
+        sink: &mut impl Sink,
+    ) -> Result<()> {
+        let fits = self.end_line(cut, severity, false, sink)?;
+        self.tally.derived += u64::from(fits);
+        self.tally.too_long += u64::from(!fits);
+        Ok(())
+    }
+
+    /// Ends the line and hands it on; false when it is too long whatever is left out.
+    fn end_line(
+        &mut self,
+        mut cut: CutFields,
+        severity: Option<Severity>,
+        plain: bool,
+        sink: &mut impl Sink,
+    ) -> Result<bool> {
         cut.merge(self.report.cut);
+        if self.line.len() + cut.written_length() > self.budget
+            && !budget::shorten(&mut self.line, self.budget, &mut cut)
+        {
+            return Ok(false);
+        }
         cut.append_to(&mut self.line);
         self.tally.cut += u64::from(!cut.is_empty());
         // Every field ends in a space, and so may the header.
@@ -252,6 +325,12 @@ impl Encoder {
             self.line.pop();
         }
         self.line.push(b'\n');
-        sink.line(&self.line)
+        if self.settings.hold.is_on() {
+            let extension = self.extension.min(self.line.len() - 1);
+            self.hold.event(&self.line, extension, severity, plain, sink)?;
+        } else {
+            sink.event(&self.line, severity)?;
+        }
+        Ok(true)
     }
 }

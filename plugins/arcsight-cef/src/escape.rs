@@ -125,14 +125,20 @@ fn next_eight(text: &[u8]) -> [u8; 8] {
 
 /// Shortens what was written from `start` on to `limit` bytes, mark included.
 fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
+    out.truncate(cut_end(out, start, limit));
+    out.extend_from_slice(CUT_MARK);
+}
+
+/// Where to cut the value that begins at `start`, so that it has at most `limit` bytes with the mark behind it:
+/// between two characters, never inside an escape.
+pub(crate) fn cut_end(out: &[u8], start: usize, limit: usize) -> usize {
     let mut end = start + limit - CUT_MARK.len();
     while end > start && out[end] & 0xC0 == 0x80 {
         end -= 1;
     }
     // Every escape begins with a backslash, so an odd number of them in front means: inside a pair.
     let backslashes = out[start..end].iter().rev().take_while(|byte| **byte == b'\\').count();
-    out.truncate(end - backslashes % 2);
-    out.extend_from_slice(CUT_MARK);
+    end - backslashes % 2
 }
 
 /// How many bytes to take from the head of `rest`, and what stands for them.

@@ -61,6 +61,11 @@ impl Field {
         self.spec().limit
     }
 
+    /// Everything in front of the value, the label included.
+    pub(crate) fn opening(self) -> &'static str {
+        self.spec().opening
+    }
+
     const fn spec(self) -> Spec {
         let (name, opening, limit) = match self {
             Self::ClassId => ("deviceEventClassId", "", 1023),
@@ -153,14 +158,25 @@ impl CutFields {
 
     /// Appends the key with the names, split by commas; nothing when nothing was cut.
     pub(crate) fn append_to(self, out: &mut Vec<u8>) {
-        let names = Field::ALL.into_iter().filter(|field| self.0 & 1 << *field as u8 != 0);
-        for (index, field) in names.enumerate() {
+        for (index, field) in self.fields().enumerate() {
             out.extend_from_slice(if index == 0 { Self::KEY.as_bytes() } else { b"," });
             out.extend_from_slice(field.spec().name.as_bytes());
         }
         if !self.is_empty() {
             out.push(b' ');
         }
+    }
+
+    /// How many bytes [`CutFields::append_to`] takes: the key, and for each name one more.
+    pub(crate) fn written_length(self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        Self::KEY.len() + self.fields().map(|field| field.spec().name.len() + 1).sum::<usize>()
+    }
+
+    fn fields(self) -> impl Iterator<Item = Field> {
+        Field::ALL.into_iter().filter(move |field| self.0 & 1 << *field as u8 != 0)
     }
 }
 
@@ -177,6 +193,7 @@ mod tests {
         }
         let mut out = Vec::new();
         all.append_to(&mut out);
+        assert_eq!(all.written_length(), out.len());
         let text = String::from_utf8(out).unwrap();
         let names: Vec<_> =
             text.strip_prefix("ScanbridgeTruncated=").unwrap().trim_end().split(',').collect();

@@ -2,23 +2,50 @@
 
 use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
+use scanbridge_tls_identity::options as tls;
 
 use crate::escape::{self, Fit};
+use crate::hold::HoldSettings;
 use crate::severity::SeverityStyle;
+use crate::time::TimeCorrection;
+use crate::transport::options as transport;
 
 /// What the plugin can be told.
 pub(crate) const TABLE: &[OptionSpec] = &[
-    OptionSpec::choice("transport", &["file"])
-        .default_text("file")
-        .help("how events leave: `file` writes one a line, without a syslog header"),
-    file::PATH,
+    transport::TRANSPORT,
+    transport::PATH,
     file::MODE,
     file::IF_EXISTS,
     file::ROTATE_BYTES,
     file::ROTATE_SECS,
+    transport::ADDRESS,
+    transport::PREFERRED,
+    transport::FRAMING,
+    transport::HEADER,
+    transport::FACILITY,
+    transport::SEVERITIES,
+    transport::HOST,
+    transport::APP,
+    transport::MAX_MESSAGE,
+    transport::CONNECT_TIMEOUT,
+    transport::WRITE_TIMEOUT,
+    transport::KEEPALIVE,
+    transport::CONFIRM,
+    transport::GRACE,
+    transport::BATCH_EVENTS,
+    transport::BATCH_BYTES,
+    transport::BATCH_SECS,
+    tls::CERTIFICATE,
+    tls::KEY,
+    tls::PASSWORD,
+    tls::CA_FILE,
+    tls::FINGERPRINT,
+    tls::FIRST_USE_FILE,
+    tls::CHECK_NAME,
+    tls::MIN_VERSION,
     OptionSpec::choice("profile", &["arcsight", "rsyslog", "generic"]).default_text("arcsight").help(
-        "whose reading to suit: decides `additional_data` and `extension_leading_space` where these say `profile` \
-         (arcsight: ad, no; rsyslog: custom, yes; generic: custom, no)",
+        "whose reading to suit: decides `additional_data`, `extension_leading_space` and `syslog_header` where these \
+         say `profile` (arcsight: ad, no, arcsight; rsyslog: custom, yes, rfc5424; generic: custom, no, rfc5424)",
     ),
     OptionSpec::integer("cef_version", 0, 1)
         .default_integer(0)
@@ -49,12 +76,28 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::list("extra_fields", &ValueSpec::Choice(&["externalId", "cn1", "outcome"])).help(
         "more to send: `externalId` the report's id, `cn1` the QID as a number, `outcome` the finding's status",
     ),
+    OptionSpec::flag("aggregate").default_flag(false).help(
+        "whether information and service events of an asset that are equal in every byte become one with their count",
+    ),
+    OptionSpec::choice("order", &["arrival", "severity"])
+        .default_text("arrival")
+        .help("the order of an asset's events: as they come, or the worst first"),
+    OptionSpec::integer("time_offset_secs", -MOST_OFFSET, MOST_OFFSET)
+        .default_integer(0)
+        .help("added to the time of each event, for a scanner whose clock is wrong"),
+    OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64)
+        .help("times that lie further back than this are moved to this; not set: no limit"),
+    OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64)
+        .help("times that lie further ahead than this are moved to this; not set: no limit"),
     OptionSpec::text("device_vendor").default_text("Qualys").help("vendor in the header"),
     OptionSpec::text("device_product").default_text("Qualys").help("product in the header"),
     OptionSpec::text("device_version")
         .default_text("unknown")
         .help("version in the header when the report names none"),
 ];
+
+/// A year and a day.
+const MOST_OFFSET: i64 = 366 * 86_400;
 
 /// How the class id of a vulnerability is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +131,8 @@ pub(crate) struct EventSettings {
     pub dotted_keys: bool,
     pub leading_space: bool,
     pub extra: ExtraFields,
+    pub hold: HoldSettings,
+    pub time: TimeCorrection,
 }
 
 impl EventSettings {
@@ -129,8 +174,21 @@ impl EventSettings {
                 qid_number: extra.contains(&"cn1"),
                 outcome: extra.contains(&"outcome"),
             },
+            hold: HoldSettings {
+                merge: options.flag("aggregate")?,
+                worst_first: options.text("order")? == Some("severity"),
+            },
+            time: TimeCorrection {
+                offset: milliseconds(options, "time_offset_secs")?.unwrap_or_default(),
+                most_past: milliseconds(options, "time_past_limit_secs")?,
+                most_future: milliseconds(options, "time_future_limit_secs")?,
+            },
         })
     }
+}
+
+fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
+    Ok(options.integer::<i64>(name)?.map(|seconds| seconds * 1000))
 }
 
 /// Appends a header field that the operator chose; it must be there and short enough, for it stands in every event.

@@ -1,90 +1,97 @@
-//! The plugin: reports in, one file of events out.
+//! The plugin: reports in, events out.
 
-use scanbridge_durable_file::{ReportFile, Target};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output, tracing,
 };
 
-use crate::encoder::{Encoder, Sink, Tally};
+use crate::encoder::{Encoder, Tally};
 use crate::options::{self, EventSettings};
+use crate::transport::{self, Transport};
 
 /// Writes each finding as one event, and beside the findings one event for each open port and each operating
-/// system. The file appears, or grows, when a report is complete; a report that is not delivered leaves no trace.
+/// system: to a file, which appears or grows when a report is complete, or to receivers of syslog.
 #[derive(Debug)]
 pub struct ArcSightCef {
     encoder: Encoder,
-    file: ReportFile,
+    transport: Transport,
     /// What was counted of the report under way.
     report: Tally,
+    /// Events that were written at a commit and not yet told.
+    committed: Written,
 }
 
 impl Output for ArcSightCef {
     const NAME: &'static str = "ArcSightCEF";
-    const SUMMARY: &'static str = "writes findings as ArcSight Common Event Format events to a file";
+    const SUMMARY: &'static str =
+        "writes findings as ArcSight Common Event Format events to a file or over syslog";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
-    fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let settings = EventSettings::read(options)?;
-        let file = ReportFile::open(Target::read(options)?, receipt)?;
-        Ok(Self { encoder: Encoder::new(settings), file, report: Tally::default() })
+        let transport = Transport::open(options, services, receipt)?;
+        let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
+        let encoder = Encoder::new(settings, budget);
+        Ok(Self { encoder, transport, report: Tally::default(), committed: Written::default() })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        Ok(self.file.check())
+        Ok(self.transport.check())
     }
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.encoder.begin(report);
         self.report = Tally::default();
-        self.file.begin(report)?;
-        Ok(())
+        self.transport.begin(report)
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
-        let mut lines = Lines { file: &mut self.file, bytes: 0 };
-        let tally = self.encoder.batch(batch, &mut lines)?;
-        let written = Written { derived: tally.derived, bytes: lines.bytes, ..Written::default() };
-        self.report.add(tally);
-        Ok(written)
+        let tally = self.encoder.batch(batch, &mut self.transport)?;
+        Ok(self.written(tally))
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        // A report that is not delivered is taken back whole; its last asset has nothing more to say.
+        // A report that is not delivered is taken back as far as possible; its last asset has nothing more to say.
         if !end.deliver {
-            self.file.end(false)?;
+            self.encoder.abandon();
+            self.transport.end(end)?;
+            self.transport.take_bytes();
             return Ok(Written::default());
         }
-        let mut lines = Lines { file: &mut self.file, bytes: 0 };
-        let tally = self.encoder.finish(&mut lines)?;
-        let written = Written { derived: tally.derived, bytes: lines.bytes, ..Written::default() };
-        self.file.end(true)?;
-        self.report.add(tally);
+        let tally = self.encoder.finish(&mut self.transport)?;
+        let written = self.written(tally);
+        self.transport.end(end)?;
         self.report.tell();
         Ok(written)
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        self.file.commit(b"")
+        // The last asset is whole: what was kept back for it goes now, wherever the commit falls.
+        let tally = self.encoder.finish(&mut self.transport)?;
+        self.committed = self.written(tally);
+        self.transport.commit()
+    }
+
+    fn close(self) -> Result<()> {
+        self.transport.close();
+        Ok(())
     }
 }
 
 register_output!(ArcSightCef);
 
-/// The file as the encoder sees it, with a count.
-struct Lines<'a> {
-    file: &'a mut ReportFile,
-    bytes: u64,
-}
-
-impl Sink for Lines<'_> {
-    fn line(&mut self, line: &[u8]) -> Result<()> {
-        // Before, not after: behind the last event a new piece would stay empty.
-        self.file.record_boundary()?;
-        self.file.write(line)?;
-        self.bytes += line.len() as u64;
-        Ok(())
+impl ArcSightCef {
+    /// What a call tells the host, with what the last commit could not tell.
+    fn written(&mut self, tally: Tally) -> Written {
+        let earlier = std::mem::take(&mut self.committed);
+        self.report.add(tally);
+        Written {
+            rejected: self.encoder.take_rejected(),
+            derived: earlier.derived + tally.derived,
+            bytes: earlier.bytes + self.transport.take_bytes(),
+            ..Written::default()
+        }
     }
 }
 
@@ -93,15 +100,29 @@ impl Tally {
         self.derived += other.derived;
         self.cut += other.cut;
         self.bad_addresses += other.bad_addresses;
+        self.moved += other.moved;
+        self.too_long += other.too_long;
     }
 
     /// Tells the operator what the events do not show in full.
     fn tell(self) {
         if self.cut > 0 {
-            tracing::info!(events = self.cut, "texts were cut to the limits of the format");
+            tracing::info!(
+                events = self.cut,
+                "texts were cut to the limits of the format and of the receiver"
+            );
         }
         if self.bad_addresses > 0 {
             tracing::warn!(assets = self.bad_addresses, "addresses that are none were left out");
+        }
+        if self.moved > 0 {
+            tracing::warn!(events = self.moved, "times beyond the limits were moved to them");
+        }
+        if self.too_long > 0 {
+            tracing::warn!(
+                events = self.too_long,
+                "derived events exceed `max_message_bytes` even without texts and were left out"
+            );
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct ReportPart {
     pub cut: CutFields,
     /// When the report or scan was made, in milliseconds since 1970.
     pub time: Option<i64>,
+    /// When the report began to be written, in milliseconds since 1970: what times are measured against.
+    pub begun: i64,
 }
 
 /// The version's limit.
@@ -24,7 +26,7 @@ const VERSION_LIMIT: usize = 31;
 
 impl ReportPart {
     pub(crate) fn of(report: &ReportStart, settings: &EventSettings) -> Self {
-        let mut part = Self { opening: settings.opening.clone(), ..Self::default() };
+        let mut part = Self { opening: settings.opening.clone(), begun: time::now_ms(), ..Self::default() };
         if escape::header(&mut part.opening, &report.scanner_version, VERSION_LIMIT) == escape::Fit::Empty {
             escape::header(&mut part.opening, &settings.version, VERSION_LIMIT);
         }

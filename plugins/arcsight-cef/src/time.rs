@@ -9,9 +9,36 @@ pub(crate) fn epoch_ms(text: &str) -> Option<i64> {
     Some(time.as_millisecond()).filter(|milliseconds| *milliseconds >= 0)
 }
 
+/// What is done to the time of an event before it is sent; by default nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TimeCorrection {
+    /// Added to each time, in milliseconds.
+    pub offset: i64,
+    /// How far in the past a time may lie, in milliseconds.
+    pub most_past: Option<i64>,
+    /// How far in the future a time may lie, in milliseconds.
+    pub most_future: Option<i64>,
+}
+
+impl TimeCorrection {
+    /// The time to send, and whether it was moved to one of the bounds around `now`.
+    pub(crate) fn apply(self, time: i64, now: i64) -> (i64, bool) {
+        let shifted = time.saturating_add(self.offset).max(0);
+        let earliest = self.most_past.map_or(0, |past| now.saturating_sub(past).max(0));
+        let latest = self.most_future.map_or(i64::MAX, |future| now.saturating_add(future));
+        let bounded = shifted.clamp(earliest, latest.max(earliest));
+        (bounded, bounded != shifted)
+    }
+}
+
+/// The present time in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::epoch_ms;
+    use super::*;
 
     #[test]
     fn only_whole_utc_times_count() {
@@ -21,6 +48,21 @@ mod tests {
             ["", "N/A", "2026-01-31", "31/01/2026 12:00:00", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"]
         {
             assert_eq!(epoch_ms(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_moved_only_as_asked() {
+        let none = TimeCorrection::default();
+        assert_eq!(none.apply(5, 1_000_000), (5, false));
+        let offset = TimeCorrection { offset: -3_600_000, ..none };
+        assert_eq!(offset.apply(3_600_005, 0), (5, false));
+        assert_eq!(offset.apply(5, 0), (0, false), "never before 1970");
+        let bounds = TimeCorrection { most_past: Some(100), most_future: Some(10), ..none };
+        for (time, expected) in
+            [(899, (900, true)), (900, (900, false)), (1010, (1010, false)), (1011, (1010, true))]
+        {
+            assert_eq!(bounds.apply(time, 1000), expected);
         }
     }
 }

@@ -67,6 +67,46 @@ fn where_batches_are_cut_makes_no_difference() {
     assert_eq!(classes, expected.map(|class| format!("Qualys|{class}")));
 }
 
+/// A system and names that a scan gives behind an asset's findings reach the derived events, batch or no batch.
+#[test]
+fn what_is_told_late_is_told_all_the_same() {
+    let early: &[(A, &str)] = &[(A::Address, "192.0.2.1")];
+    let late: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux"), (A::Dns, "www.example.com")];
+    let row = cells("service", "os\tUbuntu\tSSH");
+    let one = Filling::default().asset(late).finding(&qid("1"), &row).finding(&qid("2"), &row).done();
+    let first = Filling::default().asset(early).finding(&qid("1"), &row).done();
+    let second = Filling::default().continued(late).finding(&qid("2"), &row).done();
+    let derived = |batches: &[RawBatch]| {
+        let text = text_of(json!({ "asset_events": true }), &scan(), batches);
+        let derived = text.lines().filter(|line| !line.contains("Services")).map(str::to_owned);
+        derived.collect::<Vec<_>>()
+    };
+    let whole = derived(&[one]);
+    assert_eq!(whole, derived(&[first, second]));
+    assert_eq!(whole.len(), 2);
+    assert!(whole.iter().all(|line| line.contains(" dhost=www.example.com ")), "{whole:?}");
+    assert!(whole[0].contains(r"|Qualys\|URI\|Linux|"), "{whole:?}");
+}
+
+/// Wherever the host commits, always behind a whole asset, the events are the same.
+#[test]
+fn commits_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.cef");
+    let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
+    let mut output = open(&path, options.clone()).unwrap();
+    let columns = Columns::of(Schema::default());
+    output.begin(&scan()).unwrap();
+    for batch in in_pieces().into_iter().enumerate() {
+        output.write(Batch::of(&batch.1, &columns).unwrap()).unwrap();
+        if batch.0 >= 2 {
+            output.commit().unwrap();
+        }
+    }
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &whole()));
+}
+
 /// A-171: as many events as findings, kind by kind, whatever the findings lack.
 #[test]
 fn each_finding_is_one_event() {
@@ -148,6 +188,7 @@ fn a_report_that_is_not_delivered_leaves_nothing() {
     let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    output.commit().unwrap();
     // The next report is whole, and nothing of the last one is in it.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));

@@ -2,11 +2,24 @@
 
 #[cfg(test)]
 mod case;
+#[cfg(test)]
+mod daemon;
+#[cfg(test)]
 mod exam;
 mod flow;
 #[cfg(test)]
 mod limits;
 mod mapping;
+#[cfg(test)]
+mod network;
 mod reader;
+#[cfg(test)]
+mod receivers;
 mod round_trip;
 mod settings;
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod syslog;
+#[cfg(test)]
+mod tls;

@@ -205,7 +205,7 @@ fn host_names() {
             let by_netbios = first([netbios, dns]);
             let own = if kind == "information" { by_netbios } else { by_dns };
             let seen: Vec<_> = events.iter().map(|event| event.get("dhost")).collect();
-            assert_eq!(seen, [by_netbios, own, by_dns, by_dns], "scanner, {kind}, open port, URI");
+            assert_eq!(seen, [own, by_dns, by_dns, by_netbios], "{kind}, open port, URI, scanner");
         }
     }
 }

@@ -77,6 +77,36 @@ fn vendor_and_product_can_be_named() {
 }
 
 #[test]
+fn equal_information_is_counted_on_request() {
+    let cells = [(F::Kind, "information"), (F::Severity, "1"), (F::Result, "same")];
+    let worst = [(F::Kind, "vulnerability"), (F::Severity, "5")];
+    let filling = || {
+        let asset = Filling::default().asset(&[(A::Address, "192.0.2.1")]);
+        let twice = asset.finding(&[(D::Qid, "1")], &cells).finding(&[(D::Qid, "1")], &cells);
+        twice.finding(&[(D::Qid, "9")], &worst).done()
+    };
+    let events = events_of(json!({ "aggregate": true }), filling());
+    assert_eq!(events.len(), 2);
+    assert_eq!((events[0].get("cnt"), events[0].get("type")), (Some("2"), Some("1")));
+    assert_eq!((events[1].get("cnt"), events[1].get("type")), (None, None));
+    let events = events_of(json!({ "order": "severity" }), filling());
+    let ids: Vec<_> = events.iter().map(|event| event.header[3].as_str()).collect();
+    assert_eq!(ids, ["Qualys|VULN|9", "Qualys|INFOS|1", "Qualys|INFOS|1"]);
+}
+
+#[test]
+fn times_are_corrected_on_request() {
+    // The scan says 2026-01-31T12:00:00Z, which is 1769860800 (date -d … +%s).
+    let of = |options| event_of(quiet(options), vulnerability()).get("rt").unwrap().parse::<i64>().unwrap();
+    assert_eq!(of(json!({})), 1_769_860_800_000);
+    assert_eq!(of(json!({ "time_offset_secs": -3600 })), 1_769_857_200_000);
+    let now = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let before = now();
+    let moved = of(json!({ "time_past_limit_secs": 60 }));
+    assert!((before - 60_000..=now() - 60_000).contains(&moved), "{moved}");
+}
+
+#[test]
 fn wrong_settings_are_named() {
     for (options, words) in [
         (json!({ "mode": "0649" }), "option `mode`"),

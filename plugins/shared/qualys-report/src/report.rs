@@ -99,6 +99,11 @@ impl OpenReport {
         self.skip = Some(mark);
     }
 
+    /// Lets only assets of some addresses out; to be called before the first batch.
+    pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
+        self.reader.only(wanted);
+    }
+
     /// Where a later reading can go on after the last batch; none when that ended inside an asset.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {

@@ -82,6 +82,12 @@ impl Definitions {
         self.index.is_empty()
     }
 
+    /// Whether there is one of this QID.
+    #[must_use]
+    pub fn contains(&self, qid: u32) -> bool {
+        self.index.contains_key(&qid)
+    }
+
     /// Forgets all, to take the glossary of another report.
     ///
     /// # Errors
@@ -110,7 +116,10 @@ impl Definitions {
         let severity = severity.parse().ok().filter(|number| (1..=5).contains(number)).unwrap_or(0);
         let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity };
         self.end += self.scratch.len() as u64;
-        self.index.insert(qid, entry);
+        if self.index.insert(qid, entry).is_some() {
+            self.young.remove(&qid);
+            self.old.remove(&qid);
+        }
         Ok(())
     }
 

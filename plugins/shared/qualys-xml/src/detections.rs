@@ -9,6 +9,7 @@ use crate::element::Element;
 use crate::events::Limits;
 use crate::feed::Feed;
 use crate::join::{Join, Joined, qid_number};
+use crate::page::MORE_PAGES;
 use crate::place::{Place, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
@@ -90,9 +91,7 @@ impl Detections {
     /// The address of the next page is not shown: it repeats the query.
     fn note_warning(&self, state: &mut State) {
         state.notes.say(match (self.warning_code.as_str(), self.names_next_page) {
-            ("1980", true) => {
-                "this is one page of several: more assets are on pages that are not in this file".to_owned()
-            }
+            ("1980", true) => MORE_PAGES.to_owned(),
             (code, _) => format!("the answer holds warning {}", crate::names::Shown(code)),
         });
     }

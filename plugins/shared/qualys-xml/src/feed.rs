@@ -1,7 +1,9 @@
 //! How assets and findings reach the batch.
 
+use std::fmt;
+
 use scanbridge_plugin_api::batch::{BatchBuilder, RowIndex};
-use scanbridge_plugin_api::model::FindingField;
+use scanbridge_plugin_api::model::{AssetField, FindingField};
 
 use crate::cells::Cells;
 use crate::damage::Fault;
@@ -22,10 +24,23 @@ pub(crate) struct Feed {
     late: bool,
     /// Whether the asset's end is still to come.
     pub(crate) is_open: bool,
-    /// How many assets have begun to go out.
+    /// How many assets have begun to go out, or were left out.
     pub(crate) assets: u64,
     /// Behind this many assets the walk pauses, whatever the batch holds.
     pub(crate) pause_behind: Option<u64>,
+    /// Which assets go out; all without one.
+    pub(crate) wanted: Option<Wanted>,
+    /// Whether the asset is none of those.
+    left_out: bool,
+}
+
+/// Judges an asset by its address.
+pub(crate) struct Wanted(pub(crate) Box<dyn Fn(&str) -> bool + Send>);
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
+    }
 }
 
 impl Feed {
@@ -38,26 +53,37 @@ impl Feed {
     /// Another asset begins.
     pub(crate) fn begin_asset(&mut self) {
         (self.row, self.started, self.continued, self.late) = (None, false, false, false);
-        self.is_open = true;
+        (self.is_open, self.left_out) = (true, false);
     }
 
     /// The asset gets a text. One that comes after the first findings still reaches the row if that is in
     /// the present batch; otherwise findings went out without it, and that is noted.
     pub(crate) fn begin_text(&mut self, notes: &mut Notes) {
-        self.late = self.started;
+        self.late = self.started && !self.left_out;
         notes.late_asset_fields += u64::from(self.late && self.continued);
     }
 
-    /// The asset's row in the batch; an asset that began in an earlier batch is repeated as continued.
-    pub(crate) fn asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> RowIndex {
-        if let Some(row) = self.row {
-            return row;
+    /// The asset's row in the batch; an asset that began in an earlier batch is repeated as continued. None for
+    /// one that is left out.
+    pub(crate) fn asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Option<RowIndex> {
+        if self.row.is_some() || self.left_out {
+            return self.row;
         }
-        let row = batch.push_asset(&cells.asset, self.started);
         self.assets += u64::from(!self.started);
+        self.left_out = !self.started && !self.wants(cells);
+        if !self.left_out {
+            self.row = Some(batch.push_asset(&cells.asset, self.started));
+        }
         self.started = true;
-        self.row = Some(row);
-        row
+        self.row
+    }
+
+    fn wants(&self, cells: &Cells) -> bool {
+        let address = match cells.asset.get(AssetField::Address) {
+            "" => cells.asset.get(AssetField::Ipv6),
+            address => address,
+        };
+        self.wanted.as_ref().is_none_or(|wanted| wanted.0(address))
     }
 
     /// Whether the asset has begun to go out: it has findings.

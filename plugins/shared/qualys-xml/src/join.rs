@@ -40,8 +40,8 @@ impl Join {
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
+        let Some(asset) = feed.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
         settle_kind(state);
-        let asset = feed.asset(&state.cells, sink.batch);
         if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
             add_facts(&mut state.cells, reader)?;
         }

@@ -125,6 +125,10 @@ pub(crate) enum Value {
     Key,
     /// An `ERROR` of a report or of an asset.
     Error,
+    /// The number of an asset.
+    AssetId,
+    /// The number of a definition.
+    Qid,
 }
 
 impl Place {

@@ -9,7 +9,7 @@ use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::detections::Detections;
 use crate::events::Limits;
-use crate::feed::Feed;
+use crate::feed::{Feed, Wanted};
 use crate::join::Joined;
 use crate::kind::Kind;
 use crate::notes::Notes;
@@ -125,7 +125,13 @@ impl<R: Read> ReportReader<R> {
         Ok(())
     }
 
-    /// How many assets have begun to go out.
+    /// Lets only those assets out whose address `wanted` takes; to be called before the first batch. The others
+    /// are read and counted all the same.
+    pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
+        self.feed_mut().wanted = Some(Wanted(Box::new(wanted)));
+    }
+
+    /// How many assets have begun to go out, or were left out.
     #[must_use]
     pub fn assets(&self) -> u64 {
         self.feed().assets

@@ -89,7 +89,7 @@ impl Document<BatchBuilder> for Scan {
     ) -> Result<Flow, Box<Fault>> {
         match place {
             Place::Of(Structure::Finding) => {
-                let asset = self.feed.asset(&state.cells, batch);
+                let Some(asset) = self.feed.asset(&state.cells, batch) else { return Ok(Flow::On) };
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
                     add_facts(&mut state.cells, facts)?;
                 }

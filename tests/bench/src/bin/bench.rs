@@ -41,6 +41,27 @@ enum What {
         #[arg(long, default_value_t = 3)]
         gb: u64,
     },
+    /// Kill the host at random moments, run it again, and compare what arrived.
+    Crash {
+        /// Megabytes of the report.
+        #[arg(long, default_value_t = 50)]
+        mb: u64,
+        /// How often it is killed.
+        #[arg(long, default_value_t = 200)]
+        kills: usize,
+        /// Another seed chooses other moments.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// What an output that is down and not required costs the others.
+    DeadOutput {
+        /// Megabytes of the report.
+        #[arg(long, default_value_t = 100)]
+        mb: u64,
+        /// Runs with and without it.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
     /// Instruction counts under callgrind against the stored ones.
     Instructions {
         /// Store what is counted instead.
@@ -78,6 +99,8 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
     let bounds = match args.what {
         What::Speed { mb, rounds } => stage.speed(mb, rounds, &mut out)?,
         What::Memory { gb } => stage.memory(gb, &mut out)?,
+        What::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
+        What::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
         What::Instructions { update } => instructions(&stage, update, &mut out)?,
         What::Measure { .. } => Vec::new(),
     };

@@ -7,7 +7,7 @@ mod detections;
 mod knowledge_base;
 mod markup;
 mod population;
-mod random;
+pub(crate) mod random;
 mod scan;
 mod template;
 mod words;

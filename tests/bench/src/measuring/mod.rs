@@ -1,6 +1,8 @@
 //! Measurements of the real host: prepared files, interleaved runs, and the bounds that they are held against.
 
 mod bound;
+mod crash;
+mod dead_output;
 mod instructions;
 mod memory;
 mod run;

@@ -38,6 +38,7 @@ fn install() -> PathBuf {
         "scanbridge_csv",
         "scanbridge_arcsight_cef",
         "scanbridge_json",
+        "scanbridge_qualysguard",
         "scanbridge_sourcefire",
     ] {
         let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);

@@ -10,6 +10,7 @@ mod defense_center;
 mod exit_codes;
 mod installation;
 mod legacy;
+mod legacy_peers;
 mod old_connector;
 mod outputs;
 mod plugins;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-const PLUGINS: [&str; 4] = ["ArcSightCEF", "CSV", "QualysGuardFile", "Sourcefire"];
+const PLUGINS: [&str; 5] = ["ArcSightCEF", "CSV", "QualysGuard", "QualysGuardFile", "Sourcefire"];
 
 #[test]
 fn the_plugins_are_listed() {

@@ -1,0 +1,221 @@
+//! The promise of the ledger, with the crash put between every two of its steps: whatever happens, files cut back to
+//! their receipts and an input opened at its position together make every record exactly once.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proptest::prelude::*;
+use redb::StorageBackend;
+
+use super::*;
+
+const RECORDS: u8 = 12;
+
+/// A disk that fails after a number of steps and then forgets what was not synced, but for what happened to get there.
+#[derive(Debug, Clone)]
+struct Disk(Arc<Mutex<Sectors>>);
+
+#[derive(Debug)]
+struct Sectors {
+    /// What is certain to be there after a crash.
+    durable: Vec<u8>,
+    written: Vec<u8>,
+    /// What was written since the last sync: place and length.
+    unsynced: Vec<(usize, usize)>,
+    steps_left: u64,
+    /// Which of the unsynced writes survive a crash.
+    luck: u64,
+}
+
+impl Disk {
+    fn new(luck: u64) -> Self {
+        let (durable, written, unsynced) = (Vec::new(), Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Sectors { durable, written, unsynced, steps_left: u64::MAX, luck })))
+    }
+
+    fn fail_after(&self, steps: u64) {
+        self.0.lock().unwrap().steps_left = steps;
+    }
+
+    /// The power goes and comes back.
+    fn crash(&self) {
+        let mut sectors = self.0.lock().unwrap();
+        let mut left = sectors.durable.clone();
+        for (number, (place, length)) in std::mem::take(&mut sectors.unsynced).into_iter().enumerate() {
+            let end = (place + length).min(sectors.written.len());
+            if sectors.luck >> (number % 64) & 1 == 1 && place < end {
+                left.resize(left.len().max(end), 0);
+                left[place..end].copy_from_slice(&sectors.written[place..end]);
+            }
+        }
+        sectors.written.clone_from(&left);
+        sectors.durable = left;
+        sectors.steps_left = u64::MAX;
+    }
+
+    fn step(&self) -> io::Result<std::sync::MutexGuard<'_, Sectors>> {
+        let mut sectors = self.0.lock().unwrap();
+        sectors.steps_left =
+            sectors.steps_left.checked_sub(1).ok_or_else(|| io::Error::other("power cut"))?;
+        Ok(sectors)
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().written.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let sectors = self.0.lock().unwrap();
+        let start = usize::try_from(offset).unwrap();
+        let bytes = sectors.written.get(start..start + out.len());
+        out.copy_from_slice(bytes.ok_or_else(|| io::Error::other("beyond the end"))?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut sectors = self.step()?;
+        // Growing a file is done before its content is: a crash shows it as zeros.
+        let len = usize::try_from(len).unwrap();
+        sectors.written.resize(len, 0);
+        sectors.durable.resize(len, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut sectors = self.step()?;
+        let written = sectors.written.clone();
+        sectors.durable = written;
+        sectors.unsynced.clear();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut sectors = self.step()?;
+        let start = usize::try_from(offset).unwrap();
+        sectors.written[start..start + data.len()].copy_from_slice(data);
+        sectors.unsynced.push((start, data.len()));
+        Ok(())
+    }
+}
+
+/// A file output: what it has committed stays on the disk, and a receipt is its length.
+#[derive(Debug, Default)]
+struct File {
+    durable: Vec<u8>,
+    buffer: Vec<u8>,
+    /// The next item of the stream.
+    next: usize,
+}
+
+fn lanes(ids: [&str; 2]) -> Vec<Vec<String>> {
+    ids.map(|id| vec![id.to_owned()]).into()
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Record(u8),
+    Mark(u64),
+}
+
+/// Runs from the ledger's checkpoint until all is delivered or the disk fails. `turns` decides which output is
+/// served next.
+fn run(
+    disk: &Disk,
+    is_new: bool,
+    files: &mut [File; 2],
+    turns: &[bool],
+    crash_at: u64,
+) -> Result<(), StateError> {
+    let ledger = Arc::new(Ledger::with_storage(disk.clone(), is_new)?);
+    let from = ledger.checkpoint()?.unwrap_or_default();
+    let first = from.positions.get("in").map_or(0, |position| position[0]);
+    for (number, file) in files.iter_mut().enumerate() {
+        let receipt = from.outputs.get(&number.to_string());
+        let length = receipt.map_or(0, |state| usize::from(state.receipt[0]));
+        assert!(file.durable.len() >= length, "a receipt tells of what is not there");
+        file.durable.truncate(length);
+        (file.buffer, file.next) = (Vec::new(), 0);
+    }
+    let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], lanes(["0", "1"]));
+    let steps: Vec<Step> = (first..RECORDS)
+        .flat_map(|record| {
+            let mark = checkpoints.mark(NewMark {
+                input: 0,
+                position: Some(Position(vec![record + 1])),
+                in_report: record + 1 < RECORDS,
+                sent: None,
+            });
+            [Step::Record(record), Step::Mark(mark)]
+        })
+        .collect();
+    let moves = AtomicU64::new(0);
+    let mut turns = turns.iter().cycle();
+    while files.iter().any(|file| file.next < steps.len()) {
+        let number = usize::from(*turns.next().unwrap());
+        let number = if files[number].next < steps.len() { number } else { 1 - number };
+        if moves.fetch_add(1, Ordering::Relaxed) == crash_at {
+            return Err(StateError::of_failures(&[])); // The process dies between two steps.
+        }
+        let file = &mut files[number];
+        let step = steps[file.next].clone();
+        file.next += 1;
+        match step {
+            Step::Record(record) => file.buffer.push(record),
+            Step::Mark(mark) => {
+                file.durable.append(&mut file.buffer);
+                let receipt = vec![u8::try_from(file.durable.len()).unwrap()];
+                let state = OutputState { receipt, ..OutputState::default() };
+                checkpoints.committed(number, mark, vec![(number.to_string(), state)])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_record_is_there_once_wherever_the_crash_falls(
+        luck in any::<u64>(),
+        turns in proptest::collection::vec(any::<bool>(), 1..40),
+        crashes in proptest::collection::vec((any::<bool>(), 0_u64..400), 1..6),
+    ) {
+        let disk = Disk::new(luck);
+        drop(Ledger::with_storage(disk.clone(), true).unwrap());
+        let mut files = [File::default(), File::default()];
+        for (in_the_disk, place) in crashes {
+            if in_the_disk {
+                disk.fail_after(place);
+            }
+            let crash_at = if in_the_disk { u64::MAX } else { place % 60 };
+            let _ = run(&disk, false, &mut files, &turns, crash_at);
+            disk.crash();
+        }
+        run(&disk, false, &mut files, &turns, u64::MAX).expect("an undisturbed run succeeds");
+        for file in &files {
+            prop_assert_eq!(&file.durable, &(0..RECORDS).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() {
+    let checkpoints = Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], lanes(["a", "b"]));
+    let mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, sent: None };
+    let (first, second) = (checkpoints.mark(mark()), checkpoints.mark(mark()));
+    let state = |id: &str| vec![(id.to_owned(), OutputState::default())];
+    checkpoints.committed(0, first, state("a")).unwrap();
+    assert!(!checkpoints.wait_stored(first, Duration::ZERO));
+    checkpoints.committed(1, first, state("b")).unwrap();
+    assert!(checkpoints.wait_stored(first, Duration::ZERO));
+    checkpoints.committed(0, second, state("a")).unwrap();
+    assert!(!checkpoints.wait_stored(second, Duration::ZERO));
+    checkpoints.leave_out(1).unwrap();
+    assert!(checkpoints.is_everything_stored());
+    let reached = checkpoints.lock().checkpoint.clone();
+    assert!(!reached.outputs["a"].has_gap);
+    assert!(reached.outputs["b"].has_gap, "it lacks what lies between the two marks");
+}

@@ -1,0 +1,212 @@
+//! Makes an event fit the size that a receiver takes, by shortening its texts.
+//!
+//! Receivers cut, split or multiply what is too long for them; what we cut ourselves stays one well-formed event
+//! and says what it lacks.
+
+use crate::escape;
+use crate::field::{CutFields, Field};
+
+/// Shortens the texts of a finished line until it has at most `budget` bytes with the mark that names what was
+/// cut, and adds them to `cut`. The mark itself is not yet in the line.
+///
+/// First each text in turn is cut, as little as does it and to no less than [`FLOOR`] bytes; when that does not
+/// do, they go in the same order, with their labels. What identifies the event is never touched, so a line may
+/// remain too long: false.
+pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields) -> bool {
+    let Some(header) = header_end(line) else { return length(line, *cut) <= budget };
+    for step in [cut_text, remove] {
+        for field in ORDER {
+            if length(line, *cut) <= budget {
+                return true;
+            }
+            if let Some(place) = find(line, header, field) {
+                step(line, budget, cut, &place);
+            }
+        }
+    }
+    length(line, *cut) <= budget
+}
+
+/// The fewest bytes of a text that are worth sending.
+const FLOOR: usize = 64;
+
+/// What goes first; exploit descriptions stand under one of two keys.
+const ORDER: [Field; 7] = [
+    Field::Solution,
+    Field::Consequence,
+    Field::Diagnosis,
+    Field::DottedExploits,
+    Field::CustomExploits,
+    Field::Result,
+    Field::Cves,
+];
+
+/// Where a field stands in the line.
+struct Place {
+    field: Field,
+    /// The first byte of its label or key.
+    start: usize,
+    value: usize,
+    /// Behind the last byte of the value.
+    end: usize,
+}
+
+fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &Place) {
+    let long = place.end - place.value;
+    if long <= FLOOR {
+        return;
+    }
+    cut.insert(place.field);
+    let surplus = length(line, *cut) - budget.min(length(line, *cut));
+    let keep = long.saturating_sub(surplus).max(FLOOR);
+    if keep == long {
+        return; // Only the mark had to be said, and it fits.
+    }
+    let end = escape::cut_end(line, place.value, keep);
+    let mark = escape::CUT_MARK;
+    line[end..end + mark.len()].copy_from_slice(mark);
+    line.drain(end + mark.len()..place.end);
+}
+
+fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut CutFields, place: &Place) {
+    cut.insert(place.field);
+    line.drain(place.start..(place.end + 1).min(line.len()));
+}
+
+/// The length with the mark; of the blank behind the last field nothing is left in the end.
+fn length(line: &[u8], cut: CutFields) -> usize {
+    line.len() + cut.written_length() - usize::from(line.ends_with(b" ") || !cut.is_empty())
+}
+
+/// Where the header ends: behind its seventh bar that is not escaped.
+fn header_end(line: &[u8]) -> Option<usize> {
+    let mut bars = 0;
+    let mut escaped = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'|' => {
+                bars += 1;
+                if bars == 7 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Finds a field. Its opening cannot stand inside a value, for there every `=` has a backslash before it.
+fn find(line: &[u8], header: usize, field: Field) -> Option<Place> {
+    let opening = field.opening().as_bytes();
+    let before_value = memchr::memmem::find_iter(&line[header..], opening)
+        .map(|at| header + at)
+        .find(|at| *at == header || line[at - 1] == b' ')?;
+    let value = before_value + opening.len();
+    Some(Place { field, start: before_value, value, end: value_end(line, value) })
+}
+
+/// Where a value ends: before the blank in front of the next key, or where the line does.
+fn value_end(line: &[u8], value: usize) -> usize {
+    let mut from = value;
+    while let Some(equals) = memchr::memchr(b'=', &line[from..]).map(|at| from + at) {
+        let key = line[value..equals].iter().rposition(|byte| *byte == b' ').map(|at| value + at);
+        let escaped = line[value..equals].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+        match key {
+            Some(blank) if !escaped => return blank,
+            _ => from = equals + 1,
+        }
+    }
+    line.len() - usize::from(line.ends_with(b" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEADER: &str = r"CEF:0|Qualys|Qualys|1|Qualys\|VULN\|7|a cs5Label=Solution cs5=b|7|";
+
+    /// A line as the encoder leaves it, with these values in its texts.
+    fn line_of(texts: &[(Field, &str)]) -> Vec<u8> {
+        let mut line = format!("{HEADER}rt=1 dst=192.0.2.1 ").into_bytes();
+        for (field, text) in texts {
+            crate::field::append(&mut line, &mut CutFields::default(), *field, text);
+        }
+        line
+    }
+
+    fn shortened(texts: &[(Field, &str)], budget: usize) -> (String, bool) {
+        let (mut line, mut cut) = (line_of(texts), CutFields::default());
+        let fits = shorten(&mut line, budget, &mut cut);
+        cut.append_to(&mut line);
+        if line.ends_with(b" ") {
+            line.pop();
+        }
+        (String::from_utf8(line).unwrap(), fits)
+    }
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        let whole = format!("{HEADER}rt=1 dst=192.0.2.1 cs5Label=Solution cs5=patch it");
+        assert_eq!(shortened(&[(Field::Solution, "patch it")], whole.len()), (whole.clone(), true));
+        assert_ne!(shortened(&[(Field::Solution, &"x".repeat(99))], whole.len()).0, whole);
+    }
+
+    #[test]
+    fn the_solution_goes_before_the_result() {
+        let (result, solution) = ("r".repeat(300), "s".repeat(300));
+        let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
+        let (line, fits) = shortened(&texts, 700);
+        assert!(fits && line.len() == 700, "{}", line.len());
+        assert!(line.contains(&format!("cs1={result} ")) && line.ends_with("s... ScanbridgeTruncated=cs5"));
+    }
+
+    #[test]
+    fn below_the_floor_a_text_goes_with_its_label() {
+        let (result, solution) = ("r".repeat(300), "s".repeat(300));
+        let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
+        let (line, fits) = shortened(&texts, 230);
+        assert!(fits && line.len() <= 230);
+        assert!(
+            !line.contains("cs5Label=Solution cs5=s") && line.ends_with("ScanbridgeTruncated=cs1,cs5"),
+            "{line}"
+        );
+        let (line, fits) = shortened(&texts, 90);
+        assert!(!fits && line.contains("rt=1 dst=192.0.2.1 "), "{line}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_budget_holds_and_the_line_stays_whole(
+            result in "[ -~é=|\\\\]{0,400}", solution in "[ =\\\\a𝄞]{0,400}", cves in "[A-Z,0-9-]{0,200}",
+            budget in 160_usize..1500,
+        ) {
+            let texts = [(Field::Cves, cves.as_str()), (Field::Result, &result), (Field::Solution, &solution)];
+            let (line, fits) = shortened(&texts, budget);
+            prop_assert!(fits && line.len() <= budget, "{} of {}", line.len(), budget);
+            // The header and what identifies the event are as they were.
+            let kept = [HEADER, "rt=1 dst=192.0.2.1"].concat();
+            prop_assert!(line.starts_with(&kept));
+            // Every escape is whole: a backslash is followed by one of its three companions.
+            let mut chars = line[HEADER.len()..].chars();
+            let mut keys = Vec::new();
+            let mut word = String::new();
+            while let Some(char) = chars.next() {
+                match char {
+                    '\\' => prop_assert!(matches!(chars.next(), Some('\\' | '=' | 'n'))),
+                    '=' => keys.push(std::mem::take(&mut word)),
+                    ' ' => word.clear(),
+                    other => word.push(other),
+                }
+            }
+            let known = ["rt", "dst", "cs2Label", "cs2", "cs1Label", "cs1", "cs5Label", "cs5", "ScanbridgeTruncated"];
+            prop_assert!(keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
+            let distinct: std::collections::HashSet<_> = keys.iter().collect();
+            prop_assert_eq!(distinct.len(), keys.len());
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The messages that a receiver has not confirmed: kept whole and in order, to be sent again on another connection.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Messages from the oldest that is unconfirmed to the newest that is not yet sent, in one buffer.
+///
+/// ```text
+/// [ sent, in marks ][ not sent ]
+/// ```
+///
+/// A mark is one write. It is confirmed when the peer's kernel has had all its bytes for a while without ending
+/// the connection.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    bytes: Vec<u8>,
+    /// Where the oldest unconfirmed message begins; what lies before it is free.
+    start: usize,
+    /// Where the first unsent message begins.
+    unsent: usize,
+    /// The lengths of all messages that are kept, oldest first.
+    lengths: VecDeque<u32>,
+    /// How many of them are sent: those in marks.
+    in_flight: usize,
+    marks: VecDeque<Mark>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    messages: usize,
+    bytes: usize,
+    /// How many bytes the connection had taken when this write was done; with TLS these are records.
+    taken: u64,
+    /// When the peer's kernel was first seen to have them all.
+    arrived: Option<Instant>,
+}
+
+impl Backlog {
+    /// Adds a message, which `append` writes to the end of the buffer.
+    pub(super) fn push(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        append(&mut self.bytes);
+        let length = u32::try_from(self.bytes.len() - before).expect("a message is below 4 GiB");
+        self.lengths.push_back(length);
+    }
+
+    /// The oldest unsent messages: at most `most` of them, and not more bytes than `room` unless one alone is longer.
+    /// Gives their bytes and their number.
+    pub(super) fn next(&self, most: usize, room: usize) -> (&[u8], usize) {
+        let (mut bytes, mut messages) = (0, 0);
+        for length in self.lengths.range(self.in_flight..).take(most) {
+            if messages > 0 && bytes + *length as usize > room {
+                break;
+            }
+            bytes += *length as usize;
+            messages += 1;
+        }
+        (&self.bytes[self.unsent..self.unsent + bytes], messages)
+    }
+
+    /// The first `messages` unsent ones have been written; the connection had then taken `taken` bytes.
+    pub(super) fn sent(&mut self, messages: usize, taken: u64) {
+        let lengths = self.lengths.range(self.in_flight..self.in_flight + messages);
+        let bytes = lengths.map(|length| *length as usize).sum();
+        self.unsent += bytes;
+        self.in_flight += messages;
+        self.marks.push_back(Mark { messages, bytes, taken, arrived: None });
+    }
+
+    /// The peer's kernel has `arrived` bytes of the connection.
+    pub(super) fn arrived(&mut self, arrived: u64, now: Instant) {
+        // They arrive in order, so the last one that is known to have arrived stands before all that are not.
+        for mark in self.marks.iter_mut().rev().take_while(|mark| mark.arrived.is_none()) {
+            if mark.taken <= arrived {
+                mark.arrived = Some(now);
+            }
+        }
+    }
+
+    /// Lets go of what arrived at least `grace` ago. Gives how many messages that were.
+    pub(super) fn confirm(&mut self, now: Instant, grace: Duration) -> usize {
+        let before = self.in_flight;
+        let due = |mark: &mut Mark| mark.arrived.is_some_and(|at| now.duration_since(at) >= grace);
+        while let Some(mark) = self.marks.pop_front_if(due) {
+            self.start += mark.bytes;
+            self.in_flight -= mark.messages;
+            self.lengths.drain(..mark.messages);
+        }
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.unsent -= self.start;
+            self.start = 0;
+        }
+        before - self.in_flight
+    }
+
+    /// All that was sent has been read.
+    pub(super) fn confirm_sent(&mut self) {
+        for mark in self.marks.drain(..) {
+            self.start += mark.bytes;
+        }
+        self.lengths.drain(..self.in_flight);
+        self.in_flight = 0;
+        self.bytes.drain(..self.start);
+        self.unsent -= self.start;
+        self.start = 0;
+    }
+
+    /// The connection is gone: all that is unconfirmed has to be sent again.
+    pub(super) fn rewind(&mut self) {
+        self.marks.clear();
+        self.unsent = self.start;
+        self.in_flight = 0;
+    }
+
+    /// Forgets the newest `messages`, as far as they are not sent. Gives how many it forgot.
+    pub(super) fn take_back(&mut self, messages: usize) -> usize {
+        let messages = messages.min(self.waiting());
+        for length in self.lengths.drain(self.lengths.len() - messages..) {
+            self.bytes.truncate(self.bytes.len() - length as usize);
+        }
+        messages
+    }
+
+    /// How many messages are sent and unconfirmed.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many messages are not sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.lengths.len() - self.in_flight
+    }
+
+    /// How many bytes are not sent.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.len() - self.unsent
+    }
+
+    /// How many bytes are kept, sent or not.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn push(backlog: &mut Backlog, text: &str) {
+        backlog.push(|out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_unconfirmed_comes_again_in_order() {
+        let mut backlog = Backlog::default();
+        for text in ["one", "two", "three", "four"] {
+            push(&mut backlog, text);
+        }
+        assert_eq!(backlog.next(2, 100), (&b"onetwo"[..], 2));
+        backlog.sent(2, 6);
+        assert_eq!(backlog.next(9, 3), (&b"three"[..], 1), "one alone may be longer than the room");
+        backlog.sent(1, 11);
+        let now = Instant::now();
+        backlog.arrived(10, now);
+        assert_eq!(backlog.confirm(now, Duration::from_secs(1)), 0, "grace");
+        assert_eq!(backlog.confirm(now + Duration::from_secs(1), Duration::from_secs(1)), 2);
+        backlog.rewind();
+        assert_eq!(backlog.next(9, 100), (&b"threefour"[..], 2));
+        assert_eq!((backlog.in_flight(), backlog.waiting(), backlog.kept_bytes()), (0, 2, 9));
+    }
+
+    #[test]
+    fn only_what_is_not_sent_can_be_taken_back() {
+        let mut backlog = Backlog::default();
+        for text in ["one", "two", "three"] {
+            push(&mut backlog, text);
+        }
+        backlog.sent(1, 3);
+        assert_eq!(backlog.take_back(3), 2);
+        backlog.rewind();
+        assert_eq!(backlog.next(9, 100), (&b"one"[..], 1));
+    }
+
+    proptest! {
+        /// Whatever happens to the connections, each message arrives, and the last arrivals are in order.
+        #[test]
+        fn nothing_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
+            let (mut backlog, mut number, mut taken) = (Backlog::default(), 0_u32, 0_u64);
+            let (mut wire, mut confirmed) = (Vec::new(), 0_usize);
+            let now = Instant::now();
+            for (step, count) in steps.into_iter().chain([(1, 1000), (2, 1)]) {
+                match step {
+                    0 => for _ in 0..count {
+                        backlog.push(|out| out.extend_from_slice(&number.to_be_bytes()));
+                        number += 1;
+                    },
+                    1 => {
+                        let (bytes, messages) = backlog.next(count, usize::MAX);
+                        if messages > 0 {
+                            taken += bytes.len() as u64;
+                            wire.extend(bytes.chunks(4).map(|b| u32::from_be_bytes(b.try_into().unwrap())));
+                            backlog.sent(messages, taken);
+                        }
+                    }
+                    2 => {
+                        backlog.arrived(taken, now);
+                        confirmed += backlog.confirm(now, Duration::ZERO);
+                        // All confirmed ones were on the wire.
+                        prop_assert!((0..confirmed as u32).all(|number| wire.contains(&number)));
+                    }
+                    3 => {
+                        backlog.rewind();
+                        (taken, wire) = (0, wire.into_iter().filter(|n| (*n as usize) < confirmed).collect());
+                    }
+                    _ => {
+                        confirmed += backlog.in_flight();
+                        backlog.confirm_sent();
+                    }
+                }
+            }
+            prop_assert_eq!(confirmed, number as usize);
+            prop_assert_eq!(backlog.kept_bytes(), 0);
+        }
+    }
+}

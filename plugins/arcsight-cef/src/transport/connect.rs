@@ -1,0 +1,220 @@
+//! Opens connections: each receiver in turn, each of its addresses in turn.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+
+use super::link::{Link, Patience, Trouble};
+use super::resolve::{self, IpVersion, Receiver, Resolver};
+use super::tls::{self, Tls};
+use super::{SLICE, unavailable};
+
+/// Where to connect, and how.
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub receivers: Vec<Receiver>,
+    pub preferred: IpVersion,
+    pub connect_timeout: Duration,
+    pub write_timeout: Duration,
+    /// After how long of silence the peer is asked whether it is there; never when zero.
+    pub keepalive: Duration,
+    pub tls: Option<Tls>,
+    pub resolver: Resolver,
+    pub services: Services,
+}
+
+impl Connector {
+    /// A connection to the first receiver that takes one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] naming each address and what it answered; at once, and as another kind, when a
+    /// receiver is not the one that is trusted.
+    pub(super) fn connect(&self) -> Result<Link> {
+        self.first(|receiver, address| self.link(receiver, address))
+    }
+
+    /// A socket that sends to the first receiver whose name can be looked up.
+    pub(super) fn datagrams(&self) -> Result<(UdpSocket, String)> {
+        self.first(|receiver, address| {
+            let any: SocketAddr = match address {
+                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                SocketAddr::V6(_) => ([0; 16], 0).into(),
+            };
+            let name = name_of(receiver, address);
+            let socket = UdpSocket::bind(any)
+                .and_then(|socket| socket.connect(address).map(|()| socket))
+                .and_then(|socket| socket.set_write_timeout(Some(self.write_timeout)).map(|()| socket))
+                .map_err(|error| refused(&name, &error))?;
+            Ok((socket, name))
+        })
+    }
+
+    /// Looks each receiver up, connects and shakes hands, one step each. One that is not there is worth a warning only
+    /// when another one is.
+    pub(super) fn check(&self, stream: bool) -> CheckReport {
+        let mut report = CheckReport::default();
+        for receiver in &self.receivers {
+            report = self.check_receiver(report, receiver, stream);
+        }
+        if report.steps.iter().any(|step| step.name == CONNECT && step.verdict == Verdict::Ok) {
+            let missing = report.steps.iter_mut().filter(|step| step.name != TLS);
+            missing.for_each(|step| step.verdict = step.verdict.min(Verdict::Warning));
+        }
+        report
+    }
+
+    fn check_receiver(&self, report: CheckReport, receiver: &Receiver, stream: bool) -> CheckReport {
+        let addresses = match self.addresses(receiver) {
+            Ok(addresses) => addresses,
+            Err(error) => return report.step("look-up", Verdict::Failed, error.message),
+        };
+        let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        let report = report.step("look-up", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
+        if !stream {
+            let detail = format!("events to {receiver} are never answered: whether it listens is not known");
+            return report.step("datagrams", Verdict::Warning, detail);
+        }
+        addresses.into_iter().fold(report, |report, address| self.check_address(report, receiver, address))
+    }
+
+    fn check_address(&self, report: CheckReport, receiver: &Receiver, address: SocketAddr) -> CheckReport {
+        let name = name_of(receiver, address);
+        let socket = match self.socket(&name, address) {
+            Ok(socket) => socket,
+            Err(error) => return report.step(CONNECT, Verdict::Failed, error.message),
+        };
+        let report = report.step(CONNECT, Verdict::Ok, format!("{name} takes connections"));
+        let Some(tls) = &self.tls else { return report };
+        match tls.secure(Link::plain(socket, name, self.patience()), receiver) {
+            Ok(link) => {
+                let detail = link.tls().map(tls::describe).unwrap_or_default();
+                link.close();
+                report.step(TLS, Verdict::Ok, detail)
+            }
+            Err(trouble) => report.step(TLS, Verdict::Failed, error_of(trouble).message),
+        }
+    }
+
+    fn first<T>(&self, mut open: impl FnMut(&Receiver, SocketAddr) -> Result<T>) -> Result<T> {
+        let mut failures: Vec<String> = Vec::new();
+        for receiver in &self.receivers {
+            let addresses = match self.addresses(receiver) {
+                Ok(addresses) => addresses,
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    failures.push(error.message);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for address in addresses {
+                match open(receiver, address) {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) if error.kind == ErrorKind::Unavailable => failures.push(error.message),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(unavailable(failures.join("; ")))
+    }
+
+    fn addresses(&self, receiver: &Receiver) -> Result<Vec<SocketAddr>> {
+        resolve::addresses(self.resolver, receiver, self.preferred, self.connect_timeout, &self.services)
+    }
+
+    fn link(&self, receiver: &Receiver, address: SocketAddr) -> Result<Link> {
+        let name = name_of(receiver, address);
+        let link = Link::plain(self.socket(&name, address)?, name, self.patience());
+        match &self.tls {
+            Some(tls) => tls.secure(link, receiver).map_err(error_of),
+            None => Ok(link),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { timeout: self.write_timeout, services: self.services.clone() }
+    }
+
+    fn socket(&self, name: &str, address: SocketAddr) -> Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
+            .and_then(|socket| self.prepare(&socket).map(|()| socket))
+            .map_err(|error| refused(name, &error))?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {
+                self.wait_connected(&socket, name)?;
+            }
+            result => result.map_err(|error| refused(name, &error))?,
+        }
+        Ok(socket.into())
+    }
+
+    fn prepare(&self, socket: &Socket) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        // Batches are whole when they are written; waiting for more would only delay their confirmation.
+        socket.set_tcp_nodelay(true)?;
+        if !self.keepalive.is_zero() {
+            socket.set_tcp_keepalive(
+                &TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive),
+            )?;
+        }
+        // A dead peer is otherwise noticed only after some 15 minutes (tcp(7)).
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(self.write_timeout))?;
+        Ok(())
+    }
+
+    fn wait_connected(&self, socket: &Socket, name: &str) -> Result<()> {
+        let end = Instant::now() + self.connect_timeout;
+        let slice = Timespec::try_from(SLICE).expect("a slice is short");
+        loop {
+            let ready = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&slice));
+            if ready.is_ok_and(|count| count > 0) {
+                break;
+            }
+            if self.services.is_cancelled() {
+                return Err(PluginError::cancelled());
+            }
+            if Instant::now() >= end {
+                let seconds = self.connect_timeout.as_secs();
+                return Err(unavailable(format!("cannot connect to {name}: no answer within {seconds} s")));
+            }
+        }
+        match socket.take_error() {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) | Err(error) => Err(refused(name, &error)),
+        }
+    }
+}
+
+const CONNECT: &str = "connect";
+const TLS: &str = "TLS";
+
+/// The receiver as it was named, and the address behind it where that is another text.
+fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
+    match address.ip().to_string() == receiver.host {
+        true => receiver.to_string(),
+        false => format!("{receiver} ({})", address.ip()),
+    }
+}
+
+fn refused(name: &str, error: &io::Error) -> PluginError {
+    let reason = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing listens there: the connection was refused".to_owned(),
+        io::ErrorKind::HostUnreachable => "the machine cannot be reached".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "there is no route to its network".to_owned(),
+        io::ErrorKind::TimedOut => "no answer".to_owned(),
+        _ => error.to_string(),
+    };
+    unavailable(format!("cannot connect to {name}: {reason}"))
+}
+
+fn error_of(trouble: Trouble) -> PluginError {
+    match trouble {
+        Trouble::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
+        Trouble::Fatal(error) => error,
+    }
+}

@@ -1,0 +1,354 @@
+//! One connection to a receiver, plain or TLS: never blocks for long, and looks for the peer's end before it writes.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ClientConnection;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Services};
+use scanbridge_tls_identity::ClientTls;
+
+use super::{SLICE, queue, unavailable};
+
+/// What ends a connection.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The connection is gone; another one may do.
+    Lost(String),
+    /// Another connection would not help now, or at all.
+    Fatal(PluginError),
+}
+
+/// What a look at the peer's side shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// It is there.
+    Silent,
+    /// It said with `close_notify` that it ends.
+    Leaving,
+    /// It ended its side in order: its program has read all that its kernel had, or a reset would have come.
+    Ended,
+}
+
+impl From<PluginError> for Trouble {
+    fn from(error: PluginError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// How long a peer may take no byte.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    pub timeout: Duration,
+    pub services: Services,
+}
+
+impl Patience {
+    /// Whether to wait on, when there was no progress since `since`. A host that wants to stop gets what moves
+    /// within a second.
+    pub(super) fn check(&self, since: Instant, peer: &str) -> Result<(), PluginError> {
+        let waited = since.elapsed();
+        if waited >= self.timeout {
+            return Err(unavailable(format!(
+                "{peer} takes nothing: it is connected, but no byte moved for {} s",
+                self.timeout.as_secs()
+            )));
+        }
+        if waited >= Duration::from_secs(1) && self.services.is_cancelled() {
+            return Err(PluginError::cancelled());
+        }
+        Ok(())
+    }
+}
+
+/// A TLS session, and who explains its errors.
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub session: ClientConnection,
+    pub client: ClientTls,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: TcpStream,
+    tls: Option<Box<Secured>>,
+    /// The receiver and its address, for messages.
+    name: String,
+    /// How many bytes the kernel has taken for the peer.
+    taken: u64,
+    patience: Patience,
+}
+
+impl Link {
+    /// Wraps a connected, non-blocking socket.
+    pub(super) fn plain(socket: TcpStream, name: String, patience: Patience) -> Self {
+        Self { socket, tls: None, name, taken: 0, patience }
+    }
+
+    /// Shakes hands. Nothing was sent before the peer was trusted.
+    ///
+    /// With TLS 1.3 a refusal of the client certificate comes after this, as an answer to the first data.
+    pub(super) fn secured(mut self, tls: Secured) -> Result<Self, Trouble> {
+        self.tls = Some(Box::new(tls));
+        let begun = Instant::now();
+        while self.is_handshaking() {
+            self.drain_session()?;
+            if self.is_handshaking() {
+                self.patience.check(begun, &self.name)?;
+                self.wait(PollFlags::IN, SLICE);
+                self.expect_open()?;
+            }
+        }
+        self.drain_session()?;
+        Ok(self)
+    }
+
+    /// The receiver and its address.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The TLS session, if there is one.
+    pub(super) fn tls(&self) -> Option<&ClientConnection> {
+        self.tls.as_ref().map(|tls| &tls.session)
+    }
+
+    /// How many bytes the kernel has taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many of them the peer's kernel has acknowledged.
+    pub(super) fn arrived(&self) -> Result<u64, Trouble> {
+        let queued = queue::unacknowledged(&self.socket).map_err(|error| self.broken(&error))?;
+        Ok(self.taken.saturating_sub(queued))
+    }
+
+    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends.
+    pub(super) fn probe(&mut self) -> Result<Peer, Trouble> {
+        let mut scratch = [0; 1024];
+        let mut peer = Peer::Silent;
+        loop {
+            let read = match &mut self.tls {
+                Some(tls) => tls.session.read_tls(&mut self.socket),
+                None => self.socket.read(&mut scratch),
+            };
+            match read {
+                Ok(0) => return Ok(Peer::Ended),
+                Ok(_) if self.take_in()? => peer = Peer::Leaving,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
+    pub(super) fn expect_open(&mut self) -> Result<(), Trouble> {
+        match self.probe()? {
+            Peer::Silent => Ok(()),
+            Peer::Leaving | Peer::Ended => Err(Trouble::Lost(format!("{} closed the connection", self.name))),
+        }
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        self.write_all(bytes).map_err(|trouble| self.last_words(trouble))
+    }
+
+    /// Waits until the peer says something or the time is over.
+    pub(super) fn wait_for_word(&self, duration: Duration) {
+        self.wait(PollFlags::IN, duration);
+    }
+
+    /// Waits until the peer's kernel has everything.
+    pub(super) fn wait_until_arrived(&mut self) -> Result<(), Trouble> {
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        loop {
+            self.expect_open()?;
+            let now = self.arrived()?;
+            if now == self.taken {
+                return Ok(());
+            }
+            if now != arrived {
+                (arrived, moved) = (now, Instant::now());
+            }
+            self.patience.check(moved, &self.name)?;
+            self.wait_for_word(BREATH);
+        }
+    }
+
+    /// Makes sure that the peer keeps the connection open for a while.
+    pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        while let Some(left) = duration.checked_sub(begun.elapsed()) {
+            self.wait(PollFlags::IN, left.min(SLICE));
+            self.expect_open()?;
+            if begun.elapsed() >= Duration::from_secs(1) && self.patience.services.is_cancelled() {
+                return Err(PluginError::cancelled().into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
+    /// end with unread data is a reset.
+    pub(super) fn end(mut self) -> Result<(), Trouble> {
+        self.say_goodbye()?;
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        loop {
+            let peer = self.probe()?;
+            let now = self.arrived()?;
+            // A peer that had ended before all was there answers the rest with a reset.
+            if peer == Peer::Ended && now == self.taken {
+                return Ok(());
+            }
+            if now != arrived {
+                (arrived, moved) = (now, Instant::now());
+            }
+            self.patience.check(moved, &self.name).map_err(|error| match error.kind {
+                ErrorKind::Unavailable => unavailable(format!(
+                    "{} has not ended the connection, so whether it has read all events is not known",
+                    self.name
+                ))
+                .with_hint("for a receiver that never ends a connection by itself set `confirm: arrival`"),
+                _ => error,
+            })?;
+            match peer {
+                Peer::Ended => std::thread::sleep(Duration::from_millis(1)),
+                _ => self.wait(PollFlags::IN, SLICE),
+            }
+        }
+    }
+
+    /// Ends the connection in order, with a moment for the peer to do the same. Errors are of no interest any more:
+    /// what mattered was confirmed before.
+    pub(super) fn close(mut self) {
+        if self.say_goodbye().is_err() {
+            return;
+        }
+        let end = Instant::now() + FAREWELL;
+        while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Ended) {
+            self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// `close_notify`, which RFC 5425 demands, then the end of our side.
+    fn say_goodbye(&mut self) -> Result<(), Trouble> {
+        if let Some(tls) = &mut self.tls {
+            tls.session.send_close_notify();
+            self.drain_session()?;
+        }
+        self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.broken(&error))
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
+        while !bytes.is_empty() {
+            let written = match &mut self.tls {
+                Some(tls) => {
+                    let written = tls.session.writer().write(bytes);
+                    self.drain_session()?;
+                    written.map_err(|error| self.broken(&error))?
+                }
+                None => self.attempt(|link| link.socket.write(bytes))?,
+            };
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    /// Hands the records that the session has ready to the kernel.
+    fn drain_session(&mut self) -> Result<(), Trouble> {
+        while self.tls().is_some_and(|session| session.wants_write()) {
+            self.attempt(|link| match &mut link.tls {
+                Some(tls) => tls.session.write_tls(&mut link.socket),
+                None => Ok(0),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Hands bytes to the kernel as soon as it takes some.
+    fn attempt(&mut self, mut write: impl FnMut(&mut Self) -> io::Result<usize>) -> Result<usize, Trouble> {
+        let begun = Instant::now();
+        loop {
+            match write(self) {
+                Ok(written) => {
+                    self.taken += written as u64;
+                    return Ok(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.patience.check(begun, &self.name)?;
+                    self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
+                    self.expect_open()?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    /// Takes in what the TLS session has read. Gives whether the peer said that it ends.
+    fn take_in(&mut self) -> Result<bool, Trouble> {
+        let Some(tls) = &mut self.tls else { return Ok(false) };
+        let Secured { session, client } = &mut **tls;
+        let state = match session.process_new_packets() {
+            Ok(state) => state,
+            Err(error) => {
+                // The peer shall know why; whether it gets the alert is of no interest.
+                drop(session.write_tls(&mut self.socket));
+                return Err(client.explain(&error).into());
+            }
+        };
+        let mut unwanted = [0; 1024];
+        let mut left = state.plaintext_bytes_to_read();
+        while left > 0 {
+            match session.reader().read(&mut unwanted) {
+                Ok(read) if read > 0 => left -= read,
+                _ => break,
+            }
+        }
+        Ok(state.peer_has_closed())
+    }
+
+    /// A peer that refuses us writes an alert and closes: our next write fails, and the reason is still to be read.
+    fn last_words(&mut self, trouble: Trouble) -> Trouble {
+        match (trouble, &self.tls) {
+            (Trouble::Lost(reason), Some(_)) => match self.probe() {
+                Err(Trouble::Fatal(error)) => Trouble::Fatal(error),
+                _ => Trouble::Lost(reason),
+            },
+            (trouble, _) => trouble,
+        }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls().is_some_and(|session| session.is_handshaking())
+    }
+
+    fn wait(&self, events: PollFlags, duration: Duration) {
+        let timeout = Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        // An error here shows at the next read or write.
+        let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
+    }
+
+    fn broken(&self, error: &io::Error) -> Trouble {
+        let name = &self.name;
+        Trouble::Lost(match error.kind() {
+            io::ErrorKind::ConnectionReset => format!("{name} reset the connection"),
+            io::ErrorKind::BrokenPipe => format!("{name} closed the connection"),
+            io::ErrorKind::TimedOut => format!("{name} timed out: it acknowledged nothing"),
+            _ => format!("the connection to {name} failed: {error}"),
+        })
+    }
+}
+
+/// How long to wait before looking again at what has arrived: no event tells it.
+pub(super) const BREATH: Duration = Duration::from_millis(5);
+/// How long a peer may take to end its side of the connection.
+const FAREWELL: Duration = Duration::from_millis(500);

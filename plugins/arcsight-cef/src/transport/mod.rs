@@ -1,0 +1,203 @@
+//! How finished events leave: to a file, as datagrams, or over a connection.
+
+mod backlog;
+mod connect;
+mod link;
+pub(crate) mod options;
+mod queue;
+mod resolve;
+mod stream;
+mod tls;
+mod udp;
+
+use std::time::Duration;
+
+use scanbridge_durable_file::ReportFile;
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, Options, PluginError, Receipt, Result, Services, tracing,
+};
+
+use crate::encoder::Sink;
+use crate::syslog::{Framing, Header};
+use options::Way;
+use stream::Stream;
+use udp::Udp;
+
+/// Where events go, with a count of the bytes.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    carrier: Carrier,
+    /// Bytes of events that it took since it was last asked.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    File(Box<ReportFile>),
+    Syslog(Box<Syslog>),
+}
+
+/// Events as messages of syslog.
+#[derive(Debug)]
+struct Syslog {
+    header: Header,
+    wire: Wire,
+    /// How many messages of the report under way were given to the wire.
+    report: usize,
+    /// How many messages in all: what a receipt says.
+    total: u64,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Udp(Udp),
+    Stream(Box<Stream>, Framing),
+}
+
+impl Transport {
+    /// Checks everything that can be checked without sending anything.
+    ///
+    /// # Errors
+    /// Those of the file or of the options; nothing is connected yet.
+    pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+        let carrier = match options::read(options, services)? {
+            Way::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
+            Way::Udp { connector, header } => {
+                Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
+            }
+            Way::Stream { connector, header, batching, proof, grace, framing } => {
+                let stream = Stream::new(connector, batching, proof, grace);
+                let wire = Wire::Stream(Box::new(stream), framing);
+                Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
+            }
+        };
+        Ok(Self { carrier, bytes: 0 })
+    }
+
+    /// What it would find when it delivered now.
+    pub(crate) fn check(&self) -> CheckReport {
+        match &self.carrier {
+            Carrier::File(file) => file.check(),
+            Carrier::Syslog(syslog) => match &syslog.wire {
+                Wire::Udp(udp) => udp.check(),
+                Wire::Stream(stream, _) => stream.check(),
+            },
+        }
+    }
+
+    /// How many bytes its header puts before an event.
+    pub(crate) fn header_bytes(&self) -> usize {
+        match &self.carrier {
+            Carrier::File(_) => 0,
+            Carrier::Syslog(syslog) => syslog.header.longest(),
+        }
+    }
+
+    /// A report begins, or goes on.
+    pub(crate) fn begin(&mut self, report: &ReportStart) -> Result<()> {
+        match &mut self.carrier {
+            Carrier::File(file) => file.begin(report).map(drop),
+            Carrier::Syslog(syslog) => {
+                syslog.report = 0;
+                Ok(())
+            }
+        }
+    }
+
+    /// The report ends.
+    pub(crate) fn end(&mut self, end: &ReportEnd) -> Result<()> {
+        match &mut self.carrier {
+            Carrier::File(file) => file.end(end.deliver),
+            Carrier::Syslog(syslog) => {
+                if !end.deliver {
+                    syslog.take_back();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes all events durable, or waits until the receiver has them.
+    pub(crate) fn commit(&mut self) -> Result<Receipt> {
+        match &mut self.carrier {
+            Carrier::File(file) => file.commit(b""),
+            Carrier::Syslog(syslog) => {
+                match &mut syslog.wire {
+                    Wire::Udp(udp) => udp.confirm()?,
+                    Wire::Stream(stream, _) => stream.confirm()?,
+                }
+                Ok(Receipt(syslog.total.to_le_bytes().to_vec()))
+            }
+        }
+    }
+
+    /// Ends the connection in order.
+    pub(crate) fn close(self) {
+        if let Carrier::Syslog(syslog) = self.carrier
+            && let Wire::Stream(stream, _) = syslog.wire
+        {
+            stream.close();
+        }
+    }
+
+    /// The bytes of events that it took since it was last asked.
+    pub(crate) fn take_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Sink for Transport {
+    fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()> {
+        self.bytes += line.len() as u64;
+        match &mut self.carrier {
+            Carrier::File(file) => {
+                // Before, not after: behind the last event a new piece would stay empty.
+                file.record_boundary()?;
+                file.write(line)
+            }
+            Carrier::Syslog(syslog) => syslog.event(line.strip_suffix(b"\n").unwrap_or(line), severity),
+        }
+    }
+}
+
+impl Syslog {
+    fn new(header: Header, wire: Wire, receipt: Option<&Receipt>) -> Self {
+        let total = receipt.and_then(|receipt| receipt.0.as_slice().try_into().ok()).map(u64::from_le_bytes);
+        Self { header, wire, report: 0, total: total.unwrap_or_default() }
+    }
+
+    fn event(&mut self, event: &[u8], severity: Option<Severity>) -> Result<()> {
+        self.report += 1;
+        self.total = self.total.saturating_add(1);
+        let [priority, rest] = self.header.parts(severity);
+        match &mut self.wire {
+            Wire::Udp(udp) => udp.message([priority, rest, event]),
+            Wire::Stream(stream, framing) => {
+                stream.message(|out| framing.append(out, [priority, rest, event]))
+            }
+        }
+    }
+
+    /// Events that are on their way cannot be called back; the operator shall know.
+    fn take_back(&mut self) {
+        let out = match &mut self.wire {
+            Wire::Udp(_) => self.report,
+            Wire::Stream(stream, _) => stream.take_back(self.report),
+        };
+        self.total = self.total.saturating_sub((self.report - out) as u64);
+        if out > 0 {
+            tracing::warn!(
+                events = out,
+                "events of a report that is not delivered were sent already: syslog takes nothing back"
+            );
+        }
+    }
+}
+
+fn unavailable(message: String) -> PluginError {
+    PluginError::new(ErrorKind::Unavailable, message)
+}
+
+/// How long to wait at most before looking whether the host wants to stop.
+const SLICE: Duration = Duration::from_millis(200);

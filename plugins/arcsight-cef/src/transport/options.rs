@@ -1,0 +1,274 @@
+//! The options that say how events leave, and what they become.
+
+use std::time::Duration;
+
+use scanbridge_durable_file::{Target, options as file};
+use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, Services, ValueSpec};
+use scanbridge_tls_identity::{TlsOptions, options as tls};
+
+use super::connect::Connector;
+use super::resolve::{self, IpVersion, Receiver};
+use super::stream::{Batching, Proof};
+use super::tls::Tls;
+use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
+
+/// `transport`.
+pub(crate) const TRANSPORT: OptionSpec = OptionSpec::choice("transport", &["file", "udp", "tcp", "tls"])
+    .default_text("file")
+    .help("how events leave: to a file, one a line, or as messages of syslog over the network");
+/// `path`, required for a file.
+pub(crate) const PATH: OptionSpec = OptionSpec::path("path").help(file::PATH.help);
+/// `address`.
+pub(crate) const ADDRESS: OptionSpec = OptionSpec::list("address", &ValueSpec::Text).help(
+    "the receivers, `host` or `host:port`, tried in this order; the port is 514 unless said, for tls 6514",
+);
+/// `preferred_ip_version`.
+pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
+    .default_text("any")
+    .help("which addresses of a name are tried first");
+/// `framing`.
+pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
+    "how messages are told apart on a connection; not set: newline for tcp, octet-counted for tls as RFC 5425 demands",
+);
+/// `syslog_header`.
+pub(crate) const HEADER: OptionSpec =
+    OptionSpec::choice("syslog_header", &["profile", "rfc5424", "rfc3164", "arcsight", "none"])
+        .default_text("profile")
+        .help("what stands before an event: `arcsight` is RFC 3164 without a program name, as the CEF standard shows it");
+/// `facility`.
+pub(crate) const FACILITY: OptionSpec =
+    OptionSpec::choice("facility", &FACILITIES).default_text("local0").help("the facility in the priority");
+/// `syslog_severities`.
+pub(crate) const SEVERITIES: OptionSpec =
+    OptionSpec::list("syslog_severities", &ValueSpec::Choice(&["0", "1", "2", "3", "4", "5", "6", "7"])).help(
+        "the severity in the priority: six numbers, for findings without severity and for severities 1 to 5; not set: \
+         6, 6, 4, 3, 3, 2",
+    );
+/// `host_name`.
+pub(crate) const HOST: OptionSpec =
+    OptionSpec::text("host_name").help("the host in the syslog header; not set: this machine's name");
+/// `app_name`.
+pub(crate) const APP: OptionSpec =
+    OptionSpec::text("app_name").default_text("scanbridge").help("the program in the syslog header");
+/// `max_message_bytes`.
+pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20).help(
+    "how long a message may be, its header included; longer events lose text. Not set: 1400 for udp, 8000 for tcp and tls",
+);
+/// `connect_timeout_secs`.
+pub(crate) const CONNECT_TIMEOUT: OptionSpec = OptionSpec::integer("connect_timeout_secs", 1, 300)
+    .default_integer(10)
+    .help("how long one look-up and one connect may take");
+/// `write_timeout_secs`.
+pub(crate) const WRITE_TIMEOUT: OptionSpec = OptionSpec::integer("write_timeout_secs", 1, 3600)
+    .default_integer(30)
+    .help("how long a receiver may take no byte before it counts as unavailable");
+/// `keepalive_secs`.
+pub(crate) const KEEPALIVE: OptionSpec = OptionSpec::integer("keepalive_secs", 0, 7200)
+    .default_integer(30)
+    .help("after how much silence a connection is probed; 0: never");
+/// `confirm`.
+pub(crate) const CONFIRM: OptionSpec =
+    OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").help(
+        "what proves that a receiver has its events: `end` ends the connection, waits until the receiver does the same, \
+         which it does when its program has read all, and opens another one; `arrival` is content with its kernel having \
+         them",
+    );
+/// `confirm_grace_ms`.
+pub(crate) const GRACE: OptionSpec = OptionSpec::integer("confirm_grace_ms", 0, 10_000)
+    .default_integer(100)
+    .help("for so long a connection must stay open before the proof counts");
+/// `batch_events`.
+pub(crate) const BATCH_EVENTS: OptionSpec = OptionSpec::integer("batch_events", 1, 10_000)
+    .default_integer(100)
+    .help("write to a connection when so many events are gathered");
+/// `batch_bytes`.
+pub(crate) const BATCH_BYTES: OptionSpec = OptionSpec::size("batch_bytes", 1, 1 << 20)
+    .default_integer(64 << 10)
+    .help("write to a connection when so many bytes are gathered");
+/// `batch_secs`.
+pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3600)
+    .default_integer(1)
+    .help("write to a connection when the next event comes so long after the first gathered one");
+
+/// What the options ask for.
+#[derive(Debug)]
+pub(super) enum Way {
+    File(Target),
+    Udp {
+        connector: Connector,
+        header: Header,
+    },
+    Stream {
+        connector: Connector,
+        header: Header,
+        batching: Batching,
+        proof: Proof,
+        grace: Duration,
+        framing: Framing,
+    },
+}
+
+/// Reads the options of the transport and what else belongs to it.
+pub(super) fn read(options: &Options, services: &Services) -> Result<Way> {
+    let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
+    refuse_foreign(options, transport)?;
+    if transport == "file" {
+        return Ok(Way::File(Target::read(options)?));
+    }
+    let header = Header::new(header_settings(options)?);
+    let connector = connector(options, services, transport == "tls")?;
+    if transport == "udp" {
+        return Ok(Way::Udp { connector, header });
+    }
+    Ok(Way::Stream {
+        connector,
+        header,
+        batching: Batching {
+            events: options.integer(BATCH_EVENTS.name)?.unwrap_or(100),
+            bytes: options.size(BATCH_BYTES.name)?.and_then(|size| size.try_into().ok()).unwrap_or(64 << 10),
+            age: seconds(options, BATCH_SECS)?,
+        },
+        proof: match options.text(CONFIRM.name)? {
+            Some("arrival") => Proof::Arrival,
+            _ => Proof::End,
+        },
+        grace: Duration::from_millis(options.integer(GRACE.name)?.unwrap_or_default()),
+        framing: match (options.text(FRAMING.name)?, transport) {
+            (Some("newline"), _) | (None, "tcp") => Framing::Newline,
+            _ => Framing::OctetCounted,
+        },
+    })
+}
+
+/// How long a message may be with its header; for a file there is no limit.
+pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
+    let default = match options.text(TRANSPORT.name)? {
+        Some("udp") => 1400,
+        Some("tcp" | "tls") => 8000,
+        _ => return Ok(usize::MAX),
+    };
+    let asked = options.size(MAX_MESSAGE.name)?;
+    Ok(asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
+}
+
+fn refuse_foreign(options: &Options, transport: &str) -> Result<()> {
+    let file_only = [PATH.name, file::ROTATE_BYTES.name, file::ROTATE_SECS.name];
+    let network_only = [ADDRESS.name, HOST.name, MAX_MESSAGE.name, SEVERITIES.name];
+    let foreign: Vec<&str> = match transport {
+        "file" => network_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
+        "udp" => file_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
+        "tcp" => file_only.into_iter().chain(TLS_ONLY).collect(),
+        _ => file_only.to_vec(),
+    };
+    for name in foreign {
+        if is_set(options, name)? {
+            return Err(PluginError::config(format!(
+                "option `{name}` has no meaning with `transport: {transport}`"
+            )));
+        }
+    }
+    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MOST_DATAGRAM);
+    if transport == "udp" && too_long {
+        return Err(PluginError::config(format!("a datagram holds at most {MOST_DATAGRAM} bytes"))
+            .with_hint("lower `max_message_bytes`, or use `transport: tcp`"));
+    }
+    Ok(())
+}
+
+/// Whether an option that has no default was given.
+fn is_set(options: &Options, name: &str) -> Result<bool> {
+    let is_list = [ADDRESS.name, SEVERITIES.name, tls::FINGERPRINT.name].contains(&name);
+    let is_number = [file::ROTATE_SECS.name].contains(&name);
+    let is_size = [file::ROTATE_BYTES.name, MAX_MESSAGE.name].contains(&name);
+    Ok(match name {
+        _ if is_list => !options.list(name)?.is_empty(),
+        _ if is_number => options.integer::<i64>(name)?.is_some(),
+        _ if is_size => options.size(name)?.is_some(),
+        _ => options.text(name)?.is_some(),
+    })
+}
+
+fn connector(options: &Options, services: &Services, secured: bool) -> Result<Connector> {
+    let default_port = if secured { 6514 } else { 514 };
+    let texts = options.list(ADDRESS.name)?;
+    let receivers: Vec<_> =
+        texts.into_iter().map(|text| Receiver::parse(text.trim(), default_port)).collect::<Result<_>>()?;
+    if receivers.is_empty() {
+        return Err(PluginError::config("option `address` is required to send over the network")
+            .with_hint("name the receiver: address: siem.example.com:514"));
+    }
+    let tls = if secured { Some(Tls::open(&TlsOptions::read(options)?, &receivers)?) } else { None };
+    Ok(Connector {
+        receivers,
+        preferred: match options.text(PREFERRED.name)? {
+            Some("ipv4") => IpVersion::V4,
+            Some("ipv6") => IpVersion::V6,
+            _ => IpVersion::Any,
+        },
+        connect_timeout: seconds(options, CONNECT_TIMEOUT)?,
+        write_timeout: seconds(options, WRITE_TIMEOUT)?,
+        keepalive: seconds(options, KEEPALIVE)?,
+        tls,
+        resolver: resolve::system,
+        services: services.clone(),
+    })
+}
+
+fn header_settings(options: &Options) -> Result<HeaderSettings> {
+    let style = match (options.text(HEADER.name)?, options.text("profile")?) {
+        (Some("rfc5424"), _) => HeaderStyle::Rfc5424,
+        (Some("rfc3164"), _) => HeaderStyle::Rfc3164,
+        (Some("arcsight"), _) => HeaderStyle::ArcSight,
+        (Some("none"), _) => HeaderStyle::None,
+        (_, Some("arcsight")) => HeaderStyle::ArcSight,
+        _ => HeaderStyle::Rfc5424,
+    };
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let facility = options.text(FACILITY.name)?.unwrap_or_default();
+    let facility = FACILITIES.iter().position(|name| *name == facility).unwrap_or(16);
+    Ok(HeaderSettings {
+        style,
+        facility: u8::try_from(facility).expect("there are 24 facilities"),
+        severities: severities(options)?,
+        host: match options.text(HOST.name)? {
+            Some(host) => word(HOST.name, host, 255, b"")?,
+            None => word(HOST.name, &machine, 255, b"").unwrap_or_else(|_| "-".to_owned()),
+        },
+        // RFC 3164 has room for 32 letters, and a tag ends where one of these stands.
+        app: word(APP.name, options.text(APP.name)?.unwrap_or_default(), 32, b"[]:")?,
+    })
+}
+
+fn severities(options: &Options) -> Result<[u8; 6]> {
+    let given: Vec<u8> = options.list(SEVERITIES.name)?.iter().filter_map(|text| text.parse().ok()).collect();
+    if given.is_empty() {
+        return Ok([6, 6, 4, 3, 3, 2]);
+    }
+    given.try_into().map_err(|_| PluginError::config("option `syslog_severities` takes six numbers"))
+}
+
+/// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
+fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !without.contains(&byte);
+    if !text.is_empty() && text.len() <= most && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(PluginError::config(format!("option `{name}` takes 1 to {most} letters of US-ASCII without blanks")))
+}
+
+fn seconds(options: &Options, spec: OptionSpec) -> Result<Duration> {
+    Ok(Duration::from_secs(options.integer(spec.name)?.unwrap_or_default()))
+}
+
+/// The options of TLS that have no default: set where there is no TLS, they promise what is not there.
+const TLS_ONLY: [&str; 6] = [
+    tls::CERTIFICATE.name,
+    tls::KEY.name,
+    tls::PASSWORD.name,
+    tls::CA_FILE.name,
+    tls::FINGERPRINT.name,
+    tls::FIRST_USE_FILE.name,
+];
+
+/// What IPv4 leaves of a packet.
+const MOST_DATAGRAM: u64 = 65_507;

@@ -1,0 +1,175 @@
+//! From a name to addresses, anew for each connection: names move.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::{PluginError, Result, Services};
+
+use super::unavailable;
+
+/// A receiver as the operator named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    /// A name or an address without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl Receiver {
+    /// Reads `host`, `host:port`, `[address]` or `[address]:port`, or a bare IPv6 address.
+    pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self> {
+        let wrong = || {
+            PluginError::config(format!("option `address` takes `host` or `host:port`, found `{text}`"))
+                .with_hint("an IPv6 address with a port stands in brackets: [2001:db8::1]:6514")
+        };
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, rest)) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some("?"))),
+            None if text.matches(':').count() > 1 => (text, None),
+            None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Ok(default_port), |port| port.parse().map_err(|_| wrong()))?;
+        let is_name = !host.is_empty() && !host.contains(['/', '[', ']', ' ']) && port > 0;
+        if is_name { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
+    }
+}
+
+/// Which addresses of a name are tried, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IpVersion {
+    /// As the resolver orders them.
+    Any,
+    /// IPv4 first.
+    V4,
+    /// IPv6 first.
+    V6,
+}
+
+/// Asks for the addresses of a receiver. A seam: tests put another one here to let a name move.
+pub(super) type Resolver = fn(&Receiver) -> std::io::Result<Vec<SocketAddr>>;
+
+/// The system's resolver.
+pub(super) fn system(receiver: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+    (receiver.host.as_str(), receiver.port).to_socket_addrs().map(Iterator::collect)
+}
+
+/// The addresses of a receiver, the preferred ones first.
+pub(super) fn addresses(
+    resolver: Resolver,
+    receiver: &Receiver,
+    preferred: IpVersion,
+    timeout: Duration,
+    services: &Services,
+) -> Result<Vec<SocketAddr>> {
+    let cannot =
+        |why: &dyn std::fmt::Display| unavailable(format!("cannot look up {}: {why}", receiver.host));
+    match ask(resolver, receiver, timeout, services)? {
+        Some(Ok(mut found)) if !found.is_empty() => {
+            // Stable: among its equals the resolver's order stays.
+            found.sort_by_key(|address| match preferred {
+                IpVersion::Any => false,
+                IpVersion::V4 => address.is_ipv6(),
+                IpVersion::V6 => address.is_ipv4(),
+            });
+            Ok(found)
+        }
+        Some(Ok(_)) => Err(cannot(&"it has no address")),
+        Some(Err(error)) => Err(cannot(&error)),
+        None => Err(cannot(&format!("no answer within {} s", timeout.as_secs()))),
+    }
+}
+
+/// Asks the resolver; nothing when it does not answer in time. It can neither be stopped nor bounded, so it works in
+/// a thread that is left to itself when it takes too long.
+fn ask(
+    resolver: Resolver,
+    receiver: &Receiver,
+    timeout: Duration,
+    services: &Services,
+) -> Result<Option<std::io::Result<Vec<SocketAddr>>>> {
+    let (answer, answered) = mpsc::channel();
+    let asked = receiver.clone();
+    std::thread::Builder::new()
+        .name("resolver".to_owned())
+        .spawn(move || answer.send(resolver(&asked)))
+        .map_err(|error| unavailable(format!("cannot look up {}: {error}", receiver.host)))?;
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match answered.recv_timeout(super::SLICE.min(left)) {
+            Ok(found) => return Ok(Some(found)),
+            Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
+            Err(_) if left.is_zero() => return Ok(None),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scanbridge_plugin_api::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn receivers_are_read_with_and_without_a_port() {
+        for (text, host, port) in [
+            ("siem.example.com", "siem.example.com", 514),
+            ("siem.example.com:601", "siem.example.com", 601),
+            ("192.0.2.1:6514", "192.0.2.1", 6514),
+            ("[2001:db8::1]:6514", "2001:db8::1", 6514),
+            ("[2001:db8::1]", "2001:db8::1", 514),
+            ("2001:db8::1", "2001:db8::1", 514),
+        ] {
+            assert_eq!(Receiver::parse(text, 514), Ok(Receiver { host: host.to_owned(), port }), "{text}");
+        }
+        for text in ["", ":514", "host:", "host:0", "host:65536", "[::1]514", "tcp://host", "[]:1", "a b"] {
+            assert_eq!(
+                Receiver::parse(text, 514).map_err(|error| error.kind),
+                Err(ErrorKind::Config),
+                "{text}"
+            );
+        }
+        assert_eq!(Receiver::parse("2001:db8::1", 9).unwrap().to_string(), "[2001:db8::1]:9");
+    }
+
+    #[test]
+    fn the_preferred_version_goes_first_and_the_other_still_counts() {
+        fn both(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+            Ok(["[::1]:1", "127.0.0.1:1", "[::2]:1"].map(|text| text.parse().unwrap()).to_vec())
+        }
+        let services = Services::without_host(std::path::Path::new("/nonexistent"));
+        let receiver = Receiver::parse("name", 1).unwrap();
+        for (preferred, expected) in [
+            (IpVersion::Any, ["[::1]:1", "127.0.0.1:1", "[::2]:1"]),
+            (IpVersion::V4, ["127.0.0.1:1", "[::1]:1", "[::2]:1"]),
+            (IpVersion::V6, ["[::1]:1", "[::2]:1", "127.0.0.1:1"]),
+        ] {
+            let found = addresses(both, &receiver, preferred, Duration::from_secs(9), &services).unwrap();
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_is_given_up() {
+        fn never(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(Vec::new())
+        }
+        let services = Services::without_host(std::path::Path::new("/nonexistent"));
+        let receiver = Receiver::parse("slow.example.com", 1).unwrap();
+        let error =
+            addresses(never, &receiver, IpVersion::Any, Duration::from_millis(50), &services).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.starts_with("cannot look up slow.example.com: no answer"), "{error}");
+    }
+}

@@ -1,0 +1,317 @@
+//! Events over a connection, TCP or TLS: batched, confirmed, and sent again where they are not.
+
+use std::time::{Duration, Instant};
+
+use scanbridge_plugin_api::{CheckReport, Result, tracing};
+
+use super::backlog::Backlog;
+use super::connect::Connector;
+use super::link::{BREATH, Link, Patience, Trouble};
+use super::unavailable;
+
+/// When what was gathered is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batching {
+    pub events: usize,
+    pub bytes: usize,
+    pub age: Duration,
+}
+
+/// What counts as proof that a receiver has its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It kept the connection open for the grace time when its kernel had everything, then ended it in order after us,
+    /// and takes another one that stays open as long: its program has read everything. (One that is being stopped may
+    /// end a connection in order with data unread; it takes no other.)
+    End,
+    /// Its kernel has had everything for the grace time, and the connection is still open.
+    Arrival,
+}
+
+/// A connection that is opened when it is first needed, and opened again at once when it is lost.
+///
+/// Syslog has no acknowledgement, so messages are kept until there is proof that they were read, and sent again on
+/// the next connection when one is lost before that. At most [`MOST_KEPT`] bytes are kept; then there must be proof
+/// before it goes on.
+#[derive(Debug)]
+pub(super) struct Stream {
+    connector: Connector,
+    batching: Batching,
+    proof: Proof,
+    grace: Duration,
+    link: Option<Link>,
+    backlog: Backlog,
+    /// When the oldest unsent message was added.
+    oldest: Option<Instant>,
+    /// How many messages may be unproved at a time. Lowered with each loss after a loss: of a receiver that ends
+    /// each connection after so many messages only those before the end can be proved.
+    pace: usize,
+    /// Whether anything was proved since the last loss.
+    progressed: bool,
+}
+
+/// What is to be reached before the caller goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// What may be written is written.
+    Sent,
+    /// No more is kept than there is room for.
+    Room,
+    /// All has arrived.
+    Arrived,
+}
+
+impl Stream {
+    pub(super) fn new(connector: Connector, batching: Batching, proof: Proof, grace: Duration) -> Self {
+        Self {
+            connector,
+            batching,
+            proof,
+            grace,
+            link: None,
+            backlog: Backlog::default(),
+            oldest: None,
+            pace: MOST_PACE,
+            progressed: true,
+        }
+    }
+
+    pub(super) fn check(&self) -> CheckReport {
+        self.connector.check(true)
+    }
+
+    /// Takes a framed message, which `append` writes to the end of a buffer.
+    pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        self.backlog.push(append);
+        let oldest = *self.oldest.get_or_insert_with(Instant::now);
+        let Batching { events, bytes, age } = self.batching;
+        let full = self.backlog.waiting() >= events || self.backlog.waiting_bytes() >= bytes;
+        if full || oldest.elapsed() >= age {
+            self.reach(Goal::Sent)?;
+            self.make_room()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is proof that all has been delivered.
+    pub(super) fn confirm(&mut self) -> Result<()> {
+        if self.proof == Proof::Arrival {
+            return self.reach(Goal::Arrived);
+        }
+        while self.backlog.kept_bytes() > 0 {
+            self.reach(Goal::Sent)?;
+            self.prove()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    pub(super) fn take_back(&mut self, messages: usize) -> usize {
+        messages - self.backlog.take_back(messages)
+    }
+
+    pub(super) fn close(self) {
+        if let Some(link) = self.link {
+            link.close();
+        }
+    }
+
+    fn reach(&mut self, goal: Goal) -> Result<()> {
+        let mut moved = Instant::now();
+        let mut arrived = 0;
+        while !self.is_reached(goal) {
+            match self.step() {
+                Ok(true) => moved = Instant::now(),
+                Ok(false) => {
+                    let Some(link) = &self.link else { continue };
+                    let now = link.arrived().unwrap_or(arrived);
+                    if now != arrived {
+                        (arrived, moved) = (now, Instant::now());
+                    }
+                    self.patience().check(moved, link.name())?;
+                    link.wait_for_word(BREATH.min(self.grace.max(Duration::from_millis(1))));
+                }
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Lost(reason)) => {
+                    self.lose(reason)?;
+                    moved = Instant::now();
+                }
+            }
+        }
+        if self.backlog.waiting() == 0 {
+            self.oldest = None;
+        }
+        Ok(())
+    }
+
+    fn is_reached(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::Sent => self.backlog.waiting() == 0 || self.backlog.in_flight() >= self.pace,
+            Goal::Room => self.backlog.kept_bytes() <= MOST_KEPT,
+            Goal::Arrived => self.backlog.kept_bytes() == 0,
+        }
+    }
+
+    /// One write, or one look at what has arrived. Gives whether anything moved.
+    fn step(&mut self) -> Result<bool, Trouble> {
+        let link = match &mut self.link {
+            Some(link) => link,
+            None => self.link.insert(self.connector.connect()?),
+        };
+        link.expect_open()?;
+        self.backlog.arrived(link.arrived()?, Instant::now());
+        let confirmed = match self.proof {
+            Proof::Arrival => self.backlog.confirm(Instant::now(), self.grace),
+            Proof::End => 0,
+        };
+        let allowed = self.pace.saturating_sub(self.backlog.in_flight()).min(self.batching.events);
+        let (bytes, messages) = self.backlog.next(allowed, self.batching.bytes);
+        if messages > 0 {
+            link.write(bytes)?;
+            self.backlog.sent(messages, link.taken());
+        }
+        if confirmed > 0 {
+            self.progress();
+        }
+        Ok(confirmed > 0 || messages > 0)
+    }
+
+    fn make_room(&mut self) -> Result<()> {
+        match self.proof {
+            Proof::Arrival => self.reach(Goal::Room),
+            Proof::End if self.is_reached(Goal::Room) && self.backlog.in_flight() < self.pace => Ok(()),
+            Proof::End => self.prove(),
+        }
+    }
+
+    /// Ends the connection and opens another one. What was sent on it is proved, or will be sent again.
+    fn prove(&mut self) -> Result<()> {
+        match self.end_and_connect() {
+            Ok(()) => {
+                self.backlog.confirm_sent();
+                self.progress();
+                Ok(())
+            }
+            Err(Trouble::Fatal(error)) => Err(error),
+            Err(Trouble::Lost(reason)) => self.lose(reason),
+        }
+    }
+
+    fn end_and_connect(&mut self) -> Result<(), Trouble> {
+        if let Some(mut link) = self.link.take() {
+            link.wait_until_arrived()?;
+            link.stay_open(self.grace)?;
+            link.end()?;
+        }
+        let mut next = self.connector.connect()?;
+        next.stay_open(self.grace)?;
+        self.link = Some(next);
+        Ok(())
+    }
+
+    fn progress(&mut self) {
+        self.progressed = true;
+        self.pace = (self.pace + self.pace / 8 + 1).min(MOST_PACE);
+    }
+
+    /// The connection is gone. What is unproved will be sent again, in smaller steps when that brought nothing.
+    fn lose(&mut self, reason: String) -> Result<()> {
+        self.link = None;
+        let unproved = self.backlog.in_flight();
+        let tried = unproved + self.backlog.waiting().min(self.batching.events);
+        self.backlog.rewind();
+        if !self.progressed {
+            if self.pace == 1 {
+                return Err(unavailable(format!("{reason}, again and again, before it had taken one event")));
+            }
+            self.pace = (self.pace.min(tried) / 2).max(1);
+        }
+        if unproved > 0 {
+            tracing::warn!(events = unproved, "{reason}; what it had not confirmed is sent again");
+        } else {
+            tracing::debug!("{reason}; nothing was under way");
+        }
+        self.progressed = false;
+        Ok(())
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { timeout: self.connector.write_timeout, services: self.connector.services.clone() }
+    }
+}
+
+/// How many bytes may be kept unconfirmed; more only by what one batch overshoots.
+const MOST_KEPT: usize = 4 << 20;
+const MOST_PACE: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use scanbridge_doubles::syslog_sink::{Framing, Manners, SyslogSink};
+    use scanbridge_plugin_api::{ErrorKind, Services};
+
+    use super::super::resolve::{IpVersion, Receiver};
+    use super::*;
+
+    fn stream(resolver: super::super::resolve::Resolver) -> Stream {
+        let connector = Connector {
+            receivers: vec![Receiver::parse("siem.example.com", 514).unwrap()],
+            preferred: IpVersion::Any,
+            connect_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+            keepalive: Duration::ZERO,
+            tls: None,
+            resolver,
+            services: Services::without_host(Path::new("/nonexistent")),
+        };
+        let batching = Batching { events: 100, bytes: 1 << 16, age: Duration::from_secs(60) };
+        Stream::new(connector, batching, Proof::End, Duration::from_millis(20))
+    }
+
+    fn say(stream: &mut Stream, words: &[&str]) -> Result<()> {
+        for word in words {
+            stream.message(|out| out.extend_from_slice(format!("{word}\n").as_bytes()))?;
+        }
+        stream.confirm()
+    }
+
+    /// A name is looked up for each connection: when it moves, the events move with it. The resolver is the seam.
+    #[test]
+    fn a_name_that_moves_is_followed() {
+        static PORT: AtomicU16 = AtomicU16::new(0);
+        fn moving(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+            Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+        }
+        let old = SyslogSink::tcp(Framing::Newline, Manners::default());
+        let new = SyslogSink::tcp(Framing::Newline, Manners::default());
+        PORT.store(old.address().port(), Ordering::SeqCst);
+        let mut stream = stream(moving);
+        say(&mut stream, &["one", "two"]).unwrap();
+        assert_eq!(old.messages(), [b"one".as_slice(), b"two"]);
+        PORT.store(new.address().port(), Ordering::SeqCst);
+        drop(old);
+        say(&mut stream, &["three"]).unwrap();
+        assert_eq!(new.messages(), [b"three"]);
+        stream.close();
+    }
+
+    #[test]
+    fn a_receiver_that_takes_nothing_at_all_is_given_up() {
+        static PORT: AtomicU16 = AtomicU16::new(0);
+        fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+            Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+        }
+        let manners = Manners { close_after: Some(0), resets: true, ..Manners::default() };
+        let sink = SyslogSink::tcp(Framing::Newline, manners);
+        PORT.store(sink.address().port(), Ordering::SeqCst);
+        let mut stream = stream(fixed);
+        let error = say(&mut stream, &["one", "two", "three", "four"]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.contains("again and again"), "{error}");
+        // All at once, again, then half of them, then one.
+        assert_eq!(sink.connections().len(), 4);
+    }
+}

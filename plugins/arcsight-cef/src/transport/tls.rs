@@ -1,0 +1,57 @@
+//! TLS on a connection: whom to trust for each receiver, and the handshake.
+
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use scanbridge_plugin_api::{PluginError, Result};
+use scanbridge_tls_identity::{ClientTls, TlsOptions};
+
+use super::link::{Link, Secured, Trouble};
+use super::resolve::Receiver;
+
+/// The client of each receiver: what is remembered of a first meeting is kept under its address.
+#[derive(Debug)]
+pub(super) struct Tls {
+    clients: Vec<(Receiver, ClientTls, Arc<ClientConfig>)>,
+}
+
+impl Tls {
+    /// Reads certificates and keys from their files.
+    pub(super) fn open(options: &TlsOptions, receivers: &[Receiver]) -> Result<Self> {
+        let client = |receiver: &Receiver| {
+            let client = options.client(&receiver.to_string())?;
+            let mut config = ClientConfig::clone(&client.config());
+            // Each connection looks at the certificate anew: one that has expired since opens no other.
+            config.resumption = Resumption::disabled();
+            Ok((receiver.clone(), client, Arc::new(config)))
+        };
+        Ok(Self { clients: receivers.iter().map(client).collect::<Result<_>>()? })
+    }
+
+    /// Shakes hands on a new connection.
+    pub(super) fn secure(&self, link: Link, receiver: &Receiver) -> Result<Link, Trouble> {
+        let (_, client, config) = self
+            .clients
+            .iter()
+            .find(|(known, ..)| known == receiver)
+            .ok_or_else(|| PluginError::bug(format!("{receiver} has no TLS client")))?;
+        let name = ServerName::try_from(receiver.host.clone()).map_err(|_| {
+            PluginError::config(format!("`{}` is neither a host name nor an address", receiver.host))
+        })?;
+        let session =
+            ClientConnection::new(Arc::clone(config), name).map_err(|error| client.explain(&error))?;
+        link.secured(Secured { session, client: client.clone() })
+    }
+}
+
+/// What was agreed on, for a probe.
+pub(super) fn describe(session: &ClientConnection) -> String {
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS 1.2",
+    };
+    let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("?");
+    format!("{version}, {cipher}, and the receiver's certificate is trusted")
+}

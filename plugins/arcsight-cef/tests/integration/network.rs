@@ -1,0 +1,106 @@
+//! Drives the plugin over the network as the host does: what is not committed comes again on a new instance.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use scanbridge_arcsight_cef::ArcSightCef;
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
+use scanbridge_plugin_api::model::{
+    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
+};
+use scanbridge_plugin_api::{ErrorKind, Options, Output, PluginError, Receipt, Result, Services};
+use serde_json::{Value, json};
+
+use crate::case::{Filling, scan};
+
+/// Options for a receiver, with waits that suit a test.
+pub(crate) fn options(transport: &str, address: SocketAddr, more: Value) -> Value {
+    let mut options = json!({
+        "transport": transport, "address": [address.to_string()], "syslog_header": "rfc5424", "derive": false,
+        "host_name": "collector", "confirm_grace_ms": 20, "connect_timeout_secs": 5, "write_timeout_secs": 5,
+    });
+    for (name, value) in more.as_object().expect("options are an object") {
+        options[name] = value.clone();
+    }
+    options
+}
+
+pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSightCef> {
+    let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
+    ArcSightCef::open(&options, &Services::without_host(Path::new("/nonexistent")), receipt)
+}
+
+/// A batch of one asset with so many findings. Each event can be told by its QID, counted from `first`.
+pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
+    let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
+    for number in first..first + count {
+        let cells = [(F::Kind, "vulnerability"), (F::Severity, "5"), (F::Result, result)];
+        filling = filling.finding(&[(D::Qid, &number.to_string())], &cells);
+    }
+    filling.done()
+}
+
+/// The number of an event of [`numbered`].
+pub(crate) fn number_of(message: &[u8]) -> usize {
+    let text = std::str::from_utf8(message).expect("events are UTF-8");
+    let at = text.find(r"|Qualys\|VULN\|").expect("a vulnerability") + r"|Qualys\|VULN\|".len();
+    text[at..].split('|').next().and_then(|digits| digits.parse().ok()).expect("a QID")
+}
+
+/// What the driver saw.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// The errors after which a new instance was opened.
+    pub(crate) failures: Vec<PluginError>,
+}
+
+/// Delivers the batches as one report and commits after each `every` of them. After an unavailable receiver it calls
+/// `wait`, opens another instance with the last receipt and repeats what was not committed; any other error ends it.
+pub(crate) fn deliver(
+    options: &Value,
+    batches: &[RawBatch],
+    every: usize,
+    mut wait: impl FnMut(usize),
+) -> Result<Run, PluginError> {
+    let mut run = Run::default();
+    let (mut receipt, mut done) = (None, 0);
+    loop {
+        match attempt(options, batches, every, &mut receipt, &mut done) {
+            Ok(()) => return Ok(run),
+            Err(error) if error.kind == ErrorKind::Unavailable && run.failures.len() < MOST_FAILURES => {
+                run.failures.push(error);
+                wait(run.failures.len());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn attempt(
+    options: &Value,
+    batches: &[RawBatch],
+    every: usize,
+    receipt: &mut Option<Receipt>,
+    done: &mut usize,
+) -> Result<()> {
+    let columns = Columns::of(Schema::default());
+    let mut output = open(options, receipt.as_ref())?;
+    let result = (|| {
+        output.begin(&ReportStart { continued: *done > 0, ..scan() })?;
+        while *done < batches.len() {
+            let end = batches.len().min(*done + every);
+            for batch in &batches[*done..end] {
+                output.write(Batch::of(batch, &columns).expect("a sound batch"))?;
+            }
+            *receipt = Some(output.commit()?);
+            *done = end;
+        }
+        output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
+        *receipt = Some(output.commit()?);
+        Ok(())
+    })();
+    output.close()?;
+    result
+}
+
+const MOST_FAILURES: usize = 400;

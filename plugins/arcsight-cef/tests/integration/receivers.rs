@@ -1,0 +1,117 @@
+//! Real receivers: stopped and started again in the middle, and given more than they take at once.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, Listener};
+use crate::network::{deliver, number_of, numbered, options};
+use crate::reader;
+
+const EVENTS: usize = 100_000;
+const IN_A_BATCH: usize = 1000;
+/// How many batches lie between two commits.
+const EVERY: usize = 5;
+
+fn options_for(listener: Listener, daemon: &Daemon) -> Value {
+    let (transport, more) = match listener {
+        Listener::RsyslogTcp | Listener::RsyslogPlainTcp => ("tcp", json!({})),
+        Listener::RsyslogUdp => ("udp", json!({})),
+        Listener::NgNetwork => ("tcp", json!({ "framing": "newline" })),
+        Listener::NgSyslog => ("tcp", json!({ "framing": "octet-counted" })),
+        Listener::RsyslogTls | Listener::NgTls => ("tls", json!({ "tls_ca_file": daemon.ca_file() })),
+    };
+    options(transport, daemon.address(), more)
+}
+
+/// The numbers of the events that were written, in their order. Each line is one whole event.
+fn numbers_in(daemon: &Daemon) -> Vec<usize> {
+    let text = fs::read_to_string(daemon.output()).unwrap();
+    let events = text.lines().map(|line| {
+        let event = &line[line.find("CEF:").unwrap_or_else(|| panic!("no event in `{line}`"))..];
+        reader::read(event).unwrap_or_else(|problem| panic!("{problem} in `{line}`"));
+        number_of(event.as_bytes())
+    });
+    events.collect()
+}
+
+fn none_is_lost(listener: Listener) {
+    let Some(mut daemon) = Daemon::start(listener) else { return };
+    let options = options_for(listener, &daemon);
+    let batches: Vec<_> =
+        (0..EVENTS / IN_A_BATCH).map(|batch| numbered(batch * IN_A_BATCH, IN_A_BATCH, "a result")).collect();
+    let output = daemon.output();
+    let sender = std::thread::spawn(move || {
+        deliver(&options, &batches, EVERY, |_| std::thread::sleep(Duration::from_millis(50)))
+    });
+    // Some 200 bytes an event: a first third, a second third.
+    for bytes in [6_000_000, 13_000_000] {
+        while fs::metadata(&output).unwrap().len() < bytes && !sender.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        daemon.stop();
+        daemon.run();
+    }
+    let run = sender.join().unwrap().unwrap();
+    daemon.stop();
+    assert!(!run.failures.is_empty(), "{listener:?} was stopped, and nobody noticed");
+    let mut seen = numbers_in(&daemon);
+    let all = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), EVENTS, "{listener:?} has {all} events, {} different ones", seen.len());
+    // Each stop repeats at most what was not committed, once for each connection that was lost over it.
+    let most = 2 * (run.failures.len() + 2) * EVERY * IN_A_BATCH;
+    assert!(all - EVENTS <= most, "{} events are doubled, {:?}", all - EVENTS, run.failures);
+}
+
+#[test]
+fn rsyslog_loses_none_over_tcp() {
+    none_is_lost(Listener::RsyslogTcp);
+}
+
+#[test]
+fn rsyslog_loses_none_over_tls() {
+    none_is_lost(Listener::RsyslogTls);
+}
+
+#[test]
+fn syslog_ng_loses_none_over_tcp() {
+    none_is_lost(Listener::NgNetwork);
+}
+
+#[test]
+fn syslog_ng_loses_none_over_tls() {
+    none_is_lost(Listener::NgTls);
+}
+
+/// Results of 20,000 bytes, escapes and all, to receivers with their default sizes.
+#[test]
+fn what_is_too_long_arrives_cut_and_marked_and_once() {
+    for listener in [
+        Listener::RsyslogTcp,
+        Listener::RsyslogPlainTcp,
+        Listener::RsyslogTls,
+        Listener::RsyslogUdp,
+        Listener::NgNetwork,
+        Listener::NgSyslog,
+        Listener::NgTls,
+    ] {
+        let Some(mut daemon) = Daemon::start(listener) else { continue };
+        let batch = numbered(0, 50, &"a=b \\ | é".repeat(2000));
+        let options = options_for(listener, &daemon);
+        deliver(&options, &[batch], 1, |_| {}).unwrap();
+        // A datagram is not confirmed: the receiver gets its time.
+        for _ in 0..400 {
+            if fs::read_to_string(daemon.output()).unwrap().lines().count() >= 50 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        daemon.stop();
+        assert_eq!(numbers_in(&daemon), (0..50).collect::<Vec<_>>(), "{listener:?}");
+        let text = fs::read_to_string(daemon.output()).unwrap();
+        assert!(text.lines().all(|line| line.ends_with(" ScanbridgeTruncated=cs1")), "{listener:?}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Events as messages of syslog, seen by raw receivers.
+
+use proptest::prelude::*;
+use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
+use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
+use scanbridge_plugin_api::model::ReportEnd;
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
+use serde_json::json;
+
+use crate::case::{Filling, scan};
+use crate::network::{deliver, number_of, numbered, open, options};
+use crate::reader;
+
+const NO_WAIT: fn(usize) = |_| {};
+
+fn numbers(sink: &SyslogSink) -> Vec<usize> {
+    sink.messages().iter().map(|message| number_of(message)).collect()
+}
+
+/// Splits a message into its header and its event, and reads the event.
+fn event_of(message: &[u8]) -> (String, reader::Event) {
+    let text = String::from_utf8(message.to_vec()).unwrap();
+    let at = text.find("CEF:").unwrap();
+    (text[..at].to_owned(), reader::read(&text[at..]).unwrap())
+}
+
+#[test]
+fn each_event_is_one_framed_message() {
+    for (framing, word) in [(Framing::Newline, "newline"), (Framing::OctetCounted, "octet-counted")] {
+        let sink = SyslogSink::tcp(framing, Manners::default());
+        let options = options("tcp", sink.address(), json!({ "framing": word }));
+        let run = deliver(&options, &[numbered(0, 250, "ok"), numbered(250, 3, "ok")], 1, NO_WAIT).unwrap();
+        assert!(run.failures.is_empty());
+        assert!(sink.wait_until(|connections| connections[0].end == Some(End::InOrder)));
+        assert_eq!(numbers(&sink), (0..253).collect::<Vec<_>>(), "{word}");
+        let (header, event) = event_of(&sink.messages()[0]);
+        // Priority: local0 is 16, and severity 5 is critical, 2: 16 * 8 + 2.
+        assert!(
+            header.starts_with("<130>1 20") && header.ends_with("Z collector scanbridge - - - "),
+            "{header}"
+        );
+        assert_eq!(event.get("cs1"), Some("ok"));
+    }
+}
+
+#[test]
+fn a_datagram_is_one_message() {
+    let sink = SyslogSink::udp();
+    let options = options("udp", sink.address(), json!({ "syslog_header": "arcsight" }));
+    deliver(&options, &[numbered(0, 20, &"x".repeat(3000))], 1, NO_WAIT).unwrap();
+    assert!(sink.wait_until(|connections| connections[0].datagrams.len() == 20));
+    assert_eq!(numbers(&sink), (0..20).collect::<Vec<_>>());
+    for message in sink.messages() {
+        assert!(message.len() <= 1400, "{}", message.len());
+        let (header, event) = event_of(&message);
+        assert!(header.starts_with("<130>") && header.ends_with(" collector "), "{header}");
+        assert_eq!(event.get("ScanbridgeTruncated"), Some("cs1"));
+        assert!(event.get("cs1").unwrap().ends_with("xxx..."));
+    }
+}
+
+#[test]
+fn events_over_the_budget_are_cut_and_marked_and_come_once() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let options = options("tcp", sink.address(), json!({ "max_message_bytes": 600 }));
+    deliver(&options, &[numbered(0, 5, &"=".repeat(3000))], 1, NO_WAIT).unwrap();
+    assert!(sink.wait_until(|connections| connections[0].end.is_some()));
+    assert_eq!(numbers(&sink), [0, 1, 2, 3, 4]);
+    for message in sink.messages() {
+        assert!((590..=600).contains(&message.len()), "{}", message.len());
+        assert_eq!(event_of(&message).1.get("ScanbridgeTruncated"), Some("cs1"));
+    }
+}
+
+#[test]
+fn an_event_that_cannot_fit_is_rejected_with_its_row() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let options =
+        options("tcp", sink.address(), json!({ "max_message_bytes": 480, "device_vendor": "v".repeat(63) }));
+    let mut report = scan();
+    report.path = "p".repeat(600);
+    let mut output = open(&options, None).unwrap();
+    output.begin(&report).unwrap();
+    let (batch, columns) = (numbered(0, 2, ""), Columns::of(Schema::default()));
+    let written = output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
+    assert!(written.rejected[0].reason.contains("`max_message_bytes`"), "{}", written.rejected[0].reason);
+    output.commit().unwrap();
+    output.close().unwrap();
+    assert!(sink.connections().is_empty(), "nothing to say, nobody to say it to");
+}
+
+#[test]
+fn a_receiver_that_is_not_there_is_unavailable_and_named() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("tcp", nobody, json!({})), None).unwrap();
+    output.begin(&scan()).unwrap();
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    let error = output.commit().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert_eq!(
+        error.message,
+        format!("cannot connect to {nobody}: nothing listens there: the connection was refused")
+    );
+    output.close().unwrap();
+    let report = open(&options("tcp", nobody, json!({})), None).unwrap().check().unwrap();
+    assert_eq!(report.verdict(), Verdict::Failed);
+}
+
+#[test]
+fn datagrams_to_nobody_are_noticed_at_the_commit() {
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("udp", nobody, json!({})), None).unwrap();
+    output.begin(&scan()).unwrap();
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    let error = output.commit().unwrap_err();
+    assert_eq!(
+        (error.kind, error.message),
+        (ErrorKind::Unavailable, format!("nothing listens at {nobody} (UDP)"))
+    );
+}
+
+#[test]
+fn the_next_address_is_tried_when_the_first_is_dead() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let addresses = json!({ "address": [nobody.to_string(), sink.address().to_string()] });
+    let options = options("tcp", nobody, addresses);
+    assert_eq!(open(&options, None).unwrap().check().unwrap().verdict(), Verdict::Warning);
+    let run = deliver(&options, &[numbered(0, 10, "")], 1, NO_WAIT).unwrap();
+    assert!(run.failures.is_empty());
+    assert_eq!(numbers(&sink), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_receiver_that_never_reads_is_noticed() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners { never_reads: true, ..Manners::default() });
+    let options = options("tcp", sink.address(), json!({ "write_timeout_secs": 1 }));
+    let mut output = open(&options, None).unwrap();
+    output.begin(&scan()).unwrap();
+    let columns = Columns::of(Schema::default());
+    let batch = numbered(0, 100, &"x".repeat(4000));
+    // The kernels of both sides take some megabytes; then nothing moves, or there is never a proof.
+    let error = (0..100).find_map(|_| output.write(Batch::of(&batch, &columns).unwrap()).err()).unwrap();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    let words = ["takes nothing", "timed out", "has not ended the connection"];
+    assert!(words.iter().any(|words| error.message.contains(words)), "{error}");
+    output.close().unwrap();
+}
+
+#[test]
+fn a_receiver_that_closes_after_each_hundred_events_loses_none() {
+    for resets in [false, true] {
+        let manners = Manners { close_after: Some(100), resets, ..Manners::default() };
+        let sink = SyslogSink::tcp(Framing::OctetCounted, manners);
+        let options =
+            options("tcp", sink.address(), json!({ "framing": "octet-counted", "confirm_grace_ms": 100 }));
+        let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+        deliver(&options, &batches, 4, NO_WAIT).unwrap();
+        let mut seen = numbers(&sink);
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (0..2000).collect::<Vec<_>>());
+        assert!(all <= 3 * 2000, "{all} events for 2000");
+    }
+}
+
+#[test]
+fn what_was_sent_of_a_cut_report_stays_and_what_was_not_goes() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let options = options("tcp", sink.address(), json!({ "batch_secs": 60 }));
+    let columns = Columns::of(Schema::default());
+    let mut output = open(&options, None).unwrap();
+    output.begin(&scan()).unwrap();
+    let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
+    output.write(Batch::of(&first, &columns).unwrap()).unwrap();
+    output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
+    output.begin(&scan()).unwrap();
+    output.write(Batch::of(&second, &columns).unwrap()).unwrap();
+    output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    let receipt = output.commit().unwrap();
+    assert_eq!(output.commit().unwrap(), receipt);
+    output.close().unwrap();
+    // The first hundred were a batch; the thirty behind them were still here.
+    assert_eq!(numbers(&sink), (0..100).chain(1000..1007).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_probe_tells_each_step_and_sends_nothing() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let report = open(&options("tcp", sink.address(), json!({})), None).unwrap().check().unwrap();
+    let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
+    assert_eq!(steps, [("look-up", Verdict::Ok), ("connect", Verdict::Ok)]);
+    assert!(sink.messages().is_empty());
+    let missing =
+        open(&json!({ "transport": "tcp", "address": ["nowhere.invalid"], "connect_timeout_secs": 5 }), None);
+    assert_eq!(missing.unwrap().check().unwrap().verdict(), Verdict::Failed);
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused_at_once() {
+    let somewhere = "127.0.0.1:9".parse().unwrap();
+    for (transport, more, words) in [
+        ("udp", json!({ "framing": "newline" }), "option `framing` has no meaning with `transport: udp`"),
+        ("udp", json!({ "max_message_bytes": 65_508 }), "a datagram holds at most 65507 bytes"),
+        ("tcp", json!({ "path": "out.cef" }), "option `path` has no meaning"),
+        ("tcp", json!({ "tls_ca_file": "ca.pem" }), "option `tls_ca_file` has no meaning"),
+        ("file", json!({ "path": "out.cef" }), "option `address` has no meaning with `transport: file`"),
+        ("tcp", json!({ "address": [] }), "option `address` is required"),
+        ("tcp", json!({ "address": ["tcp://host"] }), "option `address` takes `host` or `host:port`"),
+        ("tcp", json!({ "syslog_severities": ["1", "2"] }), "option `syslog_severities` takes six numbers"),
+        ("tcp", json!({ "host_name": "two words" }), "option `host_name` takes"),
+    ] {
+        let error = open(&options(transport, somewhere, more.clone()), None).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Config, "{more}");
+        assert!(error.message.contains(words), "{more}: {error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever texts come and however little room there is: a message has no more bytes, and holds a whole event.
+    #[test]
+    fn no_message_exceeds_its_budget(
+        texts in prop::collection::vec(r"[ -~\n\t|=\\éß漢𝄞]{0,700}", 5), name in "[a-z.]{0,60}",
+        budget in 480_usize..1400,
+    ) {
+        let sink = SyslogSink::udp();
+        let options = options("udp", sink.address(), json!({ "max_message_bytes": budget, "aggregate": true }));
+        let definition = [
+            (D::Qid, "7"), (D::Cves, texts[0].as_str()), (D::Diagnosis, &texts[1]),
+            (D::Consequence, &texts[2]), (D::Solution, &texts[3]),
+        ];
+        let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, &name)]);
+        for kind in ["vulnerability", "potential", "information", "service", "information", "service"] {
+            filling = filling.finding(&definition, &[(F::Kind, kind), (F::Result, &texts[4])]);
+        }
+        let run = deliver(&options, &[filling.done()], 1, NO_WAIT).unwrap();
+        prop_assert!(run.failures.is_empty());
+        // Two of six are the same as two others.
+        prop_assert!(sink.wait_until(|connections| connections[0].datagrams.len() == 4));
+        for message in sink.messages() {
+            prop_assert!(message.len() <= budget, "{} of {}", message.len(), budget);
+            event_of(&message);
+        }
+    }
+}

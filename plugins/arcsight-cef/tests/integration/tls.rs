@@ -1,0 +1,162 @@
+//! Over TLS: whom we trust, who trusts us, and how it ends.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
+use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
+use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
+use scanbridge_plugin_api::{ErrorKind, Output, PluginError, Verdict};
+use serde_json::{Value, json};
+
+use crate::case::scan;
+use crate::network::{deliver, number_of, numbered, open, options};
+
+/// A sink that shows a certificate of `authority` and records counted frames.
+fn sink(authority: &Authority, request: &Request, client_required: bool, manners: Manners) -> SyslogSink {
+    let config = authority.server_config(&authority.issue(request), client_required);
+    SyslogSink::tls(Framing::OctetCounted, manners, config)
+}
+
+fn localhost() -> Request {
+    Request::server(&["localhost", "127.0.0.1"])
+}
+
+fn ca_of(authority: &Authority, folder: &Path) -> Value {
+    json!({ "tls_ca_file": authority.write_pem(folder, "ca.pem") })
+}
+
+fn refusal(sink: &SyslogSink, more: Value) -> PluginError {
+    let error = deliver(&options("tls", sink.address(), more), &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
+    assert!(sink.messages().is_empty(), "something was sent to a receiver that is not trusted");
+    error
+}
+
+#[test]
+fn events_arrive_counted_and_the_end_is_said() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let sink = sink(&authority, &localhost(), false, Manners::default());
+    let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    let run = deliver(&options, &[numbered(0, 500, "a result")], 1, |_| {}).unwrap();
+    assert!(run.failures.is_empty());
+    let seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
+    assert_eq!(seen, (0..500).collect::<Vec<_>>());
+    assert!(sink.wait_until(|connections| connections.iter().all(|one| one.end == Some(End::InOrder))));
+}
+
+#[test]
+fn a_client_certificate_opens_the_door() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let client = authority.issue(&Request::client("scanner.example.com"));
+    let (certificate, key) = client.write_pem(folder.path(), "client");
+    let mut identities = vec![json!({ "tls_certificate": certificate, "tls_key": key })];
+    if let Some(file) = client.write_pkcs12(folder.path(), "client.p12", "secret", Pkcs12::Modern) {
+        identities.push(json!({ "tls_certificate": file, "tls_password": "secret" }));
+    }
+    for mut more in identities {
+        let sink = sink(&authority, &localhost(), true, Manners::default());
+        more["tls_ca_file"] = ca_of(&authority, folder.path())["tls_ca_file"].clone();
+        deliver(&options("tls", sink.address(), more), &[numbered(0, 3, "")], 1, |_| {}).unwrap();
+        assert_eq!(sink.messages().len(), 3);
+    }
+}
+
+/// Under TLS 1.3 the handshake succeeds for us; the refusal comes behind it.
+#[test]
+fn a_missing_client_certificate_is_noticed() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let sink = sink(&authority, &localhost(), true, Manners::default());
+    let error = refusal(&sink, ca_of(&authority, folder.path()));
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.message.contains("wants a client certificate"), "{error}");
+}
+
+/// never sends before trust, and tells the fingerprint.
+#[test]
+fn a_receiver_must_be_trusted_by_one_of_the_ways() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let other = Authority::new("Another CA");
+    let server = authority.issue(&localhost());
+    let config = authority.server_config(&server, false);
+    let sink = SyslogSink::tls(Framing::OctetCounted, Manners::default(), config);
+    let error = refusal(&sink, ca_of(&other, folder.path()));
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    let hint = error.hint.unwrap();
+    let at = hint.find("`tls_fingerprint: ").unwrap() + "`tls_fingerprint: ".len();
+    let fingerprint = hint[at..].split('`').next().unwrap();
+    let batch = [numbered(0, 3, "")];
+    for more in [
+        json!({ "tls_fingerprint": [fingerprint] }),
+        json!({ "tls_first_use_file": folder.path().join("met") }),
+        json!({ "tls_first_use_file": folder.path().join("met") }),
+    ] {
+        deliver(&options("tls", sink.address(), more), &batch, 1, |_| {}).unwrap();
+    }
+    assert_eq!(sink.messages().len(), 9);
+    // Another receiver at the same address is not the one that was met.
+    let address = sink.address();
+    drop(sink);
+    let config = other.server_config(&other.issue(&localhost()), false);
+    let sink = SyslogSink::listen(address, Framing::OctetCounted, Manners::default(), Some(config)).unwrap();
+    let error = refusal(&sink, json!({ "tls_first_use_file": folder.path().join("met") }));
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let sink = sink(&authority, &Request::server(&["siem.example.com"]), false, Manners::default());
+    let error = refusal(&sink, ca_of(&authority, folder.path()));
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.message.contains("siem.example.com"), "{error}");
+}
+
+#[test]
+fn a_certificate_that_expires_during_the_run_stops_it() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let until = SystemTime::now() + Duration::from_secs(3);
+    let request = localhost().valid(until - Duration::from_secs(3600), until);
+    let sink = sink(&authority, &request, false, Manners::default());
+    let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    let (batch, columns) = (numbered(0, 5, ""), Columns::of(Schema::default()));
+    let mut output = open(&options, None).unwrap();
+    output.begin(&scan()).unwrap();
+    output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    output.commit().unwrap();
+    // Only time makes a certificate expire.
+    std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1));
+    output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    let error = output.commit().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth);
+    assert!(error.message.contains("expired on"), "{error}");
+    // They went over a connection that was opened in time, but there is no proof: a later run sends them again.
+    assert_eq!(sink.messages().len(), 10);
+}
+
+#[test]
+fn a_probe_shakes_hands_and_sends_nothing() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let sink = sink(&authority, &localhost(), false, Manners::default());
+    let of = |more| open(&options("tls", sink.address(), more), None).unwrap().check().unwrap();
+    let report = of(ca_of(&authority, folder.path()));
+    let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
+    assert_eq!(steps, [("look-up", Verdict::Ok), ("connect", Verdict::Ok), ("TLS", Verdict::Ok)]);
+    let stranger = of(ca_of(&Authority::new("Another CA"), folder.path()));
+    assert_eq!(stranger.steps[2].verdict, Verdict::Failed);
+    assert!(sink.messages().is_empty());
+}
+
+#[test]
+fn a_receiver_that_closes_again_and_again_loses_none() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let manners = Manners { close_after: Some(100), ..Manners::default() };
+    let sink = sink(&authority, &localhost(), false, manners);
+    let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    options["confirm_grace_ms"] = json!(100);
+    let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+    deliver(&options, &batches, 4, |_| {}).unwrap();
+    let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+}

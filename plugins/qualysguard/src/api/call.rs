@@ -1,0 +1,65 @@
+//! One call of the API.
+
+use scanbridge_plugin_api::Secret;
+use url::Url;
+
+use crate::http::Keep;
+
+/// What is called, and what is expected.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// As the beginning of a sentence: `launching the report`.
+    pub(crate) what: &'static str,
+    pub(crate) url: Url,
+    pub(crate) post: bool,
+    pub(crate) fields: Vec<(String, String)>,
+    /// API v1: the login goes with each call, and its errors come with status 200.
+    pub(crate) first_version: bool,
+    /// The outermost elements that are data. Short answers are understood always.
+    pub(crate) roots: &'static [&'static str],
+    /// Where the body is kept.
+    pub(crate) keep: Keep,
+}
+
+impl Call {
+    /// A POST to the API of version 2 and later.
+    pub(crate) fn post(what: &'static str, url: Url, roots: &'static [&'static str]) -> Self {
+        Self { what, url, post: true, fields: Vec::new(), first_version: false, roots, keep: Keep::Unnamed }
+    }
+
+    /// A GET of version 1.
+    pub(crate) fn first_version(what: &'static str, url: Url, roots: &'static [&'static str]) -> Self {
+        Self { post: false, first_version: true, ..Self::post(what, url, roots) }
+    }
+
+    pub(crate) fn field(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.fields.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn fields(mut self, fields: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.fields.extend(fields);
+        self
+    }
+
+    pub(crate) fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// The address without its query, for messages.
+    pub(crate) fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.to_string()
+    }
+}
+
+/// Fields as a form.
+pub(crate) fn form(fields: &[(String, String)]) -> Secret {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields {
+        form.append_pair(name, value);
+    }
+    Secret::new(form.finish())
+}

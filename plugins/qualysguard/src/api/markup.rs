@@ -1,0 +1,77 @@
+//! Small XML answers, element by element. Reports have a reader of their own.
+
+use std::io::Read;
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use scanbridge_qualys_xml::Sanitizer;
+
+/// Lists of thousands of reports fit in; more is not looked at.
+const MOST_BYTES: u64 = 64 << 20;
+const MOST_TEXT: usize = 64 << 10;
+const MOST_DEPTH: usize = 32;
+
+/// Takes what an answer holds. Paths are names joined by `/`, from the root on.
+pub(crate) trait Visitor {
+    /// An element begins.
+    fn open(&mut self, path: &str, attributes: &[(String, String)]);
+    /// An element ends; its text, with blanks at the ends removed.
+    fn close(&mut self, path: &str, text: &str);
+}
+
+/// Goes through an answer as far as it is sound: true when its root was closed.
+pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
+    let mut reader = Reader::from_reader(Sanitizer::new(source.take(MOST_BYTES)));
+    reader.config_mut().expand_empty_elements = true;
+    let (mut path, mut text, mut depth) = (String::new(), String::new(), 0);
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        match reader.read_event_into(&mut buffer) {
+            Ok(Event::Start(tag)) => {
+                depth += 1;
+                if depth > MOST_DEPTH {
+                    return false;
+                }
+                if !path.is_empty() {
+                    path.push('/');
+                }
+                path.push_str(tag.name().into_inner());
+                let attributes: Vec<_> = tag
+                    .attributes()
+                    .flatten()
+                    .filter_map(|attribute| {
+                        let value = quick_xml::escape::unescape(&attribute.value).ok()?.into_owned();
+                        Some((attribute.key.into_inner().to_owned(), value))
+                    })
+                    .collect();
+                visitor.open(&path, &attributes);
+                text.clear();
+            }
+            Ok(Event::Text(piece)) => add(&mut text, &piece),
+            Ok(Event::CData(piece)) => add(&mut text, &piece.into_inner()),
+            Ok(Event::GeneralRef(name)) => {
+                let known = quick_xml::escape::resolve_xml_entity(&name).map(str::to_owned);
+                let char = name.resolve_char_ref().ok().flatten().map(String::from);
+                add(&mut text, &known.or(char).unwrap_or_default());
+            }
+            Ok(Event::End(_)) => {
+                visitor.close(&path, text.trim());
+                text.clear();
+                depth -= 1;
+                path.truncate(path.rfind('/').unwrap_or(0));
+                if depth == 0 {
+                    return true;
+                }
+            }
+            Ok(Event::Eof) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
+fn add(text: &mut String, piece: &str) {
+    if text.len() + piece.len() <= MOST_TEXT {
+        text.push_str(piece);
+    }
+}

@@ -1,0 +1,147 @@
+//! What Qualys says in place of data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and
+//! an `ERROR` within another root.
+
+use std::fmt;
+use std::io::Read;
+
+use super::markup::{Visitor, visit};
+
+/// A short answer. Of the echo of the request, which may hold a login, nothing is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The code; none for success.
+    pub(crate) code: Option<u32>,
+    pub(crate) text: String,
+    /// When it was given, by Qualys's clock.
+    pub(crate) time: String,
+    /// Keys with their values.
+    pub(crate) items: Vec<(String, String)>,
+    /// An old answer says so where it has no number.
+    failed: bool,
+    key: String,
+}
+
+impl Reply {
+    /// Reads an answer, as much of it as is there.
+    pub(crate) fn read(source: impl Read) -> Self {
+        let mut reply = Self::default();
+        visit(source, &mut reply);
+        reply
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.code.is_none() && !self.failed
+    }
+
+    pub(crate) fn item(&self, key: &str) -> Option<&str> {
+        let found = self.items.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn take_text(&mut self, text: &str) {
+        if self.text.is_empty() {
+            self.text = clean(text);
+        }
+    }
+}
+
+impl Visitor for Reply {
+    fn open(&mut self, path: &str, attributes: &[(String, String)]) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        // `RETURN` beside `API` or in it; `ERROR` in the root of what was asked for.
+        if name == "RETURN" || (name == "ERROR" && !parent.contains('/')) {
+            let value =
+                |key| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+            self.failed |=
+                name == "ERROR" || value("status").is_some_and(|it| it.eq_ignore_ascii_case("FAILED"));
+            self.code = self.code.or_else(|| value("number")?.trim().parse().ok());
+        }
+    }
+
+    fn close(&mut self, path: &str, text: &str) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if path.contains("/REQUEST/") {
+            return;
+        }
+        // Data has elements of these names, too, that mean something else.
+        let is_answer = path.split('/').next().is_some_and(|root| root.ends_with("_RETURN"));
+        match name {
+            "CODE" | "KEY" | "VALUE" | "TEXT" | "MESSAGE" if !is_answer => {}
+            "CODE" => self.code = self.code.or_else(|| text.parse().ok()),
+            "KEY" if parent.ends_with("ITEM") => self.key = clean(text),
+            "VALUE" if parent.ends_with("ITEM") => self.items.push((self.key.clone(), clean(text))),
+            "DATETIME" => self.time = clean(text),
+            "TEXT" | "MESSAGE" | "RETURN" => self.take_text(text),
+            "ERROR" if !parent.contains('/') => self.take_text(text),
+            "SUMMARY" if parent.ends_with("ERROR") => self.take_text(text),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.text.as_str()) {
+            (None, "") => f.write_str("no code and no text")?,
+            (None, text) => f.write_str(text)?,
+            (Some(code), "") => write!(f, "code {code}")?,
+            (Some(code), text) => write!(f, "code {code}: {text}")?,
+        }
+        for (key, value) in &self.items {
+            write!(f, "; {key}: {value}")?;
+        }
+        if !self.time.is_empty() {
+            write!(f, " ({})", self.time)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line of bounded length without control characters: what others wrote stands in our messages.
+pub(crate) fn clean(text: &str) -> String {
+    const MOST: usize = 500;
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reply;
+
+    #[test]
+    fn every_layout_gives_its_code_text_and_items() {
+        for (xml, shown, success) in [
+            (
+                "<SIMPLE_RETURN><REQUEST><TEXT>secret</TEXT><CODE>1</CODE></REQUEST><RESPONSE>\
+                 <DATETIME>2026-01-31T12:00:00Z</DATETIME><CODE>999</CODE><TEXT> Internal\n error </TEXT><ITEM_LIST>\
+                 <ITEM><KEY>Incident Signature</KEY><VALUE>abc</VALUE></ITEM></ITEM_LIST></RESPONSE></SIMPLE_RETURN>",
+                "code 999: Internal error; Incident Signature: abc (2026-01-31T12:00:00Z)",
+                false,
+            ),
+            ("<SIMPLE_RETURN><RESPONSE><TEXT>Logged in</TEXT></RESPONSE></SIMPLE_RETURN>", "Logged in", true),
+            (
+                "<GENERIC_RETURN><API name='x' username='u'/><RETURN status='FAILED' number='2007'>No</RETURN>\
+                 </GENERIC_RETURN>",
+                "code 2007: No",
+                false,
+            ),
+            ("<GENERIC_RETURN><API><RETURN number='999'>Bad</RETURN></API>", "code 999: Bad", false),
+            ("<GENERIC_RETURN><RETURN status='FAILED'><MESSAGE>m</MESSAGE></RETURN>", "m", false),
+            (
+                "<SCAN_REPORT_LIST><ERROR number='1960'><SUMMARY>s &amp; t</SUMMARY></ERROR>",
+                "code 1960: s & t",
+                false,
+            ),
+            (
+                "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><WARNING><CODE>1980</CODE><TEXT>too many reports</TEXT>\
+                 </WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>",
+                "no code and no text",
+                true,
+            ),
+            ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no code and no text", true),
+        ] {
+            let reply = Reply::read(xml.as_bytes());
+            assert_eq!((reply.to_string().as_str(), reply.is_success()), (shown, success));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What an answer means, by status, root and code. Status 200 alone is no success, and 409 has four meanings.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_qualys_xml::Kind;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::options::{Account, Platform};
+
+/// What to do with an answer.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is what was asked for.
+    Data,
+    /// It was done, and this was said.
+    Done,
+    /// The report is not ready, or unknown.
+    NotReady,
+    /// As many calls or reports run as are allowed.
+    Busy,
+    /// Too many calls in a time: how long to wait, if that is said.
+    Rate(Option<Duration>),
+    /// Not now, says the gateway or a server in between.
+    Later(Option<Duration>),
+    /// The platform does not have this call, or not in this version.
+    Gone(PluginError),
+    /// It failed; whether asking for less might help.
+    Failed(PluginError, bool),
+}
+
+/// What came, as far as it is needed to judge it.
+#[derive(Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) status: u16,
+    pub(crate) kind: &'a Kind,
+    /// Read where the answer is a short one, or holds an error.
+    pub(crate) reply: Option<&'a Reply>,
+    /// What the headers ask to wait.
+    pub(crate) wait: Option<Duration>,
+    /// Where a redirect leads, without its query.
+    pub(crate) location: Option<&'a str>,
+}
+
+/// Judges an answer.
+pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Verdict {
+    if let Some(reply) = seen.reply.filter(|reply| !reply.is_success())
+        && let Some(verdict) = of_code(call, seen, reply, account)
+    {
+        return verdict;
+    }
+    // It comes without a code, and looks like success.
+    if seen.reply.is_some_and(|reply| is_full(&reply.text)) {
+        return Verdict::Busy;
+    }
+    match seen.status {
+        200..=201 => of_body(call, seen),
+        202 => Verdict::Later(seen.wait),
+        300..=399 => Verdict::Failed(redirected(call, seen), false),
+        401 => Verdict::Failed(login_refused(call, seen, account), false),
+        403 => Verdict::Failed(forbidden(call, seen), false),
+        404 | 410 => Verdict::Gone(gone(call, seen.status)),
+        429 => Verdict::Rate(seen.wait),
+        500 | 504 => Verdict::Failed(unavailable(call, seen), true),
+        501..=599 => Verdict::Failed(unavailable(call, seen), false),
+        409 => Verdict::Failed(unavailable(call, seen), false),
+        _ => Verdict::Failed(rejected(call, seen), false),
+    }
+}
+
+/// By the code of a short answer; `None` for one that is not known.
+fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Option<Verdict> {
+    let failed = |kind, hint: &str| {
+        let error = PluginError::new(kind, said(call, seen)).with_hint(hint);
+        Some(Verdict::Failed(error, false))
+    };
+    match reply.code? {
+        1960 | 1920 => Some(Verdict::Busy),
+        1965 => {
+            let item = reply.item("SECONDS_TO_WAIT").and_then(|seconds| seconds.parse().ok());
+            Some(Verdict::Rate(seen.wait.max(item.map(Duration::from_secs))))
+        }
+        7001 => Some(Verdict::NotReady),
+        2000 | 2010 => Some(Verdict::Failed(login_refused(call, seen, account), false)),
+        2001 | 2002 => {
+            failed(ErrorKind::Auth, "the account has expired or is not active: ask your Qualys manager")
+        }
+        2003 => failed(
+            ErrorKind::Auth,
+            "the account's registration is not complete: log in once at the web \
+             interface and accept the licence",
+        ),
+        2007 => failed(
+            ErrorKind::Auth,
+            "this machine's address is not in the list that the account may be used from",
+        ),
+        2011 => failed(ErrorKind::Auth, "the account wants a second factor: use one for the API without it"),
+        2012 => failed(
+            ErrorKind::Auth,
+            "the account may not use this call: its role, licence or the acceptance of \
+             the licence is missing",
+        ),
+        2000..=2099 => {
+            failed(ErrorKind::Auth, "the account was refused; nothing is tried again, for accounts lock")
+        }
+        999 if reply.items.iter().any(|(_, value)| value.contains("invalid report")) => {
+            failed(ErrorKind::Rejected, "is template_id the number of a template that this account may use?")
+        }
+        999 => Some(Verdict::Failed(unavailable(call, seen), true)),
+        1999 => Some(Verdict::Failed(unavailable(call, seen), false)),
+        1901..=1907 | 1922 | 5000 => failed(
+            ErrorKind::Config,
+            "look at the options that become parameters of this call, and at its version",
+        ),
+        1908 => Some(Verdict::Failed(PluginError::bug(said(call, seen)), false)),
+        _ => None,
+    }
+}
+
+fn of_body(call: &Call, seen: &Seen<'_>) -> Verdict {
+    match seen.kind {
+        Kind::Reply(_) => match seen.reply {
+            Some(reply) if reply.is_success() => Verdict::Done,
+            _ => Verdict::Failed(rejected(call, seen), false),
+        },
+        Kind::Empty => Verdict::Failed(unavailable(call, seen), true),
+        Kind::Foreign("an HTML page") if call.first_version => Verdict::Gone(gone(call, seen.status)),
+        Kind::Foreign("an HTML page") => Verdict::Failed(unavailable(call, seen), false),
+        kind => match kind_root(kind) {
+            Some(root) if call.roots.contains(&root) => match seen.reply {
+                // An error in the place of data. That of a report is left to its reader.
+                Some(reply) if !reply.is_success() && !kind.is_report() => {
+                    Verdict::Failed(rejected(call, seen), false)
+                }
+                _ => Verdict::Data,
+            },
+            _ if matches!(kind, Kind::Foreign("plain text")) && call.roots.contains(&"") => Verdict::Data,
+            _ => Verdict::Failed(foreign(call, seen), false),
+        },
+    }
+}
+
+/// The name of the outermost element.
+pub(crate) fn kind_root(kind: &Kind) -> Option<&str> {
+    match kind {
+        Kind::OtherXml(root) | Kind::Reply(root) => Some(root),
+        kind => kind.root(),
+    }
+}
+
+/// The most reports that may run at once do; it is said in words only.
+fn is_full(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("max number of allowed reports") || text.contains("too many reports")
+}
+
+/// Call, and what was said to it.
+fn said(call: &Call, seen: &Seen<'_>) -> String {
+    let status = seen.status;
+    let said = match seen.reply {
+        Some(reply) => reply.to_string(),
+        None => {
+            let (what, _) = seen.kind.describe();
+            format!("the answer {what}")
+        }
+    };
+    match call.fields.iter().find(|(name, _)| name == "template_id") {
+        Some((_, id)) => format!("{} (template {id}) failed: {said} (HTTP {status})", call.what),
+        None => format!("{} failed: {said} (HTTP {status})", call.what),
+    }
+}
+
+fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError {
+    let mut hint =
+        "user_id and password are case sensitive; it is not tried again, for accounts lock".to_owned();
+    if account.password.expose().chars().any(|c| !c.is_alphanumeric()) {
+        hint += "; a password with punctuation needs single quotes in YAML";
+    }
+    if let Some(platform) = Platform::of_user(&account.user)
+        && Platform::at(&format!("https://{}", call.url.host_str().unwrap_or_default()))
+            .is_none_or(|at| at.name != platform.name)
+    {
+        hint += &format!(
+            "; an account of another platform is refused alike: by its name this one is on {}",
+            platform.api
+        );
+    }
+    PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(hint)
+}
+
+fn forbidden(call: &Call, seen: &Seen<'_>) -> PluginError {
+    PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(
+        "the account may not do this: ask your Qualys manager for the right to use API and reports",
+    )
+}
+
+fn gone(call: &Call, status: u16) -> PluginError {
+    let shown = call.shown();
+    let message = if call.first_version {
+        format!("{} failed: this platform no longer offers the v1 call {shown} (HTTP {status})", call.what)
+    } else {
+        format!("{} failed: this platform does not offer {shown} (HTTP {status})", call.what)
+    };
+    PluginError::config(message).with_hint("check `url`, and the option for the version of this call")
+}
+
+fn redirected(call: &Call, seen: &Seen<'_>) -> PluginError {
+    let (status, to) = (seen.status, seen.location.unwrap_or("nowhere"));
+    PluginError::config(format!(
+        "{} failed: {} redirects to {to}, which is not followed (HTTP {status})",
+        call.what,
+        call.shown()
+    ))
+    .with_hint("check option `url`; a login is sent to no other host than the one that is set")
+}
+
+fn unavailable(call: &Call, seen: &Seen<'_>) -> PluginError {
+    let error = PluginError::new(ErrorKind::Unavailable, said(call, seen));
+    let error = error.with_hint("Qualys has a fault or is under maintenance; it is tried again later");
+    match seen.wait {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
+    }
+}
+
+fn rejected(call: &Call, seen: &Seen<'_>) -> PluginError {
+    PluginError::new(ErrorKind::Rejected, said(call, seen))
+}
+
+fn foreign(call: &Call, seen: &Seen<'_>) -> PluginError {
+    PluginError::new(ErrorKind::Protocol, said(call, seen))
+        .with_hint("is `url` the address of the Qualys API?")
+}

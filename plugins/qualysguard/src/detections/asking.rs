@@ -1,0 +1,213 @@
+//! Asking for pages: as many assets at once as Qualys can deliver, down to one; and past one that it cannot.
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
+use scanbridge_qualys_report::Source;
+use scanbridge_qualys_xml::Page;
+use url::Url;
+
+use super::kept::KeptPages;
+use crate::api::{Answer, Call, Failure};
+use crate::http::{Body, Keep};
+use crate::options::Detections as Wanted;
+use crate::source::Around;
+
+/// How pages are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Asking {
+    wanted: Wanted,
+    /// Assets per page, now.
+    size: u32,
+    /// Pages that came since the size was changed.
+    good: u32,
+    /// Assets that could not be had since the last page that came.
+    failed: u32,
+    kept: KeptPages,
+}
+
+/// A page, and what came of asking for it.
+pub(super) struct Got {
+    pub(super) source: Source,
+    pub(super) page: Page,
+    /// How many assets of the page were delivered by an interrupted run.
+    pub(super) delivered: u64,
+    /// Assets that no page can be made with.
+    pub(super) missing: Vec<u64>,
+    /// Where the next page begins; none after the last one.
+    pub(super) next: Option<u64>,
+}
+
+/// After so many good pages a larger one is tried.
+const GOOD_PAGES: u32 = 8;
+/// So many assets in a row that cannot be had are no fault of theirs.
+const MOST_FAILED: u32 = 5;
+
+impl Asking {
+    pub(super) fn new(wanted: &Wanted, kept: KeptPages) -> Self {
+        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, kept }
+    }
+
+    /// The page that begins with the asset of this number or the next higher one.
+    pub(super) fn page(&mut self, first: u64, since: Option<&str>, around: &mut Around) -> Result<Got> {
+        if let Some(got) = self.kept_page(first, around) {
+            return Ok(got);
+        }
+        let (mut first, mut missing) = (first, Vec::new());
+        loop {
+            let failure = match self.try_page(first, since, around) {
+                Ok((body, page)) => {
+                    let next = next_page(&page, first, around)?;
+                    self.succeeded();
+                    self.kept.keep(first, next);
+                    return Ok(Got { source: body.source, page, delivered: 0, missing, next });
+                }
+                Err(failure) if failure.of_size => failure,
+                Err(failure) => return Err(failure.into()),
+            };
+            if self.size > 1 {
+                self.size = (self.size / 2).max(1);
+                self.good = 0;
+                let size = self.size;
+                tracing::warn!("{}: asking for {size} assets at once", failure.error);
+                continue;
+            }
+            self.failed += 1;
+            if self.failed > MOST_FAILED {
+                return Err(failure.into());
+            }
+            let Some(asset) = first_asset(first, around)? else { return Err(failure.into()) };
+            tracing::warn!("asset {asset} is left out, for it cannot be fetched: {}", failure.error);
+            missing.push(asset);
+            first = asset + 1;
+        }
+    }
+
+    /// The page with this asset, if an interrupted run has fetched it.
+    fn kept_page(&self, asset: u64, around: &Around) -> Option<Got> {
+        let (source, first) = self.kept.find(asset)?;
+        let page = Page::read(source.read(None), around.settings.reading.limits).ok()?;
+        let next = next_page(&page, first, around).ok()?;
+        let delivered = page.assets.iter().take_while(|id| **id < asset).count() as u64;
+        tracing::debug!("the page of detections from asset {first} on was fetched by an interrupted run");
+        Some(Got { source, page, delivered, missing: Vec::new(), next })
+    }
+
+    fn try_page(
+        &self,
+        first: u64,
+        since: Option<&str>,
+        around: &mut Around,
+    ) -> Result<(Body, Page), Failure> {
+        let call = self.call(first, since, around).keep(Keep::At(self.kept.incoming()));
+        let body = match around.client.call(&call)? {
+            Answer::Data(body) => body,
+            Answer::Done(reply) | Answer::NotReady(reply) => {
+                let message = format!("fetching detections failed: {reply}");
+                return Err(PluginError::new(ErrorKind::Protocol, message).into());
+            }
+        };
+        match Page::read(body.source.read(None), around.settings.reading.limits) {
+            Ok(page) => Ok((body, page)),
+            Err(damage) => {
+                let message = format!("the page of detections from asset {first} on is damaged: {damage}");
+                Err(Failure { of_size: true, ..PluginError::new(ErrorKind::Unavailable, message).into() })
+            }
+        }
+    }
+
+    fn call(&self, first: u64, since: Option<&str>, around: &Around) -> Call {
+        let wanted = &self.wanted;
+        let url = around.client.at(&format!("api/{}/fo/asset/host/vm/detection/", wanted.version));
+        let mut call = Call::post("fetching detections", url, &["HOST_LIST_VM_DETECTION_OUTPUT"])
+            .field("action", "list")
+            .field("output_format", "XML")
+            .field("truncation_limit", self.size.to_string())
+            .field("status", wanted.statuses.join(","));
+        if first > 0 {
+            call = call.field("id_min", first.to_string());
+        }
+        if !wanted.severities.is_empty() {
+            call = call.field("severities", wanted.severities.join(","));
+        }
+        let asks = |kind: &str| wanted.types.iter().any(|wanted| wanted == kind);
+        match (asks("confirmed"), asks("potential")) {
+            (true, false) => call = call.field("include_vuln_type", "confirmed"),
+            (false, true) => call = call.field("include_vuln_type", "potential"),
+            _ => {}
+        }
+        if asks("information") {
+            call = call.field("show_igs", "1");
+        }
+        if !wanted.show_results {
+            call = call.field("show_results", "0");
+        }
+        if let Some(since) = since {
+            call = call.field("vm_processed_after", since);
+        }
+        call.fields(around.settings.targets.parameters("ag_ids")).fields(around.settings.extra.clone())
+    }
+
+    fn succeeded(&mut self) {
+        self.good += 1;
+        self.failed = 0;
+        if self.good >= GOOD_PAGES && self.size < self.wanted.page_size {
+            self.size = (self.size * 2).min(self.wanted.page_size);
+            self.good = 0;
+        }
+    }
+}
+
+/// Where the next page begins. Of the address only that is taken: credentials go to the host that is set, and to
+/// no other.
+fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
+    let Some(address) = &page.next else { return Ok(None) };
+    let protocol = |message: &str| {
+        Err(PluginError::new(ErrorKind::Protocol, message)
+            .with_hint("nothing more is fetched, for the pull could not be complete"))
+    };
+    let Ok(url) = Url::parse(address) else {
+        return protocol("the address of the next page of detections is none");
+    };
+    let ours = &around.settings.network.url;
+    if url.origin() != ours.origin() {
+        let host = url.host_str().unwrap_or_default();
+        return protocol(&format!(
+            "the next page of detections is said to be on {}, not on {}",
+            crate::api::clean(host),
+            ours.host_str().unwrap_or_default()
+        ));
+    }
+    let id_min = url.query_pairs().find(|(name, _)| name == "id_min").and_then(|(_, id)| id.parse().ok());
+    match id_min {
+        // Some answers have no code, but an address that can only mean this.
+        Some(next) if matches!(page.warning.as_str(), "1980" | "") => {
+            let last = page.assets.iter().max().copied().unwrap_or(0);
+            if next <= first || next < last {
+                return protocol(&format!(
+                    "the next page of detections is said to begin at asset {next}, which is not behind this one"
+                ));
+            }
+            Ok(Some(next))
+        }
+        None if page.warning == "1980" => {
+            protocol("the address of the next page of detections has no id_min")
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The number of the first asset from this one on.
+fn first_asset(first: u64, around: &mut Around) -> Result<Option<u64>> {
+    let url = around.client.at("api/2.0/fo/asset/host/");
+    let mut call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"])
+        .field("action", "list")
+        .field("details", "None")
+        .field("truncation_limit", "1");
+    if first > 0 {
+        call = call.field("id_min", first.to_string());
+    }
+    call = call.fields(around.settings.targets.parameters("ag_ids"));
+    match around.client.call(&call)? {
+        Answer::Data(body) => Ok(crate::api::read_asset_numbers(body.source.read(None)).into_iter().min()),
+        Answer::Done(_) | Answer::NotReady(_) => Ok(None),
+    }
+}

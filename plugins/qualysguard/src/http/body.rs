@@ -1,0 +1,142 @@
+//! The body of an answer, on its way to a file and in it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use flate2::write::MultiGzDecoder;
+use scanbridge_plugin_api::{ErrorKind, PluginError, Services, show_size};
+use scanbridge_qualys_report::{Source, temporary_file};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::trouble::Cause;
+
+/// Where a body is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Keep {
+    /// In a file without a name, which vanishes with the process.
+    Unnamed,
+    /// In this file of the state folder, readable by its owner alone.
+    At(PathBuf),
+}
+
+/// A whole body.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) source: Source,
+    /// XXH3 of all bytes: to know a kept file again.
+    pub(crate) hash: u128,
+}
+
+/// Takes the pieces of a body.
+pub(super) struct Writer {
+    sink: Sink,
+}
+
+enum Sink {
+    Plain(Box<Counted>),
+    Gzip(Box<MultiGzDecoder<Counted>>),
+}
+
+struct Counted {
+    file: File,
+    length: u64,
+    most: u64,
+    hash: Xxh3,
+    /// Why a write failed, where it was not the disk.
+    too_large: bool,
+}
+
+impl Writer {
+    pub(super) fn new(keep: &Keep, services: &Services, most: u64, gzip: bool) -> Result<Self, Cause> {
+        let file = match keep {
+            Keep::Unnamed => temporary_file(services),
+            Keep::At(path) => create(path),
+        };
+        let file = file.map_err(Cause::Disk)?;
+        let counted = Counted { file, length: 0, most, hash: Xxh3::new(), too_large: false };
+        let sink = if gzip {
+            Sink::Gzip(Box::new(MultiGzDecoder::new(counted)))
+        } else {
+            Sink::Plain(Box::new(counted))
+        };
+        Ok(Self { sink })
+    }
+
+    pub(super) fn write(&mut self, piece: &[u8]) -> Result<(), Cause> {
+        let written = match &mut self.sink {
+            Sink::Plain(counted) => counted.write_all(piece),
+            Sink::Gzip(decoder) => decoder.write_all(piece),
+        };
+        written.map_err(|error| self.cause(&error))
+    }
+
+    /// How many bytes there are by now.
+    pub(super) fn length(&self) -> u64 {
+        self.counted().length
+    }
+
+    pub(super) fn finish(mut self) -> Result<Body, Cause> {
+        if let Sink::Gzip(decoder) = &mut self.sink {
+            let ended = decoder.try_finish();
+            ended.map_err(|error| self.cause(&error))?;
+        }
+        let counted = match self.sink {
+            Sink::Plain(counted) => counted,
+            Sink::Gzip(decoder) => {
+                Box::new(decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?)
+            }
+        };
+        let hash = counted.hash.digest128();
+        Ok(Body { source: Source::whole(counted.file, counted.length), hash })
+    }
+
+    fn counted(&self) -> &Counted {
+        match &self.sink {
+            Sink::Plain(counted) => counted,
+            Sink::Gzip(decoder) => decoder.get_ref(),
+        }
+    }
+
+    fn cause(&self, error: &io::Error) -> Cause {
+        if self.counted().too_large {
+            return Cause::TooLarge(show_size(self.counted().most));
+        }
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                Cause::Packed(error.to_string())
+            }
+            _ => Cause::Disk(PluginError::new(
+                ErrorKind::Io,
+                format!("a download cannot be written to the state folder: {error}"),
+            )),
+        }
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.length + bytes.len() as u64 > self.most {
+            self.too_large = true;
+            return Err(io::Error::other("too large"));
+        }
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn create(path: &PathBuf) -> Result<File, PluginError> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        PluginError::new(ErrorKind::CannotCreate, format!("cannot create {}: {error}", path.display()))
+    })
+}

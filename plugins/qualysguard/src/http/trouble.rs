@@ -1,0 +1,189 @@
+//! What can go wrong on the way to an answer, told apart.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+/// Who was talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Proxy,
+    Qualys,
+}
+
+/// One failure of a call.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) peer: Peer,
+    /// Host and port.
+    pub(crate) address: String,
+    pub(crate) cause: Cause,
+}
+
+/// Why.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// The name has no address, or the name service failed.
+    Name(String),
+    /// Nobody listens there.
+    Refused,
+    /// There is no way there.
+    Unreachable(String),
+    /// No connection within this time.
+    ConnectTimeout(Duration),
+    /// TLS failed, or one side does not take the other's certificate.
+    Tls(PluginError),
+    /// The proxy wants a login; whether one was sent.
+    ProxyLogin(bool),
+    /// The proxy answered CONNECT with this.
+    ProxyRefused(String),
+    /// Nothing came for this time.
+    Silence(Duration),
+    /// The answer took longer than this in all.
+    TooLong(Duration),
+    /// The connection ended before the answer had.
+    Cut(String),
+    /// What came is no HTTP.
+    NoHttp(String),
+    /// The body is packed and damaged.
+    Packed(String),
+    /// The body is larger than is taken.
+    TooLarge(String),
+    /// The body could not be kept.
+    Disk(PluginError),
+    /// The connection was closed before the request was sent: it may be sent again on a new one.
+    Stale,
+}
+
+impl Trouble {
+    /// Whether asking for less might help.
+    pub(crate) fn is_of_size(&self) -> bool {
+        self.peer == Peer::Qualys
+            && matches!(self.cause, Cause::Silence(_) | Cause::TooLong(_) | Cause::Cut(_) | Cause::Packed(_))
+    }
+
+    /// Sorts an error of a connection that was made. `explain` is for those of TLS.
+    pub(crate) fn of_error(
+        address: &str,
+        error: &(dyn Error + 'static),
+        explain: impl FnOnce(&(dyn Error + 'static)) -> PluginError,
+    ) -> Self {
+        let cause = if source_of::<rustls::Error>(error).is_some() {
+            Cause::Tls(explain(error))
+        } else if let Some(io) = source_of::<io::Error>(error) {
+            of_io(io)
+        } else if let Some(error) = source_of::<hyper::Error>(error)
+            && error.is_parse()
+        {
+            Cause::NoHttp(error.to_string())
+        } else {
+            Cause::Cut(error.to_string())
+        };
+        Self { peer: Peer::Qualys, address: address.to_owned(), cause }
+    }
+}
+
+/// An error of a socket.
+pub(crate) fn of_io(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Cause::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Cause::Unreachable(error.to_string())
+        }
+        io::ErrorKind::TimedOut => Cause::Unreachable("the connection timed out".to_owned()),
+        _ => Cause::Cut(error.to_string()),
+    }
+}
+
+fn source_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An error within an I/O error is no source of it, but what it shows.
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = inner.downcast_ref::<E>()
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = &self.address;
+        let at = if self.peer == Peer::Proxy { format!("the proxy {address}") } else { address.clone() };
+        match &self.cause {
+            Cause::Name(error) => write!(f, "the name of {at} cannot be resolved: {error}"),
+            Cause::Refused => write!(f, "{at} refuses connections: nobody listens there"),
+            Cause::Unreachable(error) => write!(f, "{at} cannot be reached: {error}"),
+            Cause::ConnectTimeout(limit) => write!(f, "no connection to {at} within {} s", limit.as_secs()),
+            Cause::Tls(error) => write!(f, "TLS: {error}"),
+            Cause::ProxyLogin(false) => write!(f, "{at} wants a login (407)"),
+            Cause::ProxyLogin(true) => write!(f, "{at} refuses the login (407)"),
+            Cause::ProxyRefused(status) => write!(f, "{at} refused CONNECT: {status}"),
+            Cause::Silence(limit) => write!(f, "{at} said nothing for {} s", limit.as_secs()),
+            Cause::TooLong(limit) => {
+                write!(f, "the answer of {at} took longer than {} minutes", limit.as_secs() / 60)
+            }
+            Cause::Cut(error) => write!(f, "the connection to {at} broke off: {error}"),
+            Cause::NoHttp(error) => write!(f, "{at} does not speak HTTP: {error}"),
+            Cause::Packed(error) => write!(f, "the answer of {at} is packed and damaged: {error}"),
+            Cause::TooLarge(limit) => write!(f, "the answer of {at} has more than {limit}"),
+            Cause::Disk(error) => write!(f, "{error}"),
+            Cause::Stale => write!(f, "the connection to {at} was closed"),
+        }
+    }
+}
+
+impl From<Trouble> for PluginError {
+    fn from(trouble: Trouble) -> Self {
+        let kind = match &trouble.cause {
+            Cause::Disk(error) => return error.clone(),
+            Cause::Tls(error) => {
+                return Self { message: trouble.to_string(), ..error.clone() };
+            }
+            Cause::ProxyLogin(_) => ErrorKind::Auth,
+            Cause::NoHttp(_) => ErrorKind::Protocol,
+            Cause::TooLarge(_) => ErrorKind::BadData,
+            _ => ErrorKind::Unavailable,
+        };
+        let error = PluginError::new(kind, trouble.to_string());
+        match hint(&trouble) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+fn hint(trouble: &Trouble) -> Option<String> {
+    let proxy = trouble.peer == Peer::Proxy;
+    Some(
+        match &trouble.cause {
+            Cause::Tls(_) | Cause::Disk(_) | Cause::Stale => return None,
+            Cause::Name(_) if proxy => "check option `proxy` and the name service",
+            Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
+            Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
+                "check option `proxy`; a direct connection is never tried"
+            }
+            Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) => {
+                "port 443 of Qualys must be reachable: look at firewall, routing and option `proxy`"
+            }
+            Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
+            Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
+            Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
+            Cause::Silence(_) => "raise option `read_timeout_secs` if that is too short",
+            Cause::TooLong(_) => "raise option `request_timeout_minutes` if that is too short",
+            Cause::TooLarge(_) => "raise option `max_download_bytes` if that is right",
+            Cause::NoHttp(_) => "check option `url`",
+            Cause::Cut(_) | Cause::Packed(_) => "it is fetched again by the next attempt",
+        }
+        .to_owned(),
+    )
+}

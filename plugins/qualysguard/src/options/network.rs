@@ -1,0 +1,114 @@
+//! How Qualys is reached, and who logs in there.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
+use scanbridge_tls_identity::TlsOptions;
+use url::Url;
+
+use super::table::DEFAULT_URL;
+use super::values::{minutes, text};
+use super::{Platform, Proxy};
+
+/// Who logs in, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+    pub(crate) auth: Auth,
+}
+
+/// How calls are authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Auth {
+    Basic,
+    Session,
+    Jwt,
+}
+
+/// How Qualys is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) url: Url,
+    pub(crate) gateway: Option<Url>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) tls: TlsOptions,
+    pub(crate) ip_version: IpVersion,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) busy_wait: Duration,
+    pub(crate) max_bytes: u64,
+}
+
+/// Which addresses of a name are tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IpVersion {
+    Any,
+    Four,
+    Six,
+}
+
+pub(super) fn account(options: &Options) -> Result<Account> {
+    let auth = match options.text("auth")? {
+        Some("session") => Auth::Session,
+        Some("jwt") => Auth::Jwt,
+        _ => Auth::Basic,
+    };
+    let user = text(options, "user_id")?.unwrap_or_default();
+    if user.is_empty() || user.contains(':') {
+        return Err(PluginError::config("option `user_id` is no login name: it is empty or holds a colon"));
+    }
+    let password = options.secret("password")?.unwrap_or_else(|| Secret::new(String::new()));
+    Ok(Account { user, password, auth })
+}
+
+pub(super) fn network(options: &Options) -> Result<Network> {
+    let platform = options.text("platform")?.and_then(Platform::named);
+    let url = text(options, "url")?.unwrap_or_else(|| DEFAULT_URL.to_owned());
+    let url = match platform {
+        Some(platform) if url == DEFAULT_URL => platform.api.to_owned(),
+        _ => url,
+    };
+    let gateway = match text(options, "gateway_url")? {
+        Some(gateway) => Some(gateway),
+        None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
+    };
+    Ok(Network {
+        url: address("url", &url)?,
+        gateway: gateway.map(|gateway| address("gateway_url", &gateway)).transpose()?,
+        proxy: Proxy::read(options)?,
+        tls: TlsOptions::read(options)?,
+        ip_version: match options.text("ip_version")? {
+            Some("4") => IpVersion::Four,
+            Some("6") => IpVersion::Six,
+            _ => IpVersion::Any,
+        },
+        connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),
+        read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),
+        request_timeout: minutes(options, "request_timeout_minutes")?.unwrap_or(Duration::from_secs(14_400)),
+        max_wait: minutes(options, "max_wait_minutes")?.unwrap_or(Duration::from_secs(7_200)),
+        busy_wait: Duration::from_secs(options.integer("busy_wait_secs")?.unwrap_or(30)),
+        max_bytes: options.size("max_download_bytes")?.unwrap_or(64 << 30),
+    })
+}
+
+/// An address of Qualys: with TLS, and without a login in it.
+pub(super) fn address(option: &str, text: &str) -> Result<Url> {
+    let wrong = |what: &str| {
+        PluginError::config(format!("option `{option}` {what}"))
+            .with_hint("write it as https://qualysapi.qualys.com")
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is no address: {error}")))?;
+    if url.scheme() != "https" {
+        return Err(wrong("does not begin with https://, and a login is never sent without TLS"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds a login, which belongs into user_id and password"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(wrong("names no host"));
+    }
+    Ok(url)
+}

@@ -1,0 +1,206 @@
+//! What is fetched.
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::{Options, PluginError, Result};
+use url::Url;
+
+use super::network::{Network, address};
+use super::table::DEFAULT_URL;
+use super::values::{minutes, owned, text, version};
+
+/// What is fetched.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    TemplateReports(TemplateReports),
+    ScanReports(ScanReports),
+    Detections(Detections),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TemplateReports {
+    pub(crate) which: Vec<Which>,
+    /// The title of launched reports.
+    pub(crate) title: Option<String>,
+    pub(crate) delete: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) poll: Duration,
+}
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// A new one by this template.
+    Launch(String),
+    /// The newest finished one with the title of this template.
+    NewestOfTemplate(String),
+    /// The newest finished one with this title.
+    NewestTitled(String),
+    /// This one.
+    Id(String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ScanReports {
+    pub(crate) list: Url,
+    pub(crate) report: Url,
+    pub(crate) refs: Vec<String>,
+    pub(crate) since: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Detections {
+    pub(crate) version: String,
+    pub(crate) knowledge_base_version: String,
+    pub(crate) statuses: Vec<String>,
+    pub(crate) severities: Vec<String>,
+    pub(crate) types: Vec<String>,
+    pub(crate) show_results: bool,
+    pub(crate) page_size: u32,
+    pub(crate) incremental: bool,
+    pub(crate) overlap: Duration,
+    pub(crate) knowledge_base_update: Duration,
+    pub(crate) knowledge_base_age: Duration,
+}
+
+/// Reads the options of the source that is named; those of the others are not looked at.
+pub(super) fn source(options: &Options, network: &Network) -> Result<Source> {
+    Ok(match options.text("source")? {
+        Some("scan-reports") => Source::ScanReports(ScanReports {
+            list: scan_address(options, network, "scan_report_list_url", "scan_report_list.php")?,
+            report: scan_address(options, network, "scan_report_url", "scan_report.php")?,
+            refs: owned(options, "scan_refs")?,
+            since: text(options, "scans_since")?,
+        }),
+        Some("host-detections") => Source::Detections(detections(options)?),
+        _ => Source::TemplateReports(template_reports(options)?),
+    })
+}
+
+fn template_reports(options: &Options) -> Result<TemplateReports> {
+    let title = text(options, "report_title")?;
+    let templates = options.list("template_id")?.into_iter().map(template_id).collect::<Result<Vec<_>>>()?;
+    let newest = options.text("report")? == Some("newest");
+    let which = match (options.integer::<i64>("report_id")?, &title) {
+        (Some(id), _) => vec![Which::Id(id.to_string())],
+        (None, Some(title)) if newest => vec![Which::NewestTitled(title.clone())],
+        (None, _) if newest => templates.into_iter().map(Which::NewestOfTemplate).collect(),
+        (None, _) => templates.into_iter().map(Which::Launch).collect(),
+    };
+    if which.is_empty() {
+        return Err(PluginError::config("option `template_id` is required for source: template-report")
+            .with_hint("it is the number behind id= in the address of the template's info page"));
+    }
+    Ok(TemplateReports {
+        which,
+        title,
+        delete: options.flag("delete_report")?,
+        timeout: minutes(options, "report_timeout_minutes")?.unwrap_or(Duration::from_secs(28_800)),
+        poll: Duration::from_secs(options.integer("poll_secs")?.unwrap_or(30)),
+    })
+}
+
+fn detections(options: &Options) -> Result<Detections> {
+    let hours = |name| -> Result<Option<Duration>> {
+        Ok(options.integer::<u64>(name)?.map(|hours| Duration::from_secs(hours * 3_600)))
+    };
+    Ok(Detections {
+        version: version(options, "detections_version", "5.0")?,
+        knowledge_base_version: version(options, "knowledge_base_version", "4.0")?,
+        statuses: owned(options, "statuses")?,
+        severities: owned(options, "severities")?,
+        types: owned(options, "types")?,
+        show_results: options.flag("show_results")?,
+        page_size: options.integer("page_size")?.unwrap_or(1_000),
+        incremental: options.flag("incremental")?,
+        overlap: minutes(options, "overlap_minutes")?.unwrap_or(Duration::from_secs(3_600)),
+        knowledge_base_update: hours("knowledge_base_update_hours")?.unwrap_or(Duration::from_secs(86_400)),
+        knowledge_base_age: options
+            .integer::<u64>("knowledge_base_days")?
+            .map_or(Duration::from_secs(90 * 86_400), |days| Duration::from_secs(days * 86_400)),
+    })
+}
+
+/// The number of a template, or the one behind `id=` in the address of its info page.
+fn template_id(text: &str) -> Result<String> {
+    let text = text.trim();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(text) {
+        return Ok(text.to_owned());
+    }
+    let behind = text.split(['?', '&', '#', ';']).find_map(|part| part.strip_prefix("id="));
+    behind.filter(|id| is_number(id)).map(str::to_owned).ok_or_else(|| {
+        PluginError::config(format!("option `template_id` holds `{text}`, which is no number of a template"))
+            .with_hint(
+                "write the number, or the address of the template's info page, which ends in id=NUMBER",
+            )
+    })
+}
+
+/// Where the v1 calls for scans are: at the web interface, as the old connector had it, or where `url` is.
+fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {
+    if let Some(text) = text(options, option)? {
+        return address(option, &text);
+    }
+    let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
+    let base = match (is_default, &network.tls.certificate) {
+        (true, None) => "https://qualysguard.qualys.com",
+        (true, Some(_)) => "https://certs.qualysguard.qualys.com",
+        (false, _) => network.url.as_str().trim_end_matches('/'),
+    };
+    address(option, &format!("{base}/msp/{call}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Settings, TABLE};
+    use super::*;
+
+    fn settings(json: &str) -> Result<Settings> {
+        let options = format!(r#"{{"user_id": "u", "password": "p", {json}}}"#);
+        Settings::read(&Options::read(TABLE, options.as_bytes())?)
+    }
+
+    #[test]
+    fn a_template_is_a_number_or_the_address_of_its_page() {
+        for text in ["424242", "https://qualysguard.example.com/fo/report/report_template_info.php?id=424242"]
+        {
+            let settings = settings(&format!(r#""template_id": ["{text}", "7"]"#)).unwrap();
+            let Source::TemplateReports(reports) = settings.source else { panic!("{text}") };
+            assert_eq!(reports.which, [Which::Launch("424242".to_owned()), Which::Launch("7".to_owned())]);
+        }
+        for json in [r#""template_id": ["12a"]"#, r#""template_id": []"#, r#""add_host": true"#] {
+            let error = settings(json).unwrap_err();
+            assert!(error.message.contains("`template_id`") && error.hint.is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn scans_are_fetched_where_the_old_connector_did_unless_another_address_is_given() {
+        let of = |json: &str| {
+            let json = format!(r#""source": "scan-reports"{json}"#);
+            let Source::ScanReports(scans) = settings(&json).unwrap().source else { panic!("{json}") };
+            (scans.list.to_string(), scans.report.to_string())
+        };
+        let at =
+            |base: &str| (format!("{base}/msp/scan_report_list.php"), format!("{base}/msp/scan_report.php"));
+        assert_eq!(of(""), at("https://qualysguard.qualys.com"));
+        assert_eq!(of(r#", "tls_certificate": "c.p12""#), at("https://certs.qualysguard.qualys.com"));
+        assert_eq!(of(r#", "url": "https://127.0.0.1:8443""#), at("https://127.0.0.1:8443"));
+        assert_eq!(of(r#", "platform": "eu1""#), at("https://qualysapi.qualys.eu"));
+    }
+
+    #[test]
+    fn addresses_without_tls_or_with_a_login_are_refused() {
+        for (url, what) in [
+            ("http://qualysapi.example.com", "does not begin with https://"),
+            ("https://u:p@qualysapi.example.com", "holds a login"),
+            ("qualysapi.example.com", "is no address"),
+        ] {
+            let error = settings(&format!(r#""template_id": ["1"], "url": "{url}""#)).unwrap_err();
+            assert!(error.message.contains(what), "{error}");
+        }
+        let error = settings(r#""template_id": ["1"], "detections_version": "v5""#);
+        assert!(error.is_ok(), "an option of another source is not looked at");
+    }
+}

@@ -1,0 +1,87 @@
+//! The exam that every plugin takes; stopping; the settings of the old guide.
+
+use std::time::{Duration, Instant};
+
+use scanbridge_doubles::fake_qualys::{Population, Reply, Script};
+use scanbridge_fixtures::good;
+use scanbridge_plugin_api::abi::{InputHandle, input_table};
+use scanbridge_plugin_api::{ErrorKind, Input, Options};
+use scanbridge_plugin_contract::ExamHost;
+use scanbridge_qualysguard::QualysGuard;
+use serde_json::json;
+
+use crate::drive::Bench;
+use crate::template_reports::template_report;
+
+#[test]
+fn the_input_keeps_every_promise() {
+    let detections = Bench::new(Script::new().population(Population::of(12)))
+        .with(json!({ "source": "host-detections", "page_size": 5 }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&detections.options);
+    let scans = Bench::new(crate::scan_reports::some_scans())
+        .with(json!({ "source": "scan-reports", "template_id": null }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&scans.options);
+    // With what is worth noting on pages.
+    let page = std::fs::read(good("detections.xml")).unwrap();
+    let knowledge_base = std::fs::read(good("knowledge-base.xml")).unwrap();
+    let script = Script::new().on("/api/5.0/fo/asset/host/vm/detection/", [Reply::xml(page)]);
+    let notes = Bench::new(script.on("/api/4.0/fo/knowledge_base/vuln/", [Reply::xml(knowledge_base)]))
+        .with(json!({ "source": "host-detections" }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&notes.options);
+    let report =
+        Bench::new(Script::new().on("", [Reply::xml(template_report())])).with(json!({ "report_id": 5 }));
+    scanbridge_plugin_contract::input::<QualysGuard>(&report.options);
+}
+
+#[test]
+fn a_wait_ends_at_once_when_the_host_wants_to_stop() {
+    let slow = Reply::xml(template_report()).delay(Duration::from_secs(20));
+    let limit = Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "600")]);
+    let drip = Reply::xml(template_report()).drip(10, Duration::from_millis(100));
+    for reply in [slow, limit, drip] {
+        let bench = Bench::new(Script::new().on("", [reply]))
+            .with(json!({ "report_id": 5, "read_timeout_secs": 60 }));
+        let host = ExamHost::new();
+        let state = bench.state().display().to_string();
+        let options = bench.options.to_string();
+        let opened = InputHandle::open(
+            input_table::<QualysGuard>(),
+            options.as_bytes(),
+            "exam",
+            &state,
+            host.table(),
+            &[],
+        );
+        let mut input = opened.unwrap();
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            host.cancel();
+            Instant::now()
+        });
+        let error = input.next(Default::default()).unwrap_err();
+        let ended = Instant::now();
+        let asked = stopper.join().unwrap();
+        assert_eq!(error.kind, ErrorKind::Cancelled, "{error}");
+        assert!(ended.duration_since(asked) < Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn the_sample_settings_of_the_guide_of_2014_are_taken() {
+    // As the host reads them: blanks at the end of a value are no part of it, lists are split at commas.
+    let options = json!({
+        "user_id": "dirk_g",
+        "password": "d0ntp@n1c",
+        "template_id": ["424242"],
+        "add_host": true,
+        "ip_ranges": ["192.168.1.0/24", "10.1.2.3-10.1.2.10", "42.4.2.1"],
+        "proxy": "https://192.168.1.100:443",
+        "proxy_username": "zaphod",
+        "proxy_password": "t0w3L",
+    });
+    let options = Options::read(QualysGuard::OPTIONS, options.to_string().as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let services = scanbridge_plugin_api::Services::without_host(folder.path());
+    QualysGuard::open(&options, &services, None).unwrap();
+    assert_eq!(options.text("url").unwrap(), Some("https://qualysapi.qualys.com"));
+}

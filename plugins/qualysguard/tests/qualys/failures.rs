@@ -1,0 +1,309 @@
+//! Every row of the table of errors, and what goes wrong on the way.
+
+use std::time::{Duration, Instant};
+
+use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
+use scanbridge_plugin_api::ErrorKind;
+use serde_json::json;
+
+use crate::drive::{Bench, PASSWORD};
+use crate::template_reports::{listed, template_report, whole_story};
+
+/// A bench where every call is answered so.
+fn always(reply: Reply) -> Bench {
+    Bench::new(Script::new().on("", [reply]))
+}
+
+/// Status, code, kind, and how many requests are made.
+const CODES: &[(u16, u32, ErrorKind)] = &[
+    (401, 2000, ErrorKind::Auth),
+    (403, 2002, ErrorKind::Auth),
+    (409, 2003, ErrorKind::Auth),
+    (200, 2007, ErrorKind::Auth),
+    (403, 2012, ErrorKind::Auth),
+    (200, 2010, ErrorKind::Auth),
+    (409, 2011, ErrorKind::Auth),
+    (401, 2099, ErrorKind::Auth),
+    (400, 999, ErrorKind::Unavailable),
+    (501, 999, ErrorKind::Unavailable),
+    (400, 1901, ErrorKind::Config),
+    (400, 1903, ErrorKind::Config),
+    (400, 1904, ErrorKind::Config),
+    (400, 1905, ErrorKind::Config),
+    (400, 1907, ErrorKind::Config),
+    (400, 1922, ErrorKind::Config),
+    (400, 1908, ErrorKind::Bug),
+    (503, 1999, ErrorKind::Unavailable),
+    (409, 4711, ErrorKind::Unavailable),
+];
+
+#[test]
+fn codes_are_told_apart_and_none_is_tried_again() {
+    for (status, code, kind) in CODES {
+        for reply in [
+            Reply::code(*status, *code, "The words of Qualys"),
+            Reply::generic(*code, "The words of Qualys").status(*status),
+        ] {
+            let bench = always(reply);
+            let error = bench.fails();
+            assert_eq!(error.kind, *kind, "{code}: {error}");
+            assert!(error.message.contains(&code.to_string()), "{error}");
+            assert!(error.message.contains("The words of Qualys"), "{error}");
+            assert_eq!(bench.qualys.requests().len(), 1, "{code}");
+            assert!(!error.message.contains("echo-login"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn statuses_and_bodies_are_told_apart() {
+    for (reply, kind, words) in [
+        (Reply::new(401, "text/plain", ""), ErrorKind::Auth, "401"),
+        (Reply::new(403, "text/plain", "no"), ErrorKind::Auth, "403"),
+        (Reply::html(404), ErrorKind::Config, "this platform does not offer"),
+        (Reply::html(410), ErrorKind::Config, "this platform does not offer"),
+        (Reply::html(200), ErrorKind::Unavailable, "an HTML page"),
+        (Reply::html(500), ErrorKind::Unavailable, "HTTP 500"),
+        (Reply::html(502), ErrorKind::Unavailable, "HTTP 502"),
+        (Reply::html(503).header("Retry-After", "120"), ErrorKind::Unavailable, "HTTP 503"),
+        (Reply::html(504), ErrorKind::Unavailable, "HTTP 504"),
+        (Reply::html(520), ErrorKind::Unavailable, "HTTP 520"),
+        (Reply::new(200, "application/json", "{}"), ErrorKind::Protocol, "JSON"),
+        (Reply::xml(""), ErrorKind::Unavailable, "is empty"),
+        (Reply::xml("<MAP/>"), ErrorKind::Protocol, "MAP"),
+        (Reply::html(414), ErrorKind::Rejected, "HTTP 414"),
+    ] {
+        let error = always(reply).fails();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
+    let error = always(Reply::html(503).header("Retry-After", "120")).fails();
+    assert_eq!(error.retry_after, Some(Duration::from_secs(120)));
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    for to in ["https://evil.example.com/x?p=1", "http://127.0.0.1/api/2.0/fo/report/"] {
+        let bench = always(Reply::html(301).header("Location", to));
+        let error = bench.fails();
+        assert_eq!(error.kind, ErrorKind::Config);
+        assert!(error.message.contains(to.split('?').next().unwrap()), "{error}");
+        assert_eq!(bench.qualys.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_and_explained() {
+    let bench = always(Reply::code(200, 2010, "Bad Login/Password"));
+    let error = bench.fails();
+    assert_eq!((error.kind, bench.qualys.requests().len()), (ErrorKind::Auth, 1));
+    assert!(error.message.contains("2010") && error.message.contains("Bad Login/Password"), "{error}");
+    assert!(error.message.contains("2026-04-01T00:00:00Z"), "{error}");
+    let hint = error.hint.unwrap();
+    assert!(hint.contains("case sensitive") && hint.contains("single quotes"), "{hint}");
+    // By its user name the account is on another platform than the fake one.
+    assert!(hint.contains("qualysapi.qualys.com"), "{hint}");
+    for auth in ["session", "jwt"] {
+        let bench = always(Reply::code(401, 2000, "Bad Login/Password"));
+        let url = bench.qualys.url();
+        let bench = bench.with(json!({ "auth": auth, "gateway_url": url }));
+        assert_eq!((bench.fails().kind, bench.qualys.requests().len()), (ErrorKind::Auth, 1));
+    }
+}
+
+#[test]
+fn a_wrong_template_is_shown_with_what_qualys_says() {
+    let items = [("Incident Signature", "Tried to launch invalid report.")];
+    let bench = always(Reply::code_with(400, 999, "Internal error.", &items));
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Rejected);
+    for words in ["999", "Incident Signature", "Tried to launch invalid report.", "424242"] {
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn limits_are_waited_for() {
+    let storm = |replies: Vec<Reply>| {
+        let mut replies = replies;
+        replies.push(Reply::simple("New report launched", &[("ID", "77")]));
+        Script::new()
+            .on("action=launch", replies)
+            .on("action=list", [listed("77", "Finished")])
+            .on("action=fetch", [Reply::xml(template_report())])
+            .on("action=delete", [Reply::simple("Report deleted", &[])])
+    };
+    let rate = Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "1")])
+        .header("x-ratelimit-ToWait-sec", "2");
+    let busy = Reply::code_with(409, 1960, "Too many at once", &[("CALLS_TO_FINISH", "1")]);
+    let full = Reply::simple("Max number of allowed reports already running. Please try again later.", &[]);
+    let began = Instant::now();
+    let bench = Bench::new(storm(vec![rate.clone(), busy.clone(), full, Reply::html(429), Reply::html(202)]));
+    bench.run().unwrap().only_report();
+    assert_eq!(bench.qualys.count("action=launch"), 6);
+    assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
+
+    // The header of a good answer is obeyed, too.
+    let began = Instant::now();
+    let left = Reply::simple("New report launched", &[("ID", "77")])
+        .header("X-RateLimit-Limit", "300")
+        .header("X-RateLimit-Remaining", "0")
+        .header("X-RateLimit-ToWait-Sec", "2");
+    let bench = Bench::new(Script::new().on("action=launch", [left]).on("", whole_rest()));
+    let _ = bench.run();
+    assert!(began.elapsed() >= Duration::from_secs(2));
+
+    let bench = Bench::new(storm(vec![Reply::code_with(
+        409,
+        1965,
+        "Too many calls",
+        &[("SECONDS_TO_WAIT", "68928")],
+    )]));
+    let error = bench.fails();
+    assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(Duration::from_secs(68_928))));
+}
+
+fn whole_rest() -> [Reply; 1] {
+    [listed("77", "Finished")]
+}
+
+#[test]
+fn a_body_that_breaks_off_anywhere_is_never_delivered() {
+    let body = template_report();
+    for part in 0..20 {
+        let cut = body.len() * part / 20;
+        for (index, reply) in [
+            Reply::xml(body.clone()).cut(cut),
+            Reply::xml(body.clone()).chunked().cut(cut),
+            Reply::xml(body[..cut].to_vec()).until_close(),
+            Reply::xml(body.clone()).content_length(cut as u64),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if cut == 0 && index > 1 {
+                continue; // An empty body is another matter.
+            }
+            let bench = Bench::new(Script::new().on("action=fetch", [reply]).on("", whole_rest()))
+                .with(json!({ "report_id": 77 }));
+            let error = bench.fails();
+            assert_eq!(error.kind, ErrorKind::Unavailable, "cut at {cut} in way {index}: {error}");
+        }
+    }
+    let bench = Bench::new(
+        Script::new()
+            .on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).cut(body.len())]),
+    )
+    .with(json!({ "report_id": 77 }));
+    assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "more was promised than came");
+}
+
+#[test]
+fn packed_slow_and_chunked_bodies_are_whole() {
+    let body = template_report();
+    let packed = Reply::xml(body.clone()).gzip();
+    for reply in [
+        packed.clone(),
+        packed.clone().chunked(),
+        Reply::xml(body.clone()).chunked(),
+        Reply::xml(body.clone()).until_close(),
+        Reply::xml(body.clone()).drip(400, Duration::from_millis(20)),
+    ] {
+        let bench = Bench::new(Script::new().on("", [reply])).with(json!({ "report_id": 77 }));
+        assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
+    }
+    let bench = Bench::new(Script::new().on("", [packed.cut(500)])).with(json!({ "report_id": 77 }));
+    assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_connection_that_is_closed_between_two_calls_is_replaced() {
+    // The fake closes without a word of warning after each answer.
+    let closing = |reply: Reply| reply.cut(usize::MAX);
+    let script = Script::new()
+        .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
+        .on("action=list", [closing(listed("77", "Running")), closing(listed("77", "Finished"))])
+        .on("action=fetch", [closing(Reply::xml(template_report()))])
+        .on("action=delete", [closing(Reply::simple("Report deleted", &[]))]);
+    Bench::new(script).run().unwrap().only_report();
+}
+
+#[test]
+fn silence_ends() {
+    let began = Instant::now();
+    let bench =
+        always(Reply::xml("<x/>").delay(Duration::from_secs(30))).with(json!({ "read_timeout_secs": 1 }));
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("said nothing for 1 s"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(always(Reply::mute()).fails().kind, ErrorKind::Unavailable);
+}
+
+#[test]
+fn the_way_to_qualys_is_named_where_it_fails() {
+    let bench = Bench::new(whole_story()).with(json!({ "url": "https://no-such-name.invalid" }));
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("cannot be resolved"), "{error}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = Bench::new(whole_story()).with(json!({ "url": format!("https://{free}") })).fails();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("refuses connections"), "{error}");
+
+    // An authority that did not issue the server's certificate.
+    let stranger = scanbridge_doubles::certificates::Authority::new("Stranger");
+    let bench = Bench::new(whole_story());
+    let _ = stranger.write_pem(bench.folder.path(), "ca.pem");
+    let error = bench.fails();
+    assert!(error.message.contains("TLS") && error.message.contains("authority"), "{error}");
+    assert!(bench.qualys.requests().is_empty());
+}
+
+#[test]
+fn sessions_are_logged_out_and_tokens_are_shown() {
+    let login = Reply::simple("Logged in", &[])
+        .header("Set-Cookie", "QualysSession=abc123; path=/api; secure")
+        .header("Set-Cookie", "DWRSESSIONID=xyz; path=/");
+    let script = Script::new()
+        .on("/api/2.0/fo/session/ action=login", [login])
+        .on("/api/2.0/fo/session/ action=logout", [Reply::simple("Logged out", &[])])
+        // The first session has ended meanwhile.
+        .on(
+            "action=launch",
+            [Reply::new(401, "text/plain", ""), Reply::simple("New report launched", &[("ID", "77")])],
+        )
+        .on("action=list", [listed("77", "Finished")])
+        .on("action=fetch", [Reply::xml(template_report())])
+        .on("action=delete", [Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(script).with(json!({ "auth": "session" }));
+    bench.run().unwrap().only_report();
+    let requests = bench.qualys.requests();
+    assert_eq!(requests.iter().filter(|request| request.field("action") == Some("login")).count(), 2);
+    assert_eq!(requests[0].field("password"), Some(PASSWORD));
+    assert_eq!(requests.last().unwrap().field("action"), Some("logout"));
+    for request in requests.iter().filter(|request| !request.path.contains("session")) {
+        assert_eq!(request.header("cookie"), Some("QualysSession=abc123; DWRSESSIONID=xyz"));
+        assert_eq!(request.header("authorization"), None);
+    }
+
+    let script = Script::new()
+        .on("POST /auth token=true username=dirk_g", [Reply::new(201, "text/plain", "eyJ.a-b_c.d\n")]);
+    let script = script.on("", [Reply::xml(template_report())]);
+    let bench = Bench::new(script);
+    let url = bench.qualys.url();
+    let bench = bench.with(json!({ "auth": "jwt", "gateway_url": url, "report_id": 5 }));
+    bench.run().unwrap().only_report();
+    assert_eq!(bench.qualys.requests()[1].header("authorization"), Some("Bearer eyJ.a-b_c.d"));
+}
+
+#[test]
+fn nothing_is_followed_that_was_not_asked_for() {
+    // An answer that holds every name of the account in places where none is looked for.
+    let bench = Bench::new(|request: &Seen| {
+        Reply::code(400, 1905, &format!("bad value in {}", request.field("template_id").unwrap_or("?")))
+    });
+    let error = bench.fails();
+    assert!(error.message.contains("bad value in 424242"), "{error}");
+}

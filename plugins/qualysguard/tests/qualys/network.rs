@@ -1,0 +1,152 @@
+//! Proxies, certificates, IPv6.
+
+use scanbridge_doubles::certificates::{Authority, Request};
+use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Reply, Script};
+use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
+use scanbridge_plugin_api::{ErrorKind, Input, Verdict};
+use serde_json::json;
+
+use crate::drive::Bench;
+use crate::template_reports::whole_story;
+
+/// `zaphod:t0w3L` as a proxy wants it.
+const ZAPHOD: &str = "Basic emFwaG9kOnQwdzNM";
+
+#[test]
+fn all_goes_through_the_proxy() {
+    for (tls, login) in [(false, false), (false, true), (true, false), (true, true)] {
+        let bench = Bench::new(whole_story());
+        let server = bench.authority.issue(&Request::server(&["127.0.0.1"]));
+        let proxy = HttpProxy::start(Manners {
+            login: login.then(|| ZAPHOD.to_owned()),
+            refusal: None,
+            tls: tls.then(|| bench.authority.server_config(&server, false)),
+        });
+        let mut bench = bench.with(json!({ "proxy": proxy.url() }));
+        if login {
+            bench.set(json!({ "proxy_username": "zaphod", "proxy_password": "t0w3L" }));
+        }
+        bench.run().unwrap().only_report();
+        let tunnels = proxy.tunnels();
+        assert!(!tunnels.is_empty());
+        for tunnel in tunnels {
+            assert_eq!(tunnel.target, format!("127.0.0.1:{}", bench.qualys.port()));
+            assert_eq!(tunnel.login.as_deref(), login.then_some(ZAPHOD));
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_and_never_gone_past() {
+    let refusing = |login: Option<&str>, refusal: Option<&str>| {
+        HttpProxy::start(Manners {
+            login: login.map(str::to_owned),
+            refusal: refusal.map(str::to_owned),
+            tls: None,
+        })
+    };
+    let bench = Bench::new(whole_story());
+
+    let proxy = refusing(Some(ZAPHOD), None);
+    let mut bench = bench.with(json!({ "proxy": proxy.url() }));
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Auth);
+    assert!(error.message.contains("wants a login (407)"), "{error}");
+    assert!(error.hint.unwrap().contains("proxy_username"));
+
+    bench.set(json!({ "proxy_username": "zaphod", "proxy_password": "wrong-w0rd" }));
+    let error = bench.fails();
+    assert!(error.message.contains("refuses the login (407)") && !error.message.contains("w0rd"), "{error}");
+    assert_eq!(proxy.tunnels().len(), 2, "one attempt each");
+
+    let proxy = refusing(None, Some("403 Forbidden"));
+    bench.set(json!({ "proxy": proxy.url() }));
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("refused CONNECT: 403 Forbidden"), "{error}");
+
+    let url = proxy.url();
+    drop(proxy);
+    bench.set(json!({ "proxy": url }));
+    let error = bench.fails();
+    assert!(error.message.contains("the proxy 127.0.0.1:"), "{error}");
+    assert!(bench.qualys.requests().is_empty(), "nothing went past the proxy");
+
+    bench.set(json!({ "no_proxy": ["localhost", "127.0.0.0/8"] }));
+    bench.run().unwrap().only_report();
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_wanted() {
+    let authority = Authority::new("Example Root CA");
+    let server = authority.issue(&Request::server(&["127.0.0.1"]));
+    let qualys = FakeQualys::start(authority.server_config(&server, true), whole_story());
+    let client = authority.issue(&Request::client("scanner.example.com").email("scan@example.com"));
+    let mut bench = Bench::of(qualys, authority);
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.message.contains("client certificate"), "{error}");
+
+    let (certificate, key) = client.write_pem(bench.folder.path(), "client");
+    bench.set(json!({ "tls_certificate": certificate, "tls_key": key }));
+    bench.run().unwrap().only_report();
+    assert!(bench.qualys.requests().iter().all(|request| request.has_client_certificate));
+}
+
+#[test]
+fn the_probe_shows_login_quota_and_certificate() {
+    let none = "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE></RESPONSE></REPORT_LIST_OUTPUT>";
+    let answer = Reply::xml(none).header("X-RateLimit-Limit", "300").header("X-RateLimit-Remaining", "271");
+    let bench = Bench::new(Script::new().on("POST /api/2.0/fo/report/ action=list state=Canceled", [answer]));
+    let client = bench.authority.issue(&Request::client("scanner.example.com").email("scan@example.com"));
+    let (certificate, key) = client.write_pem(bench.folder.path(), "client");
+    let mut bench = bench.with(json!({ "tls_certificate": certificate, "tls_key": key }));
+    let report = bench.open(None).unwrap().check().unwrap();
+    assert_eq!(report.verdict(), Verdict::Ok, "{report:?}");
+    let shown = format!("{report:?}");
+    for words in [
+        "scanner.example.com",
+        "scan@example.com",
+        "Example Root CA",
+        "89 days left",
+        "dirk_g",
+        "271 left of 300",
+    ] {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+    assert_eq!(bench.qualys.requests().len(), 1, "the cheapest call, once");
+    assert!(!bench.state().exists() || std::fs::read_dir(bench.state()).unwrap().count() == 0);
+
+    let old = bench.authority.issue(&Request::client("old.example.com").expired());
+    let (certificate, key) = old.write_pem(bench.folder.path(), "old");
+    bench.set(json!({ "tls_certificate": certificate, "tls_key": key }));
+    let report = bench.open(None).unwrap().check().unwrap();
+    assert_eq!(report.verdict(), Verdict::Failed);
+    assert!(format!("{report:?}").contains("expired on"));
+    assert_eq!(bench.qualys.requests().len(), 1, "the verdict comes before any use of the network");
+}
+
+#[test]
+fn ipv6_is_spoken() {
+    let authority = Authority::new("Example Root CA");
+    let server = authority.issue(&Request::server(&["::1"]));
+    let qualys = FakeQualys::start_v6(authority.server_config(&server, false), whole_story());
+    let bench = Bench::of(qualys, authority);
+    assert!(bench.qualys.url().starts_with("https://[::1]:"));
+    bench.run().unwrap().only_report();
+}
+
+#[test]
+fn the_probe_asks_for_what_the_source_needs() {
+    for source in ["host-detections", "scan-reports"] {
+        let bench = Bench::new(Script::new().population(Population::of(1))).with(json!({ "source": source }));
+        let report = bench.open(None).unwrap().check().unwrap();
+        assert_eq!(report.verdict(), Verdict::Ok, "{report:?}");
+        assert_eq!(bench.qualys.requests().len(), 1);
+    }
+    let bench = Bench::new(Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")]));
+    let report = bench.open(None).unwrap().check().unwrap();
+    assert_eq!(report.verdict(), Verdict::Failed);
+    assert!(format!("{report:?}").contains("Bad Login/Password"));
+    assert_eq!(bench.qualys.requests().len(), 1);
+}

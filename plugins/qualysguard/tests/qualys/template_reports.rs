@@ -1,0 +1,203 @@
+//! Source `template-report`.
+
+use scanbridge_doubles::fake_qualys::{Reply, Script};
+use scanbridge_fixtures::good;
+use scanbridge_plugin_api::ErrorKind;
+use serde_json::json;
+
+use crate::drive::{Bench, PASSWORD, Told, finish, step};
+
+pub(crate) fn template_report() -> Vec<u8> {
+    std::fs::read(good("template-report.xml")).unwrap()
+}
+
+pub(crate) fn listed(id: &str, state: &str) -> Reply {
+    Reply::xml(format!(
+        "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME>\
+         <REPORT_LIST><REPORT><ID>{id}</ID><TITLE><![CDATA[Front row]]></TITLE><TYPE>Scan</TYPE>\
+         <LAUNCH_DATETIME>2026-04-01T00:00:00Z</LAUNCH_DATETIME><OUTPUT_FORMAT>XML</OUTPUT_FORMAT><SIZE>129.1 MB</SIZE>\
+         <STATUS><STATE>{state}</STATE><PERCENT>40</PERCENT></STATUS></REPORT></REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>"
+    ))
+}
+
+/// Launch 77, running once, then finished; fetched after one 7001; deleted.
+pub(crate) fn whole_story() -> Script {
+    Script::new()
+        .on("POST /api/2.0/fo/report/ action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
+        .on("action=list id=77", [listed("77", "Running"), listed("77", "Finished")])
+        .on(
+            "action=fetch id=77",
+            [
+                Reply::code(200, 7001, "Report cannot be fetched."),
+                Reply::new(200, "application/xml", template_report()),
+            ],
+        )
+        .on("action=delete id=77", [Reply::simple("Report deleted", &[("ID", "77")])])
+}
+
+#[test]
+fn a_report_is_launched_waited_for_fetched_and_deleted() {
+    let bench = Bench::new(whole_story());
+    let told = bench.run().unwrap();
+    let report = told.only_report();
+    assert_eq!((report.assets.len(), report.findings.len()), (3, 8));
+    assert_eq!(report.start.id, "77");
+    assert_eq!(report.start.kind, "ASSET_DATA_REPORT");
+    assert_eq!(report.start.hints.add_host, Some(false));
+    assert_eq!(report.start.path, format!("{}/api/2.0/fo/report/?action=fetch&id=77", bench.qualys.url()));
+    let lines: Vec<String> = bench.qualys.requests().iter().map(|request| request.line()).collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /api/2.0/fo/report/ action=launch template_id=424242 output_format=xml",
+            "POST /api/2.0/fo/report/ action=list id=77",
+            "POST /api/2.0/fo/report/ action=list id=77",
+            "POST /api/2.0/fo/report/ action=fetch id=77",
+            "POST /api/2.0/fo/report/ action=fetch id=77",
+            "POST /api/2.0/fo/report/ action=delete id=77",
+        ]
+    );
+    let first = &bench.qualys.requests()[0];
+    assert!(first.header("x-requested-with").is_some());
+    let login = first.header("authorization").unwrap();
+    // Independent of the product: what `base64` makes of user and password.
+    assert_eq!(login, "Basic ZGlya19nOnBAc3M6IHcjcmQmKyU=");
+    assert!(!format!("{told:?}").contains(PASSWORD));
+    let left = std::fs::read_dir(bench.state().join("reports")).unwrap().count();
+    assert_eq!(left, 0, "the fetched report is not kept");
+}
+
+#[test]
+fn only_assets_in_the_ranges_are_handed_on() {
+    let all = Bench::new(whole_story()).run().unwrap();
+    let first = all.only_report().assets[0]["address"].clone();
+    let bench = Bench::new(whole_story()).with(json!({ "ip_ranges": [first] }));
+    let told = bench.run().unwrap();
+    let report = told.only_report();
+    assert_eq!(report.assets.len(), 1);
+    let wanted = all.findings().into_iter().filter(|finding| finding["asset"] == first).count();
+    assert_eq!(report.findings.len(), wanted);
+    assert!(wanted > 0);
+}
+
+#[test]
+fn a_report_of_an_interrupted_run_is_taken_up() {
+    let bench = Bench::new(whole_story());
+    // The first run ends before anything is delivered.
+    let mut input = bench.open(None).unwrap();
+    let mut told = Told::default();
+    assert!(step(&mut input, &mut told).unwrap());
+    drop(input);
+    assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
+    assert_eq!(bench.qualys.count("action=launch"), 1);
+    assert_eq!(bench.qualys.count("action=delete"), 1);
+}
+
+#[test]
+fn a_report_of_an_interrupted_run_that_nobody_wants_any_more_is_deleted() {
+    let mut bench = Bench::new(whole_story());
+    let mut input = bench.open(None).unwrap();
+    assert!(step(&mut input, &mut Told::default()).unwrap());
+    drop(input);
+    bench.set(json!({ "report_id": 77 }));
+    bench.run().unwrap().only_report();
+    assert_eq!(bench.qualys.count("action=delete id=77"), 1);
+}
+
+#[test]
+fn an_interrupted_report_goes_on_at_the_asset() {
+    // Assets large enough for several batches.
+    let result = "x".repeat(40 << 10);
+    let text = String::from_utf8(template_report()).unwrap();
+    let (head, rest) = text.split_once("<HOST_LIST>").unwrap();
+    let (hosts, tail) = rest.split_once("</HOST_LIST>").unwrap();
+    let many: String = (1..=60)
+        .map(|index| {
+            format!(
+                "<HOST><IP>192.0.2.{index}</IP><TRACKING_METHOD>IP</TRACKING_METHOD><VULN_INFO_LIST><VULN_INFO>\
+                 <QID id=\"qid_38628\">38628</QID><TYPE>Vuln</TYPE><RESULT><![CDATA[{result}]]></RESULT>\
+                 </VULN_INFO></VULN_INFO_LIST></HOST>"
+            )
+        })
+        .collect();
+    let report = format!("{head}<HOST_LIST>{hosts}{many}</HOST_LIST>{tail}");
+    let script = || Script::new().on("", [Reply::xml(report.clone())]);
+    let whole = Bench::new(script()).with(json!({ "report_id": 5 })).run().unwrap();
+    let whole = whole.only_report();
+    let bench = Bench::new(script()).with(json!({ "report_id": 5 }));
+    let mut input = bench.open(None).unwrap();
+    let mut told = Told::default();
+    for _ in 0..3 {
+        assert!(step(&mut input, &mut told).unwrap());
+    }
+    drop(input);
+    let (position, delivered) = told.positions.last().cloned().unwrap();
+    assert!(!position.0.is_empty() && delivered < whole.findings.len());
+    let rest = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
+    let rest = rest.only_report();
+    assert!(rest.start.continued);
+    let joined: Vec<_> = told.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
+    assert_eq!(joined, whole.findings.iter().collect::<Vec<_>>());
+    assert_eq!(bench.qualys.requests().len(), 1, "nothing is fetched again");
+
+    // A file that has changed is not gone on with.
+    let file = std::fs::read_dir(bench.state().join("reports")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, report.replace("192.0.2.7<", "192.0.2.8<")).unwrap();
+    let anew = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
+    let anew = anew.only_report();
+    assert!(!anew.start.continued);
+    assert_eq!(anew.findings.len(), whole.findings.len());
+}
+
+#[test]
+fn several_templates_make_several_reports_and_the_newest_can_be_taken() {
+    let list = "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST>\
+        <REPORT><ID>1</ID><TITLE><![CDATA[Front row]]></TITLE><LAUNCH_DATETIME>2026-01-01T00:00:00Z</LAUNCH_DATETIME>\
+        <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT>\
+        <REPORT><ID>2</ID><TITLE><![CDATA[Front row]]></TITLE><LAUNCH_DATETIME>2026-02-01T00:00:00Z</LAUNCH_DATETIME>\
+        <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT>\
+        <REPORT><ID>3</ID><TITLE><![CDATA[Front row]]></TITLE><LAUNCH_DATETIME>2026-03-01T00:00:00Z</LAUNCH_DATETIME>\
+        <OUTPUT_FORMAT>PDF</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT>\
+        </REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>";
+    let templates = "<REPORT_TEMPLATE_LIST><REPORT_TEMPLATE><ID>424242</ID><TYPE>Auto</TYPE>\
+        <TITLE><![CDATA[Front row]]></TITLE></REPORT_TEMPLATE></REPORT_TEMPLATE_LIST>";
+    let newest = || {
+        Script::new()
+            .on("GET /msp/report_template_list.php", [Reply::xml(templates)])
+            .on("action=list", [Reply::xml(list)])
+            .on("action=fetch id=2", [Reply::xml(template_report())])
+    };
+    for more in [json!({ "report": "newest" }), json!({ "report": "newest", "report_title": "Front row" })] {
+        let told = Bench::new(newest()).with(more).run().unwrap();
+        assert_eq!(told.only_report().start.id, "2");
+    }
+    let none = Bench::new(newest()).with(json!({ "report": "newest", "report_title": "Back row" }));
+    assert_eq!(none.fails().kind, ErrorKind::NoInput);
+
+    let two = Script::new()
+        .on("action=launch template_id=1", [Reply::simple("New report launched", &[("ID", "71")])])
+        .on("action=launch template_id=2", [Reply::simple("New report launched", &[("ID", "72")])])
+        .on("action=list id=71", [listed("71", "Finished")])
+        .on("action=list id=72", [listed("72", "Finished")])
+        .on("action=fetch id=71", [Reply::xml(template_report())])
+        .on("action=fetch id=72", [Reply::xml(std::fs::read(good("template-report-no-assets.xml")).unwrap())])
+        .on("action=delete", [Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(two).with(json!({ "template_id": ["1", "2"], "target_ips": ["192.0.2.0/24"] }));
+    let told = bench.run().unwrap();
+    assert_eq!(told.reports.iter().map(|report| report.assets.len()).collect::<Vec<_>>(), [3, 0]);
+    assert_eq!(bench.qualys.count("action=delete"), 2);
+    assert_eq!(bench.qualys.count("action=launch ips=192.0.2.0/24"), 2);
+}
+
+#[test]
+fn a_report_that_qualys_cannot_make_is_an_error_and_is_deleted() {
+    let script = Script::new()
+        .on("action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
+        .on("action=list id=77", [listed("77", "Errors")])
+        .on("action=delete id=77", [Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(script);
+    let error = bench.fails();
+    assert_eq!(error.kind, ErrorKind::Rejected);
+    assert!(error.message.contains("report 77 ended as Errors"), "{error}");
+    assert_eq!(bench.qualys.count("action=delete"), 1);
+}

@@ -1,0 +1,221 @@
+//! Kills the host at random moments and looks whether anything was lost or doubled.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use scanbridge_doubles::syslog_sink::{Connection, Framing, Manners, SyslogSink};
+
+use super::bound::{Bound, Limit};
+use super::stage::{Stage, StageError, shape};
+use crate::generator::random::Random;
+use crate::generator::{Extent, Format};
+
+/// The files that must be byte for byte those of an undisturbed run.
+const FILES: [&str; 3] = ["findings.csv", "findings.cef", "findings.ndjson"];
+
+/// How far syslog may be ahead of the checkpoint when the host is killed, in checkpoints: what it has sent since its
+/// last commit, and what it has committed while the slowest file has the batch before last in hand. There is a
+/// checkpoint behind every batch, and one batch waits before each output.
+const AHEAD: usize = 3;
+
+/// What an undisturbed run makes.
+struct Reference {
+    files: Vec<Vec<u8>>,
+    /// Each event with how often it stands in the file.
+    events: HashMap<Vec<u8>, usize>,
+    /// The most events between two checkpoints.
+    most_between: usize,
+    time: Duration,
+}
+
+/// What the kills did.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: usize,
+    rounds: usize,
+    wrong_files: usize,
+    lost: usize,
+    repeated: usize,
+    /// The most that one round had to allow for.
+    allowed: usize,
+    too_many: usize,
+}
+
+impl Stage {
+    /// Kills the host `kills` times with SIGKILL at moments chosen by `seed`, runs it again until it is done, and
+    /// compares: files hold every record once, syslog every record at least once.
+    ///
+    /// # Errors
+    /// When the report cannot be written or the undisturbed run fails.
+    pub fn crash(
+        &self,
+        megabytes: u64,
+        kills: usize,
+        seed: u64,
+        out: &mut impl Write,
+    ) -> Result<Vec<Bound>, StageError> {
+        let report = self.report("crash", shape(Format::Scan, Extent::Bytes(megabytes * 1_000_000), 1000))?;
+        let reference = self.undisturbed(&report.path)?;
+        let mut tally = Tally::default();
+        let mut random = Random::new(seed);
+        while tally.kills < kills {
+            self.round(&report.path, &reference, &mut random, &mut tally)?;
+        }
+        report.remove();
+        let events: usize = reference.events.values().sum();
+        writeln!(
+            out,
+            "{megabytes} MB, {} kills in {} rounds (seed {seed}): {} events, {} sent again; at most {} between two \
+             checkpoints",
+            tally.kills, tally.rounds, events, tally.repeated, reference.most_between
+        )
+        .map_err(|error| StageError::new("output", error))?;
+        let bound = |what: &str, measured: usize| Bound {
+            what: format!("crash: {what}"),
+            measured: measured as f64,
+            limit: Limit::AtMost(0.0),
+            unit: "",
+        };
+        Ok(vec![
+            bound("files that differ from an undisturbed run", tally.wrong_files),
+            bound("events that syslog did not get", tally.lost),
+            bound("events that syslog got more often than allowed", tally.too_many),
+        ])
+    }
+
+    fn undisturbed(&self, report: &Path) -> Result<Reference, StageError> {
+        let round = Round::new(&self.folder.join("crash-reference"), report)?;
+        let begun = Instant::now();
+        let status = round.host(&self.executables)?.wait().map_err(|error| StageError::new("host", error))?;
+        let time = begun.elapsed();
+        if !status.success() {
+            return Err(StageError::new("undisturbed run", format!("it ended with {status}")));
+        }
+        let files = round.files()?;
+        let lines = files[1].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let mut events = HashMap::new();
+        lines.for_each(|line| *events.entry(line.to_vec()).or_default() += 1);
+        // Each commit is proved by the end of a connection, so what came over one lies between two checkpoints.
+        let count = |connection: &Connection| connection.bytes.iter().filter(|byte| **byte == b'\n').count();
+        let most_between = round.sink.connections().iter().map(count).max().unwrap_or_default();
+        round.remove();
+        Ok(Reference { files, events, most_between, time })
+    }
+
+    /// One delivery, with as many kills as it takes.
+    fn round(
+        &self,
+        report: &Path,
+        reference: &Reference,
+        random: &mut Random,
+        tally: &mut Tally,
+    ) -> Result<(), StageError> {
+        let round = Round::new(&self.folder.join("crash-round"), report)?;
+        let mut kills = 0;
+        loop {
+            let mut host = round.host(&self.executables)?;
+            let micros = usize::try_from(reference.time.as_micros()).unwrap_or(usize::MAX / 2);
+            sleep(Duration::from_micros(random.below((micros + micros / 10).min(u32::MAX as usize)) as u64));
+            let ended = host.try_wait().map_err(|error| StageError::new("host", error))?;
+            if let Some(status) = ended {
+                if status.success() {
+                    break;
+                }
+                return Err(StageError::new("host", format!("it ended with {status} after {kills} kills")));
+            }
+            // Both fail only when the host has just ended by itself, which the next run shows.
+            let _ = host.kill();
+            let _ = host.wait();
+            kills += 1;
+        }
+        tally.kills += kills;
+        tally.rounds += 1;
+        tally.wrong_files +=
+            round.files()?.iter().zip(&reference.files).filter(|(is, was)| is != was).count();
+        tally.count_events(&round.sink.messages(), reference, kills);
+        round.remove();
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn count_events(&mut self, messages: &[Vec<u8>], reference: &Reference, kills: usize) {
+        let mut got: HashMap<&[u8], usize> = HashMap::new();
+        messages.iter().for_each(|message| *got.entry(message).or_default() += 1);
+        let mut repeated = 0;
+        for (event, wanted) in &reference.events {
+            let came = got.get(event.as_slice()).copied().unwrap_or_default();
+            self.lost += wanted.saturating_sub(came);
+            repeated += came.saturating_sub(*wanted);
+        }
+        let allowed = kills * AHEAD * reference.most_between;
+        self.repeated += repeated;
+        self.allowed = self.allowed.max(allowed);
+        self.too_many += repeated.saturating_sub(allowed);
+    }
+}
+
+/// A folder with a pipeline of its own, and a receiver.
+struct Round {
+    folder: PathBuf,
+    sink: SyslogSink,
+}
+
+impl Round {
+    fn new(folder: &Path, report: &Path) -> Result<Self, StageError> {
+        let failed = |error| StageError::new(folder.display(), error);
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(failed)?;
+        }
+        fs::create_dir_all(folder).map_err(failed)?;
+        let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+        let text = format!(
+            "version: 1\n\
+             checkpoint: {{ bytes: 1 KiB }}\n\
+             inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?} }} }}\n\
+             outputs:\n\
+             \x20 - {{ id: sheet, plugin: CSV, queue: {{ bytes: 64 KiB }}, with: {{ path: {:?} }} }}\n\
+             \x20 - {{ id: siem, plugin: ArcSightCEF, queue: {{ bytes: 64 KiB }}, with: {{ path: {:?} }} }}\n\
+             \x20 - {{ id: lines, plugin: JSON, queue: {{ bytes: 64 KiB }}, with: {{ path: {:?} }} }}\n\
+             \x20 - {{ id: syslog, plugin: ArcSightCEF, queue: {{ bytes: 64 KiB }}, with: {{ transport: tcp, \
+             address: '{}', syslog_header: none, max_message_bytes: 1 MiB, confirm_grace_ms: 1 }} }}\n",
+            folder.join(FILES[0]),
+            folder.join(FILES[1]),
+            folder.join(FILES[2]),
+            sink.address(),
+        );
+        fs::write(folder.join("pipeline.yaml"), text).map_err(failed)?;
+        Ok(Self { folder: folder.to_owned(), sink })
+    }
+
+    fn host(&self, executables: &Path) -> Result<Child, StageError> {
+        Command::new(executables.join("scanbridge"))
+            .arg("run")
+            .arg(self.folder.join("pipeline.yaml"))
+            .args(["--quiet", "--quiet", "--no-progress", "--state-dir"])
+            .arg(self.folder.join("state"))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| StageError::new("host", error))
+    }
+
+    fn files(&self) -> Result<Vec<Vec<u8>>, StageError> {
+        FILES
+            .iter()
+            .map(|name| {
+                let path = self.folder.join(name);
+                fs::read(&path).map_err(|error| StageError::new(path.display(), error))
+            })
+            .collect()
+    }
+
+    fn remove(self) {
+        // A leftover folder costs disk space and nothing else.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,80 @@
+//! What an output that is down and not required costs those that are up.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+
+use super::bound::{Bound, Limit, median};
+use super::run::{Program, interleaved};
+use super::stage::{Report, Stage, StageError, shape};
+use super::table;
+use crate::generator::{Extent, Format};
+
+impl Stage {
+    /// Measures a run into CSV and CEF files with and without a receiver beside them that nobody is at.
+    ///
+    /// # Errors
+    /// When the report cannot be written, or the host fails otherwise than by saying that the receiver is away.
+    pub fn dead_output(
+        &self,
+        megabytes: u64,
+        rounds: usize,
+        out: &mut impl Write,
+    ) -> Result<Vec<Bound>, StageError> {
+        let report =
+            self.report("dead-output", shape(Format::Scan, Extent::Bytes(megabytes * 1_000_000), 1000))?;
+        let port = free_port()?;
+        let dead = format!(
+            "  - {{ id: away, plugin: ArcSightCEF, required: no, with: {{ transport: tcp, address: '{port}' }} }}\n"
+        );
+        let programs = [
+            self.to_files("alone", &report, "", 0)?,
+            self.to_files("beside a dead one", &report, &dead, 69)?,
+        ];
+        let runs = interleaved(&programs, rounds)?;
+        writeln!(out, "{}", table::lines("CSV and CEF files", &programs, &runs))
+            .map_err(|error| StageError::new("output", error))?;
+        report.remove();
+        let wall = |of: usize| median(runs[of].iter().map(|run| run.wall_secs));
+        Ok(vec![Bound {
+            what: "dead optional output: wall time, with / without".to_owned(),
+            measured: wall(1) / wall(0),
+            limit: Limit::AtMost(1.05),
+            unit: "x",
+        }])
+    }
+
+    /// The host with this further output. The shell turns the exit code that is expected into success.
+    fn to_files(
+        &self,
+        name: &'static str,
+        report: &Report,
+        further: &str,
+        code: u8,
+    ) -> Result<Program, StageError> {
+        let pipeline = self.folder.join(format!("dead-output-{code}.yaml"));
+        let text = format!(
+            "version: 1\n\
+             inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {:?} }} }}\n\
+             outputs:\n  - {{ id: sheet, plugin: CSV, with: {{ path: {:?} }} }}\n\
+             \x20 - {{ id: siem, plugin: ArcSightCEF, with: {{ path: {:?} }} }}\n{further}",
+            report.path,
+            self.folder.join("dead-output.csv"),
+            self.folder.join("dead-output.cef"),
+        );
+        fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
+        let command = format!(
+            "'{}' run '{}' --quiet --quiet --no-progress --state-dir '{}'; test $? -eq {code}",
+            self.executables.join("scanbridge").display(),
+            pipeline.display(),
+            self.folder.join("state").display(),
+        );
+        Ok(Program::new(name, ["sh", "-c", &command]))
+    }
+}
+
+/// An address at which nobody listens.
+fn free_port() -> Result<std::net::SocketAddr, StageError> {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.map_err(|error| StageError::new("loopback", error))
+}

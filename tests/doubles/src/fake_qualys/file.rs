@@ -1,0 +1,133 @@
+//! Scripts as files, for the program `fake-qualys`.
+//!
+//! One line is one answer: a pattern as in [`Script::on`], ` => `, and what is answered. Lines with the same pattern
+//! that follow each other are given in turn. Empty lines and those that begin with `#` mean nothing.
+//!
+//! ```text
+//! POST action=launch  => simple New report launched ID=77
+//! action=list id=77   => file running.xml
+//! action=list id=77   => file finished.xml
+//! action=fetch        => code 200 7001 Report cannot be fetched.
+//! action=fetch        => file report.xml drip=65536/10
+//! action=delete       => simple Report deleted
+//! /msp/old.php        => html 404
+//! *                   => population assets=200 per_asset=3 qids=40
+//! ```
+//!
+//! `drip=BYTES/MILLISECONDS`, `cut=BYTES`, `gzip` and `delay=MILLISECONDS` may follow the name of a file; files are
+//! beside the script.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Population, Reply, Script};
+
+impl Script {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// The line that cannot be read, and why.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut script = Self::new();
+        let mut pending: Option<(String, Vec<Reply>)> = None;
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = |what: &str| format!("{}, line {}: {what}", path.display(), index + 1);
+            let (pattern, answer) = line.split_once("=> ").ok_or_else(|| wrong("there is no =>"))?;
+            let pattern = pattern.trim().trim_start_matches('*').to_owned();
+            match read_answer(answer.trim(), folder).map_err(|what| wrong(&what))? {
+                Line::Population(population) => {
+                    script = flush(script, pending.take()).population(population);
+                }
+                Line::Reply(reply) => match &mut pending {
+                    Some((before, replies)) if *before == pattern => replies.push(*reply),
+                    _ => {
+                        script = flush(script, pending.replace((pattern, vec![*reply])));
+                    }
+                },
+            }
+        }
+        Ok(flush(script, pending))
+    }
+}
+
+enum Line {
+    Reply(Box<Reply>),
+    Population(Population),
+}
+
+fn flush(script: Script, pending: Option<(String, Vec<Reply>)>) -> Script {
+    match pending {
+        Some((pattern, replies)) => script.on(&pattern, replies),
+        None => script,
+    }
+}
+
+fn read_answer(text: &str, folder: &Path) -> Result<Line, String> {
+    let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let mut words = rest.split_whitespace();
+    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or("a number is missing");
+    let reply = match kind {
+        "simple" => {
+            let (text, items): (Vec<&str>, Vec<&str>) =
+                rest.split_whitespace().partition(|word| !word.contains('='));
+            let items: Vec<(&str, &str)> = items.iter().filter_map(|item| item.split_once('=')).collect();
+            Reply::simple(&text.join(" "), &items)
+        }
+        "code" => {
+            let (status, code) = (number()?, number()?);
+            let status = u16::try_from(status).map_err(|_| "that is no status")?;
+            Reply::code(status, code, &words.collect::<Vec<_>>().join(" "))
+        }
+        "html" => Reply::html(u16::try_from(number()?).map_err(|_| "that is no status")?),
+        "file" => read_file(rest, folder)?,
+        "population" => return Ok(Line::Population(read_population(rest)?)),
+        _ => return Err(format!("`{kind}` is no answer")),
+    };
+    Ok(Line::Reply(Box::new(reply)))
+}
+
+fn read_file(rest: &str, folder: &Path) -> Result<Reply, String> {
+    let mut words = rest.split_whitespace();
+    let name = words.next().ok_or("the name of a file is missing")?;
+    let body = std::fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+    let mut reply = Reply::new(200, "application/xml", body);
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{word}` holds no number"));
+        reply = match key {
+            "gzip" => reply.gzip(),
+            "cut" => reply.cut(number(value)? as usize),
+            "delay" => reply.delay(Duration::from_millis(number(value)?.into())),
+            "drip" => {
+                let (bytes, pause) = value.split_once('/').ok_or("drip is BYTES/MILLISECONDS")?;
+                reply.drip(number(bytes)? as usize, Duration::from_millis(number(pause)?.into()))
+            }
+            _ => return Err(format!("`{word}` is not known")),
+        };
+    }
+    Ok(reply)
+}
+
+fn read_population(rest: &str) -> Result<Population, String> {
+    let mut population = Population::of(100);
+    for word in rest.split_whitespace() {
+        let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not known"))?;
+        let number = value.parse().map_err(|_| format!("`{word}` holds no number"))?;
+        match key {
+            "assets" => population.assets = number,
+            "per_asset" => population.per_asset = number,
+            "qids" => population.qids = number,
+            "most_per_page" => population.most_per_page = number,
+            "broken" => population.broken.push(number),
+            "delay" => population.delay = Duration::from_millis(u64::from(number)),
+            _ => return Err(format!("`{word}` is not known")),
+        }
+    }
+    Ok(population)
+}

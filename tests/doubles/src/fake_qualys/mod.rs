@@ -1,0 +1,164 @@
+//! A fake Qualys: HTTPS on loopback, every answer scripted, every request written down.
+//!
+//! ```
+//! use scanbridge_doubles::certificates::{Authority, Request};
+//! use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
+//!
+//! let authority = Authority::new("Example Root CA");
+//! let tls = authority.server_config(&authority.issue(&Request::server(&["127.0.0.1"])), false);
+//! let script = Script::new()
+//!     .on("POST /api/2.0/fo/report/ action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
+//!     .on("action=fetch id=77", [Reply::code(200, 7001, "Report cannot be fetched."), Reply::xml("<SCAN/>")]);
+//! let qualys = FakeQualys::start(tls, script);
+//! assert!(qualys.url().starts_with("https://127.0.0.1:"));
+//! assert!(qualys.requests().is_empty());
+//! ```
+
+pub mod file;
+mod pages;
+mod reply;
+mod request;
+mod script;
+mod wire;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+pub use pages::Population;
+pub use reply::Reply;
+pub use request::Seen;
+pub use script::Script;
+
+/// Gives the answer to a request.
+pub trait Answers: Send + Sync + 'static {
+    /// The answer.
+    fn answer(&self, request: &Seen) -> Reply;
+}
+
+impl<F: Fn(&Seen) -> Reply + Send + Sync + 'static> Answers for F {
+    fn answer(&self, request: &Seen) -> Reply {
+        self(request)
+    }
+}
+
+/// A running server. It ends when this is dropped.
+pub struct FakeQualys {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    answers: Box<dyn Answers>,
+    tls: Arc<ServerConfig>,
+    log: Mutex<Vec<Seen>>,
+    ended: AtomicBool,
+    echo: bool,
+}
+
+impl FakeQualys {
+    /// Listens on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn start(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
+        Self::start_at("127.0.0.1:0", tls, answers, false)
+    }
+
+    /// Listens on a free port of the IPv6 loopback address.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn start_v6(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
+        Self::start_at("[::1]:0", tls, answers, false)
+    }
+
+    /// Listens at an address; with `echo` each request is told on standard output as one line.
+    ///
+    /// # Panics
+    /// When that address cannot be had.
+    #[must_use]
+    pub fn start_at(address: &str, tls: Arc<ServerConfig>, answers: impl Answers, echo: bool) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let shared = Arc::new(Shared {
+            answers: Box::new(answers),
+            tls,
+            log: Mutex::default(),
+            ended: AtomicBool::new(false),
+            echo,
+        });
+        let server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if server.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let server = Arc::clone(&server);
+                thread::spawn(move || server.serve(stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it is: `https://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// All requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Seen> {
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many requests match all words of `pattern`, as in [`Script::on`].
+    #[must_use]
+    pub fn count(&self, pattern: &str) -> usize {
+        self.requests().iter().filter(|request| request.matches(pattern)).count()
+    }
+}
+
+impl Drop for FakeQualys {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for clients.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+    }
+}
+
+impl Shared {
+    /// Answers the requests of one connection until either side has enough.
+    fn serve(&self, stream: TcpStream) {
+        let Ok(connection) = ServerConnection::new(Arc::clone(&self.tls)) else { return };
+        let mut stream = StreamOwned::new(connection, stream);
+        while let Ok(Some(mut request)) = wire::read_request(&mut stream) {
+            request.has_client_certificate = stream.conn.peer_certificates().is_some();
+            let reply = self.answers.answer(&request);
+            if self.echo {
+                use std::io::Write;
+                let mut out = std::io::stdout().lock();
+                let _ = writeln!(out, "{}", request.line()).and_then(|()| out.flush());
+            }
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            if self.ended.load(Ordering::SeqCst) || !wire::send(&mut stream, &reply).unwrap_or(false) {
+                break;
+            }
+        }
+        stream.conn.send_close_notify();
+        let _ = stream.conn.complete_io(&mut stream.sock);
+    }
+}

@@ -1,0 +1,152 @@
+//! Detections of as many assets as are wanted, page by page, with their knowledge base.
+
+use std::time::Duration;
+
+use super::reply::Reply;
+use super::request::Seen;
+
+/// Invented assets with the numbers 1001, 1002 … Each has `per_asset` detections of QIDs from 100001 on.
+#[derive(Debug, Clone)]
+pub struct Population {
+    /// How many assets.
+    pub assets: u32,
+    /// Detections of each.
+    pub per_asset: u32,
+    /// How many different QIDs.
+    pub qids: u32,
+    /// The host of the addresses that name the next page; `None`: that of the request.
+    pub next_host: Option<String>,
+    /// Assets that no page can be made with.
+    pub broken: Vec<u32>,
+    /// A page with more assets than this breaks off.
+    pub most_per_page: u32,
+    /// Silence before each page.
+    pub delay: Duration,
+}
+
+/// The number of the first asset.
+const FIRST: u32 = 1001;
+
+impl Population {
+    /// So many assets with three detections of forty QIDs.
+    #[must_use]
+    pub fn of(assets: u32) -> Self {
+        Self {
+            assets,
+            per_asset: 3,
+            qids: 40,
+            next_host: None,
+            broken: Vec::new(),
+            most_per_page: u32::MAX,
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// The answer to calls for detections, assets and knowledge base; `None` for others.
+    pub(super) fn answer(&self, request: &Seen) -> Option<Reply> {
+        let path = request.path.as_str();
+        if path.ends_with("/fo/asset/host/vm/detection/") {
+            return Some(self.page(request));
+        }
+        if path.ends_with("/fo/asset/host/") {
+            return Some(self.list(request));
+        }
+        if path.ends_with("/fo/knowledge_base/vuln/") {
+            return Some(Reply::xml(knowledge_base(request)));
+        }
+        path.ends_with("/msp/about.php")
+            .then(|| Reply::xml("<?xml version=\"1.0\"?>\n<ABOUT><WEB-VERSION>10.39</WEB-VERSION></ABOUT>\n"))
+    }
+
+    fn wanted(&self, request: &Seen) -> (Vec<u32>, Option<u32>) {
+        let number = |name| request.field(name).and_then(|value| value.parse::<u32>().ok());
+        let first = number("id_min").unwrap_or(0).max(FIRST);
+        let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
+        let all = first..FIRST + self.assets;
+        let wanted: Vec<u32> = all.clone().take(limit as usize).collect();
+        let next = wanted.last().map(|last| last + 1).filter(|next| all.contains(next));
+        (wanted, next)
+    }
+
+    fn page(&self, request: &Seen) -> Reply {
+        let (wanted, next) = self.wanted(request);
+        let mut xml = String::from(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_VM_DETECTION_OUTPUT>\n<RESPONSE>\n\
+             <DATETIME>2026-04-01T00:00:01Z</DATETIME>\n",
+        );
+        if !wanted.is_empty() {
+            xml += "<HOST_LIST>\n";
+            for asset in &wanted {
+                self.asset(*asset, &mut xml);
+            }
+            xml += "</HOST_LIST>\n";
+        }
+        if let Some(next) = next {
+            let host = self.next_host.as_deref().or(request.header("host")).unwrap_or_default();
+            let path = &request.path;
+            xml += &format!(
+                "<WARNING>\n<CODE>1980</CODE>\n<TEXT>record limit exceeded. Use URL to get next batch of results.\
+                 </TEXT>\n<URL><![CDATA[\nhttps://{host}{path}?action=list&truncation_limit={}&id_min={next}\n]]></URL>\n\
+                 </WARNING>\n",
+                request.field("truncation_limit").unwrap_or("1000")
+            );
+        }
+        xml += "</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n";
+        let breaks = wanted.iter().any(|asset| self.broken.contains(asset))
+            || wanted.len() > self.most_per_page as usize;
+        let half = xml.len() / 2;
+        let page = Reply::xml(xml).delay(self.delay);
+        if breaks { page.cut(half) } else { page }
+    }
+
+    fn asset(&self, asset: u32, xml: &mut String) {
+        let [_, b, c, d] = asset.to_be_bytes();
+        *xml += &format!(
+            "<HOST><ID>{asset}</ID><IP>10.{b}.{c}.{d}</IP><TRACKING_METHOD>IP</TRACKING_METHOD>\
+             <OS><![CDATA[Linux]]></OS><DNS><![CDATA[a{asset}.example.com]]></DNS><DETECTION_LIST>\n"
+        );
+        for index in 0..self.per_asset {
+            let qid = 100_001 + (asset * 7 + index) % self.qids;
+            *xml += &format!(
+                "<DETECTION><QID>{qid}</QID><TYPE>Confirmed</TYPE><SEVERITY>{}</SEVERITY><PORT>{}</PORT>\
+                 <PROTOCOL>tcp</PROTOCOL><SSL>0</SSL><RESULTS><![CDATA[seen on a{asset}]]></RESULTS>\
+                 <STATUS>Active</STATUS><FIRST_FOUND_DATETIME>2026-01-01T00:00:00Z</FIRST_FOUND_DATETIME>\
+                 <LAST_FOUND_DATETIME>2026-03-31T00:00:00Z</LAST_FOUND_DATETIME></DETECTION>\n",
+                1 + qid % 5,
+                1000 + index
+            );
+        }
+        *xml += "</DETECTION_LIST></HOST>\n";
+    }
+
+    fn list(&self, request: &Seen) -> Reply {
+        let (wanted, _) = self.wanted(request);
+        let ids: String = wanted.iter().map(|id| format!("<ID>{id}</ID>")).collect();
+        Reply::xml(format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_OUTPUT><RESPONSE>\
+             <DATETIME>2026-04-01T00:00:01Z</DATETIME><ID_SET>{ids}</ID_SET></RESPONSE></HOST_LIST_OUTPUT>\n"
+        ))
+    }
+}
+
+fn knowledge_base(request: &Seen) -> String {
+    let ids = request.field("ids").unwrap_or_default();
+    let is_update = request.field("last_modified_after").is_some();
+    let entries: String = ids
+        .split(',')
+        .filter(|id| !id.is_empty() && !is_update)
+        .map(|id| {
+            format!(
+                "<VULN><QID>{id}</QID><VULN_TYPE>Vulnerability</VULN_TYPE><SEVERITY_LEVEL>3</SEVERITY_LEVEL>\
+                 <TITLE><![CDATA[Title of {id}]]></TITLE><CATEGORY>CGI</CATEGORY>\
+                 <CVE_LIST><CVE><ID><![CDATA[CVE-2026-{id}]]></ID><URL><![CDATA[http://cve.example.com/]]></URL></CVE></CVE_LIST>\
+                 <DIAGNOSIS><![CDATA[Diagnosis of {id}.]]></DIAGNOSIS></VULN>\n"
+            )
+        })
+        .collect();
+    let list = if entries.is_empty() { entries } else { format!("<VULN_LIST>\n{entries}</VULN_LIST>") };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE>\
+         <DATETIME>2026-04-01T00:00:00Z</DATETIME>{list}</RESPONSE></KNOWLEDGE_BASE_VULN_LIST_OUTPUT>\n"
+    )
+}

@@ -1,0 +1,89 @@
+//! HTTP/1.1, as little of it as is needed.
+
+use std::io::{self, Read, Write};
+use std::thread;
+
+use super::reply::Reply;
+use super::request::{Seen, fields};
+
+/// The next request; `None` when the client has left.
+pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+        if head.len() > 1 << 20 {
+            return Err(io::Error::other("a head without end"));
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap_or_default().split(' ');
+    let method = words.next().unwrap_or_default().to_owned();
+    let target = words.next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let mut all = fields(query);
+    if method == "POST" {
+        all.extend(fields(&String::from_utf8_lossy(&body)));
+    }
+    Ok(Some(Seen {
+        method,
+        path: path.to_owned(),
+        fields: all,
+        headers,
+        query: query.to_owned(),
+        body,
+        has_client_certificate: false,
+    }))
+}
+
+/// Sends an answer: true when the connection may be used again.
+pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
+    thread::sleep(reply.delay);
+    if reply.mute {
+        return Ok(false);
+    }
+    let mut head = format!("HTTP/1.1 {} X\r\n", reply.status);
+    for (name, value) in &reply.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    if reply.chunked {
+        head += "Transfer-Encoding: chunked\r\n";
+    } else if reply.close {
+        head += "Connection: close\r\n";
+    } else {
+        let length = reply.content_length.unwrap_or(reply.body.len() as u64);
+        head += &format!("Content-Length: {length}\r\n");
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
+    let (size, pause) = reply.drip.unwrap_or((64 << 10, std::time::Duration::ZERO));
+    for piece in body.chunks(size.max(1)) {
+        if reply.chunked {
+            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+        }
+        stream.write_all(piece)?;
+        if reply.chunked {
+            stream.write_all(b"\r\n")?;
+        }
+        stream.flush()?;
+        thread::sleep(pause);
+    }
+    let whole = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
+    if reply.chunked && reply.cut.is_none() {
+        stream.write_all(b"0\r\n\r\n")?;
+    }
+    stream.flush()?;
+    Ok(whole)
+}

@@ -1,0 +1,351 @@
+//! Receivers of syslog: UDP, TCP and TLS, with the manners of bad ones. They record what came, byte by byte.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// How messages are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Each ends in a line feed.
+    Newline,
+    /// Length and a space stand before each.
+    OctetCounted,
+}
+
+/// How a sink behaves. The default reads whatever comes until the peer ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    /// Accepts and never reads a byte.
+    pub never_reads: bool,
+    /// Closes each connection when it has read so many messages; what came behind them is thrown away.
+    pub close_after: Option<usize>,
+    /// The connection is then reset in place of closed.
+    pub resets: bool,
+    /// Waits so long before each read.
+    pub slow: Option<Duration>,
+}
+
+/// What came over one connection. All datagrams of a UDP sink are one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// The bytes as they came, for TLS after decryption.
+    pub bytes: Vec<u8>,
+    /// The datagrams, for UDP.
+    pub datagrams: Vec<Vec<u8>>,
+    /// How it ended, if it did.
+    pub end: Option<End>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The peer ended it in order; with TLS by `close_notify`.
+    InOrder,
+    /// The peer ended TLS without `close_notify`.
+    NoCloseNotify,
+    /// The sink ended it, as its manners say, or because it was dropped.
+    BySink,
+    /// Anything else.
+    Failed(String),
+}
+
+/// A sink that listens until it is dropped.
+#[derive(Debug)]
+pub struct SyslogSink {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connections: Mutex<Vec<Connection>>,
+    changed: Condvar,
+    stop: AtomicBool,
+    framing: Framing,
+    manners: Manners,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl SyslogSink {
+    /// Listens for datagrams on a free port of loopback.
+    ///
+    /// # Panics
+    /// When loopback cannot be used.
+    #[must_use]
+    pub fn udp() -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared::new(Framing::Newline, Manners::default(), None));
+        shared.lock().push(Connection::default());
+        let thread = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.take_datagrams(&socket)
+        });
+        Self { address, shared, threads: vec![thread] }
+    }
+
+    /// Listens for connections on a free port of loopback.
+    ///
+    /// # Panics
+    /// When loopback cannot be used.
+    #[must_use]
+    pub fn tcp(framing: Framing, manners: Manners) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, None).expect("a free port")
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Panics
+    /// When loopback cannot be used.
+    #[must_use]
+    pub fn tls(framing: Framing, manners: Manners, config: Arc<ServerConfig>) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, Some(config)).expect("a free port")
+    }
+
+    /// Listens at this very address: a sink that is started again.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub fn listen(
+        address: SocketAddr,
+        framing: Framing,
+        manners: Manners,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(framing, manners, tls));
+        let thread = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(&listener)
+        });
+        Ok(Self { address, shared, threads: vec![thread] })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What has come so far, connection by connection.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Connection> {
+        self.shared.lock().clone()
+    }
+
+    /// The messages that have come so far, over all connections, without their framing. A cut last one is left
+    /// out.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Vec<u8>> {
+        let connections = self.shared.lock();
+        let framing = self.shared.framing;
+        connections
+            .iter()
+            .flat_map(|connection| {
+                let split = split(framing, &connection.bytes).into_iter().map(<[u8]>::to_vec);
+                split.chain(connection.datagrams.iter().cloned()).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Waits until `is_there` says so of what has come; false when it did not within ten seconds.
+    #[must_use]
+    pub fn wait_until(&self, mut is_there: impl FnMut(&[Connection]) -> bool) -> bool {
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut connections = self.shared.lock();
+        while !is_there(&connections) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(connections, left);
+            connections = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Drop for SyslogSink {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for connections; for datagrams this is one more.
+        drop(TcpStream::connect(self.address));
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    fn new(framing: Framing, manners: Manners, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self {
+            connections: Mutex::default(),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            framing,
+            manners,
+            tls,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn take_datagrams(&self, socket: &UdpSocket) {
+        socket.set_read_timeout(Some(TICK)).expect("a time-out can be set");
+        let mut datagram = vec![0; 1 << 16];
+        while !self.is_stopped() {
+            if let Ok(length) = socket.recv(&mut datagram) {
+                self.lock()[0].datagrams.push(datagram[..length].to_vec());
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
+        let mut threads = Vec::new();
+        for socket in listener.incoming() {
+            let Ok(socket) = socket else { continue };
+            if self.is_stopped() {
+                break;
+            }
+            let index = {
+                let mut connections = self.lock();
+                connections.push(Connection::default());
+                connections.len() - 1
+            };
+            self.changed.notify_all();
+            let shared = Arc::clone(&self);
+            threads.push(std::thread::spawn(move || shared.serve(index, socket)));
+        }
+        for thread in threads {
+            drop(thread.join());
+        }
+    }
+
+    fn serve(&self, index: usize, socket: TcpStream) {
+        socket.set_read_timeout(Some(TICK)).expect("a time-out can be set");
+        let closing = socket.try_clone().expect("a socket can be cloned");
+        let end = if self.manners.never_reads {
+            while !self.is_stopped() {
+                std::thread::park_timeout(TICK);
+            }
+            End::BySink
+        } else {
+            match &self.tls {
+                None => self.read(index, socket, false),
+                Some(config) => match ServerConnection::new(Arc::clone(config)) {
+                    Ok(session) => self.read(index, StreamOwned::new(session, socket), true),
+                    Err(error) => End::Failed(error.to_string()),
+                },
+            }
+        };
+        if end == End::BySink && self.manners.resets {
+            drop(socket2::SockRef::from(&closing).set_linger(Some(Duration::ZERO)));
+        }
+        self.lock()[index].end = Some(end);
+        self.changed.notify_all();
+    }
+
+    fn read(&self, index: usize, mut peer: impl Read, secured: bool) -> End {
+        let mut buffer = vec![0; 1 << 16];
+        let mut seen = Counted::default();
+        loop {
+            if let Some(wait) = self.manners.slow {
+                std::thread::sleep(wait);
+            }
+            match peer.read(&mut buffer) {
+                Ok(0) => return End::InOrder,
+                Ok(length) => {
+                    let mut connections = self.lock();
+                    let bytes = &mut connections[index].bytes;
+                    bytes.extend_from_slice(&buffer[..length]);
+                    let enough =
+                        self.manners.close_after.and_then(|most| seen.reach(self.framing, bytes, most));
+                    if let Some(end) = enough {
+                        bytes.truncate(end);
+                        return End::BySink;
+                    }
+                    drop(connections);
+                    self.changed.notify_all();
+                }
+                Err(error) if is_pause(&error) && self.is_stopped() => return End::BySink,
+                Err(error) if is_pause(&error) => {}
+                Err(error) if secured && error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return End::NoCloseNotify;
+                }
+                Err(error) => return End::Failed(error.to_string()),
+            }
+        }
+    }
+}
+
+/// How far a growing text has been read.
+#[derive(Debug, Default)]
+struct Counted {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Counted {
+    /// Where the message with this number ends, once it is there.
+    fn reach(&mut self, framing: Framing, bytes: &[u8], most: usize) -> Option<usize> {
+        while self.messages < most {
+            let (_, taken) = first(framing, &bytes[self.bytes..])?;
+            self.bytes += taken;
+            self.messages += 1;
+        }
+        Some(self.bytes)
+    }
+}
+
+/// Takes framed bytes apart, as a receiver does; a last message that is cut is left out.
+///
+/// # Panics
+/// When a counted frame has no length.
+#[must_use]
+pub fn split(framing: Framing, mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut messages = Vec::new();
+    while let Some((message, taken)) = first(framing, bytes) {
+        messages.push(message);
+        bytes = &bytes[taken..];
+    }
+    messages
+}
+
+/// The first whole message, and how many bytes it took.
+fn first(framing: Framing, bytes: &[u8]) -> Option<(&[u8], usize)> {
+    match framing {
+        Framing::Newline => {
+            let end = bytes.iter().position(|byte| *byte == b'\n')?;
+            Some((&bytes[..end], end + 1))
+        }
+        Framing::OctetCounted => {
+            let space = bytes.iter().position(|byte| *byte == b' ')?;
+            let digits =
+                std::str::from_utf8(&bytes[..space]).ok().and_then(|digits| digits.parse::<usize>().ok());
+            let end = space + 1 + digits.expect("a counted frame begins with its length");
+            Some((bytes.get(space + 1..end)?, end))
+        }
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+/// How often a waiting thread looks whether the sink was dropped.
+const TICK: Duration = Duration::from_millis(20);

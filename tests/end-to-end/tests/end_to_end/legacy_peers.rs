@@ -1,0 +1,174 @@
+//! The command lines of 2014 between a fake Qualys and a fake Defense Center.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
+use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
+
+use crate::installation;
+use crate::sandbox::{Outcome, Sandbox};
+
+/// A working directory as the guide of 2014 has it, a Qualys to ask and the settings for it.
+struct Bench {
+    sandbox: Sandbox,
+    qualys: FakeQualys,
+}
+
+impl Bench {
+    /// `template` stands in the settings file.
+    fn new(script: Script, template: &str) -> Self {
+        let sandbox = Sandbox::new();
+        let authority = Authority::new("Example Root CA");
+        let server = authority.issue(&Request::server(&["127.0.0.1"]));
+        let qualys = FakeQualys::start(authority.server_config(&server, false), script);
+        let ca = authority.write_pem(&sandbox.path(""), "ca.pem");
+        fs::create_dir(sandbox.path("InputPlugins")).unwrap();
+        let settings = format!(
+            "user_id: dirk_g\npassword: 'd0ntp@n1c'\n{template}add_host: y\nurl: {}\ntls_ca_file: {ca:?}\npoll_secs: 1\n",
+            qualys.url()
+        );
+        sandbox.write("InputPlugins/QualysGuard.yaml", settings);
+        Self { sandbox, qualys }
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.program(&installation::legacy(program), arguments);
+        command.env("XDG_STATE_HOME", self.sandbox.path("state"));
+        command
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(program, arguments).output().unwrap())
+    }
+}
+
+fn report() -> Vec<u8> {
+    fs::read(report_path()).unwrap()
+}
+
+fn report_path() -> PathBuf {
+    installation::project_file("examples/reports/template.xml")
+}
+
+/// The whole story of a report: launched by its template, listed as finished, fetched, deleted.
+fn story(script: Script, template: &str, id: &str) -> Script {
+    script
+        .on(
+            &format!("action=launch template_id={template}"),
+            [Reply::simple("New report launched", &[("ID", id)])],
+        )
+        .on(&format!("action=list id={id}"), [listed(id, "Finished")])
+        .on(&format!("action=fetch id={id}"), [Reply::xml(report())])
+        .on(&format!("action=delete id={id}"), [Reply::simple("Report deleted", &[("ID", id)])])
+}
+
+fn listed(id: &str, state: &str) -> Reply {
+    Reply::xml(format!(
+        "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>{id}</ID>\
+         <TITLE>Front row</TITLE><TYPE>Scan</TYPE><LAUNCH_DATETIME>2026-04-01T00:00:00Z</LAUNCH_DATETIME>\
+         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><SIZE>1 KB</SIZE><STATUS><STATE>{state}</STATE></STATUS></REPORT>\
+         </REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>"
+    ))
+}
+
+#[test]
+fn the_simplest_call_delivers_what_the_file_of_commands_holds() {
+    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
+    let center = FakeDefenseCenter::start();
+    let folder = bench.sandbox.path("");
+    let Some(file) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::DefenseCenter) else { return };
+    let port = format!("-po={}", center.port());
+    // Everything else by its default: the settings, the plugin, the first certificate here.
+    bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0);
+    center.wait_until_idle();
+    let results = center.host_map().all_results();
+    assert!(!results.is_empty());
+
+    // The same with everything named.
+    center.forget();
+    let file = file.display().to_string();
+    let port = center.port().to_string();
+    let explicit = [
+        "-server",
+        "127.0.0.1",
+        "-port",
+        &port,
+        "-pkcs12",
+        &file,
+        "-plugininfo=InputPlugins/QualysGuard.yaml",
+        "QualysGuard",
+    ];
+    bench.run("qualys_connector", &explicit).expect_code(0);
+    center.wait_until_idle();
+    assert_eq!(center.host_map().all_results(), results);
+
+    bench.run("qualys_connector", &["-csvfile=commands.csv"]).expect_code(0);
+    let is_result = |line: &&str| line.starts_with("AddScanResult,");
+    let commands = bench.sandbox.read("commands.csv");
+    let written: Vec<&str> = commands.lines().filter(is_result).collect();
+    let lines = center.lines();
+    let sent: Vec<&str> = lines.iter().map(String::as_str).filter(is_result).collect();
+    assert_eq!(written, sent);
+    assert_eq!(written.len(), results.len());
+}
+
+#[test]
+fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no_other_back() {
+    let items = [("Incident Signature", "Tried to launch invalid report.")];
+    let refused = Reply::code_with(400, 999, "Internal error. Please contact customer support.", &items);
+    let script = Script::new().on("action=launch template_id=1", [refused]);
+    let script = story(story(script, "424242", "77"), "535353", "78");
+    let bench = Bench::new(script, "template_id: 7\n");
+    let arguments = ["-multiinfo", "424242,1,535353", "-csvfile=out.csv"];
+    let outcome = bench.run("process_multiple", &arguments).expect_code(65);
+    for part in ["1 of 3 templates failed: 1 (exit code 65)", "999", "Tried to launch invalid report."] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    let names: Vec<_> = bench.sandbox.names().into_iter().filter(|name| name.ends_with("out.csv")).collect();
+    assert_eq!(names, ["424242_out.csv", "535353_out.csv"]);
+    assert_eq!(bench.sandbox.read("424242_out.csv"), bench.sandbox.read("535353_out.csv"));
+    // Never the template of the file, and the first is finished before the next begins.
+    let lines: Vec<String> =
+        bench.qualys.requests().iter().map(scanbridge_doubles::fake_qualys::Seen::line).collect();
+    assert!(!lines.iter().any(|line| line.contains("template_id=7")), "{lines:?}");
+    let place = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+    assert!(
+        place("id=77") < place("template_id=1 ")
+            && place("action=delete id=77") < place("template_id=535353"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
+    let launched = Reply::simple("New report launched", &[("ID", "77")]);
+    let running = listed("77", "Running");
+    let script = Script::new().on("action=launch", [launched]).on("action=list", [running]);
+    let bench = Bench::new(script.on("", [Reply::simple("Done", &[])]), "template_id: 7\n");
+    let mut command = bench.command("process_multiple", &["-multiinfo=424242,535353", "-csvfile=out.csv"]);
+    let program = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while bench.qualys.count("action=list") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", bench.qualys.requests());
+        sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    let outcome = Outcome::of(program.wait_with_output().unwrap()).expect_code(130);
+    let named = "2 of 2 templates failed: 424242 (exit code 130), 535353 (exit code 130)";
+    assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
+    assert_eq!(bench.qualys.count("template_id=535353"), 0);
+}
+
+#[test]
+fn without_any_certificate_a_defense_center_cannot_be_reached_but_a_file_can() {
+    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
+    let outcome = bench.run("qualys_connector", &["-se=127.0.0.1"]).expect_code(66);
+    assert!(outcome.stderr.contains(".pkcs12"), "{}", outcome.stderr);
+    bench.run("qualys_connector", &["-c=a.csv"]).expect_code(0);
+}
