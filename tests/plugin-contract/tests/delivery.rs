@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use scanbridge::config;
 use scanbridge::pipeline::{RunStatus, Stop, Summary};
 use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::replay::replay;
 use scanbridge::session::{self, SessionWish};
+use scanbridge::state::StateFolder;
 use tempfile::TempDir;
 
 /// A pipeline of rogue plugins with a folder for its state and logs.
@@ -46,6 +48,21 @@ impl Case {
         let stop = Arc::new(Stop::default());
         session::run(&pipeline, &registry, self.folder.path(), wish, &stop)
             .unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    /// Sends the dead letters again, to the output as the pipeline has it now.
+    fn replay(&self) -> Option<Summary> {
+        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
+        let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
+        let folder = StateFolder::of(self.folder.path(), "rogue");
+        replay(pipeline, &registry, folder, None, &Arc::new(Stop::default()))
+            .unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    fn letters(&self) -> usize {
+        let path = self.folder.path().join("rogue/dead-letters/picky.ndjson");
+        std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
     }
 
     /// What this output was asked to commit, in order.
@@ -205,6 +222,30 @@ fn refused_findings_become_dead_letters() {
         assert_eq!(letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
         assert_eq!(letter["report"]["path"], "rogue.xml");
     }
+}
+
+#[test]
+fn dead_letters_are_sent_again_until_they_are_taken() {
+    let mut case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
+    assert_eq!(case.run().exit_code(), 65);
+    assert_eq!(case.letters(), 9);
+
+    let refused = case.replay().unwrap();
+    assert_eq!((refused.exit_code(), refused.outputs[0].rejected), (65, 9), "{refused:?}");
+    assert_eq!(case.letters(), 9, "those that are refused again are written anew, once");
+
+    let away = case.text.replace("act: reject-all", "act: unavailable");
+    case.text = away.replace("id: picky,", "id: picky, retry: { max_elapsed_secs: 0 },");
+    let lost = case.replay().unwrap();
+    assert_eq!((lost.exit_code(), case.letters()), (69, 9), "an output that is away keeps them: {lost:?}");
+
+    case.text = case.text.replace("act: unavailable", "act: behave");
+    let taken = case.replay().unwrap();
+    assert_eq!((taken.exit_code(), taken.outputs[0].records), (0, 9), "{taken:?}");
+    assert_eq!(case.letters(), 0);
+    assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false", "a replay clears nothing");
+    assert_eq!(case.log(0)[case.log(0).len() - 10..][..9], everything(false)[..9]);
+    assert!(case.replay().is_none());
 }
 
 #[test]

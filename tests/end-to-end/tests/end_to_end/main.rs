@@ -18,4 +18,5 @@ mod qualys_api;
 mod sandbox;
 mod signals;
 mod sources;
+mod state;
 mod xpath;

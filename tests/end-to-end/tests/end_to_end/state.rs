@@ -1,0 +1,95 @@
+//! What is remembered of a pipeline's runs, and how an operator looks at it and gets rid of it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::installation::project_file;
+use crate::sandbox::{CSV, Outcome, Sandbox, pipeline};
+
+fn after_a_run(sandbox: &Sandbox) {
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    sandbox.run(&pipeline(&scan, &[CSV])).expect_code(0);
+}
+
+fn command(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+    let all = [arguments, &["pipeline.yaml", "--state-dir", "state"]].concat();
+    Outcome::of(sandbox.host(&all).output().unwrap())
+}
+
+#[test]
+fn runs_and_reports_are_remembered_shown_and_put_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
+    let nothing = command(&sandbox, &["state", "show"]).expect_code(0);
+    assert!(nothing.stdout.starts_with("nothing is remembered of pipeline in "), "{}", nothing.stdout);
+
+    after_a_run(&sandbox);
+    after_a_run(&sandbox);
+    let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
+    assert!(shown.contains("the next run starts over\n"), "{shown}");
+    let export: Value =
+        serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
+    assert_eq!(export["name"], "pipeline");
+    assert_eq!(export["checkpoint"], Value::Null, "a finished run leaves nothing to go on with");
+    let runs = export["runs"].as_array().unwrap();
+    assert_eq!(runs.iter().map(|run| run["number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert!(
+        runs.iter().all(|run| run["state"] == "finished" && run["exit_code"] == 0 && run["findings"] == 16)
+    );
+    let reports = export["reports"].as_array().unwrap();
+    assert_eq!(reports.len(), 2);
+    assert!(reports[0]["path"].as_str().unwrap().ends_with("examples/reports/scan.xml"));
+
+    let reset = command(&sandbox, &["state", "reset"]).expect_code(0).stdout;
+    assert!(reset.contains("the next run of pipeline starts over; what was remembered is in "), "{reset}");
+    assert!(command(&sandbox, &["state", "show"]).stdout.starts_with("nothing is remembered"));
+    after_a_run(&sandbox);
+}
+
+#[test]
+fn damaged_state_is_refused_with_the_way_out() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    let ledger = sandbox.path("state/pipeline/ledger.redb");
+    for damage in [b"".as_slice(), b"not a ledger at all"] {
+        fs::write(&ledger, damage).unwrap();
+        let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+        let refused = sandbox.run(&pipeline(&scan, &[CSV])).expect_code(78);
+        assert!(refused.stderr.contains("scanbridge state reset FILE"), "{}", refused.stderr);
+        assert_eq!(fs::read(&ledger).unwrap(), damage, "it is left as it is");
+    }
+    command(&sandbox, &["state", "reset"]).expect_code(0);
+    after_a_run(&sandbox);
+}
+
+#[test]
+fn two_pipelines_of_one_name_do_not_share_what_is_remembered() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    fs::create_dir(sandbox.path("other")).unwrap();
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    sandbox.write("other/pipeline.yaml", pipeline(&scan, &[CSV]));
+    let run = |file: &str| {
+        let all = ["run", file, "--state-dir", "state", "--no-progress"];
+        Outcome::of(sandbox.host(&all).output().unwrap())
+    };
+    let refused = run("other/pipeline.yaml").expect_code(78);
+    assert!(refused.stderr.contains("give one of the two pipelines another `name:`"), "{}", refused.stderr);
+    sandbox.write("other/pipeline.yaml", format!("name: second\n{}", pipeline(&scan, &[CSV])));
+    run("other/pipeline.yaml").expect_code(0);
+    assert!(sandbox.path("state/second/ledger.redb").exists());
+}
+
+#[test]
+fn without_dead_letters_every_command_says_so() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    for verb in ["list", "replay"] {
+        let outcome = command(&sandbox, &["dead-letters", verb]).expect_code(0);
+        assert_eq!(outcome.stdout, "there are no dead letters\n", "{verb}");
+    }
+    for verb in ["show", "purge"] {
+        assert_eq!(command(&sandbox, &["dead-letters", verb]).expect_code(0).stdout, "", "{verb}");
+    }
+}
