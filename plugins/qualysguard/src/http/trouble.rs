@@ -1,6 +1,5 @@
 //! What can go wrong on the way to an answer, told apart.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -54,8 +53,6 @@ pub(crate) enum Cause {
     TooLarge(String),
     /// The body could not be kept.
     Disk(PluginError),
-    /// The connection was closed before the request was sent: it may be sent again on a new one.
-    Stale,
 }
 
 impl Trouble {
@@ -63,26 +60,6 @@ impl Trouble {
     pub(crate) fn is_of_size(&self) -> bool {
         self.peer == Peer::Qualys
             && matches!(self.cause, Cause::Silence(_) | Cause::TooLong(_) | Cause::Cut(_) | Cause::Packed(_))
-    }
-
-    /// Sorts an error of a connection that was made. `explain` is for those of TLS.
-    pub(crate) fn of_error(
-        address: &str,
-        error: &(dyn Error + 'static),
-        explain: impl FnOnce(&(dyn Error + 'static)) -> PluginError,
-    ) -> Self {
-        let cause = if source_of::<rustls::Error>(error).is_some() {
-            Cause::Tls(explain(error))
-        } else if let Some(io) = source_of::<io::Error>(error) {
-            of_io(io)
-        } else if let Some(error) = source_of::<hyper::Error>(error)
-            && error.is_parse()
-        {
-            Cause::NoHttp(error.to_string())
-        } else {
-            Cause::Cut(error.to_string())
-        };
-        Self { peer: Peer::Qualys, address: address.to_owned(), cause }
     }
 }
 
@@ -96,23 +73,6 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
         io::ErrorKind::TimedOut => Cause::Unreachable("the connection timed out".to_owned()),
         _ => Cause::Cut(error.to_string()),
     }
-}
-
-fn source_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // An error within an I/O error is no source of it, but what it shows.
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(found) = inner.downcast_ref::<E>()
-        {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 impl fmt::Display for Trouble {
@@ -137,7 +97,6 @@ impl fmt::Display for Trouble {
             Cause::Packed(error) => write!(f, "the answer of {at} is packed and damaged: {error}"),
             Cause::TooLarge(limit) => write!(f, "the answer of {at} has more than {limit}"),
             Cause::Disk(error) => write!(f, "{error}"),
-            Cause::Stale => write!(f, "the connection to {at} was closed"),
         }
     }
 }
@@ -166,7 +125,7 @@ fn hint(trouble: &Trouble) -> Option<String> {
     let proxy = trouble.peer == Peer::Proxy;
     Some(
         match &trouble.cause {
-            Cause::Tls(_) | Cause::Disk(_) | Cause::Stale => return None,
+            Cause::Tls(_) | Cause::Disk(_) => return None,
             Cause::Name(_) if proxy => "check option `proxy` and the name service",
             Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
