@@ -92,7 +92,7 @@ impl Default for RunSettings {
     fn default() -> Self {
         Self {
             if_running: IfRunning::Fail,
-            checkpoint: CheckpointInterval { bytes: 8 << 20, time: Duration::from_secs(5) },
+            checkpoint: CheckpointInterval { bytes: 4 << 20, time: Duration::from_secs(5) },
             dead_letter_bytes: 256 << 20,
         }
     }

@@ -56,6 +56,8 @@ struct OpenReport {
     records: KindCounts,
     derived: u64,
     bytes: u64,
+    /// Whether any of its findings came by.
+    has_begun: bool,
     /// Set when a batch of the report was not in order: what was written of it is taken back.
     broken: bool,
 }
@@ -115,6 +117,11 @@ impl Destination {
     /// The report that was under way at the last commit.
     pub(super) fn report_at_commit(&self) -> Option<&Arc<ReportStart>> {
         self.committed.report.as_ref().map(|report| &report.start)
+    }
+
+    /// Whether it had committed findings of the report that was under way then.
+    pub(super) fn has_part_of_a_report(&self) -> bool {
+        self.committed.report.as_ref().is_some_and(|report| report.has_begun)
     }
 
     /// What the ledger holds of the last commit.
@@ -198,6 +205,7 @@ impl Destination {
             self.retried += passed.total();
         }
         if let Some(report) = &mut self.now.report {
+            report.has_begun = true;
             report.records.add_all(&passed);
         }
         let handle = handle(&mut self.handle)?;
@@ -386,7 +394,7 @@ impl Destination {
 impl OpenReport {
     fn new(start: &Arc<ReportStart>) -> Self {
         let records = KindCounts::default();
-        Self { start: Arc::clone(start), records, derived: 0, bytes: 0, broken: false }
+        Self { start: Arc::clone(start), records, derived: 0, bytes: 0, has_begun: false, broken: false }
     }
 }
 

@@ -246,6 +246,8 @@ impl<'a> Stage<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
+        // Definitions are kept as long as a batch that points at them.
+        self.since_mark.bytes += raw.definitions.bytes.len() as u64;
         let taken = self.known.take(&mut raw, self.columns.schema());
         taken.map_err(|bad| PluginError::bug(format!("the input sent a damaged batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));

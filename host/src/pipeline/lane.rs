@@ -273,6 +273,7 @@ impl Lane {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
         let begun = self.pending_report();
         let joins = self.away.is_some();
+        let comes_late = self.primary.has_part_of_a_report();
         let active = self.active();
         active.reopen(probe)?;
         active.set_repeating(true);
@@ -280,7 +281,9 @@ impl Lane {
             // The standby comes to a report that is under way: it gets what is left of it.
             Some(report) if joins && active.report_at_commit().is_none() => {
                 active.begin(&report, false)?;
-                active.note_gap();
+                if comes_late {
+                    active.note_gap();
+                }
             }
             _ => active.go_on()?,
         }

@@ -141,7 +141,7 @@ fn line(answers: &mut impl BufRead) -> String {
 }
 
 fn say(text: &str) {
-    writeln!(io::stdout(), "{text}").unwrap();
+    io::stdout().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
 
 /// User and system time of this process, from the kernel's count of hundredths.

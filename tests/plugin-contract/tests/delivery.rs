@@ -1,5 +1,7 @@
 //! What the host does when an output or input is away, slow or picky: with plugins that are so on purpose.
 
+#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -112,8 +112,8 @@ impl Output for Rogue {
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         self.act("panic-in-write");
         self.fail("fail-to-write")?;
-        while self.act == "hang" {
-            std::thread::sleep(Duration::from_secs(3600));
+        if self.act == "hang" {
+            std::thread::sleep(Duration::MAX);
         }
         let mut retry = Vec::new();
         if self.act == "retry-rows" {

@@ -14,6 +14,7 @@ mod legacy_peers;
 mod old_connector;
 mod outputs;
 mod plugins;
+mod qualys_api;
 mod sandbox;
 mod signals;
 mod sources;

@@ -1,0 +1,156 @@
+//! The API input with the built host: the same bytes as a file give the same records, and a kill loses nothing.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use scanbridge_doubles::certificates::{Authority, Request};
+use scanbridge_doubles::fake_qualys::{Answers, FakeQualys, Population, Reply, Script};
+use scanbridge_fixtures::good;
+
+use crate::sandbox::{CEF, CSV, Sandbox};
+
+const PASSWORD: &str = "hunter#2: \"x\"";
+const PAGE: &str = "/api/5.0/fo/asset/host/vm/detection/";
+const KNOWLEDGE_BASE: &str = "/api/4.0/fo/knowledge_base/vuln/";
+
+/// A fake Qualys and a sandbox whose pipelines reach it.
+struct Bench {
+    qualys: FakeQualys,
+    sandbox: Sandbox,
+}
+
+impl Bench {
+    fn new(answers: impl Answers) -> Self {
+        let authority = Authority::new("Example Root CA");
+        let server = authority.issue(&Request::server(&["127.0.0.1"]));
+        let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
+        let sandbox = Sandbox::new();
+        authority.write_pem(&sandbox.path(""), "ca.pem");
+        Self { qualys, sandbox }
+    }
+
+    fn pipeline(&self, settings: &str) -> String {
+        format!(
+            "version: 1\n\
+             checkpoint: {{ bytes: 1 KiB }}\n\
+             inputs:\n  - {{ id: api, plugin: QualysGuard, with: {{ user_id: acme_ab1, password: '{PASSWORD}', \
+             url: '{}', tls_ca_file: ca.pem, poll_secs: 1, {settings} }} }}\n\
+             outputs:\n  - {CSV}\n  - {CEF}\n",
+            self.qualys.url()
+        )
+    }
+
+    fn run(&self, settings: &str) -> [String; 2] {
+        let outcome = self.sandbox.run(&self.pipeline(settings)).expect_code(0);
+        assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains("hunter#2"), "a secret is told");
+        files(&self.sandbox)
+    }
+}
+
+/// The two files without the place where the report came from, in which file and API must differ.
+fn files(sandbox: &Sandbox) -> [String; 2] {
+    let events: Vec<String> = sandbox.read("findings.cef").lines().map(without_origin).collect();
+    [sandbox.read("findings.csv"), events.join("\n")]
+}
+
+fn without_origin(event: &str) -> String {
+    let fields = event.split(' ').filter(|field| !field.starts_with("oldFilePath="));
+    fields.collect::<Vec<_>>().join(" ")
+}
+
+/// What the file input makes of these bodies.
+fn from_files(reports: &[&str], further: &str) -> [String; 2] {
+    let sandbox = Sandbox::new();
+    let paths: Vec<String> = reports.iter().map(|name| format!("{:?}", good(name))).collect();
+    let settings = format!("path: [{}]{further}", paths.join(", "));
+    sandbox.run(&crate::sandbox::pipeline(&settings, &[CSV, CEF])).expect_code(0);
+    files(&sandbox)
+}
+
+fn body(name: &str) -> Reply {
+    Reply::xml(fs::read(good(name)).unwrap())
+}
+
+#[test]
+fn a_template_report_gives_what_its_file_gives() {
+    let state = |state: &str| {
+        Reply::xml(format!(
+            "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME>\
+             <REPORT_LIST><REPORT><ID>77</ID><TITLE>Front row</TITLE><TYPE>Scan</TYPE>\
+             <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><SIZE>1 MB</SIZE><STATUS><STATE>{state}</STATE></STATUS></REPORT>\
+             </REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>"
+        ))
+    };
+    let script = Script::new()
+        .on("POST /api/2.0/fo/report/ action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
+        .on("action=list id=77", [state("Running"), state("Finished")])
+        .on("action=fetch id=77", [body("template-report.xml")])
+        .on("action=delete id=77", [Reply::simple("Report deleted", &[("ID", "77")])]);
+    let bench = Bench::new(script);
+    assert_eq!(bench.run("template_id: 424242"), from_files(&["template-report.xml"], ""));
+    assert_eq!(bench.qualys.count("action=delete id=77"), 1, "what was launched is deleted");
+}
+
+#[test]
+fn stored_scans_give_what_their_files_give() {
+    let list = Reply::xml(
+        "<?xml version=\"1.0\"?>\n<SCAN_REPORT_LIST user=\"x\">\
+         <SCAN_REPORT ref=\"scan/1.1\" date=\"2026-03-01T00:00:00Z\" status=\"FINISHED\" target=\"192.0.2.1\"/>\
+         <SCAN_REPORT ref=\"scan/3.3\" date=\"2026-03-03T00:00:00Z\" status=\"FINISHED\" target=\"192.0.2.1\"/>\
+         </SCAN_REPORT_LIST>",
+    );
+    let script = Script::new()
+        .on("GET /msp/scan_report_list.php", [list])
+        .on("GET /msp/scan_report.php ref=scan/1.1", [body("scan-all-kinds.xml")])
+        .on("GET /msp/scan_report.php ref=scan/3.3", [body("scan-ipv6.xml").gzip()]);
+    let bench = Bench::new(script);
+    assert_eq!(bench.run("source: scan-reports"), from_files(&["scan-all-kinds.xml", "scan-ipv6.xml"], ""));
+}
+
+#[test]
+fn detections_give_what_their_file_gives() {
+    let script =
+        Script::new().on(PAGE, [body("detections.xml")]).on(KNOWLEDGE_BASE, [body("knowledge-base.xml")]);
+    let bench = Bench::new(script);
+    let knowledge_base = format!(", knowledge_base: {:?}", good("knowledge-base.xml"));
+    assert_eq!(bench.run("source: host-detections"), from_files(&["detections.xml"], &knowledge_base));
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_and_ends_with_77() {
+    let script = Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")]);
+    let bench = Bench::new(script);
+    let outcome = bench.sandbox.run(&bench.pipeline("template_id: 1")).expect_code(77);
+    assert_eq!(bench.qualys.requests().len(), 1);
+    assert!(!outcome.stderr.contains("hunter#2"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_pull_of_200_pages_that_is_killed_goes_on_and_fetches_at_most_one_page_again() {
+    let population = || Population { per_asset: 4, ..Population::of(2_000) };
+    let settings = "source: host-detections, page_size: 10";
+    let undisturbed = Bench::new(Script::new().population(population())).run(settings);
+
+    let bench = Bench::new(Script::new().population(population()));
+    let text = bench.pipeline(settings);
+    let mut kills = 0;
+    for pages in [30, 90, 150] {
+        let mut host =
+            bench.sandbox.host_running(&text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while bench.qualys.count(PAGE) < pages {
+            assert!(host.try_wait().unwrap().is_none(), "the host ended before it was killed");
+            assert!(begun.elapsed() < Duration::from_secs(120), "no page {pages} is asked for");
+            sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_child(&host), Signal::KILL).unwrap();
+        host.wait().unwrap();
+        kills += 1;
+    }
+    assert_eq!(bench.run(settings), undisturbed);
+    let fetched = bench.qualys.count(PAGE);
+    assert!((200..=200 + kills).contains(&fetched), "{fetched} pages were fetched in {kills} kills");
+}
