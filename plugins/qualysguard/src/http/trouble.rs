@@ -51,6 +51,8 @@ pub(crate) enum Cause {
     Packed(String),
     /// The body is larger than is taken.
     TooLarge(String),
+    /// The settings lead nowhere.
+    Settings(PluginError),
     /// The body could not be kept.
     Disk(PluginError),
 }
@@ -96,7 +98,7 @@ impl fmt::Display for Trouble {
             Cause::NoHttp(error) => write!(f, "{at} does not speak HTTP: {error}"),
             Cause::Packed(error) => write!(f, "the answer of {at} is packed and damaged: {error}"),
             Cause::TooLarge(limit) => write!(f, "the answer of {at} has more than {limit}"),
-            Cause::Disk(error) => write!(f, "{error}"),
+            Cause::Settings(error) | Cause::Disk(error) => write!(f, "{error}"),
         }
     }
 }
@@ -104,7 +106,7 @@ impl fmt::Display for Trouble {
 impl From<Trouble> for PluginError {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble.cause {
-            Cause::Disk(error) => return error.clone(),
+            Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
             Cause::Tls(error) => {
                 return Self { message: trouble.to_string(), ..error.clone() };
             }
@@ -125,7 +127,7 @@ fn hint(trouble: &Trouble) -> Option<String> {
     let proxy = trouble.peer == Peer::Proxy;
     Some(
         match &trouble.cause {
-            Cause::Tls(_) | Cause::Disk(_) => return None,
+            Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
             Cause::Name(_) if proxy => "check option `proxy` and the name service",
             Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {

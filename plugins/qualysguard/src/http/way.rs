@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
 use scanbridge_plugin_api::PluginError;
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
@@ -44,22 +44,9 @@ impl Way {
         let tls = network.tls.client(&address).map_err(Cause::Tls).map_err(at)?;
         let proxy = network.proxy.clone().filter(|proxy| proxy.serves(url.host_str().unwrap_or_default()));
         if proxy.is_some() && matches!(url.host(), Some(Host::Ipv6(_))) {
-            return Err(at(Cause::Tls(no_way_to_ipv6(url))));
+            return Err(at(Cause::Settings(no_way_to_ipv6(url))));
         }
         let proxy = proxy.map(|proxy| ViaProxy::new(proxy, &network.tls)).transpose()?;
-        let names = Names { first: network.ip_version };
-        let builder = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .https_only(true)
-            .http1_only()
-            .dns_resolver(names)
-            .connect_timeout(network.connect_timeout)
-            .read_timeout(network.read_timeout)
-            .pool_max_idle_per_host(1)
-            // Reports take minutes in which nothing is said; firewalls forget connections sooner.
-            .tcp_keepalive(Duration::from_secs(30));
         let (config, turn) = match proxy.as_ref().and_then(|via| via.tls.as_ref()) {
             Some(to_proxy) => {
                 let (config, turn) = hops::two_in_one(to_proxy, &tls);
@@ -67,12 +54,13 @@ impl Way {
             }
             None => (ClientConfig::clone(&tls.config()), None),
         };
-        let builder = match &proxy {
-            Some(via) => builder.proxy(via.for_reqwest(turn)?),
-            None => builder,
-        };
-        let client = builder.tls_backend_preconfigured(config).build().map_err(|error| {
-            at(Cause::Tls(PluginError::bug(format!("the HTTP client cannot be made: {error}"))))
+        let names = Names { first: network.ip_version };
+        let mut builder = builder(network, names).tls_backend_preconfigured(config);
+        if let Some(via) = &proxy {
+            builder = builder.proxy(via.for_reqwest(turn)?);
+        }
+        let client = builder.build().map_err(|error| {
+            at(Cause::Settings(PluginError::bug(format!("the HTTP client cannot be made: {error}"))))
         })?;
         let (connect_timeout, read_timeout) = (network.connect_timeout, network.read_timeout);
         Ok(Self { client, address, tls, proxy, names, connect_timeout, read_timeout })
@@ -106,6 +94,22 @@ impl ViaProxy {
         login.set_sensitive(true);
         Ok(proxy.custom_http_auth(login))
     }
+}
+
+/// A client that follows, asks, repeats and unpacks nothing on its own account.
+fn builder(network: &Network, names: Names) -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .https_only(true)
+        .http1_only()
+        .dns_resolver(names)
+        .connect_timeout(network.connect_timeout)
+        .read_timeout(network.read_timeout)
+        .pool_max_idle_per_host(1)
+        // Reports take minutes in which nothing is said; firewalls forget connections sooner.
+        .tcp_keepalive(Duration::from_secs(30))
 }
 
 /// `host:port`.
