@@ -1,5 +1,7 @@
 //! A proxy and Qualys behind it: which of the two failed, and what each of them is shown.
 
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
@@ -9,10 +11,14 @@ use serde_json::json;
 use crate::drive::Bench;
 use crate::template_reports::{listed, template_report, whole_story};
 
-/// A proxy with TLS, whose certificate is of this authority.
-fn tls_proxy(authority: &Authority, client_required: bool) -> HttpProxy {
+/// A proxy with this version of TLS, whose certificate is of this authority.
+fn tls_proxy(
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+    client_required: bool,
+) -> HttpProxy {
     let server = authority.issue(&Request::server(&["127.0.0.1"]));
-    let tls = Some(authority.server_config(&server, client_required));
+    let tls = Some(authority.server_config_of(&[version], &server, client_required));
     HttpProxy::start(Manners { tls, ..Manners::default() })
 }
 
@@ -28,34 +34,36 @@ fn closing_story() -> Script {
 
 #[test]
 fn a_client_certificate_is_shown_to_qualys_and_never_to_the_proxy() {
-    let authority = Authority::new("Example Root CA");
-    let server = authority.issue(&Request::server(&["127.0.0.1"]));
-    let qualys = FakeQualys::start(authority.server_config(&server, true), closing_story());
-    let client = authority.issue(&Request::client("scanner.example.com"));
-    let proxy = tls_proxy(&authority, false);
-    let curious = tls_proxy(&authority, true);
-    let mut bench = Bench::of(qualys, authority);
-    let (certificate, key) = client.write_pem(bench.folder.path(), "client");
-    bench.set(json!({ "tls_certificate": certificate, "tls_key": key, "proxy": curious.url() }));
+    for version in [&TLS12, &TLS13] {
+        let authority = Authority::new("Example Root CA");
+        let server = authority.issue(&Request::server(&["127.0.0.1"]));
+        let qualys =
+            FakeQualys::start(authority.server_config_of(&[version], &server, true), closing_story());
+        let client = authority.issue(&Request::client("scanner.example.com"));
+        let proxy = tls_proxy(&authority, version, false);
+        let curious = tls_proxy(&authority, version, true);
+        let mut bench = Bench::of(qualys, authority);
+        let (certificate, key) = client.write_pem(bench.folder.path(), "client");
+        bench.set(json!({ "tls_certificate": certificate, "tls_key": key, "proxy": curious.url() }));
 
-    let error = bench.fails();
-    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
-    let address = curious.url().replace("https://", "");
-    assert!(error.message.contains(&address) && error.message.contains("client certificate"), "{error}");
-    assert!(curious.tunnels().is_empty(), "the handshake ends for want of a certificate");
-    assert!(bench.qualys.requests().is_empty());
+        let error = bench.fails();
+        assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+        assert!(error.message.contains(&curious.url().replace("https://", "")), "{error}");
+        assert!(curious.tunnels().is_empty(), "the handshake ends for want of a certificate");
+        assert!(bench.qualys.requests().is_empty());
 
-    bench.set(json!({ "proxy": proxy.url() }));
-    bench.run().unwrap().only_report();
-    assert!(bench.qualys.requests().iter().all(|request| request.has_client_certificate));
-    assert!(proxy.tunnels().len() > 1, "more than one connection was made");
+        bench.set(json!({ "proxy": proxy.url() }));
+        bench.run().unwrap().only_report();
+        assert!(bench.qualys.requests().iter().all(|request| request.has_client_certificate));
+        assert!(proxy.tunnels().len() > 1, "more than one connection was made");
+    }
 }
 
 #[test]
 fn what_is_expected_of_qualys_is_not_expected_of_the_proxy() {
     let bench = Bench::new(whole_story());
     let stranger = Authority::new("Stranger");
-    let proxy = tls_proxy(&stranger, false);
+    let proxy = tls_proxy(&stranger, &TLS13, false);
     let bench = bench.with(json!({ "proxy": proxy.url(), "tls_check_name": false }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
