@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use hyper::header::LOCATION;
+use reqwest::header::LOCATION;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 use scanbridge_qualys_xml::Kind;
 use url::Url;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::header::HeaderMap;
+use reqwest::header::HeaderMap;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 
 use crate::http::number;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::header::{HeaderMap, SET_COOKIE};
+use reqwest::header::{HeaderMap, SET_COOKIE};
 use scanbridge_plugin_api::{PluginError, Result, Secret};
 use url::Url;
 

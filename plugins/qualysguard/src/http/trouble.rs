@@ -1,6 +1,5 @@
 //! What can go wrong on the way to an answer, told apart.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -52,10 +51,10 @@ pub(crate) enum Cause {
     Packed(String),
     /// The body is larger than is taken.
     TooLarge(String),
+    /// The settings lead nowhere.
+    Settings(PluginError),
     /// The body could not be kept.
     Disk(PluginError),
-    /// The connection was closed before the request was sent: it may be sent again on a new one.
-    Stale,
 }
 
 impl Trouble {
@@ -63,26 +62,6 @@ impl Trouble {
     pub(crate) fn is_of_size(&self) -> bool {
         self.peer == Peer::Qualys
             && matches!(self.cause, Cause::Silence(_) | Cause::TooLong(_) | Cause::Cut(_) | Cause::Packed(_))
-    }
-
-    /// Sorts an error of a connection that was made. `explain` is for those of TLS.
-    pub(crate) fn of_error(
-        address: &str,
-        error: &(dyn Error + 'static),
-        explain: impl FnOnce(&(dyn Error + 'static)) -> PluginError,
-    ) -> Self {
-        let cause = if source_of::<rustls::Error>(error).is_some() {
-            Cause::Tls(explain(error))
-        } else if let Some(io) = source_of::<io::Error>(error) {
-            of_io(io)
-        } else if let Some(error) = source_of::<hyper::Error>(error)
-            && error.is_parse()
-        {
-            Cause::NoHttp(error.to_string())
-        } else {
-            Cause::Cut(error.to_string())
-        };
-        Self { peer: Peer::Qualys, address: address.to_owned(), cause }
     }
 }
 
@@ -96,23 +75,6 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
         io::ErrorKind::TimedOut => Cause::Unreachable("the connection timed out".to_owned()),
         _ => Cause::Cut(error.to_string()),
     }
-}
-
-fn source_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // An error within an I/O error is no source of it, but what it shows.
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(found) = inner.downcast_ref::<E>()
-        {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 impl fmt::Display for Trouble {
@@ -136,8 +98,7 @@ impl fmt::Display for Trouble {
             Cause::NoHttp(error) => write!(f, "{at} does not speak HTTP: {error}"),
             Cause::Packed(error) => write!(f, "the answer of {at} is packed and damaged: {error}"),
             Cause::TooLarge(limit) => write!(f, "the answer of {at} has more than {limit}"),
-            Cause::Disk(error) => write!(f, "{error}"),
-            Cause::Stale => write!(f, "the connection to {at} was closed"),
+            Cause::Settings(error) | Cause::Disk(error) => write!(f, "{error}"),
         }
     }
 }
@@ -145,7 +106,7 @@ impl fmt::Display for Trouble {
 impl From<Trouble> for PluginError {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble.cause {
-            Cause::Disk(error) => return error.clone(),
+            Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
             Cause::Tls(error) => {
                 return Self { message: trouble.to_string(), ..error.clone() };
             }
@@ -166,7 +127,7 @@ fn hint(trouble: &Trouble) -> Option<String> {
     let proxy = trouble.peer == Peer::Proxy;
     Some(
         match &trouble.cause {
-            Cause::Tls(_) | Cause::Disk(_) | Cause::Stale => return None,
+            Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
             Cause::Name(_) if proxy => "check option `proxy` and the name service",
             Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {

@@ -1,16 +1,48 @@
-//! CONNECT: a proxy is asked for a tunnel.
+//! A proxy is asked why it opens no tunnel.
+//!
+//! reqwest asks for the tunnels that are used, but hides with which status one was refused.
+
+use std::time::Duration;
 
 use scanbridge_plugin_api::Secret;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+use super::names::Names;
 use super::trouble::{Cause, of_io};
+use super::way::ViaProxy;
 use crate::options::Proxy;
 
 /// No proxy has a longer answer.
 const MOST_ANSWER: usize = 16 << 10;
 
-/// Asks for a tunnel to `host:port` over a connection to the proxy.
-pub(super) async fn open<S>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), Cause>
+/// Asks once for a tunnel to `host:port`, only to see what is wrong. The limit on the time is for all of it.
+///
+/// # Errors
+/// What is wrong between us and the proxy; nothing, if there would be a tunnel.
+pub(super) async fn diagnose(
+    via: &ViaProxy,
+    names: Names,
+    target: &str,
+    limit: Duration,
+) -> Result<(), Cause> {
+    timeout(limit, connect_and_ask(via, names, target)).await.map_err(|_| Cause::ConnectTimeout(limit))?
+}
+
+async fn connect_and_ask(via: &ViaProxy, names: Names, target: &str) -> Result<(), Cause> {
+    let proxy = &via.proxy;
+    let addresses = names.look_up(&proxy.host, proxy.port).await;
+    let addresses = addresses.map_err(|error| Cause::Name(error.to_string()))?;
+    let mut stream = TcpStream::connect(&addresses[..]).await.map_err(|error| of_io(&error))?;
+    let Some(tls) = &via.tls else { return ask(&mut stream, proxy, target).await };
+    let name = proxy.host.clone().try_into().map_err(|_| Cause::Name("it is no name for TLS".to_owned()))?;
+    let stream = TlsConnector::from(tls.config()).connect(name, stream).await;
+    ask(&mut stream.map_err(|error| Cause::Tls(tls.explain(&error)))?, proxy, target).await
+}
+
+async fn ask<S>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -23,14 +55,14 @@ where
     stream.write_all(request.as_bytes()).await.map_err(|error| of_io(&error))?;
     stream.flush().await.map_err(|error| of_io(&error))?;
 
-    let answer = read_head(stream).await?;
-    let line = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default());
-    let mut words = line.splitn(3, ' ');
+    let answer = read_status(stream).await?;
+    let line = String::from_utf8_lossy(&answer);
+    let mut words = line.trim_end().splitn(3, ' ');
     let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
     let status = words.next().and_then(|word| word.parse::<u16>().ok()).filter(|_| is_http);
     match status {
         None => Err(Cause::NoHttp("it answered CONNECT with something else".to_owned())),
-        Some(200..=299) => Ok(()),
+        Some(200) => Ok(()),
         Some(407) => Err(Cause::ProxyLogin(proxy.login.is_some())),
         Some(status) => {
             let reason: String = words.next().unwrap_or_default().chars().take(80).collect();
@@ -47,21 +79,26 @@ pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
 }
 
-async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Cause> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        // One by one, for what stands behind the head belongs to the tunnel.
-        let byte = match stream.read_u8().await {
-            Ok(byte) => byte,
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(Cause::Cut("it was closed in place of an answer to CONNECT".to_owned()));
-            }
+/// The first line of the answer.
+async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Cause> {
+    let mut line = Vec::new();
+    loop {
+        match stream.read_u8().await {
+            Ok(b'\n') => return Ok(line),
+            Ok(byte) => line.push(byte),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(closed()),
             Err(error) => return Err(of_io(&error)),
-        };
-        head.push(byte);
-        if head.len() > MOST_ANSWER {
-            return Err(Cause::NoHttp("its answer to CONNECT does not end".to_owned()));
+        }
+        if line.len() > MOST_ANSWER {
+            return Err(endless());
         }
     }
-    Ok(head)
+}
+
+pub(super) fn closed() -> Cause {
+    Cause::Cut("it was closed in place of an answer to CONNECT".to_owned())
+}
+
+pub(super) fn endless() -> Cause {
+    Cause::NoHttp("its answer to CONNECT does not end".to_owned())
 }

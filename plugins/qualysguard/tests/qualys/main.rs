@@ -6,6 +6,7 @@ mod contract;
 mod detections;
 mod drive;
 mod failures;
+mod hops;
 mod network;
 mod scan_reports;
 mod secrets;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, SupportedProtocolVersion};
@@ -20,6 +21,7 @@ use crate::verifier::Verifier;
 pub struct ClientTls {
     peer: String,
     config: Arc<ClientConfig>,
+    verifier: Arc<Verifier>,
     identity: Option<Identity>,
 }
 
@@ -59,27 +61,33 @@ impl ClientTls {
             identity.certificate().require_valid(Timestamp::now())?;
         }
         let provider = aws_lc_rs::default_provider();
-        let verifier = Verifier {
+        let verifier = Arc::new(Verifier {
             peer: peer.to_owned(),
             trust: trust.clone(),
             algorithms: provider.signature_verification_algorithms,
-        };
+        });
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&minimum.versions())
             .map_err(|error| PluginError::bug(format!("TLS cannot be set up: {error}")))?
             .dangerous() // what rustls calls every verifier but its own
-            .with_custom_certificate_verifier(Arc::new(verifier));
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>);
         let config = match identity {
             Some(identity) => builder.with_client_cert_resolver(identity.resolver()),
             None => builder.with_no_client_auth(),
         };
-        Ok(Self { peer: peer.to_owned(), config: Arc::new(config), identity: identity.cloned() })
+        Ok(Self { peer: peer.to_owned(), config: Arc::new(config), verifier, identity: identity.cloned() })
     }
 
     /// The configuration, for `rustls::ClientConnection`; reqwest takes a clone of what is inside.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// What verifies the peer in that configuration: for a library that uses one configuration for several peers.
+    #[must_use]
+    pub fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        Arc::clone(&self.verifier) as Arc<dyn ServerCertVerifier>
     }
 
     /// Makes one sentence with a hint of what went wrong on a connection: of a `rustls::Error`, of an

@@ -1,0 +1,55 @@
+//! From names to addresses.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::options::IpVersion;
+
+/// The system's name service, with the addresses of one version first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    pub(super) first: IpVersion,
+}
+
+/// A name has no address, or the name service failed. Found again among the sources of reqwest's error.
+#[derive(Debug)]
+pub(super) struct NameError(String);
+
+impl Names {
+    /// All addresses of a name, the preferred ones first; at least one.
+    pub(super) async fn look_up(self, name: &str, port: u16) -> Result<Vec<SocketAddr>, NameError> {
+        let found = tokio::net::lookup_host((name, port)).await;
+        let mut addresses: Vec<_> = found.map_err(|error| NameError(error.to_string()))?.collect();
+        match self.first {
+            IpVersion::Any => {}
+            IpVersion::Four => addresses.sort_by_key(SocketAddr::is_ipv6),
+            IpVersion::Six => addresses.sort_by_key(SocketAddr::is_ipv4),
+        }
+        if addresses.is_empty() {
+            return Err(NameError("it has no address".to_owned()));
+        }
+        Ok(addresses)
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let names = *self;
+        Box::pin(async move {
+            // reqwest puts the port of the address in place of 0.
+            let addresses = names.look_up(name.as_str(), 0).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NameError {}
