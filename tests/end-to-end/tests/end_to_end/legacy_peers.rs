@@ -85,7 +85,9 @@ fn the_simplest_call_delivers_what_the_file_of_commands_holds() {
     let Some(file) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::DefenseCenter) else { return };
     let port = format!("-po={}", center.port());
     // Everything else by its default: the settings, the plugin, the first certificate here.
-    bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0);
+    let log = bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0).stdout;
+    let place = |part: &str| log.find(part).unwrap_or_else(|| panic!("{part}: {log}"));
+    assert!(place("QualysGuard Report Processing Complete") < place("which takes messages of"), "{log}");
     center.wait_until_idle();
     let results = center.host_map().all_results();
     assert!(!results.is_empty());
@@ -163,6 +165,25 @@ fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
     let named = "2 of 2 templates failed: 424242 (exit code 130), 535353 (exit code 130)";
     assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
     assert_eq!(bench.qualys.count("template_id=535353"), 0);
+}
+
+#[test]
+fn a_wrong_password_is_shown_with_the_words_of_qualys_and_tried_once() {
+    let refused = Reply::code(401, 2010, "Bad Login/Password");
+    let bench = Bench::new(Script::new().on("", [refused]), "template_id: 424242\n");
+    let outcome = bench.run("qualys_connector", &["-csvfile=a.csv"]).expect_code(77);
+    for part in ["2010", "Bad Login/Password", "case sensitive", "single quotes"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    assert_eq!(bench.qualys.requests().len(), 1);
+    assert!(!bench.sandbox.path("a.csv").exists());
+}
+
+#[test]
+fn a_template_on_the_command_line_needs_none_in_the_file() {
+    let bench = Bench::new(story(Script::new(), "424242", "77"), "");
+    bench.run("process_multiple", &["-multiinfo=424242", "-c=a.csv"]).expect_code(0);
+    assert!(bench.sandbox.read("424242_a.csv").contains("AddScanResult,"));
 }
 
 #[test]
