@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 
 use crate::installation;
@@ -145,6 +145,24 @@ fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no
             && place("action=delete id=77") < place("template_id=535353"),
         "{lines:#?}"
     );
+}
+
+#[test]
+fn several_templates_take_the_same_options_as_one() {
+    let script = story(story(Script::new(), "424242", "77"), "535353", "78");
+    let bench = Bench::new(script, "template_id: 7\n");
+    let center = FakeDefenseCenter::start_on("[::1]:0", Behavior::default()).unwrap();
+    let folder = bench.sandbox.path("");
+    let Some(_) = center.client_file(&folder, "own.pkcs12", "t0w3L", Pkcs12::DefenseCenter) else { return };
+    let port = format!("-po={}", center.port());
+    let arguments = ["-multiinfo=424242,535353", "-se=::1", &port, "-i", "-pk=own.pkcs12", "-pa=t0w3L"];
+    let log = ["-pl=InputPlugins/QualysGuard.yaml", "-lo=log", "-le=2", "QualysGuard"];
+    let outcome = bench.run("process_multiple", &[&arguments[..], &log].concat()).expect_code(0);
+    assert!(outcome.stdout.is_empty() && outcome.stderr.is_empty(), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(bench.sandbox.read("log").contains("all 2 templates were delivered"));
+    center.wait_until_idle();
+    assert_eq!(center.connections().len(), 2);
+    assert!(!center.host_map().all_results().is_empty());
 }
 
 #[test]
