@@ -104,7 +104,8 @@ standard output.
 Exit codes: 0 all delivered, 64 usage, 65 bad, incomplete or rejected data, 66 no input, 69 peer not reachable,
 70 bug, 73 cannot create, 74 reading or writing, 75 try again later, 76 protocol, 77 not allowed,
 78 configuration, 130 interrupted.
-The present command line is `scanbridge`; docs/legacy-command-line.md shows how one becomes the other.
+The present command line is `scanbridge`; docs/legacy-command-line.md shows how one becomes the other, and where
+to get help.
 ";
 
 #[cfg(test)]

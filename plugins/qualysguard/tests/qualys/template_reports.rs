@@ -1,6 +1,6 @@
 //! Source `template-report`.
 
-use scanbridge_doubles::fake_qualys::{Reply, Script};
+use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
@@ -69,7 +69,8 @@ fn a_report_is_launched_waited_for_fetched_and_deleted() {
 
 #[test]
 fn only_assets_in_the_ranges_are_handed_on() {
-    let all = Bench::new(whole_story()).run().unwrap();
+    let unfiltered = Bench::new(whole_story());
+    let all = unfiltered.run().unwrap();
     let first = all.only_report().assets[0]["address"].clone();
     let bench = Bench::new(whole_story()).with(json!({ "ip_ranges": [first] }));
     let told = bench.run().unwrap();
@@ -78,6 +79,9 @@ fn only_assets_in_the_ranges_are_handed_on() {
     let wanted = all.findings().into_iter().filter(|finding| finding["asset"] == first).count();
     assert_eq!(report.findings.len(), wanted);
     assert!(wanted > 0);
+    // What is downloaded stays as it is.
+    let requests = |bench: &Bench| bench.qualys.requests().iter().map(Seen::line).collect::<Vec<_>>();
+    assert_eq!(requests(&bench), requests(&unfiltered));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
+use scanbridge_bench::generator::{Extent, Format, Shape};
+
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
@@ -130,6 +132,19 @@ fn a_higher_level_says_no_less() {
     assert!(counts[1] < counts[2] && counts[2] <= counts[3], "{counts:?}");
     let usual = run(&sandbox, &["-se=x", "-c=a.csv", "QualysGuardFile"]).expect_code(0);
     assert_eq!(usual.stdout.lines().count(), counts[2]);
+}
+
+#[test]
+fn the_usual_log_does_not_grow_with_the_findings() {
+    let lines = |assets: u64| {
+        let sandbox = laid_out();
+        let extent = Extent::Assets(assets);
+        let shape = Shape { format: Format::Scan, extent, findings_per_asset: 10, qids: 50, seed: 5 };
+        shape.write(fs::File::create(sandbox.path("scan.xml")).unwrap()).unwrap();
+        sandbox.write("own.yaml", "path: scan.xml\nsettle_secs: 0\n");
+        run(&sandbox, &["-c=a.csv", "-pl=own.yaml", "QualysGuardFile"]).expect_code(0).stdout.lines().count()
+    };
+    assert_eq!(lines(2), lines(100));
 }
 
 #[test]

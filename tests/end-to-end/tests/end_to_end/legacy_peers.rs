@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 
 use crate::installation;
@@ -85,7 +85,9 @@ fn the_simplest_call_delivers_what_the_file_of_commands_holds() {
     let Some(file) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::DefenseCenter) else { return };
     let port = format!("-po={}", center.port());
     // Everything else by its default: the settings, the plugin, the first certificate here.
-    bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0);
+    let log = bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0).stdout;
+    let place = |part: &str| log.find(part).unwrap_or_else(|| panic!("{part}: {log}"));
+    assert!(place("QualysGuard Report Processing Complete") < place("which takes messages of"), "{log}");
     center.wait_until_idle();
     let results = center.host_map().all_results();
     assert!(!results.is_empty());
@@ -146,6 +148,24 @@ fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no
 }
 
 #[test]
+fn several_templates_take_the_same_options_as_one() {
+    let script = story(story(Script::new(), "424242", "77"), "535353", "78");
+    let bench = Bench::new(script, "template_id: 7\n");
+    let center = FakeDefenseCenter::start_on("[::1]:0", Behavior::default()).unwrap();
+    let folder = bench.sandbox.path("");
+    let Some(_) = center.client_file(&folder, "own.pkcs12", "t0w3L", Pkcs12::DefenseCenter) else { return };
+    let port = format!("-po={}", center.port());
+    let arguments = ["-multiinfo=424242,535353", "-se=::1", &port, "-i", "-pk=own.pkcs12", "-pa=t0w3L"];
+    let log = ["-pl=InputPlugins/QualysGuard.yaml", "-lo=log", "-le=2", "QualysGuard"];
+    let outcome = bench.run("process_multiple", &[&arguments[..], &log].concat()).expect_code(0);
+    assert!(outcome.stdout.is_empty() && outcome.stderr.is_empty(), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(bench.sandbox.read("log").contains("all 2 templates were delivered"));
+    center.wait_until_idle();
+    assert_eq!(center.connections().len(), 2);
+    assert!(!center.host_map().all_results().is_empty());
+}
+
+#[test]
 fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
     let launched = Reply::simple("New report launched", &[("ID", "77")]);
     let running = listed("77", "Running");
@@ -163,6 +183,25 @@ fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
     let named = "2 of 2 templates failed: 424242 (exit code 130), 535353 (exit code 130)";
     assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
     assert_eq!(bench.qualys.count("template_id=535353"), 0);
+}
+
+#[test]
+fn a_wrong_password_is_shown_with_the_words_of_qualys_and_tried_once() {
+    let refused = Reply::code(401, 2010, "Bad Login/Password");
+    let bench = Bench::new(Script::new().on("", [refused]), "template_id: 424242\n");
+    let outcome = bench.run("qualys_connector", &["-csvfile=a.csv"]).expect_code(77);
+    for part in ["2010", "Bad Login/Password", "case sensitive", "single quotes"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    assert_eq!(bench.qualys.requests().len(), 1);
+    assert!(!bench.sandbox.path("a.csv").exists());
+}
+
+#[test]
+fn a_template_on_the_command_line_needs_none_in_the_file() {
+    let bench = Bench::new(story(Script::new(), "424242", "77"), "");
+    bench.run("process_multiple", &["-multiinfo=424242", "-c=a.csv"]).expect_code(0);
+    assert!(bench.sandbox.read("424242_a.csv").contains("AddScanResult,"));
 }
 
 #[test]

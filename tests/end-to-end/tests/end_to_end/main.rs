@@ -12,6 +12,7 @@ mod installation;
 mod legacy;
 mod legacy_peers;
 mod old_connector;
+mod old_settings;
 mod outputs;
 mod plugins;
 mod qualys_api;

@@ -1,0 +1,73 @@
+//! `docs/acceptance.md` stays true to itself: every row is there once, and every test that it names exists.
+
+#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn page() -> String {
+    fs::read_to_string(root().join("docs/acceptance.md")).unwrap()
+}
+
+/// The numbers in the first column of the rows that begin with this letter: of `A-031` that is 31, of
+/// `A-004…A-006` it is 4, 5 and 6.
+fn numbers(page: &str, letter: &str) -> Vec<u32> {
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let rows = cells.filter(|cell| cell.starts_with(&format!("{letter}-")));
+    rows.flat_map(|cell| {
+        let number = |text: &str| text.strip_prefix(&format!("{letter}-")).unwrap().parse::<u32>().unwrap();
+        let (first, last) = cell.split_once('…').unwrap_or((cell, cell));
+        number(first)..=number(last)
+    })
+    .collect()
+}
+
+/// All `module::test` in backticks: the file that holds the test, by the end of its path, and the test.
+fn named_tests(page: &str) -> Vec<(&str, &str)> {
+    let in_backticks = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    in_backticks.filter_map(|text| text.split_once("::")).collect()
+}
+
+/// The Rust files below a folder with what they hold.
+fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+}
+
+#[test]
+fn every_row_of_both_guides_is_there_once() {
+    let page = page();
+    assert_eq!(numbers(&page, "S"), (1..=106).collect::<Vec<_>>());
+    let later: Vec<u32> = (4..=13).chain(30..=46).chain(176..=189).collect();
+    assert_eq!(numbers(&page, "A"), later);
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut all = Vec::new();
+    for folder in ["host", "plugin-api", "plugins", "tests"] {
+        sources(&root().join(folder), &mut all);
+    }
+    let page = page();
+    let named = named_tests(&page);
+    assert!(named.len() > 100, "only {} tests are named", named.len());
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|(module, test)| {
+            let head = format!("fn {test}()");
+            !all.iter().any(|(path, text)| path.with_extension("").ends_with(module) && text.contains(&head))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

@@ -1,0 +1,130 @@
+//! Settings files of 2014 for the input `QualysGuard`, read by the built host. Nothing is asked of Qualys.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::installation;
+use crate::sandbox::{Outcome, Sandbox};
+
+/// The three settings that are required.
+const ACCOUNT: &str = "user_id: dirk_g\npassword: 'd0ntp@n1c'\ntemplate_id: 424242\n";
+/// All of the guide's, with comments, blank lines and a blank behind a value.
+const EVERYTHING: &str = "# Account\nuser_id: dirk_g\npassword: 'd0ntp@n1c'\n\ntemplate_id: 424242\n\n\
+    # Whatever else there is\nadd_host: y\nip_ranges: 192.168.1.0/24, 10.1.2.3-10.1.2.10, 42.4.2.1\n\n\
+    proxy: https://192.168.1.100:443\nproxy_username: zaphod \nproxy_password: 't0w3L'\n";
+
+/// A working directory with these settings, and two pipelines that use them.
+fn laid_out(settings: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("InputPlugins")).unwrap();
+    sandbox.write("InputPlugins/QualysGuard.yaml", settings);
+    for (name, output) in [
+        ("file.yaml", "{ id: commands, plugin: CSV, with: { format: host-input, path: a.csv } }"),
+        ("center.yaml", "{ id: center, plugin: Sourcefire, with: { server: 192.0.2.1 } }"),
+    ] {
+        let pipeline = format!(
+            "version: 1\ninputs:\n  - {{ id: qualys, plugin: QualysGuard, config: InputPlugins/QualysGuard.yaml }}\n\
+             outputs:\n  - {output}\n"
+        );
+        sandbox.write(name, pipeline);
+    }
+    sandbox
+}
+
+fn host(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
+    let mut command = sandbox.host(arguments);
+    Outcome::of(command.env("XDG_STATE_HOME", sandbox.path("state")).output().unwrap())
+}
+
+/// The settings in effect: those of the input, then those of the output.
+fn shown(settings: &str) -> [Value; 2] {
+    let outcome = host(&laid_out(settings), &["config", "show", "center.yaml", "--format", "json"]);
+    let shown: Value = serde_json::from_str(&outcome.expect_code(0).stdout).unwrap();
+    ["inputs", "outputs"].map(|side| shown[side][0]["options"].clone())
+}
+
+/// What the old command says to settings that it cannot take.
+fn refused(settings: &str) -> String {
+    let sandbox = laid_out(settings);
+    let program = installation::legacy("qualys_connector");
+    let mut command = sandbox.program(&program, &["-csvfile=a.csv"]);
+    let output = command.env("XDG_STATE_HOME", sandbox.path("state")).output().unwrap();
+    assert!(!sandbox.path("a.csv").exists());
+    Outcome::of(output).expect_code(78).stderr
+}
+
+#[test]
+fn what_is_required_and_missing_is_named() {
+    for key in ["user_id", "password", "template_id"] {
+        let settings: String =
+            ACCOUNT.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
+        let told = refused(&settings);
+        assert!(told.contains(&format!("`{key}`")), "{told}");
+        // Only what a template report needs is not known before the plugin looks.
+        assert!(key == "template_id" || told.contains("InputPlugins/QualysGuard.yaml"), "{told}");
+    }
+}
+
+#[test]
+fn wrong_values_are_named() {
+    for (line, part) in [
+        ("add_host: maybe", "`add_host` must be yes or no, found `maybe`"),
+        ("ip_ranges: 192.0.2.1, 192.0.2.0/33", "`ip_ranges` holds `192.0.2.0/33`"),
+        ("proxy: https://192.0.2.1:70000", "`proxy` has a port that is not between 0 and 65535"),
+    ] {
+        let told = refused(&format!("{ACCOUNT}{line}\n"));
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn three_settings_are_enough_and_the_others_have_their_defaults() {
+    let [qualys, center] = shown(ACCOUNT);
+    for (option, value) in [
+        ("url", json!("https://qualysapi.qualys.com")),
+        ("add_host", json!(false)),
+        ("ip_ranges", Value::Null),
+        ("proxy", Value::Null),
+    ] {
+        assert_eq!(qualys[option]["value"], value, "{option}");
+    }
+    assert_eq!(center["port"]["value"], 8307);
+    host(&laid_out(ACCOUNT), &["check", "file.yaml"]).expect_code(0);
+}
+
+#[test]
+fn all_settings_of_the_guide_are_taken_and_the_secrets_are_not_shown() {
+    let [qualys, _] = shown(EVERYTHING);
+    for (option, value) in [
+        ("user_id", json!("dirk_g")),
+        ("password", json!("[redacted]")),
+        ("template_id", json!(["424242"])),
+        ("add_host", json!(true)),
+        ("ip_ranges", json!(["192.168.1.0/24", "10.1.2.3-10.1.2.10", "42.4.2.1"])),
+        ("proxy", json!("https://192.168.1.100:443")),
+        ("proxy_username", json!("zaphod")),
+        ("proxy_password", json!("[redacted]")),
+    ] {
+        assert_eq!(qualys[option]["value"], value, "{option}");
+    }
+    let checked = host(&laid_out(EVERYTHING), &["check", "file.yaml"]).expect_code(0);
+    assert!(checked.stderr.is_empty(), "{}", checked.stderr);
+}
+
+#[test]
+fn yes_and_no_are_taken_in_the_spellings_of_old_files() {
+    for (word, value) in
+        [("y", true), ("Y", true), ("yes", true), ("true", true), ("n", false), ("no", false)]
+    {
+        let [qualys, _] = shown(&format!("{ACCOUNT}add_host: {word}\n"));
+        assert_eq!(qualys["add_host"]["value"], value, "{word}");
+    }
+}
+
+#[test]
+fn the_settings_file_that_comes_along_is_sound_and_creates_assets() {
+    let settings = fs::read_to_string(installation::project_file("InputPlugins/QualysGuard.yaml")).unwrap();
+    assert!(settings.lines().any(|line| line == "add_host: y"));
+    host(&laid_out(&settings), &["check", "file.yaml"]).expect_code(0);
+}
