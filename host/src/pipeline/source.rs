@@ -54,6 +54,11 @@ impl Source {
         }
     }
 
+    /// Whether these are dead letters that are sent again.
+    pub(super) fn is_replay(&self) -> bool {
+        matches!(self, Self::Letters(_))
+    }
+
     pub(super) fn schema(&self) -> &Schema {
         match self {
             Self::Plugin(plugin) => &plugin.schema,
