@@ -28,7 +28,7 @@ impl Bench {
         let server = authority.issue(&Request::server(&["127.0.0.1"]));
         let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
         let sandbox = Sandbox::new();
-        authority.write_pem(&sandbox.path(""), "ca.pem");
+        let _ = authority.write_pem(&sandbox.path(""), "ca.pem");
         Self { qualys, sandbox }
     }
 
