@@ -197,3 +197,63 @@ impl LetterFile {
 fn letters_path(folder: &StateFolder, id: &str) -> PathBuf {
     folder.dead_letters().join(format!("{id}.ndjson"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::letter::{LetterReport, Record};
+    use super::*;
+
+    fn letter(number: usize) -> Letter {
+        Letter {
+            output: "siem".to_owned(),
+            run: 1,
+            time: "2026-01-31T12:00:00Z".to_owned(),
+            reason: number.to_string(),
+            attempts: 1,
+            report: LetterReport::default(),
+            record: Record::default(),
+        }
+    }
+
+    fn reasons(folder: &StateFolder) -> Vec<String> {
+        let files = list_letters(folder).unwrap();
+        let letters = files.iter().flat_map(|file| file.letters().unwrap());
+        letters.map(|letter| letter.unwrap().reason).collect()
+    }
+
+    #[test]
+    fn letters_behind_the_last_commit_are_taken_back_here_and_in_a_later_run() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(all.path(), "nightly");
+        let mut letters = DeadLetters::open(&folder, "siem", None, u64::MAX).unwrap();
+        letters.add(&letter(1));
+        let first = letters.commit().unwrap();
+        letters.add(&letter(2));
+        letters.flush().unwrap();
+        letters.add(&letter(3));
+        letters.cut_back(first).unwrap();
+        letters.add(&letter(4));
+        let second = letters.commit().unwrap();
+        assert_eq!(reasons(&folder), ["1", "4"]);
+        letters.add(&letter(5));
+        letters.flush().unwrap();
+        drop(letters); // The run is killed here.
+
+        let mut letters = DeadLetters::open(&folder, "siem", Some(second), u64::MAX).unwrap();
+        letters.add(&letter(6));
+        letters.commit().unwrap();
+        assert_eq!(reasons(&folder), ["1", "4", "6"]);
+    }
+
+    #[test]
+    fn a_full_file_grows_no_more_and_counts_what_it_loses() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(all.path(), "nightly");
+        let mut letters = DeadLetters::open(&folder, "siem", None, 1000).unwrap();
+        (0..50).for_each(|number| letters.add(&letter(number)));
+        let length = letters.commit().unwrap();
+        assert!(length <= 1000 && length == fs::metadata(letters_path(&folder, "siem")).unwrap().len());
+        assert_eq!(reasons(&folder).len() as u64 + letters.lost(), 50);
+        assert!(letters.lost() > 0);
+    }
+}

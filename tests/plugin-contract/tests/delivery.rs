@@ -206,6 +206,19 @@ fn an_output_that_is_down_and_not_required_stops_nobody() {
 }
 
 #[test]
+fn an_output_that_may_drop_holds_nobody_up_and_may_not_clear_what_it_missed() {
+    let slow = "id: slow, plugin: Rogue, on_full: drop, max_findings_per_sec: 2, queue: { findings: 1 }, \
+                with: { log: LOG }";
+    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", slow]);
+    let summary = case.run();
+    let [good, slow] = &summary.outputs[..] else { panic!("two outputs") };
+    assert_eq!((good.records, summary.status), (9, RunStatus::Partial), "{summary:?}");
+    assert!(slow.undelivered > 0 && slow.records + slow.undelivered == 9, "{summary:?}");
+    assert_eq!(case.log(0), everything(true));
+    assert_eq!(case.log(1).last().unwrap(), "end rogue.xml complete=false");
+}
+
+#[test]
 fn refused_findings_become_dead_letters() {
     let case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all }"]);
     let summary = case.run();

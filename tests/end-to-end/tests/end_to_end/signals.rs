@@ -25,10 +25,15 @@ fn signal(host: &Child, signal: Signal) {
     kill_process(Pid::from_child(host), signal).unwrap();
 }
 
-/// Checkpoints stand close together, so that one lies behind every place at which a test stops the run.
+/// Checkpoints stand close together, so that one lies behind every place at which a test stops the run; and one output
+/// is slow, so that the run takes over a second on the fastest machine.
 fn interrupted_pipeline() -> String {
-    let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
-    pipeline("path: scan.xml", &[CSV, CEF, lines]) + "checkpoint: { bytes: 512 KiB }\n"
+    pipeline_at("max_findings_per_sec: 8000, ") + "checkpoint: { bytes: 512 KiB }\n"
+}
+
+fn pipeline_at(pace: &str) -> String {
+    let lines = format!("{{ id: lines, plugin: JSON, {pace}with: {{ path: findings.ndjson }} }}");
+    pipeline("path: scan.xml", &[CSV, CEF, &lines])
 }
 
 /// A report that keeps the host busy for a while even on a fast machine, and the host reading it.
@@ -57,7 +62,7 @@ fn contents(sandbox: &Sandbox) -> [String; 3] {
 fn undisturbed(sandbox: &Sandbox) -> [String; 3] {
     let other = Sandbox::new();
     fs::hard_link(sandbox.path("scan.xml"), other.path("scan.xml")).unwrap();
-    other.run(&interrupted_pipeline()).expect_code(0);
+    other.run(&pipeline_at("")).expect_code(0);
     contents(&other)
 }
 
@@ -137,6 +142,54 @@ fn a_second_run_beside_the_first_ends_with_75_or_waits() {
     Outcome::of(host.wait_with_output().unwrap()).expect_code(0);
     let summary = Outcome::of(waiting.wait_with_output().unwrap()).expect_code(0).summary();
     assert_eq!(summary["status"], "ok");
+}
+
+/// A file system of this size at the path; none where this user may not mount one.
+fn small_disk(path: &std::path::Path, megabytes: u32) -> Option<()> {
+    fs::create_dir_all(path).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
+        .arg(path)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !mounted {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must be able to mount a tmpfs");
+        eprintln!("skipped: this user cannot mount a tmpfs");
+    }
+    mounted.then_some(())
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_74_and_the_next_one_goes_on() {
+    let sandbox = Sandbox::new();
+    let disk = sandbox.path("disk");
+    if small_disk(&disk, 8).is_none() {
+        return;
+    }
+    let shape = Shape {
+        format: Format::Scan,
+        extent: Extent::Bytes(40_000_000),
+        findings_per_asset: 30,
+        qids: 200,
+        seed: 3,
+    };
+    shape.write(fs::File::create(sandbox.path("scan.xml")).unwrap()).unwrap();
+    let text = |path: &str| {
+        let output = format!("{{ id: sheet, plugin: CSV, with: {{ path: {path} }} }}");
+        pipeline("path: scan.xml", &[&output]) + "checkpoint: { bytes: 512 KiB }\n"
+    };
+    let full = sandbox.run(&text("disk/findings.csv")).expect_code(74);
+    assert!(full.stderr.contains("No space left on device"), "{}", full.stderr);
+    assert!(!disk.join("findings.csv").exists(), "something half-written has the name");
+    let grown =
+        std::process::Command::new("mount").args(["-o", "remount,size=200m"]).arg(&disk).output().unwrap();
+    assert!(grown.status.success());
+    let second = sandbox.run(&text("disk/findings.csv")).expect_code(0).summary();
+    assert_eq!(second["inputs"][0]["resumed"], true, "{second:#}");
+    let resumed = fs::read(disk.join("findings.csv")).unwrap();
+    let _ = std::process::Command::new("umount").arg(&disk).output();
+    sandbox.run(&text("findings.csv")).expect_code(0);
+    assert!(resumed == sandbox.read("findings.csv").into_bytes(), "the file differs from an undisturbed one");
 }
 
 #[test]
