@@ -154,7 +154,7 @@ fn small_disk(path: &std::path::Path, megabytes: u32) -> Option<()> {
         .is_ok_and(|output| output.status.success());
     if !mounted {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must be able to mount a tmpfs");
-        eprintln!("skipped: this user cannot mount a tmpfs");
+        let _ = writeln!(std::io::stderr(), "skipped: this user cannot mount a tmpfs");
     }
     mounted.then_some(())
 }
