@@ -89,10 +89,11 @@ impl Asset {
         batch.push_finding(asset, definition, &finding);
     }
 
-    /// The four events that must come of it, in their order.
+    /// The three or four events that must come of it, in their order.
     pub(crate) fn events(&self, report: &ReportStart) -> Vec<Value> {
-        let mut events = vec![self.scanned(report), self.found(report), self.open_port(report)];
+        let mut events = vec![self.found(report), self.open_port(report)];
         events.extend(self.system(report));
+        events.push(self.scanned(report));
         events
     }
 
