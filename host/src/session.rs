@@ -97,7 +97,7 @@ fn beginning(
     fingerprint: &str,
     restart: bool,
 ) -> Result<(Option<Checkpoint>, u64), StateError> {
-    let last = ledger.runs()?.pop();
+    let last = ledger.last_run()?;
     let number = last.as_ref().map_or(1, |last| last.number + 1);
     let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok((None, number)) };
     let since = last.ended.as_deref().unwrap_or(&last.started);

@@ -227,6 +227,19 @@ impl Ledger {
         })
     }
 
+    /// The last run that is remembered.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn last_run(&self) -> Result<Option<RunRecord>, StateError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(RUNS)?;
+            Ok(table.last()?.map(|(_, run)| run.value().to_vec()))
+        };
+        let run = read().map_err(|error| self.failed(&error))?;
+        run.map(|run| self.parse(&run)).transpose()
+    }
+
     /// The runs that are remembered, oldest first.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ impl Stage {
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
+        // Every measurement starts with nothing remembered: the history of earlier ones is no part of it.
+        let _ = fs::remove_dir_all(self.folder.join("state"));
         let pipeline = report.path.with_extension("yaml");
         let text = pipeline_text(&report.path, knowledge_base.map(|report| report.path.as_path()));
         fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
