@@ -132,6 +132,9 @@ impl Stage {
             let _ = host.kill();
             let _ = host.wait();
             kills += 1;
+            if round.has_finished(&self.executables)? {
+                break; // The kill fell between the end of the run and that of the process.
+            }
         }
         tally.kills += kills;
         tally.rounds += 1;
@@ -202,6 +205,21 @@ impl Round {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| StageError::new("host", error))
+    }
+
+    /// Whether the ledger says that there is nothing to go on with.
+    fn has_finished(&self, executables: &Path) -> Result<bool, StageError> {
+        let output = Command::new(executables.join("scanbridge"))
+            .args(["state", "export"])
+            .arg(self.folder.join("pipeline.yaml"))
+            .arg("--state-dir")
+            .arg(self.folder.join("state"))
+            .output()
+            .map_err(|error| StageError::new("state export", error))?;
+        let state: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| StageError::new("state export", error))?;
+        let last = state["runs"].as_array().and_then(|runs| runs.last()).map(|run| run["state"].clone());
+        Ok(last.is_some_and(|state| state == "finished"))
     }
 
     fn files(&self) -> Result<Vec<Vec<u8>>, StageError> {
