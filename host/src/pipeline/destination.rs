@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Verdict, Written};
 
-use super::batch::{Examined, SharedBatch};
+use super::batch::Examined;
 use super::instance::OutputOpener;
 use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
@@ -235,10 +235,13 @@ impl Destination {
         self.reject(batch, rows.iter().map(|row| (*row, reason)), attempts);
     }
 
-    pub(super) fn break_report(&mut self) {
-        if let Some(report) = &mut self.now.report {
+    /// A batch of the report under way was not in order: its end takes it back. Gives the report's path.
+    pub(super) fn break_report(&mut self) -> String {
+        let report = self.now.report.as_mut();
+        report.map_or_else(String::new, |report| {
             report.broken = true;
-        }
+            report.start.path.clone()
+        })
     }
 
     pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
@@ -395,23 +398,6 @@ impl OpenReport {
     fn new(start: &Arc<ReportStart>) -> Self {
         let records = KindCounts::default();
         Self { start: Arc::clone(start), records, derived: 0, bytes: 0, has_begun: false, broken: false }
-    }
-}
-
-/// Looks into a batch for a destination; one that is not in order breaks its report.
-pub(super) fn examine<'b>(
-    batch: &'b SharedBatch,
-    destination: &mut Destination,
-    broken: impl FnOnce(&str, &scanbridge_plugin_api::batch::BadBatch),
-) -> Option<&'b Examined> {
-    match batch.examine() {
-        Ok(examined) => Some(examined),
-        Err(bad) => {
-            let path = destination.now.report.as_ref().map(|report| report.start.path.clone());
-            destination.break_report();
-            broken(&path.unwrap_or_default(), &bad);
-            None
-        }
     }
 }
 

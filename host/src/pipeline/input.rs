@@ -259,7 +259,7 @@ impl<'a> Stage<'a> {
         self.place = (!position.0.is_empty()).then_some(position);
         let CheckpointInterval { bytes, time } = self.interval;
         if self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time {
-            self.mark_here(None);
+            self.mark_here();
         }
         Ok(())
     }
@@ -314,9 +314,9 @@ impl<'a> Stage<'a> {
     }
 
     /// Marks the place behind the last batch, if the input could go on there.
-    fn mark_here(&mut self, sent: Option<SentReport>) {
+    fn mark_here(&mut self) {
         if self.place.is_some() && self.since_mark.bytes > 0 {
-            self.mark(self.place.clone(), sent);
+            self.mark(self.place.clone(), None);
         }
     }
 
@@ -377,7 +377,7 @@ impl<'a> Stage<'a> {
 
     /// Leaves the report that is under way as it is: a later run goes on with it.
     fn leave_report(&mut self) {
-        self.mark_here(None);
+        self.mark_here();
         if let Some(report) = self.report.take() {
             self.summary.reports += 1;
             self.summary.unfinished += 1;

@@ -10,7 +10,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use super::batch::{Item, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::destination::{Destination, examine, io_error};
+use super::destination::{Destination, io_error};
 use super::queue::Queue;
 use super::retry::{Outage, is_passing};
 use super::summary::OutputSummary;
@@ -134,14 +134,17 @@ impl Lane {
         if let Some(most) = self.delivery.max_findings_per_sec {
             self.pace.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
         }
-        let control = Arc::clone(&self.control);
-        let active = self.active();
-        let Some(examined) = examine(batch, active, |path, bad| control.broken_batch(path, bad)) else {
-            // What is in it counts nowhere, for nobody knows.
-            self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
-            return Ok(());
+        let examined = match batch.examine() {
+            Ok(examined) => examined,
+            Err(bad) => {
+                // What is in it counts nowhere, for nobody knows.
+                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
+                let path = self.active().break_report();
+                self.control.broken_batch(&path, &bad);
+                return Ok(());
+            }
         };
-        let mut open = active.write(examined)?;
+        let mut open = self.active().write(examined)?;
         let mut outage = Outage::new(self.delivery.retry);
         let mut attempts = 1;
         while !open.is_empty() {
@@ -220,7 +223,8 @@ impl Lane {
         let failures = self.outage.as_ref().map_or(0, Outage::failures);
         if failures == 1 {
             tracing::warn!(instance = self.active().id(), "{error}; trying again");
-            self.mark_down()?;
+            self.queue.set_down(true);
+            self.leave_checkpoints()?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
@@ -248,8 +252,9 @@ impl Lane {
         Ok(())
     }
 
-    fn mark_down(&mut self) -> Result<(), PluginError> {
-        self.queue.set_down(true);
+    /// Checkpoints go on without an output that is down or lost, unless it is required: then they stay where it was
+    /// last.
+    fn leave_checkpoints(&self) -> Result<(), PluginError> {
         if self.required {
             return Ok(());
         }
@@ -271,7 +276,7 @@ impl Lane {
     /// Opens whoever delivers now at its last commit and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
-        let begun = self.pending_report();
+        let begun = self.pending.report.clone();
         let joins = self.away.is_some();
         let comes_late = self.primary.has_part_of_a_report();
         let active = self.active();
@@ -297,11 +302,6 @@ impl Lane {
         result
     }
 
-    /// The report that was under way at the last commit of the lane.
-    fn pending_report(&self) -> Option<Arc<ReportStart>> {
-        self.pending.report.clone()
-    }
-
     /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
     /// said so twice.
     fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
@@ -325,7 +325,7 @@ impl Lane {
     }
 
     fn come_back(&mut self) -> Result<(), PluginError> {
-        let report = self.pending_report();
+        let report = self.pending.report.clone();
         if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
             let reason = format!("`{}` is back", self.primary.id());
             standby.end(&ReportEnd { deliver: true, reason, ..ReportEnd::default() }, true)?;
@@ -356,17 +356,10 @@ impl Lane {
         if !goes_on && !is_passing(error) {
             self.active().discard();
         }
-        if let Err(error) = self.checkpoints_without_me() {
+        if let Err(error) = self.leave_checkpoints() {
             self.control.output_failed(&id, true, &error);
         }
         goes_on
-    }
-
-    fn checkpoints_without_me(&self) -> Result<(), PluginError> {
-        if self.required {
-            return Ok(()); // The checkpoint stays where this output was last.
-        }
-        self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
     }
 
     fn close(&mut self) -> Result<(), PluginError> {

@@ -1,7 +1,7 @@
 //! Starts the threads, waits for them and draws the summary.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -215,7 +215,9 @@ fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSu
                 watchdog.ended(lane);
                 outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
             }
-            Err(_) => watchdog.look(),
+            Err(RecvTimeoutError::Timeout) => watchdog.look(),
+            // A thread that is given up keeps its sender; so one of the host's own has panicked.
+            Err(RecvTimeoutError::Disconnected) => unreachable!("an output's thread ends with its summary"),
         }
     }
     outputs.extend(watchdog.last_words());

@@ -205,8 +205,9 @@ impl Ledger {
                 positions.insert(input.as_str(), position.as_slice())?;
             }
             drop(positions);
+            let mut receipts = transaction.open_table(RECEIPTS)?;
             for (output, state) in &checkpoint.outputs {
-                transaction.open_table(RECEIPTS)?.insert(output.as_str(), state.receipt.as_slice())?;
+                receipts.insert(output.as_str(), state.receipt.as_slice())?;
                 let note = OutputNote { has_gap: state.has_gap, dead_letters: state.dead_letters };
                 put(transaction, OUTPUTS, output, &note)?;
             }

@@ -59,8 +59,7 @@ impl Occupied {
 
 /// Writes down who holds the lock, for whoever finds it taken.
 fn sign(file: &mut File, path: &Path) -> Result<(), StateError> {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-    let text = format!("process {} since {now}", std::process::id());
+    let text = format!("process {} since {}", std::process::id(), super::now());
     let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
     written.map_err(|error| StateError::io(path, &error))
 }

@@ -20,3 +20,4 @@ mod table;
 pub use host::ExamHost;
 pub use input::{Collected, collect, input};
 pub use output::{hostile_batch, output, output_that_repeats};
+pub use table::readme;

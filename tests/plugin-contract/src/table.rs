@@ -30,6 +30,28 @@ pub(crate) fn examine(name: &str, summary: &str, table: &[OptionSpec]) {
     assert_eq!(refused, Some(ErrorKind::Config), "`{name}` takes an unknown option");
 }
 
+/// Checks that a plugin's README has a row for each option, with its default, and no other.
+///
+/// # Panics
+/// With the option whose row is missing or tells another default.
+pub fn readme(table: &[OptionSpec], readme: &str) {
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for option in table {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", option.name)));
+        let row = row.unwrap_or_else(|| panic!("no row for `{}`", option.name));
+        let scalar = option.default_value().filter(|value| value.is_string() || value.is_number());
+        if let Some(value) = scalar {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert!(
+                row.contains(&format!("| `{text}` |")),
+                "`{}` has the default {text}: {row}",
+                option.name
+            );
+        }
+    }
+    assert_eq!(rows.len(), table.len());
+}
+
 /// Every documented default is one that the table itself would take.
 fn defaults_are_taken(name: &str, table: &[OptionSpec]) {
     for option in table.iter().filter(|option| option.default_value().is_some()) {

@@ -128,20 +128,5 @@ fn kinds_and_severities_that_are_not_wanted_stay_behind() {
 
 #[test]
 fn every_option_has_its_row_in_the_readme_with_its_default() {
-    let readme = include_str!("../../README.md");
-    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
-    for option in SourcefireOutput::OPTIONS {
-        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", option.name)));
-        let row = row.unwrap_or_else(|| panic!("no row for `{}`", option.name));
-        let scalar = option.default_value().filter(|value| value.is_string() || value.is_number());
-        if let Some(value) = scalar {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            assert!(
-                row.contains(&format!("| `{text}` |")),
-                "`{}` has the default {text}: {row}",
-                option.name
-            );
-        }
-    }
-    assert_eq!(rows.len(), SourcefireOutput::OPTIONS.len());
+    scanbridge_plugin_contract::readme(SourcefireOutput::OPTIONS, include_str!("../../README.md"));
 }
