@@ -57,23 +57,28 @@ impl Ledger {
     /// # Errors
     /// When it is damaged, belongs to somebody else, or cannot be read or made. A damaged one is never replaced.
     pub fn open(path: &Path, pipeline: &Path) -> Result<Self, StateError> {
-        let pipeline = fs::canonicalize(pipeline).unwrap_or_else(|_| pipeline.to_owned());
+        // Links stay as they are: where `current` points to the newest release, the pipeline is the same after an update.
+        let pipeline = std::path::absolute(pipeline).unwrap_or_else(|_| pipeline.to_owned());
         if !path.exists() {
             return Self::create(path, pipeline);
         }
         let ledger = Self::open_existing(path)?;
-        let about = ledger.about()?;
-        if about.pipeline != pipeline && about.pipeline.exists() {
+        let owner = ledger.about()?.pipeline;
+        if is_same_file(&owner, &pipeline) {
+            return Ok(ledger);
+        }
+        if owner.exists() {
             return Err(StateError {
-                message: format!("the state in {} belongs to {}", path.display(), about.pipeline.display()),
-                hint: Some("give one of the two pipelines another `name:`".to_owned()),
+                message: format!("the state in {} belongs to {}", path.display(), owner.display()),
+                hint: Some(
+                    "give one of the two pipelines another `name:`, or this one a folder of its own with --state-dir"
+                        .to_owned(),
+                ),
                 exit_code: 78,
             });
         }
-        if about.pipeline != pipeline {
-            tracing::info!("the pipeline file was {} before", about.pipeline.display());
-            ledger.change(|transaction| put(transaction, ABOUT, "about", &About { form: FORM, pipeline }))?;
-        }
+        tracing::info!("the pipeline file was {} before", owner.display());
+        ledger.change(|transaction| put(transaction, ABOUT, "about", &About { form: FORM, pipeline }))?;
         Ok(ledger)
     }
 
@@ -315,6 +320,12 @@ impl Ledger {
             _ => StateError::damaged(&self.path, error),
         }
     }
+}
+
+/// Whether two absolute paths lead to one file, however they are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one == other
+        || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// A list keeps its last entries only.

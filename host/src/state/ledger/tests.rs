@@ -81,6 +81,30 @@ fn a_ledger_belongs_to_one_pipeline_file_and_follows_it_when_it_moves() {
     assert!(Ledger::open(&path, &first).unwrap_err().message.contains("b.yaml"));
 }
 
+/// A pipeline that is reached through a link keeps its state when the link leads to the next release.
+#[test]
+fn a_link_to_the_newest_release_is_one_pipeline_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = |name: &str| {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("nightly.yaml"), "").unwrap();
+        let current = folder.path().join("current");
+        let _ = fs::remove_file(&current);
+        std::os::unix::fs::symlink(name, &current).unwrap();
+        current.join("nightly.yaml")
+    };
+    let path = folder.path().join("ledger.redb");
+    drop(Ledger::open(&path, &release("1.0")).unwrap());
+    drop(
+        Ledger::open(&path, &folder.path().join("1.0/../1.0/nightly.yaml"))
+            .expect("the same file, written in another way"),
+    );
+    let current = release("1.1");
+    drop(Ledger::open(&path, &current).expect("the same path as before"));
+    let error = Ledger::open(&path, &folder.path().join("1.0/nightly.yaml")).unwrap_err();
+    assert!(error.message.ends_with("current/nightly.yaml"), "{error}");
+}
+
 /// Nothing that is left of a ledger is ever taken for a new one: it is refused, or it is the ledger.
 #[test]
 fn a_damaged_ledger_is_refused_and_left_as_it_is() {
