@@ -7,6 +7,7 @@ mod detections;
 mod drive;
 mod failures;
 mod hops;
+mod logins;
 mod network;
 mod oddities;
 mod scan_reports;
