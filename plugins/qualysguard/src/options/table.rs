@@ -54,7 +54,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          with the title of the template, or with report_title.",
     ),
     OptionSpec::text("report_title").help(
-        "template-report: the title of the report: the one a launched report gets, or the one to look for.",
+        "template-report: the title of the report: the one a launched report gets, or the one to look for. Unset: a \
+         launched report gets one that no other has, by which it is found should the answer to the launch be lost.",
     ),
     OptionSpec::integer("report_id", 1, i64::MAX).help("template-report: fetch this finished report."),
     OptionSpec::flag("delete_report")
