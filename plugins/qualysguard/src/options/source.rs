@@ -206,4 +206,36 @@ mod tests {
         let error = settings(r#""template_id": ["1"], "detections_version": "v5""#);
         assert!(error.is_ok(), "an option of another source is not looked at");
     }
+
+    #[test]
+    fn what_cannot_go_well_is_refused_before_anything_is_asked() {
+        let proxied = r#""proxy": "p:1", "url": "https://[2001:db8::1]""#;
+        for (json, option) in [
+            (r#""password": """#, "`password` is empty"),
+            (r#""auth": "jwt", "url": "https://qualysapi.example.com""#, "`gateway_url` is required"),
+            (r#""extra_parameters": ["Truncation_Limit=5"]"#, "holds `Truncation_Limit`"),
+            (r#""extra_parameters": ["x"]"#, "takes name=value"),
+            (
+                r#""source": "scan-reports", "scans_since": "yesterday""#,
+                "`scans_since` must be a day or a time",
+            ),
+            (
+                r#""source": "scan-reports", "scans_since": "2026-02-30""#,
+                "`scans_since` must be a day or a time",
+            ),
+            (proxied, "`url` holds the IPv6 address [2001:db8::1]"),
+        ] {
+            let error = settings(&format!(r#""template_id": ["1"], {json}"#)).unwrap_err();
+            assert!(error.message.contains(option), "{json}: {error}");
+        }
+        for json in [
+            r#""auth": "jwt", "platform": "eu1""#,
+            r#""extra_parameters": ["show_tags=1"]"#,
+            r#""source": "scan-reports", "scans_since": "2026-01-31""#,
+            r#""source": "scan-reports", "scans_since": "2026-01-31T12:00:00Z""#,
+            &format!(r#"{proxied}, "no_proxy": ["2001:db8::/32"]"#),
+        ] {
+            assert!(settings(&format!(r#""template_id": ["1"], {json}"#)).is_ok(), "{json}");
+        }
+    }
 }
