@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scanbridge_plugin_api::abi::{HostTable1, InputHandle, InputTable1, OutputHandle, OutputTable1};
-use scanbridge_plugin_api::{CheckReport, PluginError, PluginKind, Position};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, PluginKind, Position};
 
 use super::destination::Destination;
 use super::letters::LetterSource;
@@ -160,7 +160,9 @@ pub fn build(
     for input in &pipeline.inputs {
         match open_input(input, registry, &settings, stop) {
             Ok(source) => inputs.push(OpenInput { source, retry: input.retry }),
-            Err(error) => failures.push(Failure::new(&input.instance.id, &error)),
+            Err(error) => {
+                failures.push(Failure::new(&input.instance.id, &located(&input.instance, error)));
+            }
         }
     }
     let mut outputs = Vec::new();
@@ -230,7 +232,7 @@ fn open_output(
     dead_letter_bytes: u64,
 ) -> Result<OpenOutput, Failure> {
     let OutputInstance { instance, required, filters, delivery } = output;
-    let failure = |error: PluginError| Failure::new(&instance.id, &error);
+    let failure = |error: PluginError| Failure::new(&instance.id, &located(instance, error));
     let claim = registry.claim(PluginKind::Output, &instance.plugin);
     let claim = claim.map_err(|error| failure(not_available(error)))?;
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
@@ -250,6 +252,19 @@ fn open_output(
     };
     let destination = Destination::new(opener, handle, filters.clone(), letters, from, settings.run);
     Ok(OpenOutput { place, required: *required, delivery: delivery.clone(), destination, refusal })
+}
+
+/// What a plugin finds wrong with its settings is said with the place of the option that it names first: what several
+/// options say together only the plugin can judge.
+fn located(instance: &Instance, mut error: PluginError) -> PluginError {
+    if error.kind == ErrorKind::Config {
+        let place = |name: &String| error.message.find(&format!("`{name}`"));
+        let named = instance.origins.iter().filter_map(|(name, origin)| Some((place(name)?, origin)));
+        if let Some((_, origin)) = named.min_by_key(|(place, _)| *place) {
+            error.message = format!("{} ({}, line {})", error.message, origin.file.display(), origin.line);
+        }
+    }
+    error
 }
 
 impl InputOpener {

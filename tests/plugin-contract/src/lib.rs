@@ -15,6 +15,7 @@ mod host;
 mod input;
 mod output;
 mod resume;
+pub mod rows;
 mod table;
 
 pub use host::ExamHost;

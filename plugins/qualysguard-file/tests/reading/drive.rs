@@ -1,18 +1,13 @@
 //! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, Refusal, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{FindingKind, Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Input, Next, Options, Result, Services};
+use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
-
-/// The cells of a row that have text.
-pub(crate) type Row = BTreeMap<String, String>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -38,6 +33,13 @@ impl Report {
 
     pub(crate) fn finding(&self, qid: &str) -> &Row {
         self.findings.iter().find(|finding| finding["definition.qid"] == qid).unwrap()
+    }
+
+    /// Keeps what a batch holds.
+    pub(crate) fn take(&mut self, batch: Batch<'_>) {
+        self.batches += 1;
+        self.assets.append(&mut rows::assets(batch));
+        self.findings.append(&mut rows::findings(batch));
     }
 
     /// `text x count` of every note.
@@ -86,7 +88,7 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Told> {
             Next::Batch { batch, .. } => {
                 let report = told.reports.last_mut().unwrap();
                 let columns = Columns::of(report.start.schema.clone());
-                take(Batch::of(&batch, &columns).unwrap(), report);
+                report.take(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }
             Next::ReportEnd { end, .. } => told.reports.last_mut().unwrap().end = end,
@@ -95,30 +97,4 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Told> {
             Next::Finished => return Ok(told),
         }
     }
-}
-
-pub(crate) fn take(batch: Batch<'_>, report: &mut Report) {
-    report.batches += 1;
-    for asset in batch.assets() {
-        if !asset.is_continued() {
-            report.assets.push(cells(AssetField::NAMES, |column| asset.column(Some(column)), ""));
-        }
-    }
-    for finding in batch.findings() {
-        let mut row = cells(FindingField::NAMES, |column| finding.column(Some(column)), "");
-        let definition = finding.definition();
-        row.append(&mut cells(
-            DefinitionField::NAMES,
-            |column| definition.column(Some(column)),
-            "definition.",
-        ));
-        row.insert("asset".to_owned(), finding.asset().address().to_owned());
-        report.findings.push(row);
-    }
-}
-
-fn cells<'a>(names: &[&str], cell: impl Fn(usize) -> &'a str, prefix: &str) -> Row {
-    let cells =
-        names.iter().enumerate().map(|(column, name)| (format!("{prefix}{name}"), cell(column).to_owned()));
-    cells.filter(|(_, text)| !text.is_empty()).collect()
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use scanbridge_fixtures::good;
+use scanbridge_plugin_contract::rows::Row;
 use serde_json::json;
 
-use crate::drive::{Row, read_with, report_of};
+use crate::drive::{read_with, report_of};
 
 fn row(cells: &[(&str, &str)]) -> Row {
     cells.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()

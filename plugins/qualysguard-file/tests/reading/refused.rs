@@ -12,7 +12,8 @@ const REASONS: &[(&str, &str)] = &[
     ("archive.zip", "is a ZIP archive, not an XML report"),
     (
         "batch-return.xml",
-        "is an answer of the Qualys API (BATCH_RETURN), not a report: code 1905: parameter ips has invalid value",
+        "is an answer of the Qualys API (BATCH_RETURN), not a report: code 1905: parameter ips has invalid value \
+         (2026-04-01T00:00:00Z)",
     ),
     ("compliance.xml", "is XML of another kind (COMPLIANCE_POLICY_REPORT): a compliance report"),
     ("detections.json", "is JSON, not an XML report"),
@@ -45,7 +46,8 @@ const REASONS: &[(&str, &str)] = &[
     ("scan-report-list.xml", "is XML of another kind (SCAN_REPORT_LIST): a list of scans, not a scan"),
     (
         "simple-return.xml",
-        "is an answer of the Qualys API (SIMPLE_RETURN), not a report: code 7001: Report cannot be fetched.",
+        "is an answer of the Qualys API (SIMPLE_RETURN), not a report: code 7001: Report cannot be fetched. \
+         (2026-04-01T00:00:00Z)",
     ),
     ("template-report-error-only.xml", "holds no assets but error 999: Internal error. Please try again."),
     ("utf-16.xml", "is text in UTF-16, not an XML report"),

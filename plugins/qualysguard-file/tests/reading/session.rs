@@ -5,10 +5,9 @@ use std::path::Path;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Input, Next, Options, Position, Result, Services};
+use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::Value;
-
-use crate::drive::{Report, Row, take};
 
 /// One thing of the stream, whichever batch it came with.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,10 +49,9 @@ impl Session {
             }
             Next::Batch { batch, position } => {
                 let columns = Columns::of(scanbridge_plugin_api::batch::Schema::default());
-                let mut rows = Report::default();
-                take(Batch::of(&batch, &columns).unwrap(), &mut rows);
-                self.events.extend(rows.assets.into_iter().map(Event::Asset));
-                self.events.extend(rows.findings.into_iter().map(Event::Finding));
+                let batch = Batch::of(&batch, &columns).unwrap();
+                self.events.extend(rows::assets(batch).into_iter().map(Event::Asset));
+                self.events.extend(rows::findings(batch).into_iter().map(Event::Finding));
                 position
             }
             Next::ReportEnd { end, position } => {

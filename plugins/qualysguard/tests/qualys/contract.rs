@@ -85,3 +85,8 @@ fn the_sample_settings_of_the_guide_of_2014_are_taken() {
     QualysGuard::open(&options, &services, None).unwrap();
     assert_eq!(options.text("url").unwrap(), Some("https://qualysapi.qualys.com"));
 }
+
+#[test]
+fn the_readme_lists_the_options() {
+    scanbridge_plugin_contract::readme(QualysGuard::OPTIONS, include_str!("../../README.md"));
+}

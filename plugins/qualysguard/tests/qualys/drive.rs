@@ -1,21 +1,16 @@
 //! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{Answers, FakeQualys};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, Field, FindingField, Refusal, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Input, Next, Options, PluginError, Position, Result, Services};
+use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard::QualysGuard;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// The cells of a row that have text.
-pub(crate) type Row = BTreeMap<String, String>;
 
 /// The password in all tests: with what YAML and URLs take for their own.
 pub(crate) const PASSWORD: &str = "p@ss: w#rd&+%";
@@ -58,6 +53,12 @@ impl Told {
 impl Report {
     pub(crate) fn end(&self) -> &ReportEnd {
         self.end.as_ref().unwrap()
+    }
+
+    /// Keeps what a batch holds.
+    pub(crate) fn take(&mut self, batch: Batch<'_>) {
+        self.assets.append(&mut rows::assets(batch));
+        self.findings.append(&mut rows::findings(batch));
     }
 
     pub(crate) fn notes(&self) -> Vec<String> {
@@ -137,8 +138,14 @@ impl Bench {
         Ok(told)
     }
 
+    /// The error that ends the run, or for which its only report is refused.
     pub(crate) fn fails(&self) -> PluginError {
-        self.run().map(|told| format!("{told:?}")).unwrap_err()
+        match self.run() {
+            Ok(mut told) if told.reports.is_empty() && told.refused.len() == 1 => {
+                told.refused.remove(0).error
+            }
+            outcome => outcome.map(|told| format!("{told:?}")).unwrap_err(),
+        }
     }
 }
 
@@ -149,7 +156,7 @@ pub(crate) fn step(input: &mut QualysGuard, told: &mut Told) -> Result<bool> {
         Next::Batch { batch, position } => {
             let report = told.reports.last_mut().unwrap();
             let columns = Columns::of(report.start.schema.clone());
-            take(Batch::of(&batch, &columns).unwrap(), report);
+            report.take(Batch::of(&batch, &columns).unwrap());
             told.positions.push((position, told.findings().len()));
         }
         Next::ReportEnd { end, position } => {
@@ -167,29 +174,4 @@ pub(crate) fn finish(input: &mut QualysGuard) -> Result<Told> {
     let mut told = Told::default();
     while step(input, &mut told)? {}
     Ok(told)
-}
-
-fn take(batch: Batch<'_>, report: &mut Report) {
-    for asset in batch.assets() {
-        if !asset.is_continued() {
-            report.assets.push(cells(AssetField::NAMES, |column| asset.column(Some(column)), ""));
-        }
-    }
-    for finding in batch.findings() {
-        let mut row = cells(FindingField::NAMES, |column| finding.column(Some(column)), "");
-        let definition = finding.definition();
-        row.append(&mut cells(
-            DefinitionField::NAMES,
-            |column| definition.column(Some(column)),
-            "definition.",
-        ));
-        row.insert("asset".to_owned(), finding.asset().address().to_owned());
-        report.findings.push(row);
-    }
-}
-
-fn cells<'a>(names: &[&str], cell: impl Fn(usize) -> &'a str, prefix: &str) -> Row {
-    let cells =
-        names.iter().enumerate().map(|(column, name)| (format!("{prefix}{name}"), cell(column).to_owned()));
-    cells.filter(|(_, text)| !text.is_empty()).collect()
 }

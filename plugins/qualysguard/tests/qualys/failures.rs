@@ -6,7 +6,7 @@ use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
-use crate::drive::{Bench, PASSWORD};
+use crate::drive::Bench;
 use crate::template_reports::{listed, template_report, whole_story};
 
 /// A bench where every call is answered so.
@@ -19,6 +19,7 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
     (401, 2000, ErrorKind::Auth),
     (403, 2002, ErrorKind::Auth),
     (409, 2003, ErrorKind::Auth),
+    (200, 2001, ErrorKind::Auth),
     (200, 2007, ErrorKind::Auth),
     (403, 2012, ErrorKind::Auth),
     (200, 2010, ErrorKind::Auth),
@@ -32,6 +33,7 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
     (400, 1905, ErrorKind::Config),
     (400, 1907, ErrorKind::Config),
     (400, 1922, ErrorKind::Config),
+    (200, 5000, ErrorKind::Config),
     (400, 1908, ErrorKind::Bug),
     (503, 1999, ErrorKind::Unavailable),
     (409, 4711, ErrorKind::Unavailable),
@@ -137,10 +139,13 @@ fn limits_are_waited_for() {
         .header("x-ratelimit-ToWait-sec", "2");
     let busy = Reply::code_with(409, 1960, "Too many at once", &[("CALLS_TO_FINISH", "1")]);
     let full = Reply::simple("Max number of allowed reports already running. Please try again later.", &[]);
+    let unclear = Reply::code(409, 1920, "Not now");
+    let printed = Reply::code_with(400, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "1")]);
     let began = Instant::now();
-    let bench = Bench::new(storm(vec![rate.clone(), busy.clone(), full, Reply::html(429), Reply::html(202)]));
+    let bench =
+        Bench::new(storm(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
     bench.run().unwrap().only_report();
-    assert_eq!(bench.qualys.count("action=launch"), 6);
+    assert_eq!(bench.qualys.count("action=launch"), 8);
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
 
     // The header of a good answer is obeyed, too.
@@ -259,43 +264,6 @@ fn the_way_to_qualys_is_named_where_it_fails() {
     let error = bench.fails();
     assert!(error.message.contains("TLS") && error.message.contains("authority"), "{error}");
     assert!(bench.qualys.requests().is_empty());
-}
-
-#[test]
-fn sessions_are_logged_out_and_tokens_are_shown() {
-    let login = Reply::simple("Logged in", &[])
-        .header("Set-Cookie", "QualysSession=abc123; path=/api; secure")
-        .header("Set-Cookie", "DWRSESSIONID=xyz; path=/");
-    let script = Script::new()
-        .on("/api/2.0/fo/session/ action=login", [login])
-        .on("/api/2.0/fo/session/ action=logout", [Reply::simple("Logged out", &[])])
-        // The first session has ended meanwhile.
-        .on(
-            "action=launch",
-            [Reply::new(401, "text/plain", ""), Reply::simple("New report launched", &[("ID", "77")])],
-        )
-        .on("action=list", [listed("77", "Finished")])
-        .on("action=fetch", [Reply::xml(template_report())])
-        .on("action=delete", [Reply::simple("Report deleted", &[])]);
-    let bench = Bench::new(script).with(json!({ "auth": "session" }));
-    bench.run().unwrap().only_report();
-    let requests = bench.qualys.requests();
-    assert_eq!(requests.iter().filter(|request| request.field("action") == Some("login")).count(), 2);
-    assert_eq!(requests[0].field("password"), Some(PASSWORD));
-    assert_eq!(requests.last().unwrap().field("action"), Some("logout"));
-    for request in requests.iter().filter(|request| !request.path.contains("session")) {
-        assert_eq!(request.header("cookie"), Some("QualysSession=abc123; DWRSESSIONID=xyz"));
-        assert_eq!(request.header("authorization"), None);
-    }
-
-    let script = Script::new()
-        .on("POST /auth token=true username=dirk_g", [Reply::new(201, "text/plain", "eyJ.a-b_c.d\n")]);
-    let script = script.on("", [Reply::xml(template_report())]);
-    let bench = Bench::new(script);
-    let url = bench.qualys.url();
-    let bench = bench.with(json!({ "auth": "jwt", "gateway_url": url, "report_id": 5 }));
-    bench.run().unwrap().only_report();
-    assert_eq!(bench.qualys.requests()[1].header("authorization"), Some("Bearer eyJ.a-b_c.d"));
 }
 
 #[test]

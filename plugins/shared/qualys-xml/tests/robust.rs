@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use scanbridge_fixtures::{Group, good};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, Schema};
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Kind, Limits, Progress, ReportReader, Spool, index_knowledge_base, read_preface,
+    Damage, Definitions, Kind, Limits, Page, Progress, Reply, ReportReader, Spool, index_knowledge_base,
+    read_asset_numbers, read_preface, read_reports, read_scans, read_templates,
 };
 
 /// Everything that reading some bytes gives, in a form that can be compared.
@@ -119,6 +120,22 @@ proptest! {
     }
 
     #[test]
+    fn no_small_answer_causes_a_panic_or_a_message_of_several_lines(
+        parts in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..20),
+            prop::sample::select(ANSWER_TOKENS).prop_map(|token| token.as_bytes().to_vec()),
+        ], 0..40),
+    ) {
+        let bytes = parts.concat();
+        let shown = Reply::read(&bytes[..]).to_string();
+        prop_assert!(shown.len() <= 4096 && !shown.contains(char::is_control), "{shown:?}");
+        let reports = read_reports(&bytes[..]).unwrap_or_default();
+        prop_assert!(reports.iter().all(|report| !report.title.contains(char::is_control)));
+        let _ = (read_scans(&bytes[..]), read_templates(&bytes[..]), read_asset_numbers(&bytes[..]));
+        let _ = Page::read(&bytes[..], Limits::default());
+    }
+
+    #[test]
     fn no_change_to_a_report_causes_a_panic(
         file in 0..4_usize,
         at in any::<prop::sample::Index>(),
@@ -138,6 +155,30 @@ proptest! {
         prop_assert_eq!(read(&kind, &bytes, &[13, 1, 300]), whole);
     }
 }
+
+/// What small answers are made of.
+const ANSWER_TOKENS: &[&str] = &[
+    "<SIMPLE_RETURN>",
+    "<RESPONSE>",
+    "<CODE>1965</CODE>",
+    "<TEXT>",
+    "</TEXT>",
+    "<ITEM_LIST><ITEM><KEY>K</KEY><VALUE>v\u{202E}\n</VALUE></ITEM></ITEM_LIST>",
+    "</RESPONSE>",
+    "</SIMPLE_RETURN>",
+    "<GENERIC_RETURN><RETURN number='999'>",
+    "<SCAN_REPORT_LIST>",
+    "<SCAN_REPORT ref='scan/1.1' status='FINISHED'/>",
+    "</SCAN_REPORT_LIST>",
+    "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>1</ID><TITLE>a\r\nb</TITLE>",
+    "</REPORT></REPORT_LIST></RESPONSE></REPORT_LIST_OUTPUT>",
+    "<ID_SET><ID>18446744073709551615</ID><ID_RANGE>1-</ID_RANGE></ID_SET>",
+    "<![CDATA[",
+    "]]>",
+    "<!--",
+    "&#10;",
+    "&evil;",
+];
 
 /// What breaks things in interesting places.
 const TOKENS: &[&str] = &[

@@ -16,6 +16,7 @@ mod old_settings;
 mod outputs;
 mod plugins;
 mod qualys_api;
+mod qualys_memory;
 mod sandbox;
 mod signals;
 mod sources;

@@ -10,20 +10,20 @@ use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{Answers, FakeQualys, Population, Reply, Script};
 use scanbridge_fixtures::good;
 
-use crate::sandbox::{CEF, CSV, Sandbox};
+use crate::sandbox::{CEF, CSV, Outcome, Sandbox};
 
 const PASSWORD: &str = "hunter#2: \"x\"";
 const PAGE: &str = "/api/5.0/fo/asset/host/vm/detection/";
 const KNOWLEDGE_BASE: &str = "/api/4.0/fo/knowledge_base/vuln/";
 
 /// A fake Qualys and a sandbox whose pipelines reach it.
-struct Bench {
+pub(crate) struct Bench {
     qualys: FakeQualys,
-    sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Bench {
-    fn new(answers: impl Answers) -> Self {
+    pub(crate) fn new(answers: impl Answers) -> Self {
         let authority = Authority::new("Example Root CA");
         let server = authority.issue(&Request::server(&["127.0.0.1"]));
         let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
@@ -32,7 +32,7 @@ impl Bench {
         Self { qualys, sandbox }
     }
 
-    fn pipeline(&self, settings: &str) -> String {
+    pub(crate) fn pipeline(&self, settings: &str) -> String {
         format!(
             "version: 1\n\
              checkpoint: {{ bytes: 1 KiB }}\n\
@@ -126,6 +126,24 @@ fn a_wrong_password_is_tried_once_and_ends_with_77() {
     let outcome = bench.sandbox.run(&bench.pipeline("template_id: 1")).expect_code(77);
     assert_eq!(bench.qualys.requests().len(), 1);
     assert!(!outcome.stderr.contains("hunter#2"), "{}", outcome.stderr);
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_shown_with_their_place_and_nothing_is_asked() {
+    let bench = Bench::new(Script::new());
+    let mut text = bench.pipeline("template_id: 1, config-is: below");
+    text = text.replace(", config-is: below }", " }, config: qualys.yaml");
+    bench
+        .sandbox
+        .write("qualys.yaml", "add_host: y\n\nproxy: https://192.0.2.1:70000\nproxy_username: zaphod\n");
+    let file = bench.sandbox.write("pipeline.yaml", &text);
+    for command in ["check", "run"] {
+        let outcome = Outcome::of(bench.sandbox.host(&[command, file.to_str().unwrap()]).output().unwrap());
+        let outcome = outcome.expect_code(78);
+        assert!(outcome.stderr.contains("between 0 and 65535"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("qualys.yaml, line 3)"), "{}", outcome.stderr);
+    }
+    assert!(bench.qualys.requests().is_empty());
 }
 
 #[test]
