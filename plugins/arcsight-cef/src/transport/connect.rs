@@ -218,3 +218,59 @@ fn error_of(trouble: Trouble) -> PluginError {
         Trouble::Fatal(error) => error,
     }
 }
+
+#[cfg(test)]
+impl Connector {
+    /// To `siem.example.com`, as this resolver has it.
+    pub(super) fn for_test(resolver: Resolver) -> Self {
+        Self {
+            receivers: vec![Receiver::parse("siem.example.com", 514).expect("a name")],
+            preferred: IpVersion::Any,
+            connect_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+            keepalive: Duration::from_secs(30),
+            tls: None,
+            resolver,
+            services: Services::without_host(std::path::Path::new("/nonexistent")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Only the kernel notices a peer that is gone without a word, and only when it was asked to.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_connection_is_watched_over_as_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
+        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(connector.write_timeout));
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), connector.keepalive);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), connector.keepalive);
+        connector.keepalive = Duration::ZERO;
+        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
+        assert!(!socket.keepalive().unwrap());
+    }
+
+    /// A machine that answers nothing: the queue of this listener is full, so the kernel drops what asks to join.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_machine_that_does_not_answer_is_given_up_in_time() {
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let first = std::net::TcpStream::connect(address).unwrap();
+        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
+        connector.connect_timeout = Duration::from_secs(1);
+        let error = connector.socket("siem.example.com:514", address).unwrap_err();
+        assert_eq!(error.message, "cannot connect to siem.example.com:514: no answer within 1 s");
+        drop(first);
+    }
+}

@@ -126,11 +126,12 @@ impl Link {
         Ok(self.taken.saturating_sub(queued))
     }
 
-    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends.
+    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends. One that never
+    /// stops talking is listened to for a moment only.
     pub(super) fn probe(&mut self) -> Result<Peer, Trouble> {
         let mut scratch = [0; 1024];
         let mut peer = Peer::Silent;
-        loop {
+        for _ in 0..MOST_READS {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
@@ -144,6 +145,7 @@ impl Link {
                 Err(error) => return Err(self.broken(&error)),
             }
         }
+        Ok(peer)
     }
 
     /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
@@ -352,3 +354,5 @@ impl Link {
 pub(super) const BREATH: Duration = Duration::from_millis(5);
 /// How long a peer may take to end its side of the connection.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How often one look reads what a peer says.
+const MOST_READS: u32 = 64;

@@ -24,8 +24,8 @@ pub(crate) const ADDRESS: OptionSpec = OptionSpec::list("address", &ValueSpec::T
 );
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
-    .default_text("any")
-    .help("which addresses of a name are tried first");
+    .default_text("ipv4")
+    .help("which addresses of a name are tried first; `any`: in the order in which the system gives them");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
     "how messages are told apart on a connection; not set: newline for tcp, octet-counted for tls as RFC 5425 demands",
@@ -88,7 +88,7 @@ pub(crate) const BATCH_BYTES: OptionSpec = OptionSpec::size("batch_bytes", 1, 1 
 /// `batch_secs`.
 pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3600)
     .default_integer(1)
-    .help("write to a connection when the next event comes so long after the first gathered one");
+    .help("write to a connection when the first gathered event has waited so long");
 
 /// What the options ask for.
 #[derive(Debug)]
@@ -201,9 +201,9 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
     Ok(Connector {
         receivers,
         preferred: match options.text(PREFERRED.name)? {
-            Some("ipv4") => IpVersion::V4,
+            Some("any") => IpVersion::Any,
             Some("ipv6") => IpVersion::V6,
-            _ => IpVersion::Any,
+            _ => IpVersion::V4,
         },
         connect_timeout: seconds(options, CONNECT_TIMEOUT)?,
         write_timeout: seconds(options, WRITE_TIMEOUT)?,
