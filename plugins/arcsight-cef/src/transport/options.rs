@@ -272,3 +272,25 @@ const TLS_ONLY: [&str; 6] = [
 
 /// What IPv4 leaves of a packet.
 const MOST_DATAGRAM: u64 = 65_507;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A-021: as the SmartConnector has it.
+    #[test]
+    fn ipv4_goes_first_unless_another_version_is_preferred() {
+        let services = Services::without_host(Path::new("/nonexistent"));
+        for (more, expected) in [
+            ("", IpVersion::V4),
+            (r#", "preferred_ip_version": "ipv6""#, IpVersion::V6),
+            (r#", "preferred_ip_version": "any""#, IpVersion::Any),
+        ] {
+            let json = format!(r#"{{"transport": "tcp", "address": ["siem.example.com"]{more}}}"#);
+            let options = Options::read(crate::options::TABLE, json.as_bytes()).unwrap();
+            assert_eq!(connector(&options, &services, false).unwrap().preferred, expected, "{more}");
+        }
+    }
+}

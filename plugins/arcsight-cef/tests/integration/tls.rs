@@ -146,17 +146,20 @@ fn a_probe_shakes_hands_and_sends_nothing() {
     assert!(sink.messages().is_empty());
 }
 
+/// With `close_notify` and without.
 #[test]
 fn a_receiver_that_closes_again_and_again_loses_none() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let manners = Manners { close_after: Some(100), ..Manners::default() };
-    let sink = sink(&authority, &localhost(), false, manners);
-    let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
-    options["confirm_grace_ms"] = json!(100);
-    let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
-    deliver(&options, &batches, 4, |_| {}).unwrap();
-    let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+    for says_goodbye in [false, true] {
+        let manners = Manners { close_after: Some(100), says_goodbye, ..Manners::default() };
+        let sink = sink(&authority, &localhost(), false, manners);
+        let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+        options["confirm_grace_ms"] = json!(100);
+        let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+        deliver(&options, &batches, 4, |_| {}).unwrap();
+        let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>(), "close_notify: {says_goodbye}");
+    }
 }
