@@ -1,5 +1,6 @@
 //! The options that say how events leave, and what they become.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use scanbridge_durable_file::{Target, options as file};
@@ -211,6 +212,7 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
         tls,
         resolver: resolve::system,
         services: services.clone(),
+        distrust_told: Cell::new(false),
     })
 }
 

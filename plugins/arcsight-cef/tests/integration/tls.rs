@@ -102,6 +102,23 @@ fn a_receiver_must_be_trusted_by_one_of_the_ways() {
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
 }
 
+/// Of two receivers the certificate of one has expired: the other takes all, and the first gets nothing.
+#[test]
+fn the_next_receiver_takes_over_from_one_that_is_not_trusted() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let expired = sink(&authority, &localhost().expired(), false, Manners::default());
+    let good = sink(&authority, &localhost(), false, Manners::default());
+    let mut options = options("tls", expired.address(), ca_of(&authority, folder.path()));
+    options["address"] = json!([expired.address().to_string(), good.address().to_string()]);
+    deliver(&options, &[numbered(0, 3, ""), numbered(3, 3, "")], 1, |_| {}).unwrap();
+    assert_eq!(good.messages().len(), 6);
+    assert!(expired.messages().is_empty());
+    // With nobody else, what is wrong with it is the error, not that the others are away.
+    drop(good);
+    let error = deliver(&options, &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+}
+
 #[test]
 fn a_certificate_for_another_name_is_refused() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
