@@ -4,7 +4,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, Result};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, Result, tracing};
 
 use super::connect::Connector;
 use super::unavailable;
@@ -26,6 +26,8 @@ struct Target {
     socket: UdpSocket,
     name: String,
     since: Instant,
+    /// Whether the name is to be looked up again before the next datagram.
+    is_stale: bool,
 }
 
 impl Udp {
@@ -43,12 +45,10 @@ impl Udp {
         for part in parts {
             self.message.extend_from_slice(part);
         }
+        let is_known = self.target.as_ref().is_some_and(|target| !target.is_stale);
         let Target { socket, name, .. } = match &mut self.target {
-            Some(target) => target,
-            None => {
-                let (socket, name) = self.connector.datagrams()?;
-                self.target.insert(Target { socket, name, since: Instant::now() })
-            }
+            Some(target) if is_known => target,
+            target => look_up(&self.connector, target)?,
         };
         socket.send(&self.message).map(drop).map_err(|error| lost(name, &error))
     }
@@ -59,13 +59,26 @@ impl Udp {
     /// # Errors
     /// When the receiver's machine said that nothing listens there.
     pub(super) fn confirm(&mut self) -> Result<()> {
-        let Some(Target { socket, name, since }) = &self.target else { return Ok(()) };
-        match socket.take_error() {
-            Ok(None) if since.elapsed() >= self.good_for => self.target = None,
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(lost(name, &error)),
+        let Some(target) = &mut self.target else { return Ok(()) };
+        match target.socket.take_error() {
+            Ok(None) => target.is_stale = target.since.elapsed() >= self.good_for,
+            Ok(Some(error)) | Err(error) => return Err(lost(&target.name, &error)),
         }
         Ok(())
+    }
+}
+
+/// Looks the receiver up. Where that fails, the last one is still the best that is known.
+fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
+    let since = Instant::now();
+    match (connector.datagrams(), target) {
+        (Ok((socket, name)), target) => Ok(target.insert(Target { socket, name, since, is_stale: false })),
+        (Err(error), Some(known)) if error.kind == ErrorKind::Unavailable => {
+            tracing::warn!("{error}; datagrams still go to {}", known.name);
+            (known.since, known.is_stale) = (since, false);
+            Ok(known)
+        }
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -92,12 +105,16 @@ mod tests {
     use super::super::resolve::Receiver;
     use super::*;
 
-    /// The old receiver goes on listening: only the name says that it is not the one any more.
+    /// The old receiver goes on listening: only the name says that it is not the one any more. While the name cannot
+    /// be looked up, the last address is good enough.
     #[test]
     fn datagrams_follow_a_name_that_moves() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn moving(_: &Receiver) -> io::Result<Vec<SocketAddr>> {
-            Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+            match PORT.load(Ordering::SeqCst) {
+                0 => Err(io::Error::other("no resolver answers")),
+                port => Ok(vec![([127, 0, 0, 1], port).into()]),
+            }
         }
         let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
         PORT.store(old.address().port(), Ordering::SeqCst);
@@ -107,10 +124,13 @@ mod tests {
         udp.message([b"t", b"w", b"o"]).unwrap();
         udp.confirm().unwrap();
         udp.message([b"three", b"", b""]).unwrap();
-        assert!(new.wait_until(|connections| connections[0].datagrams == [b"three"]));
+        PORT.store(0, Ordering::SeqCst);
+        udp.confirm().unwrap();
+        udp.message([b"four", b"", b""]).unwrap();
+        assert!(new.wait_until(|connections| connections[0].datagrams == [b"three".as_slice(), b"four"]));
         assert!(old.wait_until(|connections| connections[0].datagrams == [b"one".as_slice(), b"two"]));
         udp.good_for = GOOD_FOR;
         udp.confirm().unwrap();
-        assert!(udp.target.is_some(), "not at each commit");
+        assert!(udp.target.is_some_and(|target| !target.is_stale), "not at each commit");
     }
 }
