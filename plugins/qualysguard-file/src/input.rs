@@ -87,8 +87,11 @@ impl Input for QualysGuardFile {
             let Some(candidate) = self.candidate()? else {
                 return Ok(self.settings.poll.map_or(Next::Finished, Next::Idle));
             };
-            if let Some(next) = self.begin(candidate)? {
-                return Ok(next);
+            let file = candidate.file().map(Path::to_owned);
+            match self.begin(candidate)? {
+                Some(Next::Refused(refusal)) if !self.is_news(file.as_deref(), &refusal.error) => {}
+                Some(next) => return Ok(next),
+                None => {}
             }
         }
     }
@@ -128,6 +131,17 @@ impl QualysGuardFile {
             }
         }
         self.looks.next(&mut around)
+    }
+
+    /// Whether a refusal is to be told. Where files are watched for, one that may pass (a full disk, a file server that
+    /// does not answer) is told once, and the next look tries again.
+    fn is_news(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
+        match file {
+            Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
+                self.looks.try_again(path, error)
+            }
+            _ => true,
+        }
     }
 
     fn begin(&mut self, candidate: Candidate) -> Result<Option<Next>> {

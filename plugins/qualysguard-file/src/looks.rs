@@ -24,6 +24,8 @@ pub(crate) struct Looks {
     growing: HashMap<PathBuf, Quiet>,
     /// What could not be opened, so that it is told only once.
     told: HashSet<String>,
+    /// Files that could not be read, though that may pass, and why. Only for watched folders.
+    troubled: HashMap<PathBuf, String>,
 }
 
 /// What a look depends on.
@@ -74,6 +76,13 @@ impl Looks {
         self.growing.remove(path);
     }
 
+    /// The file could not be read, but that may pass: the next look takes it up again. Gives whether this is the first
+    /// time that it could not for this reason.
+    pub(crate) fn try_again(&mut self, path: &Path, error: &PluginError) -> bool {
+        self.postpone(path);
+        self.troubled.insert(path.to_owned(), error.message.clone()).as_ref() != Some(&error.message)
+    }
+
     /// The file is not finished: the next look takes it up again.
     pub(crate) fn postpone(&mut self, path: &Path) {
         self.seen.remove(path);
@@ -112,6 +121,7 @@ impl Looks {
         }
         self.seen.retain(|path, _| files.contains(path));
         self.growing.retain(|path, _| files.contains(path));
+        self.troubled.retain(|path, _| files.contains(path));
         self.told.retain(|message| words.contains(message));
     }
 

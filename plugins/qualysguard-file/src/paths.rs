@@ -20,6 +20,16 @@ pub(crate) enum Candidate {
     Empty(String, PluginError),
 }
 
+impl Candidate {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::StandardInput | Self::Missing(..) | Self::Empty(..) => None,
+        }
+    }
+}
+
 /// Looks up all paths, in their order. A file that is named twice is read once.
 pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> {
     let mut seen = HashSet::new();

@@ -1,6 +1,6 @@
 //! Receivers of syslog: UDP, TCP and TLS, with the manners of bad ones. They record what came, byte by byte.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub struct Manners {
     pub close_after: Option<usize>,
     /// The connection is then reset in place of closed.
     pub resets: bool,
+    /// With TLS it says `close_notify` before it closes.
+    pub says_goodbye: bool,
     /// Waits so long before each read.
     pub slow: Option<Duration>,
 }
@@ -246,9 +248,9 @@ impl Shared {
             End::BySink
         } else {
             match &self.tls {
-                None => self.read(index, socket, false),
+                None => self.read(index, &mut &socket, false),
                 Some(config) => match ServerConnection::new(Arc::clone(config)) {
-                    Ok(session) => self.read(index, StreamOwned::new(session, socket), true),
+                    Ok(session) => self.read_secured(index, StreamOwned::new(session, socket)),
                     Err(error) => End::Failed(error.to_string()),
                 },
             }
@@ -260,7 +262,16 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn read(&self, index: usize, mut peer: impl Read, secured: bool) -> End {
+    fn read_secured(&self, index: usize, mut peer: StreamOwned<ServerConnection, TcpStream>) -> End {
+        let end = self.read(index, &mut peer, true);
+        if end == End::BySink && self.manners.says_goodbye {
+            peer.conn.send_close_notify();
+            drop(peer.flush()); // The peer may be gone already.
+        }
+        end
+    }
+
+    fn read(&self, index: usize, peer: &mut impl Read, secured: bool) -> End {
         let mut buffer = vec![0; 1 << 16];
         let mut seen = Counted::default();
         loop {

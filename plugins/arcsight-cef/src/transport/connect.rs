@@ -1,12 +1,13 @@
 //! Opens connections: each receiver in turn, each of its addresses in turn.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict, tracing};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use super::link::{Link, Patience, Trouble};
@@ -26,14 +27,16 @@ pub(super) struct Connector {
     pub tls: Option<Tls>,
     pub resolver: Resolver,
     pub services: Services,
+    /// Whether the log knows that a receiver is not trusted.
+    pub distrust_told: Cell<bool>,
 }
 
 impl Connector {
-    /// A connection to the first receiver that takes one.
+    /// A connection to the first receiver that takes one and is trusted.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] naming each address and what it answered; at once, and as another kind, when a
-    /// receiver is not the one that is trusted.
+    /// [`ErrorKind::Unavailable`] naming each address and what it answered; [`ErrorKind::Auth`] when none takes one, and
+    /// one that answers is not trusted: that does not pass by itself.
     pub(super) fn connect(&self) -> Result<Link> {
         self.first(|receiver, address| self.link(receiver, address))
     }
@@ -101,25 +104,39 @@ impl Connector {
     }
 
     fn first<T>(&self, mut open: impl FnMut(&Receiver, SocketAddr) -> Result<T>) -> Result<T> {
-        let mut failures: Vec<String> = Vec::new();
+        let mut failures: Vec<PluginError> = Vec::new();
         for receiver in &self.receivers {
             let addresses = match self.addresses(receiver) {
-                Ok(addresses) => addresses,
-                Err(error) if error.kind == ErrorKind::Unavailable => {
-                    failures.push(error.message);
+                Err(error) => {
+                    failures.push(may_pass_over(error)?);
                     continue;
                 }
-                Err(error) => return Err(error),
+                Ok(addresses) => addresses,
             };
             for address in addresses {
                 match open(receiver, address) {
-                    Ok(opened) => return Ok(opened),
-                    Err(error) if error.kind == ErrorKind::Unavailable => failures.push(error.message),
-                    Err(error) => return Err(error),
+                    Ok(opened) => {
+                        self.tell_of_distrust(&failures);
+                        return Ok(opened);
+                    }
+                    Err(error) => failures.push(may_pass_over(error)?),
                 }
             }
         }
-        Err(unavailable(failures.join("; ")))
+        if let Some(distrust) = failures.iter().position(|error| error.kind == ErrorKind::Auth) {
+            return Err(failures.swap_remove(distrust));
+        }
+        let all: Vec<_> = failures.into_iter().map(|error| error.message).collect();
+        Err(unavailable(all.join("; ")))
+    }
+
+    /// Another receiver has taken over from one that is not trusted: that is told once, for each commit connects.
+    fn tell_of_distrust(&self, failures: &[PluginError]) {
+        if let Some(error) = failures.iter().find(|error| error.kind == ErrorKind::Auth)
+            && !self.distrust_told.replace(true)
+        {
+            tracing::warn!("{error}; another receiver takes the events");
+        }
     }
 
     fn addresses(&self, receiver: &Receiver) -> Result<Vec<SocketAddr>> {
@@ -201,6 +218,14 @@ fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
     }
 }
 
+/// Whether another address may do after this failure; gives it back then.
+fn may_pass_over(error: PluginError) -> Result<PluginError> {
+    match error.kind {
+        ErrorKind::Unavailable | ErrorKind::Auth => Ok(error),
+        _ => Err(error),
+    }
+}
+
 fn refused(name: &str, error: &io::Error) -> PluginError {
     let reason = match error.kind() {
         io::ErrorKind::ConnectionRefused => "nothing listens there: the connection was refused".to_owned(),
@@ -216,5 +241,62 @@ fn error_of(trouble: Trouble) -> PluginError {
     match trouble {
         Trouble::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
         Trouble::Fatal(error) => error,
+    }
+}
+
+#[cfg(test)]
+impl Connector {
+    /// To `siem.example.com`, as this resolver has it.
+    pub(super) fn for_test(resolver: Resolver) -> Self {
+        Self {
+            receivers: vec![Receiver::parse("siem.example.com", 514).expect("a name")],
+            preferred: IpVersion::Any,
+            connect_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+            keepalive: Duration::from_secs(30),
+            tls: None,
+            resolver,
+            services: Services::without_host(std::path::Path::new("/nonexistent")),
+            distrust_told: Cell::new(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Only the kernel notices a peer that is gone without a word, and only when it was asked to.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_connection_is_watched_over_as_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
+        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(connector.write_timeout));
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), connector.keepalive);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), connector.keepalive);
+        connector.keepalive = Duration::ZERO;
+        let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
+        assert!(!socket.keepalive().unwrap());
+    }
+
+    /// A machine that answers nothing: the queue of this listener is full, so the kernel drops what asks to join.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_machine_that_does_not_answer_is_given_up_in_time() {
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let first = std::net::TcpStream::connect(address).unwrap();
+        let mut connector = Connector::for_test(|_| Ok(Vec::new()));
+        connector.connect_timeout = Duration::from_secs(1);
+        let error = connector.socket("siem.example.com:514", address).unwrap_err();
+        assert_eq!(error.message, "cannot connect to siem.example.com:514: no answer within 1 s");
+        drop(first);
     }
 }

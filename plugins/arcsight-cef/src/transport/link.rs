@@ -126,11 +126,12 @@ impl Link {
         Ok(self.taken.saturating_sub(queued))
     }
 
-    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends.
+    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends. One that never
+    /// stops talking is listened to for a moment only.
     pub(super) fn probe(&mut self) -> Result<Peer, Trouble> {
         let mut scratch = [0; 1024];
         let mut peer = Peer::Silent;
-        loop {
+        for _ in 0..MOST_READS {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
@@ -144,6 +145,7 @@ impl Link {
                 Err(error) => return Err(self.broken(&error)),
             }
         }
+        Ok(peer)
     }
 
     /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
@@ -352,3 +354,32 @@ impl Link {
 pub(super) const BREATH: Duration = Duration::from_millis(5);
 /// How long a peer may take to end its side of the connection.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How often one look reads what a peer says.
+const MOST_READS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use super::*;
+
+    /// More lies there than one look reads, and behind it the end, which the look therefore does not come to.
+    #[test]
+    fn one_look_does_not_read_all_that_a_peer_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[b'x'; 80 << 10]).unwrap();
+        drop(peer);
+        socket.set_nonblocking(true).unwrap();
+        let services = Services::without_host(Path::new("/nonexistent"));
+        let patience = Patience { timeout: Duration::from_secs(5), services };
+        let mut link = Link::plain(socket, "peer".to_owned(), patience);
+        assert_eq!(link.probe().ok(), Some(Peer::Silent));
+        link.socket.set_nonblocking(false).unwrap();
+        let mut rest = Vec::new();
+        link.socket.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() >= 16 << 10, "{} bytes were left", rest.len());
+    }
+}

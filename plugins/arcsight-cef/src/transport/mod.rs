@@ -7,6 +7,7 @@ pub(crate) mod options;
 mod queue;
 mod resolve;
 mod stream;
+mod timed;
 mod tls;
 mod udp;
 
@@ -22,6 +23,7 @@ use crate::encoder::Sink;
 use crate::syslog::{Framing, Header};
 use options::Way;
 use stream::Stream;
+use timed::TimedStream;
 use udp::Udp;
 
 /// Where events go, with a count of the bytes.
@@ -52,7 +54,7 @@ struct Syslog {
 #[derive(Debug)]
 enum Wire {
     Udp(Udp),
-    Stream(Box<Stream>, Framing),
+    Stream(TimedStream, Framing),
 }
 
 impl Transport {
@@ -68,7 +70,7 @@ impl Transport {
             }
             Way::Stream { connector, header, batching, proof, grace, framing } => {
                 let stream = Stream::new(connector, batching, proof, grace);
-                let wire = Wire::Stream(Box::new(stream), framing);
+                let wire = Wire::Stream(TimedStream::new(stream, services.clone()), framing);
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
             }
         };

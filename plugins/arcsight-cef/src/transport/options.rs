@@ -1,5 +1,6 @@
 //! The options that say how events leave, and what they become.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use scanbridge_durable_file::{Target, options as file};
@@ -24,8 +25,8 @@ pub(crate) const ADDRESS: OptionSpec = OptionSpec::list("address", &ValueSpec::T
 );
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
-    .default_text("any")
-    .help("which addresses of a name are tried first");
+    .default_text("ipv4")
+    .help("which addresses of a name are tried first; `any`: in the order in which the system gives them");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
     "how messages are told apart on a connection; not set: newline for tcp, octet-counted for tls as RFC 5425 demands",
@@ -88,7 +89,7 @@ pub(crate) const BATCH_BYTES: OptionSpec = OptionSpec::size("batch_bytes", 1, 1 
 /// `batch_secs`.
 pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3600)
     .default_integer(1)
-    .help("write to a connection when the next event comes so long after the first gathered one");
+    .help("write to a connection when the first gathered event has waited so long");
 
 /// What the options ask for.
 #[derive(Debug)]
@@ -201,9 +202,9 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
     Ok(Connector {
         receivers,
         preferred: match options.text(PREFERRED.name)? {
-            Some("ipv4") => IpVersion::V4,
+            Some("any") => IpVersion::Any,
             Some("ipv6") => IpVersion::V6,
-            _ => IpVersion::Any,
+            _ => IpVersion::V4,
         },
         connect_timeout: seconds(options, CONNECT_TIMEOUT)?,
         write_timeout: seconds(options, WRITE_TIMEOUT)?,
@@ -211,6 +212,7 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
         tls,
         resolver: resolve::system,
         services: services.clone(),
+        distrust_told: Cell::new(false),
     })
 }
 
@@ -272,3 +274,25 @@ const TLS_ONLY: [&str; 6] = [
 
 /// What IPv4 leaves of a packet.
 const MOST_DATAGRAM: u64 = 65_507;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A-021: as the SmartConnector has it.
+    #[test]
+    fn ipv4_goes_first_unless_another_version_is_preferred() {
+        let services = Services::without_host(Path::new("/nonexistent"));
+        for (more, expected) in [
+            ("", IpVersion::V4),
+            (r#", "preferred_ip_version": "ipv6""#, IpVersion::V6),
+            (r#", "preferred_ip_version": "any""#, IpVersion::Any),
+        ] {
+            let json = format!(r#"{{"transport": "tcp", "address": ["siem.example.com"]{more}}}"#);
+            let options = Options::read(crate::options::TABLE, json.as_bytes()).unwrap();
+            assert_eq!(connector(&options, &services, false).unwrap().preferred, expected, "{more}");
+        }
+    }
+}

@@ -41,8 +41,8 @@ pub(super) struct Stream {
     grace: Duration,
     link: Option<Link>,
     backlog: Backlog,
-    /// When the oldest unsent message was added.
-    oldest: Option<Instant>,
+    /// When the oldest unsent message was added; means nothing while all are sent.
+    oldest: Instant,
     /// How many messages may be unproved at a time. Lowered with each loss after a loss: of a receiver that ends
     /// each connection after so many messages only those before the end can be proved.
     pace: usize,
@@ -70,7 +70,7 @@ impl Stream {
             grace,
             link: None,
             backlog: Backlog::default(),
-            oldest: None,
+            oldest: Instant::now(),
             pace: MOST_PACE,
             progressed: true,
         }
@@ -82,14 +82,26 @@ impl Stream {
 
     /// Takes a framed message, which `append` writes to the end of a buffer.
     pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
-        self.backlog.push(append);
-        let oldest = *self.oldest.get_or_insert_with(Instant::now);
-        let Batching { events, bytes, age } = self.batching;
-        let full = self.backlog.waiting() >= events || self.backlog.waiting_bytes() >= bytes;
-        if full || oldest.elapsed() >= age {
-            self.reach(Goal::Sent)?;
-            self.make_room()?;
+        if self.backlog.waiting() == 0 {
+            self.oldest = Instant::now();
         }
+        self.backlog.push(append);
+        let Batching { events, bytes, .. } = self.batching;
+        let is_full = self.backlog.waiting() >= events || self.backlog.waiting_bytes() >= bytes;
+        if is_full { self.flush() } else { Ok(()) }
+    }
+
+    /// When what is gathered has waited long enough; none when there is nothing.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (self.backlog.waiting() > 0).then(|| self.oldest + self.batching.age)
+    }
+
+    /// Writes what is gathered, as much of it as the receiver may be given now.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.reach(Goal::Sent)?;
+        self.make_room()?;
+        // What is left waits for a proof, and as long again.
+        self.oldest = Instant::now();
         Ok(())
     }
 
@@ -137,9 +149,6 @@ impl Stream {
                     moved = Instant::now();
                 }
             }
-        }
-        if self.backlog.waiting() == 0 {
-            self.oldest = None;
         }
         Ok(())
     }
@@ -246,27 +255,19 @@ const MOST_PACE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-    use std::path::Path;
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, SocketAddr, TcpListener};
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU16, Ordering};
 
     use scanbridge_doubles::syslog_sink::{Framing, Manners, SyslogSink};
-    use scanbridge_plugin_api::{ErrorKind, Services};
+    use scanbridge_plugin_api::ErrorKind;
 
-    use super::super::resolve::{IpVersion, Receiver};
+    use super::super::resolve::Receiver;
     use super::*;
 
     fn stream(resolver: super::super::resolve::Resolver) -> Stream {
-        let connector = Connector {
-            receivers: vec![Receiver::parse("siem.example.com", 514).unwrap()],
-            preferred: IpVersion::Any,
-            connect_timeout: Duration::from_secs(5),
-            write_timeout: Duration::from_secs(5),
-            keepalive: Duration::ZERO,
-            tls: None,
-            resolver,
-            services: Services::without_host(Path::new("/nonexistent")),
-        };
+        let connector = Connector::for_test(resolver);
         let batching = Batching { events: 100, bytes: 1 << 16, age: Duration::from_secs(60) };
         Stream::new(connector, batching, Proof::End, Duration::from_millis(20))
     }
@@ -278,24 +279,59 @@ mod tests {
         stream.confirm()
     }
 
-    /// A name is looked up for each connection: when it moves, the events move with it. The resolver is the seam.
+    /// A name is looked up for each connection, and each of its addresses is tried. The resolver is the seam; all
+    /// else is real.
     #[test]
     fn a_name_that_moves_is_followed() {
-        static PORT: AtomicU16 = AtomicU16::new(0);
+        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
         fn moving(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
-            Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+            Ok(FOUND.lock().unwrap().clone())
         }
-        let old = SyslogSink::tcp(Framing::Newline, Manners::default());
-        let new = SyslogSink::tcp(Framing::Newline, Manners::default());
-        PORT.store(old.address().port(), Ordering::SeqCst);
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sinks = [(); 3].map(|()| SyslogSink::tcp(Framing::Newline, Manners::default()));
+        let [first, second, third] = sinks;
+        *FOUND.lock().unwrap() = vec![nobody, first.address()];
         let mut stream = stream(moving);
         say(&mut stream, &["one", "two"]).unwrap();
-        assert_eq!(old.messages(), [b"one".as_slice(), b"two"]);
-        PORT.store(new.address().port(), Ordering::SeqCst);
-        drop(old);
+        assert_eq!(first.messages(), [b"one".as_slice(), b"two"], "the second address was tried");
+
+        *FOUND.lock().unwrap() = vec![second.address(), first.address()];
+        drop(first);
         say(&mut stream, &["three"]).unwrap();
-        assert_eq!(new.messages(), [b"three"]);
+        assert_eq!(second.messages(), [b"three"]);
+
+        // The old receiver goes on taking what comes over its connection; the next one leads elsewhere.
+        *FOUND.lock().unwrap() = vec![third.address()];
+        say(&mut stream, &["four"]).unwrap();
+        say(&mut stream, &["five"]).unwrap();
+        assert_eq!(second.messages(), [b"three".as_slice(), b"four"]);
+        assert_eq!(third.messages(), [b"five"]);
         stream.close();
+    }
+
+    /// A receiver that talks without end is no receiver of syslog, but it must not keep us listening for ever.
+    #[test]
+    fn a_receiver_that_talks_all_the_time_gets_its_events() {
+        static PORT: AtomicU16 = AtomicU16::new(0);
+        fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
+            Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        PORT.store(listener.local_addr().unwrap().port(), Ordering::SeqCst);
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut voice = socket.try_clone().unwrap();
+            let talking = std::thread::spawn(move || while voice.write_all(&[b'x'; 1 << 16]).is_ok() {});
+            let mut heard = String::new();
+            socket.read_to_string(&mut heard).unwrap();
+            socket.shutdown(Shutdown::Both).unwrap();
+            talking.join().unwrap();
+            // The connection that proves it.
+            (heard, listener.accept().unwrap())
+        });
+        let mut stream = stream(fixed);
+        say(&mut stream, &["one", "two"]).unwrap();
+        assert_eq!(peer.join().unwrap().0, "one\ntwo\n");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{CheckReport, Result};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, Result, tracing};
 
 use super::connect::Connector;
 use super::unavailable;
@@ -13,13 +14,25 @@ use super::unavailable;
 #[derive(Debug)]
 pub(super) struct Udp {
     connector: Connector,
-    socket: Option<(UdpSocket, String)>,
+    target: Option<Target>,
     message: Vec<u8>,
+    /// How long a look-up of the receiver's name is good for.
+    good_for: Duration,
+}
+
+/// Where datagrams go, until the name is looked up again.
+#[derive(Debug)]
+struct Target {
+    socket: UdpSocket,
+    name: String,
+    since: Instant,
+    /// Whether the name is to be looked up again before the next datagram.
+    is_stale: bool,
 }
 
 impl Udp {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, socket: None, message: Vec::new() }
+        Self { connector, target: None, message: Vec::new(), good_for: GOOD_FOR }
     }
 
     pub(super) fn check(&self) -> CheckReport {
@@ -32,23 +45,40 @@ impl Udp {
         for part in parts {
             self.message.extend_from_slice(part);
         }
-        let (socket, name) = match &mut self.socket {
-            Some(socket) => socket,
-            None => self.socket.insert(self.connector.datagrams()?),
+        let is_known = self.target.as_ref().is_some_and(|target| !target.is_stale);
+        let Target { socket, name, .. } = match &mut self.target {
+            Some(target) if is_known => target,
+            target => look_up(&self.connector, target)?,
         };
         socket.send(&self.message).map(drop).map_err(|error| lost(name, &error))
     }
 
-    /// What the network has said about the datagrams so far.
+    /// What the network has said about the datagrams so far. Now and then the name is looked up again behind it: it
+    /// may have moved, and nobody else would say so.
     ///
     /// # Errors
     /// When the receiver's machine said that nothing listens there.
     pub(super) fn confirm(&mut self) -> Result<()> {
-        let Some((socket, name)) = &self.socket else { return Ok(()) };
-        match socket.take_error() {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(lost(name, &error)),
+        let Some(target) = &mut self.target else { return Ok(()) };
+        match target.socket.take_error() {
+            Ok(None) => target.is_stale = target.since.elapsed() >= self.good_for,
+            Ok(Some(error)) | Err(error) => return Err(lost(&target.name, &error)),
         }
+        Ok(())
+    }
+}
+
+/// Looks the receiver up. Where that fails, the last one is still the best that is known.
+fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
+    let since = Instant::now();
+    match (connector.datagrams(), target) {
+        (Ok((socket, name)), target) => Ok(target.insert(Target { socket, name, since, is_stale: false })),
+        (Err(error), Some(known)) if error.kind == ErrorKind::Unavailable => {
+            tracing::warn!("{error}; datagrams still go to {}", known.name);
+            (known.since, known.is_stale) = (since, false);
+            Ok(known)
+        }
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -59,5 +89,48 @@ fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
             unavailable(format!("datagrams to {name} could not be handed to the network in time"))
         }
         _ => unavailable(format!("cannot send datagrams to {name}: {error}")),
+    }
+}
+
+/// What resolvers and their caches take for a short time to live.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use scanbridge_doubles::syslog_sink::SyslogSink;
+
+    use super::super::resolve::Receiver;
+    use super::*;
+
+    /// The old receiver goes on listening: only the name says that it is not the one any more. While the name cannot
+    /// be looked up, the last address is good enough.
+    #[test]
+    fn datagrams_follow_a_name_that_moves() {
+        static PORT: AtomicU16 = AtomicU16::new(0);
+        fn moving(_: &Receiver) -> io::Result<Vec<SocketAddr>> {
+            match PORT.load(Ordering::SeqCst) {
+                0 => Err(io::Error::other("no resolver answers")),
+                port => Ok(vec![([127, 0, 0, 1], port).into()]),
+            }
+        }
+        let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
+        PORT.store(old.address().port(), Ordering::SeqCst);
+        let mut udp = Udp { good_for: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
+        udp.message([b"one", b"", b""]).unwrap();
+        PORT.store(new.address().port(), Ordering::SeqCst);
+        udp.message([b"t", b"w", b"o"]).unwrap();
+        udp.confirm().unwrap();
+        udp.message([b"three", b"", b""]).unwrap();
+        PORT.store(0, Ordering::SeqCst);
+        udp.confirm().unwrap();
+        udp.message([b"four", b"", b""]).unwrap();
+        assert!(new.wait_until(|connections| connections[0].datagrams == [b"three".as_slice(), b"four"]));
+        assert!(old.wait_until(|connections| connections[0].datagrams == [b"one".as_slice(), b"two"]));
+        udp.good_for = GOOD_FOR;
+        udp.confirm().unwrap();
+        assert!(udp.target.is_some_and(|target| !target.is_stale), "not at each commit");
     }
 }

@@ -1,6 +1,8 @@
 //! Real receivers: stopped and started again in the middle, and given more than they take at once.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,15 +44,28 @@ fn none_is_lost(listener: Listener) {
     let batches: Vec<_> =
         (0..EVENTS / IN_A_BATCH).map(|batch| numbered(batch * IN_A_BATCH, IN_A_BATCH, "a result")).collect();
     let output = daemon.output();
-    let sender = std::thread::spawn(move || {
-        deliver(&options, &batches, EVERY, |_| std::thread::sleep(Duration::from_millis(50)))
+    let failures = Arc::new(AtomicUsize::new(0));
+    let sender = std::thread::spawn({
+        let failures = Arc::clone(&failures);
+        move || {
+            deliver(&options, &batches, EVERY, |count| {
+                failures.store(count, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(50));
+            })
+        }
     });
-    // Some 200 bytes an event: a first third, a second third.
-    for bytes in [6_000_000, 13_000_000] {
-        while fs::metadata(&output).unwrap().len() < bytes && !sender.is_finished() {
+    let until = |is_there: &dyn Fn() -> bool| {
+        while !is_there() && !sender.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
+    };
+    // Some 200 bytes an event: near the beginning, and in the middle.
+    for bytes in [1_000_000, 9_000_000] {
+        until(&|| fs::metadata(&output).unwrap().len() >= bytes);
+        let before = failures.load(Ordering::SeqCst);
         daemon.stop();
+        // It stays away until the sender has met that.
+        until(&|| failures.load(Ordering::SeqCst) > before);
         daemon.run();
     }
     let run = sender.join().unwrap().unwrap();

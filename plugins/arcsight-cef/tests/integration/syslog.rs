@@ -1,7 +1,9 @@
 //! Events as messages of syslog, seen by raw receivers.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
-use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
+use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink, split};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
@@ -187,6 +189,46 @@ fn what_was_sent_of_a_cut_report_stays_and_what_was_not_goes() {
     output.close().unwrap();
     // The first hundred were a batch; the thirty behind them were still here.
     assert_eq!(numbers(&sink), (0..100).chain(1000..1007).collect::<Vec<_>>());
+}
+
+/// Neither a further event nor a commit comes: time alone sends what is gathered.
+#[test]
+fn what_is_gathered_leaves_when_its_time_is_over() {
+    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let options = options("tcp", sink.address(), json!({ "batch_secs": 1 }));
+    let columns = Columns::of(Schema::default());
+    let mut output = open(&options, None).unwrap();
+    output.begin(&scan()).unwrap();
+    for first in [0, 3] {
+        output.write(Batch::of(&numbered(first, 3, ""), &columns).unwrap()).unwrap();
+        let all = first + 3;
+        assert!(sink.wait_until(|connections| {
+            connections.first().is_some_and(|one| split(Framing::Newline, &one.bytes).len() == all)
+        }));
+    }
+    assert_eq!(sink.connections().len(), 1);
+    output.close().unwrap();
+    assert_eq!(numbers(&sink), (0..6).collect::<Vec<_>>());
+}
+
+/// What fails behind the back of the caller is told by its next call.
+#[test]
+fn a_receiver_that_is_not_there_when_time_is_over_is_told_with_the_next_event() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("tcp", nobody, json!({ "batch_secs": 1 })), None).unwrap();
+    output.begin(&scan()).unwrap();
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    let end = Instant::now() + Duration::from_secs(10);
+    let error = loop {
+        // Less than a batch, so no call connects by itself.
+        match output.write(Batch::of(&batch, &columns).unwrap()) {
+            Err(error) => break error,
+            Ok(_) => assert!(Instant::now() < end, "nobody noticed"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.starts_with(&format!("cannot connect to {nobody}")), "{error}");
 }
 
 #[test]

@@ -102,6 +102,23 @@ fn a_receiver_must_be_trusted_by_one_of_the_ways() {
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
 }
 
+/// Of two receivers the certificate of one has expired: the other takes all, and the first gets nothing.
+#[test]
+fn the_next_receiver_takes_over_from_one_that_is_not_trusted() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let expired = sink(&authority, &localhost().expired(), false, Manners::default());
+    let good = sink(&authority, &localhost(), false, Manners::default());
+    let mut options = options("tls", expired.address(), ca_of(&authority, folder.path()));
+    options["address"] = json!([expired.address().to_string(), good.address().to_string()]);
+    deliver(&options, &[numbered(0, 3, ""), numbered(3, 3, "")], 1, |_| {}).unwrap();
+    assert_eq!(good.messages().len(), 6);
+    assert!(expired.messages().is_empty());
+    // With nobody else, what is wrong with it is the error, not that the others are away.
+    drop(good);
+    let error = deliver(&options, &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+}
+
 #[test]
 fn a_certificate_for_another_name_is_refused() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
@@ -146,17 +163,20 @@ fn a_probe_shakes_hands_and_sends_nothing() {
     assert!(sink.messages().is_empty());
 }
 
+/// With `close_notify` and without.
 #[test]
 fn a_receiver_that_closes_again_and_again_loses_none() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let manners = Manners { close_after: Some(100), ..Manners::default() };
-    let sink = sink(&authority, &localhost(), false, manners);
-    let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
-    options["confirm_grace_ms"] = json!(100);
-    let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
-    deliver(&options, &batches, 4, |_| {}).unwrap();
-    let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+    for says_goodbye in [false, true] {
+        let manners = Manners { close_after: Some(100), says_goodbye, ..Manners::default() };
+        let sink = sink(&authority, &localhost(), false, manners);
+        let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+        options["confirm_grace_ms"] = json!(100);
+        let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
+        deliver(&options, &batches, 4, |_| {}).unwrap();
+        let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>(), "close_notify: {says_goodbye}");
+    }
 }

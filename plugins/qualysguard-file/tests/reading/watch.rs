@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use scanbridge_fixtures::{damaged, good};
 use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::{Value, json};
 
+use crate::files::gzip;
 use crate::session::{Pause, Session};
 
 fn watching(folder: &Path, more: &Value) -> Value {
@@ -87,6 +89,31 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
     fs::rename(folder.path().join("away"), &mounted).unwrap();
     look(&mut session);
     assert_eq!(session.files(), ["a.xml"]);
+}
+
+/// There is no room to unpack it, until somebody makes some: nothing about the file changes by that.
+#[test]
+fn a_file_that_could_not_be_unpacked_is_tried_again_and_told_once() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
+    let mounted = Command::new("mount").args(mount).arg(state.path()).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        return println!("skipped: no file system may be mounted here");
+    }
+    fs::write(folder.path().join("a.xml.gz"), gzip(&fs::read(good("scan-ipv6.xml")).unwrap())).unwrap();
+    let in_the_way = state.path().join("in the way");
+    let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
+    assert!(fs::write(&in_the_way, vec![0; 2 << 20]).is_err(), "the disk is small");
+    look(&mut session);
+    look(&mut session);
+    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
+    fs::remove_file(&in_the_way).unwrap();
+    look(&mut session);
+    look(&mut session);
+    let files = session.files();
+    drop(session);
+    assert!(Command::new("umount").arg(state.path()).status().unwrap().success());
+    assert_eq!((told, files), (vec![ErrorKind::Io], vec!["a.xml.gz".to_owned()]));
 }
 
 /// Folders by date come and go with all that is in them.

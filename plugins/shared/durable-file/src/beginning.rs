@@ -45,22 +45,23 @@ impl Beginning {
         let Published { number, piece: known } = *earlier;
         let found = fs::symlink_metadata(&piece);
         let is_same = |found: &fs::Metadata| found.ino() == known.content.inode;
+        let next = if number == 0 { 0 } else { number + 1 };
         match found {
             Ok(found) if is_same(&found) && found.len() == known.content.length => {
                 Ok(Self::on_top_of(path, target, number, known.begun, Some(known.content)))
             }
+            // Whoever waits for finished files has taken it away, or emptied it: a new one begins.
+            Ok(found) if found.is_file() && found.len() == 0 => Ok(Self::new(next)),
             // Who wrote behind it knows why; no sum tells its content then.
             Ok(found) if is_same(&found) && known.content.is_head_of(&piece).unwrap_or(false) => {
                 Ok(Self::on_top_of(path, target, number, known.begun, None))
             }
             Ok(_) => Err(PluginError::new(
                 ErrorKind::Io,
-                format!("{} was replaced by another program during this run", piece.display()),
-            )),
-            // Whoever waits for finished files has taken it away: a new one begins.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self::new(if number == 0 { 0 } else { number + 1 }))
-            }
+                format!("{} was replaced or shortened by another program during this run", piece.display()),
+            )
+            .with_hint("write each report into a file of its own, with `{report}` in `path`, or move the file away as a whole")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::new(next)),
             Err(error) => Err(cannot_write(&piece, &error)),
         }
     }

@@ -79,7 +79,10 @@ impl Direct {
     }
 
     fn failed(&self, error: &io::Error) -> PluginError {
-        cannot_write(&self.path, error)
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => cannot_write(&self.path, &io::Error::other("its reader has ended")),
+            _ => cannot_write(&self.path, error),
+        }
     }
 }
 

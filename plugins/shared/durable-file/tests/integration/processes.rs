@@ -1,7 +1,5 @@
 //! Two processes, and one that is killed. The test runs itself as the other process.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
-
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -57,7 +55,7 @@ fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "the_process_without_rights", "--nocapture"]);
+    command.args(["--exact", "processes::the_process_without_rights", "--nocapture"]);
     command.env(WITHOUT_RIGHTS, folder.path().join("out.csv"));
     if fs::metadata(folder.path()).unwrap().uid() == 0 {
         command.uid(65534);
@@ -90,7 +88,7 @@ fn standard_output_goes_where_the_caller_sent_it() {
         fs::write(&printed, "before\n").unwrap();
         let stdout = fs::OpenOptions::new().append(true).open(&printed).unwrap();
         let status = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_process_that_prints", "--nocapture"])
+            .args(["--exact", "processes::the_process_that_prints", "--nocapture"])
             .env(PRINTS, path)
             .stdout(stdout)
             .status()
@@ -134,7 +132,7 @@ fn a_killed_process_is_gone_on_with_at_any_receipt_it_gave() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_process_that_commits", "--nocapture"])
+            .args(["--exact", "processes::the_process_that_commits", "--nocapture"])
             .env(COMMITS, &path)
             .stdout(Stdio::piped())
             .spawn()
@@ -166,7 +164,7 @@ fn a_killed_process_is_gone_on_with_at_any_receipt_it_gave() {
 /// Starts the other process and waits until it holds the file.
 fn other_process(path: &Path) -> Child {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "the_other_process", "--nocapture"])
+        .args(["--exact", "processes::the_other_process", "--nocapture"])
         .env(ROLE, path)
         .stdout(Stdio::piped())
         .spawn()

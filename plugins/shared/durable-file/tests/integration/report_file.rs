@@ -1,7 +1,5 @@
 //! What a reader of the target may see, and what he must never see.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
-
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -11,6 +9,8 @@ use std::time::Duration;
 use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
+
+use crate::folder::{names, read};
 
 fn report(title: &str) -> ReportStart {
     ReportStart { title: title.to_owned(), ..ReportStart::default() }
@@ -27,17 +27,6 @@ fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: b
         file.write(record.as_bytes()).unwrap();
     }
     file.end(deliver).unwrap();
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap()
 }
 
 #[test]
@@ -278,8 +267,36 @@ fn a_finished_file_may_be_taken_away_but_not_replaced() {
     fs::write(&other, "of another program").unwrap();
     fs::rename(&other, &path).unwrap();
     let error = file.begin(&report("3")).unwrap_err();
-    assert!(error.message.contains("replaced by another program"), "{error}");
+    assert!(error.message.contains("replaced or shortened by another program"), "{error}");
+    assert!(error.hint.unwrap().contains("`{report}`"));
     assert_eq!(read(&path), "of another program");
+}
+
+/// What `logrotate` leaves with `create` and with `copytruncate`.
+#[test]
+fn an_emptied_file_is_begun_anew() {
+    for rotate in [None, Some(100)] {
+        let folder = tempfile::tempdir().unwrap();
+        let target =
+            Target { rotate: Rotation { max_bytes: rotate, max_age: None }, ..target_in(folder.path()) };
+        let path = folder.path().join(if rotate.is_some() { "out.0001.csv" } else { "out.csv" });
+        let mut file = ReportFile::open(target, None).unwrap();
+        write_report(&mut file, "1", &["a\n"], true);
+        fs::rename(&path, folder.path().join("rotated")).unwrap();
+        fs::write(&path, "").unwrap();
+        write_report(&mut file, "2", &["b\n"], true);
+        let next = if rotate.is_some() { folder.path().join("out.0002.csv") } else { path.clone() };
+        assert_eq!(read(&next), "HEADER\nb\n");
+        fs::File::options().write(true).open(&next).unwrap().set_len(0).unwrap();
+        write_report(&mut file, "3", &["c\n"], true);
+        let last = if rotate.is_some() { folder.path().join("out.0003.csv") } else { path };
+        assert_eq!(read(&last), "HEADER\nc\n");
+        assert_eq!(read(folder.path().join("rotated")), "HEADER\na\n");
+    }
+}
+
+fn target_in(folder: &Path) -> Target {
+    Target::new(folder.join("out.csv"))
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::process::Command;
 use std::thread;
 
 use scanbridge_durable_file::{Begun, ReportFile, Target};
-use scanbridge_plugin_api::ErrorKind;
 use scanbridge_plugin_api::model::ReportStart;
+use scanbridge_plugin_api::{ErrorKind, Result};
+
+use crate::folder::{names, on_a_small_disk, read};
 
 #[test]
 fn a_full_device_is_an_error_that_names_it() {
@@ -57,20 +59,21 @@ fn a_pipe_stays_open_between_reports() {
     assert_eq!(reader.join().unwrap(), "one\ntwo\n");
 }
 
-/// A file system of 1 MiB, where this may be mounted; elsewhere `/dev/full` above has to do.
+/// Where no file system may be mounted, `/dev/full` above has to do.
 #[test]
 fn a_full_disk_leaves_the_old_file_and_no_part() {
     let folder = tempfile::tempdir().unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(folder.path())
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !mounted {
-        eprintln!("skipped: no file system may be mounted here");
-        return;
-    }
-    let path = folder.path().join("out.csv");
+    let Some((outcome, old, names)) = on_a_small_disk(folder.path(), fill) else { return };
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Io);
+    assert!(error.message.contains("out.csv"), "{error}");
+    assert!(error.hint.unwrap().contains("free some space"));
+    assert_eq!(old, "of yesterday\n");
+    assert_eq!(names, ["out.csv"]);
+}
+
+fn fill(folder: &Path) -> (Result<()>, String, Vec<String>) {
+    let path = folder.join("out.csv");
     fs::write(&path, "of yesterday\n").unwrap();
     let outcome = (|| {
         let mut file = ReportFile::open(Target::new(&path), None)?;
@@ -80,12 +83,26 @@ fn a_full_disk_leaves_the_old_file_and_no_part() {
         }
         file.end(true)
     })();
-    let (old, part) = (fs::read_to_string(&path), folder.path().join(".out.csv.part").exists());
-    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
-    let error = outcome.unwrap_err();
+    (outcome, read(&path), names(folder))
+}
+
+/// `scanbridge run … | head` ends the reader first.
+#[test]
+fn a_reader_that_ends_first_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let reader = {
+        let path = path.clone();
+        thread::spawn(move || fs::File::open(path).unwrap().read_exact(&mut [0; 4]).unwrap())
+    };
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
+    file.begin(&ReportStart::default()).unwrap();
+    file.write(b"one\n").unwrap();
+    file.commit(b"").unwrap();
+    reader.join().unwrap();
+    file.write(b"two\n").unwrap();
+    let error = file.commit(b"").unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
-    assert!(error.message.contains("out.csv"), "{error}");
-    assert!(error.hint.unwrap().contains("free some space"));
-    assert_eq!(old.unwrap(), "of yesterday\n");
-    assert!(!part);
+    assert_eq!(error.message, format!("cannot write to {}: its reader has ended", path.display()));
 }

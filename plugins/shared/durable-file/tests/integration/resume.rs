@@ -1,15 +1,14 @@
 //! Going on with a receipt, as an output meets it. That every step on the disk may be the last one is tested
 //! beside the code.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt};
+
+use crate::folder::{names, on_a_small_disk, read};
 
 fn report(id: &str) -> ReportStart {
     ReportStart { id: id.to_owned(), ..ReportStart::default() }
@@ -17,17 +16,6 @@ fn report(id: &str) -> ReportStart {
 
 fn continued(id: &str) -> ReportStart {
     ReportStart { continued: true, ..report(id) }
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap()
 }
 
 /// A folder in which a run was interrupted behind a commit of `one\n`.
@@ -196,7 +184,9 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     fs::write(folder.path().join("other"), "longer, and of another program\n").unwrap();
     fs::rename(folder.path().join("other"), &path).unwrap();
     let mut file = ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
-    assert!(file.begin(&report("2")).unwrap_err().message.contains("replaced by another program"));
+    assert!(
+        file.begin(&report("2")).unwrap_err().message.contains("replaced or shortened by another program")
+    );
     assert_eq!(read(&path), "longer, and of another program\n");
 }
 
@@ -261,18 +251,10 @@ fn a_device_goes_on_without_a_second_header() {
     assert_eq!(file.begin(&report("2")).unwrap(), Begun::Behind);
 }
 
-/// A file system of 1 MiB, where this may be mounted.
 #[test]
 fn a_disk_that_was_full_is_gone_on_with_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
-    let mounted = Command::new("mount").args(mount).arg(folder.path()).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no file system may be mounted here");
-        return;
-    }
-    let outcome = fill_and_go_on(folder.path());
-    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
+    let Some(outcome) = on_a_small_disk(folder.path(), fill_and_go_on) else { return };
     let (full, names, text) = outcome.unwrap();
     assert_eq!(full.kind, ErrorKind::Io);
     assert_eq!(names, [".out.csv.part", "in the way"], "nothing half-written stands under the name");

@@ -1,0 +1,147 @@
+//! Keeps the time of a batch: what was gathered leaves when `batch_secs` are over, though no further event comes.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use scanbridge_plugin_api::{CheckReport, PluginError, Result, Services};
+
+use super::stream::Stream;
+
+/// A stream, and a thread that writes what has waited long enough. Whoever calls holds the stream alone meanwhile.
+#[derive(Debug)]
+pub(super) struct TimedStream {
+    shared: Arc<Shared>,
+    services: Services,
+    /// Started with the first message: a probe needs none.
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None once it was closed.
+    stream: Option<Stream>,
+    /// What the thread met; the next call tells it.
+    failure: Option<PluginError>,
+    /// Whether the thread waits for a first message, and has to be woken.
+    sleeps: bool,
+}
+
+impl TimedStream {
+    pub(super) fn new(stream: Stream, services: Services) -> Self {
+        let state = State { stream: Some(stream), failure: None, sleeps: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        Self { shared, services, thread: None }
+    }
+
+    pub(super) fn check(&self) -> CheckReport {
+        let state = self.shared.lock();
+        state.stream.as_ref().map(Stream::check).unwrap_or_default()
+    }
+
+    /// Takes a framed message, which `append` writes to the end of a buffer.
+    pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        if self.thread.is_none() {
+            self.thread = Some(self.start()?);
+        }
+        let mut state = self.shared.lock();
+        state.stream()?.message(append)?;
+        if state.sleeps {
+            state.sleeps = false;
+            self.shared.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is proof that all has been delivered.
+    pub(super) fn confirm(&mut self) -> Result<()> {
+        self.shared.lock().stream()?.confirm()
+    }
+
+    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    pub(super) fn take_back(&mut self, messages: usize) -> usize {
+        self.shared.lock().stream.as_mut().map_or(messages, |stream| stream.take_back(messages))
+    }
+
+    pub(super) fn close(mut self) {
+        if let Some(stream) = self.stop() {
+            stream.close();
+        }
+    }
+
+    fn start(&self) -> Result<JoinHandle<()>> {
+        let (shared, services) = (Arc::clone(&self.shared), self.services.clone());
+        let keep_time = move || {
+            let _tagged = services.enter();
+            shared.keep_time();
+        };
+        std::thread::Builder::new()
+            .name("syslog-batches".to_owned())
+            .spawn(keep_time)
+            .map_err(|error| PluginError::bug(format!("a thread cannot be started: {error}")))
+    }
+
+    /// Ends the thread, and waits until it has let go of the stream.
+    fn stop(&mut self) -> Option<Stream> {
+        let stream = self.shared.lock().stream.take();
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It can only have ended, and what it had to tell is in the state.
+            let _ = thread.join();
+        }
+        stream
+    }
+}
+
+impl Drop for TimedStream {
+    fn drop(&mut self) {
+        drop(self.stop());
+    }
+}
+
+impl Shared {
+    /// No state is left half-changed by a panic that another one could make worse: streams are given up whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_time(&self) {
+        let mut state = self.lock();
+        while let Some(stream) = &mut state.stream {
+            let left = stream.due().map(|due| due.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(left) if left.is_zero() && state.failure.is_none() => {
+                    state.flush();
+                    state
+                }
+                Some(left) if !left.is_zero() => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => {
+                    state.sleeps = true;
+                    self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+    }
+}
+
+impl State {
+    /// The stream, unless the thread has met something.
+    fn stream(&mut self) -> Result<&mut Stream> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => self.stream.as_mut().ok_or_else(|| PluginError::bug("the connection is closed already")),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.failure = self.stream.as_mut().and_then(|stream| stream.flush().err());
+    }
+}

@@ -1,0 +1,31 @@
+//! What stands in a folder.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The names in it, in their order.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// Runs this with a file system of 1 MiB at the folder; none, and a word about it, where none may be mounted.
+#[expect(clippy::print_stdout, reason = "a skipped test says so where its reader looks")]
+pub(crate) fn on_a_small_disk<T>(folder: &Path, run: impl FnOnce(&Path) -> T) -> Option<T> {
+    let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
+    let mounted = Command::new("mount").args(mount).arg(folder).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: no file system may be mounted here");
+        return None;
+    }
+    let outcome = run(folder);
+    assert!(Command::new("umount").arg(folder).status().unwrap().success());
+    Some(outcome)
+}
