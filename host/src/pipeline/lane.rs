@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::batch::{Item, SharedBatch};
@@ -13,7 +13,7 @@ use super::control::Control;
 use super::destination::{Destination, io_error};
 use super::queue::Queue;
 use super::retry::{Outage, is_passing};
-use super::summary::OutputSummary;
+use super::summary::{Failure, OutputSummary};
 use crate::config::Delivery;
 use crate::state::OutputState;
 
@@ -29,6 +29,8 @@ pub(super) struct Lane {
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) pending: Pending,
+    /// How much of it is kept, in bytes.
+    pub(super) most_pending: u64,
     pub(super) outage: Option<Outage>,
     /// Set while the standby delivers.
     pub(super) away: Option<Away>,
@@ -47,6 +49,8 @@ pub(super) struct Pending {
     overflown: bool,
     /// The report that was under way at the last commit.
     report: Option<Arc<ReportStart>>,
+    /// Whether findings of that report had come by then: who takes over comes too late for it to be whole.
+    has_begun: bool,
 }
 
 /// The primary is down, and the standby delivers.
@@ -58,6 +62,13 @@ pub(super) struct Away {
     good_probes: u32,
 }
 
+impl Away {
+    /// The primary is asked at this time.
+    pub(super) fn until(next_probe: Instant) -> Self {
+        Self { next_probe, good_probes: 0 }
+    }
+}
+
 /// Keeps to a number of findings a second.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -65,9 +76,9 @@ pub(super) struct Pace {
     next: Option<Instant>,
 }
 
-/// What is kept for a repetition, beyond the usual distance of checkpoints: an asset larger than this cannot be
-/// repeated within a run, but by the next one.
-const MOST_PENDING_BYTES: u64 = 32 << 20;
+/// The least that is kept for a repetition. Between two checkpoints lies their usual distance and one asset: where
+/// that is more, an outage ends the run, for memory is bounded, and the next run repeats it from the source.
+const LEAST_PENDING_BYTES: u64 = 32 << 20;
 
 /// So many good answers in a row bring a failed output back.
 const GOOD_PROBES: u32 = 2;
@@ -87,31 +98,38 @@ impl Lane {
         if !goes_on {
             self.active().take_back("the run has failed");
         }
+        if outcome.is_ok() {
+            self.leave_nothing_behind();
+        }
         if outcome.is_ok()
             && let Err(error) = self.close()
         {
             self.control.output_failed(self.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        Some(self.summaries(goes_on))
+        // The last calls may have been given up too.
+        (!self.is_abandoned()).then(|| self.summaries(goes_on))
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
-        if let Some(refusal) = self.refusal.take() {
+        if let Some(refusal) = self.refusal.take().filter(|_| self.away.is_none()) {
             self.recover(refusal)?;
         }
         while let Some(item) = self.queue.take() {
             if self.is_abandoned() {
                 return Ok(());
             }
-            self.pending.push(&item);
+            self.pending.push(&item, self.most_pending);
             match self.deliver(&item) {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
             if matches!(item, Item::Mark(_)) {
-                self.look_for_the_primary()?;
+                match self.look_for_the_primary() {
+                    Err(error) if is_passing(&error) => self.recover(error)?,
+                    looked => looked?,
+                }
             }
         }
         Ok(())
@@ -152,8 +170,11 @@ impl Lane {
                 ErrorKind::Unavailable,
                 format!("{} findings could not be written now", open.len()),
             );
-            let pause = outage.failed(&refused).filter(|_| !self.control.stop.is_given());
-            let Some(pause) = pause else {
+            let stops = self.control.stop.is_given();
+            if stops && self.required && self.control.goes_on() {
+                return Err(refused); // The next run goes on before them.
+            }
+            let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not taken in {attempts} attempts");
                 self.active().give_up(examined, &open, &reason, attempts);
                 break;
@@ -172,11 +193,12 @@ impl Lane {
             return Ok(());
         }
         let mut states = vec![(self.active().id().to_owned(), state)];
-        states.extend(self.primary_state());
+        states.extend(self.idle_state());
         self.checkpoints.committed(self.number, mark, states).map_err(|error| io_error(&error))?;
         self.control.note(self.number, self.summaries(true));
-        let report = self.active().report_at_commit().cloned();
-        self.pending = Pending { report, ..Pending::default() };
+        let active = self.active();
+        let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
+        self.pending = Pending { report, has_begun, ..Pending::default() };
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivers again after {time:.0} s");
@@ -185,17 +207,21 @@ impl Lane {
         Ok(())
     }
 
-    /// While the standby delivers, the primary's own state says that it has a gap.
-    fn primary_state(&self) -> Option<(String, OutputState)> {
-        self.away.as_ref()?;
-        Some((self.primary.id().to_owned(), self.primary.state_at_commit()))
+    /// The state of the one of the two that does not deliver now: a primary that is away has a gap, and a standby
+    /// that is no longer needed has ended its part.
+    fn idle_state(&self) -> Option<(String, OutputState)> {
+        let standby = self.standby.as_ref()?;
+        let idle = if self.away.is_some() { &self.primary } else { standby };
+        Some((idle.id().to_owned(), idle.state_at_commit()))
     }
 
     /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
             if self.pending.overflown {
-                return Err(error);
+                return Err(error.with_hint(
+                    "too much came since the last checkpoint to be kept and sent again within this run",
+                ));
             }
             let policy = self.delivery.retry;
             let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
@@ -270,22 +296,20 @@ impl Lane {
         );
         self.primary.stand_back();
         self.outage = None;
-        self.away = Some(Away { next_probe: Instant::now() + self.delivery.retry.longest, good_probes: 0 });
+        self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
     }
 
     /// Opens whoever delivers now at its last commit and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
-        let begun = self.pending.report.clone();
-        let joins = self.away.is_some();
-        let comes_late = self.primary.has_part_of_a_report();
+        let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
         let active = self.active();
         active.reopen(probe)?;
         active.set_repeating(true);
         match begun {
-            // The standby comes to a report that is under way: it gets what is left of it.
-            Some(report) if joins && active.report_at_commit().is_none() => {
-                active.begin(&report, false)?;
+            // It comes to a report that the other one has begun: it gets what is left of it.
+            Some(report) if !active.is_inside(&report) => {
+                active.begin(&report, true)?;
                 if comes_late {
                     active.note_gap();
                 }
@@ -327,8 +351,7 @@ impl Lane {
     fn come_back(&mut self) -> Result<(), PluginError> {
         let report = self.pending.report.clone();
         if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
-            let reason = format!("`{}` is back", self.primary.id());
-            standby.end(&ReportEnd { deliver: true, reason, ..ReportEnd::default() }, true)?;
+            standby.end_part(&format!("`{}` is back", self.primary.id()))?;
             standby.commit()?;
         }
         tracing::info!(instance = self.primary.id(), "is back, and delivers again");
@@ -337,12 +360,38 @@ impl Lane {
         self.queue.set_down(false);
         match report {
             Some(report) => {
-                let continued = self.primary.report_at_commit().is_some_and(|known| **known == *report);
-                self.primary.begin(&report, continued)?;
+                self.primary.begin(&report, true)?;
                 self.primary.note_gap();
                 Ok(())
             }
-            None => Ok(()),
+            None => self.end_what_was_left_behind(),
+        }
+    }
+
+    /// The primary may have a part of a report that the standby has ended meanwhile.
+    fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
+        if self.primary.report_at_commit().is_none() {
+            return Ok(());
+        }
+        self.primary.end_part("its rest went to the failover")?;
+        let state = self.primary.commit()?;
+        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
+    }
+
+    /// Before the run ends a primary that is still away gets one chance more to end its part, unless the report is
+    /// under way for a later run.
+    fn leave_nothing_behind(&mut self) {
+        let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
+        if self.away.is_none() || standby.is_inside(part) {
+            return;
+        }
+        let path = part.path.clone();
+        let ended = self.primary.reopen(false).and_then(|()| self.end_what_was_left_behind());
+        if let Err(error) = ended {
+            self.primary.lose_part();
+            let message = format!("{error}; it was not told the end of its part of {path}, which may be lost");
+            let error = PluginError::new(error.kind, message);
+            self.control.record_failure(Failure::new(self.primary.id(), &error));
         }
     }
 
@@ -353,6 +402,7 @@ impl Lane {
         self.control.output_failed(&id, self.required, error);
         let goes_on = self.control.goes_on() && self.required;
         self.active().drop_instance();
+        self.active().forget_uncommitted_letters();
         if !goes_on && !is_passing(error) {
             self.active().discard();
         }
@@ -393,10 +443,15 @@ impl Lane {
 }
 
 impl Pending {
-    fn push(&mut self, item: &Item) {
+    /// How many bytes are kept where checkpoints lie so far apart.
+    pub(super) fn most(between_checkpoints: u64) -> u64 {
+        LEAST_PENDING_BYTES.max(between_checkpoints.saturating_mul(2))
+    }
+
+    fn push(&mut self, item: &Item, most: u64) {
         let (bytes, findings) = item.size();
         self.findings += findings;
-        if self.bytes + bytes > MOST_PENDING_BYTES {
+        if self.bytes + bytes > most {
             self.overflown = true;
             self.items.clear();
         }

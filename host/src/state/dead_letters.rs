@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -26,19 +26,13 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// The letters of the output with this id. Those that an interrupted run wrote behind `length` are cut off, for
-    /// their findings will come again; without a length the file goes on as it is.
+    /// their findings will come again; without a length the file goes on behind its last whole line.
     ///
     /// # Errors
     /// When the file is there and cannot be cut.
     pub fn open(folder: &StateFolder, id: &str, length: Option<u64>, most: u64) -> Result<Self, StateError> {
         let path = letters_path(folder, id);
-        let found = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let length = length.unwrap_or(found).min(found);
-        if length < found {
-            let file = OpenOptions::new().write(true).open(&path);
-            let cut = file.and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
-            cut.map_err(|error| StateError::io(&path, &error))?;
-        }
+        let length = cut(&path, length).map_err(|error| StateError::io(&path, &error))?;
         Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0 })
     }
 
@@ -194,6 +188,43 @@ impl LetterFile {
     }
 }
 
+/// Cuts the file to this length, or to its whole lines: a crash may have left half a letter, and the next one must
+/// not be joined to it. Gives the length; a file that is not there has none.
+fn cut(path: &Path, length: Option<u64>) -> io::Result<u64> {
+    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?.len();
+    let length = match length {
+        Some(length) => length.min(found),
+        None => whole_lines(&mut file, found)?,
+    };
+    if length < found {
+        file.set_len(length)?;
+        file.sync_all()?;
+    }
+    Ok(length)
+}
+
+/// Where the last line break of a file of this length ends, found from behind.
+fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
+    let mut end = length;
+    let mut piece = vec![0; BUFFER];
+    while end > 0 {
+        let start = end.saturating_sub(BUFFER as u64);
+        let piece = &mut piece[..usize::try_from(end - start).unwrap_or(BUFFER)];
+        file.seek(io::SeekFrom::Start(start))?;
+        file.read_exact(piece)?;
+        if let Some(place) = piece.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + place as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 fn letters_path(folder: &StateFolder, id: &str) -> PathBuf {
     folder.dead_letters().join(format!("{id}.ndjson"))
 }
@@ -243,6 +274,30 @@ mod tests {
         letters.add(&letter(6));
         letters.commit().unwrap();
         assert_eq!(reasons(&folder), ["1", "4", "6"]);
+    }
+
+    #[test]
+    fn half_a_letter_spoils_no_other() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(all.path(), "nightly");
+        for (whole, half) in [(0, 10), (1, 1), (2, 3 * BUFFER)] {
+            let mut letters = DeadLetters::open(&folder, "siem", None, u64::MAX).unwrap();
+            (0..whole).for_each(|number| letters.add(&letter(number)));
+            let length = letters.commit().unwrap();
+            drop(letters);
+            fs::create_dir_all(folder.dead_letters()).unwrap();
+            let path = letters_path(&folder, "siem");
+            let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+            file.write_all(&vec![b'x'; half]).unwrap(); // The run was killed within a write.
+
+            let mut letters = DeadLetters::open(&folder, "siem", None, u64::MAX).unwrap();
+            assert_eq!(letters.length(), length);
+            letters.add(&letter(whole));
+            letters.commit().unwrap();
+            let expected: Vec<String> = (0..=whole).map(|number| number.to_string()).collect();
+            assert_eq!(reasons(&folder), expected);
+            fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]
