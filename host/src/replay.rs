@@ -111,7 +111,8 @@ fn replay_one(
     };
     let (summary, _) = pipeline::run(built, Arc::clone(stop), false, None);
     // Letters are sent in their order, and what came behind the last commit counts as not delivered.
-    let settled = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
+    let settled =
+        summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
     settle(&aside, &file.path, settled).map_err(|error| refused(StateError::io(&aside, &error)))?;
     Ok(summary)
 }

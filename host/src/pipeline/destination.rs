@@ -79,10 +79,8 @@ impl Destination {
             ..OutputSummary::default()
         };
         let OutputState { receipt, has_gap, dead_letters: length, report } = from;
-        let report = report.map(|report| OpenReport {
-            has_begun: true,
-            ..OpenReport::new(&Arc::new(report.into()))
-        });
+        let report =
+            report.map(|report| OpenReport { has_begun: true, ..OpenReport::new(&Arc::new(report.into())) });
         let account = Account { settled, report, has_gap, dead_letters: length };
         Self {
             opener,

@@ -1,21 +1,21 @@
 //! The thread of one output: takes items from its queue, delivers them, and tries again what did not arrive.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::batch::{Item, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::destination::{Destination, io_error};
+use super::failover::Away;
+use super::pace::Pace;
+use super::pending::Pending;
 use super::queue::Queue;
 use super::retry::{Outage, is_passing};
-use super::summary::{Failure, OutputSummary};
+use super::summary::OutputSummary;
 use crate::config::Delivery;
-use crate::state::OutputState;
 
 /// An output with what stands in for it, and everything it needs to go on after a failure.
 pub(super) struct Lane {
@@ -38,50 +38,6 @@ pub(super) struct Lane {
     /// Why the output could not be opened when the run began, if that may pass.
     pub(super) refusal: Option<PluginError>,
 }
-
-/// What was given to the output since its last commit: it is repeated when the output has to be opened again.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    items: VecDeque<Item>,
-    bytes: u64,
-    findings: u64,
-    /// More came than is kept, because no place to commit at came.
-    overflown: bool,
-    /// The report that was under way at the last commit.
-    report: Option<Arc<ReportStart>>,
-    /// Whether findings of that report had come by then: who takes over comes too late for it to be whole.
-    has_begun: bool,
-}
-
-/// The primary is down, and the standby delivers.
-#[derive(Debug)]
-pub(super) struct Away {
-    /// When the primary is asked next whether it is back.
-    next_probe: Instant,
-    /// How often in a row it said yes.
-    good_probes: u32,
-}
-
-impl Away {
-    /// The primary is asked at this time.
-    pub(super) fn until(next_probe: Instant) -> Self {
-        Self { next_probe, good_probes: 0 }
-    }
-}
-
-/// Keeps to a number of findings a second.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Before this nothing more is handed on.
-    next: Option<Instant>,
-}
-
-/// The least that is kept for a repetition. Between two checkpoints lies their usual distance and one asset: where
-/// that is more, an outage ends the run, for memory is bounded, and the next run repeats it from the source.
-const LEAST_PENDING_BYTES: u64 = 32 << 20;
-
-/// So many good answers in a row bring a failed output back.
-const GOOD_PROBES: u32 = 2;
 
 impl Lane {
     /// Delivers until no more comes, and says what became of everything: the output's summary, then its standby's.
@@ -207,14 +163,6 @@ impl Lane {
         Ok(())
     }
 
-    /// The state of the one of the two that does not deliver now: a primary that is away has a gap, and a standby
-    /// that is no longer needed has ended its part.
-    fn idle_state(&self) -> Option<(String, OutputState)> {
-        let standby = self.standby.as_ref()?;
-        let idle = if self.away.is_some() { &self.primary } else { standby };
-        Some((idle.id().to_owned(), idle.state_at_commit()))
-    }
-
     /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
@@ -287,18 +235,6 @@ impl Lane {
         self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
     }
 
-    fn fail_over(&mut self, error: &PluginError) {
-        let Some(standby) = &self.standby else { return };
-        tracing::warn!(
-            instance = self.primary.id(),
-            "{error}; `{}` takes over until it is back",
-            standby.id()
-        );
-        self.primary.stand_back();
-        self.outage = None;
-        self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
-    }
-
     /// Opens whoever delivers now at its last commit and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
@@ -326,75 +262,6 @@ impl Lane {
         result
     }
 
-    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
-    /// said so twice.
-    fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
-        let longest = self.delivery.retry.longest;
-        let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
-            return Ok(());
-        };
-        away.next_probe = Instant::now() + longest;
-        match self.primary.reopen(true) {
-            Ok(()) => away.good_probes += 1,
-            Err(error) => {
-                tracing::debug!(instance = self.primary.id(), "{error}; still away");
-                away.good_probes = 0;
-            }
-        }
-        if away.good_probes < GOOD_PROBES {
-            self.primary.drop_instance();
-            return Ok(());
-        }
-        self.come_back()
-    }
-
-    fn come_back(&mut self) -> Result<(), PluginError> {
-        let report = self.pending.report.clone();
-        if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
-            standby.end_part(&format!("`{}` is back", self.primary.id()))?;
-            standby.commit()?;
-        }
-        tracing::info!(instance = self.primary.id(), "is back, and delivers again");
-        self.away = None;
-        self.outage = None;
-        self.queue.set_down(false);
-        match report {
-            Some(report) => {
-                self.primary.begin(&report, true)?;
-                self.primary.note_gap();
-                Ok(())
-            }
-            None => self.end_what_was_left_behind(),
-        }
-    }
-
-    /// The primary may have a part of a report that the standby has ended meanwhile.
-    fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
-        if self.primary.report_at_commit().is_none() {
-            return Ok(());
-        }
-        self.primary.end_part("its rest went to the failover")?;
-        let state = self.primary.commit()?;
-        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
-    }
-
-    /// Before the run ends a primary that is still away gets one chance more to end its part, unless the report is
-    /// under way for a later run.
-    fn leave_nothing_behind(&mut self) {
-        let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
-        if self.away.is_none() || standby.is_inside(part) {
-            return;
-        }
-        let path = part.path.clone();
-        let ended = self.primary.reopen(false).and_then(|()| self.end_what_was_left_behind());
-        if let Err(error) = ended {
-            self.primary.lose_part();
-            let message = format!("{error}; it was not told the end of its part of {path}, which may be lost");
-            let error = PluginError::new(error.kind, message);
-            self.control.record_failure(Failure::new(self.primary.id(), &error));
-        }
-    }
-
     /// The output is lost for this run. Says whether a later run goes on with what it has.
     fn give_up(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
@@ -418,7 +285,7 @@ impl Lane {
         closed.and(standby)
     }
 
-    fn active(&mut self) -> &mut Destination {
+    pub(super) fn active(&mut self) -> &mut Destination {
         match &mut self.standby {
             Some(standby) if self.away.is_some() => standby,
             _ => &mut self.primary,
@@ -439,39 +306,5 @@ impl Lane {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
         [primary].into_iter().chain(standby).collect()
-    }
-}
-
-impl Pending {
-    /// How many bytes are kept where checkpoints lie so far apart.
-    pub(super) fn most(between_checkpoints: u64) -> u64 {
-        LEAST_PENDING_BYTES.max(between_checkpoints.saturating_mul(2))
-    }
-
-    fn push(&mut self, item: &Item, most: u64) {
-        let (bytes, findings) = item.size();
-        self.findings += findings;
-        if self.bytes + bytes > most {
-            self.overflown = true;
-            self.items.clear();
-        }
-        if !self.overflown {
-            self.bytes += bytes;
-            self.items.push_back(item.clone());
-        }
-    }
-}
-
-impl Pace {
-    /// Waits until as much time has gone by as the findings before these may take.
-    fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
-        let now = Instant::now();
-        let next = self.next.filter(|next| *next > now);
-        if let Some(next) = next {
-            let _ = wait(next - now);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
-        let cost = Duration::from_secs_f64(findings as f64 / most_per_sec as f64);
-        self.next = Some(next.unwrap_or(now) + cost);
     }
 }

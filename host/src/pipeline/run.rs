@@ -7,9 +7,12 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
+use super::failover::Away;
 use super::input::{InputThread, Read, with_counts};
 use super::instance::{AbsentOutput, Built, OpenOutput};
-use super::lane::{Away, Lane, Pace, Pending};
+use super::lane::Lane;
+use super::pace::Pace;
+use super::pending::Pending;
 use super::progress::Progress;
 use super::queue::Queue;
 use super::stop::Stop;

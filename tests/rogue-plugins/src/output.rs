@@ -158,7 +158,12 @@ impl Output for Rogue {
             return Err(away());
         }
         if mood == 2 {
-            retry.extend(batch.findings().map(|finding| finding.row()).filter(|row| u64::from(*row) % 2 == self.seed % 2));
+            retry.extend(
+                batch
+                    .findings()
+                    .map(|finding| finding.row())
+                    .filter(|row| u64::from(*row) % 2 == self.seed % 2),
+            );
         }
         if self.act == "retry-rows" {
             // Every row is asked for twice.

@@ -82,7 +82,8 @@ fn an_output_that_comes_to_the_rest_of_a_report_may_not_clear_what_it_missed() {
 
 #[test]
 fn a_stop_during_an_outage_is_an_interruption() {
-    let away = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: fail-to-write, times: 1000, log: LOG }}");
+    let away =
+        format!("id: out, plugin: Rogue, {FAST}, with: {{ act: fail-to-write, times: 1000, log: LOG }}");
     let case = Case::new("behave", &[&away]);
     let stopped = stopped_at(&case, &case.instance("out").join("times"));
     assert_eq!((stopped.status, stopped.exit_code()), (RunStatus::Failed, 130), "{stopped:?}");

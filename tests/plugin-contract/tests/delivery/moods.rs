@@ -11,7 +11,7 @@ use scanbridge::pipeline::{Failure, Stop};
 use crate::case::Case;
 
 const FINDINGS: usize = 3;
-const SEEDS: u64 = 48;
+const SEEDS: u64 = 32;
 
 /// How many calls an output is moody for; then it behaves, so that each case comes to an end.
 const MOODY_CALLS: u64 = 40;
@@ -33,7 +33,8 @@ fn run_to_the_end(case: &Case) -> (usize, bool) {
             }
         });
         // 65: it was refused something, which lies among the dead letters.
-        let was_not_told = |failure: &Failure| failure.message.contains("it was not told the end of its part");
+        let was_not_told =
+            |failure: &Failure| failure.message.contains("it was not told the end of its part");
         let untold = summary.failures.iter().any(was_not_told);
         if [0, 65].contains(&summary.exit_code()) || untold {
             return (runs, untold);
@@ -139,8 +140,12 @@ fn a_pair_of_outputs_delivers_each_finding_once_and_no_half_of_a_report_counts_a
             known.extend(log.iter().filter(is_finding).cloned());
             known.extend(refused(&case, id));
             let ended = log.last().is_none_or(|line| !is_finding(&line));
-            assert!(ended || (untold && *id == "primary"), "seed {seed}, {runs} runs: {id} was never told the end: {logs:?}");
-            let other_has_some = logs.iter().any(|(other, log)| other != id && log.iter().any(|l| is_finding(&l)));
+            assert!(
+                ended || (untold && *id == "primary"),
+                "seed {seed}, {runs} runs: {id} was never told the end: {logs:?}"
+            );
+            let other_has_some =
+                logs.iter().any(|(other, log)| other != id && log.iter().any(|l| is_finding(&l)));
             let says_whole = log.iter().any(|line| line.ends_with("complete=true"));
             assert!(!(says_whole && other_has_some), "seed {seed}, {runs} runs: {logs:?}");
         }
