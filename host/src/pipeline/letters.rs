@@ -14,7 +14,7 @@ type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
 
 /// Makes reports of dead letters. They are never complete, so nothing is cleared because of them.
 pub(super) struct LetterSource {
-    letters: Peekable<Letters>,
+    letters: Box<Peekable<Letters>>,
     schema: Schema,
     report: Option<LetterReport>,
     /// Of the findings of the last batch, by row.
@@ -32,7 +32,12 @@ impl LetterSource {
     pub(super) const ID: &'static str = "dead-letters";
 
     pub(super) fn new(letters: Letters) -> Self {
-        Self { letters: letters.peekable(), schema: Schema::default(), report: None, history: Vec::new() }
+        Self {
+            letters: Box::new(letters.peekable()),
+            schema: Schema::default(),
+            report: None,
+            history: Vec::new(),
+        }
     }
 
     pub(super) fn schema(&self) -> &Schema {

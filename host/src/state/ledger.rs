@@ -58,8 +58,6 @@ struct About {
 struct OutputNote {
     has_gap: bool,
     dead_letters: u64,
-    /// Ledgers of the first releases do not say; then its report ends as one with a gap.
-    #[serde(default)]
     report: Option<LetterReport>,
 }
 

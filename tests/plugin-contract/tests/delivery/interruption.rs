@@ -1,6 +1,6 @@
 //! Runs that end in the middle of a report, and the ones that go on with them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn cut_short(outputs: &[&str]) -> Case {
 }
 
 /// Runs, and stops the run when this file is there.
-fn stopped_at(case: &Case, file: &PathBuf) -> Summary {
+fn stopped_at(case: &Case, file: &Path) -> Summary {
     let stop = Arc::new(Stop::default());
     thread::scope(|scope| {
         scope.spawn(|| {
