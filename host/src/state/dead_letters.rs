@@ -22,6 +22,8 @@ pub struct DeadLetters {
     most: u64,
     /// Letters for which there was no room.
     lost: u64,
+    /// The same up to the last commit.
+    committed_lost: u64,
 }
 
 impl DeadLetters {
@@ -33,7 +35,7 @@ impl DeadLetters {
     pub fn open(folder: &StateFolder, id: &str, length: Option<u64>, most: u64) -> Result<Self, StateError> {
         let path = letters_path(folder, id);
         let length = cut(&path, length).map_err(|error| StateError::io(&path, &error))?;
-        Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0 })
+        Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0, committed_lost: 0 })
     }
 
     /// Adds a letter, or counts it as lost when there is no room.
@@ -97,6 +99,7 @@ impl DeadLetters {
         if let Some(file) = &self.file {
             file.sync_data().map_err(|error| StateError::io(&self.path, &error))?;
         }
+        self.committed_lost = self.lost;
         Ok(self.length)
     }
 
@@ -107,6 +110,7 @@ impl DeadLetters {
     pub fn cut_back(&mut self, length: u64) -> Result<(), StateError> {
         self.buffer.clear();
         self.length = length;
+        self.lost = self.committed_lost;
         match &self.file {
             Some(file) => file.set_len(length).map_err(|error| StateError::io(&self.path, &error)),
             None => Ok(()),
@@ -310,5 +314,9 @@ mod tests {
         assert!(length <= 1000 && length == fs::metadata(letters_path(&folder, "siem")).unwrap().len());
         assert_eq!(reasons(&folder).len() as u64 + letters.lost(), 50);
         assert!(letters.lost() > 0);
+        let lost = letters.lost();
+        letters.add(&letter(50));
+        letters.cut_back(length).unwrap();
+        assert_eq!(letters.lost(), lost, "what comes again is not lost twice");
     }
 }
