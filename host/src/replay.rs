@@ -1,15 +1,17 @@
-//! Sends dead letters to their outputs again. A letter is removed when its output has taken it; one that is refused
-//! again is written anew.
+//! Sends dead letters to their outputs again, in the order in which they were written. A letter is removed when its
+//! output has taken it; one that is refused again is written anew. Where the output goes away in between, what it
+//! committed is removed and the rest stays.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::config::{Catalogue, OutputInstance, Pipeline};
-use crate::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
+use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
 use crate::state::{Checkpoint, Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
@@ -17,7 +19,7 @@ use crate::state::{Checkpoint, Ledger, LetterFile, Lock, StateError, StateFolder
 /// Replays the dead letters of the pipeline's outputs, or of one of them. None when there are none.
 ///
 /// # Errors
-/// When nothing was sent: the pipeline is in use or was interrupted, or the output could not be opened.
+/// When nothing was sent: the pipeline is in use or was interrupted, or its state cannot be used.
 pub fn replay(
     mut pipeline: Pipeline,
     registry: &Registry,
@@ -31,12 +33,20 @@ pub fn replay(
     let mut files = list_letters(&folder).map_err(refused)?;
     files.retain(|file| only.is_none_or(|id| file.output == id));
     let mut whole: Option<Summary> = None;
+    pipeline.inputs.clear();
     let outputs = std::mem::take(&mut pipeline.outputs);
+    for file in &files {
+        if outputs.iter().all(|output| output.instance.id != file.output) {
+            tracing::warn!("the pipeline has no output `{}` any more: its dead letters stay", file.output);
+        }
+    }
     for mut output in outputs {
         let Some(file) = files.iter().find(|file| file.output == output.instance.id) else { continue };
         prepare(&mut output, registry);
         pipeline.outputs = vec![output];
-        let summary = replay_one(&pipeline, registry, &folder, file, stop)?;
+        let replayed = replay_one(&pipeline, registry, &folder, file, stop);
+        // Another output may have been served before this one: its summary is not thrown away.
+        let summary = replayed.unwrap_or_else(|failures| Summary::not_started(&pipeline, failures));
         whole = Some(match whole {
             Some(known) => known.with(summary),
             None => summary,
@@ -54,7 +64,7 @@ pub fn lock_for_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateE
     let held = session::lock(folder, name, false, &Stop::default());
     let lock = held.map_err(|failures| StateError::of_failures(&failures))?;
     let path = folder.ledger();
-    if path.exists() && Ledger::open_existing(&path)?.checkpoint()?.is_some() {
+    if path.exists() && Ledger::look(&path)?.checkpoint()?.is_some() {
         return Err(StateError {
             message: format!("pipeline `{name}` was interrupted, and its dead letters are not settled"),
             hint: Some("run it to its end first, or `scanbridge state reset FILE`".to_owned()),
@@ -95,15 +105,15 @@ fn replay_one(
     let built = match built {
         Ok(built) => built,
         Err(failures) => {
-            put_back(&aside, &file.path).map_err(|error| refused(StateError::io(&aside, &error)))?;
+            fs::rename(&aside, &file.path).map_err(|error| refused(StateError::io(&aside, &error)))?;
             return Err(failures);
         }
     };
     let (summary, _) = pipeline::run(built, Arc::clone(stop), false, None);
-    let taken =
-        summary.outputs.iter().all(|output| output.undelivered == 0) && summary.status != RunStatus::Failed;
-    let settled = if taken { fs::remove_file(&aside) } else { put_back(&aside, &file.path) };
-    settled.map_err(|error| refused(StateError::io(&aside, &error)))?;
+    // Letters are sent in their order, and what came behind the last commit counts as not delivered.
+    let settled =
+        summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
+    settle(&aside, &file.path, settled).map_err(|error| refused(StateError::io(&aside, &error)))?;
     Ok(summary)
 }
 
@@ -130,16 +140,46 @@ fn restore(folder: &StateFolder) -> Result<(), StateError> {
     Ok(())
 }
 
-/// The letters did not all arrive: they are as they were, and those that this replay wrote anew go.
-fn put_back(aside: &Path, letters: &Path) -> io::Result<()> {
-    fs::rename(aside, letters)
+/// The first letters in hand are settled; those behind them wait again, before those that were written anew.
+fn settle(aside: &Path, letters: &Path, settled: u64) -> io::Result<()> {
+    keep_the_rest(aside, settled)?;
+    match fs::metadata(aside)?.len() {
+        0 => fs::remove_file(aside),
+        _ => join(aside, letters),
+    }
 }
 
+/// Takes so many letters off the beginning of the file.
+fn keep_the_rest(letters: &Path, settled: u64) -> io::Result<()> {
+    let rest = letters.with_extension("rest");
+    let mut from = BufReader::new(fs::File::open(letters)?);
+    let mut line = Vec::new();
+    let mut left = settled;
+    while left > 0 && from.read_until(b'\n', &mut line)? > 0 {
+        left -= u64::from(line != b"\n");
+        line.clear();
+    }
+    let mut file = create(&rest)?;
+    io::copy(&mut from, &mut file)?;
+    file.sync_all()?;
+    fs::rename(&rest, letters)
+}
+
+/// Makes one file of two, under the name of the second one.
 fn join(first: &Path, second: &Path) -> io::Result<()> {
     if second.exists() {
-        let mut file = fs::OpenOptions::new().append(true).open(first)?;
+        let both = first.with_extension("both");
+        let mut file = create(&both)?;
+        io::copy(&mut fs::File::open(first)?, &mut file)?;
         io::copy(&mut fs::File::open(second)?, &mut file)?;
         file.sync_all()?;
+        fs::rename(&both, second)?;
+        return fs::remove_file(first);
     }
     fs::rename(first, second)
+}
+
+/// A file for letters, which are nobody else's to read.
+fn create(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

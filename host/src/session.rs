@@ -81,7 +81,7 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
             return Err(refused(occupied.error(pipeline)));
         }
         if !std::mem::replace(&mut told, true) {
-            tracing::info!("waiting: pipeline `{pipeline}` is in use by {}", occupied.holder);
+            tracing::info!("waiting: pipeline `{pipeline}` is in use by {occupied}");
         }
         if stop.wait(LOOK_EVERY) {
             return Err(vec![Failure::interrupted("stopped while waiting for another run")]);

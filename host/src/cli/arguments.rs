@@ -103,6 +103,9 @@ pub enum StateCommand {
     Reset {
         /// The pipeline file
         file: PathBuf,
+        /// Only what this input or output keeps for itself; an interrupted run is still gone on with
+        #[arg(long, value_name = "ID")]
+        instance: Option<String>,
     },
 }
 

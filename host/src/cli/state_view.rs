@@ -17,8 +17,12 @@ pub struct KnownState {
     pub folder: PathBuf,
     /// The pipeline file; none when nothing is remembered.
     pub pipeline: Option<PathBuf>,
+    /// The process that uses it now, as it describes itself; none when nobody does.
+    pub holder: Option<String>,
     /// What the next run goes on with.
     pub checkpoint: Option<Checkpoint>,
+    /// When that was stored, in UTC.
+    pub stored: Option<String>,
     /// The last runs, oldest first.
     pub runs: Vec<RunRecord>,
     /// The last reports that were delivered, oldest first.
@@ -33,19 +37,23 @@ const SHOWN: usize = 10;
 /// For people: what the next run does, and the last runs and reports.
 #[must_use]
 pub fn show_state(known: &KnownState, width: usize) -> String {
+    let letters = known
+        .letters
+        .iter()
+        .map(|file| format!("dead letters of {}: {} bytes\n", file.output, file.bytes))
+        .collect::<String>();
     let Some(pipeline) = &known.pipeline else {
-        return format!("nothing is remembered of {} in {}\n", known.name, known.folder.display());
+        let nothing = format!("nothing is remembered of {} in {}\n", known.name, known.folder.display());
+        return nothing + &letters;
     };
     let mut text = format!(
-        "pipeline {} ({})\nstate in {}\n{}",
+        "pipeline {} ({})\nstate in {}\n{}{letters}",
         known.name,
         pipeline.display(),
         known.folder.display(),
-        next_run(known)
+        stand(known)
     );
-    for file in &known.letters {
-        text.push_str(&format!("dead letters of {}: {} bytes\n", file.output, file.bytes));
-    }
+    let under_way = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
     let runs = known.runs.iter().rev().take(SHOWN).map(|run| {
         let code = run.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
         let ended = run.ended.clone().unwrap_or_else(|| "-".to_owned());
@@ -53,7 +61,7 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
             run.number.to_string(),
             run.started.clone(),
             ended,
-            word(run).to_owned(),
+            word(run, under_way).to_owned(),
             code,
             run.findings.to_string(),
         ]
@@ -87,6 +95,8 @@ pub fn export_state(known: &KnownState) -> String {
         "name": known.name,
         "folder": known.folder,
         "pipeline": known.pipeline,
+        "in_use_by": known.holder,
+        "checkpoint_stored": known.stored,
         "checkpoint": known.checkpoint.as_ref().map(checkpoint),
         "runs": known.runs,
         "reports": known.reports,
@@ -94,22 +104,34 @@ pub fn export_state(known: &KnownState) -> String {
     }))
 }
 
-fn next_run(known: &KnownState) -> String {
-    match (&known.checkpoint, known.runs.last()) {
-        (Some(checkpoint), Some(run)) => {
-            let place = match &checkpoint.under_way {
-                Some(input) => format!("inside a report of {input}"),
-                None => "between two reports".to_owned(),
-            };
+/// What goes on now, or what the next run will do.
+fn stand(known: &KnownState) -> String {
+    let place = known.checkpoint.as_ref().map(|checkpoint| {
+        let place = match &checkpoint.under_way {
+            Some(input) => format!("inside a report of {input}"),
+            None => "between two reports".to_owned(),
+        };
+        let stored = known.stored.as_ref().map(|time| format!(", stored {time}"));
+        place + &stored.unwrap_or_default()
+    });
+    let last = known.runs.last();
+    match (&known.holder, last.filter(|run| run.state == RunState::Running), place, last) {
+        (Some(holder), Some(run), place, _) => {
+            let place = place.unwrap_or_else(|| "none yet".to_owned());
+            format!("run {} is under way: {holder}\nits last checkpoint: {place}\n", run.number)
+        }
+        // It is about to begin a run, or sends dead letters again.
+        (Some(holder), None, ..) => format!("in use by {holder}\n"),
+        (None, _, Some(place), Some(run)) => {
             format!("the next run goes on where run {} was interrupted, {place}\n", run.number)
         }
         _ => "the next run starts over\n".to_owned(),
     }
 }
 
-fn word(run: &RunRecord) -> &'static str {
+fn word(run: &RunRecord, under_way: Option<u64>) -> &'static str {
     match run.state {
-        // The lock is ours, so nothing is under way.
+        RunState::Running if under_way == Some(run.number) => "running",
         RunState::Running => "killed",
         RunState::Interrupted => "interrupted",
         RunState::Finished => "finished",
@@ -128,6 +150,7 @@ fn output(state: &OutputState) -> Value {
     json!({
         "receipt": opaque(&state.receipt),
         "has_gap": state.has_gap,
+        "report": state.report,
         "dead_letter_bytes": state.dead_letters,
     })
 }

@@ -51,7 +51,8 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
         Ok(None) => {
-            print("there are no dead letters\n");
+            let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
+            print(&format!("there are no dead letters{whose}\n"));
             0
         }
         Ok(Some(summary)) => {

@@ -1,7 +1,7 @@
 //! `scanbridge state`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::run::{print_failures, state_folder};
 use super::terminal::{look, print, print_error, width};
@@ -26,7 +26,9 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
             print(&export_state(&known(name, folder)?));
             Ok(())
         }),
-        StateCommand::Reset { file } => with_folder(file, common, reset),
+        StateCommand::Reset { file, instance } => {
+            with_folder(file, common, |name, folder| reset(name, folder, instance.as_deref()))
+        }
     }
 }
 
@@ -56,47 +58,74 @@ pub(super) fn with_folder(
 fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     let mut known =
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
-    if !folder.ledger().exists() {
-        return Ok(known);
-    }
-    if let Err(occupied) = Lock::take(folder)? {
-        return Err(occupied.error(name));
-    }
-    let ledger = Ledger::open_existing(&folder.ledger())?;
-    known.pipeline = Some(ledger.pipeline()?);
-    known.checkpoint = ledger.checkpoint()?;
-    known.runs = ledger.runs()?;
-    known.reports = ledger.reports()?;
     known.letters = list_letters(folder)?;
+    known.holder = Lock::holder(folder)?.map(|occupied| occupied.to_string());
+    if folder.ledger().exists() {
+        let ledger = Ledger::look(&folder.ledger())?;
+        known.pipeline = Some(ledger.pipeline()?);
+        known.checkpoint = ledger.checkpoint()?;
+        known.stored = ledger.stored()?;
+        known.runs = ledger.runs()?;
+        known.reports = ledger.reports()?;
+    }
     Ok(known)
 }
 
-/// Nothing is thrown away: a folder with the time in its name takes what there was.
-fn reset(name: &str, folder: &StateFolder) -> Result<(), StateError> {
+/// Puts everything aside, or what one instance keeps for itself: then an interrupted run is still gone on with.
+fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
     if !folder.path().exists() {
         print(&format!("nothing is remembered of {name}\n"));
         return Ok(());
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
-    let time = crate::state::now().replace(':', "");
-    let aside = folder.path().join(format!("aside-{time}-{}", std::process::id()));
-    let mut moved = Vec::new();
-    for path in [folder.ledger(), folder.instances()] {
-        if path.exists() {
-            fs::create_dir_all(&aside).map_err(|error| StateError::cannot_create(&aside, &error))?;
-            let target = aside.join(path.file_name().unwrap_or_default());
-            fs::rename(&path, &target).map_err(|error| StateError::io(&path, &error))?;
-            moved.push(target);
+    let (paths, then) = match instance {
+        None => (vec![folder.ledger(), folder.instances()], format!("the next run of {name} starts over")),
+        Some(id) => {
+            let path = instance_folder(folder, id)?;
+            (vec![path], format!("`{id}` of {name} begins anew"))
         }
-    }
-    if moved.is_empty() {
-        print(&format!("nothing is remembered of {name}\n"));
-    } else {
-        print(&format!(
-            "the next run of {name} starts over; what was remembered is in {}\n",
-            aside.display()
-        ));
+    };
+    match put_aside(folder, &paths)? {
+        None => print(&format!("nothing is remembered of {name}\n")),
+        Some(aside) => print(&format!("{then}; what was remembered is in {}\n", aside.display())),
     }
     Ok(())
+}
+
+/// Where this instance keeps what is its own.
+///
+/// # Errors
+/// When there is nothing; those that have something are named.
+fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError> {
+    let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
+    let mut known: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect();
+    if known.iter().any(|known| known == id) {
+        return Ok(folder.instance(id));
+    }
+    known.sort();
+    let hint = match known.is_empty() {
+        true => "no instance of this pipeline keeps anything".to_owned(),
+        false => format!("these instances keep something: {}", known.join(", ")),
+    };
+    Err(StateError {
+        message: format!("instance `{id}` keeps nothing for itself"),
+        hint: Some(hint),
+        exit_code: 64,
+    })
+}
+
+/// Nothing is thrown away: a folder with the time in its name takes what there was.
+fn put_aside(folder: &StateFolder, paths: &[PathBuf]) -> Result<Option<PathBuf>, StateError> {
+    let time = crate::state::now().replace(':', "");
+    let aside = folder.path().join(format!("aside-{time}-{}", std::process::id()));
+    let mut moved = None;
+    for path in paths.iter().filter(|path| path.exists()) {
+        fs::create_dir_all(&aside).map_err(|error| StateError::cannot_create(&aside, &error))?;
+        let target = aside.join(path.file_name().unwrap_or_default());
+        fs::rename(path, &target).map_err(|error| StateError::io(path, &error))?;
+        moved = Some(aside.clone());
+    }
+    Ok(moved)
 }

@@ -8,6 +8,7 @@ use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatc
 use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
+use crate::state::LetterHistory;
 
 /// What an input sends to every output.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ impl MissedFindings {
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    unexamined: Mutex<RawBatch>,
+    /// The batch, and what its findings have behind them, by row.
+    unexamined: Mutex<(RawBatch, Vec<LetterHistory>)>,
     examined: OnceLock<Result<Examined, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
@@ -69,6 +71,7 @@ pub(super) struct SharedBatch {
 pub(super) struct Examined {
     pub(super) batch: ValidBatch,
     pub(super) findings: KindCounts,
+    history: Vec<LetterHistory>,
 }
 
 /// What an input has sent so far.
@@ -101,13 +104,14 @@ impl InputCounts {
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch,
+        history: Vec<LetterHistory>,
         known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
         home: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
-        let (unexamined, examined) = (Mutex::new(raw), OnceLock::new());
+        let (unexamined, examined) = (Mutex::new((raw, history)), OnceLock::new());
         Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
     }
 
@@ -125,13 +129,21 @@ impl SharedBatch {
     }
 
     fn examine_now(&self) -> Result<Examined, BadBatch> {
-        let raw = std::mem::take(&mut *self.unexamined.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut unexamined = self.unexamined.lock().unwrap_or_else(PoisonError::into_inner);
+        let (raw, history) = std::mem::take(&mut *unexamined);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
         let mut findings = KindCounts::default();
         batch.read(|batch| batch.findings().for_each(|finding| findings.add(finding.kind(), 1)));
-        let examined = Examined { batch, findings };
+        let examined = Examined { batch, findings, history };
         self.counts.add(&examined);
         Ok(examined)
+    }
+}
+
+impl Examined {
+    /// What the finding in this row has behind it, if it is a dead letter.
+    pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
+        self.history.get(usize::try_from(row).ok()?).copied()
     }
 }
 

@@ -14,8 +14,6 @@ use crate::state::{Checkpoint, Ledger, OutputState, SentReport, StateError};
 pub(super) struct Checkpoints {
     state: Mutex<State>,
     changed: Condvar,
-    /// None for runs that keep no state.
-    ledger: Option<Arc<Ledger>>,
 }
 
 /// A place in the stream where an input could go on.
@@ -33,6 +31,8 @@ pub(super) struct NewMark {
 
 #[derive(Debug)]
 struct State {
+    /// None for runs that keep no state, and when the run is over.
+    ledger: Option<Arc<Ledger>>,
     input_ids: Vec<String>,
     /// Marks that are not stored yet, by number.
     marks: VecDeque<(u64, NewMark)>,
@@ -69,6 +69,7 @@ impl Checkpoints {
         let positions = vec![None; input_ids.len()];
         let lanes = lanes.into_iter().map(LaneProgress::of).collect();
         let state = State {
+            ledger,
             input_ids,
             marks: VecDeque::new(),
             last_mark: 0,
@@ -79,7 +80,7 @@ impl Checkpoints {
             reports: Vec::new(),
             positions,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), ledger }
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Takes a new mark and gives its number.
@@ -117,6 +118,22 @@ impl Checkpoints {
         self.store(&mut state)
     }
 
+    /// An output has committed what belongs to no mark: the rest of a report that it was inside when another one took
+    /// over.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(super) fn amend(&self, output: &str, known: OutputState) -> Result<(), StateError> {
+        let mut state = self.lock();
+        state.checkpoint.outputs.insert(output.to_owned(), known);
+        if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_down() }
+    }
+
+    /// The run is over: a call that hangs for ever does not keep the ledger open.
+    pub(super) fn release(&self) {
+        self.lock().ledger = None;
+    }
+
     /// The last stored position of an input, if it is another one than `told`.
     pub(super) fn news(&self, input: usize, told: Option<&Position>) -> Option<Position> {
         let position = self.lock().positions[input].clone();
@@ -126,7 +143,7 @@ impl Checkpoints {
     /// Whether this run has a checkpoint, or goes on with one.
     pub(super) fn has_begun(&self) -> bool {
         let state = self.lock();
-        self.ledger.is_none() || state.last_mark > 0 || !state.checkpoint.positions.is_empty()
+        state.ledger.is_none() || state.last_mark > 0 || !state.checkpoint.positions.is_empty()
     }
 
     /// Waits until this mark is stored, at most so long; says whether it is.
@@ -150,12 +167,7 @@ impl Checkpoints {
     fn store(&self, state: &mut State) -> Result<(), StateError> {
         let Some(mark) = state.common_mark() else { return Ok(()) };
         state.reach(mark);
-        if state.stuck.is_empty()
-            && let Some(ledger) = &self.ledger
-        {
-            ledger.store(&state.checkpoint, &state.reports)?;
-            state.reports.clear();
-        }
+        state.write_down()?;
         state.stored = mark;
         self.changed.notify_all();
         Ok(())
@@ -173,6 +185,16 @@ impl LaneProgress {
 }
 
 impl State {
+    fn write_down(&mut self) -> Result<(), StateError> {
+        if self.stuck.is_empty()
+            && let Some(ledger) = &self.ledger
+        {
+            ledger.store(&self.checkpoint, &self.reports)?;
+            self.reports.clear();
+        }
+        Ok(())
+    }
+
     /// The latest mark that is not stored and that every output that counts has committed.
     fn common_mark(&self) -> Option<u64> {
         let counting = self.lanes.iter().filter(|lane| lane.counts);

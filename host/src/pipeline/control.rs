@@ -62,26 +62,53 @@ impl Control {
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
-            self.note_failure(error);
+            self.note_failure(is_mendable(error.kind));
         }
     }
 
     /// Records an output's failure. The others go on, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
+        self.output_lost(id, required, error, is_mendable(error.kind));
+    }
+
+    /// Records that an output has hung. What it hangs on may be gone when the next run goes on.
+    pub(super) fn output_hung(&self, id: &str, required: bool, error: &PluginError) {
+        self.output_lost(id, required, error, true);
+    }
+
+    fn output_lost(&self, id: &str, required: bool, error: &PluginError, mendable: bool) {
         let last = self.live_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
-        if required || last {
-            self.note_failure(error);
+        let ends_the_run = required || last;
+        if ends_the_run {
+            // Only an operator stops a run in which nothing has failed.
+            if self.stop.is_given() && !self.has_failed() {
+                self.record_failure(Failure::interrupted("stopped before everything was delivered"));
+            }
+            self.note_failure(mendable);
         }
         self.record(id, error);
-        if required || last {
+        if ends_the_run {
             self.stop.give();
         } else {
             tracing::warn!(instance = id, "this output is not required: the others go on without it");
         }
     }
 
-    fn note_failure(&self, error: &PluginError) {
-        if !is_mendable(error.kind) {
+    /// Records how many findings an output did not get that is there all the same: without another failure of
+    /// it nothing else would say that not all was delivered.
+    pub(super) fn left_out(&self, id: &str, findings: u64) {
+        if self.failed().iter().any(|failure| failure.instance == id) {
+            return;
+        }
+        let error = PluginError::new(
+            ErrorKind::Unavailable,
+            format!("{findings} findings were left out while it was down or its queue was full"),
+        );
+        self.record(id, &error.with_hint("a larger `queue`, `on_full: block` or `required: yes` keeps them"));
+    }
+
+    fn note_failure(&self, mendable: bool) {
+        if !mendable {
             self.hopeless.store(true, Ordering::Relaxed);
         }
         self.required_failed.store(true, Ordering::Relaxed);

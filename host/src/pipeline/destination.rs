@@ -13,7 +13,7 @@ use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
 use super::watch::CallWatch;
 use crate::config::Filter;
-use crate::state::{DeadLetters, Letter, OutputState, Record, StateError};
+use crate::state::{DeadLetters, Letter, LetterHistory, LetterReport, OutputState, Record, StateError};
 use crate::telemetry::without_controls;
 
 /// How many rejected findings an output names in the log; the summary counts them all.
@@ -25,6 +25,8 @@ const SHOWN_REJECTIONS: u64 = 20;
 pub(super) struct Destination {
     opener: OutputOpener,
     handle: Option<OutputHandle>,
+    /// Whether this instance was told of the report that is under way.
+    told: bool,
     filters: Vec<Filter>,
     rows: Rows,
     dead_letters: DeadLetters,
@@ -76,16 +78,19 @@ impl Destination {
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
-        let account =
-            Account { settled, report: None, has_gap: from.has_gap, dead_letters: from.dead_letters };
+        let OutputState { receipt, has_gap, dead_letters: length, report } = from;
+        let report =
+            report.map(|report| OpenReport { has_begun: true, ..OpenReport::new(&Arc::new(report.into())) });
+        let account = Account { settled, report, has_gap, dead_letters: length };
         Self {
             opener,
             handle,
+            told: false,
             filters,
             rows: Rows::default(),
             dead_letters,
             run,
-            receipt: from.receipt,
+            receipt,
             now: account.clone(),
             committed: account,
             retried: 0,
@@ -119,15 +124,21 @@ impl Destination {
         self.committed.report.as_ref().map(|report| &report.start)
     }
 
-    /// Whether it had committed findings of the report that was under way then.
+    /// Whether findings of the report that was under way then had come to it, or were missed by it.
     pub(super) fn has_part_of_a_report(&self) -> bool {
-        self.committed.report.as_ref().is_some_and(|report| report.has_begun)
+        self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_begun)
+    }
+
+    /// Whether it is inside this report, begun in this run or in the one that was interrupted.
+    pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
+        self.now.report.as_ref().is_some_and(|known| known.is(report))
     }
 
     /// What the ledger holds of the last commit.
     pub(super) fn state_at_commit(&self) -> OutputState {
-        let Account { has_gap, dead_letters, .. } = self.committed;
-        OutputState { receipt: self.receipt.clone(), has_gap, dead_letters }
+        let Account { has_gap, dead_letters, ref report, .. } = self.committed;
+        let report = report.as_ref().filter(|report| report.has_begun).map(|report| (&*report.start).into());
+        OutputState { receipt: self.receipt.clone(), has_gap, dead_letters, report }
     }
 
     /// Another output takes over from the last commit on: of the report under way this one lacks what comes.
@@ -149,6 +160,7 @@ impl Destination {
 
     /// Closes the instance without a word: it has failed, or is not needed now.
     pub(super) fn drop_instance(&mut self) {
+        self.told = false;
         let handle = self.handle.take();
         self.watch.during("close", || drop(handle));
     }
@@ -171,11 +183,20 @@ impl Destination {
         Ok(())
     }
 
+    /// Begins a report; with `continued` it goes on with it, if it is inside it.
     pub(super) fn begin(&mut self, report: &Arc<ReportStart>, continued: bool) -> Result<(), PluginError> {
+        let goes_on = continued && self.is_inside(report);
+        if goes_on && self.told {
+            return Ok(());
+        }
+        if self.now.has_gap && self.now.report.as_ref().is_some_and(|known| !known.is(report)) {
+            self.end_part("its rest was delivered without this output")?;
+        }
+        // Who comes to the rest of a report lacks what came before.
+        self.now.has_gap = if goes_on { self.now.has_gap } else { report.continued };
         // An output that has committed nothing has nothing to go on with.
-        let continued = continued && !self.receipt.is_empty();
+        let continued = goes_on && !self.receipt.is_empty();
         let start = ReportStart { continued, ..ReportStart::clone(report) };
-        self.now.has_gap &= continued;
         let known = self.now.report.take();
         self.now.report = Some(match known {
             Some(known) if continued => known,
@@ -185,16 +206,37 @@ impl Destination {
                 OpenReport::new(report)
             }
         });
-        let handle = handle(&mut self.handle)?;
-        self.watch.during("begin", || handle.begin(&start))
+        self.tell_of(&start)
     }
 
     /// Goes on with the report of the last commit, in a new instance.
     pub(super) fn go_on(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.now.report else { return Ok(()) };
         let start = ReportStart { continued: true, ..ReportStart::clone(&report.start) };
+        self.tell_of(&start)
+    }
+
+    fn tell_of(&mut self, report: &ReportStart) -> Result<(), PluginError> {
+        self.told = true;
         let handle = handle(&mut self.handle)?;
-        self.watch.during("begin", || handle.begin(&start))
+        self.watch.during("begin", || handle.begin(report))
+    }
+
+    /// Ends its part of a report that goes on, or went on, without it: the part is delivered if anything is in it, and
+    /// clears nothing.
+    pub(super) fn end_part(&mut self, reason: &str) -> Result<(), PluginError> {
+        let deliver = self.now.report.as_ref().is_some_and(|report| report.has_begun);
+        if !self.told {
+            self.go_on()?;
+        }
+        self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
+    }
+
+    /// Its part of a report cannot be ended any more.
+    pub(super) fn lose_part(&mut self) {
+        let part = self.committed.report.take();
+        self.committed.settled.undelivered += part.map_or(0, |report| report.records.total());
+        self.now = self.committed.clone();
     }
 
     /// Writes the findings of a batch that pass the filters; gives the rows that shall be sent again.
@@ -257,6 +299,7 @@ impl Destination {
             // An asset that the filters keep from the output is not the output's to clear.
             end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
         }
+        self.told = false;
         let handle = handle(&mut self.handle)?;
         let written = self.watch.during("end", || handle.end(&end))?;
         if !(written.rejected.is_empty() && written.left_out.is_empty() && written.retry.is_empty()) {
@@ -275,11 +318,7 @@ impl Destination {
         self.now.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
         self.receipt = receipt;
         self.committed = self.now.clone();
-        Ok(OutputState {
-            receipt: self.receipt.clone(),
-            has_gap: self.now.has_gap,
-            dead_letters: self.now.dead_letters,
-        })
+        Ok(self.state_at_commit())
     }
 
     pub(super) fn close(&mut self) -> Result<(), PluginError> {
@@ -289,10 +328,17 @@ impl Destination {
 
     /// Ends the report under way so that the output takes back what it can: nothing will go on with it.
     pub(super) fn take_back(&mut self, reason: &str) {
-        if let (Some(_), Some(handle)) = (&self.now.report, &mut self.handle) {
+        if let (true, Some(handle)) = (self.told, &mut self.handle) {
             let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
             // It is being given up; a second error changes nothing.
             let _ = self.watch.during("end", || handle.end(&end));
+        }
+    }
+
+    /// Takes back the dead letters of findings that count as not delivered.
+    pub(super) fn forget_uncommitted_letters(&mut self) {
+        if let Err(error) = self.dead_letters.cut_back(self.committed.dead_letters) {
+            tracing::warn!(instance = self.id(), "{error}");
         }
     }
 
@@ -364,12 +410,14 @@ impl Destination {
             for (row, reason) in rows {
                 let Some(finding) = view.finding(row) else { continue };
                 rejected.add(finding.kind(), 1);
+                let LetterHistory { run, attempts: before } =
+                    batch.history(row).unwrap_or(LetterHistory { run: self.run, attempts: 0 });
                 self.dead_letters.add(&Letter {
                     output: self.opener.id().to_owned(),
-                    run: self.run,
+                    run,
                     time: crate::state::now(),
                     reason: without_controls(reason).into_owned(),
-                    attempts,
+                    attempts: before.saturating_add(attempts),
                     report: (&*report.start).into(),
                     record: Record::of(finding, view.schema()),
                 });
@@ -395,6 +443,11 @@ impl Destination {
 }
 
 impl OpenReport {
+    /// Whether it is this report, however far it has come.
+    fn is(&self, report: &ReportStart) -> bool {
+        LetterReport::from(&*self.start) == LetterReport::from(report)
+    }
+
     fn new(start: &Arc<ReportStart>) -> Self {
         let records = KindCounts::default();
         Self { start: Arc::clone(start), records, derived: 0, bytes: 0, has_begun: false, broken: false }

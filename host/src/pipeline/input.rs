@@ -251,7 +251,8 @@ impl<'a> Stage<'a> {
         let taken = self.known.take(&mut raw, self.columns.schema());
         taken.map_err(|bad| PluginError::bug(format!("the input sent a damaged batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
-        let batch = SharedBatch::new(raw, self.known.clone(), columns, counts, self.home.clone());
+        let history = self.source.take_history();
+        let batch = SharedBatch::new(raw, history, self.known.clone(), columns, counts, self.home.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);

@@ -196,7 +196,8 @@ pub fn build_replay(
 ) -> Result<Built, Vec<Failure>> {
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (place, output) in pipeline.outputs.iter().enumerate() {
-        match open_output(place, output, registry, &settings, pipeline.run.dead_letter_bytes) {
+        // A letter that was kept is kept, though a reason may have grown longer.
+        match open_output(place, output, registry, &settings, u64::MAX) {
             Ok(output) => outputs.push(output),
             Err(failure) => failures.push(failure),
         }

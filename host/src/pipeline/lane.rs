@@ -1,21 +1,21 @@
 //! The thread of one output: takes items from its queue, delivers them, and tries again what did not arrive.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::batch::{Item, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::destination::{Destination, io_error};
+use super::failover::Away;
+use super::pace::Pace;
+use super::pending::Pending;
 use super::queue::Queue;
 use super::retry::{Outage, is_passing};
 use super::summary::OutputSummary;
 use crate::config::Delivery;
-use crate::state::OutputState;
 
 /// An output with what stands in for it, and everything it needs to go on after a failure.
 pub(super) struct Lane {
@@ -29,6 +29,8 @@ pub(super) struct Lane {
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) pending: Pending,
+    /// How much of it is kept, in bytes.
+    pub(super) most_pending: u64,
     pub(super) outage: Option<Outage>,
     /// Set while the standby delivers.
     pub(super) away: Option<Away>,
@@ -36,41 +38,6 @@ pub(super) struct Lane {
     /// Why the output could not be opened when the run began, if that may pass.
     pub(super) refusal: Option<PluginError>,
 }
-
-/// What was given to the output since its last commit: it is repeated when the output has to be opened again.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    items: VecDeque<Item>,
-    bytes: u64,
-    findings: u64,
-    /// More came than is kept, because no place to commit at came.
-    overflown: bool,
-    /// The report that was under way at the last commit.
-    report: Option<Arc<ReportStart>>,
-}
-
-/// The primary is down, and the standby delivers.
-#[derive(Debug)]
-pub(super) struct Away {
-    /// When the primary is asked next whether it is back.
-    next_probe: Instant,
-    /// How often in a row it said yes.
-    good_probes: u32,
-}
-
-/// Keeps to a number of findings a second.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Before this nothing more is handed on.
-    next: Option<Instant>,
-}
-
-/// What is kept for a repetition, beyond the usual distance of checkpoints: an asset larger than this cannot be
-/// repeated within a run, but by the next one.
-const MOST_PENDING_BYTES: u64 = 32 << 20;
-
-/// So many good answers in a row bring a failed output back.
-const GOOD_PROBES: u32 = 2;
 
 impl Lane {
     /// Delivers until no more comes, and says what became of everything: the output's summary, then its standby's.
@@ -87,31 +54,38 @@ impl Lane {
         if !goes_on {
             self.active().take_back("the run has failed");
         }
+        if outcome.is_ok() {
+            self.leave_nothing_behind();
+        }
         if outcome.is_ok()
             && let Err(error) = self.close()
         {
             self.control.output_failed(self.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        Some(self.summaries(goes_on))
+        // The last calls may have been given up too.
+        (!self.is_abandoned()).then(|| self.summaries(goes_on))
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
-        if let Some(refusal) = self.refusal.take() {
+        if let Some(refusal) = self.refusal.take().filter(|_| self.away.is_none()) {
             self.recover(refusal)?;
         }
         while let Some(item) = self.queue.take() {
             if self.is_abandoned() {
                 return Ok(());
             }
-            self.pending.push(&item);
+            self.pending.push(&item, self.most_pending);
             match self.deliver(&item) {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
             if matches!(item, Item::Mark(_)) {
-                self.look_for_the_primary()?;
+                match self.look_for_the_primary() {
+                    Err(error) if is_passing(&error) => self.recover(error)?,
+                    looked => looked?,
+                }
             }
         }
         Ok(())
@@ -152,8 +126,11 @@ impl Lane {
                 ErrorKind::Unavailable,
                 format!("{} findings could not be written now", open.len()),
             );
-            let pause = outage.failed(&refused).filter(|_| !self.control.stop.is_given());
-            let Some(pause) = pause else {
+            let stops = self.control.stop.is_given();
+            if stops && self.required && self.control.goes_on() {
+                return Err(refused); // The next run goes on before them.
+            }
+            let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not taken in {attempts} attempts");
                 self.active().give_up(examined, &open, &reason, attempts);
                 break;
@@ -172,11 +149,12 @@ impl Lane {
             return Ok(());
         }
         let mut states = vec![(self.active().id().to_owned(), state)];
-        states.extend(self.primary_state());
+        states.extend(self.idle_state());
         self.checkpoints.committed(self.number, mark, states).map_err(|error| io_error(&error))?;
         self.control.note(self.number, self.summaries(true));
-        let report = self.active().report_at_commit().cloned();
-        self.pending = Pending { report, ..Pending::default() };
+        let active = self.active();
+        let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
+        self.pending = Pending { report, has_begun, ..Pending::default() };
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivers again after {time:.0} s");
@@ -185,17 +163,13 @@ impl Lane {
         Ok(())
     }
 
-    /// While the standby delivers, the primary's own state says that it has a gap.
-    fn primary_state(&self) -> Option<(String, OutputState)> {
-        self.away.as_ref()?;
-        Some((self.primary.id().to_owned(), self.primary.state_at_commit()))
-    }
-
     /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
             if self.pending.overflown {
-                return Err(error);
+                return Err(error.with_hint(
+                    "too much came since the last checkpoint to be kept and sent again within this run",
+                ));
             }
             let policy = self.delivery.retry;
             let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
@@ -261,31 +235,17 @@ impl Lane {
         self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
     }
 
-    fn fail_over(&mut self, error: &PluginError) {
-        let Some(standby) = &self.standby else { return };
-        tracing::warn!(
-            instance = self.primary.id(),
-            "{error}; `{}` takes over until it is back",
-            standby.id()
-        );
-        self.primary.stand_back();
-        self.outage = None;
-        self.away = Some(Away { next_probe: Instant::now() + self.delivery.retry.longest, good_probes: 0 });
-    }
-
     /// Opens whoever delivers now at its last commit and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
-        let begun = self.pending.report.clone();
-        let joins = self.away.is_some();
-        let comes_late = self.primary.has_part_of_a_report();
+        let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
         let active = self.active();
         active.reopen(probe)?;
         active.set_repeating(true);
         match begun {
-            // The standby comes to a report that is under way: it gets what is left of it.
-            Some(report) if joins && active.report_at_commit().is_none() => {
-                active.begin(&report, false)?;
+            // It comes to a report that the other one has begun: it gets what is left of it.
+            Some(report) if !active.is_inside(&report) => {
+                active.begin(&report, true)?;
                 if comes_late {
                     active.note_gap();
                 }
@@ -302,50 +262,6 @@ impl Lane {
         result
     }
 
-    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
-    /// said so twice.
-    fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
-        let longest = self.delivery.retry.longest;
-        let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
-            return Ok(());
-        };
-        away.next_probe = Instant::now() + longest;
-        match self.primary.reopen(true) {
-            Ok(()) => away.good_probes += 1,
-            Err(error) => {
-                tracing::debug!(instance = self.primary.id(), "{error}; still away");
-                away.good_probes = 0;
-            }
-        }
-        if away.good_probes < GOOD_PROBES {
-            self.primary.drop_instance();
-            return Ok(());
-        }
-        self.come_back()
-    }
-
-    fn come_back(&mut self) -> Result<(), PluginError> {
-        let report = self.pending.report.clone();
-        if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
-            let reason = format!("`{}` is back", self.primary.id());
-            standby.end(&ReportEnd { deliver: true, reason, ..ReportEnd::default() }, true)?;
-            standby.commit()?;
-        }
-        tracing::info!(instance = self.primary.id(), "is back, and delivers again");
-        self.away = None;
-        self.outage = None;
-        self.queue.set_down(false);
-        match report {
-            Some(report) => {
-                let continued = self.primary.report_at_commit().is_some_and(|known| **known == *report);
-                self.primary.begin(&report, continued)?;
-                self.primary.note_gap();
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
     /// The output is lost for this run. Says whether a later run goes on with what it has.
     fn give_up(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
@@ -353,6 +269,7 @@ impl Lane {
         self.control.output_failed(&id, self.required, error);
         let goes_on = self.control.goes_on() && self.required;
         self.active().drop_instance();
+        self.active().forget_uncommitted_letters();
         if !goes_on && !is_passing(error) {
             self.active().discard();
         }
@@ -368,7 +285,7 @@ impl Lane {
         closed.and(standby)
     }
 
-    fn active(&mut self) -> &mut Destination {
+    pub(super) fn active(&mut self) -> &mut Destination {
         match &mut self.standby {
             Some(standby) if self.away.is_some() => standby,
             _ => &mut self.primary,
@@ -389,34 +306,5 @@ impl Lane {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
         [primary].into_iter().chain(standby).collect()
-    }
-}
-
-impl Pending {
-    fn push(&mut self, item: &Item) {
-        let (bytes, findings) = item.size();
-        self.findings += findings;
-        if self.bytes + bytes > MOST_PENDING_BYTES {
-            self.overflown = true;
-            self.items.clear();
-        }
-        if !self.overflown {
-            self.bytes += bytes;
-            self.items.push_back(item.clone());
-        }
-    }
-}
-
-impl Pace {
-    /// Waits until as much time has gone by as the findings before these may take.
-    fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
-        let now = Instant::now();
-        let next = self.next.filter(|next| *next > now);
-        if let Some(next) = next {
-            let _ = wait(next - now);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
-        let cost = Duration::from_secs_f64(findings as f64 / most_per_sec as f64);
-        self.next = Some(next.unwrap_or(now) + cost);
     }
 }

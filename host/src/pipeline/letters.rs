@@ -8,15 +8,17 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{Field, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position};
 
-use crate::state::{Letter, LetterReport, Record, StateError};
+use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
 
 type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
 
 /// Makes reports of dead letters. They are never complete, so nothing is cleared because of them.
 pub(super) struct LetterSource {
-    letters: Peekable<Letters>,
+    letters: Box<Peekable<Letters>>,
     schema: Schema,
     report: Option<LetterReport>,
+    /// Of the findings of the last batch, by row.
+    history: Vec<LetterHistory>,
 }
 
 impl std::fmt::Debug for LetterSource {
@@ -30,11 +32,21 @@ impl LetterSource {
     pub(super) const ID: &'static str = "dead-letters";
 
     pub(super) fn new(letters: Letters) -> Self {
-        Self { letters: letters.peekable(), schema: Schema::default(), report: None }
+        Self {
+            letters: Box::new(letters.peekable()),
+            schema: Schema::default(),
+            report: None,
+            history: Vec::new(),
+        }
     }
 
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// What the findings of the batch that was just made have behind them, by row.
+    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+        std::mem::take(&mut self.history)
     }
 
     pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
@@ -71,6 +83,7 @@ impl LetterSource {
         };
         while !batch.is_full() {
             let Some(Ok(letter)) = self.letters.next_if(is_next) else { break };
+            self.history.push(LetterHistory { run: letter.run, attempts: letter.attempts });
             let Record { asset: fields, definition, finding } = letter.record;
             let row = match &asset {
                 Some((known, row)) if *known == fields => *row,

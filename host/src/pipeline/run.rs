@@ -7,9 +7,12 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
+use super::failover::Away;
 use super::input::{InputThread, Read, with_counts};
 use super::instance::{AbsentOutput, Built, OpenOutput};
-use super::lane::{Lane, Pace, Pending};
+use super::lane::Lane;
+use super::pace::Pace;
+use super::pending::Pending;
 use super::progress::Progress;
 use super::queue::Queue;
 use super::stop::Stop;
@@ -63,8 +66,12 @@ pub fn run(
     let mut outputs = hear(&hears, &mut watchdog);
     // Only now is every batch gone that an output did not get.
     for (place, queue) in first_places.into_iter().zip(&queues) {
+        let missed = queue.missed().total();
         let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
-        output.into_iter().for_each(|(_, output)| output.undelivered += queue.missed().total());
+        for (_, output) in output.into_iter().filter(|_| missed > 0) {
+            output.undelivered += missed;
+            control.left_out(&output.id, missed);
+        }
     }
     let finished = reads.iter().all(|read| read.finished);
     let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
@@ -80,6 +87,7 @@ pub fn run(
         _ => RunState::Finished,
     };
     let reports = checkpoints.unrecorded_reports();
+    checkpoints.release();
     (summary, Ending { state, reports })
 }
 
@@ -101,11 +109,12 @@ fn prepare(
         destinations.map(|destination| destination.id().to_owned()).collect()
     });
     let lane_ids = lane_ids.collect();
+    let most_pending = Pending::most(built.interval.bytes);
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, lane_ids));
     let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
         let places =
             [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
-        (places, lane(number, output, standby, &control, &checkpoints))
+        (places, lane(number, output, standby, most_pending, &control, &checkpoints))
     });
     let lanes = lanes.collect();
     (control, checkpoints, lanes)
@@ -130,23 +139,28 @@ fn lane(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
+    most_pending: u64,
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
 ) -> Lane {
     let OpenOutput { required, delivery, destination, refusal, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
+    let standby = standby.map(|standby| standby.destination);
+    // A standby that was inside a report goes on with it, or its part would never be ended.
+    let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     Lane {
         number,
         primary: destination,
-        standby: standby.map(|standby| standby.destination),
+        away: delivers.then(|| Away::until(Instant::now())),
+        standby,
         required,
         delivery,
         queue,
         control: Arc::clone(control),
         checkpoints: Arc::clone(checkpoints),
         pending: Pending::default(),
+        most_pending,
         outage: None,
-        away: None,
         pace: Pace::default(),
         refusal,
     }

@@ -6,6 +6,7 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position}
 
 use super::instance::{Context, InputOpener};
 use super::letters::LetterSource;
+use crate::state::LetterHistory;
 
 /// One input of a run.
 #[derive(Debug)]
@@ -57,6 +58,14 @@ impl Source {
     /// Whether these are dead letters that are sent again.
     pub(super) fn is_replay(&self) -> bool {
         matches!(self, Self::Letters(_))
+    }
+
+    /// What the findings of the batch that was just read have behind them, by row; nothing for those that are new.
+    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+        match self {
+            Self::Plugin(_) => Vec::new(),
+            Self::Letters(letters) => letters.take_history(),
+        }
     }
 
     pub(super) fn schema(&self) -> &Schema {

@@ -114,7 +114,7 @@ impl Watchdog {
             lane.hang.as_secs()
         ));
         lane.watches.iter().for_each(|watch| watch.abandon());
-        self.control.output_failed(&lane.id, lane.required, &error);
+        self.control.output_hung(&lane.id, lane.required, &error);
         lane.queue.abandon();
         if !lane.required
             && let Err(error) = self.checkpoints.leave_out(lane.number)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,24 +22,20 @@ pub struct DeadLetters {
     most: u64,
     /// Letters for which there was no room.
     lost: u64,
+    /// The same up to the last commit.
+    committed_lost: u64,
 }
 
 impl DeadLetters {
     /// The letters of the output with this id. Those that an interrupted run wrote behind `length` are cut off, for
-    /// their findings will come again; without a length the file goes on as it is.
+    /// their findings will come again; without a length the file goes on behind its last whole line.
     ///
     /// # Errors
     /// When the file is there and cannot be cut.
     pub fn open(folder: &StateFolder, id: &str, length: Option<u64>, most: u64) -> Result<Self, StateError> {
         let path = letters_path(folder, id);
-        let found = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let length = length.unwrap_or(found).min(found);
-        if length < found {
-            let file = OpenOptions::new().write(true).open(&path);
-            let cut = file.and_then(|file| file.set_len(length).and_then(|()| file.sync_all()));
-            cut.map_err(|error| StateError::io(&path, &error))?;
-        }
-        Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0 })
+        let length = cut(&path, length).map_err(|error| StateError::io(&path, &error))?;
+        Ok(Self { path, file: None, buffer: Vec::new(), length, most, lost: 0, committed_lost: 0 })
     }
 
     /// Adds a letter, or counts it as lost when there is no room.
@@ -103,6 +99,7 @@ impl DeadLetters {
         if let Some(file) = &self.file {
             file.sync_data().map_err(|error| StateError::io(&self.path, &error))?;
         }
+        self.committed_lost = self.lost;
         Ok(self.length)
     }
 
@@ -113,6 +110,7 @@ impl DeadLetters {
     pub fn cut_back(&mut self, length: u64) -> Result<(), StateError> {
         self.buffer.clear();
         self.length = length;
+        self.lost = self.committed_lost;
         match &self.file {
             Some(file) => file.set_len(length).map_err(|error| StateError::io(&self.path, &error)),
             None => Ok(()),
@@ -194,6 +192,43 @@ impl LetterFile {
     }
 }
 
+/// Cuts the file to this length, or to its whole lines: a crash may have left half a letter, and the next one must
+/// not be joined to it. Gives the length; a file that is not there has none.
+fn cut(path: &Path, length: Option<u64>) -> io::Result<u64> {
+    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?.len();
+    let length = match length {
+        Some(length) => length.min(found),
+        None => whole_lines(&mut file, found)?,
+    };
+    if length < found {
+        file.set_len(length)?;
+        file.sync_all()?;
+    }
+    Ok(length)
+}
+
+/// Where the last line break of a file of this length ends, found from behind.
+fn whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
+    let mut end = length;
+    let mut piece = vec![0; BUFFER];
+    while end > 0 {
+        let start = end.saturating_sub(BUFFER as u64);
+        let piece = &mut piece[..usize::try_from(end - start).unwrap_or(BUFFER)];
+        file.seek(io::SeekFrom::Start(start))?;
+        file.read_exact(piece)?;
+        if let Some(place) = piece.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + place as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 fn letters_path(folder: &StateFolder, id: &str) -> PathBuf {
     folder.dead_letters().join(format!("{id}.ndjson"))
 }
@@ -246,6 +281,30 @@ mod tests {
     }
 
     #[test]
+    fn half_a_letter_spoils_no_other() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(all.path(), "nightly");
+        for (whole, half) in [(0, 10), (1, 1), (2, 3 * BUFFER)] {
+            let mut letters = DeadLetters::open(&folder, "siem", None, u64::MAX).unwrap();
+            (0..whole).for_each(|number| letters.add(&letter(number)));
+            let length = letters.commit().unwrap();
+            drop(letters);
+            fs::create_dir_all(folder.dead_letters()).unwrap();
+            let path = letters_path(&folder, "siem");
+            let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+            file.write_all(&vec![b'x'; half]).unwrap(); // The run was killed within a write.
+
+            let mut letters = DeadLetters::open(&folder, "siem", None, u64::MAX).unwrap();
+            assert_eq!(letters.length(), length);
+            letters.add(&letter(whole));
+            letters.commit().unwrap();
+            let expected: Vec<String> = (0..=whole).map(|number| number.to_string()).collect();
+            assert_eq!(reasons(&folder), expected);
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
     fn a_full_file_grows_no_more_and_counts_what_it_loses() {
         let all = tempfile::tempdir().unwrap();
         let folder = StateFolder::of(all.path(), "nightly");
@@ -255,5 +314,9 @@ mod tests {
         assert!(length <= 1000 && length == fs::metadata(letters_path(&folder, "siem")).unwrap().len());
         assert_eq!(reasons(&folder).len() as u64 + letters.lost(), 50);
         assert!(letters.lost() > 0);
+        let lost = letters.lost();
+        letters.add(&letter(50));
+        letters.cut_back(length).unwrap();
+        assert_eq!(letters.lost(), lost, "what comes again is not lost twice");
     }
 }

@@ -2,12 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
+use redb::backends::InMemoryBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
+    TableDefinition, WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
+use super::letter::LetterReport;
 use super::record::{Checkpoint, OutputState, RunRecord, RunState, SentReport};
 
 /// The ledger of one pipeline. Every change is on the disk when its call returns, or has not happened.
@@ -34,6 +41,9 @@ const FORM: u32 = 1;
 /// What is kept of the past.
 const KEPT_REPORTS: u64 = 10_000;
 const KEPT_RUNS: u64 = 200;
+/// How often a look at a ledger is repeated that is being written.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// The tables are small; this much of them stays in memory.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -48,6 +58,7 @@ struct About {
 struct OutputNote {
     has_gap: bool,
     dead_letters: u64,
+    report: Option<LetterReport>,
 }
 
 impl Ledger {
@@ -59,7 +70,8 @@ impl Ledger {
     pub fn open(path: &Path, pipeline: &Path) -> Result<Self, StateError> {
         // Links stay as they are: where `current` points to the newest release, the pipeline is the same after an update.
         let pipeline = std::path::absolute(pipeline).unwrap_or_else(|_| pipeline.to_owned());
-        if !path.exists() {
+        // Only what is certainly not there is made: a disk that fails must not make a ledger look new.
+        if !path.try_exists().map_err(|error| StateError::cannot_create(path, &error))? {
             return Self::create(path, pipeline);
         }
         let ledger = Self::open_existing(path)?;
@@ -82,17 +94,50 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens a ledger that is there, whoever it belongs to: to look at it.
+    /// A copy in memory of a ledger that is there, whoever it belongs to and whether or not a run is writing it: to
+    /// look at it. The file is only read.
     ///
     /// # Errors
-    /// As for [`Ledger::open`].
-    pub fn open_existing(path: &Path) -> Result<Self, StateError> {
-        // An empty file would be taken for a new database, and what was delivered would be forgotten silently.
-        if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
-            return Err(StateError::damaged(path, &"the file is empty"));
+    /// When it is damaged or cannot be read.
+    pub fn look(path: &Path) -> Result<Self, StateError> {
+        let mut looked = Self::look_once(path);
+        // A run may have written while the file was being read: what was read then does not fit together.
+        for _ in 0..LOOKS {
+            if !looked.as_ref().is_err_and(|error| error.exit_code == 78) {
+                break;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+            looked = Self::look_once(path);
         }
-        let opened =
-            Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path);
+        looked
+    }
+
+    fn look_once(path: &Path) -> Result<Self, StateError> {
+        let bytes = fs::read(path).map_err(|error| StateError::io(path, &error))?;
+        Self::refuse_empty(path, bytes.len() as u64)?;
+        let memory = InMemoryBackend::new();
+        let filled = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
+        filled.map_err(|error| StateError::io(path, &error))?;
+        Self::checked(path, |builder| builder.create_with_backend(memory))
+    }
+
+    fn open_existing(path: &Path) -> Result<Self, StateError> {
+        let length = fs::metadata(path).map_err(|error| StateError::io(path, &error))?.len();
+        Self::refuse_empty(path, length)?;
+        Self::checked(path, |builder| builder.open(path))
+    }
+
+    /// An empty file would be taken for a new database, and what was delivered would be forgotten silently.
+    fn refuse_empty(path: &Path, length: u64) -> Result<(), StateError> {
+        if length == 0 { Err(StateError::damaged(path, &"the file is empty")) } else { Ok(()) }
+    }
+
+    fn checked(
+        path: &Path,
+        open: impl FnOnce(&mut Builder) -> Result<Database, DatabaseError>,
+    ) -> Result<Self, StateError> {
+        let mut builder = Database::builder();
+        let opened = open(builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true));
         let database = opened.map_err(|error| cannot_open(path, &error))?;
         let ledger = Self { database, path: path.to_owned() };
         let form = ledger.about()?.form;
@@ -181,10 +226,18 @@ impl Ledger {
         for (id, receipt) in receipts {
             let note: Option<OutputNote> = self.get(OUTPUTS, &id)?;
             let note = note.ok_or_else(|| StateError::damaged(&self.path, &"a receipt has no note"))?;
-            let state = OutputState { receipt, has_gap: note.has_gap, dead_letters: note.dead_letters };
-            checkpoint.outputs.insert(id, state);
+            let OutputNote { has_gap, dead_letters, report } = note;
+            checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report });
         }
         Ok(Some(checkpoint))
+    }
+
+    /// When the checkpoint was stored, in UTC.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn stored(&self) -> Result<Option<String>, StateError> {
+        self.get(ABOUT, "stored")
     }
 
     /// A run begins. `from` is what it goes on with; anything else is forgotten.
@@ -205,6 +258,7 @@ impl Ledger {
     pub fn store(&self, checkpoint: &Checkpoint, reports: &[SentReport]) -> Result<(), StateError> {
         self.change(|transaction| {
             put(transaction, ABOUT, "under_way", &checkpoint.under_way)?;
+            put(transaction, ABOUT, "stored", &super::now())?;
             let mut positions = transaction.open_table(POSITIONS)?;
             for (input, position) in &checkpoint.positions {
                 positions.insert(input.as_str(), position.as_slice())?;
@@ -213,7 +267,8 @@ impl Ledger {
             let mut receipts = transaction.open_table(RECEIPTS)?;
             for (output, state) in &checkpoint.outputs {
                 receipts.insert(output.as_str(), state.receipt.as_slice())?;
-                let note = OutputNote { has_gap: state.has_gap, dead_letters: state.dead_letters };
+                let OutputState { has_gap, dead_letters, .. } = *state;
+                let note = OutputNote { has_gap, dead_letters, report: state.report.clone() };
                 put(transaction, OUTPUTS, output, &note)?;
             }
             append_all(transaction, reports)
@@ -372,7 +427,9 @@ fn forget(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     for table in [POSITIONS, OUTPUTS, RECEIPTS] {
         transaction.open_table(table)?.retain(|_, _| false)?;
     }
-    transaction.open_table(ABOUT)?.remove("under_way")?;
+    let mut about = transaction.open_table(ABOUT)?;
+    about.remove("under_way")?;
+    about.remove("stored")?;
     Ok(())
 }
 
@@ -380,8 +437,7 @@ fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data serialises")
 }
 
-fn cannot_open(path: &Path, error: &redb::DatabaseError) -> StateError {
-    use redb::{DatabaseError, StorageError};
+fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StateError {
             message: format!("{} is in use by another process", path.display()),

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub struct Letter {
     /// The `id:` of the output.
     pub output: String,
-    /// The number of the run in the ledger.
+    /// The number in the ledger of the run that gave it up first.
     pub run: u64,
-    /// When it was given up, in UTC.
+    /// When it was given up, in UTC: for the last time, where it was replayed.
     pub time: String,
     /// Why.
     pub reason: String,
-    /// How often it was handed to the output in that run.
+    /// How often it was handed to the output, replays included.
     pub attempts: u32,
     /// The report that it stood in.
     pub report: LetterReport,
@@ -25,7 +25,16 @@ pub struct Letter {
     pub record: Record,
 }
 
-/// What a letter keeps of its report.
+/// What a letter that is sent again has behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LetterHistory {
+    /// As in [`Letter::run`].
+    pub run: u64,
+    /// As in [`Letter::attempts`].
+    pub attempts: u32,
+}
+
+/// What state keeps of a report: the one that a letter stood in, or that an output was inside.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LetterReport {

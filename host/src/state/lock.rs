@@ -1,9 +1,12 @@
 //! One run of a pipeline at a time.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -34,13 +37,35 @@ impl Lock {
         let open =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(|error| StateError::cannot_create(&path, &error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Err(Occupied { holder: holder(&mut file) })),
-            Err(error) => return Err(StateError::io(&path, &std::io::Error::from(error))),
+        for _ in 0..ATTEMPTS {
+            if try_lock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
+                sign(&mut file, &path)?;
+                return Ok(Ok(Self { _file: file }));
+            }
+            thread::sleep(BETWEEN_ATTEMPTS);
         }
-        sign(&mut file, &path)?;
-        Ok(Ok(Self { _file: file }))
+        Ok(Err(Occupied { holder: holder(&mut file) }))
+    }
+
+    /// Who holds the lock now, if anybody does. Nothing is written.
+    ///
+    /// # Errors
+    /// When the lock's file is there and cannot be used.
+    pub fn holder(folder: &StateFolder) -> Result<Option<Occupied>, StateError> {
+        let path = folder.lock();
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::io(&path, &error)),
+        };
+        let is_free = try_lock(&file, FlockOperation::NonBlockingLockShared, &path)?;
+        Ok((!is_free).then(|| Occupied { holder: holder(&mut file) }))
+    }
+}
+
+impl fmt::Display for Occupied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.holder.is_empty() { "another process" } else { &self.holder })
     }
 }
 
@@ -48,12 +73,24 @@ impl Occupied {
     /// What a run that does not wait says.
     #[must_use]
     pub fn error(&self, pipeline: &str) -> StateError {
-        let holder = if self.holder.is_empty() { "another process" } else { &self.holder };
         StateError {
-            message: format!("pipeline `{pipeline}` is in use by {holder}"),
+            message: format!("pipeline `{pipeline}` is in use by {self}"),
             hint: Some("wait for it, or run with --wait or `if_running: wait`".to_owned()),
             exit_code: 75,
         }
+    }
+}
+
+/// Who looks whether the lock is held holds it for a moment: that must not end a run.
+const ATTEMPTS: u32 = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+
+/// Whether this process has the lock now.
+fn try_lock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, StateError> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(StateError::io(path, &io::Error::from(error))),
     }
 }
 
@@ -80,6 +117,7 @@ mod tests {
         let folder = StateFolder::of(all.path(), "nightly");
         let first = Lock::take(&folder).unwrap().unwrap();
         let occupied = Lock::take(&folder).unwrap().unwrap_err();
+        assert_eq!(Lock::holder(&folder).unwrap(), Some(occupied.clone()));
         assert!(
             occupied.holder.starts_with(&format!("process {} since 2", std::process::id())),
             "{occupied:?}"
@@ -88,6 +126,26 @@ mod tests {
         assert!(error.message.starts_with("pipeline `nightly` is in use by process "), "{error}");
         assert_eq!(error.exit_code, 75);
         drop(first);
+        assert_eq!(Lock::holder(&folder).unwrap(), None, "what it left in the file means nothing");
         assert!(Lock::take(&folder).unwrap().is_ok());
+    }
+
+    #[test]
+    fn somebody_who_looks_makes_no_run_fail() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(all.path(), "nightly");
+        assert_eq!(Lock::holder(&folder).unwrap(), None);
+        assert!(!folder.path().exists(), "a look makes nothing");
+        drop(Lock::take(&folder).unwrap().unwrap());
+        // Who looks holds the lock for a moment, as here.
+        let file = File::open(folder.lock()).unwrap();
+        assert!(try_lock(&file, FlockOperation::NonBlockingLockShared, &folder.lock()).unwrap());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(BETWEEN_ATTEMPTS / 2);
+                drop(file);
+            });
+            assert!(Lock::take(&folder).unwrap().is_ok());
+        });
     }
 }

@@ -21,7 +21,7 @@ pub use error::StateError;
 pub use fingerprint::fingerprint;
 pub use folder::StateFolder;
 pub use ledger::Ledger;
-pub use letter::{Letter, LetterReport, Record};
+pub use letter::{Letter, LetterHistory, LetterReport, Record};
 pub use lock::{Lock, Occupied};
 pub use record::{Checkpoint, OutputState, RunRecord, RunState, SentReport};
 

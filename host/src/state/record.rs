@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::letter::LetterReport;
+
 /// A place in the stream that every output has delivered, so that a later run can go on there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -24,6 +26,9 @@ pub struct OutputState {
     pub has_gap: bool,
     /// How long its file of dead letters was, in bytes.
     pub dead_letters: u64,
+    /// The report of which findings had come to it: where another one, or none, stands here, it gets only the rest of
+    /// the report under way.
+    pub report: Option<LetterReport>,
 }
 
 /// One run, as the history keeps it.

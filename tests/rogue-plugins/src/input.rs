@@ -12,6 +12,7 @@ use scanbridge_plugin_api::{
 struct Rogue {
     act: String,
     services: Services,
+    findings: u64,
     steps: u32,
     /// Set while the report that it goes on with is to be named.
     goes_on: bool,
@@ -38,8 +39,10 @@ const ACTS: &[&str] = &[
 impl Input for Rogue {
     const NAME: &'static str = "Rogue";
     const SUMMARY: &'static str = "an input that misbehaves on purpose";
-    const OPTIONS: &'static [OptionSpec] =
-        &[OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong")];
+    const OPTIONS: &'static [OptionSpec] = &[
+        OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong"),
+        OptionSpec::integer("findings", 1, 1000).default_integer(1).help("how many an asset has"),
+    ];
 
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let act = options.text("act")?.unwrap_or_default().to_owned();
@@ -47,7 +50,8 @@ impl Input for Rogue {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
         let goes_on = (1..11).contains(&steps);
-        Ok(Self { act, services: services.clone(), steps, goes_on, runtime })
+        let findings = options.integer("findings")?.unwrap_or(1);
+        Ok(Self { act, services: services.clone(), findings, steps, goes_on, runtime })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -83,7 +87,7 @@ impl Input for Rogue {
             (_, 1..=10) => {
                 // The library's own tokio works on the host's thread.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-                push_finding(&mut batch, self.steps);
+                push_findings(&mut batch, self.steps, self.findings);
                 let mut batch = batch.finish();
                 if self.act == "damaged-batch" {
                     batch.findings.truncate(batch.findings.len() - 1);
@@ -103,7 +107,7 @@ fn first_time(services: &Services) -> Result<bool> {
     Ok(!seen.exists() && std::fs::write(seen, "").is_ok())
 }
 
-fn push_finding(batch: &mut BatchBuilder, number: u32) {
+fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64) {
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, &format!("192.0.2.{number}"));
     let asset = batch.push_asset(&asset, false);
@@ -114,5 +118,10 @@ fn push_finding(batch: &mut BatchBuilder, number: u32) {
     finding.set(FindingField::Kind, "vulnerability");
     // Enough for a checkpoint behind every batch, where the test wants that.
     finding.set(FindingField::Result, &"x".repeat(2000));
-    batch.push_finding(asset, definition, &finding);
+    for port in 1..=findings {
+        if findings > 1 {
+            finding.set(FindingField::Port, &port.to_string());
+        }
+        batch.push_finding(asset, definition, &finding);
+    }
 }

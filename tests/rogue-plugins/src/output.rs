@@ -1,12 +1,13 @@
 //! The output `Rogue`: option `act` says what it does wrong.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::batch::Batch;
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services,
     Written, register_output,
@@ -15,6 +16,7 @@ use scanbridge_plugin_api::{
 struct Rogue {
     act: String,
     times: u64,
+    seed: u64,
     log: Option<PathBuf>,
     services: Services,
     /// What was written since the last commit.
@@ -43,6 +45,8 @@ const ACTS: &[&str] = &[
     "fail-to-open",
     "retry-rows",
     "hang",
+    "moody",
+    "tire",
 ];
 
 impl Rogue {
@@ -50,25 +54,45 @@ impl Rogue {
         assert!(self.act != act, "told to {act}");
     }
 
-    /// Fails the first so many times, counted across instances and runs.
-    fn fail(&self, act: &str) -> Result<()> {
-        if self.act != act {
-            return Ok(());
-        }
-        let counter = self.services.state_folder()?.join("failures");
-        let failed = fs::read_to_string(&counter).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        if failed >= self.times {
-            return Ok(());
-        }
-        fs::write(&counter, (failed + 1).to_string()).expect("the counter is written");
-        Err(PluginError::new(ErrorKind::Unavailable, "nobody answers now"))
+    /// Whether this act is due: the first so many times, counted across instances and runs.
+    fn is_due(&self, act: &str) -> Result<bool> {
+        Ok(self.act == act && self.count("times")? < self.times)
     }
 
-    /// Appends lines to the log, if there is one: only what is committed or ended stands there.
-    fn tell(&mut self, lines: &[String]) {
-        let Some(log) = &self.log else { return };
+    fn fail(&self, act: &str) -> Result<()> {
+        if self.is_due(act)? { Err(away()) } else { Ok(()) }
+    }
+
+    /// Counts across instances and runs.
+    fn count(&self, what: &str) -> Result<u64> {
+        let counter = self.services.state_folder()?.join(what);
+        let count = fs::read_to_string(&counter).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        fs::write(&counter, (count + 1).to_string()).expect("the counter is written");
+        Ok(count)
+    }
+
+    /// A moody output throws a die at each call: a number below `sides`, and 0 when it has been moody long enough.
+    fn mood(&self, sides: u64) -> Result<u64> {
+        if self.act != "moody" {
+            return Ok(0);
+        }
+        let call = self.count("calls")?;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, call).hash(&mut hasher);
+        Ok(if call < self.times { hasher.finish() % sides } else { 0 })
+    }
+
+    /// Is away in one of its moods.
+    fn may_be_away(&self) -> Result<()> {
+        if self.mood(4)? == 1 { Err(away()) } else { Ok(()) }
+    }
+
+    /// Appends lines to the log, if there is one: only what is committed or ended stands there. Gives its length.
+    fn tell(&mut self, lines: &[String]) -> u64 {
+        let Some(log) = &self.log else { return 0 };
         let mut file = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log opens");
         lines.iter().for_each(|line| writeln!(file, "{line}").expect("the log is written"));
+        file.metadata().expect("the log has a length").len()
     }
 }
 
@@ -78,13 +102,15 @@ impl Output for Rogue {
     const OPTIONS: &'static [OptionSpec] = &[
         OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong"),
         OptionSpec::integer("times", 0, 1_000_000).default_integer(2).help("how often it fails"),
+        OptionSpec::integer("seed", 0, i64::MAX).default_integer(0).help("what its moods come from"),
         OptionSpec::path("log").help("where it tells what it delivered"),
     ];
 
-    fn open(options: &Options, services: &Services, _: Option<&Receipt>) -> Result<Self> {
+    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let rogue = Self {
             act: options.text("act")?.unwrap_or_default().to_owned(),
             times: options.integer("times")?.unwrap_or_default(),
+            seed: options.integer("seed")?.unwrap_or_default(),
             log: options.path("log")?,
             services: services.clone(),
             pending: Vec::new(),
@@ -92,6 +118,12 @@ impl Output for Rogue {
         };
         rogue.act("panic-in-open");
         rogue.fail("fail-to-open")?;
+        rogue.may_be_away()?;
+        if let (Some(log), Some(receipt)) = (&rogue.log, receipt) {
+            let length = receipt.0.as_slice().try_into().map_or(0, u64::from_le_bytes);
+            let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log opens");
+            log.set_len(length).expect("the log is cut back");
+        }
         if rogue.act == "refuse-to-open" {
             return Err(PluginError::config("refused to open").with_hint("ask it to behave"));
         }
@@ -100,11 +132,13 @@ impl Output for Rogue {
 
     fn check(&mut self) -> Result<CheckReport> {
         self.act("panic-in-check");
+        self.may_be_away()?;
         Ok(CheckReport::default())
     }
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.act("panic-in-begin");
+        self.may_be_away()?;
         self.path.clone_from(&report.path);
         Ok(())
     }
@@ -112,10 +146,25 @@ impl Output for Rogue {
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         self.act("panic-in-write");
         self.fail("fail-to-write")?;
-        if self.act == "hang" {
+        if self.act == "tire" && !self.is_due("tire")? {
+            return Err(away());
+        }
+        if self.is_due("hang")? {
             std::thread::sleep(Duration::MAX);
         }
         let mut retry = Vec::new();
+        let mood = self.mood(6)?;
+        if mood == 1 {
+            return Err(away());
+        }
+        if mood == 2 {
+            retry.extend(
+                batch
+                    .findings()
+                    .map(|finding| finding.row())
+                    .filter(|row| u64::from(*row) % 2 == self.seed % 2),
+            );
+        }
         if self.act == "retry-rows" {
             // Every row is asked for twice.
             retry.extend(batch.findings().map(|finding| finding.row()).filter(|row| {
@@ -126,13 +175,22 @@ impl Output for Rogue {
             }));
         }
         let taken = batch.findings().filter(|finding| !retry.contains(&finding.row()));
-        self.pending.extend(taken.map(|finding| finding.asset().address().to_owned()));
+        let refused = if mood == 3 { batch.findings().map(|finding| finding.row()).next() } else { None };
+        let taken = taken.filter(|finding| Some(finding.row()) != refused);
+        self.pending.extend(taken.map(|finding| {
+            let (address, port) = (finding.asset().address(), finding.get(FindingField::Port));
+            if port.is_empty() { address.to_owned() } else { format!("{address} {port}") }
+        }));
+        if mood == 4 {
+            return Err(away()); // It took them, and cannot say so.
+        }
         let rejection = |row| Rejection { row, reason: "nothing is good enough".to_owned() };
         let rejected = match self.act.as_str() {
-            "unavailable" => return Err(PluginError::new(ErrorKind::Unavailable, "nobody answers")),
+            "unavailable" => return Err(away()),
             "reject-all" | "reject-and-leave-out" => {
                 batch.findings().map(|finding| rejection(finding.row())).collect()
             }
+            "moody" => refused.map(rejection).into_iter().collect(),
             "reject-what-is-not-there" => vec![rejection(u32::MAX)],
             _ => Vec::new(),
         };
@@ -145,7 +203,10 @@ impl Output for Rogue {
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         self.act("panic-in-end");
-        self.pending.push(format!("end {} complete={}", self.path, end.complete));
+        self.may_be_away()?;
+        if end.deliver {
+            self.pending.push(format!("end {} complete={}", self.path, end.complete));
+        }
         let late = Rejection { row: 0, reason: "too late to say".to_owned() };
         let rejected = if self.act == "reject-at-the-end" { vec![late] } else { Vec::new() };
         Ok(Written { rejected, ..Written::default() })
@@ -153,13 +214,17 @@ impl Output for Rogue {
 
     fn commit(&mut self) -> Result<Receipt> {
         self.act("panic-in-commit");
+        self.may_be_away()?;
         let lines = std::mem::take(&mut self.pending);
-        self.tell(&lines);
-        Ok(Receipt(b"committed".to_vec()))
+        Ok(Receipt(self.tell(&lines).to_le_bytes().to_vec()))
     }
 
     fn close(self) -> Result<()> {
         self.act("panic-in-close");
         Ok(())
     }
+}
+
+fn away() -> PluginError {
+    PluginError::new(ErrorKind::Unavailable, "nobody answers")
 }

@@ -15,8 +15,12 @@ fn run(number: u64, state: RunState) -> RunRecord {
 }
 
 fn checkpoint(step: u8) -> Checkpoint {
-    let state =
-        OutputState { receipt: vec![step; 100], has_gap: !step.is_multiple_of(2), dead_letters: step.into() };
+    let state = OutputState {
+        receipt: vec![step; 100],
+        has_gap: !step.is_multiple_of(2),
+        dead_letters: step.into(),
+        report: step.is_multiple_of(2).then(LetterReport::default),
+    };
     Checkpoint {
         positions: [("scans".to_owned(), vec![step])].into(),
         outputs: [("sheet".to_owned(), state.clone()), ("siem".to_owned(), state)].into(),
@@ -136,4 +140,73 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
         }
     }
     assert!(refused > 40, "only {refused} of 120 damaged ledgers were refused");
+}
+
+/// All that a ledger says.
+type Content = (Option<Checkpoint>, Option<String>, Vec<RunRecord>, Vec<SentReport>, PathBuf);
+
+fn content(ledger: &Ledger) -> Result<Content, StateError> {
+    let (runs, reports) = (ledger.runs()?, ledger.reports()?);
+    Ok((ledger.checkpoint()?, ledger.stored()?, runs, reports, ledger.pipeline()?))
+}
+
+/// One wrong byte anywhere is refused, or lies where nothing is.
+#[test]
+fn a_flipped_byte_is_refused_or_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    for step in 1..40 {
+        ledger.store(&checkpoint(step), &[report(step)]).unwrap();
+    }
+    let sound = content(&ledger).unwrap();
+    drop(ledger);
+    let bytes = fs::read(&path).unwrap();
+    let used: Vec<usize> = (0..bytes.len()).filter(|place| bytes[*place] != 0).collect();
+    let (mut refused, stride) = (0, used.len() / 500 + 1);
+    for (number, place) in used.iter().step_by(stride).enumerate() {
+        let mut damaged = bytes.clone();
+        damaged[*place] ^= 1 << (number % 8);
+        fs::write(&path, &damaged).unwrap();
+        // An operator looks; the next run opens.
+        for opened in [Ledger::look(&path), Ledger::open(&path, Path::new("a.yaml"))] {
+            match opened.and_then(|ledger| content(&ledger)) {
+                Ok(known) => assert_eq!(known, sound, "byte {place}"),
+                Err(error) => {
+                    refused += 1;
+                    assert_eq!(error.exit_code, 78, "byte {place}: {error}");
+                }
+            }
+        }
+    }
+    assert!(refused > 20, "{refused} were refused");
+}
+
+#[test]
+fn a_ledger_can_be_looked_at_while_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
+    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    ledger.store(&checkpoint(0), &[]).unwrap();
+    let last = std::sync::atomic::AtomicU8::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for step in 1..=100 {
+                ledger.store(&checkpoint(step), &[report(step)]).unwrap();
+                last.store(step, std::sync::atomic::Ordering::SeqCst);
+            }
+        });
+        let mut seen = 0;
+        while seen < 100 {
+            let before = last.load(std::sync::atomic::Ordering::SeqCst);
+            let known = Ledger::look(&path).unwrap();
+            let position = known.checkpoint().unwrap().unwrap().positions["scans"][0];
+            assert!(position >= before && position >= seen, "{position} is older than {before} or {seen}");
+            assert_eq!(known.reports().unwrap().len(), usize::from(position));
+            assert!(known.stored().unwrap().is_some());
+            seen = position;
+        }
+    });
 }

@@ -132,6 +132,16 @@ fn a_second_run_beside_the_first_ends_with_75_or_waits() {
     let refused = sandbox.run(&text).expect_code(75);
     let process = format!("in use by process {} since", host.id());
     assert!(refused.stderr.contains(&process), "{}", refused.stderr);
+    let look = |verb: &str| {
+        let arguments = ["state", verb, "pipeline.yaml", "--state-dir", "state"];
+        Outcome::of(sandbox.host(&arguments).output().unwrap()).expect_code(0).stdout
+    };
+    let shown = look("show");
+    assert!(shown.contains(&format!("run 1 is under way: process {} since 2", host.id())), "{shown}");
+    assert!(shown.contains("its last checkpoint: inside a report of reports, stored 2"), "{shown}");
+    let known: serde_json::Value = serde_json::from_str(&look("export")).unwrap();
+    assert!(known["in_use_by"].as_str().unwrap().starts_with(&format!("process {} since", host.id())));
+    assert!(known["checkpoint"]["positions"].get("reports").is_some(), "{known:#}");
     let waiting = sandbox
         .host_running(&text)
         .arg("--wait")

@@ -1,6 +1,8 @@
 //! What is remembered of a pipeline's runs, and how an operator looks at it and gets rid of it.
 
 use std::fs;
+use std::io::Write;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -45,6 +47,49 @@ fn runs_and_reports_are_remembered_shown_and_put_aside() {
     assert!(reset.contains("the next run of pipeline starts over; what was remembered is in "), "{reset}");
     assert!(command(&sandbox, &["state", "show"]).stdout.starts_with("nothing is remembered"));
     after_a_run(&sandbox);
+}
+
+#[test]
+fn what_one_instance_keeps_is_put_aside_alone() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    let unknown = command(&sandbox, &["state", "reset", "--instance", "report"]).expect_code(64);
+    assert!(unknown.stderr.contains("instance `report` keeps nothing for itself"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("these instances keep something: reports"), "{}", unknown.stderr);
+    for outside in ["..", "../../pipeline", "."] {
+        command(&sandbox, &["state", "reset", "--instance", outside]).expect_code(64);
+    }
+    let reset = command(&sandbox, &["state", "reset", "--instance", "reports"]).expect_code(0).stdout;
+    assert!(reset.starts_with("`reports` of pipeline begins anew; what was remembered is in "), "{reset}");
+    assert!(!sandbox.path("state/pipeline/instances/reports").exists());
+    let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
+    assert!(shown.contains("finished"), "the history stays: {shown}");
+    after_a_run(&sandbox);
+}
+
+#[test]
+fn state_that_nobody_may_write_ends_the_run_before_it_begins_and_can_be_looked_at() {
+    let sandbox = Sandbox::new();
+    after_a_run(&sandbox);
+    let state = sandbox.path("state");
+    let mount = |options: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", options]).arg(&state).arg(&state);
+        mount.output().is_ok_and(|output| output.status.success())
+    };
+    if !(mount("bind") && mount("remount,ro,bind")) {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must be able to mount");
+        let _ = writeln!(std::io::stderr(), "skipped: this user cannot mount");
+        return;
+    }
+    let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
+    let refused = sandbox.run(&pipeline(&scan, &[CSV]));
+    let shown = command(&sandbox, &["state", "show"]);
+    let _ = Command::new("umount").arg(&state).output();
+    let refused = refused.expect_code(73);
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--state-dir"), "{}", refused.stderr);
+    assert!(shown.expect_code(0).stdout.contains("the next run starts over"));
 }
 
 #[test]

@@ -2,91 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod case;
+mod interruption;
+mod moods;
+
 use std::time::{Duration, Instant};
 
-use scanbridge::config;
-use scanbridge::pipeline::{RunStatus, Stop, Summary};
-use scanbridge::plugins::{Folder, Registry, Trust};
-use scanbridge::replay::replay;
-use scanbridge::session::{self, SessionWish};
-use scanbridge::state::StateFolder;
-use tempfile::TempDir;
-
-/// A pipeline of rogue plugins with a folder for its state and logs.
-struct Case {
-    folder: TempDir,
-    text: String,
-}
-
-const FAST: &str = "retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 20 }";
-
-impl Case {
-    fn new(input: &str, outputs: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = |number: usize| folder.path().join(format!("log{number}"));
-        let outputs: String = outputs
-            .iter()
-            .enumerate()
-            .map(|(number, output)| {
-                format!("  - {{ {} }}\n", output.replace("LOG", &log(number).display().to_string()))
-            })
-            .collect();
-        let text = format!(
-            "version: 1\nname: rogue\ncheckpoint: {{ bytes: 1 KiB }}\n\
-             inputs:\n  - {{ id: in, plugin: Rogue, {FAST}, with: {{ act: {input} }} }}\noutputs:\n{outputs}"
-        );
-        Self { folder, text }
-    }
-
-    fn run(&self) -> Summary {
-        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
-        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
-        let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
-        let wish = SessionWish { bar: false, restart: false, wait: false };
-        let stop = Arc::new(Stop::default());
-        session::run(&pipeline, &registry, self.folder.path(), wish, &stop)
-            .unwrap_or_else(|failures| panic!("{failures:?}"))
-    }
-
-    /// Sends the dead letters again, to the output as the pipeline has it now.
-    fn replay(&self) -> Option<Summary> {
-        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
-        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
-        let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
-        let folder = StateFolder::of(self.folder.path(), "rogue");
-        replay(pipeline, &registry, folder, None, &Arc::new(Stop::default()))
-            .unwrap_or_else(|failures| panic!("{failures:?}"))
-    }
-
-    fn letters(&self) -> usize {
-        let path = self.folder.path().join("rogue/dead-letters/picky.ndjson");
-        std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-    }
-
-    /// What this output was asked to commit, in order.
-    fn log(&self, output: usize) -> Vec<String> {
-        let text =
-            std::fs::read_to_string(self.folder.path().join(format!("log{output}"))).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-}
-
-fn plugins() -> Folder {
-    let name =
-        format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let beside = std::env::current_exe().expect("the test has a path");
-    let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
-    Folder { path: found.map(Path::to_owned).expect("the library was built"), named: false }
-}
-
-/// The nine findings of the rogue input and the end of its report.
-fn everything(complete: bool) -> Vec<String> {
-    let mut lines: Vec<String> = (2..=10).map(|asset| format!("192.0.2.{asset}")).collect();
-    lines.push(format!("end rogue.xml complete={complete}"));
-    lines
-}
+use case::{Case, FAST, everything};
+use scanbridge::pipeline::RunStatus;
 
 #[test]
 fn an_output_that_was_away_gets_everything_once_and_in_order() {
@@ -130,22 +53,6 @@ fn a_required_output_that_stays_away_stops_the_run_and_the_next_one_goes_on() {
     let summary = case.run();
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{summary:?}");
     assert_eq!(case.log(0), everything(true));
-}
-
-#[test]
-fn a_run_goes_on_from_the_checkpoint_and_not_from_the_beginning() {
-    // The second output takes five findings in the first run; its log shows what came again.
-    let output =
-        "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, with: { act: hang, log: LOG }, hang_secs: 1";
-    let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", output]);
-    let summary = case.run();
-    assert_eq!(summary.exit_code(), 70, "{summary:?}");
-    assert!(
-        summary.failures.iter().any(|failure| {
-            failure.instance == "out" && failure.message.contains("has not answered `write` for 1 s")
-        }),
-        "{summary:?}"
-    );
 }
 
 #[test]
@@ -214,6 +121,9 @@ fn an_output_that_may_drop_holds_nobody_up_and_may_not_clear_what_it_missed() {
     let [good, slow] = &summary.outputs[..] else { panic!("two outputs") };
     assert_eq!((good.records, summary.status), (9, RunStatus::Partial), "{summary:?}");
     assert!(slow.undelivered > 0 && slow.records + slow.undelivered == 9, "{summary:?}");
+    assert_eq!(summary.exit_code(), 69, "not all was delivered, and nothing else says so: {summary:?}");
+    let said = format!("{} findings were left out", slow.undelivered);
+    assert!(summary.failures[0].message.starts_with(&said), "{summary:?}");
     assert_eq!(case.log(0), everything(true));
     assert_eq!(case.log(1).last().unwrap(), "end rogue.xml complete=false");
 }
@@ -246,6 +156,11 @@ fn dead_letters_are_sent_again_until_they_are_taken() {
     let refused = case.replay().unwrap();
     assert_eq!((refused.exit_code(), refused.outputs[0].rejected), (65, 9), "{refused:?}");
     assert_eq!(case.letters(), 9, "those that are refused again are written anew, once");
+    let text = std::fs::read_to_string(case.letters_path()).unwrap();
+    for line in text.lines() {
+        let letter: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(2), Some(1)), "{letter}");
+    }
 
     let away = case.text.replace("act: reject-all", "act: unavailable");
     case.text = away.replace("id: picky,", "id: picky, retry: { max_elapsed_secs: 0 },");
@@ -259,6 +174,33 @@ fn dead_letters_are_sent_again_until_they_are_taken() {
     assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false", "a replay clears nothing");
     assert_eq!(case.log(0)[case.log(0).len() - 10..][..9], everything(false)[..9]);
     assert!(case.replay().is_none());
+}
+
+#[test]
+fn letters_that_were_taken_before_the_output_went_away_are_not_sent_again() {
+    let mut case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
+    assert_eq!(case.run().exit_code(), 65);
+    let first = std::fs::read_to_string(case.letters_path()).unwrap();
+    let second = first.replace("rogue.xml", "second.xml");
+    std::fs::write(case.letters_path(), first + &second).unwrap();
+
+    let tires = case.text.replace("act: reject-all", "act: tire, times: 1");
+    case.text = tires.replace("id: picky,", "id: picky, retry: { max_elapsed_secs: 0 },");
+    let lost = case.replay().unwrap();
+    assert_eq!((lost.exit_code(), lost.outputs[0].records), (69, 9), "{lost:?}");
+    assert_eq!(std::fs::read_to_string(case.letters_path()).unwrap(), second, "the rest is as it was");
+
+    case.text = case.text.replace("act: tire", "act: behave");
+    let taken = case.replay().unwrap();
+    assert_eq!((taken.exit_code(), taken.outputs[0].records), (0, 9), "{taken:?}");
+    let log = case.log(0);
+    let of = |path: &str| {
+        let end = [format!("end {path} complete=false")];
+        everything(false)[..9].iter().cloned().chain(end).collect::<Vec<_>>()
+    };
+    // Before that stands what the run itself handed over.
+    assert_eq!(log[10..], [of("rogue.xml"), of("second.xml")].concat());
+    assert!(!case.letters_path().exists());
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! The part of a lane that hands over to the standby and back. Both end their parts of a report that they share.
+
+use std::time::Instant;
+
+use scanbridge_plugin_api::PluginError;
+
+use super::destination::io_error;
+use super::lane::Lane;
+use super::summary::Failure;
+use crate::state::OutputState;
+
+/// The primary is down, and the standby delivers.
+#[derive(Debug)]
+pub(super) struct Away {
+    /// When the primary is asked next whether it is back.
+    next_probe: Instant,
+    /// How often in a row it said yes.
+    good_probes: u32,
+}
+
+impl Away {
+    /// The primary is asked at this time.
+    pub(super) fn until(next_probe: Instant) -> Self {
+        Self { next_probe, good_probes: 0 }
+    }
+}
+
+impl Lane {
+    pub(super) fn fail_over(&mut self, error: &PluginError) {
+        let Some(standby) = &self.standby else { return };
+        tracing::warn!(
+            instance = self.primary.id(),
+            "{error}; `{}` takes over until it is back",
+            standby.id()
+        );
+        self.primary.stand_back();
+        self.outage = None;
+        self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
+    }
+
+    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
+    /// said so twice.
+    pub(super) fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
+        let longest = self.delivery.retry.longest;
+        let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
+            return Ok(());
+        };
+        away.next_probe = Instant::now() + longest;
+        match self.primary.reopen(true) {
+            Ok(()) => away.good_probes += 1,
+            Err(error) => {
+                tracing::debug!(instance = self.primary.id(), "{error}; still away");
+                away.good_probes = 0;
+            }
+        }
+        if away.good_probes < GOOD_PROBES {
+            self.primary.drop_instance();
+            return Ok(());
+        }
+        self.come_back()
+    }
+
+    fn come_back(&mut self) -> Result<(), PluginError> {
+        let report = self.pending.report.clone();
+        if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
+            standby.end_part(&format!("`{}` is back", self.primary.id()))?;
+            standby.commit()?;
+        }
+        tracing::info!(instance = self.primary.id(), "is back, and delivers again");
+        self.away = None;
+        self.outage = None;
+        self.queue.set_down(false);
+        match report {
+            Some(report) => {
+                self.primary.begin(&report, true)?;
+                self.primary.note_gap();
+                Ok(())
+            }
+            None => self.end_what_was_left_behind(),
+        }
+    }
+
+    /// The primary may have a part of a report that the standby has ended meanwhile.
+    fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
+        if self.primary.report_at_commit().is_none() {
+            return Ok(());
+        }
+        self.primary.end_part("its rest went to the failover")?;
+        let state = self.primary.commit()?;
+        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
+    }
+
+    /// Before the run ends a primary that is still away gets one chance more to end its part, unless the report is
+    /// under way for a later run.
+    pub(super) fn leave_nothing_behind(&mut self) {
+        let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
+        if self.away.is_none() || standby.is_inside(part) {
+            return;
+        }
+        let path = part.path.clone();
+        let ended = self.primary.reopen(false).and_then(|()| self.end_what_was_left_behind());
+        if let Err(error) = ended {
+            self.primary.lose_part();
+            let message =
+                format!("{error}; it was not told the end of its part of {path}, which may be lost");
+            let error = PluginError::new(error.kind, message);
+            self.control.record_failure(Failure::new(self.primary.id(), &error));
+        }
+    }
+
+    /// The state of the one of the two that does not deliver now: a primary that is away has a gap, and a standby
+    /// that is no longer needed has ended its part.
+    pub(super) fn idle_state(&self) -> Option<(String, OutputState)> {
+        let standby = self.standby.as_ref()?;
+        let idle = if self.away.is_some() { &self.primary } else { standby };
+        Some((idle.id().to_owned(), idle.state_at_commit()))
+    }
+}
+
+/// So many good answers in a row bring a failed output back.
+const GOOD_PROBES: u32 = 2;

@@ -1,0 +1,24 @@
+//! The rate limit of an output.
+
+use std::time::{Duration, Instant};
+
+/// Keeps to a number of findings a second.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Before this nothing more is handed on.
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// Waits until as much time has gone by as the findings before these may take.
+    pub(super) fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
+        let now = Instant::now();
+        let next = self.next.filter(|next| *next > now);
+        if let Some(next) = next {
+            let _ = wait(next - now);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
+        let cost = Duration::from_secs_f64(findings as f64 / most_per_sec as f64);
+        self.next = Some(next.unwrap_or(now) + cost);
+    }
+}

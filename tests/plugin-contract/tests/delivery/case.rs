@@ -1,0 +1,100 @@
+//! A pipeline of plugins that misbehave as they are told, with everything that it leaves.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use scanbridge::config::{self, Pipeline};
+use scanbridge::pipeline::{Stop, Summary};
+use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::replay::replay;
+use scanbridge::session::{self, SessionWish};
+use scanbridge::state::StateFolder;
+use tempfile::TempDir;
+
+/// A pipeline of rogue plugins with a folder for its state and logs.
+pub(crate) struct Case {
+    pub(crate) folder: TempDir,
+    pub(crate) text: String,
+}
+
+pub(crate) const FAST: &str = "retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 20 }";
+
+impl Case {
+    pub(crate) fn new(input: &str, outputs: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = |number: usize| folder.path().join(format!("log{number}"));
+        let outputs: String = outputs
+            .iter()
+            .enumerate()
+            .map(|(number, output)| {
+                format!("  - {{ {} }}\n", output.replace("LOG", &log(number).display().to_string()))
+            })
+            .collect();
+        let text = format!(
+            "version: 1\nname: rogue\ncheckpoint: {{ bytes: 1 KiB }}\n\
+             inputs:\n  - {{ id: in, plugin: Rogue, {FAST}, with: {{ act: {input} }} }}\noutputs:\n{outputs}"
+        );
+        Self { folder, text }
+    }
+
+    pub(crate) fn run(&self) -> Summary {
+        self.run_until(&Arc::new(Stop::default()), |_| {})
+    }
+
+    /// Runs until `stop` is given, with the pipeline changed as no file could say it.
+    pub(crate) fn run_until(&self, stop: &Arc<Stop>, change: impl FnOnce(&mut Pipeline)) -> Summary {
+        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
+        let mut pipeline =
+            config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
+        change(&mut pipeline);
+        let wish = SessionWish { bar: false, restart: false, wait: false };
+        session::run(&pipeline, &registry, self.folder.path(), wish, stop)
+            .unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    /// The folder that an instance keeps.
+    pub(crate) fn instance(&self, id: &str) -> PathBuf {
+        StateFolder::of(self.folder.path(), "rogue").instance(id)
+    }
+
+    pub(crate) fn letters_path(&self) -> PathBuf {
+        StateFolder::of(self.folder.path(), "rogue").dead_letters().join("picky.ndjson")
+    }
+
+    /// Sends the dead letters again, to the output as the pipeline has it now.
+    pub(crate) fn replay(&self) -> Option<Summary> {
+        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
+        let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
+        let folder = StateFolder::of(self.folder.path(), "rogue");
+        replay(pipeline, &registry, folder, None, &Arc::new(Stop::default()))
+            .unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    pub(crate) fn letters(&self) -> usize {
+        std::fs::read_to_string(self.letters_path()).map_or(0, |text| text.lines().count())
+    }
+
+    /// What this output was asked to commit, in order.
+    pub(crate) fn log(&self, output: usize) -> Vec<String> {
+        let text =
+            std::fs::read_to_string(self.folder.path().join(format!("log{output}"))).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn plugins() -> Folder {
+    let name =
+        format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let beside = std::env::current_exe().expect("the test has a path");
+    let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
+    Folder { path: found.map(Path::to_owned).expect("the library was built"), named: false }
+}
+
+/// The nine findings of the rogue input and the end of its report.
+pub(crate) fn everything(complete: bool) -> Vec<String> {
+    let mut lines: Vec<String> = (2..=10).map(|asset| format!("192.0.2.{asset}")).collect();
+    lines.push(format!("end rogue.xml complete={complete}"));
+    lines
+}
