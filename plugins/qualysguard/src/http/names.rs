@@ -22,16 +22,21 @@ impl Names {
     /// All addresses of a name, the preferred ones first; at least one.
     pub(super) async fn look_up(self, name: &str, port: u16) -> Result<Vec<SocketAddr>, NameError> {
         let found = tokio::net::lookup_host((name, port)).await;
-        let mut addresses: Vec<_> = found.map_err(|error| NameError(error.to_string()))?.collect();
+        let addresses = self.ordered(found.map_err(|error| NameError(error.to_string()))?.collect());
+        if addresses.is_empty() {
+            return Err(NameError("it has no address".to_owned()));
+        }
+        Ok(addresses)
+    }
+
+    /// Within a version the order of the name service stays.
+    fn ordered(self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         match self.first {
             IpVersion::Any => {}
             IpVersion::Four => addresses.sort_by_key(SocketAddr::is_ipv6),
             IpVersion::Six => addresses.sort_by_key(SocketAddr::is_ipv4),
         }
-        if addresses.is_empty() {
-            return Err(NameError("it has no address".to_owned()));
-        }
-        Ok(addresses)
+        addresses
     }
 }
 
@@ -53,3 +58,20 @@ impl fmt::Display for NameError {
 }
 
 impl Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_version_goes_first() {
+        let known = ["[2001:db8::1]:0", "192.0.2.2:0", "[2001:db8::2]:0", "192.0.2.1:0"];
+        let order = |first| {
+            let addresses = known.iter().map(|text| text.parse().unwrap()).collect();
+            Names { first }.ordered(addresses).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(order(IpVersion::Any), known);
+        assert_eq!(order(IpVersion::Four), [known[1], known[3], known[0], known[2]]);
+        assert_eq!(order(IpVersion::Six), [known[0], known[2], known[1], known[3]]);
+    }
+}

@@ -89,10 +89,10 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         gateway: gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?,
         proxy,
         tls: TlsOptions::read(options)?,
-        ip_version: match options.text("ip_version")? {
-            Some("4") => IpVersion::Four,
-            Some("6") => IpVersion::Six,
-            _ => IpVersion::Any,
+        ip_version: match options.text("preferred_ip_version")? {
+            Some("any") => IpVersion::Any,
+            Some("ipv6") => IpVersion::Six,
+            _ => IpVersion::Four,
         },
         connect_timeout: Duration::from_secs(options.integer("connect_timeout_secs")?.unwrap_or(30)),
         read_timeout: Duration::from_secs(options.integer("read_timeout_secs")?.unwrap_or(300)),

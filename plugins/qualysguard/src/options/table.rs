@@ -125,9 +125,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     tls::FINGERPRINT,
     tls::CHECK_NAME,
     tls::MIN_VERSION,
-    OptionSpec::choice("ip_version", &["any", "4", "6"])
-        .default_text("any")
-        .help("Which addresses of a name are tried first."),
+    OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
+        .default_text("ipv4")
+        .help("Which addresses of a name are tried first; any: in the order in which the system gives them."),
     OptionSpec::list("no_proxy", &ValueSpec::Text).help(
         "Names, .domains, *.domains, addresses and ranges that are reached without the proxy. Default: none.",
     ),
