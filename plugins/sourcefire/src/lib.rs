@@ -18,6 +18,9 @@ mod receipt;
 mod reply;
 mod session;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use output::SourcefireOutput;
 
 scanbridge_plugin_api::register_output!(SourcefireOutput);
