@@ -5,7 +5,7 @@ use scanbridge_plugin_api::Receipt;
 use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, max_size};
 use crate::receipt::Progress;
-use crate::reply::judge;
+use crate::reply::{Judgment, judge};
 
 /// Reads the first frame of a Defense Center: its header and what follows. Gives the largest size of a message.
 #[must_use]
@@ -18,9 +18,8 @@ pub fn greeting(frame: &[u8]) -> Option<usize> {
 #[must_use]
 pub fn answer(bytes: &[u8]) -> bool {
     let assets = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
-    let assets = assets.into_iter().filter_map(|text| text.parse().ok()).collect();
-    let body = Body { commands: 3, assets, ..Body::default() };
-    judge("dc", &String::from_utf8_lossy(bytes), &body).is_ok_and(|refused| refused.is_empty())
+    let body = Body::about(assets.into_iter().filter_map(|text| text.parse().ok()));
+    judge("dc", &String::from_utf8_lossy(bytes), &body).is_ok_and(|judgment| judgment == Judgment::default())
 }
 
 /// Reads a receipt. Gives it as it is written again.
