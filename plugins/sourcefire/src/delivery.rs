@@ -47,6 +47,14 @@ struct Line {
     told: Option<Instant>,
 }
 
+/// What a message takes on its way.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    target: &'a Target,
+    services: &'a Services,
+    reply_timeout: Duration,
+}
+
 impl Delivery {
     pub(crate) fn new(
         target: Target,
@@ -86,8 +94,9 @@ impl Delivery {
     /// # Errors
     /// Those of [`Session::exchange`], and when the center gives a message up.
     pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
-        let Self { target, reply_timeout, packer, line, .. } = self;
-        let left_out = packer.push(block, &mut |body| line.deliver(body, target, *reply_timeout))?;
+        let Self { target, services, reply_timeout, packer, line, .. } = self;
+        let way = Way { target, services, reply_timeout: *reply_timeout };
+        let left_out = packer.push(block, &mut |body| line.deliver(body, way))?;
         if left_out > 0 {
             line.refuse(
                 block.address,
@@ -102,8 +111,9 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::take`].
     pub(crate) fn flush(&mut self) -> Result<()> {
-        let Self { target, reply_timeout, packer, line, .. } = self;
-        packer.flush(&mut |body| line.deliver(body, target, *reply_timeout))
+        let Self { target, services, reply_timeout, packer, line, .. } = self;
+        let way = Way { target, services, reply_timeout: *reply_timeout };
+        packer.flush(&mut |body| line.deliver(body, way))
     }
 
     /// What was confirmed of the report.
@@ -132,15 +142,15 @@ impl Delivery {
 impl Line {
     /// Sends a message, and again asset by asset when its answer leaves open which asset was refused. That does no
     /// harm: each is replaced, or added to, by what it is already, for none is cut in such a message.
-    fn deliver(&mut self, body: &Body, target: &Target, timeout: Duration) -> Result<()> {
-        let judgment = self.send(body, target, timeout)?;
+    fn deliver(&mut self, body: &Body, way: Way<'_>) -> Result<()> {
+        let judgment = self.send(body, way)?;
         match &judgment.of_any {
             Some(reason) if body.shares.len() > 1 && self.in_vain < MOST_IN_VAIN => {
                 let count = body.shares.len();
                 info!("{reason}; the {count} assets of the message are sent again one by one, to find which");
                 let mut is_in_vain = true;
                 for single in body.one_by_one() {
-                    let judgment = self.send(&single, target, timeout)?;
+                    let judgment = self.send(&single, way)?;
                     is_in_vain &= judgment != Judgment::default();
                     self.account(judgment, &single);
                 }
@@ -151,14 +161,16 @@ impl Line {
         Ok(())
     }
 
-    fn send(&mut self, body: &Body, target: &Target, timeout: Duration) -> Result<Judgment> {
+    fn send(&mut self, body: &Body, way: Way<'_>) -> Result<Judgment> {
         // It is taken out, so that a connection on which something went wrong is never used again.
         let session = self.session.take();
         let mut session = session.ok_or_else(|| PluginError::bug("commands came outside of a report"))?;
-        let answer = session.exchange(body, target, timeout)?;
+        let answer = session.exchange(body, way.target, way.reply_timeout)?;
         self.bytes += body.text.len() as u64;
-        let judgment = judge(&target.center, &answer, body)?;
+        let judgment = judge(&way.target.center, &answer, body)?;
         self.session = Some(session);
+        // One call of the host may take many messages.
+        way.services.progress(self.bytes, 0);
         self.tell();
         Ok(judgment)
     }

@@ -99,6 +99,8 @@ impl Socket {
             }
             if now - self.wait.told >= TELL_EVERY {
                 self.wait.told = now;
+                // The wait has its own end: it is no hang.
+                self.services.progress(0, 0);
                 let seconds = (now - self.wait.since).as_secs();
                 info!(
                     "waiting for {} to come to the end of {}, for {seconds} s by now",
