@@ -103,7 +103,8 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
             (None, None) => String::new(),
             (None, Some(_)) => return Err(format!("option `-{}` takes no value", row.word)),
             (Some(placeholder), value) => {
-                let is_option = |text: &str| after_dashes(text).is_some_and(|next| is_known(&rows, next));
+                let is_option =
+                    |text: &str| text == "--" || after_dashes(text).is_some_and(|next| is_known(&rows, next));
                 let is_value = |next: &Result<String, String>| !matches!(next, Ok(text) if is_option(text));
                 let value = match value {
                     Some(value) => Some(value),
@@ -249,7 +250,13 @@ mod tests {
 
     #[test]
     fn a_value_that_is_missing_is_said() {
-        for line in [&["-logfile"][..], &["-logfile="], &["-logfile", "-level=3"], &["-logfile", ""]] {
+        for line in [
+            &["-logfile"][..],
+            &["-logfile="],
+            &["-logfile", "-level=3"],
+            &["-logfile", ""],
+            &["-logfile", "--"],
+        ] {
             assert_eq!(
                 single(line),
                 Err("option `-logfile` needs a value: -logfile=FILE".to_owned()),
