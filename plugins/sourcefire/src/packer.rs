@@ -65,7 +65,7 @@ impl Body {
 
     fn add(&mut self, block: Block<'_>) {
         let Block { address, text, commands, findings, ends_asset } = block;
-        if !self.shares.last().is_some_and(|share| share.address == address) {
+        if self.shares.last().is_none_or(|share| share.address != address) {
             let start = self.text.len();
             self.shares.push(Share { address, start, commands: 0, findings: 0, ended: 0 });
         }
