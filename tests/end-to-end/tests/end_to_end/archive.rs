@@ -47,7 +47,7 @@ fn what_it_leaves_is_in_its_folder_and_goes_with_it() {
     assert!(archive.join("a.csv").exists() && archive.join("log").exists());
     assert!(archive.join("state").is_dir());
     fs::remove_dir_all(&archive).unwrap();
-    assert_eq!(files(&sandbox.path("")), [PathBuf::new(); 0]);
+    assert_eq!(files(&sandbox.path("")), Vec::<PathBuf>::new());
 }
 
 #[test]
