@@ -66,6 +66,9 @@ impl Services {
     }
 
     /// Tells how far the instance is: `done` of `total` bytes; a total of 0 means that it is not known.
+    ///
+    /// To the host each call is a sign of life. An output that works on one call for minutes, with limits of its own on
+    /// what it waits for, tells it now and then, so that it is not taken for one that hangs (`hang_secs`).
     pub fn progress(&self, done: u64, total: u64) {
         if let Some(host) = &self.shared.host {
             host.progress(done, total);

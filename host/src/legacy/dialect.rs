@@ -102,22 +102,20 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
         let value = match (row.value, value) {
             (None, None) => String::new(),
             (None, Some(_)) => return Err(format!("option `-{}` takes no value", row.word)),
-            (Some(_), Some(value)) => value,
-            (Some(_), None) => {
-                let is_option = |text: &str| after_dashes(text).is_some_and(|next| is_known(&rows, next));
-                match texts.next_if(|next| !matches!(next, Ok(text) if is_option(text))) {
-                    Some(value) => value?,
-                    None => String::new(),
-                }
+            (Some(placeholder), value) => {
+                let is_option =
+                    |text: &str| text == "--" || after_dashes(text).is_some_and(|next| is_known(&rows, next));
+                let is_value = |next: &Result<String, String>| !matches!(next, Ok(text) if is_option(text));
+                let value = match value {
+                    Some(value) => Some(value),
+                    None => texts.next_if(is_value).transpose()?,
+                };
+                // No password is a password: a script may hand over a variable that is empty.
+                value
+                    .filter(|value| !value.is_empty() || row.name == Name::Password)
+                    .ok_or_else(|| format!("option `-{}` needs a value: -{0}={placeholder}", row.word))?
             }
         };
-        if row.value.is_some() && value.is_empty() {
-            return Err(format!(
-                "option `-{}` needs a value: -{0}={}",
-                row.word,
-                row.value.unwrap_or_default()
-            ));
-        }
         typed.push(Typed::Option(row.name, value));
     }
     // Behind `--` nothing is an option.
@@ -252,13 +250,23 @@ mod tests {
 
     #[test]
     fn a_value_that_is_missing_is_said() {
-        for line in [&["-logfile"][..], &["-logfile="], &["-logfile", "-level=3"], &["-logfile", ""]] {
+        for line in [
+            &["-logfile"][..],
+            &["-logfile="],
+            &["-logfile", "-level=3"],
+            &["-logfile", ""],
+            &["-logfile", "--"],
+        ] {
             assert_eq!(
                 single(line),
                 Err("option `-logfile` needs a value: -logfile=FILE".to_owned()),
                 "{line:?}"
             );
         }
+        for line in [&["-password="][..], &["-password", ""]] {
+            assert_eq!(single(line), Ok(vec![Typed::Option(Name::Password, String::new())]), "{line:?}");
+        }
+        assert!(single(&["-password"]).is_err() && single(&["-password", "-level=3"]).is_err());
         // What only looks like an option is a value: passwords do.
         let expected = Ok(vec![Typed::Option(Name::Password, "-x!".to_owned())]);
         assert_eq!(single(&["-password", "-x!"]), expected);

@@ -36,7 +36,9 @@ impl Places {
         let no_syslog = matches!(syslog, Some(Err(_)));
         let stderr = self.stderr || no_syslog;
         let stdout = !stderr && file.is_none() && syslog.is_none();
-        let lines = Lines { stdout, stderr, file: file.map(|file| Arc::new(Mutex::new(file))) };
+        let path = self.file.clone().unwrap_or_default();
+        let file = file.map(|file| Arc::new(Mutex::new(LogFile { program, path, file, has_failed: false })));
+        let lines = Lines { stdout, stderr, file };
         let problem = match &syslog {
             Some(Err(error)) => Some(error.to_string()),
             _ => None,
@@ -61,7 +63,17 @@ pub(super) struct Started {
 struct Lines {
     stdout: bool,
     stderr: bool,
-    file: Option<Arc<Mutex<File>>>,
+    file: Option<Arc<Mutex<LogFile>>>,
+}
+
+/// The file that takes the log.
+#[derive(Debug)]
+struct LogFile {
+    program: &'static str,
+    path: PathBuf,
+    file: File,
+    /// It was said that the file takes no more.
+    has_failed: bool,
 }
 
 impl Write for Lines {
@@ -74,13 +86,25 @@ impl Write for Lines {
             let _ = io::stderr().write_all(line);
         }
         if let Some(file) = &self.file {
-            let _ = file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
+            file.lock().unwrap_or_else(PoisonError::into_inner).take(line);
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stdout().flush()
+    }
+}
+
+impl LogFile {
+    /// Lines that are lost are told of once: a run that goes well must not leave a log that ends without a reason.
+    fn take(&mut self, line: &[u8]) {
+        if let Err(error) = self.file.write_all(line)
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            let Self { program, path, .. } = self;
+            print_error(&format!("{program}: cannot write the log file {}: {error}\n", path.display()));
+        }
     }
 }
 

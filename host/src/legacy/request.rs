@@ -104,7 +104,7 @@ impl Options {
             Name::Plugininfo => self.plugininfo = Some(value),
             Name::Ipv6 => self.center.ipv6 = true,
             Name::Pkcs12 => self.center.pkcs12 = Some(value),
-            Name::Password => self.center.password = Some(Secret::new(value)),
+            Name::Password => self.center.password = (!value.is_empty()).then(|| Secret::new(value)),
             Name::Syslog => self.log.syslog = true,
             Name::Stderr => self.log.stderr = true,
             Name::Logfile => self.log.file = Some(PathBuf::from(value)),
@@ -147,9 +147,9 @@ impl Options {
 }
 
 impl Destination {
-    /// The same for one of several templates: its id is put before the name of the file.
+    /// The same for one of several templates: its id is put before the name of the file. Standard output has none.
     pub(super) fn csv_path(path: &str, template: Option<&str>) -> String {
-        let Some(template) = template else { return path.to_owned() };
+        let Some(template) = template.filter(|_| path != "-") else { return path.to_owned() };
         match Path::new(path).file_name().and_then(|name| name.to_str()) {
             Some(name) => {
                 let (folder, rest) = path.split_at(path.rfind(name).unwrap_or(0));
@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_typed_twice_counts_as_typed_last_and_an_empty_password_is_none() {
+        let request = single(&["-se=a", "-server=b", "-po=1", "-po", "2", "-pa=x", "-pa=", "-le=0", "-le=1"]);
+        assert_eq!(request.level, Level::WARN);
+        let Destination::DefenseCenter(center) = request.destination else { panic!("no Defense Center") };
+        assert_eq!((center.server.as_str(), center.port), ("b", Some(2)));
+        assert!(center.password.is_none());
+    }
+
+    #[test]
     fn a_file_wins_over_a_server_with_one_warning() {
         let request = single(&["-server=dc", "-csvfile=a.csv", "QualysGuardFile"]);
         assert!(matches!(request.destination, Destination::CsvFile(path) if path == "a.csv"));
@@ -294,5 +303,6 @@ mod tests {
             assert_eq!(Destination::csv_path(path, Some("424242")), expected);
             assert_eq!(Destination::csv_path(path, None), path);
         }
+        assert_eq!(Destination::csv_path("-", Some("424242")), "-");
     }
 }

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Verdict, Written};
 
 use super::batch::Examined;
-use super::instance::OutputOpener;
+use super::instance::{Context, OutputOpener};
 use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
 use super::watch::CallWatch;
@@ -117,6 +117,10 @@ impl Destination {
 
     pub(super) fn watch(&self) -> &Arc<CallWatch> {
         &self.watch
+    }
+
+    pub(super) fn context(&self) -> &'static Context {
+        self.opener.context()
     }
 
     /// The report that was under way at the last commit.

@@ -112,12 +112,19 @@ pub(super) struct Context {
     stop: Arc<Stop>,
     done: AtomicU64,
     total: AtomicU64,
+    /// How often the instance has told how far it is.
+    told: AtomicU64,
 }
 
 impl Context {
     /// Bytes done and bytes in all; 0 of 0 while nothing is known.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    /// How often the instance has told how far it is: each time is a sign of life.
+    pub(super) fn signs_of_life(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 }
 
@@ -293,6 +300,10 @@ impl OutputOpener {
         OutputHandle::open(self.table, options, id, state_folder, context.table(), receipt)
     }
 
+    pub(super) fn context(&self) -> &'static Context {
+        self.parts.context
+    }
+
     pub(super) fn id(&self) -> &str {
         &self.parts.id
     }
@@ -325,6 +336,7 @@ impl Context {
             stop: Arc::clone(stop),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         }))
     }
 
@@ -378,5 +390,6 @@ mod host {
         let context = unsafe { of(context) };
         context.done.store(done, Ordering::Relaxed);
         context.total.store(total, Ordering::Relaxed);
+        context.told.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -12,7 +12,8 @@ use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
 
 type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
 
-/// Makes reports of dead letters. They are never complete, so nothing is cleared because of them.
+/// Makes reports of dead letters. They are partial and never complete, so nothing is replaced or cleared because of
+/// them.
 pub(super) struct LetterSource {
     letters: Box<Peekable<Letters>>,
     schema: Schema,

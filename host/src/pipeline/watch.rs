@@ -33,6 +33,15 @@ impl CallWatch {
         Some((call, FIRST.elapsed().saturating_sub(Duration::from_millis(since))))
     }
 
+    /// The call has given a sign of life: its time begins anew.
+    pub(super) fn lives(&self) {
+        let now = u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        // Where the call has ended meanwhile, nothing is under way.
+        let _ = self
+            .since
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |since| (since != 0).then_some(now + 1));
+    }
+
     /// Nobody waits for the call any more.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);

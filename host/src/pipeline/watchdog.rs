@@ -7,6 +7,8 @@ use scanbridge_plugin_api::PluginError;
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
+use super::destination::Destination;
+use super::instance::Context;
 use super::lane::Lane;
 use super::queue::Queue;
 use super::summary::OutputSummary;
@@ -32,6 +34,9 @@ pub(super) struct Watched {
     hang: Duration,
     queue: Arc<Queue>,
     watches: Vec<Arc<CallWatch>>,
+    contexts: Vec<&'static Context>,
+    /// How many signs of life there were when it was looked at last.
+    signs: u64,
     /// When it was last said how long a call is taking.
     told: Duration,
 }
@@ -41,7 +46,7 @@ const SLOW: Duration = Duration::from_secs(30);
 
 impl Watched {
     pub(super) fn of(lane: &Lane, places: &[usize]) -> Self {
-        let destinations = [&lane.primary].into_iter().chain(&lane.standby);
+        let destinations = || [&lane.primary].into_iter().chain(&lane.standby);
         Self {
             number: lane.number,
             places: places.to_vec(),
@@ -50,8 +55,20 @@ impl Watched {
             required: lane.required,
             hang: lane.delivery.hang,
             queue: Arc::clone(&lane.queue),
-            watches: destinations.map(|destination| Arc::clone(destination.watch())).collect(),
+            watches: destinations().map(|destination| Arc::clone(destination.watch())).collect(),
+            contexts: destinations().map(Destination::context).collect(),
+            signs: 0,
             told: Duration::ZERO,
+        }
+    }
+
+    /// Whoever tells how far it is does not hang, however long the call takes.
+    fn hear_signs_of_life(&mut self) {
+        let signs = self.contexts.iter().map(|context| context.signs_of_life()).sum();
+        if signs != self.signs {
+            self.signs = signs;
+            self.told = Duration::ZERO;
+            self.watches.iter().for_each(|watch| watch.lives());
         }
     }
 
@@ -86,6 +103,7 @@ impl Watchdog {
     /// Names what is slow, and gives up what hangs.
     pub(super) fn look(&mut self) {
         for lane in &mut self.lanes {
+            lane.hear_signs_of_life();
             let Some((call, time)) = lane.busy() else {
                 lane.told = Duration::ZERO;
                 continue;

@@ -78,6 +78,8 @@ impl From<LetterReport> for ReportStart {
             path: report.path,
             scanner_version: report.scanner_version,
             hints: report.hints,
+            // Only what was refused is here: an asset may have other findings.
+            partial: true,
             ..Self::default()
         }
     }

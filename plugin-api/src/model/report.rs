@@ -27,6 +27,9 @@ pub struct ReportStart {
     /// given. Outputs that were opened with a receipt go on behind what it stands for; where this is false they
     /// take back what they have of an unfinished report.
     pub continued: bool,
+    /// Whether it holds only some findings of its assets, as dead letters that are sent again do. An output that
+    /// replaces what it knows of an asset then adds to it: what the report lacks is not gone. Inputs leave it false.
+    pub partial: bool,
     /// The columns of the batches that follow.
     pub schema: Schema,
 }

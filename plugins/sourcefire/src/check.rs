@@ -54,14 +54,13 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         Ok(stream) => stream,
         Err(error) => return failed(report, "TCP", &error),
     };
-    let peer = stream.peer_addr().map_or_else(|_| target.center.clone(), |address| address.to_string());
-    report = report.step("TCP", Verdict::Ok, format!("connected to {peer}"));
-    let stream = match target.secure(stream, services, deadline) {
+    report = report.step("TCP", Verdict::Ok, format!("connected to {}", stream.peer()));
+    let stream = match target.secure(stream) {
         Ok(stream) => stream,
         Err(error) => return failed(report, "TLS", &error),
     };
     report = certificate(report.step("TLS", Verdict::Ok, spoken(&stream)), &stream);
-    match Session::greet(target, stream, services, deadline) {
+    match Session::greet(target, stream, deadline) {
         Ok(session) => {
             let detail = format!("version {VERSION}; it takes messages of {} bytes", session.max_size());
             session.close();

@@ -9,8 +9,9 @@ use scanbridge_plugin_api::{PluginError, Result, Services};
 
 use crate::dial::Target;
 use crate::packer::{Body, Limits, Packer};
-use crate::reply::{Refused, judge};
+use crate::reply::{Judgment, Refused, judge};
 use crate::session::Session;
+use crate::socket::TELL_EVERY;
 
 /// What the center has confirmed of a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +42,17 @@ struct Line {
     bytes: u64,
     /// How many refusals of this report were logged.
     warned: usize,
+    /// How many messages of this report were sent again asset by asset, and still none of the assets was taken.
+    in_vain: u32,
     told: Option<Instant>,
+}
+
+/// What a message takes on its way.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    target: &'a Target,
+    services: &'a Services,
+    reply_timeout: Duration,
 }
 
 impl Delivery {
@@ -67,13 +78,14 @@ impl Delivery {
     pub(crate) fn begin(&mut self, confirmed: Confirmed) -> Result<usize> {
         self.line.confirmed = confirmed;
         self.line.warned = 0;
+        self.line.in_vain = 0;
         self.line.told = Some(Instant::now());
         let session = Session::open(&self.target, &self.services)?;
         let max_size = session.max_size();
         info!("connected to {}, which takes messages of {max_size} bytes", self.target.center);
         self.line.session = Some(session);
         let bytes = self.limits.bytes.min(max_size);
-        self.packer.limit(Limits { bytes, most_bytes: max_size, ..self.limits });
+        self.packer.begin(Limits { bytes, most_bytes: max_size, ..self.limits });
         Ok(self.packer.room())
     }
 
@@ -83,7 +95,8 @@ impl Delivery {
     /// Those of [`Session::exchange`], and when the center gives a message up.
     pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        let left_out = packer.push(block, &mut |body| line.send(body, target, services, *reply_timeout))?;
+        let way = Way { target, services, reply_timeout: *reply_timeout };
+        let left_out = packer.push(block, &mut |body| line.deliver(body, way))?;
         if left_out > 0 {
             line.refuse(
                 block.address,
@@ -99,7 +112,8 @@ impl Delivery {
     /// As [`Delivery::take`].
     pub(crate) fn flush(&mut self) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        packer.flush(&mut |body| line.send(body, target, services, *reply_timeout))
+        let way = Way { target, services, reply_timeout: *reply_timeout };
+        packer.flush(&mut |body| line.deliver(body, way))
     }
 
     /// What was confirmed of the report.
@@ -126,30 +140,51 @@ impl Delivery {
 }
 
 impl Line {
-    fn send(
-        &mut self,
-        body: &Body,
-        target: &Target,
-        services: &Services,
-        reply_timeout: Duration,
-    ) -> Result<()> {
+    /// Sends a message, and again asset by asset when its answer leaves open which asset was refused. That does no
+    /// harm: each is replaced, or added to, by what it is already, for none is cut in such a message.
+    fn deliver(&mut self, body: &Body, way: Way<'_>) -> Result<()> {
+        let judgment = self.send(body, way)?;
+        match &judgment.of_any {
+            Some(reason) if body.shares.len() > 1 && self.in_vain < MOST_IN_VAIN => {
+                let count = body.shares.len();
+                info!("{reason}; the {count} assets of the message are sent again one by one, to find which");
+                let mut is_in_vain = true;
+                for single in body.one_by_one() {
+                    let judgment = self.send(&single, way)?;
+                    is_in_vain &= judgment != Judgment::default();
+                    self.account(judgment, &single);
+                }
+                self.in_vain += u32::from(is_in_vain);
+            }
+            _ => self.account(judgment, body),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, body: &Body, way: Way<'_>) -> Result<Judgment> {
         // It is taken out, so that a connection on which something went wrong is never used again.
         let session = self.session.take();
         let mut session = session.ok_or_else(|| PluginError::bug("commands came outside of a report"))?;
-        let answer = session.exchange(body, target, services, reply_timeout)?;
+        let answer = session.exchange(body, way.target, way.reply_timeout)?;
         self.bytes += body.text.len() as u64;
-        let refused = judge(&target.center, &answer, body)?;
+        let judgment = judge(&way.target.center, &answer, body)?;
         self.session = Some(session);
-        if refused.is_empty() {
-            self.confirmed.assets += body.ended;
-            self.confirmed.findings += body.findings;
-            self.confirmed.commands += body.commands;
+        // One call of the host may take many messages.
+        way.services.progress(self.bytes, 0);
+        self.tell();
+        Ok(judgment)
+    }
+
+    fn account(&mut self, judgment: Judgment, body: &Body) {
+        let refused = judgment.into_refused(body);
+        for share in body.shares.iter().filter(|share| !refused.contains_key(&share.address)) {
+            self.confirmed.assets += share.ended;
+            self.confirmed.findings += share.findings;
+            self.confirmed.commands += share.commands;
         }
         for (address, reason) in refused {
             self.refuse(address, reason);
         }
-        self.tell();
-        Ok(())
     }
 
     fn refuse(&mut self, address: IpAddr, reason: String) {
@@ -175,5 +210,5 @@ impl Line {
 /// After so many refusals of a report, the log has seen enough.
 const MOST_WARNINGS: usize = 100;
 
-/// How often the log says how far the delivery is.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// After so many messages the Defense Center rather counts otherwise than we do, and to ask on would double its load.
+const MOST_IN_VAIN: u32 = 3;

@@ -11,8 +11,10 @@ use rustls::{ClientConnection, StreamOwned};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_tls_identity::ClientTls;
 
+use crate::socket::{Socket, WAKE_UP};
+
 /// TLS over TCP.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 
 /// Where to connect to, and how.
 #[derive(Debug)]
@@ -69,16 +71,18 @@ impl Target {
         addresses: &[IpAddr],
         services: &Services,
         deadline: Instant,
-    ) -> Result<TcpStream> {
+    ) -> Result<Socket> {
         let mut last = None;
-        for address in addresses {
-            let (address, deadline_of_one) = (SocketAddr::new(*address, self.port), deadline);
-            let outcome = aside(services, deadline, move || {
-                let left = deadline_of_one.saturating_duration_since(Instant::now());
-                TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)))
+        for (address, others) in addresses.iter().zip((0..addresses.len()).rev()) {
+            let address = SocketAddr::new(*address, self.port);
+            // An address that swallows everything leaves time for those behind it.
+            let left = deadline.saturating_duration_since(Instant::now()).max(SHORTEST);
+            let share = left / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
+            let outcome = aside(services, Instant::now() + share, move || {
+                TcpStream::connect_timeout(&address, share.max(SHORTEST))
             });
             match outcome {
-                Ok(Ok(stream)) => return self.prepared(stream),
+                Ok(Ok(stream)) => return Socket::new(stream, &self.center, services, deadline),
                 Ok(Err(error)) => last = Some((address, error)),
                 Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
                 Err(Interrupted::Late) => last = Some((address, io::ErrorKind::TimedOut.into())),
@@ -95,12 +99,7 @@ impl Target {
     ///
     /// # Errors
     /// As [`ClientTls::explain`] classes them; a refusal of our certificate says what that means here.
-    pub(crate) fn secure(
-        &self,
-        stream: TcpStream,
-        services: &Services,
-        deadline: Instant,
-    ) -> Result<TlsStream> {
+    pub(crate) fn secure(&self, socket: Socket) -> Result<TlsStream> {
         let name = match self.server.parse::<IpAddr>() {
             Ok(address) => ServerName::from(address),
             Err(_) => ServerName::try_from(self.server.clone()).map_err(|_| {
@@ -109,19 +108,20 @@ impl Target {
         };
         let connection =
             ClientConnection::new(self.tls.config(), name).map_err(|error| self.tls.explain(&error))?;
-        let mut stream = StreamOwned::new(connection, stream);
+        let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
-            match stream.conn.complete_io(&mut stream.sock) {
-                Ok(_) => {}
-                Err(error) if is_pause(&error) => self.pause(services, deadline, "the TLS handshake")?,
-                Err(error) => return Err(self.explain(&error)),
+            if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
+                return Err(self.explain(&stream.sock, &error));
             }
         }
         Ok(stream)
     }
 
     /// What an error of the connection means. The center refuses clients with an alert, which may come late.
-    pub(crate) fn explain(&self, error: &io::Error) -> PluginError {
+    pub(crate) fn explain(&self, socket: &Socket, error: &io::Error) -> PluginError {
+        if let Some(ended) = socket.ended(error) {
+            return ended;
+        }
         let explained = self.tls.explain(error);
         let alert = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>());
         match alert {
@@ -132,35 +132,6 @@ impl Target {
             .with_hint(NOT_REGISTERED),
             _ => explained,
         }
-    }
-
-    /// Between two tries to read or write.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Cancelled`] when the host asks to stop, [`ErrorKind::Unavailable`] when time is up.
-    pub(crate) fn pause(&self, services: &Services, deadline: Instant, due: &str) -> Result<()> {
-        if services.is_cancelled() {
-            return Err(PluginError::cancelled());
-        }
-        if Instant::now() >= deadline {
-            return Err(unavailable(format!("{} did not come to the end of {due} in time", self.center))
-                .with_hint(
-                    "it may be busy; `connect_timeout_secs` and `reply_timeout_secs` say how long to wait",
-                ));
-        }
-        Ok(())
-    }
-
-    fn prepared(&self, stream: TcpStream) -> Result<TcpStream> {
-        // Reads and writes wake up now and then to see whether they shall stop.
-        let prepared = stream
-            .set_read_timeout(Some(WAKE_UP))
-            .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)))
-            .and_then(|()| stream.set_nodelay(true));
-        prepared.map_err(|error| {
-            unavailable(format!("cannot set up the connection to {}: {error}", self.center))
-        })?;
-        Ok(stream)
     }
 
     fn unresolved(&self, why: &str) -> PluginError {
@@ -175,11 +146,6 @@ pub(crate) const NOT_REGISTERED: &str = "on the Defense Center: is this machine 
 
 pub(crate) fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
-}
-
-/// Whether a read or write only woke up.
-pub(crate) fn is_pause(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// Why something that went on aside was not waited for.
@@ -215,5 +181,5 @@ fn aside<T: Send + 'static>(
     }
 }
 
-/// How often a wait looks up.
-const WAKE_UP: Duration = Duration::from_millis(200);
+/// The least time that an attempt to connect is given.
+const SHORTEST: Duration = Duration::from_millis(1);

@@ -15,9 +15,69 @@ pub(crate) struct Body {
     /// How many of them are findings.
     pub(crate) findings: u64,
     /// The assets that they are about, in order.
-    pub(crate) assets: Vec<IpAddr>,
-    /// How many assets end in it.
+    pub(crate) shares: Vec<Share>,
+    /// Whether it has a part of an asset that is too large for one body. No other asset is in it then.
+    is_part: bool,
+}
+
+/// What a body holds of one asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// The asset.
+    pub(crate) address: IpAddr,
+    /// Where its lines begin in the body's text.
+    start: usize,
+    /// How many lines it has.
+    pub(crate) commands: u64,
+    /// How many of them are findings.
+    pub(crate) findings: u64,
+    /// How many assets end with it: none for a part, more than one for an asset that comes twice in a row.
     pub(crate) ended: u64,
+}
+
+impl Body {
+    /// A body of one command for each of these assets, as far as judging its answer goes.
+    pub(crate) fn about(assets: impl Iterator<Item = IpAddr>) -> Self {
+        let mut body = Self::default();
+        assets.for_each(|address| {
+            body.add(Block { address, text: "", commands: 1, findings: 0, ends_asset: true });
+        });
+        body
+    }
+
+    /// Whether it speaks of this asset.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.shares.iter().any(|share| share.address == address)
+    }
+
+    /// The same in bodies of one asset each. None is cut, for a part of an asset is in a body of its own.
+    pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
+        let header = self.shares.first().map_or(0, |share| share.start);
+        let ends = self.shares.iter().skip(1).map(|share| share.start).chain([self.text.len()]);
+        self.shares.iter().zip(ends).map(move |(share, end)| Self {
+            text: format!("{}{}", &self.text[..header], &self.text[share.start..end]),
+            commands: share.commands,
+            findings: share.findings,
+            shares: vec![Share { start: header, ..*share }],
+            is_part: self.is_part,
+        })
+    }
+
+    fn add(&mut self, block: Block<'_>) {
+        let Block { address, text, commands, findings, ends_asset } = block;
+        if self.shares.last().is_none_or(|share| share.address != address) {
+            let start = self.text.len();
+            self.shares.push(Share { address, start, commands: 0, findings: 0, ended: 0 });
+        }
+        if let Some(share) = self.shares.last_mut() {
+            share.commands += commands;
+            share.findings += findings;
+            share.ended += u64::from(ends_asset);
+        }
+        self.text.push_str(text);
+        self.commands += commands;
+        self.findings += findings;
+    }
 }
 
 /// Fills bodies. An asset is split only when it alone is too large for a body; then the Defense Center keeps what
@@ -27,6 +87,8 @@ pub(crate) struct Packer {
     header: String,
     limits: Limits,
     body: Body,
+    /// Whether the last block did not end its asset.
+    cut: bool,
 }
 
 /// How large bodies may be.
@@ -42,7 +104,7 @@ pub(crate) struct Limits {
 
 impl Packer {
     pub(crate) fn new(header: String, limits: Limits) -> Self {
-        Self { header, limits, body: Body::default() }
+        Self { header, limits, body: Body::default(), cut: false }
     }
 
     /// What is left of a body for blocks.
@@ -50,8 +112,10 @@ impl Packer {
         self.limits.bytes.saturating_sub(self.header.len())
     }
 
-    pub(crate) fn limit(&mut self, limits: Limits) {
+    /// A report begins.
+    pub(crate) fn begin(&mut self, limits: Limits) {
         self.limits = limits;
+        self.cut = false;
     }
 
     /// Adds a block; what there is no room for any more is sent before. Gives how many lines were left out since
@@ -69,20 +133,18 @@ impl Packer {
         }
         let too_long = self.body.text.len() + block.text.len() > self.limits.bytes;
         let too_many = self.body.findings + block.findings > self.limits.findings;
-        if too_long || too_many {
+        let is_part = self.cut || !block.ends_asset;
+        let is_other = self.body.shares.last().is_some_and(|share| share.address != block.address);
+        if too_long || too_many || is_other && (is_part || self.body.is_part) {
             self.flush(send)?;
         }
+        self.cut = !block.ends_asset;
         let Self { header, body, .. } = self;
         if body.text.is_empty() {
             body.text.push_str(header);
         }
-        body.text.push_str(block.text);
-        body.commands += block.commands;
-        body.findings += block.findings;
-        body.ended += u64::from(block.ends_asset);
-        if body.assets.last() != Some(&block.address) {
-            body.assets.push(block.address);
-        }
+        body.add(block);
+        body.is_part |= is_part;
         Ok(0)
     }
 
@@ -95,10 +157,10 @@ impl Packer {
             return Ok(());
         }
         let sent = send(&self.body);
-        let Body { text, commands, findings, assets, ended } = &mut self.body;
+        let Body { text, commands, findings, shares, is_part } = &mut self.body;
         text.clear();
-        assets.clear();
-        (*commands, *findings, *ended) = (0, 0, 0);
+        shares.clear();
+        (*commands, *findings, *is_part) = (0, 0, false);
         sent
     }
 

@@ -78,6 +78,10 @@ proptest! {
         prop_assert_eq!(left_out as usize, all.len() - all.iter().filter(|line| fits(line)).count());
         for body in &bodies {
             let text = lines(body);
+            let counted: u64 = body.shares.iter().map(|share| share.commands).sum();
+            prop_assert_eq!(counted, body.commands);
+            // A part of an asset shares its body with no other asset.
+            prop_assert!(body.shares.len() == 1 || body.shares.iter().all(|share| share.ended > 0));
             prop_assert!(!text.is_empty() && body.text.len() <= most_bytes);
             prop_assert_eq!(body.commands, text.lines().count() as u64);
             prop_assert_eq!(body.findings, text.matches("AddScanResult").count() as u64);
@@ -111,8 +115,24 @@ proptest! {
 fn bodies_name_their_assets_and_count_those_that_end() {
     let parts = [part(1, &[1], true), part(2, &[1, 1], false), part(2, &[1], true), part(1, &[1], true)];
     let (bodies, _) = pack(&parts, Limits { bytes: 4096, most_bytes: 4096, findings: 100 });
+    // A part of an asset has its body to itself.
+    assert_eq!(bodies.len(), 3);
+    let shares = bodies.iter().flat_map(|body| &body.shares);
+    let told: Vec<_> = shares.map(|share| (share.address.to_string(), share.ended)).collect();
+    let expected = [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.1", 1)];
+    assert_eq!(told, expected.map(|(address, ended)| (address.to_owned(), ended)));
+}
+
+#[test]
+fn assets_can_be_sent_one_by_one() {
+    let parts = [part(1, &[1], true), part(1, &[2], true), part(2, &[3, 4], true)];
+    let (bodies, _) = pack(&parts, Limits { bytes: 4096, most_bytes: 4096, findings: 100 });
     assert_eq!(bodies.len(), 1);
-    assert_eq!(bodies[0].ended, 3);
-    let assets: Vec<_> = bodies[0].assets.iter().map(ToString::to_string).collect();
-    assert_eq!(assets, ["192.0.2.1", "192.0.2.2", "192.0.2.1"]);
+    let single: Vec<Body> = bodies[0].one_by_one().collect();
+    // What one asset has in a row stays together, with the header before it.
+    let texts = [format!("{HEADER}{}{}", parts[0].text, parts[1].text), format!("{HEADER}{}", parts[2].text)];
+    assert_eq!(single.iter().map(|body| body.text.clone()).collect::<Vec<_>>(), texts);
+    let counts: Vec<_> =
+        single.iter().map(|body| (body.commands, body.findings, body.shares[0].ended)).collect();
+    assert_eq!(counts, [(4, 2, 2), (3, 2, 1)]);
 }

@@ -12,57 +12,76 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 use crate::packer::Body;
 use crate::protocol::printable;
 
-/// Assets about which commands were refused, each with the reason. Empty for a message that was taken whole.
+/// Assets about which commands were refused, each with the reason.
 pub(crate) type Refused = BTreeMap<IpAddr, String>;
+
+/// What an answer says. Nothing at all for a message that was taken whole.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judgment {
+    /// Assets that it names as refused.
+    pub(crate) refused: Refused,
+    /// Something was refused, and it does not say of which asset: any of the message may be meant.
+    pub(crate) of_any: Option<String>,
+}
 
 /// Judges the answer to a message.
 ///
 /// # Errors
 /// When the center gave the message up: [`ErrorKind::Config`] for a domain, source or map that it does not take, else
 /// [`ErrorKind::Protocol`].
-pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Refused> {
+pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
     let Some((before, count, after)) = split(text) else { return Err(given_up(center, text)) };
     let is_exact = before.is_empty() && after.is_empty() && text.ends_with('\n');
+    let mut judgment = Judgment::default();
     if is_exact && count == Some(body.commands) {
-        return Ok(Refused::new());
+        return Ok(judgment);
     }
-    let mut refused = Refused::new();
-    blame(&messages(before), body, &mut refused);
-    blame(&messages(after), body, &mut refused);
-    if count != Some(body.commands) || refused.is_empty() {
+    judgment.blame(&messages(before), body);
+    judgment.blame(&messages(after), body);
+    if count != Some(body.commands) || judgment == Judgment::default() {
         let counted = count.map_or_else(|| "an unreadable number".to_owned(), |count| count.to_string());
         let reason = format!(
             "the Defense Center counted {counted} of {} commands in the message: it drops lines that it cannot read \
              without a word",
             body.commands
         );
-        for address in &body.assets {
-            refused.entry(*address).or_insert_with(|| reason.clone());
-        }
+        judgment.of_any.get_or_insert(reason);
     }
-    Ok(refused)
+    Ok(judgment)
 }
 
-/// Finds the assets that messages are about. One that names none belongs to the next one that does; at the end, to any.
-fn blame(messages: &[String], body: &Body, refused: &mut Refused) {
-    let mut reason = String::new();
-    for message in messages {
-        if !reason.is_empty() {
-            reason.push_str("; ");
-        }
-        reason.push_str(&explain(message));
-        let named = addresses(message, body);
-        if !named.is_empty() {
-            for address in named {
-                refused.entry(address).or_insert_with(|| reason.clone());
+impl Judgment {
+    /// Finds the assets that messages are about. One that names none belongs to the next one that does; at the end, to
+    /// any.
+    fn blame(&mut self, messages: &[String], body: &Body) {
+        let mut reason = String::new();
+        for message in messages {
+            if !reason.is_empty() {
+                reason.push_str("; ");
             }
-            reason.clear();
+            reason.push_str(&explain(message));
+            let named = addresses(message, body);
+            if !named.is_empty() {
+                for address in named {
+                    self.refused.entry(address).or_insert_with(|| reason.clone());
+                }
+                reason.clear();
+            }
+        }
+        if !reason.is_empty() {
+            self.of_any.get_or_insert(reason);
         }
     }
-    if !reason.is_empty() {
-        for address in &body.assets {
-            refused.entry(*address).or_insert_with(|| reason.clone());
+
+    /// The refused assets, with every asset of the message where the answer leaves open which one is meant.
+    pub(crate) fn into_refused(self, body: &Body) -> Refused {
+        let Self { mut refused, of_any } = self;
+        for share in &body.shares {
+            if let Some(reason) = &of_any {
+                refused.entry(share.address).or_insert_with(|| reason.clone());
+            }
         }
+        refused
     }
 }
 
@@ -110,7 +129,7 @@ fn addresses(message: &str, body: &Body) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = words
         .flat_map(|word| [word, word.trim_end_matches(['.', ':'])])
         .filter_map(|word| word.parse().ok())
-        .filter(|address| body.assets.contains(address))
+        .filter(|address| body.has(*address))
         .collect();
     found.dedup();
     found

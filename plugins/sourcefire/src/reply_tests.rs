@@ -1,8 +1,11 @@
 use super::*;
 
-fn body(commands: u64) -> Body {
-    let assets = ["192.0.2.1", "192.0.2.11", "2001:db8::1"].map(|text| text.parse().unwrap());
-    Body { commands, assets: assets.to_vec(), ..Body::default() }
+fn body() -> Body {
+    Body::about(ALL.into_iter().map(|text| text.parse().unwrap()))
+}
+
+fn refused(text: &str) -> Refused {
+    judge("dc", text, &body()).unwrap().into_refused(&body())
 }
 
 fn names(refused: &Refused) -> Vec<String> {
@@ -13,7 +16,7 @@ const ALL: [&str; 3] = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
 
 #[test]
 fn only_the_exact_line_with_the_exact_count_is_success() {
-    assert_eq!(judge("dc", "Done processing 3 commands.\n", &body(3)), Ok(Refused::new()));
+    assert_eq!(judge("dc", "Done processing 3 commands.\n", &body()), Ok(Judgment::default()));
     for text in [
         "Done processing 2 commands.\n",
         "Done processing 4 commands.\n",
@@ -26,10 +29,10 @@ fn only_the_exact_line_with_the_exact_count_is_success() {
         "Done processing 3 commands.\n\n",
         "Done processing 3 commands.\nhm\n",
     ] {
-        assert_eq!(names(&judge("dc", text, &body(3)).unwrap()), ALL, "{text:?}");
+        assert_eq!(names(&refused(text)), ALL, "{text:?}");
     }
     for text in ["", "done processing 3 commands.\n", "Done processing 3 commands\n", "Done"] {
-        let error = judge("dc", text, &body(3)).unwrap_err();
+        let error = judge("dc", text, &body()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Protocol, "{text:?}");
     }
 }
@@ -56,7 +59,22 @@ fn failures_name_their_assets() {
             &ALL,
         ),
     ] {
-        assert_eq!(names(&judge("dc", text, &body(3)).unwrap()), expected, "{text}");
+        assert_eq!(names(&refused(text)), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_names_no_asset_is_told_apart_from_what_does() {
+    for (text, named, of_any) in [
+        ("Something about 192.0.2.1\nDone processing 3 commands.\n", 1, None),
+        ("Something about 192.0.2.1\nDone processing 2 commands.\n", 1, Some("counted 2 of 3")),
+        ("Done processing 3 commands.\nhm\n", 0, Some("said `hm`")),
+    ] {
+        let judgment = judge("dc", text, &body()).unwrap();
+        assert_eq!(judgment.refused.len(), named, "{text}");
+        assert_eq!(judgment.of_any.is_some(), of_any.is_some(), "{text}");
+        let reason = judgment.of_any.unwrap_or_default();
+        assert!(reason.contains(of_any.unwrap_or_default()), "{reason}");
     }
 }
 
@@ -87,7 +105,7 @@ fn every_known_fragment_has_its_meaning() {
         ("Failed to send UserMessage", "inside itself"),
         ("'Global' is not a leaf domain", "others below it"),
     ] {
-        let refused = judge("dc", &format!("{said}\nDone processing 3 commands.\n"), &body(3)).unwrap();
+        let refused = refused(&format!("{said}\nDone processing 3 commands.\n"));
         assert_eq!(names(&refused), ALL, "{said}");
         assert!(refused.values().all(|reason| reason.contains(meaning)), "{said}: {refused:?}");
     }
@@ -103,7 +121,7 @@ fn what_gives_a_message_up_is_told_with_the_option() {
         ("Failed to send UserMessage\n", ErrorKind::Protocol, "could not hand"),
         ("hello\u{1b}[31m\n", ErrorKind::Protocol, "it said `hello?[31m`"),
     ] {
-        let error = judge("dc", said, &body(3)).unwrap_err();
+        let error = judge("dc", said, &body()).unwrap_err();
         assert_eq!(error.kind, kind, "{said}");
         assert!(error.message.contains(part), "{error}");
         assert_eq!(error.hint.is_some(), kind == ErrorKind::Config, "{said}");
@@ -123,7 +141,7 @@ proptest::proptest! {
             ], 0..8),
     ) {
         let text = pieces.concat();
-        let passed = judge("dc", &text, &body(3)).is_ok_and(|refused| refused.is_empty());
+        let passed = judge("dc", &text, &body()).is_ok_and(|judgment| judgment == Judgment::default());
         proptest::prop_assert_eq!(passed, text == "Done processing 3 commands.\n");
     }
 }

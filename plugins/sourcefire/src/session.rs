@@ -1,14 +1,14 @@
 //! A connection to the Defense Center: version, largest size, then message and answer in turn.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 
-use crate::dial::{NOT_REGISTERED, Target, TlsStream, is_pause};
+use crate::dial::{NOT_REGISTERED, Target, TlsStream};
 use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, Kind, VERSION, max_size, printable, unexpected};
+use crate::socket::WAKE_UP;
 
 /// A connection on which the center has said how large messages may be. At most one message is without its answer.
 pub(crate) struct Session {
@@ -32,7 +32,7 @@ impl Session {
         let deadline = Instant::now() + target.timeout;
         let addresses = target.resolve(services, deadline)?;
         let stream = target.connect(&addresses, services, deadline)?;
-        Self::greet(target, target.secure(stream, services, deadline)?, services, deadline)
+        Self::greet(target, target.secure(stream)?, deadline)
     }
 
     /// The first words: our version, and the center's largest size.
@@ -40,16 +40,12 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Auth`] when the center closes without a word: so it treats clients that it does not know.
     /// [`ErrorKind::Protocol`] when it says anything but its largest size.
-    pub(crate) fn greet(
-        target: &Target,
-        stream: TlsStream,
-        services: &Services,
-        deadline: Instant,
-    ) -> Result<Self> {
+    pub(crate) fn greet(target: &Target, stream: TlsStream, deadline: Instant) -> Result<Self> {
         let mut session = Self { stream, max_size: 0 };
-        let mut wire = Wire { target, services, deadline, due: "the first words" };
-        wire.send(&mut session.stream, Kind::Version, &VERSION.to_be_bytes())?;
-        let Some((kind, body)) = wire.receive(&mut session.stream)? else {
+        session.stream.sock.expect("the first words", deadline);
+        let mut wire = Wire { target, stream: &mut session.stream };
+        wire.send(Kind::Version, &VERSION.to_be_bytes())?;
+        let Some((kind, body)) = wire.receive()? else {
             return Err(PluginError::new(
                 ErrorKind::Auth,
                 format!(
@@ -73,17 +69,11 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the connection ends or the answer takes too long, [`ErrorKind::Protocol`] when
     /// something else than a result text comes. The session is of no use any more then.
-    pub(crate) fn exchange(
-        &mut self,
-        body: &Body,
-        target: &Target,
-        services: &Services,
-        timeout: Duration,
-    ) -> Result<String> {
-        let deadline = Instant::now() + timeout;
-        let mut wire = Wire { target, services, deadline, due: "a message" };
-        wire.send(&mut self.stream, Kind::Data, body.text.as_bytes()).map_err(|error| about(error, body))?;
-        let answer = wire.receive(&mut self.stream).map_err(|error| about(error, body))?;
+    pub(crate) fn exchange(&mut self, body: &Body, target: &Target, timeout: Duration) -> Result<String> {
+        self.stream.sock.expect("a message", Instant::now() + timeout);
+        let mut wire = Wire { target, stream: &mut self.stream };
+        wire.send(Kind::Data, body.text.as_bytes()).map_err(|error| about(error, body))?;
+        let answer = wire.receive().map_err(|error| about(error, body))?;
         let center = &target.center;
         match answer {
             Some((Kind::Data, text)) => Ok(String::from_utf8_lossy(&text).into_owned()),
@@ -102,47 +92,31 @@ impl Session {
 
     /// Ends the connection. The protocol knows no goodbye.
     pub(crate) fn close(mut self) {
+        self.stream.sock.expect("the goodbye", Instant::now() + WAKE_UP);
         self.stream.conn.send_close_notify();
         // Every answer was read: nothing is lost when this does not get through.
         let _ = self.stream.flush();
-        let _ = self.stream.sock.shutdown(Shutdown::Both);
+        self.stream.sock.shut_down();
     }
 }
 
 /// One exchange on the wire.
 struct Wire<'a> {
     target: &'a Target,
-    services: &'a Services,
-    deadline: Instant,
-    /// What is under way, for messages.
-    due: &'static str,
+    stream: &'a mut TlsStream,
 }
 
 impl Wire<'_> {
-    fn send(&mut self, stream: &mut TlsStream, kind: Kind, body: &[u8]) -> Result<()> {
+    fn send(&mut self, kind: Kind, body: &[u8]) -> Result<()> {
         let header = Header::of(kind, body)?.encode();
-        for mut part in [&header[..], body] {
-            while !part.is_empty() {
-                match stream.write(part) {
-                    Ok(count) => part = &part[count..],
-                    Err(error) if is_pause(&error) => self.pause()?,
-                    Err(error) => return Err(self.broken(stream, &error)),
-                }
-            }
-        }
-        loop {
-            match stream.flush() {
-                Ok(()) => return Ok(()),
-                Err(error) if is_pause(&error) => self.pause()?,
-                Err(error) => return Err(self.broken(stream, &error)),
-            }
-        }
+        let sent = self.stream.write_all(&header).and_then(|()| self.stream.write_all(body));
+        sent.and_then(|()| self.stream.flush()).map_err(|error| self.broken(&error))
     }
 
     /// The next message; none when the center closed the connection before it.
-    fn receive(&mut self, stream: &mut TlsStream) -> Result<Option<(Kind, Vec<u8>)>> {
+    fn receive(&mut self) -> Result<Option<(Kind, Vec<u8>)>> {
         let mut header = [0; HEADER_BYTES];
-        if let Reading::Closed = self.fill(stream, &mut header)? {
+        if let Reading::Closed = self.fill(&mut header)? {
             return Ok(None);
         }
         let Header { kind, length } = Header::decode(header);
@@ -154,40 +128,36 @@ impl Wire<'_> {
             .with_hint("something else than a Defense Center may be listening on this port"));
         }
         let mut body = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        match self.fill(stream, &mut body)? {
+        match self.fill(&mut body)? {
             Reading::Whole => Ok(Some((kind, body))),
             Reading::Closed => Ok(None),
         }
     }
 
-    fn fill(&mut self, stream: &mut TlsStream, mut buffer: &mut [u8]) -> Result<Reading> {
+    fn fill(&mut self, mut buffer: &mut [u8]) -> Result<Reading> {
         while !buffer.is_empty() {
-            match stream.read(buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => return Ok(Reading::Closed),
                 Ok(count) => buffer = &mut buffer[count..],
-                Err(error) if is_pause(&error) => self.pause()?,
                 // The center's TCP ended without TLS being ended before; to us that is the same.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Reading::Closed);
                 }
-                Err(error) => return Err(self.target.explain(&error)),
+                Err(error) => return Err(self.target.explain(&self.stream.sock, &error)),
             }
         }
         Ok(Reading::Whole)
     }
 
     /// Writing failed: what the center said before it hung up explains more than the failure.
-    fn broken(&self, stream: &mut TlsStream, error: &io::Error) -> PluginError {
+    fn broken(&mut self, error: &io::Error) -> PluginError {
+        let Self { target, stream } = self;
         while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {
             if let Err(told) = stream.conn.process_new_packets() {
-                return self.target.explain(&io::Error::new(io::ErrorKind::InvalidData, told));
+                return target.explain(&stream.sock, &io::Error::new(io::ErrorKind::InvalidData, told));
             }
         }
-        self.target.explain(error)
-    }
-
-    fn pause(&self) -> Result<()> {
-        self.target.pause(self.services, self.deadline, self.due)
+        target.explain(&stream.sock, error)
     }
 }
 
@@ -196,10 +166,12 @@ fn about(error: PluginError, body: &Body) -> PluginError {
     if error.kind == ErrorKind::Cancelled {
         return error;
     }
-    let assets = match &body.assets[..] {
+    let assets = match &body.shares[..] {
         [] => return error,
-        [one] => format!("asset {one}"),
-        [first, .., last] => format!("{} assets, {first} to {last}", body.assets.len()),
+        [one] => format!("asset {}", one.address),
+        [first, .., last] => {
+            format!("{} assets, {} to {}", body.shares.len(), first.address, last.address)
+        }
     };
     let message = format!("{}; the message was about {assets}", error.message);
     let hint = error.hint.clone().unwrap_or_else(|| {

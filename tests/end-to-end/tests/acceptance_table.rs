@@ -53,6 +53,43 @@ fn every_row_of_both_guides_is_there_once() {
     assert_eq!(numbers(&page, "A"), later);
 }
 
+/// All sections of the manual that are named: `[page.md](page.md), *Section*` and ``README of `folder`, *Section*``.
+fn named_sections(page: &str) -> Vec<(PathBuf, &str)> {
+    let linked = page.match_indices("](").filter_map(|(at, _)| {
+        let (target, rest) = page[at + 2..].split_once(')')?;
+        Some((root().join("docs").join(target), rest))
+    });
+    let readmes = page.match_indices("README of `").filter_map(|(at, mark)| {
+        let (folder, rest) = page[at + mark.len()..].split_once('`')?;
+        Some((root().join(folder).join("README.md"), rest))
+    });
+    let all = linked.chain(readmes);
+    all.filter_map(|(path, rest)| Some((path, rest.strip_prefix(", *")?.split_once('*')?.0))).collect()
+}
+
+#[test]
+fn every_section_that_is_named_exists() {
+    let page = page();
+    let named = named_sections(&page);
+    assert!(named.len() > 10, "only {} sections are named", named.len());
+    for (path, section) in named {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == section;
+        assert!(text.lines().any(is_heading), "{}: {section}", path.display());
+    }
+}
+
+/// What operators of 2014 look for in the manual, by the words that they know.
+#[test]
+fn the_support_table_has_the_words_of_2014() {
+    let page = fs::read_to_string(root().join("docs/legacy-command-line.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with('|')).collect();
+    for words in [["4.10", "1.0", "host licence"], ["5.0", "1.0", "FireSIGHT"]] {
+        assert!(rows.iter().any(|row| words.iter().all(|word| row.contains(word))), "{words:?}");
+    }
+    assert!(page.contains("not to a sensor"));
+}
+
 #[test]
 fn every_test_that_is_named_exists() {
     let mut all = Vec::new();

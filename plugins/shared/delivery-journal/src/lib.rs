@@ -40,7 +40,9 @@ impl Journal {
         let path = journal.path();
         match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => {
-                let length = journal.read(&file)?;
+                let reader = BufReader::with_capacity(64 << 10, &file);
+                let (keys, length) = read(reader, &path)?;
+                journal.keys = keys;
                 journal.file = Some((file, length));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -110,34 +112,6 @@ impl Journal {
         self.retain(|_| false)
     }
 
-    /// Reads all lines and gives the length of what holds.
-    ///
-    /// Bytes behind the last line break are what a crash left of an append. The call that wrote them had not
-    /// returned, so nobody was told that they are recorded, and dropping them breaks no promise. A whole line is
-    /// another matter: it may have been acknowledged, so if it cannot be read, that is said.
-    fn read(&mut self, file: &File) -> Result<u64> {
-        let path = self.path();
-        let mut reader = BufReader::with_capacity(64 << 10, file);
-        let (mut bytes, mut length) = (Vec::new(), 0);
-        for number in 1_u64.. {
-            bytes.clear();
-            reader.read_until(b'\n', &mut bytes).map_err(|error| failed("cannot read", &path, &error))?;
-            // A file without a whole first line was never in its place: it is moved there when it is whole.
-            match bytes.split_last() {
-                None if number > 1 => break,
-                Some((b'\n', HEAD)) if number == 1 => {}
-                Some((b'\n', text)) if number > 1 => match line::key(text) {
-                    Some(key) => _ = self.keys.insert(key),
-                    None => return Err(damaged(&path, number)),
-                },
-                Some(_) if number > 1 => break,
-                _ => return Err(damaged(&path, number)),
-            }
-            length += bytes.len() as u64;
-        }
-        Ok(length)
-    }
-
     /// Writes all keys to a new file and moves it into the place of the old one.
     fn write_anew(&mut self) -> Result<()> {
         let (path, new) = (self.path(), self.folder.join(NEW_NAME));
@@ -171,6 +145,41 @@ impl Journal {
     fn path(&self) -> PathBuf {
         self.folder.join(NAME)
     }
+}
+
+/// Reads what a journal's file holds. A door for fuzzing, and no part of what this crate promises.
+///
+/// # Errors
+/// As [`Journal::open`].
+#[doc(hidden)]
+pub fn keys_of(bytes: &[u8]) -> Result<HashSet<String>> {
+    read(bytes, Path::new(NAME)).map(|(keys, _)| keys)
+}
+
+/// Reads all lines; gives the keys, and the length of what holds.
+///
+/// Bytes behind the last line break are what a crash left of an append. The call that wrote them had not returned,
+/// so nobody was told that they are recorded, and dropping them breaks no promise. A whole line is another matter:
+/// it may have been acknowledged, so if it cannot be read, that is said.
+fn read(mut reader: impl BufRead, path: &Path) -> Result<(HashSet<String>, u64)> {
+    let (mut keys, mut bytes, mut length) = (HashSet::new(), Vec::new(), 0);
+    for number in 1_u64.. {
+        bytes.clear();
+        reader.read_until(b'\n', &mut bytes).map_err(|error| failed("cannot read", path, &error))?;
+        // A file without a whole first line was never in its place: it is moved there when it is whole.
+        match bytes.split_last() {
+            None if number > 1 => break,
+            Some((b'\n', HEAD)) if number == 1 => {}
+            Some((b'\n', text)) if number > 1 => match line::key(text) {
+                Some(key) => _ = keys.insert(key),
+                None => return Err(damaged(path, number)),
+            },
+            Some(_) if number > 1 => break,
+            _ => return Err(damaged(path, number)),
+        }
+        length += bytes.len() as u64;
+    }
+    Ok((keys, length))
 }
 
 const NAME: &str = "delivered";

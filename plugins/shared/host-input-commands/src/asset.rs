@@ -23,8 +23,10 @@ pub(crate) struct Asset {
     pub(crate) scanned: bool,
     /// Whether its block has begun: it does with its first finding.
     pub(crate) begun: bool,
-    /// Whether its address had no findings before in this report.
-    pub(crate) is_first: bool,
+    /// Whether its beginning never came: then nothing of it is replaced.
+    pub(crate) is_part: bool,
+    /// Whether its old results are on their way out, and cannot be kept any more.
+    pub(crate) is_replaced: bool,
     /// Where its old results are deleted, as long as that was not handed on.
     pub(crate) deletion: Option<Range<usize>>,
     /// The command that brings about what its lines ask for.
@@ -43,7 +45,8 @@ impl Asset {
             os: asset.get(AssetField::Os).to_owned(),
             scanned: was_scanned(asset),
             begun: false,
-            is_first: false,
+            is_part: asset.is_continued(),
+            is_replaced: false,
             deletion: None,
             update: SCAN_UPDATE,
             has_rejected: false,
@@ -58,7 +61,7 @@ impl Asset {
 
     /// Whether nothing of it was found, in a scan that says so.
     pub(crate) fn is_clean(&self) -> bool {
-        !self.begun && self.scanned && !self.has_rejected
+        !self.begun && self.scanned && !self.has_rejected && !self.is_part
     }
 
     fn has_address_of(&self, asset: &AssetView<'_>) -> bool {

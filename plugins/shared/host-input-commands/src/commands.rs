@@ -66,6 +66,8 @@ pub struct CommandWriter {
     /// Whether no row of the batch was entered yet.
     new_batch: bool,
     add_host: bool,
+    /// As the settings say, but for partial reports, which replace nothing.
+    replace: Replace,
     /// Assets of this report whose results are replaced already.
     replaced: AddressSet,
     /// Assets of this report that had no finding to send when they came.
@@ -80,6 +82,7 @@ impl CommandWriter {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
+            replace: settings.replace,
             settings,
             lines: ResultLines::default(),
             block: String::new(),
@@ -112,6 +115,7 @@ impl CommandWriter {
     pub fn begin(&mut self, report: &ReportStart) {
         self.lines.begin(&report.schema);
         self.add_host = self.settings.add_host.or(report.hints.add_host).unwrap_or(false);
+        self.replace = if report.partial { Replace::Merge } else { self.settings.replace };
         self.asset = None;
         self.reset_block();
         self.replaced.clear();
@@ -198,10 +202,10 @@ impl CommandWriter {
         end: &ReportEnd,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<Totals, E> {
+        if !end.complete {
+            self.keep_old_results();
+        }
         if end.deliver {
-            if !end.complete {
-                self.keep_old_results();
-            }
             self.leave(sink)?;
             if end.complete {
                 self.clear_clean_assets(end, sink)?;
@@ -210,7 +214,8 @@ impl CommandWriter {
         Ok(std::mem::take(&mut self.totals))
     }
 
-    /// Makes this asset the one that findings belong to, unless it is already.
+    /// Makes this asset the one that findings belong to, unless it is already. A batch that goes on with another asset
+    /// than the last one follows a gap: the end of the last one never came.
     fn enter<E>(
         &mut self,
         asset: &AssetView<'_>,
@@ -221,6 +226,9 @@ impl CommandWriter {
             current.row = asset.row();
             current.scanned &= was_scanned(asset);
             return Ok(());
+        }
+        if new_batch && asset.is_continued() {
+            self.keep_old_results();
         }
         self.leave(sink)?;
         self.asset = Some(Asset::of(asset));
@@ -261,9 +269,9 @@ impl CommandWriter {
         asset.begun = true;
         // An asset may come twice, not in sequence: then its first part must not be deleted again.
         if !asset.address.as_ref().is_ok_and(|address| self.replaced.insert(*address)) {
+            asset.is_replaced = self.replace != Replace::Merge;
             return;
         }
-        asset.is_first = true;
         // Writing to a `String` cannot fail.
         if self.add_host {
             let _ = writeln!(self.block, "AddHost,{}", asset.text);
@@ -274,7 +282,8 @@ impl CommandWriter {
             push_os(&mut self.block, &asset.text, &asset.os);
             self.commands += 1;
         }
-        match self.settings.replace {
+        match self.replace {
+            _ if asset.is_part => {}
             Replace::Asset => {
                 let start = self.block.len();
                 let _ = writeln!(self.block, "DeleteScanResult,{},\"{}\"", asset.text, self.settings.scanner);
@@ -295,13 +304,10 @@ impl CommandWriter {
             self.commands -= 1;
             return;
         }
-        // Flushed or merged, nothing of it was deleted yet, unless its address came before.
-        let is_first = self.settings.replace == Replace::Merge
-            || asset.is_first && self.settings.replace == Replace::Flush;
-        if !is_first {
+        if asset.is_replaced {
             self.totals.warnings.push(format!(
-                "the report ends within asset {}, whose old results are deleted already: some may be missing until \
-                 a complete report comes",
+                "the report breaks off within asset {}, whose old results are deleted already: some may be missing \
+                 until a complete report comes",
                 asset.text
             ));
         }
@@ -318,7 +324,7 @@ impl CommandWriter {
             self.hand_on(start, false, sink)?;
             self.block.drain(..start);
             if let Some(asset) = &mut self.asset {
-                asset.deletion = None;
+                asset.is_replaced |= asset.deletion.take().is_some();
             }
             (self.commands, self.findings) = (0, 0);
         }
@@ -360,7 +366,7 @@ impl CommandWriter {
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         // Assets that are merged keep what they have.
-        if self.settings.replace == Replace::Merge {
+        if self.replace == Replace::Merge {
             return Ok(());
         }
         for address in std::mem::take(&mut self.clean).iter() {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+mod partial;
 mod strict_reader;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,9 +100,18 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
+    run_report(settings, &ReportStart { hints, ..ReportStart::default() }, batches, end)
+}
+
+fn run_report(
+    settings: Settings,
+    start: &ReportStart,
+    batches: &[Vec<AssetFindings>],
+    end: &ReportEnd,
+) -> Outcome {
     let mut writer = CommandWriter::new(settings);
     let mut outcome = Outcome::default();
-    writer.begin(&ReportStart { hints, ..ReportStart::default() });
+    writer.begin(start);
     let columns = Columns::of(Schema::default());
     for assets in batches {
         let raw = raw(assets).finish();
@@ -274,10 +284,14 @@ fn a_cut_asset_whose_deletion_is_on_its_way_is_told() {
         assert_eq!(
             outcome.totals.warnings,
             [
-                "the report ends within asset 192.0.2.1, whose old results are deleted already: some may be missing \
+                "the report breaks off within asset 192.0.2.1, whose old results are deleted already: some may be missing \
               until a complete report comes"
             ]
         );
+        // A report that is not delivered has deleted as much by then.
+        let taken_back = ReportEnd { deliver: false, ..end(false, &[]) };
+        let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &taken_back);
+        assert_eq!(outcome.totals.warnings.len(), 1);
         let whole = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
         assert_eq!(whole.totals.warnings, [""; 0]);
     }

@@ -210,6 +210,7 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         scanner_version: String::new(),
         hints: Hints { add_host: settings.add_host },
         continued: false,
+        partial: false,
         schema: Schema::default(),
     }
 }

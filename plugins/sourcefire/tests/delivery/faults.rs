@@ -189,6 +189,41 @@ fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
+/// Each byte comes in time, and the whole does not.
+#[test]
+fn a_center_that_trickles_is_not_waited_for_beyond_the_limit() {
+    let before = Instant::now();
+    let trickling = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| {
+        behavior.raw_replies.insert(1, [&[0, 0, 0, 3, 0, 0, 4, 0][..], &[b'x'; 1024]].concat());
+        (behavior.reply_pieces, behavior.piece_delay) = (Some(1), Duration::from_millis(20));
+    });
+    let part = "did not come to the end of a message in time";
+    check(trickling, ErrorKind::Unavailable, &[part, "the message was about asset 192.0.2.1"]);
+    let greeting = outcome(&json!({ "connect_timeout_secs": 1 }), |behavior| {
+        behavior.raw_replies.insert(0, vec![0; 1024]);
+        (behavior.reply_pieces, behavior.piece_delay) = (Some(1), Duration::from_millis(200));
+    });
+    check(greeting, ErrorKind::Unavailable, &["did not come to the end of the first words in time"]);
+    assert!(before.elapsed() < Duration::from_secs(15));
+}
+
+/// Whatever is announced, only what an answer can have is waited for and kept.
+#[test]
+fn lengths_that_are_garbage() {
+    for (number, about) in [(0, "127.0.0.1"), (1, "the message was about asset 192.0.2.1")] {
+        for kind in [1, 3, 4, u8::MAX] {
+            let garbage = outcome(&json!({}), |behavior| {
+                behavior.raw_replies.insert(number, vec![0, 0, 0, kind, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
+            });
+            check(
+                garbage,
+                ErrorKind::Protocol,
+                &["announces an answer of 4294967295 bytes", "something else than", about],
+            );
+        }
+    }
+}
+
 #[test]
 fn a_domain_that_it_does_not_take_is_the_options_fault() {
     let parts = ["no such domain", "set `domain` to a leaf domain"];

@@ -30,12 +30,15 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
     let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
     // Two findings each, of the second and the third asset.
     assert_eq!(rows, [2, 3, 4, 5]);
-    assert!(
-        written.rejected[0].reason.contains("could not store the scan results"),
-        "{}",
-        written.rejected[0].reason
-    );
-    assert!(written.rejected[2].reason.contains("AddHost"), "{}", written.rejected[2].reason);
+    // The reason asks for what an operator can mend: the asset may be unknown, and licences may be used up.
+    for part in
+        ["could not store the scan results", "does it know the asset (`add_host`)", "is a licence left?"]
+    {
+        assert!(written.rejected[0].reason.contains(part), "{}", written.rejected[0].reason);
+    }
+    for part in ["AddHost", "is a licence left?"] {
+        assert!(written.rejected[2].reason.contains(part), "{}", written.rejected[2].reason);
+    }
     output.end(&complete(&[])).unwrap();
     let mut there = four();
     there.remove(1);
@@ -95,6 +98,52 @@ fn a_count_that_is_short_blames_the_assets_of_the_message() {
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(written.rejected[0].reason.contains("counted 3 of 5 commands"), "{}", written.rejected[0].reason);
     output.end(&complete(&[])).unwrap();
+}
+
+/// The assets of such a message are sent again, each by itself.
+#[test]
+fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() {
+    for replace in ["asset", "flush", "merge"] {
+        let Some(registered) = Registered::new() else { return };
+        registered.center.change(|behavior| {
+            behavior.unreadable = Some("AddScanResult,192.0.2.2,\"QualysGuard\",2,".to_owned());
+        });
+        let mut output = registered.open(&json!({ "replace": replace })).unwrap();
+        output.begin(&start()).unwrap();
+        let written = write(&mut output, &four(), false).unwrap();
+        let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        assert_eq!(rows, [2, 3], "{replace}");
+        let reason = &written.rejected[0].reason;
+        assert!(reason.contains("counted ") && reason.contains("without a word"), "{reason}");
+        output.end(&complete(&[])).unwrap();
+        output.close().unwrap();
+        let mut there = four();
+        there[1].1.pop();
+        assert_eq!(registered.results(), expected(&there), "{replace}");
+        // Three assets in one message, then one by one; the last asset of the batch goes by itself at the end.
+        assert_eq!(registered.center.message_count(), 1 + 3 + 1);
+    }
+}
+
+/// A center that counts otherwise than we do is not asked about every asset of the report.
+#[test]
+fn a_count_that_is_always_wrong_does_not_double_the_load_for_ever() {
+    let Some(registered) = Registered::new() else { return };
+    registered.center.change(|behavior| {
+        let wrong = || (3, b"Done processing 1 commands.\n".to_vec());
+        behavior.replies = (1..=1000).map(|number| (number, wrong())).collect();
+    });
+    let assets: Vec<_> = (1..=60).map(|last| asset(&format!("192.0.2.{last}"), &[(1, 0), (2, 0)])).collect();
+    let mut output = registered.open(&json!({ "body_findings": 10 })).unwrap();
+    output.begin(&start()).unwrap();
+    let written = write(&mut output, &assets, false).unwrap();
+    // All but those of the last asset, which goes when the report ends.
+    assert_eq!(written.rejected.len(), 118);
+    output.end(&complete(&[])).unwrap();
+    // Five assets to a message; the first three messages are repeated asset by asset.
+    assert_eq!(registered.center.message_count(), 12 + 1 + 3 * 5);
+    // What was refused by count alone is there all the same.
+    assert_eq!(registered.results(), expected(&assets));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Behavior {
     pub oversize: Oversize,
     /// How it reads lines.
     pub line_reader: LineReader,
+    /// Drops lines that hold this text as if it could not read them.
+    pub unreadable: Option<String>,
     /// Leaf domains below `Global`. None: there is one domain only, and it is a leaf.
     pub domains: Vec<String>,
     /// Third-party product maps that `SetMap` finds.
@@ -36,8 +38,12 @@ pub struct Behavior {
     pub close_after_bytes: Option<usize>,
     /// Frames that are sent in place of the reply to these messages: type, and body.
     pub replies: BTreeMap<u64, (u32, Vec<u8>)>,
+    /// Bytes, with or without sense, that are sent in place of the reply to these messages; 0 is the first frame.
+    pub raw_replies: BTreeMap<u64, Vec<u8>>,
     /// Sends replies in pieces of this many bytes.
     pub reply_pieces: Option<usize>,
+    /// Waits this long before each piece.
+    pub piece_delay: Duration,
     /// Waits this long before each reply.
     pub reply_delay: Duration,
     /// Never replies to this message, but keeps the connection open.
@@ -109,6 +115,7 @@ impl Default for Behavior {
             version_refusal: VersionRefusal::Message,
             oversize: Oversize::Message,
             line_reader: LineReader::Stock,
+            unreadable: None,
             domains: Vec::new(),
             maps: Vec::new(),
             unknown_assets: UnknownAssets::Kept,
@@ -118,7 +125,9 @@ impl Default for Behavior {
             close_at: None,
             close_after_bytes: None,
             replies: BTreeMap::new(),
+            raw_replies: BTreeMap::new(),
             reply_pieces: None,
+            piece_delay: Duration::ZERO,
             reply_delay: Duration::ZERO,
             silent_at: None,
             greeting: None,

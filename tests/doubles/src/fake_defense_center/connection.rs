@@ -81,9 +81,10 @@ impl Connection {
                 VersionRefusal::Close => Ok(()),
             };
         }
-        match &behavior.greeting {
-            Some((kind, body)) => self.send(*kind, body)?,
-            None => self.send(MAX_SIZE, &behavior.max_size.to_be_bytes())?,
+        match (&behavior.greeting, behavior.raw_replies.get(&0)) {
+            (_, Some(bytes)) => self.send_pieces(bytes, &behavior)?,
+            (Some((kind, body)), None) => self.send(*kind, body)?,
+            (None, None) => self.send(MAX_SIZE, &behavior.max_size.to_be_bytes())?,
         }
         loop {
             let (kind, body) = match self.receive() {
@@ -131,9 +132,10 @@ impl Connection {
             self.send_frame(DATA, text.len(), &text.as_bytes()[..text.len() / 2], behavior)?;
             return Err(ErrorKind::ConnectionAborted.into());
         }
-        match behavior.replies.get(&number) {
-            Some((kind, body)) => self.send(*kind, body),
-            None => self.send_frame(DATA, text.len(), text.as_bytes(), behavior),
+        match (behavior.replies.get(&number), behavior.raw_replies.get(&number)) {
+            (_, Some(bytes)) => self.send_pieces(bytes, behavior),
+            (Some((kind, body)), None) => self.send(*kind, body),
+            (None, None) => self.send_frame(DATA, text.len(), text.as_bytes(), behavior),
         }
     }
 
@@ -146,11 +148,15 @@ impl Connection {
     fn send_frame(&mut self, kind: u32, length: usize, body: &[u8], behavior: &Behavior) -> io::Result<()> {
         let length = u32::try_from(length).map_err(|_| ErrorKind::InvalidInput)?;
         let header = [kind.to_be_bytes(), length.to_be_bytes()].concat();
-        for part in [&header[..], body] {
-            for piece in part.chunks(behavior.reply_pieces.unwrap_or(usize::MAX).max(1)) {
-                self.stream.write_all(piece)?;
-                self.stream.flush()?;
-            }
+        self.send_pieces(&header, behavior)?;
+        self.send_pieces(body, behavior)
+    }
+
+    fn send_pieces(&mut self, bytes: &[u8], behavior: &Behavior) -> io::Result<()> {
+        for piece in bytes.chunks(behavior.reply_pieces.unwrap_or(usize::MAX).max(1)) {
+            thread::sleep(behavior.piece_delay);
+            self.stream.write_all(piece)?;
+            self.stream.flush()?;
         }
         Ok(())
     }

@@ -51,7 +51,12 @@ pub(super) fn carry_out(
         after: String::new(),
     };
     for line in body.split(|byte| *byte == b'\n') {
-        if let Line::Fields(fields) = Line::read(line, behavior.line_reader)
+        let is_dropped = behavior
+            .unreadable
+            .as_ref()
+            .is_some_and(|text| line.windows(text.len()).any(|part| part == text.as_bytes()));
+        if !is_dropped
+            && let Line::Fields(fields) = Line::read(line, behavior.line_reader)
             && message.line(fields).is_err()
         {
             return (message.before, message.domain);

@@ -1,6 +1,8 @@
 //! Reports to a fake Defense Center by the built host: what counts is what each asset ends with.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_bench::generator::{Extent, Format, Shape};
 use scanbridge_doubles::certificates::Pkcs12;
-use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+use scanbridge_doubles::fake_defense_center::{FakeDefenseCenter, UnknownAssets};
 
 use crate::sandbox::{Outcome, Sandbox, pipeline};
 
@@ -129,7 +131,9 @@ fn without_a_client_file_the_folder_is_named() {
         &["{ id: center, plugin: Sourcefire, with: { server: 127.0.0.1 } }"],
     );
     let outcome = sandbox.run(&text).expect_code(66);
-    assert!(outcome.stderr.contains("no file ending in .pkcs12"), "{}", outcome.stderr);
+    let folder = sandbox.path("").canonicalize().unwrap();
+    let told = format!("there is no file ending in .pkcs12 in the working directory, {}", folder.display());
+    assert!(outcome.stderr.contains(&told), "{}", outcome.stderr);
 }
 
 #[test]
@@ -142,6 +146,91 @@ fn of_several_client_files_the_first_is_used_and_the_others_are_named() {
     for part in ["using client.pkcs12", "other.pkcs12"] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
-    // Assets that are created take licences.
-    assert!(outcome.stderr.contains("each takes one licence"), "{}", outcome.stderr);
+    // Assets that are created take licences, and the center does not say when they are used up.
+    let count = center.lines().iter().filter(|line| line.starts_with("AddHost,")).count();
+    assert!(count > 0);
+    let told = format!("{count} assets are created if the Defense Center does not know them");
+    for part in [&*told, "each takes one licence", "beyond its licences it drops new ones without a word"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+}
+
+/// A center that ignores assets which it does not know says that all is done.
+#[test]
+fn where_assets_are_not_created_the_log_says_what_may_be_missing() {
+    let Some((center, sandbox)) = registered() else { return };
+    report(&sandbox, 10_000);
+    center.change(|behavior| behavior.unknown_assets = UnknownAssets::Ignored);
+    let without = output(&center).replace("add_host: y", "add_host: n");
+    let outcome = sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &[&without])).expect_code(0);
+    let told = "assets that the Defense Center does not know may show no findings: `add_host` creates them";
+    assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("licence"), "{}", outcome.stderr);
+    center.wait_until_idle();
+    assert!(center.host_map().all_results().is_empty());
+}
+
+#[test]
+fn a_center_that_takes_its_time_is_heard_of_every_ten_seconds() {
+    let Some((center, sandbox)) = registered() else { return };
+    report(&sandbox, 10_000);
+    center.change(|behavior| behavior.reply_delay = Duration::from_secs(11));
+    let mut host = sandbox.host_running(&pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]));
+    let mut host = host.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(host.stderr.take().unwrap()).lines();
+    let waits =
+        format!("waiting for 127.0.0.1:{} to come to the end of a message, for 10 s by now", center.port());
+    for part in [&*waits, "the Defense Center has confirmed "] {
+        let told = lines.by_ref().map_while(Result::ok).any(|line| line.contains(part));
+        assert!(told, "{part}");
+        center.change(|behavior| behavior.reply_delay = Duration::ZERO);
+    }
+    let _ = lines.count();
+    assert!(host.wait().unwrap().success());
+}
+
+/// A batch may take many messages: as long as answers come, nothing hangs.
+#[test]
+fn a_slow_center_is_not_taken_for_one_that_hangs() {
+    let Some((center, sandbox)) = registered() else { return };
+    report(&sandbox, 400_000);
+    center.change(|behavior| behavior.reply_delay = Duration::from_millis(400));
+    let slow = output(&center)
+        .replace("plugin: Sourcefire,", "plugin: Sourcefire, hang_secs: 3,")
+        .replace("add_host: y", "add_host: y, body_bytes: 4096");
+    sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &[&slow])).expect_code(0);
+    assert!(center.message_count() > 12, "{} messages are too few to hang", center.message_count());
+}
+
+/// Dead letters hold what was refused of an asset, which need not be all that the asset has.
+#[test]
+fn findings_that_are_sent_again_are_added_and_replace_nothing() {
+    let Some((center, sandbox)) = registered() else { return };
+    report(&sandbox, 400_000);
+    let text = pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]);
+    sandbox.run(&text).expect_code(0);
+    center.wait_until_idle();
+    let whole = center.host_map().all_results();
+    let lines = center.lines();
+    let second = lines.iter().filter_map(|line| line.strip_prefix("AddHost,")).nth(1).unwrap();
+    let address = second.parse().unwrap();
+    center.change(|behavior| _ = behavior.failing_assets.insert(address));
+    let refused = sandbox.run(&text).expect_code(65).summary();
+    assert!(refused["outputs"][0]["rejected"].as_u64().unwrap() > 1, "{refused}");
+    center.change(|behavior| behavior.failing_assets.clear());
+    // A run that starts over has nothing to do with what an earlier one was refused.
+    sandbox.run(&text).expect_code(0);
+    let letters = dead_letters(&sandbox.path("state"));
+    let first = fs::read_to_string(&letters).unwrap().lines().next().unwrap().to_owned();
+    fs::write(&letters, first + "\n").unwrap();
+    let replay = ["dead-letters", "replay", "pipeline.yaml", "--state-dir", "state"];
+    Outcome::of(sandbox.host(&replay).output().unwrap()).expect_code(0);
+    center.wait_until_idle();
+    assert_eq!(center.host_map().all_results(), whole);
+}
+
+/// The one file of dead letters below a folder.
+fn dead_letters(folder: &Path) -> PathBuf {
+    let pipelines = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    pipelines.map(|path| path.join("dead-letters/center.ndjson")).find(|path| path.exists()).unwrap()
 }

@@ -85,6 +85,10 @@ fn the_log_goes_to_standard_output_or_to_standard_error_or_into_a_file() {
     let nowhere = run(&sandbox, &["-c=b.csv", "-logfile=no/such/log", "QualysGuardFile"]).expect_code(73);
     assert!(nowhere.stderr.contains("no/such/log"), "{}", nowhere.stderr);
     assert!(!sandbox.path("b.csv").exists());
+    // A disk that is full is told of once, and the report is delivered all the same.
+    let full = run(&sandbox, &["-c=b.csv", "-logfile=/dev/full", "QualysGuardFile"]).expect_code(0);
+    assert_eq!(full.stderr.matches("cannot write the log file /dev/full: ").count(), 1, "{}", full.stderr);
+    assert!(sandbox.path("b.csv").exists());
 }
 
 #[test]

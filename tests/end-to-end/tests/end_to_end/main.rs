@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
 
+mod archive;
 mod cef;
 mod counts;
 mod csv;

@@ -44,7 +44,7 @@ fn every_form_of_the_command_sends_what_the_file_of_commands_holds() {
     let settings = sandbox.path("InputPlugins/QualysGuardFile.yaml").display().to_string();
     for arguments in [
         vec!["-server=127.0.0.1".to_owned(), format!("-port={port}")],
-        vec!["-se".to_owned(), "127.0.0.1".to_owned(), format!("-po={port}")],
+        vec!["-se".to_owned(), "localhost".to_owned(), format!("-po={port}")],
         vec![
             "--server=127.0.0.1".to_owned(),
             format!("--port={port}"),
