@@ -49,8 +49,8 @@ fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 fn every_row_of_both_guides_is_there_once() {
     let page = page();
     assert_eq!(numbers(&page, "S"), (1..=106).collect::<Vec<_>>());
-    let later: Vec<u32> = (4..=13).chain(30..=46).chain(176..=189).collect();
-    assert_eq!(numbers(&page, "A"), later);
+    let touched = (4..=13).chain([21]).chain(30..=46).chain([49]).chain(176..=189);
+    assert_eq!(numbers(&page, "A"), touched.collect::<Vec<u32>>());
 }
 
 /// All sections of the manual that are named: `[page.md](page.md), *Section*` and ``README of `folder`, *Section*``.
