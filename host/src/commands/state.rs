@@ -15,19 +15,21 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
         StateCommand::Show { file, format } => with_folder(file, common, |name, folder| {
             let known = known(name, folder)?;
-            let text = match format {
+            say(&match format {
                 Format::Text => show_state(&known, width()),
                 Format::Json => export_state(&known),
-            };
-            print(&text);
-            Ok(())
+            })
         }),
-        StateCommand::Export { file } => with_folder(file, common, |name, folder| {
-            print(&export_state(&known(name, folder)?));
-            Ok(())
-        }),
+        StateCommand::Export { file } => {
+            with_folder(file, common, |name, folder| say(&export_state(&known(name, folder)?)))
+        }
         StateCommand::Reset { file } => with_folder(file, common, reset),
     }
+}
+
+/// Prints part of an answer.
+pub(super) fn say(text: &str) -> Result<(), StateError> {
+    print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
 }
 
 /// Calls with the pipeline's name and the folder of its state. No plugin is needed for that.
@@ -74,8 +76,7 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
 /// Nothing is thrown away: a folder with the time in its name takes what there was.
 fn reset(name: &str, folder: &StateFolder) -> Result<(), StateError> {
     if !folder.path().exists() {
-        print(&format!("nothing is remembered of {name}\n"));
-        return Ok(());
+        return say(&format!("nothing is remembered of {name}\n"));
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
@@ -91,12 +92,8 @@ fn reset(name: &str, folder: &StateFolder) -> Result<(), StateError> {
         }
     }
     if moved.is_empty() {
-        print(&format!("nothing is remembered of {name}\n"));
+        say(&format!("nothing is remembered of {name}\n"))
     } else {
-        print(&format!(
-            "the next run of {name} starts over; what was remembered is in {}\n",
-            aside.display()
-        ));
+        say(&format!("the next run of {name} starts over; what was remembered is in {}\n", aside.display()))
     }
-    Ok(())
 }

@@ -83,6 +83,7 @@ impl Checker<'_> {
             pipeline.outputs.extend(self.output(node, *number, &mut ids, shared.as_ref()));
         }
         self.failovers(&pipeline.outputs, &nodes);
+        self.same_paths(&pipeline.outputs, &nodes);
         pipeline
     }
 
