@@ -22,7 +22,7 @@ pub(crate) struct Fetched {
     /// Where it was fetched, without any secret.
     pub(crate) address: String,
     /// The number and title that it is known by, where it does not say them itself.
-    id: String,
+    pub(crate) id: String,
     title: String,
     /// The name of its file.
     file: String,

@@ -6,7 +6,6 @@ mod delivery;
 mod detections;
 mod http;
 mod input;
-mod launched;
 mod options;
 mod probe;
 mod scan_reports;

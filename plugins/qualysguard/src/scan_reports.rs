@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::batch::BatchBuilder;
+use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, tracing};
 use serde::{Deserialize, Serialize};
+use scanbridge_qualys_xml::{StoredScan, clean, read_scans};
 
-use crate::api::{Answer, Call, Scan, read_scans};
+use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::delivery::{Delivery, Fetched, Place, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
-use crate::source::{Around, Work, position, read_position, round_ended};
+use crate::source::{Around, Work, is_of_one_report, position, read_position, round_ended};
 
 /// The scans of one account.
 pub(crate) struct ScanReports {
@@ -21,7 +23,7 @@ pub(crate) struct ScanReports {
     journal: Journal,
     store: Store,
     /// The scans of this round that are still to be fetched; none before they are listed.
-    queue: Option<VecDeque<Scan>>,
+    queue: Option<VecDeque<StoredScan>>,
     delivery: Option<Delivery>,
     /// The scan that is being delivered.
     current: String,
@@ -29,6 +31,8 @@ pub(crate) struct ScanReports {
     ended: Vec<String>,
     /// Scans that could not be read: once a run is enough.
     refused: HashSet<String>,
+    /// Scans whose answer did not come or was not whole: the others come first.
+    postponed: HashSet<String>,
     resume: Option<(Fetched, Place)>,
     began: Instant,
 }
@@ -56,13 +60,14 @@ impl ScanReports {
             current: progress.current,
             ended: Vec::new(),
             refused: HashSet::new(),
+            postponed: HashSet::new(),
             resume: progress.within,
             began: Instant::now(),
         })
     }
 
     /// The scans that are finished and were not sent, oldest first.
-    fn list(&self, around: &mut Around) -> Result<VecDeque<Scan>> {
+    fn list(&self, around: &mut Around) -> Result<VecDeque<StoredScan>> {
         let mut call = Call::first_version("listing scans", self.wanted.list.clone(), &["SCAN_REPORT_LIST"]);
         if let Some(since) = &self.wanted.since {
             call = call.field("since_datetime", since);
@@ -70,14 +75,18 @@ impl ScanReports {
         let Answer::Data(body) = around.client.call(&call.fields(around.settings.extra.clone()))? else {
             return Err(PluginError::new(ErrorKind::Protocol, "listing scans failed: the answer is no list"));
         };
-        let mut scans = read_scans(body.source.read(None)).ok_or_else(|| {
-            PluginError::new(ErrorKind::Unavailable, "the list of scans is cut")
-                .with_hint("it is fetched again")
-        })?;
+        let mut scans = read_scans(body.source.read(None))
+            .map_err(|fault| unusable_list("the list of scans", fault))?;
         let all = scans.len();
-        scans.retain(|scan| scan.status.eq_ignore_ascii_case("FINISHED") && self.is_wanted(&scan.reference));
+        let is_fetched = |status: &str| self.wanted.statuses.iter().any(|it| it.eq_ignore_ascii_case(status));
+        let empty = scans.iter().filter(|scan| scan.status.eq_ignore_ascii_case(NOTHING_FOUND));
+        let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
+        scans.retain(|scan| is_fetched(&scan.status) && self.is_wanted(&scan.reference));
         scans.sort_by(|a, b| a.date.cmp(&b.date));
         tracing::info!("{all} scans are listed, {} of them are finished and were not sent", scans.len());
+        if empty > 0 {
+            tracing::info!("{empty} scans are listed as {NOTHING_FOUND}: option `scan_statuses` would fetch them");
+        }
         for reference in &self.wanted.refs {
             if !scans.iter().any(|scan| scan.reference == *reference) && !self.journal.contains(reference) {
                 tracing::warn!("scan {reference} is not in the list of finished scans");
@@ -94,32 +103,66 @@ impl ScanReports {
             && !self.refused.contains(reference)
     }
 
-    fn begin(&mut self, scan: &Scan, around: &mut Around) -> Result<Next> {
-        let path = self.store.path(&scan.reference);
+    /// Begins with the next scan of the queue. None: there is none.
+    fn begin(&mut self, around: &mut Around) -> Result<Option<Next>> {
+        while let Some(scan) = self.queue.as_mut().and_then(VecDeque::pop_front) {
+            let reference = scan.reference.clone();
+            let refusal = match self.fetch(&reference, around) {
+                Ok(Ok((delivery, start))) => {
+                    tracing::info!("QualysGuard Report Processing Complete");
+                    self.delivery = Some(delivery);
+                    self.current = reference;
+                    return Ok(Some(Next::ReportStart(Box::new(start))));
+                }
+                Ok(Err(refusal)) => refusal,
+                // What is wrong with one scan is no reason to leave out the others, in this run and all later ones.
+                Err(failure) if is_of_one_report(failure.error.kind) => {
+                    let path = address_of(&self.wanted, &reference);
+                    Refusal { path, error: failure.error, incomplete: false }
+                }
+                Err(failure) if failure.of_size && self.postpone(&scan) => {
+                    tracing::warn!("scan {reference} is put off until the others are fetched: {}", failure.error);
+                    continue;
+                }
+                Err(failure) => return Err(failure.into()),
+            };
+            self.refused.insert(reference);
+            return Ok(Some(Next::Refused(refusal)));
+        }
+        Ok(None)
+    }
+
+    /// The inner error is about this scan alone.
+    fn fetch(
+        &self,
+        reference: &str,
+        around: &mut Around,
+    ) -> Result<Result<(Delivery, ReportStart), Refusal>, Failure> {
+        let path = self.store.path(reference);
         let call = Call::first_version("fetching the scan", self.wanted.report.clone(), &["SCAN"])
-            .field("ref", &scan.reference)
+            .field("ref", reference)
             .keep(Keep::At(path.clone()));
         let body = match around.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
-                let message = format!("scan {} cannot be fetched: {reply}", scan.reference);
-                return Err(PluginError::new(ErrorKind::Rejected, message));
+                let message = format!("scan {reference} cannot be fetched: {reply}");
+                return Err(PluginError::new(ErrorKind::Rejected, message).into());
             }
         };
-        let address = format!("{}?ref={}", call.shown(), scan.reference);
-        let fetched = Fetched::new(address, &scan.reference, &path, &body);
-        self.current.clone_from(&scan.reference);
-        match Delivery::begin(fetched, body, &around.settings, &around.services)? {
-            Ok((delivery, start)) => {
-                tracing::info!("QualysGuard Report Processing Complete");
-                self.delivery = Some(delivery);
-                Ok(Next::ReportStart(Box::new(start)))
-            }
-            Err(refusal) => {
-                self.refused.insert(scan.reference.clone());
-                Ok(Next::Refused(refusal))
-            }
+        let fetched = Fetched::new(address_of(&self.wanted, reference), reference, &path, &body);
+        Delivery::begin(fetched, body, &around.settings, &around.services).map_err(|error| {
+            let is_cut = error.kind == ErrorKind::Unavailable;
+            Failure { of_size: is_cut, ..error.into() }
+        })
+    }
+
+    /// Puts a scan behind the others, once. False: then it is no fault of the scan.
+    fn postpone(&mut self, scan: &StoredScan) -> bool {
+        let is_first = self.postponed.len() < MOST_POSTPONED && self.postponed.insert(scan.reference.clone());
+        if is_first && let Some(queue) = &mut self.queue {
+            queue.push_back(scan.clone());
         }
+        is_first
     }
 
     fn deliver(&mut self, recycled: BatchBuilder, around: &Around) -> Result<Next> {
@@ -165,13 +208,13 @@ impl Work for ScanReports {
         if self.queue.is_none() {
             self.queue = Some(self.list(around)?);
         }
-        match self.queue.as_mut().and_then(VecDeque::pop_front) {
-            Some(scan) => self.begin(&scan, around),
-            None => {
-                let queue = &mut self.queue;
-                Ok(round_ended(&around.settings, &mut self.began, || *queue = None))
-            }
+        if let Some(next) = self.begin(around)? {
+            return Ok(next);
         }
+        Ok(round_ended(&around.settings, &mut self.began, || {
+            self.queue = None;
+            self.postponed.clear();
+        }))
     }
 
     fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()> {
@@ -184,3 +227,15 @@ impl Work for ScanReports {
         Ok(())
     }
 }
+
+/// Where a scan is fetched, for messages.
+fn address_of(wanted: &Wanted, reference: &str) -> String {
+    let mut url = wanted.report.clone();
+    url.set_query(None);
+    format!("{url}?ref={}", clean(reference))
+}
+
+/// The status of a scan that came to its end without a vulnerability.
+const NOTHING_FOUND: &str = "NOVULNSFOUND";
+/// When so many scans in a row cannot be had, it is no fault of theirs.
+const MOST_POSTPONED: usize = 3;

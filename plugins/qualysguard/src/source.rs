@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
-use scanbridge_plugin_api::{Next, Position, Result, Services, tracing};
+use scanbridge_plugin_api::{ErrorKind, Next, Position, Result, Services, tracing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,11 @@ pub(crate) fn read_position<T: DeserializeOwned>(around: &Around, position: Opti
         tracing::info!("the settings have changed since the run that was interrupted: it begins anew");
     }
     stamped.map(|stamped| stamped.at)
+}
+
+/// Whether a failure is about the report that was asked for, and the next one may well be had.
+pub(crate) fn is_of_one_report(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Rejected | ErrorKind::BadData | ErrorKind::NoInput)
 }
 
 /// A short name for parameters.

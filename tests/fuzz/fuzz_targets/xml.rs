@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     };
     check_message(&kind.describe().0);
     match &kind {
-        Kind::Reply(root) => check_message(&Reply::read(root, &bytes[..]).to_string()),
+        Kind::Reply(_) => check_message(&Reply::read(&bytes[..]).to_string()),
         Kind::KnowledgeBase => read_knowledge_base(&bytes),
         kind if kind.is_report() => read_report(kind, &bytes, first % 8 == 4),
         _ => {}

@@ -19,12 +19,15 @@ pub(crate) struct Call {
     pub(crate) roots: &'static [&'static str],
     /// Where the body is kept.
     pub(crate) keep: Keep,
+    /// Whether it is worth waiting for, when Qualys has no room for it now.
+    pub(crate) waits: bool,
 }
 
 impl Call {
     /// A POST to the API of version 2 and later.
     pub(crate) fn post(what: &'static str, url: Url, roots: &'static [&'static str]) -> Self {
-        Self { what, url, post: true, fields: Vec::new(), first_version: false, roots, keep: Keep::Unnamed }
+        let (fields, keep) = (Vec::new(), Keep::Unnamed);
+        Self { what, url, post: true, fields, first_version: false, roots, keep, waits: true }
     }
 
     /// A GET of version 1.
@@ -44,6 +47,12 @@ impl Call {
 
     pub(crate) fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// Fails where others would wait.
+    pub(crate) fn without_waiting(mut self) -> Self {
+        self.waits = false;
         self
     }
 

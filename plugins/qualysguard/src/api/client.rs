@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use reqwest::header::LOCATION;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
-use scanbridge_qualys_xml::Kind;
+use scanbridge_qualys_xml::{Kind, ListFault, Reply, clean};
 use url::Url;
 
 use super::call::{Call, form};
 use super::limits::{Limits, Patience};
 use super::login::{self, Login};
-use super::reply::Reply;
 use super::verdict::{Seen, Verdict, judge, kind_root};
-use crate::http::{Body, Exchange, Request, Response, Runtime, Trouble, number, retry_after};
+use crate::http::{Body, Exchange, Request, Response, Runtime, Trouble, seconds};
 use crate::options::{Account, Network};
 
 /// One account at one platform.
@@ -92,7 +91,7 @@ impl Client {
 
     /// Makes a call, and waits as long as Qualys wants and the settings allow.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let mut patience = Patience::new(self.network.max_wait);
+        let mut patience = Patience::new(if call.waits { self.network.max_wait } else { Duration::ZERO });
         let mut is_renewed = false;
         loop {
             if self.login.is_missing(call) {
@@ -171,10 +170,11 @@ impl Client {
 
     fn judge(&self, call: &Call, response: &Response, kind: &Kind, reply: Option<&Reply>) -> Verdict {
         let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.map(|to| to.split(['?', '#']).next().unwrap_or_default());
-        let to_wait = number(&response.headers, "x-ratelimit-towait-sec").map(Duration::from_secs);
-        let wait = to_wait.max(retry_after(&response.headers)).filter(|wait| !wait.is_zero());
-        judge(call, &Seen { status: response.status, kind, reply, wait, location }, &self.account)
+        let location = location.map(|to| clean(to.split(['?', '#']).next().unwrap_or_default()));
+        let to_wait = seconds(&response.headers, "x-ratelimit-towait-sec");
+        // `Retry-After` may also give a date, which is not looked at.
+        let wait = to_wait.max(seconds(&response.headers, "retry-after")).filter(|wait| !wait.is_zero());
+        judge(call, &Seen { status: response.status, kind, reply, wait, location: location.as_deref() }, &self.account)
     }
 
     fn wait_or_fail(
@@ -188,17 +188,13 @@ impl Client {
         let (wait, why) = match verdict {
             Verdict::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
             Verdict::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
-            Verdict::Rate(wait) => (
-                wait.unwrap_or(Duration::from_secs(1)),
-                "the calls that Qualys allows in this time are used up",
-            ),
-            Verdict::Later(wait) => {
-                (wait.unwrap_or(self.network.busy_wait), "Qualys asks to come back later")
-            }
-            _ => (
-                patience.busy(self.network.busy_wait),
-                "as many calls or reports of the account run as Qualys allows",
-            ),
+            Verdict::Rate(wait) => (wait, "the calls that Qualys allows in this time are used up"),
+            Verdict::Later(wait) => (wait, "Qualys asks to come back later"),
+            _ => (None, "as many calls or reports of the account run as Qualys allows"),
+        };
+        let wait = match wait {
+            Some(wait) => patience.told(wait),
+            None => patience.busy(self.network.busy_wait),
         };
         Ok(patience.wait(wait, &format!("{}: {why}{said}", call.what), &self.services)?)
     }
@@ -220,6 +216,15 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.log_out();
+    }
+}
+
+/// A list that nothing can be concluded from.
+pub(crate) fn unusable_list(what: &str, fault: ListFault) -> PluginError {
+    let message = format!("{what} {fault}");
+    match fault {
+        ListFault::Cut => PluginError::new(ErrorKind::Unavailable, message).with_hint("it is fetched again"),
+        ListFault::TooLong => PluginError::bad_data(message).with_hint("ask for less of it"),
     }
 }
 

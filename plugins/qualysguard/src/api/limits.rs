@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::header::HeaderMap;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 
-use crate::http::number;
+use crate::http::{number, seconds};
 
 /// What is known of the limits.
 #[derive(Debug, Default)]
@@ -21,13 +21,13 @@ impl Limits {
     pub(crate) fn note(&mut self, headers: &HeaderMap) {
         let Some(left) = number(headers, "x-ratelimit-remaining") else { return };
         self.left = Some((left, number(headers, "x-ratelimit-limit").unwrap_or(0)));
-        let wait = number(headers, "x-ratelimit-towait-sec").filter(|wait| left == 0 && *wait > 0);
-        self.not_before = wait.map(|wait| Instant::now() + Duration::from_secs(wait));
+        let wait = seconds(headers, "x-ratelimit-towait-sec").filter(|wait| left == 0 && !wait.is_zero());
+        self.not_before = wait.map(|wait| Instant::now() + wait);
     }
 
     /// How long to wait before the next call.
-    pub(crate) fn due(&mut self) -> Option<Duration> {
-        let due = self.not_before.take()?.checked_duration_since(Instant::now())?;
+    pub(crate) fn due(&self) -> Option<Duration> {
+        let due = self.not_before?.checked_duration_since(Instant::now())?;
         (!due.is_zero()).then_some(due)
     }
 }
@@ -37,15 +37,25 @@ impl Limits {
 pub(crate) struct Patience {
     most: Duration,
     waited: Duration,
+    /// How often Qualys did not say how long, and how often it did.
     busy: u32,
+    told: u32,
 }
 
 impl Patience {
     pub(crate) fn new(most: Duration) -> Self {
-        Self { most, waited: Duration::ZERO, busy: 0 }
+        Self { most, waited: Duration::ZERO, busy: 0, told: 0 }
     }
 
-    /// How long to wait for other calls or reports to end: a little longer each time.
+    /// How long to wait when it is said: so long, and at least twice as long each time, for who is told over and over
+    /// to come back in a second would else make a call each second.
+    pub(crate) fn told(&mut self, wait: Duration) -> Duration {
+        let least = Duration::from_secs(1 << self.told.min(6));
+        self.told += 1;
+        wait.max(least)
+    }
+
+    /// How long to wait when it is not said, mostly for other calls or reports to end: a little longer each time.
     pub(crate) fn busy(&mut self, first: Duration) -> Duration {
         let wait = first + first / 4 * self.busy.min(4);
         self.busy += 1;
@@ -77,4 +87,37 @@ impl Patience {
 fn jitter(wait: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     (wait / 10).min(Duration::from_secs(30)).mul_f64(f64::from(nanos % 1_000_000) / 1_000_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_to_come_back_at_once_comes_back_later_each_time() {
+        let mut patience = Patience::new(Duration::from_secs(3_600));
+        let waits: Vec<u64> = (0..9).map(|_| patience.told(Duration::from_secs(2)).as_secs()).collect();
+        assert_eq!(waits, [2, 2, 4, 8, 16, 32, 64, 64, 64]);
+        let busy: Vec<u64> = (0..6).map(|_| patience.busy(Duration::from_secs(8)).as_secs()).collect();
+        assert_eq!(busy, [8, 10, 12, 14, 16, 16]);
+    }
+
+    #[test]
+    fn no_number_in_a_header_is_too_large() {
+        let mut limits = Limits::default();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-ratelimit-remaining", "0"), ("x-ratelimit-towait-sec", "18446744073709551615")]
+        {
+            headers.insert(name, value.parse().unwrap());
+        }
+        limits.note(&headers);
+        let due = limits.due().unwrap();
+        assert!(due > Duration::from_secs(86_400), "{due:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let services = Services::without_host(folder.path());
+        let mut patience = Patience { waited: Duration::from_secs(1), ..Patience::new(due) };
+        let error = patience.wait(due, "x", &services).unwrap_err();
+        assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(due)));
+        assert!(limits.due().is_some(), "what was not waited for is still due");
+    }
 }

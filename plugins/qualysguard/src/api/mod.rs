@@ -3,13 +3,8 @@
 mod call;
 mod client;
 mod limits;
-mod lists;
 mod login;
-mod markup;
-mod reply;
 mod verdict;
 
 pub(crate) use call::Call;
-pub(crate) use client::{Answer, Client, Failure};
-pub(crate) use lists::{Scan, StoredReport, read_asset_numbers, read_reports, read_scans, read_templates};
-pub(crate) use reply::{Reply, clean};
+pub(crate) use client::{Answer, Client, Failure, unusable_list};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
-use scanbridge_qualys_xml::Kind;
+use scanbridge_qualys_xml::{Kind, Reply};
 
 use super::call::Call;
-use super::reply::Reply;
+use crate::http::to_wait;
 use crate::options::{Account, Platform};
 
 /// What to do with an answer.
@@ -79,7 +79,7 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
         1960 | 1920 => Some(Verdict::Busy),
         1965 => {
             let item = reply.item("SECONDS_TO_WAIT").and_then(|seconds| seconds.parse().ok());
-            Some(Verdict::Rate(seen.wait.max(item.map(Duration::from_secs))))
+            Some(Verdict::Rate(seen.wait.max(item.map(to_wait))))
         }
         7001 => Some(Verdict::NotReady),
         2000 | 2010 => Some(Verdict::Failed(login_refused(call, seen, account), false)),

@@ -2,11 +2,11 @@
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::Source;
-use scanbridge_qualys_xml::Page;
+use scanbridge_qualys_xml::{Page, clean, read_asset_numbers};
 use url::Url;
 
 use super::kept::KeptPages;
-use crate::api::{Answer, Call, Failure};
+use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
 use crate::source::Around;
@@ -77,7 +77,8 @@ impl Asking {
             let Some(asset) = first_asset(first, around)? else { return Err(failure.into()) };
             tracing::warn!("asset {asset} is left out, for it cannot be fetched: {}", failure.error);
             missing.push(asset);
-            first = asset + 1;
+            let Some(next) = asset.checked_add(1) else { return Err(failure.into()) };
+            first = next;
         }
     }
 
@@ -159,10 +160,16 @@ impl Asking {
 /// Where the next page begins. Of the address only that is taken: credentials go to the host that is set, and to
 /// no other.
 fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
-    let Some(address) = &page.next else { return Ok(None) };
     let protocol = |message: &str| {
         Err(PluginError::new(ErrorKind::Protocol, message)
             .with_hint("nothing more is fetched, for the pull could not be complete"))
+    };
+    let Some(address) = &page.next else {
+        return match page.warning.as_str() {
+            // Not all is there, says the code. To take this for the end would lose the rest in silence.
+            "1980" => protocol("there is a next page of detections, but its address is not said"),
+            _ => Ok(None),
+        };
     };
     let Ok(url) = Url::parse(address) else {
         return protocol("the address of the next page of detections is none");
@@ -172,7 +179,7 @@ fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
         let host = url.host_str().unwrap_or_default();
         return protocol(&format!(
             "the next page of detections is said to be on {}, not on {}",
-            crate::api::clean(host),
+            clean(host),
             ours.host_str().unwrap_or_default()
         ));
     }
@@ -186,7 +193,9 @@ fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
                     "the next page of detections is said to begin at asset {next}, which is not behind this one"
                 ));
             }
-            Ok(Some(next))
+            // The first asset of a page is on no other: one that is named again is delivered already.
+            let behind = if page.assets.is_empty() { next } else { last.saturating_add(1) };
+            Ok(Some(next.max(behind)))
         }
         None if page.warning == "1980" => {
             protocol("the address of the next page of detections has no id_min")
@@ -207,7 +216,11 @@ fn first_asset(first: u64, around: &mut Around) -> Result<Option<u64>> {
     }
     call = call.fields(around.settings.targets.parameters("ag_ids"));
     match around.client.call(&call)? {
-        Answer::Data(body) => Ok(crate::api::read_asset_numbers(body.source.read(None)).into_iter().min()),
+        Answer::Data(body) => {
+            let numbers = read_asset_numbers(body.source.read(None))
+                .map_err(|fault| unusable_list("the list of assets", fault))?;
+            Ok(numbers.into_iter().filter(|number| *number >= first).min())
+        }
         Answer::Done(_) | Answer::NotReady(_) => Ok(None),
     }
 }

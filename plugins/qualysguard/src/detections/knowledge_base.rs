@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::{FileSpool, Source};
-use scanbridge_qualys_xml::{Definitions, index_knowledge_base};
+use scanbridge_qualys_xml::{Definitions, Reply, index_knowledge_base};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Answer, Call, Failure, Reply};
+use crate::api::{Answer, Call, Failure};
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
-use crate::source::Around;
+use crate::source::{Around, fingerprint};
 use crate::state_file::StateFile;
 
 /// The cache and its index.
@@ -35,6 +35,9 @@ pub(super) struct KnowledgeBase {
 struct Memory {
     /// By the clock of Qualys: what has changed since then has not been asked for.
     up_to: String,
+    /// Where it is from: another account may see other texts and severities.
+    #[serde(default)]
+    of: String,
     /// By our clock, in seconds: when that was asked last, and when the cache was begun.
     asked: u64,
     begun: u64,
@@ -62,13 +65,16 @@ impl KnowledgeBase {
             next_file: 1,
         };
         let is_old = now().saturating_sub(this.memory.begun) > wanted.knowledge_base_age.as_secs();
+        let account = (around.settings.network.url.as_str(), &around.settings.account.user);
+        let of = fingerprint(&(account, &wanted.knowledge_base_version));
         for path in this.files() {
-            if is_old || !this.index(&path, around) {
+            let is_whole = path.extension().is_some_and(|extension| extension == "xml");
+            if is_old || this.memory.of != of || !is_whole || !this.index(&path, around) {
                 let _ = fs::remove_file(&path);
             }
         }
         if this.definitions.is_empty() {
-            this.memory = Memory { begun: now(), asked: now(), ..Memory::default() };
+            this.memory = Memory { of, begun: now(), asked: now(), ..Memory::default() };
         }
         tracing::debug!(definitions = this.definitions.len(), "knowledge base read");
         Ok(this)
@@ -95,7 +101,9 @@ impl KnowledgeBase {
             return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("they are fetched again"));
         }
         self.memory.asked = now();
-        self.memory.up_to = time;
+        if !time.is_empty() {
+            self.memory.up_to = time;
+        }
         self.file.write(&self.memory)
     }
 

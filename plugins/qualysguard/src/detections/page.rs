@@ -65,7 +65,7 @@ impl OpenPage {
         let gone = usize::try_from(self.reader.mark()?.assets).ok()?;
         let (gone, to_come) = self.assets.split_at_checked(gone)?;
         let last = gone.last()?;
-        to_come.iter().all(|id| id > last).then_some(last + 1)
+        to_come.iter().all(|id| id > last).then_some(*last).and_then(|last| last.checked_add(1))
     }
 
     /// How many assets have gone out in this run.

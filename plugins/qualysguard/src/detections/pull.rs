@@ -46,6 +46,9 @@ enum State {
 /// How far a pull is: also the position.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Pull {
+    /// It has begun to be delivered.
+    #[serde(default)]
+    under_way: bool,
     /// Only assets that were processed since then are asked for.
     since: Option<String>,
     /// The time of its first page, by the clock of Qualys; empty before that.
@@ -67,12 +70,14 @@ impl Detections {
         let watermark = Watermark::open(&around.services)?;
         let resumed = read_position::<Pull>(around, resume);
         let kept = KeptPages::open(&around.services)?;
-        let state = match &resumed {
+        let (state, pull) = match resumed {
             Some(pull) if pull.ended => {
                 pull.reach(&watermark, around)?;
-                State::Rest
+                // Nobody knows how long ago that was: the next round begins, if there is to be one.
+                let next = if around.settings.interval.is_some() { State::Begin } else { State::Rest };
+                (next, Pull::default())
             }
-            _ => State::Begin,
+            resumed => (State::Begin, resumed.unwrap_or_default()),
         };
         Ok(Self {
             wanted: wanted.clone(),
@@ -80,7 +85,7 @@ impl Detections {
             knowledge_base: None,
             watermark,
             kept,
-            pull: resumed.unwrap_or_default(),
+            pull,
             page: None,
             state,
             began: Instant::now(),
@@ -89,7 +94,7 @@ impl Detections {
 
     /// Begins a pull with its first page, or goes on with an interrupted one.
     fn begin(&mut self, around: &mut Around) -> Result<Next> {
-        let continued = !self.pull.started.is_empty();
+        let continued = self.pull.under_way;
         let is_over = continued && self.pull.first.is_none();
         if !continued {
             self.kept.clear();
@@ -102,6 +107,7 @@ impl Detections {
         if !is_over {
             self.open_page(around)?;
         }
+        self.pull.under_way = true;
         self.state = if is_over { State::End } else { State::Pages };
         let url = around.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
         Ok(Next::ReportStart(Box::new(ReportStart {
@@ -127,11 +133,11 @@ impl Detections {
             self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, around)?);
         }
         let knowledge_base = self.knowledge_base.as_mut().expect("it was made above");
+        knowledge_base.update(self.wanted.knowledge_base_update, around)?;
+        knowledge_base.ensure(&got.page.qids, around)?;
         if self.pull.started.is_empty() {
             self.pull.started.clone_from(&got.page.time);
-            knowledge_base.update(self.wanted.knowledge_base_update, around)?;
         }
-        knowledge_base.ensure(&got.page.qids, around)?;
         self.pull.missing_assets += got.missing.len() as u64;
         self.pull.missing.extend(&got.missing);
         self.pull.missing.truncate(SHOWN_MISSING);

@@ -127,7 +127,12 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// How long `Retry-After` asks to wait, where it gives seconds.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    number(headers, "retry-after").map(Duration::from_secs)
+/// A header's number of seconds to wait.
+pub(crate) fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    number(headers, name).map(to_wait)
+}
+
+/// How long somebody asks to wait. Nobody means more than a month, and no clock has room for every number.
+pub(crate) fn to_wait(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(30 * 86_400))
 }

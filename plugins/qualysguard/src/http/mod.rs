@@ -14,7 +14,7 @@ mod tunnel;
 mod way;
 
 pub(crate) use body::{Body, Keep};
-pub(crate) use exchange::{Exchange, Request, Response, number, retry_after};
+pub(crate) use exchange::{Exchange, Request, Response, number, seconds, to_wait};
 pub(crate) use runtime::Runtime;
 pub(crate) use trouble::Trouble;
 pub(crate) use tunnel::basic;

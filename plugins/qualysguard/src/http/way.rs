@@ -7,7 +7,7 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::ClientConfig;
 use scanbridge_plugin_api::PluginError;
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
-use url::{Host, Url};
+use url::Url;
 
 use super::hops::{self, Turn};
 use super::names::Names;
@@ -43,9 +43,6 @@ impl Way {
         let at = |cause| Trouble { peer: Peer::Qualys, address: address.clone(), cause };
         let tls = network.tls.client(&address).map_err(Cause::Tls).map_err(at)?;
         let proxy = network.proxy.clone().filter(|proxy| proxy.serves(url.host_str().unwrap_or_default()));
-        if proxy.is_some() && matches!(url.host(), Some(Host::Ipv6(_))) {
-            return Err(at(Cause::Settings(no_way_to_ipv6(url))));
-        }
         let proxy = proxy.map(|proxy| ViaProxy::new(proxy, &network.tls)).transpose()?;
         let (config, turn) = match proxy.as_ref().and_then(|via| via.tls.as_ref()) {
             Some(to_proxy) => {
@@ -115,13 +112,6 @@ fn builder(network: &Network, names: Names) -> ClientBuilder {
 /// `host:port`.
 pub(super) fn address(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443))
-}
-
-/// reqwest takes the brackets of such an address for part of a name, if there is a proxy.
-fn no_way_to_ipv6(url: &Url) -> PluginError {
-    let host = url.host_str().unwrap_or_default();
-    PluginError::config(format!("the IPv6 address {host} cannot be reached through a proxy"))
-        .with_hint("name the host in option `url`, or list the address in option `no_proxy`")
 }
 
 fn trouble(proxy: &Proxy, cause: Cause) -> Trouble {

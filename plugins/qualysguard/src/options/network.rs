@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 use scanbridge_tls_identity::TlsOptions;
-use url::Url;
+use url::{Host, Url};
 
 use super::table::DEFAULT_URL;
 use super::values::{minutes, text};
@@ -50,7 +50,7 @@ pub(crate) enum IpVersion {
     Six,
 }
 
-pub(super) fn account(options: &Options) -> Result<Account> {
+pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
     let auth = match options.text("auth")? {
         Some("session") => Auth::Session,
         Some("jwt") => Auth::Jwt,
@@ -60,7 +60,15 @@ pub(super) fn account(options: &Options) -> Result<Account> {
     if user.is_empty() || user.contains(':') {
         return Err(PluginError::config("option `user_id` is no login name: it is empty or holds a colon"));
     }
-    let password = options.secret("password")?.unwrap_or_else(|| Secret::new(String::new()));
+    let password = options.secret("password")?.filter(|password| !password.expose().is_empty());
+    let password = password.ok_or_else(|| {
+        PluginError::config("option `password` is empty")
+            .with_hint("a login without one is refused, and accounts lock after a few of those")
+    })?;
+    if auth == Auth::Jwt && network.gateway.is_none() {
+        return Err(PluginError::config("option `gateway_url` is required for auth: jwt with this url")
+            .with_hint("it is listed beside the API of your platform, as https://gateway.…"));
+    }
     Ok(Account { user, password, auth })
 }
 
@@ -75,10 +83,11 @@ pub(super) fn network(options: &Options) -> Result<Network> {
         Some(gateway) => Some(gateway),
         None => platform.or_else(|| Platform::at(&url)).map(|platform| platform.gateway.to_owned()),
     };
+    let proxy = Proxy::read(options)?;
     Ok(Network {
-        url: address("url", &url)?,
-        gateway: gateway.map(|gateway| address("gateway_url", &gateway)).transpose()?,
-        proxy: Proxy::read(options)?,
+        url: address("url", &url, proxy.as_ref())?,
+        gateway: gateway.map(|gateway| address("gateway_url", &gateway, proxy.as_ref())).transpose()?,
+        proxy,
         tls: TlsOptions::read(options)?,
         ip_version: match options.text("ip_version")? {
             Some("4") => IpVersion::Four,
@@ -94,8 +103,8 @@ pub(super) fn network(options: &Options) -> Result<Network> {
     })
 }
 
-/// An address of Qualys: with TLS, and without a login in it.
-pub(super) fn address(option: &str, text: &str) -> Result<Url> {
+/// An address of Qualys: with TLS, without a login in it, and one that the proxy can be asked for.
+pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result<Url> {
     let wrong = |what: &str| {
         PluginError::config(format!("option `{option}` {what}"))
             .with_hint("write it as https://qualysapi.qualys.com")
@@ -109,6 +118,14 @@ pub(super) fn address(option: &str, text: &str) -> Result<Url> {
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong("names no host"));
+    }
+    let host = url.host_str().unwrap_or_default();
+    if matches!(url.host(), Some(Host::Ipv6(_))) && proxy.is_some_and(|proxy| proxy.serves(host)) {
+        // reqwest takes the brackets of such an address for part of a name, if there is a proxy.
+        return Err(PluginError::config(format!(
+            "option `{option}` holds the IPv6 address {host}, which cannot be reached through a proxy"
+        ))
+        .with_hint("name the host there, or list the address in option `no_proxy`"));
     }
     Ok(url)
 }

@@ -35,9 +35,10 @@ impl Proxy {
     pub(crate) fn read(options: &Options) -> Result<Option<Self>> {
         let (user, password) = (options.text("proxy_username")?, options.secret("proxy_password")?);
         let Some(address) = options.text("proxy")?.map(str::trim).filter(|text| !text.is_empty()) else {
-            return match user {
-                Some(_) => Err(PluginError::config("option `proxy_username` is set, but `proxy` is not")),
-                None => Ok(None),
+            return match (user, password) {
+                (None, None) => Ok(None),
+                (Some(_), _) => Err(PluginError::config("option `proxy_username` is set, but `proxy` is not")),
+                _ => Err(PluginError::config("option `proxy_password` is set, but `proxy` is not")),
             };
         };
         let login = match (user.map(str::trim), password) {
@@ -159,6 +160,7 @@ mod tests {
             r#""proxy": "socks5://192.0.2.1:1""#,
             r#""proxy": "https://u:p@192.0.2.1:1""#,
             r#""proxy_username": "u""#,
+            r#""proxy_password": "p""#,
             r#""proxy": "https://192.0.2.1:1", "proxy_password": "p""#,
         ] {
             let error = proxy(json).unwrap_err();

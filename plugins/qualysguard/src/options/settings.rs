@@ -43,7 +43,7 @@ impl Settings {
         let network = network(options)?;
         let text_bytes = options.size("max_text_bytes")?.unwrap_or(16 << 20);
         Ok(Self {
-            account: account(options)?,
+            account: account(options, &network)?,
             source: source(options, &network)?,
             network,
             targets: Targets {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::network::{Network, address};
 use super::table::DEFAULT_URL;
-use super::values::{minutes, owned, text, version};
+use super::values::{minutes, owned, text, time, version};
 
 /// What is fetched.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub(crate) struct ScanReports {
     pub(crate) list: Url,
     pub(crate) report: Url,
     pub(crate) refs: Vec<String>,
+    /// The statuses of scans that are fetched.
+    pub(crate) statuses: Vec<String>,
     pub(crate) since: Option<String>,
 }
 
@@ -70,7 +72,8 @@ pub(super) fn source(options: &Options, network: &Network) -> Result<Source> {
             list: scan_address(options, network, "scan_report_list_url", "scan_report_list.php")?,
             report: scan_address(options, network, "scan_report_url", "scan_report.php")?,
             refs: owned(options, "scan_refs")?,
-            since: text(options, "scans_since")?,
+            statuses: owned(options, "scan_statuses")?,
+            since: time(options, "scans_since")?,
         }),
         Some("host-detections") => Source::Detections(detections(options)?),
         _ => Source::TemplateReports(template_reports(options)?),
@@ -140,7 +143,7 @@ fn template_id(text: &str) -> Result<String> {
 /// Where the v1 calls for scans are: at the web interface, as the old connector had it, or where `url` is.
 fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {
     if let Some(text) = text(options, option)? {
-        return address(option, &text);
+        return address(option, &text, network.proxy.as_ref());
     }
     let is_default = network.url.as_str().trim_end_matches('/') == DEFAULT_URL;
     let base = match (is_default, &network.tls.certificate) {
@@ -148,7 +151,7 @@ fn scan_address(options: &Options, network: &Network, option: &str, call: &str) 
         (true, Some(_)) => "https://certs.qualysguard.qualys.com",
         (false, _) => network.url.as_str().trim_end_matches('/'),
     };
-    address(option, &format!("{base}/msp/{call}"))
+    address(option, &format!("{base}/msp/{call}"), network.proxy.as_ref())
 }
 
 #[cfg(test)]

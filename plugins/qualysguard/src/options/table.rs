@@ -99,6 +99,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .help("host-detections: after so many days the cached knowledge base is fetched anew."),
     OptionSpec::list("scan_refs", &ValueSpec::Text)
         .help("scan-reports: only these scans (scan/1234567890.12345). Default: all finished ones."),
+    OptionSpec::list("scan_statuses", &ValueSpec::Choice(&["FINISHED", "NOVULNSFOUND"]))
+        .default_list(&["FINISHED"])
+        .help(
+            "scan-reports: scans that ended like this. NOVULNSFOUND ones, added here, clear their assets downstream, \
+             if Qualys gives out such scans as a report.",
+        ),
     OptionSpec::text("scans_since")
         .help("scan-reports: only scans since this time, as 2026-01-31 or 2026-01-31T12:00:00Z."),
     OptionSpec::text("scan_report_list_url").help(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use scanbridge_plugin_api::{Options, PluginError, Result};
 
 /// A version becomes part of an address.
@@ -14,12 +16,31 @@ pub(super) fn version(options: &Options, option: &str, default: &str) -> Result<
     }
 }
 
+/// Parameters that make a call what it is: a second value would lose data or ask for what is not read.
+const OWN: [&str; 8] = [
+    "action",
+    "id_min",
+    "output_format",
+    "ref",
+    "report_title",
+    "template_id",
+    "truncation_limit",
+    "vm_processed_after",
+];
+
 /// `extra_parameters`: names with values.
 pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
     let pairs = options.list("extra_parameters")?.into_iter().map(|pair| {
-        let pair = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty());
-        pair.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-            .ok_or_else(|| PluginError::config("option `extra_parameters` takes name=value"))
+        let pair = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+        let Some((name, value)) = pair.filter(|(name, _)| !name.is_empty()) else {
+            return Err(PluginError::config("option `extra_parameters` takes name=value"));
+        };
+        if OWN.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(PluginError::config(format!(
+                "option `extra_parameters` holds `{name}`, which is set by the input itself"
+            )));
+        }
+        Ok((name.to_owned(), value.to_owned()))
     });
     pairs.collect()
 }
@@ -32,6 +53,21 @@ pub(super) fn text(options: &Options, name: &str) -> Result<Option<String>> {
 /// A list.
 pub(super) fn owned(options: &Options, name: &str) -> Result<Vec<String>> {
     Ok(options.list(name)?.into_iter().map(str::to_owned).collect())
+}
+
+/// A day or a time, as API parameters have it.
+pub(super) fn time(options: &Options, option: &str) -> Result<Option<String>> {
+    let time = text(options, option)?;
+    let is_time = |time: &String| match time.split_once('T') {
+        None => time.parse::<Date>().is_ok() && time.len() == "2026-01-31".len(),
+        Some(_) => time.parse::<Timestamp>().is_ok() && time.len() == "2026-01-31T12:00:00Z".len(),
+    };
+    match time {
+        Some(time) if !is_time(&time) => Err(PluginError::config(format!(
+            "option `{option}` must be a day or a time, as 2026-01-31 or 2026-01-31T12:00:00Z"
+        ))),
+        time => Ok(time),
+    }
 }
 
 /// A number of minutes.

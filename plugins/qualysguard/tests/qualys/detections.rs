@@ -1,6 +1,6 @@
 //! Source `host-detections`.
 
-use scanbridge_doubles::fake_qualys::{Population, Reply, Script};
+use scanbridge_doubles::fake_qualys::{Population, Reply, Script, Seen};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::{ErrorKind, Input};
 use serde_json::json;
@@ -99,8 +99,9 @@ fn the_addresses_of_pages_are_not_trusted() {
         ("no address", "is none"),
         ("{url}/api/?id_min=5", "is said to begin at asset 5"),
         ("{url}/api/?x=5", "has no id_min"),
+        ("", "its address is not said"),
     ] {
-        let bench = Bench::new(|_: &scanbridge_doubles::fake_qualys::Seen| Reply::mute());
+        let bench = Bench::new(|_: &Seen| Reply::mute());
         let next = next.replace("{url}", &bench.qualys.url());
         drop(bench);
         let page = format!(
@@ -109,7 +110,7 @@ fn the_addresses_of_pages_are_not_trusted() {
              <URL><![CDATA[{next}]]></URL></WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
         );
         // A port that is free again may be another one: for those two the origin is compared by a moved server.
-        let bench = Bench::new(move |request: &scanbridge_doubles::fake_qualys::Seen| {
+        let bench = Bench::new(move |request: &Seen| {
             let host = request.header("host").unwrap_or_default();
             let page = match page.find("https://127.0.0.1:") {
                 Some(at) => {
@@ -211,4 +212,92 @@ fn the_knowledge_base_falls_back_to_older_versions_and_is_brought_up_to_date() {
     value["asked"] = json!(value["asked"].as_u64().unwrap() - 25 * 3_600);
     std::fs::write(&memory, value.to_string()).unwrap();
     assert_eq!(title(&bench.run().unwrap()), "TLS 1.1 and weaker is spoken");
+}
+
+const WARNING: &str = "<WARNING><CODE>1980</CODE><TEXT>x</TEXT><URL>";
+
+/// A page with one asset of this number.
+fn page(time: &str, asset: u64, warning: &str) -> Reply {
+    Reply::xml(format!(
+        "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE>{time}<HOST_LIST><HOST><ID>{asset}</ID><IP>192.0.2.1</IP></HOST>\
+         </HOST_LIST>{warning}</RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
+    ))
+}
+
+/// Two pages that name the host of the request as their own.
+fn two_pages(time: &'static str, next: u64) -> Bench {
+    let answers = move |request: &Seen| {
+        let host = request.header("host").unwrap_or_default();
+        match request.field("id_min") {
+            None => page(time, 1000, &format!("{WARNING}https://{host}{PAGE}?id_min={next}</URL></WARNING>")),
+            Some(_) => page(time, 1001, ""),
+        }
+    };
+    Bench::new(answers).with(json!({ "source": "host-detections" }))
+}
+
+#[test]
+fn an_asset_that_is_named_as_the_first_of_the_next_page_is_not_delivered_twice() {
+    let bench = two_pages("<DATETIME>2026-04-01T00:00:01Z</DATETIME>", 1000);
+    assert_eq!(bench.run().unwrap().only_report().assets.len(), 2);
+    assert_eq!(bench.qualys.count("id_min=1001"), 1);
+}
+
+#[test]
+fn a_pull_whose_pages_bear_no_time_goes_on_and_is_not_remembered_as_reached() {
+    let bench = two_pages("", 1001).with(json!({ "incremental": true }));
+    let mut input = bench.open(None).unwrap();
+    let mut told = Told::default();
+    assert!(step(&mut input, &mut told).unwrap() && step(&mut input, &mut told).unwrap());
+    drop(input);
+    let rest = finish(&mut bench.open(told.last_position()).unwrap()).unwrap();
+    assert!(rest.only_report().start.continued);
+    assert_eq!(rest.only_report().assets.len(), 1);
+    bench.run().unwrap();
+    assert_eq!(bench.qualys.count("vm_processed_after"), 0);
+    assert!(!bench.state().join("watermark.json").exists());
+}
+
+#[test]
+fn a_service_that_is_started_again_begins_a_new_round() {
+    let bench = bench(Population::of(5), 10).with(json!({ "interval_minutes": 60, "incremental": true }));
+    let told = bench.run().unwrap();
+    let mut input = bench.open(told.last_position()).unwrap();
+    let again = finish(&mut input).unwrap();
+    assert!(!again.only_report().start.continued);
+    assert_eq!(again.only_report().assets.len(), 5);
+    assert_eq!(bench.qualys.count("vm_processed_after=2026-03-31T23:00:01Z"), 1);
+}
+
+#[test]
+fn a_pull_that_fails_midway_is_not_remembered_as_reached() {
+    let population = Population { broken: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
+    let failing = bench(population, 1).with(json!({ "incremental": true }));
+    assert_eq!(failing.fails().kind, ErrorKind::Unavailable);
+    assert!(!failing.state().join("watermark.json").exists());
+}
+
+#[test]
+fn the_knowledge_base_of_another_account_or_of_half_a_file_is_not_used() {
+    let mut bench = bench(Population::of(5), 10);
+    let titles = |told: Told| {
+        told.only_report().findings.iter().all(|finding| finding["definition.title"].starts_with("Title of"))
+    };
+    assert!(titles(bench.run().unwrap()));
+    bench.run().unwrap();
+    assert_eq!(bench.qualys.count(KNOWLEDGE_BASE), 1);
+    bench.set(json!({ "user_id": "arthur_d" }));
+    assert!(titles(bench.run().unwrap()));
+    assert_eq!(bench.qualys.count(KNOWLEDGE_BASE), 2);
+
+    let folder = bench.state().join("knowledge-base");
+    let kept = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&kept).unwrap();
+    std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(folder.join("incoming.part"), b"<KNOWLEDGE_BASE_VULN_LIST_OUTPUT>").unwrap();
+    assert!(titles(bench.run().unwrap()));
+    let asked = bench.qualys.requests().into_iter().rfind(|request| request.path == KNOWLEDGE_BASE).unwrap();
+    assert!(asked.field("ids").is_some() && !folder.join("incoming.part").exists());
+    std::fs::write(bench.state().join("knowledge-base.json"), b"{\"up_to\": 7").unwrap();
+    assert!(titles(bench.run().unwrap()));
 }

@@ -137,8 +137,12 @@ impl Bench {
         Ok(told)
     }
 
+    /// The error that ends the run, or for which its only report is refused.
     pub(crate) fn fails(&self) -> PluginError {
-        self.run().map(|told| format!("{told:?}")).unwrap_err()
+        match self.run() {
+            Ok(mut told) if told.reports.is_empty() && told.refused.len() == 1 => told.refused.remove(0).error,
+            outcome => outcome.map(|told| format!("{told:?}")).unwrap_err(),
+        }
     }
 }
 

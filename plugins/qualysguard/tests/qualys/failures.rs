@@ -19,6 +19,7 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
     (401, 2000, ErrorKind::Auth),
     (403, 2002, ErrorKind::Auth),
     (409, 2003, ErrorKind::Auth),
+    (200, 2001, ErrorKind::Auth),
     (200, 2007, ErrorKind::Auth),
     (403, 2012, ErrorKind::Auth),
     (200, 2010, ErrorKind::Auth),
@@ -32,6 +33,7 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
     (400, 1905, ErrorKind::Config),
     (400, 1907, ErrorKind::Config),
     (400, 1922, ErrorKind::Config),
+    (200, 5000, ErrorKind::Config),
     (400, 1908, ErrorKind::Bug),
     (503, 1999, ErrorKind::Unavailable),
     (409, 4711, ErrorKind::Unavailable),
@@ -137,10 +139,12 @@ fn limits_are_waited_for() {
         .header("x-ratelimit-ToWait-sec", "2");
     let busy = Reply::code_with(409, 1960, "Too many at once", &[("CALLS_TO_FINISH", "1")]);
     let full = Reply::simple("Max number of allowed reports already running. Please try again later.", &[]);
+    let unclear = Reply::code(409, 1920, "Not now");
+    let printed = Reply::code_with(400, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "1")]);
     let began = Instant::now();
-    let bench = Bench::new(storm(vec![rate.clone(), busy.clone(), full, Reply::html(429), Reply::html(202)]));
+    let bench = Bench::new(storm(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
     bench.run().unwrap().only_report();
-    assert_eq!(bench.qualys.count("action=launch"), 6);
+    assert_eq!(bench.qualys.count("action=launch"), 8);
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
 
     // The header of a good answer is obeyed, too.

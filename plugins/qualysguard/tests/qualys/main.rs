@@ -8,6 +8,7 @@ mod drive;
 mod failures;
 mod hops;
 mod network;
+mod oddities;
 mod scan_reports;
 mod secrets;
 mod template_reports;

@@ -114,6 +114,49 @@ fn a_scan_is_fetched_when_it_has_finished_and_the_interval_is_kept() {
 }
 
 #[test]
+fn a_scan_that_cannot_be_had_keeps_no_other_back() {
+    let report = std::fs::read(good("scan-ipv6.xml")).unwrap();
+    let finished = |number: u32| (format!("scan/{number}.1"), format!("2026-03-0{number}T00:00:00Z"));
+    let scans: Vec<_> = (1..=5).map(finished).collect();
+    let scans: Vec<_> = scans.iter().map(|(scan, date)| (scan.as_str(), date.as_str(), "FINISHED")).collect();
+    let bench = bench(
+        Script::new()
+            .on(LIST, [list(&scans)])
+            .on(&format!("{FETCH} ref=scan/1.1"), [Reply::generic(3509, "No host alive")])
+            .on(&format!("{FETCH} ref=scan/2.1"), [Reply::generic(999, "Internal error")])
+            .on(&format!("{FETCH} ref=scan/3.1"), [Reply::xml(&report[..report.len() / 2]).until_close()])
+            .on(&format!("{FETCH} ref=scan/4.1"), [Reply::xml("<SCAN><ERROR number=\"3509\">None</ERROR></SCAN>")])
+            .on(&format!("{FETCH} ref=scan/5.1"), [Reply::xml(report)]),
+    );
+    // The second run meets the same two at the head of the list.
+    for (reports, refused) in [(1, 2), (0, 2)] {
+        let (mut input, mut told) = (bench.open(None).unwrap(), Told::default());
+        let error = loop {
+            match step(&mut input, &mut told) {
+                Ok(goes_on) => assert!(goes_on, "two scans are still to be had"),
+                Err(error) => break error,
+            }
+            if let Some((position, _)) = told.positions.last() {
+                input.committed(position).unwrap();
+            }
+        };
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+        assert_eq!((told.reports.len(), told.refused.len()), (reports, refused), "{:?}", told.refused);
+    }
+}
+
+#[test]
+fn scans_without_vulnerabilities_are_fetched_if_the_settings_say_so() {
+    let empty = "<SCAN value=\"scan/9.3\"><HEADER><KEY value=\"DATE\">2026-03-01T00:00:00Z</KEY></HEADER>\
+        <IP value=\"192.0.2.1\"><OS>Linux</OS></IP></SCAN>";
+    let script = some_scans().on(&format!("{FETCH} ref=scan/9.3"), [Reply::xml(empty)]);
+    let bench = bench(script).with(json!({ "scan_statuses": ["NOVULNSFOUND"] }));
+    let told = bench.run().unwrap();
+    let report = told.only_report();
+    assert_eq!((report.assets.len(), report.findings.len()), (1, 0));
+}
+
+#[test]
 fn scans_can_be_chosen() {
     let bench = bench(some_scans()).with(json!({
         "scan_refs": ["scan/3.3"], "scans_since": "2026-01-01", "extra_parameters": ["target=192.0.2.1"]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use scanbridge_doubles::fake_qualys::{Reply, Script};
+use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
 use serde_json::json;
 
 use crate::drive::{Bench, PASSWORD};
@@ -97,4 +98,28 @@ fn no_secret_is_said_or_kept() {
         }
     }
     assert!(heard, "the log was listened to");
+}
+
+#[test]
+fn no_secret_is_said_where_a_proxy_fails() {
+    let manners = [
+        Manners { login: Some("Basic of somebody else".to_owned()), ..Manners::default() },
+        Manners { refusal: Some("403 Forbidden".to_owned()), ..Manners::default() },
+        Manners::default(),
+    ];
+    for (index, manners) in manners.into_iter().enumerate() {
+        let proxy = HttpProxy::start(manners);
+        let url = proxy.url();
+        // The last one has gone when it is asked.
+        let proxy = (index < 2).then_some(proxy);
+        let bench = Bench::new(whole_story()).with(json!({
+            "proxy": url, "proxy_username": "zaphod", "proxy_password": "t0w3L-secret",
+        }));
+        let all = all_of(&bench);
+        assert!(all.contains("the proxy 127.0.0.1:"), "{all}");
+        for secret in FORBIDDEN.into_iter().chain(["emFwaG9kOnQwdzNMLXNlY3JldA"]) {
+            assert!(!all.contains(secret), "`{secret}` in {all}");
+        }
+        assert_eq!(proxy.map_or(0, |proxy| proxy.tunnels().len()) > 0, index < 2);
+    }
 }

@@ -1,5 +1,7 @@
 //! Source `template-report`.
 
+use std::sync::Mutex;
+
 use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::ErrorKind;
@@ -35,6 +37,16 @@ pub(crate) fn whole_story() -> Script {
         .on("action=delete id=77", [Reply::simple("Report deleted", &[("ID", "77")])])
 }
 
+/// What was asked; of a title that no other report has, what is always the same.
+fn lines(bench: &Bench) -> Vec<String> {
+    let lines = bench.qualys.requests().into_iter().map(|request| {
+        let line = request.line();
+        let title = line.find("report_title=Scanbridge ").map(|at| at + "report_title=Scanbridge".len());
+        line[..title.unwrap_or(line.len())].to_owned()
+    });
+    lines.collect()
+}
+
 #[test]
 fn a_report_is_launched_waited_for_fetched_and_deleted() {
     let bench = Bench::new(whole_story());
@@ -45,11 +57,11 @@ fn a_report_is_launched_waited_for_fetched_and_deleted() {
     assert_eq!(report.start.kind, "ASSET_DATA_REPORT");
     assert_eq!(report.start.hints.add_host, Some(false));
     assert_eq!(report.start.path, format!("{}/api/2.0/fo/report/?action=fetch&id=77", bench.qualys.url()));
-    let lines: Vec<String> = bench.qualys.requests().iter().map(|request| request.line()).collect();
+    let lines = lines(&bench);
     assert_eq!(
         lines,
         [
-            "POST /api/2.0/fo/report/ action=launch template_id=424242 output_format=xml",
+            "POST /api/2.0/fo/report/ action=launch template_id=424242 output_format=xml report_title=Scanbridge",
             "POST /api/2.0/fo/report/ action=list id=77",
             "POST /api/2.0/fo/report/ action=list id=77",
             "POST /api/2.0/fo/report/ action=fetch id=77",
@@ -80,8 +92,7 @@ fn only_assets_in_the_ranges_are_handed_on() {
     assert_eq!(report.findings.len(), wanted);
     assert!(wanted > 0);
     // What is downloaded stays as it is.
-    let requests = |bench: &Bench| bench.qualys.requests().iter().map(Seen::line).collect::<Vec<_>>();
-    assert_eq!(requests(&bench), requests(&unfiltered));
+    assert_eq!(lines(&bench), lines(&unfiltered));
 }
 
 #[test]
@@ -204,4 +215,114 @@ fn a_report_that_qualys_cannot_make_is_an_error_and_is_deleted() {
     assert_eq!(error.kind, ErrorKind::Rejected);
     assert!(error.message.contains("report 77 ended as Errors"), "{error}");
     assert_eq!(bench.qualys.count("action=delete"), 1);
+}
+
+/// A list of reports without any.
+fn none_listed() -> Reply {
+    Reply::xml("<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME></RESPONSE></REPORT_LIST_OUTPUT>")
+}
+
+#[test]
+fn a_launch_whose_answer_is_lost_is_found_again_and_not_made_twice() {
+    let title = Mutex::new(String::new());
+    let bench = Bench::new(move |request: &Seen| match request.field("action").unwrap_or_default() {
+        "launch" => {
+            *title.lock().unwrap() = request.field("report_title").unwrap().to_owned();
+            Reply::mute()
+        }
+        "fetch" => Reply::xml(template_report()),
+        "delete" => Reply::simple("Report deleted", &[]),
+        _ => {
+            let title = title.lock().unwrap();
+            let report = |id: u32, title: &str| {
+                format!("<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>")
+            };
+            let (mine, other) = (report(88, &title), report(87, "Scanbridge of somebody else"));
+            let list = format!("<REPORT_LIST>{other}{mine}</REPORT_LIST>");
+            Reply::xml(format!("<REPORT_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></REPORT_LIST_OUTPUT>"))
+        }
+    });
+    assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
+    assert_eq!(bench.run().unwrap().only_report().start.id, "88");
+    assert_eq!((bench.qualys.count("action=launch"), bench.qualys.count("action=delete id=88")), (1, 1));
+    assert_eq!(bench.qualys.count("action=delete"), 1, "what others launched is left alone");
+}
+
+#[test]
+fn a_launch_that_is_refused_or_has_the_title_of_the_settings_is_not_looked_for() {
+    let refused = Bench::new(Script::new().on("", [Reply::code(400, 1905, "bad value")]));
+    for _ in 0..2 {
+        assert_eq!(refused.fails().kind, ErrorKind::Config);
+    }
+    assert_eq!(refused.qualys.count("action=list"), 0);
+    let titled = Bench::new(Script::new().on("", [Reply::mute()])).with(json!({ "report_title": "Nightly" }));
+    for _ in 0..2 {
+        assert_eq!(titled.fails().kind, ErrorKind::Unavailable);
+    }
+    assert_eq!((titled.qualys.count("report_title=Nightly"), titled.qualys.count("action=list")), (2, 0));
+}
+
+#[test]
+fn an_outage_while_a_new_report_is_not_listed_yet_launches_no_second_one() {
+    let script = Script::new()
+        .on("action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
+        .on("action=list", [none_listed(), Reply::html(503), none_listed(), listed("77", "Finished")])
+        .on("action=fetch", [Reply::xml(template_report())])
+        .on("action=delete", [Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(script);
+    assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
+    bench.run().unwrap().only_report();
+    assert_eq!(bench.qualys.count("action=launch"), 1);
+}
+
+#[test]
+fn a_template_that_is_refused_keeps_no_other_back() {
+    let items = [("Incident Signature", "Tried to launch invalid report.")];
+    let script = Script::new()
+        .on("action=launch template_id=1", [Reply::code_with(400, 999, "Internal error.", &items)])
+        .on("action=launch template_id=2", [Reply::simple("New report launched", &[("ID", "72")])])
+        .on("action=list id=72", [listed("72", "Finished")])
+        .on("action=fetch id=72", [Reply::xml(template_report())])
+        // It cannot be deleted now, and everything is delivered all the same.
+        .on("action=delete id=72", [Reply::html(503), Reply::simple("Report deleted", &[])]);
+    let bench = Bench::new(script).with(json!({ "template_id": ["1", "2"] }));
+    let told = bench.run().unwrap();
+    assert_eq!((told.reports.len(), told.refused.len()), (1, 1));
+    assert!(told.refused[0].error.message.contains("template 1"), "{:?}", told.refused);
+    assert_eq!(bench.qualys.count("action=delete"), 1);
+    bench.run().unwrap();
+    assert!(bench.qualys.count("action=delete") > 1, "the next run does it");
+}
+
+#[test]
+fn the_newest_report_is_delivered_by_one_round_only() {
+    let list = "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>5</ID><TITLE>Front  row</TITLE>\
+        <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT></REPORT_LIST></RESPONSE>\
+        </REPORT_LIST_OUTPUT>";
+    let script =
+        Script::new().on("action=list", [Reply::xml(list)]).on("action=fetch", [Reply::xml(template_report())]);
+    let bench = Bench::new(script)
+        .with(json!({ "report": "newest", "report_title": "Front  row", "interval_minutes": 60 }));
+    let told = bench.run().unwrap();
+    assert_eq!(told.only_report().start.id, "5");
+    let mut input = bench.open(told.last_position()).unwrap();
+    assert!(finish(&mut input).unwrap().reports.is_empty());
+    assert_eq!((bench.qualys.count("action=list"), bench.qualys.count("action=fetch")), (2, 1));
+}
+
+#[test]
+fn a_report_of_somebody_else_that_is_in_the_making_is_waited_for() {
+    let script = Script::new()
+        .on("action=list id=5", [listed("5", "Running"), listed("5", "Running"), listed("5", "Finished")])
+        .on("action=fetch", [Reply::code(200, 7001, "Report cannot be fetched."), Reply::xml(template_report())]);
+    let bench = Bench::new(script).with(json!({ "report_id": 5 }));
+    bench.run().unwrap().only_report();
+    assert_eq!((bench.qualys.count("action=fetch"), bench.qualys.count("action=delete")), (2, 0));
+
+    let unknown = Script::new()
+        .on("action=list", [none_listed()])
+        .on("action=fetch", [Reply::code(200, 7001, "Report cannot be fetched.")]);
+    let bench = Bench::new(unknown).with(json!({ "report_id": 5 }));
+    assert_eq!(bench.fails().kind, ErrorKind::Rejected);
+    assert_eq!(bench.qualys.count("action=fetch"), 1);
 }

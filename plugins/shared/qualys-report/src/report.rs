@@ -221,7 +221,7 @@ fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
     }
     let (what, hint) = settled.kind.describe();
     let message = match &settled.kind {
-        Kind::Reply(root) => format!("{name} {what}: {}", Reply::read(root, settled.source.read(None))),
+        Kind::Reply(_) => format!("{name} {what}: {}", Reply::read(settled.source.read(None))),
         _ => format!("{name} {what}"),
     };
     let kind = if settled.kind == Kind::Empty { ErrorKind::NoInput } else { ErrorKind::BadData };

@@ -14,6 +14,8 @@
 //! 4. [`ReportReader::fill`] fills one batch after the other. Between two of them [`ReportReader::mark`] says where
 //!    a later reader can go on with [`ReportReader::skip`].
 //!
+//! The small answers of the API are read in one piece: [`Reply`], [`read_reports`] and the other lists.
+//!
 //! Nothing is fetched, no entity beside the five of XML is expanded, and every length is bounded.
 
 mod cells;
@@ -30,6 +32,8 @@ mod in_place;
 mod join;
 mod kind;
 mod knowledge_base;
+mod lists;
+mod markup;
 mod names;
 mod notes;
 mod page;
@@ -50,8 +54,11 @@ pub use definitions::{Definitions, Spool};
 pub use events::Limits;
 pub use kind::Kind;
 pub use knowledge_base::index_knowledge_base;
+pub use lists::{
+    ListFault, StoredReport, StoredScan, read_asset_numbers, read_reports, read_scans, read_templates,
+};
 pub use page::{MORE_PAGES, Page};
 pub use preface::{Preface, read_preface};
 pub use reader::{Mark, Progress, ReportReader};
-pub use reply::Reply;
+pub use reply::{Reply, clean};
 pub use sanitizer::Sanitizer;

@@ -16,12 +16,16 @@ impl fmt::Display for Shown<'_> {
                 return f.write_str("…");
             }
             let plain = if c.is_whitespace() { ' ' } else { c };
-            let hidden = plain.is_control()
-                || matches!(plain, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}');
-            std::fmt::Write::write_char(f, if hidden { '\u{FFFD}' } else { plain })?;
+            let plain = if plain.is_control() || is_hidden(plain) { '\u{FFFD}' } else { plain };
+            std::fmt::Write::write_char(f, plain)?;
         }
         Ok(())
     }
+}
+
+/// Whether a character shows nothing, or turns the direction of what follows.
+pub(crate) fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 #[cfg(test)]

@@ -1,99 +1,130 @@
-//! Short answers of the API that people save in place of a report: `SIMPLE_RETURN` and its relatives.
+//! What Qualys says in place of data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and
+//! an `ERROR` within another root.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
-use crate::damage::Fault;
-use crate::element::Element;
-use crate::events::Limits;
-use crate::names::Shown;
-use crate::place::{Place, Structure, Value};
-use crate::walk::{Document, Flow, State, Walk};
+use crate::markup::{Visitor, visit};
+use crate::names::is_hidden;
 
-/// What the API said. Shown as one phrase; the echo of the request, which may hold a login, is no part of it.
+/// A short answer. Shown as one phrase of bounded length. Of the echo of the request, which may hold a login, nothing
+/// is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// The code; empty when there is none.
-    pub code: String,
+    /// The code; none for success.
+    pub code: Option<u32>,
     /// The text; empty when there is none.
     pub text: String,
+    /// When it was given, by the clock of Qualys; empty when that is not said.
+    pub time: String,
+    /// Keys with their values; the first few.
+    pub items: Vec<(String, String)>,
+    /// An old answer says so where it has no number.
+    failed: bool,
+    key: String,
 }
 
 impl Reply {
-    /// Reads a `SIMPLE_RETURN`, `GENERIC_RETURN` or `BATCH_RETURN`, as much of it as is there: an answer that
-    /// is damaged is still an answer.
-    pub fn read(root: &str, source: impl Read) -> Self {
-        let source = source.take(1 << 20);
-        let limits = Limits { text_bytes: 64 << 10 };
-        match root {
-            "GENERIC_RETURN" => read_as::<{ GENERIC }>(source, limits),
-            "BATCH_RETURN" => read_as::<{ BATCH }>(source, limits),
-            _ => read_as::<{ SIMPLE }>(source, limits),
+    /// Reads an answer, as much of it as is there: one that is damaged is still an answer.
+    pub fn read(source: impl Read) -> Self {
+        let mut reply = Self::default();
+        visit(source, &mut reply);
+        reply
+    }
+
+    /// Whether nothing says that it failed.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code.is_none() && !self.failed
+    }
+
+    /// The value of the first item with this key, in any letter case.
+    #[must_use]
+    pub fn item(&self, key: &str) -> Option<&str> {
+        let found = self.items.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn take_text(&mut self, text: &str) {
+        if self.text.is_empty() {
+            self.text = clean(text);
+        }
+    }
+}
+
+impl Visitor for Reply {
+    fn open(&mut self, path: &str, attributes: &[(String, String)]) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        // `RETURN` beside `API` or in it; `ERROR` in the root of what was asked for.
+        if name == "RETURN" || (name == "ERROR" && !parent.contains('/')) {
+            let value =
+                |key| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+            self.failed |=
+                name == "ERROR" || value("status").is_some_and(|it| it.eq_ignore_ascii_case("FAILED"));
+            self.code = self.code.or_else(|| value("number")?.trim().parse().ok());
+        }
+    }
+
+    fn close(&mut self, path: &str, text: &str) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if path.contains("/REQUEST/") {
+            return;
+        }
+        // Data has elements of these names, too, that mean something else.
+        let is_answer = path.split('/').next().is_some_and(|root| root.ends_with("_RETURN"));
+        match name {
+            "CODE" | "KEY" | "VALUE" | "TEXT" | "MESSAGE" if !is_answer => {}
+            "CODE" => self.code = self.code.or_else(|| text.parse().ok()),
+            "KEY" if parent.ends_with("ITEM") => self.key = clean(text),
+            "VALUE" if parent.ends_with("ITEM") && self.items.len() < MOST_ITEMS => {
+                self.items.push((self.key.clone(), clean(text)));
+            }
+            "DATETIME" => self.time = clean(text),
+            "TEXT" | "MESSAGE" | "RETURN" => self.take_text(text),
+            "ERROR" if !parent.contains('/') => self.take_text(text),
+            "SUMMARY" if parent.ends_with("ERROR") => self.take_text(text),
+            _ => {}
         }
     }
 }
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code.as_str(), self.text.as_str()) {
-            ("", "") => f.write_str("no code and no text"),
-            ("", text) => write!(f, "{}", Shown(text)),
-            (code, "") => write!(f, "code {}", Shown(code)),
-            (code, text) => write!(f, "code {}: {}", Shown(code), Shown(text)),
+        let mut said = match (self.code, self.text.as_str()) {
+            (None, "") => "no code and no text".to_owned(),
+            (None, text) => text.to_owned(),
+            (Some(code), "") => format!("code {code}"),
+            (Some(code), text) => format!("code {code}: {text}"),
+        };
+        for (key, value) in &self.items {
+            said += &format!("; {key}: {value}");
         }
+        if !self.time.is_empty() {
+            said += &format!(" ({})", self.time);
+        }
+        f.write_str(&clipped(&said, MOST_SHOWN))
     }
 }
 
-const SIMPLE: usize = 0;
-const GENERIC: usize = 1;
-const BATCH: usize = 2;
+/// More items than an answer has that is about one thing.
+const MOST_ITEMS: usize = 16;
+/// More characters would hide the rest of a sentence.
+const MOST_SHOWN: usize = 1_000;
+const MOST_TEXT: usize = 500;
 
-fn read_as<const ROOT: usize>(source: impl Read, limits: Limits) -> Reply {
-    let mut walk = Walk::new::<()>(source, Answer::<ROOT>(Reply::default()), limits);
-    // Damage ends the reading, not the answer.
-    let _ = walk.run(&mut ());
-    walk.document.0
+/// One line of bounded length without characters that move a cursor: what others wrote stands in our messages.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let is_gap = |c: char| c.is_whitespace() || c.is_control() || is_hidden(c);
+    let words = text.split(is_gap).filter(|word| !word.is_empty());
+    clipped(&words.collect::<Vec<_>>().join(" "), MOST_TEXT).into_owned()
 }
 
-struct Answer<const ROOT: usize>(Reply);
-
-impl<const ROOT: usize> Document<()> for Answer<ROOT> {
-    const ROOT: &'static str = ["SIMPLE_RETURN", "GENERIC_RETURN", "BATCH_RETURN"][ROOT];
-
-    fn child(parent: Place, name: &str) -> Place {
-        match name {
-            "CODE" => Place::Value(Value::WarningCode),
-            "TEXT" | "MESSAGE" => Place::Value(Value::Title),
-            // Stands beside `API` or in it, with its text in it or in a child.
-            "RETURN" => Place::Value(Value::Error),
-            "RESPONSE" | "API" | "BATCH_LIST" | "BATCH" => Place::Of(Structure::Head),
-            _ if parent == Place::Of(Structure::Root) => Place::Ignored,
-            _ => Place::Ignored,
-        }
-    }
-
-    fn open(&mut self, place: Place, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
-        element.attributes(|key, value| {
-            if place == Place::Value(Value::Error) && key == "number" {
-                first(&mut self.0.code, value);
-            }
-        })
-    }
-
-    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
-        match place {
-            Place::Value(Value::WarningCode) => first(&mut self.0.code, &state.cells.value),
-            Place::Value(Value::Title | Value::Error) => first(&mut self.0.text, &state.cells.value),
-            _ => {}
-        }
-        Ok(Flow::On)
-    }
-}
-
-/// The first of several counts.
-fn first(slot: &mut String, text: &str) {
-    if slot.is_empty() {
-        text.trim().clone_into(slot);
+fn clipped(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -102,35 +133,61 @@ mod tests {
     use super::Reply;
 
     #[test]
-    fn every_layout_of_an_answer_gives_its_code_and_text() {
-        for (root, xml, shown) in [
+    fn every_layout_gives_its_code_text_and_items() {
+        for (xml, shown, success) in [
             (
-                "SIMPLE_RETURN",
-                "<SIMPLE_RETURN><REQUEST><TEXT>secret</TEXT></REQUEST><RESPONSE><CODE>7001</CODE>\
-                 <TEXT> Report cannot be fetched. </TEXT></RESPONSE></SIMPLE_RETURN>",
-                "code 7001: Report cannot be fetched.",
+                "<SIMPLE_RETURN><REQUEST><TEXT>secret</TEXT><CODE>1</CODE></REQUEST><RESPONSE>\
+                 <DATETIME>2026-01-31T12:00:00Z</DATETIME><CODE>999</CODE><TEXT> Internal\n error </TEXT><ITEM_LIST>\
+                 <ITEM><KEY>Incident Signature</KEY><VALUE>abc</VALUE></ITEM></ITEM_LIST></RESPONSE></SIMPLE_RETURN>",
+                "code 999: Internal error; Incident Signature: abc (2026-01-31T12:00:00Z)",
+                false,
             ),
+            ("<SIMPLE_RETURN><RESPONSE><TEXT>Logged in</TEXT></RESPONSE></SIMPLE_RETURN>", "Logged in", true),
             (
-                "GENERIC_RETURN",
-                "<GENERIC_RETURN><API name='x' username='u'/><RETURN status='FAILED' number='2007'>No\
-                 </RETURN></GENERIC_RETURN>",
+                "<GENERIC_RETURN><API name='x' username='u'/><RETURN status='FAILED' number='2007'>No</RETURN>\
+                 </GENERIC_RETURN>",
                 "code 2007: No",
+                false,
+            ),
+            ("<GENERIC_RETURN><API><RETURN number='999'>Bad</RETURN></API>", "code 999: Bad", false),
+            ("<GENERIC_RETURN><RETURN status='FAILED'><MESSAGE>m</MESSAGE></RETURN>", "m", false),
+            (
+                "<SCAN_REPORT_LIST><ERROR number='1960'><SUMMARY>s &amp; t</SUMMARY></ERROR>",
+                "code 1960: s & t",
+                false,
             ),
             (
-                "GENERIC_RETURN",
-                "<GENERIC_RETURN><API name='x'><RETURN number='999'>Bad</RETURN></API></GENERIC_RETURN>",
-                "code 999: Bad",
+                "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><WARNING><CODE>1980</CODE><TEXT>too many reports</TEXT>\
+                 </WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>",
+                "no code and no text",
+                true,
             ),
-            ("GENERIC_RETURN", "<GENERIC_RETURN><RETURN><MESSAGE>m</MESSAGE></RETURN></GENERIC_RETURN>", "m"),
-            ("GENERIC_RETURN", "<GENERIC_RETURN><RETURN><TEXT>t</TEXT>", "t"),
+            ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no code and no text", true),
+            ("<GENERIC_RETURN><RETURN><TEXT>t</TEXT>", "t", true),
             (
-                "BATCH_RETURN",
                 "<BATCH_RETURN><RESPONSE><BATCH_LIST><BATCH><CODE>1905</CODE><TEXT>b</TEXT></BATCH>",
                 "code 1905: b",
+                false,
             ),
-            ("SIMPLE_RETURN", "<SIMPLE_RETURN/>", "no code and no text"),
+            ("<SIMPLE_RETURN/>", "no code and no text", true),
         ] {
-            assert_eq!(Reply::read(root, xml.as_bytes()).to_string(), shown);
+            let reply = Reply::read(xml.as_bytes());
+            assert_eq!((reply.to_string().as_str(), reply.is_success()), (shown, success));
         }
+    }
+
+    #[test]
+    fn no_answer_fills_the_screen_or_moves_a_cursor() {
+        let item = format!("<ITEM><KEY>k\u{1b}[2J</KEY><VALUE>\u{202E}{}</VALUE></ITEM>", "v".repeat(900));
+        let xml = format!(
+            "<SIMPLE_RETURN><RESPONSE><TEXT>{}</TEXT><ITEM_LIST>{}</ITEM_LIST></RESPONSE></SIMPLE_RETURN>",
+            "t\n".repeat(9_000),
+            item.repeat(9_000)
+        );
+        let reply = Reply::read(xml.as_bytes());
+        assert_eq!(reply.items.len(), 16);
+        let shown = reply.to_string();
+        assert_eq!(shown.chars().count(), 1_001);
+        assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202E}'), "{shown}");
     }
 }

@@ -22,6 +22,8 @@ pub struct Reply {
     pub(super) delay: Duration,
     /// Nothing is said at all: the connection is closed.
     pub(super) mute: bool,
+    /// These bytes stand for the whole answer, from its first line on.
+    pub(super) raw: Option<Vec<u8>>,
 }
 
 impl Reply {
@@ -39,6 +41,7 @@ impl Reply {
             drip: None,
             delay: Duration::ZERO,
             mute: false,
+            raw: None,
         }
     }
 
@@ -146,6 +149,12 @@ impl Reply {
     #[must_use]
     pub fn mute() -> Self {
         Self { mute: true, ..Self::xml("") }
+    }
+
+    /// These bytes in place of an answer, from its first line on; then the connection is closed.
+    #[must_use]
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { raw: Some(bytes.into()), ..Self::xml("") }
     }
 
     /// The body packed, and a header that says so.

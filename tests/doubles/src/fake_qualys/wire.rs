@@ -54,6 +54,10 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
     if reply.mute {
         return Ok(false);
     }
+    if let Some(raw) = &reply.raw {
+        send_pieces(stream, raw, reply)?;
+        return Ok(false);
+    }
     let mut head = format!("HTTP/1.1 {} X\r\n", reply.status);
     for (name, value) in &reply.headers {
         head += &format!("{name}: {value}\r\n");
@@ -68,8 +72,19 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
+    send_pieces(stream, body, reply)?;
+    let whole = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
+    if reply.chunked && reply.cut.is_none() {
+        stream.write_all(b"0\r\n\r\n")?;
+    }
+    stream.flush()?;
+    Ok(whole)
+}
+
+/// In the pieces in which the answer is to come.
+fn send_pieces(stream: &mut impl Write, bytes: &[u8], reply: &Reply) -> io::Result<()> {
     let (size, pause) = reply.drip.unwrap_or((64 << 10, std::time::Duration::ZERO));
-    for piece in body.chunks(size.max(1)) {
+    for piece in bytes.chunks(size.max(1)) {
         if reply.chunked {
             stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
         }
@@ -80,10 +95,5 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
         stream.flush()?;
         thread::sleep(pause);
     }
-    let whole = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
-    if reply.chunked && reply.cut.is_none() {
-        stream.write_all(b"0\r\n\r\n")?;
-    }
-    stream.flush()?;
-    Ok(whole)
+    Ok(())
 }

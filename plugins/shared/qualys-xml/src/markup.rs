@@ -3,12 +3,17 @@
 use std::io::Read;
 
 use quick_xml::Reader;
-use quick_xml::events::Event;
-use scanbridge_qualys_xml::Sanitizer;
+use quick_xml::events::{BytesStart, Event};
+
+use crate::sanitizer::Sanitizer;
 
 /// Lists of thousands of reports fit in; more is not looked at.
 const MOST_BYTES: u64 = 64 << 20;
+/// One tag, comment or DOCTYPE, and the text of one element. What is longer is damage, or is left out of a text.
 const MOST_TEXT: usize = 64 << 10;
+const BLOCK: usize = Sanitizer::<&[u8]>::BLOCK;
+const MOST_NAME: usize = 256;
+const MOST_ATTRIBUTES: usize = 32;
 const MOST_DEPTH: usize = 32;
 
 /// Takes what an answer holds. Paths are names joined by `/`, from the root on.
@@ -21,31 +26,27 @@ pub(crate) trait Visitor {
 
 /// Goes through an answer as far as it is sound: true when its root was closed.
 pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
-    let mut reader = Reader::from_reader(Sanitizer::new(source.take(MOST_BYTES)));
+    let mut washed = Sanitizer::new(source.take(MOST_BYTES));
+    washed.limit_events_to(MOST_TEXT + BLOCK);
+    let mut reader = Reader::from_reader(washed);
     reader.config_mut().expand_empty_elements = true;
     let (mut path, mut text, mut depth) = (String::new(), String::new(), 0);
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
+        reader.get_mut().begin_event();
         match reader.read_event_into(&mut buffer) {
             Ok(Event::Start(tag)) => {
+                let name = tag.name().into_inner();
                 depth += 1;
-                if depth > MOST_DEPTH {
+                if depth > MOST_DEPTH || name.len() > MOST_NAME {
                     return false;
                 }
                 if !path.is_empty() {
                     path.push('/');
                 }
-                path.push_str(tag.name().into_inner());
-                let attributes: Vec<_> = tag
-                    .attributes()
-                    .flatten()
-                    .filter_map(|attribute| {
-                        let value = quick_xml::escape::unescape(&attribute.value).ok()?.into_owned();
-                        Some((attribute.key.into_inner().to_owned(), value))
-                    })
-                    .collect();
-                visitor.open(&path, &attributes);
+                path.push_str(name);
+                visitor.open(&path, &attributes(&tag));
                 text.clear();
             }
             Ok(Event::Text(piece)) => add(&mut text, &piece),
@@ -68,6 +69,17 @@ pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
             Ok(_) => {}
         }
     }
+}
+
+/// Those that can be read.
+fn attributes(tag: &BytesStart<'_>) -> Vec<(String, String)> {
+    let mut all = tag.attributes();
+    let all = all.with_checks(false).take(MOST_ATTRIBUTES).flatten();
+    all.filter_map(|attribute| {
+        let value = quick_xml::escape::unescape(&attribute.value).ok()?.into_owned();
+        Some((attribute.key.into_inner().to_owned(), value))
+    })
+    .collect()
 }
 
 fn add(text: &mut String, piece: &str) {

@@ -1,0 +1,228 @@
+//! Lists that the API gives: stored reports, scans, report templates, assets.
+
+use std::io::Read;
+
+use crate::markup::{Visitor, visit};
+use crate::reply::clean;
+
+/// One `REPORT` of a `REPORT_LIST_OUTPUT`. What is not said is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredReport {
+    /// Its number.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// When it was launched, by the clock of Qualys.
+    pub launched: String,
+    /// XML, PDF, CSV …
+    pub format: String,
+    /// Running, Finished, Submitted, Canceled, Errors.
+    pub state: String,
+    /// What is said of that.
+    pub message: String,
+    /// How much of it is made, while it is running.
+    pub percent: String,
+    /// As people read it: `129.1 MB`.
+    pub size: String,
+}
+
+/// One `SCAN_REPORT` of a `SCAN_REPORT_LIST`. What is not said is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredScan {
+    /// What it is fetched by: `scan/1234567890.12345`.
+    pub reference: String,
+    /// When it was made.
+    pub date: String,
+    /// FINISHED, RUNNING, CANCELED, …
+    pub status: String,
+}
+
+/// Why a list cannot be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ListFault {
+    /// It does not come to its end, or has more than 64 MiB.
+    #[error("is cut or damaged")]
+    Cut,
+    /// It has more entries than are taken.
+    #[error("has more than {MOST_ENTRIES} entries")]
+    TooLong,
+}
+
+/// More than an account has; each of them is held in memory.
+const MOST_ENTRIES: usize = 50_000;
+
+/// Reads a `REPORT_LIST_OUTPUT`.
+///
+/// # Errors
+/// What is missing from a list that is not whole nobody knows.
+pub fn read_reports(source: impl Read) -> Result<Vec<StoredReport>, ListFault> {
+    read(source, Reports::default(), |reports| reports.0)
+}
+
+/// Reads a `SCAN_REPORT_LIST`.
+///
+/// # Errors
+/// As [`read_reports`].
+pub fn read_scans(source: impl Read) -> Result<Vec<StoredScan>, ListFault> {
+    read(source, Scans::default(), |scans| scans.0)
+}
+
+/// Reads the number and title of each template of a `REPORT_TEMPLATE_LIST`.
+///
+/// # Errors
+/// As [`read_reports`].
+pub fn read_templates(source: impl Read) -> Result<Vec<(String, String)>, ListFault> {
+    read(source, Templates::default(), |templates| templates.0)
+}
+
+/// Reads the numbers of the assets of a `HOST_LIST_OUTPUT`, which has a list of them or of assets; of a range of
+/// numbers the first.
+///
+/// # Errors
+/// As [`read_reports`].
+pub fn read_asset_numbers(source: impl Read) -> Result<Vec<u64>, ListFault> {
+    read(source, Numbers::default(), |numbers| numbers.0)
+}
+
+fn read<V: Visitor, T>(
+    source: impl Read,
+    mut visitor: V,
+    entries: impl FnOnce(V) -> Vec<T>,
+) -> Result<Vec<T>, ListFault> {
+    if !visit(source, &mut visitor) {
+        return Err(ListFault::Cut);
+    }
+    let entries = entries(visitor);
+    if entries.len() > MOST_ENTRIES { Err(ListFault::TooLong) } else { Ok(entries) }
+}
+
+/// One more than is taken tells that there are too many.
+fn push<T>(entries: &mut Vec<T>, entry: T) {
+    if entries.len() <= MOST_ENTRIES {
+        entries.push(entry);
+    }
+}
+
+#[derive(Default)]
+struct Numbers(Vec<u64>);
+
+impl Visitor for Numbers {
+    fn open(&mut self, _: &str, _: &[(String, String)]) {}
+
+    fn close(&mut self, path: &str, text: &str) {
+        let number = if path.ends_with("/ID_SET/ID") || path.ends_with("/HOST_LIST/HOST/ID") {
+            text
+        } else if path.ends_with("/ID_SET/ID_RANGE") {
+            text.split('-').next().unwrap_or_default().trim()
+        } else {
+            return;
+        };
+        if let Ok(number) = number.parse() {
+            push(&mut self.0, number);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reports(Vec<StoredReport>);
+
+impl Visitor for Reports {
+    fn open(&mut self, path: &str, _: &[(String, String)]) {
+        if path.ends_with("REPORT_LIST/REPORT") {
+            push(&mut self.0, StoredReport::default());
+        }
+    }
+
+    fn close(&mut self, path: &str, text: &str) {
+        let (Some(report), Some((_, inner))) = (self.0.last_mut(), path.split_once("REPORT_LIST/REPORT/"))
+        else {
+            return;
+        };
+        let slot = match inner {
+            "ID" => &mut report.id,
+            "TITLE" => &mut report.title,
+            "LAUNCH_DATETIME" => &mut report.launched,
+            "OUTPUT_FORMAT" => &mut report.format,
+            "SIZE" => &mut report.size,
+            "STATUS/STATE" => &mut report.state,
+            "STATUS/MESSAGE" => &mut report.message,
+            "STATUS/PERCENT" => &mut report.percent,
+            _ => return,
+        };
+        *slot = clean(text);
+    }
+}
+
+#[derive(Default)]
+struct Scans(Vec<StoredScan>);
+
+impl Visitor for Scans {
+    fn open(&mut self, path: &str, attributes: &[(String, String)]) {
+        if path.ends_with("/SCAN_REPORT") {
+            let value = |key| {
+                let found = attributes.iter().find(|(name, _)| name == key);
+                found.map(|(_, value)| clean(value)).unwrap_or_default()
+            };
+            let (reference, date, status) = (value("ref"), value("date"), value("status"));
+            push(&mut self.0, StoredScan { reference, date, status });
+        }
+    }
+
+    fn close(&mut self, _: &str, _: &str) {}
+}
+
+#[derive(Default)]
+struct Templates(Vec<(String, String)>);
+
+impl Visitor for Templates {
+    fn open(&mut self, path: &str, _: &[(String, String)]) {
+        if path == "REPORT_TEMPLATE_LIST/REPORT_TEMPLATE" {
+            push(&mut self.0, <(String, String)>::default());
+        }
+    }
+
+    fn close(&mut self, path: &str, text: &str) {
+        let Some(template) = self.0.last_mut() else { return };
+        match path {
+            "REPORT_TEMPLATE_LIST/REPORT_TEMPLATE/ID" => template.0 = clean(text),
+            "REPORT_TEMPLATE_LIST/REPORT_TEMPLATE/TITLE" => template.1 = clean(text),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_account_has_takes_no_memory() {
+        let list = |entry: &str, times: usize| {
+            format!("<SCAN_REPORT_LIST>{}</SCAN_REPORT_LIST>", entry.repeat(times))
+        };
+        let entry = "<SCAN_REPORT ref='scan/1.1'/>";
+        assert_eq!(read_scans(list(entry, 50_000).as_bytes()).unwrap().len(), 50_000);
+        assert_eq!(read_scans(list(entry, 50_001).as_bytes()), Err(ListFault::TooLong));
+        let attribute = format!("<SCAN_REPORT ref='{}'/>", "x".repeat(1 << 20));
+        let doctype = format!("<!DOCTYPE x [{}]>{}", "<!ENTITY a 'b'>".repeat(1 << 16), list(entry, 1));
+        let attributes: String = (0..60_000).map(|number| format!(" a{number}=''")).collect();
+        let attributes = list(&format!("<SCAN_REPORT{attributes}/>"), 1);
+        let deep = "<a>".repeat(1 << 20);
+        for hostile in [list(&attribute, 1), doctype, attributes, deep] {
+            assert_eq!(read_scans(hostile.as_bytes()), Err(ListFault::Cut));
+        }
+    }
+
+    #[test]
+    fn assets_are_listed_by_number_by_range_or_as_a_whole() {
+        for (list, numbers) in [
+            ("<ID_SET><ID>7</ID><ID_RANGE>9-12</ID_RANGE><ID>x</ID></ID_SET>", &[7, 9][..]),
+            ("<HOST_LIST><HOST><ID>3</ID><IP>192.0.2.1</IP></HOST></HOST_LIST>", &[3]),
+            ("", &[]),
+        ] {
+            let list = format!("<HOST_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></HOST_LIST_OUTPUT>");
+            assert_eq!(read_asset_numbers(list.as_bytes()).as_deref(), Ok(numbers));
+            assert_eq!(read_asset_numbers(&list.as_bytes()[..list.len() - 1]), Err(ListFault::Cut));
+        }
+    }
+}
