@@ -8,8 +8,8 @@ use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, tracing};
-use serde::{Deserialize, Serialize};
 use scanbridge_qualys_xml::{StoredScan, clean, read_scans};
+use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::delivery::{Delivery, Fetched, Place, Store};
@@ -75,8 +75,8 @@ impl ScanReports {
         let Answer::Data(body) = around.client.call(&call.fields(around.settings.extra.clone()))? else {
             return Err(PluginError::new(ErrorKind::Protocol, "listing scans failed: the answer is no list"));
         };
-        let mut scans = read_scans(body.source.read(None))
-            .map_err(|fault| unusable_list("the list of scans", fault))?;
+        let mut scans =
+            read_scans(body.source.read(None)).map_err(|fault| unusable_list("the list of scans", fault))?;
         let all = scans.len();
         let is_fetched = |status: &str| self.wanted.statuses.iter().any(|it| it.eq_ignore_ascii_case(status));
         let empty = scans.iter().filter(|scan| scan.status.eq_ignore_ascii_case(NOTHING_FOUND));
@@ -85,7 +85,9 @@ impl ScanReports {
         scans.sort_by(|a, b| a.date.cmp(&b.date));
         tracing::info!("{all} scans are listed, {} of them are finished and were not sent", scans.len());
         if empty > 0 {
-            tracing::info!("{empty} scans are listed as {NOTHING_FOUND}: option `scan_statuses` would fetch them");
+            tracing::info!(
+                "{empty} scans are listed as {NOTHING_FOUND}: option `scan_statuses` would fetch them"
+            );
         }
         for reference in &self.wanted.refs {
             if !scans.iter().any(|scan| scan.reference == *reference) && !self.journal.contains(reference) {
@@ -121,7 +123,10 @@ impl ScanReports {
                     Refusal { path, error: failure.error, incomplete: false }
                 }
                 Err(failure) if failure.of_size && self.postpone(&scan) => {
-                    tracing::warn!("scan {reference} is put off until the others are fetched: {}", failure.error);
+                    tracing::warn!(
+                        "scan {reference} is put off until the others are fetched: {}",
+                        failure.error
+                    );
                     continue;
                 }
                 Err(failure) => return Err(failure.into()),

@@ -174,7 +174,11 @@ impl Client {
         let to_wait = seconds(&response.headers, "x-ratelimit-towait-sec");
         // `Retry-After` may also give a date, which is not looked at.
         let wait = to_wait.max(seconds(&response.headers, "retry-after")).filter(|wait| !wait.is_zero());
-        judge(call, &Seen { status: response.status, kind, reply, wait, location: location.as_deref() }, &self.account)
+        judge(
+            call,
+            &Seen { status: response.status, kind, reply, wait, location: location.as_deref() },
+            &self.account,
+        )
     }
 
     fn wait_or_fail(

@@ -106,7 +106,8 @@ mod tests {
     fn no_number_in_a_header_is_too_large() {
         let mut limits = Limits::default();
         let mut headers = HeaderMap::new();
-        for (name, value) in [("x-ratelimit-remaining", "0"), ("x-ratelimit-towait-sec", "18446744073709551615")]
+        for (name, value) in
+            [("x-ratelimit-remaining", "0"), ("x-ratelimit-towait-sec", "18446744073709551615")]
         {
             headers.insert(name, value.parse().unwrap());
         }

@@ -75,10 +75,9 @@ impl Login {
                 .field("username", &account.user)
                 .field("password", password));
         }
-        let gateway = network
-            .gateway
-            .as_ref()
-            .ok_or_else(|| PluginError::bug("a token is wanted, and nobody checked that there is a gateway"))?;
+        let gateway = network.gateway.as_ref().ok_or_else(|| {
+            PluginError::bug("a token is wanted, and nobody checked that there is a gateway")
+        })?;
         let call = Call::post("getting a token", at(gateway, "auth"), &[""]);
         Ok(call.field("username", &account.user).field("password", password).field("token", "true"))
     }

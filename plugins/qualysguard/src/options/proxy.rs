@@ -37,7 +37,9 @@ impl Proxy {
         let Some(address) = options.text("proxy")?.map(str::trim).filter(|text| !text.is_empty()) else {
             return match (user, password) {
                 (None, None) => Ok(None),
-                (Some(_), _) => Err(PluginError::config("option `proxy_username` is set, but `proxy` is not")),
+                (Some(_), _) => {
+                    Err(PluginError::config("option `proxy_username` is set, but `proxy` is not"))
+                }
                 _ => Err(PluginError::config("option `proxy_password` is set, but `proxy` is not")),
             };
         };

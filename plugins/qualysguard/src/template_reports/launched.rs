@@ -115,7 +115,8 @@ impl Launched {
 
     /// The report was handed on to its end, and with it goes what else was launched with the same.
     pub(super) fn end(&mut self, id: &str) -> Result<()> {
-        let Some(key) = self.reports.iter().find(|entry| entry.id == id).map(|entry| entry.key.clone()) else {
+        let Some(key) = self.reports.iter().find(|entry| entry.id == id).map(|entry| entry.key.clone())
+        else {
             return Ok(());
         };
         self.reports.iter_mut().filter(|entry| entry.key == key).for_each(|entry| entry.ended = true);

@@ -49,7 +49,9 @@ pub(super) fn title_of(around: &mut Around, template: &str) -> Result<String> {
     const WHAT: &str = "the list of templates";
     let url = around.client.at("msp/report_template_list.php");
     let call = Call::first_version("listing templates", url, &["REPORT_TEMPLATE_LIST"]);
-    let Answer::Data(body) = around.client.call(&call)? else { return Err(unusable_list(WHAT, ListFault::Cut)) };
+    let Answer::Data(body) = around.client.call(&call)? else {
+        return Err(unusable_list(WHAT, ListFault::Cut));
+    };
     let templates = read_templates(body.source.read(None)).map_err(|fault| unusable_list(WHAT, fault))?;
     let found = templates.into_iter().find(|(id, _)| id == template);
     found.map(|(_, title)| title).ok_or_else(|| {

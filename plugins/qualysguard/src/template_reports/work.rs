@@ -77,9 +77,7 @@ impl TemplateReports {
             }
         }
         let (id, title) = match self.wanted.which[self.index].clone() {
-            Which::Launch(template) => {
-                (self.launching.launch_and_wait(around, &template)?, String::new())
-            }
+            Which::Launch(template) => (self.launching.launch_and_wait(around, &template)?, String::new()),
             Which::Id(id) => (id, String::new()),
             Which::NewestTitled(title) => (newest(around, &title)?, title),
             Which::NewestOfTemplate(template) => {

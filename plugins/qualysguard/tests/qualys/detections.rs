@@ -271,7 +271,8 @@ fn a_service_that_is_started_again_begins_a_new_round() {
 
 #[test]
 fn a_pull_that_fails_midway_is_not_remembered_as_reached() {
-    let population = Population { broken: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
+    let population =
+        Population { broken: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
     let failing = bench(population, 1).with(json!({ "incremental": true }));
     assert_eq!(failing.fails().kind, ErrorKind::Unavailable);
     assert!(!failing.state().join("watermark.json").exists());

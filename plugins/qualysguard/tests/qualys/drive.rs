@@ -140,7 +140,9 @@ impl Bench {
     /// The error that ends the run, or for which its only report is refused.
     pub(crate) fn fails(&self) -> PluginError {
         match self.run() {
-            Ok(mut told) if told.reports.is_empty() && told.refused.len() == 1 => told.refused.remove(0).error,
+            Ok(mut told) if told.reports.is_empty() && told.refused.len() == 1 => {
+                told.refused.remove(0).error
+            }
             outcome => outcome.map(|told| format!("{told:?}")).unwrap_err(),
         }
     }

@@ -142,7 +142,8 @@ fn limits_are_waited_for() {
     let unclear = Reply::code(409, 1920, "Not now");
     let printed = Reply::code_with(400, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "1")]);
     let began = Instant::now();
-    let bench = Bench::new(storm(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
+    let bench =
+        Bench::new(storm(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
     bench.run().unwrap().only_report();
     assert_eq!(bench.qualys.count("action=launch"), 8);
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());

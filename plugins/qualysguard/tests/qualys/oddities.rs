@@ -29,7 +29,8 @@ fn packed(body: &[u8]) -> Vec<u8> {
 fn what_is_unusual_but_whole_is_read() {
     let body = template_report();
     let length = body.len();
-    let chunk = [format!("{length:X};name=\"x\"\r\n").as_bytes(), &body, b"\r\n0\r\nTrailer: x\r\n\r\n"].concat();
+    let chunk =
+        [format!("{length:X};name=\"x\"\r\n").as_bytes(), &body, b"\r\n0\r\nTrailer: x\r\n\r\n"].concat();
     let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: {length}", "x".repeat(60_000));
     let two = [packed(&body[..100]), packed(&body[100..])].concat();
     for reply in [
@@ -40,7 +41,10 @@ fn what_is_unusual_but_whole_is_read() {
         raw(&long, &body),
         raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK", &body),
         raw("HTTP/1.1 200 OK\r\nContent-Encoding: GZIP", &two),
-        raw(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}"), &[&body[..], b"more than was said"].concat()),
+        raw(
+            &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}"),
+            &[&body[..], b"more than was said"].concat(),
+        ),
     ] {
         let shown = format!("{reply:?}");
         let told = fetching(reply).run().unwrap_or_else(|error| panic!("{error}: {}", &shown[..200]));
@@ -88,10 +92,18 @@ fn what_is_no_answer_of_qualys_is_refused() {
     for (reply, kind, words) in [
         (Reply::raw("HTTP/9.9 200 OK\r\n\r\n"), ErrorKind::Protocol, "does not speak HTTP"),
         (Reply::raw("220 smtp.example.com ESMTP\r\n"), ErrorKind::Protocol, "does not speak HTTP"),
-        (Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n<x/>"), ErrorKind::Protocol, "HTTP"),
+        (
+            Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n<x/>"),
+            ErrorKind::Protocol,
+            "HTTP",
+        ),
         (Reply::xml([b"\xFF\xFE", &wide[..]].concat()), ErrorKind::Protocol, "UTF-16"),
         (Reply::new(400, "text/xml", bomb), ErrorKind::Config, "code 1905: bad value"),
-        (raw(&format!("HTTP/1.1 302 Found\r\nLocation: /api/2.0/fo/report/{}", "x".repeat(9_000)), b""), ErrorKind::Config, "redirects to"),
+        (
+            raw(&format!("HTTP/1.1 302 Found\r\nLocation: /api/2.0/fo/report/{}", "x".repeat(9_000)), b""),
+            ErrorKind::Config,
+            "redirects to",
+        ),
     ] {
         let bench = fetching(reply);
         let error = bench.fails();
@@ -111,7 +123,11 @@ fn letters_of_another_encoding_are_replaced_and_told() {
     let host = b"<HOST><IP>192.0.2.200</IP><DNS>caf\xE9.example.com</DNS></HOST></HOST_LIST>";
     let told = fetching(Reply::xml([before.as_bytes(), host, after.as_bytes()].concat())).run().unwrap();
     let report = told.only_report();
-    assert!(report.notes().iter().any(|note| note.starts_with("bytes were replaced")), "{:?}", report.notes());
+    assert!(
+        report.notes().iter().any(|note| note.starts_with("bytes were replaced")),
+        "{:?}",
+        report.notes()
+    );
 }
 
 #[test]
@@ -130,7 +146,8 @@ fn a_small_body_that_unpacks_to_a_huge_one_ends_at_the_limit() {
 #[test]
 fn a_head_that_drips_is_not_waited_for_longer_than_silence() {
     let head = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000));
-    let bench = fetching(Reply::raw(head).drip(1, Duration::from_millis(100))).with(json!({ "read_timeout_secs": 1 }));
+    let bench = fetching(Reply::raw(head).drip(1, Duration::from_millis(100)))
+        .with(json!({ "read_timeout_secs": 1 }));
     let began = Instant::now();
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());

@@ -125,7 +125,10 @@ fn a_scan_that_cannot_be_had_keeps_no_other_back() {
             .on(&format!("{FETCH} ref=scan/1.1"), [Reply::generic(3509, "No host alive")])
             .on(&format!("{FETCH} ref=scan/2.1"), [Reply::generic(999, "Internal error")])
             .on(&format!("{FETCH} ref=scan/3.1"), [Reply::xml(&report[..report.len() / 2]).until_close()])
-            .on(&format!("{FETCH} ref=scan/4.1"), [Reply::xml("<SCAN><ERROR number=\"3509\">None</ERROR></SCAN>")])
+            .on(
+                &format!("{FETCH} ref=scan/4.1"),
+                [Reply::xml("<SCAN><ERROR number=\"3509\">None</ERROR></SCAN>")],
+            )
             .on(&format!("{FETCH} ref=scan/5.1"), [Reply::xml(report)]),
     );
     // The second run meets the same two at the head of the list.

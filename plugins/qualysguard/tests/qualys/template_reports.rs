@@ -219,7 +219,9 @@ fn a_report_that_qualys_cannot_make_is_an_error_and_is_deleted() {
 
 /// A list of reports without any.
 fn none_listed() -> Reply {
-    Reply::xml("<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME></RESPONSE></REPORT_LIST_OUTPUT>")
+    Reply::xml(
+        "<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME></RESPONSE></REPORT_LIST_OUTPUT>",
+    )
 }
 
 #[test]
@@ -235,7 +237,9 @@ fn a_launch_whose_answer_is_lost_is_found_again_and_not_made_twice() {
         _ => {
             let title = title.lock().unwrap();
             let report = |id: u32, title: &str| {
-                format!("<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>")
+                format!(
+                    "<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>"
+                )
             };
             let (mine, other) = (report(88, &title), report(87, "Scanbridge of somebody else"));
             let list = format!("<REPORT_LIST>{other}{mine}</REPORT_LIST>");
@@ -299,8 +303,9 @@ fn the_newest_report_is_delivered_by_one_round_only() {
     let list = "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>5</ID><TITLE>Front  row</TITLE>\
         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT></REPORT_LIST></RESPONSE>\
         </REPORT_LIST_OUTPUT>";
-    let script =
-        Script::new().on("action=list", [Reply::xml(list)]).on("action=fetch", [Reply::xml(template_report())]);
+    let script = Script::new()
+        .on("action=list", [Reply::xml(list)])
+        .on("action=fetch", [Reply::xml(template_report())]);
     let bench = Bench::new(script)
         .with(json!({ "report": "newest", "report_title": "Front  row", "interval_minutes": 60 }));
     let told = bench.run().unwrap();
@@ -314,7 +319,10 @@ fn the_newest_report_is_delivered_by_one_round_only() {
 fn a_report_of_somebody_else_that_is_in_the_making_is_waited_for() {
     let script = Script::new()
         .on("action=list id=5", [listed("5", "Running"), listed("5", "Running"), listed("5", "Finished")])
-        .on("action=fetch", [Reply::code(200, 7001, "Report cannot be fetched."), Reply::xml(template_report())]);
+        .on(
+            "action=fetch",
+            [Reply::code(200, 7001, "Report cannot be fetched."), Reply::xml(template_report())],
+        );
     let bench = Bench::new(script).with(json!({ "report_id": 5 }));
     bench.run().unwrap().only_report();
     assert_eq!((bench.qualys.count("action=fetch"), bench.qualys.count("action=delete")), (2, 0));
