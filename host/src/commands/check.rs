@@ -14,6 +14,7 @@ use crate::config::{self, Pipeline, Problems, problem_to_json};
 use crate::pipeline::{self, Failure, Settings, Stop};
 use crate::plugins::Registry;
 use crate::state::StateFolder;
+use crate::telemetry::without_controls;
 
 pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
@@ -91,18 +92,20 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
     code
 }
 
+/// File names, certificates and answers of peers are in it: nothing of them steers a terminal.
 fn probe_in_words((instance, report): &Probe) -> String {
     match report {
         Ok(report) => {
             let line = |step: &CheckStep| {
-                let CheckStep { name, verdict, detail } = step;
-                format!("{:<7} {instance}: {name}: {detail}\n", word(*verdict))
+                let (name, detail) = (without_controls(&step.name), without_controls(&step.detail));
+                format!("{:<7} {instance}: {name}: {detail}\n", word(step.verdict))
             };
             report.steps.iter().map(line).collect()
         }
         Err(error) => {
-            let hint = error.hint.as_ref().map(|hint| format!("        {hint}\n")).unwrap_or_default();
-            format!("failed  {instance}: {error}\n{hint}")
+            let hint = error.hint.as_ref().map(|hint| format!("        {}\n", without_controls(hint)));
+            let error = error.to_string();
+            format!("failed  {instance}: {}\n{}", without_controls(&error), hint.unwrap_or_default())
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Two outputs that would write to one place: what is left of an output that was copied and not changed to its end.
 
-use super::check::entry;
 use super::checker::Checker;
 use super::pipeline::OutputInstance;
 use super::tree::Node;
@@ -21,7 +20,7 @@ impl Checker<'_> {
             let Some(first) = outputs[..index].iter().find(|other| self::path(other) == Some(path)) else {
                 continue;
             };
-            let place = entry(node, "with").and_then(|with| entry(with, PATH)).unwrap_or(node);
+            let place = node.entry("with").and_then(|with| with.entry(PATH)).unwrap_or(node);
             self.collector
                 .warning(
                     "same-path",

@@ -4,25 +4,21 @@
 //! The first byte says what the rest is and whether a password is known.
 #![no_main]
 
+mod folder;
+
 use std::fs;
-use std::path::Path;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_plugin_api::{PluginError, Secret};
 use scanbridge_tls_identity::{ClientTls, Fingerprint, Identity, Trust};
 
+use folder::FOLDER;
+
 const PASSWORD: &str = "pass-of-the-seeds";
 
 /// Reading a key is as slow as its file asks for; an operator waits that long once, at the start.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a temporary folder can be made")
-});
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };

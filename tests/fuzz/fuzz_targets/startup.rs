@@ -4,6 +4,8 @@
 //! The first byte says which of the two the rest is; arguments are parted by zero bytes.
 #![no_main]
 
+mod folder;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -17,11 +19,8 @@ use scanbridge::plugins::{Library, Trust};
 use scanbridge_plugin_api::abi::Identity;
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionSpec, PluginKind};
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a temporary folder can be made")
-});
+use folder::FOLDER;
+
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| FOLDER.path().join("libplugin.so"));
 
 fuzz_target!(|input: &[u8]| -> Corpus {

@@ -4,6 +4,8 @@
 //! The first byte says which state the rest is.
 #![no_main]
 
+mod folder;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -15,11 +17,7 @@ use scanbridge_durable_file::{ReportFile, Rotation, Target};
 use scanbridge_plugin_api::Receipt;
 use scanbridge_plugin_api::model::ReportStart;
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a temporary folder can be made")
-});
+use folder::FOLDER;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
