@@ -1,7 +1,8 @@
 //! The host's log: lines on standard error, as text or as JSON.
 
 use std::borrow::Cow;
-use std::io::{self, Write, stderr};
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -39,12 +40,20 @@ pub fn start(format: LogFormat, verbosity: i8) {
     };
     LEVEL.store(level_number(level), Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| AroundTheBar).with_target(false);
-    // A terminal understands colours; a file or journal keeps plain text.
-    let colour = io::IsTerminal::is_terminal(&stderr()) && std::env::var_os("NO_COLOR").is_none();
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(colour).try_init(),
+        LogFormat::Text => builder.with_ansi(has_colours()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// Whether standard error takes colours: it is a terminal, and nobody wants it plain (`NO_COLOR`, unless it is empty,
+/// as <https://no-color.org> has it). A file or journal keeps plain text.
+pub(crate) fn has_colours() -> bool {
+    let says =
+        |name: &str, refusal: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| refusal(&value));
+    stderr().is_terminal()
+        && !says("NO_COLOR", |value| !value.is_empty())
+        && !says("TERM", |value| value == "dumb")
 }
 
 /// Starts the log into other places than standard error: `lines` takes whole lines with their time, `syslog`

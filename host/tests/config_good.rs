@@ -76,6 +76,24 @@ fn the_settings_file_of_the_old_guide_is_taken_as_it_stands() {
 }
 
 #[test]
+fn an_output_that_was_copied_with_its_path_is_warned_of() {
+    let warnings = |paths: [&str; 2]| {
+        let [first, second] = paths;
+        let text = format!(
+            "version: 1\ninputs: [{{ id: a, plugin: qualysguard, with: {{ username: u, password: p }} }}]\noutputs:\n\
+             - {{ id: b, plugin: csv, with: {{ path: {first} }} }}\n- {{ id: c, plugin: csv, with: {{ path: {second} }} }}"
+        );
+        let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is good YAML");
+        config::check(&document, &FakeCatalogue::new()).unwrap_or_else(|p| panic!("{p}")).warnings
+    };
+    let [warning] = &warnings(["out.csv", "out.csv"])[..] else { panic!("one warning") };
+    assert_eq!(warning.message, "outputs `b` and `c` have the same `path`");
+    assert_eq!(warning.place.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)), Some((5, 39)));
+    assert!(warnings(["out.csv", "other.csv"]).is_empty());
+    assert!(warnings(["/dev/null", "/dev/null"]).is_empty());
+}
+
+#[test]
 fn values_stay_what_the_operator_typed() {
     let given = options(
         "      columns: [007, 1e3, yes, 0x1F, 1_000, '', \"a\\tb\", 2026-01-31, on]\n      passphrase: no\n",
@@ -137,7 +155,7 @@ fn plugins_are_listed_and_described() {
         .collect();
     let refused = [RefusedLibrary {
         file: Path::new("/usr/lib/scanbridge/plugins/libold.so"),
-        reason: "it was built for plugin ABI 0, this host takes 1: build it again",
+        reason: "/usr/lib/scanbridge/plugins/libold.so: it was built for plugin ABI 0, this host takes 1: build it again",
     }];
     insta::assert_snapshot!("plugin-list", cli::list_plugins(&listed, &refused, Format::Text, 110));
     insta::assert_snapshot!("plugin-list-none", cli::list_plugins(&[], &[], Format::Text, 110));

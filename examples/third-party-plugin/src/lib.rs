@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Result, Services, Verdict, Written,
-    export_plugin, register_output, tracing,
+    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Result, Services, Verdict,
+    Written, export_plugin, register_output, tracing,
 };
 
 /// The output `Markdown`.
@@ -29,17 +29,23 @@ impl Output for Markdown {
     const SUMMARY: &'static str = "a digest of each report as a Markdown file";
     const OPTIONS: &'static [OptionSpec] = &[
         OptionSpec::path("path").required().help("the file to write; each report replaces it"),
-        OptionSpec::integer("worst", 0, 1_000).default_integer(10).help("how many of the worst assets are listed"),
+        OptionSpec::integer("worst", 0, 1_000)
+            .default_integer(10)
+            .help("how many of the worst assets are listed"),
     ];
 
-    fn open(options: &Options, _: &Services, _: Option<&Receipt>) -> Result<Self> {
-        Ok(Self {
+    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+        let mut digest = Self {
             path: options.path("path")?.unwrap_or_default(),
             worst: options.integer("worst")?.unwrap_or_default(),
             title: String::new(),
             by_severity: [0; 6],
             by_asset: HashMap::new(),
-        })
+        };
+        if let Some(receipt) = receipt {
+            digest.restore(&receipt.0)?;
+        }
+        Ok(digest)
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -55,13 +61,20 @@ impl Output for Markdown {
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.title = if report.title.is_empty() { report.path.clone() } else { report.title.clone() };
-        self.by_severity = [0; 6];
-        self.by_asset.clear();
+        // The rest of a report whose beginning an interrupted run has counted: the receipt brought the counts.
+        if !report.continued {
+            self.forget();
+        }
         Ok(())
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
-        for finding in batch.findings().filter(|finding| finding.kind() == FindingKind::Vulnerability) {
+        let mut written = Written::default();
+        for finding in batch.findings() {
+            if finding.kind() != FindingKind::Vulnerability {
+                written.left_out.push(finding.row());
+                continue;
+            }
             let severity = finding.severity().map_or(0, Severity::number);
             self.by_severity[usize::from(severity)] += 1;
             let address = finding.asset().address();
@@ -71,28 +84,70 @@ impl Output for Markdown {
                 None => drop(self.by_asset.insert(address.to_owned(), 1)),
             }
         }
-        Ok(Written::default())
+        Ok(written)
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
+        let text = self.digest();
+        self.forget();
         if !end.deliver {
             tracing::warn!("no digest of an incomplete report");
             return Ok(Written::default());
         }
-        let text = self.digest();
         fs::write(&self.path, &text).map_err(|error| {
-            PluginError::new(ErrorKind::CannotCreate, format!("cannot write {}: {error}", self.path.display()))
-                .with_hint("make its folder, or name another file with `path`")
+            PluginError::new(
+                ErrorKind::CannotCreate,
+                format!("cannot write {}: {error}", self.path.display()),
+            )
+            .with_hint("make its folder, or name another file with `path`")
         })?;
         Ok(Written { bytes: text.len() as u64, ..Written::default() })
     }
 
+    /// What was counted of the report under way; the file of the one before is written already.
     fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt::default())
+        Ok(Receipt(self.counts().into_bytes()))
     }
 }
 
 impl Markdown {
+    fn forget(&mut self) {
+        self.by_severity = [0; 6];
+        self.by_asset.clear();
+    }
+
+    /// The counts by severity in a line of their own, then a line an asset; nothing when nothing was counted.
+    fn counts(&self) -> String {
+        if self.by_asset.is_empty() {
+            return String::new();
+        }
+        let by_severity = self.by_severity.map(|count| count.to_string()).join(" ");
+        let by_asset =
+            self.by_asset.iter().map(|(address, count)| format!("\n{count} {}", one_line(address)));
+        by_severity + &by_asset.collect::<String>()
+    }
+
+    fn restore(&mut self, counts: &[u8]) -> Result<()> {
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let read = || -> Option<([u64; 6], HashMap<String, u64>)> {
+            let mut lines = std::str::from_utf8(counts).ok()?.split('\n');
+            let by_severity =
+                lines.next()?.split(' ').map(str::parse).collect::<std::result::Result<Vec<u64>, _>>();
+            let by_asset = lines.map(|line| {
+                let (count, address) = line.split_once(' ')?;
+                Some((address.to_owned(), count.parse().ok()?))
+            });
+            Some((by_severity.ok()?.try_into().ok()?, by_asset.collect::<Option<_>>()?))
+        };
+        (self.by_severity, self.by_asset) = read().ok_or_else(|| {
+            PluginError::config("the counts of an interrupted run cannot be read")
+                .with_hint("start over with `scanbridge run --restart`")
+        })?;
+        Ok(())
+    }
+
     fn digest(&self) -> String {
         let mut text = format!("# {}\n\n| severity | vulnerabilities |\n|---|---|\n", one_line(&self.title));
         for severity in (1..=5).rev() {
@@ -117,3 +172,28 @@ fn one_line(text: &str) -> String {
 
 register_output!(Markdown);
 export_plugin!();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the host opens it: with what the last commit gave.
+    fn open(receipt: Option<&Receipt>) -> Result<Markdown> {
+        let options = Options::read(Markdown::OPTIONS, br#"{"path": "digest.md"}"#)?;
+        Markdown::open(&options, &Services::without_host(&std::env::temp_dir()), receipt)
+    }
+
+    #[test]
+    fn a_run_that_goes_on_counts_what_was_counted_before_and_a_new_report_does_not() {
+        let mut first = open(None).unwrap();
+        first.by_severity = [0, 0, 0, 1, 0, 2];
+        first.by_asset.insert("192.0.2.10".to_owned(), 3);
+        let receipt = first.commit().unwrap();
+        let mut next = open(Some(&receipt)).unwrap();
+        next.begin(&ReportStart { continued: true, ..ReportStart::default() }).unwrap();
+        assert_eq!((next.by_severity, &next.by_asset), (first.by_severity, &first.by_asset));
+        next.begin(&ReportStart::default()).unwrap();
+        assert_eq!(next.commit().unwrap(), Receipt::default());
+        assert!(open(Some(&Receipt(b"1 2\nno count".to_vec()))).is_err());
+    }
+}

@@ -205,13 +205,14 @@ pub enum ConfigCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Options for every command")]
 pub struct CommonOptions {
-    /// Look for plugins in this folder first; may be given several times
+    /// Look for plugins in this folder too; may be given several times
     #[arg(long = "plugin-dir", global = true, value_name = "DIR")]
     pub plugin_dirs: Vec<PathBuf>,
     /// Load plugins although their file or folder can be changed by every user of this machine
     #[arg(long, global = true)]
     pub allow_world_writable_plugins: bool,
-    /// Keep what must outlive a run in this folder
+    /// Keep what must outlive a run in this folder [default: $STATE_DIRECTORY, else `scanbridge` in $XDG_STATE_HOME,
+    /// else ~/.local/state/scanbridge]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// How log lines on standard error look
@@ -225,13 +226,13 @@ pub struct CommonOptions {
     pub quiet: u8,
 }
 
-/// For people or for programs.
+/// What is printed is for people or for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Lines and tables for people
+    /// For people
     #[default]
     Text,
-    /// JSON for programs
+    /// For programs
     Json,
 }
 

@@ -13,6 +13,6 @@ pub use arguments::{
     StateCommand, Usage, parse,
 };
 pub use letters_view::{LetterCount, list_letter_counts, show_letter};
-pub use plugin_view::{ListedPlugin, RefusedLibrary, describe_plugin, list_plugins};
+pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::show_settings;
 pub use state_view::{KnownState, export_state, show_state};

@@ -24,9 +24,13 @@ pub struct ListedPlugin<'a> {
 pub struct RefusedLibrary<'a> {
     /// The file.
     pub file: &'a Path,
-    /// Why, as one sentence.
+    /// Why, as one sentence that names the file.
     pub reason: &'a str,
 }
+
+/// What to do where there are none.
+pub const NO_PLUGINS: &str =
+    "no plugins were found; name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR";
 
 /// All plugins, and what was refused. Text is wrapped to `width` columns; give `usize::MAX` for a pipe.
 #[must_use]
@@ -80,7 +84,7 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
 
 fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], width: usize) -> String {
     let mut text = if plugins.is_empty() {
-        "No plugins were found. Name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR.\n".to_owned()
+        format!("{NO_PLUGINS}\n")
     } else {
         let rows = plugins.iter().map(|plugin| {
             let Descriptor { name, kind, version, summary, .. } = plugin.descriptor;
@@ -91,8 +95,8 @@ fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], wi
     };
     if !refused.is_empty() {
         text.push_str("\nRefused:\n");
-        for RefusedLibrary { file, reason } in refused {
-            text.push_str(&plain(&format!("  {}\n    {reason}\n", file.display())));
+        for library in refused {
+            text.push_str(&plain(&format!("  {}\n", library.reason)));
         }
     }
     text

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use scanbridge_plugin_api::{CheckReport, PluginError, Verdict};
+use scanbridge_plugin_api::{CheckReport, CheckStep, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use super::run::{print_failures, state_folder};
-use super::terminal::{print, print_error};
+use super::terminal::{answer as print_answer, print_error};
 use super::{checked, registry};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
 use crate::pipeline::{self, Failure, Settings, Stop};
 use crate::plugins::Registry;
 use crate::state::StateFolder;
+use crate::telemetry::without_controls;
 
 pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
@@ -27,9 +28,9 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     }
     let settings = Settings::fresh(StateFolder::of(&state_folder(common), &pipeline.name));
     match pipeline::build(&pipeline, &registry, settings, &Arc::new(Stop::default())) {
-        Err(failures) => refuse(&failures, format),
+        Err(failures) => refuse(&pipeline, &failures, format),
         // A run would go on without them; whoever checks wants to know.
-        Ok(built) if !built.absences().is_empty() => refuse(&built.absences(), format),
+        Ok(built) if !built.absences().is_empty() => refuse(&pipeline, &built.absences(), format),
         Ok(mut built) if depth.probe => conclude(&pipeline, &built.probe(), format),
         Ok(_) => conclude(&pipeline, &[], format),
     }
@@ -40,17 +41,22 @@ fn checked_as_json(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
     pipeline.map_err(|problems| {
         let mut answer = problems.to_json();
         answer["ok"] = json!(false);
-        print(&format!("{answer:#}\n"));
-        Problems::EXIT_CODE
+        print_answer(&format!("{answer:#}\n"), Problems::EXIT_CODE)
     })
 }
 
-fn refuse(failures: &[Failure], format: Format) -> u8 {
+fn refuse(pipeline: &Pipeline, failures: &[Failure], format: Format) -> u8 {
+    let code = failures.first().map_or(0, |failure| failure.exit_code);
     match format {
-        Format::Text => print_failures(failures),
-        Format::Json => print(&format!("{:#}\n", json!({ "ok": false, "failures": failures }))),
+        Format::Text => {
+            print_failures(failures);
+            code
+        }
+        Format::Json => {
+            let answer = json!({ "ok": false, "problems": warnings(pipeline), "failures": failures });
+            print_answer(&format!("{answer:#}\n"), code)
+        }
     }
-    failures.first().map_or(0, |failure| failure.exit_code)
 }
 
 /// What the probe of one instance found.
@@ -61,37 +67,46 @@ fn conclude(pipeline: &Pipeline, probes: &[Probe], format: Format) -> u8 {
     match format {
         Format::Text => conclude_in_words(pipeline, probes, code),
         Format::Json => {
-            let warnings: Vec<Value> = pipeline.warnings.iter().map(problem_to_json).collect();
             let probes: Vec<Value> = probes.iter().map(probe_to_json).collect();
-            let answer = json!({ "ok": code == 0, "problems": warnings, "probes": probes });
-            print(&format!("{answer:#}\n"));
+            let answer = json!({ "ok": code == 0, "problems": warnings(pipeline), "probes": probes });
+            print_answer(&format!("{answer:#}\n"), code)
         }
+    }
+}
+
+fn warnings(pipeline: &Pipeline) -> Vec<Value> {
+    pipeline.warnings.iter().map(problem_to_json).collect()
+}
+
+fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
+    let mut text: String = probes.iter().map(probe_in_words).collect();
+    let file = pipeline.file.display();
+    if code == 0 {
+        let (inputs, outputs) = (pipeline.inputs.len(), pipeline.outputs.len());
+        text.push_str(&format!("{file} is in order: inputs {inputs}, outputs {outputs}\n"));
+    }
+    let code = print_answer(&text, code);
+    if code != 0 {
+        print_error(&format!("{file} is not in order; nothing was delivered\n"));
     }
     code
 }
 
-fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) {
-    for (instance, report) in probes {
-        match report {
-            Ok(report) => {
-                for step in &report.steps {
-                    print(&format!("{:<7} {instance}: {}: {}\n", word(step.verdict), step.name, step.detail));
-                }
-            }
-            Err(error) => {
-                print(&format!("failed  {instance}: {error}\n"));
-                if let Some(hint) = &error.hint {
-                    print(&format!("        {hint}\n"));
-                }
-            }
+/// File names, certificates and answers of peers are in it: nothing of them steers a terminal.
+fn probe_in_words((instance, report): &Probe) -> String {
+    match report {
+        Ok(report) => {
+            let line = |step: &CheckStep| {
+                let (name, detail) = (without_controls(&step.name), without_controls(&step.detail));
+                format!("{:<7} {instance}: {name}: {detail}\n", word(step.verdict))
+            };
+            report.steps.iter().map(line).collect()
         }
-    }
-    let file = pipeline.file.display();
-    if code == 0 {
-        let (inputs, outputs) = (pipeline.inputs.len(), pipeline.outputs.len());
-        print(&format!("{file} is in order: inputs {inputs}, outputs {outputs}\n"));
-    } else {
-        print_error(&format!("{file} is not in order; nothing was delivered\n"));
+        Err(error) => {
+            let hint = error.hint.as_ref().map(|hint| format!("        {}\n", without_controls(hint)));
+            let error = error.to_string();
+            format!("failed  {instance}: {}\n{}", without_controls(&error), hint.unwrap_or_default())
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::run::{print_failures, print_summary, state_folder, stoppable};
-use super::state::with_folder;
-use super::terminal::{print, width};
+use super::state::{say, with_folder};
+use super::terminal::{answer, width};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, DeadLettersCommand, Format, LetterCount, list_letter_counts, show_letter};
 use crate::replay;
@@ -15,13 +15,12 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
     match command {
         DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
             let counts = list_letters(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
-            print(&list_letter_counts(&counts, *format, width()));
-            Ok(())
+            say(&list_letter_counts(&counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |_, folder| {
             for letters in chosen(folder, output.as_deref())? {
                 for letter in letters.letters()? {
-                    print(&show_letter(&letter?, *format));
+                    say(&show_letter(&letter?, *format))?;
                 }
             }
             Ok(())
@@ -35,7 +34,7 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                 let counted =
                     count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
                 fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
-                print(&format!("{}: {counted} dead letters removed\n", letters.output));
+                say(&format!("{}: {counted} dead letters removed\n", letters.output))?;
             }
             Ok(())
         }),
@@ -52,13 +51,9 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
         Ok(None) => {
             let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
-            print(&format!("there are no dead letters{whose}\n"));
-            0
+            answer(&format!("there are no dead letters{whose}\n"), 0)
         }
-        Ok(Some(summary)) => {
-            print_summary(&summary, format);
-            summary.exit_code()
-        }
+        Ok(Some(summary)) => print_summary(&summary, format),
         Err(failures) => {
             print_failures(&failures);
             failures.first().map_or(0, |failure| failure.exit_code)

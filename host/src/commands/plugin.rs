@@ -1,11 +1,13 @@
 //! `scanbridge plugin`.
 
-use scanbridge_plugin_api::Descriptor;
+use std::collections::BTreeSet;
 
-use super::terminal::{print, print_error, width};
-use crate::cli::{Format, ListedPlugin, RefusedLibrary, describe_plugin, list_plugins};
-use crate::config::Problems;
-use crate::plugins::{Claim, Refusal, Registry};
+use scanbridge_plugin_api::{Descriptor, PluginKind};
+
+use super::terminal::{answer, print_error, width};
+use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
+use crate::config::{Problems, nearest};
+use crate::plugins::{Claim, Refusal, Registry, Unavailable};
 
 const NOTE_ABORT: &str = "built with panic = abort: a bug in it ends the whole run";
 
@@ -26,28 +28,29 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
         .collect();
     let refused: Vec<RefusedLibrary<'_>> =
         refused.iter().map(|(file, reason)| RefusedLibrary { file, reason }).collect();
-    print(&list_plugins(&plugins, &refused, format, width()));
     let clashes = registry.clashes();
     for clash in &clashes {
         print_error(&format!("error: {clash}\n"));
     }
-    if clashes.is_empty() { 0 } else { Problems::EXIT_CODE }
+    let code = if clashes.is_empty() { 0 } else { Problems::EXIT_CODE };
+    answer(&list_plugins(&plugins, &refused, format, width()), code)
 }
 
 pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
-    let claims = registry.claims();
-    let named: Vec<&Claim<'_>> =
-        claims.iter().filter(|claim| claim.name.eq_ignore_ascii_case(name)).collect();
-    if named.is_empty() {
-        let mut known: Vec<&str> = claims.iter().map(|claim| claim.name).collect();
-        known.dedup();
-        print_error(&format!("error: there is no plugin `{name}`; there are: {}\n", known.join(", ")));
-        return Problems::EXIT_CODE;
+    let kinds = [PluginKind::Input, PluginKind::Output];
+    let claims = kinds.map(|kind| registry.claim(kind, name));
+    if claims.iter().all(|claim| matches!(claim, Err(Unavailable::Unknown { .. }))) {
+        return unknown(name, registry);
     }
     let mut code = 0;
-    for claim in named {
-        match registry.descriptor(claim.kind, claim.name) {
-            Ok(descriptor) => print(&describe_plugin(&listed(*claim, descriptor), format, width())),
+    for claim in claims {
+        let described =
+            claim.and_then(|claim| Ok((claim, claim.library.descriptor(claim.kind, claim.name)?)));
+        match described {
+            Ok((claim, descriptor)) => {
+                code = answer(&describe_plugin(&listed(claim, descriptor), format, width()), code);
+            }
+            Err(Unavailable::Unknown { .. }) => {}
             Err(error) => {
                 print_error(&format!("error: {error}\n"));
                 code = Problems::EXIT_CODE;
@@ -55,6 +58,19 @@ pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
         }
     }
     code
+}
+
+fn unknown(name: &str, registry: &Registry) -> u8 {
+    let known: BTreeSet<&str> = registry.claims().iter().map(|claim| claim.name).collect();
+    let near = nearest(name, known.iter().copied());
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    print_error(&format!("error: there is no plugin `{name}`{near}\n"));
+    print_error(&if known.is_empty() {
+        format!("  = help: {NO_PLUGINS}\n")
+    } else {
+        format!("  = help: there are {}\n", Vec::from_iter(known).join(", "))
+    });
+    Problems::EXIT_CODE
 }
 
 fn listed<'a>(claim: Claim<'a>, descriptor: &'a Descriptor) -> ListedPlugin<'a> {

@@ -1,5 +1,6 @@
 //! `scanbridge run`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::terminal::{print, print_error};
+use super::terminal::{answer, print_error};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format};
 use crate::pipeline::{Failure, Stop, Summary};
@@ -26,17 +27,11 @@ pub(super) fn run(file: &Path, format: Format, wish: SessionWish, common: &Commo
     };
     let stop = stoppable();
     match session::run(&pipeline, &registry, &state_folder(common), wish, &stop) {
-        Ok(summary) => {
-            print_summary(&summary, format);
-            summary.exit_code()
-        }
+        Ok(summary) => print_summary(&summary, format),
         Err(failures) => {
             print_failures(&failures);
             let summary = Summary::not_started(&pipeline, failures);
-            if format == Format::Json {
-                print_summary(&summary, format);
-            }
-            summary.exit_code()
+            if format == Format::Json { print_summary(&summary, format) } else { summary.exit_code() }
         }
     }
 }
@@ -58,10 +53,18 @@ pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
 
 /// The folder when none is named.
 pub(crate) fn default_state_folder() -> PathBuf {
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("STATE_DIRECTORY")
-        .or_else(|| variable("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state/scanbridge")))
+    usual_state_folder(|name| env::var_os(name))
+}
+
+fn usual_state_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    // A relative path in one of them counts as none (same specification): it would be another one tomorrow.
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // A unit with several state folders gets them all, with colons between (systemd.exec, RuntimeDirectory=).
+    let of_unit = variable("STATE_DIRECTORY").and_then(|paths| env::split_paths(&paths).next());
+    of_unit
+        .filter(|path| path.is_absolute())
+        .or_else(|| folder("XDG_STATE_HOME").map(|folder| folder.join("scanbridge")))
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state/scanbridge")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
 }
 
@@ -77,13 +80,13 @@ pub(super) fn print_failures(failures: &[Failure]) {
     print_error(&format!("{} problem{plural}; nothing was started\n", failures.len()));
 }
 
-pub(super) fn print_summary(summary: &Summary, format: Format) {
-    match format {
-        Format::Text => print(&summary.text()),
-        Format::Json => {
-            print(&(serde_json::to_string(summary).expect("a summary serialises") + "\n"));
-        }
-    }
+/// Prints the counts of a run and gives its exit code.
+pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
+    let text = match format {
+        Format::Text => summary.text(),
+        Format::Json => serde_json::to_string(summary).expect("a summary serialises") + "\n",
+    };
+    answer(&text, summary.exit_code())
 }
 
 /// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
@@ -112,4 +115,27 @@ fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_lies_where_the_system_says_and_never_below_the_working_directory() {
+        let unit = ("STATE_DIRECTORY", "/var/lib/bridge:/var/lib/other");
+        let (xdg, home) = (("XDG_STATE_HOME", "/srv/state"), ("HOME", "/home/scan"));
+        for (variables, folder) in [
+            (&[unit, xdg, home][..], "/var/lib/bridge"),
+            (&[("STATE_DIRECTORY", ""), xdg, home], "/srv/state/scanbridge"),
+            (&[("XDG_STATE_HOME", "state"), home], "/home/scan/.local/state/scanbridge"),
+            (&[("HOME", "")], "/var/lib/scanbridge"),
+            (&[("STATE_DIRECTORY", "here"), ("HOME", "here")], "/var/lib/scanbridge"),
+        ] {
+            let variable = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+            };
+            assert_eq!(usual_state_folder(variable), Path::new(folder), "{variables:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::terminal::{print, width};
+use super::terminal::{answer, width};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format, show_settings};
 use crate::config;
@@ -11,15 +11,11 @@ use crate::plugins::Registry;
 pub(super) fn show(file: &Path, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     match checked(file, &registry) {
-        Ok(pipeline) => {
-            print(&show_settings(&pipeline, &registry, format, width()));
-            0
-        }
+        Ok(pipeline) => answer(&show_settings(&pipeline, &registry, format, width()), 0),
         Err(code) => code,
     }
 }
 
 pub(super) fn schema(registry: &Registry) -> u8 {
-    print(&format!("{:#}\n", config::schema(registry)));
-    0
+    answer(&format!("{:#}\n", config::schema(registry)), 0)
 }

@@ -15,21 +15,23 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
         StateCommand::Show { file, format } => with_folder(file, common, |name, folder| {
             let known = known(name, folder)?;
-            let text = match format {
+            say(&match format {
                 Format::Text => show_state(&known, width()),
                 Format::Json => export_state(&known),
-            };
-            print(&text);
-            Ok(())
+            })
         }),
-        StateCommand::Export { file } => with_folder(file, common, |name, folder| {
-            print(&export_state(&known(name, folder)?));
-            Ok(())
-        }),
+        StateCommand::Export { file } => {
+            with_folder(file, common, |name, folder| say(&export_state(&known(name, folder)?)))
+        }
         StateCommand::Reset { file, instance } => {
             with_folder(file, common, |name, folder| reset(name, folder, instance.as_deref()))
         }
     }
+}
+
+/// Prints part of an answer.
+pub(super) fn say(text: &str) -> Result<(), StateError> {
+    print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
 }
 
 /// Calls with the pipeline's name and the folder of its state. No plugin is needed for that.
@@ -74,8 +76,7 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
 /// Puts everything aside, or what one instance keeps for itself: then an interrupted run is still gone on with.
 fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
     if !folder.path().exists() {
-        print(&format!("nothing is remembered of {name}\n"));
-        return Ok(());
+        return say(&format!("nothing is remembered of {name}\n"));
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
@@ -87,10 +88,9 @@ fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(),
         }
     };
     match put_aside(folder, &paths)? {
-        None => print(&format!("nothing is remembered of {name}\n")),
-        Some(aside) => print(&format!("{then}; what was remembered is in {}\n", aside.display())),
+        None => say(&format!("nothing is remembered of {name}\n")),
+        Some(aside) => say(&format!("{then}; what was remembered is in {}\n", aside.display())),
     }
-    Ok(())
 }
 
 /// Where this instance keeps what is its own.

@@ -83,6 +83,7 @@ impl Checker<'_> {
             pipeline.outputs.extend(self.output(node, *number, &mut ids, shared.as_ref()));
         }
         self.failovers(&pipeline.outputs, &nodes);
+        self.same_paths(&pipeline.outputs, &nodes);
         pipeline
     }
 
@@ -192,7 +193,7 @@ impl Checker<'_> {
             PluginKind::Input => [&INPUT_KEYS[..], &delivery::INPUT_KEYS].concat(),
             PluginKind::Output => [&OUTPUT_KEYS[..], &delivery::OUTPUT_KEYS].concat(),
         };
-        let named = entry(node, "plugin").and_then(text_of);
+        let named = node.entry("plugin").and_then(Node::text);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
             expected.as_ref()?.option(key).map(|_| "options of the plugin go under `with:`".to_owned())
@@ -309,7 +310,8 @@ impl Checker<'_> {
             settings.give_up(plugin);
         }
         // Options that stand beside `with:` have been reported as misplaced.
-        settings.wrong.extend(entry_keys(node).filter_map(|key| plugin.option(key)).map(|o| o.name.clone()));
+        let beside = node.entries().iter().filter_map(|entry| plugin.option(&entry.key.text));
+        settings.wrong.extend(beside.map(|option| option.name.clone()));
         if let Some(with) = fields.get("with") {
             self.options(plugin, with, &mut settings);
         }
@@ -330,7 +332,7 @@ impl Checker<'_> {
 
 /// `input `scans``, or by its number when it has no id.
 fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
-    match entry(node, "id").and_then(text_of).filter(|id| !id.is_empty()) {
+    match node.entry("id").and_then(Node::text).filter(|id| !id.is_empty()) {
         Some(id) => format!("{} `{id}`", kind.word()),
         None => format!("{} number {number}", kind.word()),
     }
@@ -348,30 +350,6 @@ fn belongs_to_instance(key: &str) -> Option<String> {
 
 fn article(key: &str) -> &'static str {
     if key == "id" { "an id" } else { "a name" }
-}
-
-pub(super) fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    match &node.content {
-        Content::Mapping(entries) => {
-            entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
-        }
-        _ => None,
-    }
-}
-
-fn entry_keys(node: &Node) -> impl Iterator<Item = &str> {
-    let entries = match &node.content {
-        Content::Mapping(entries) => entries.as_slice(),
-        _ => &[],
-    };
-    entries.iter().map(|entry| entry.key.text.as_str())
-}
-
-pub(super) fn text_of(node: &Node) -> Option<&str> {
-    match &node.content {
-        Content::Scalar(scalar) => Some(&scalar.text),
-        _ => None,
-    }
 }
 
 /// Where something begins: its first key, for a caret under a whole block tells nothing.

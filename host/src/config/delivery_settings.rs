@@ -158,8 +158,8 @@ impl Checker<'_> {
 }
 
 fn failover_of<'n>(output: &'n Node, id: &str) -> Option<&'n Node> {
-    let node = super::check::entry(output, "failover")?;
-    (super::check::text_of(node)? == id).then_some(node)
+    let node = output.entry("failover")?;
+    (node.text()? == id).then_some(node)
 }
 
 /// The keys of this page in the JSON Schema.

@@ -26,7 +26,7 @@ impl Document {
     /// The name under which the pipeline's state is kept, as far as it can be told without a check.
     #[must_use]
     pub fn name(&self) -> String {
-        let named = super::check::entry(&self.root, "name").and_then(super::check::text_of);
+        let named = self.root.entry("name").and_then(Node::text);
         named.map_or_else(|| Pipeline::named_after(self.source.path()).name, str::to_owned)
     }
 }

@@ -8,7 +8,7 @@ use super::problem::{Gravity, Problem, Problems};
 /// How text for people is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// With colours; only for a terminal, and not when `NO_COLOR` is set.
+    /// With colours; only for a terminal, and not where somebody wants none.
     pub colour: bool,
     /// Columns that a line may take.
     pub width: usize,

@@ -1,7 +1,7 @@
 //! Did you mean …?
 
 /// The known word that a mistyped one most likely stands for; none when all are too far off.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
     // Beyond this length it is no word, and the distance takes time in the square of it.
     if typed.len() > 64 {

@@ -63,6 +63,27 @@ impl Node {
         }
     }
 
+    /// The entries of a mapping; none of anything else.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.content {
+            Content::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value of the first entry with this key.
+    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+        self.entries().iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
+    }
+
+    /// The text of a single value, references and all.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
     /// What it is, in words.
     pub(super) fn form(&self) -> &'static str {
         match &self.content {

@@ -75,9 +75,18 @@ fn instance(text: &mut String, id: &str, plugin: &str) {
 
 /// A key with a quoted value. What was typed is taken as it is, so `${` refers to nothing.
 fn line(text: &mut String, key: &str, value: &str) {
-    // A text of JSON is a double-quoted scalar of YAML.
-    let quoted = serde_json::Value::from(value.replace("${", "$${"));
+    let quoted = quoted(&value.replace("${", "$${"));
     writeln!(text, "{key}: {quoted}").expect("a text takes a line");
+}
+
+/// A text of JSON is a double-quoted scalar of YAML, but for characters that YAML does not take as they are.
+fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let is_taken = |letter: char| matches!(letter, ' '..='~') || letter.is_alphanumeric();
+    let escape = |letter| {
+        if is_taken(letter) { String::from(letter) } else { format!("\\U{:08x}", u32::from(letter)) }
+    };
+    json.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +164,17 @@ mod tests {
               password: "p\"$$${x}\\'#"
               ipv6: "yes"
         "#);
+    }
+
+    #[test]
+    fn every_character_arrives_as_it_was_typed() {
+        for (typed, expected) in [
+            ("p\u{e4}ss", "\"p\u{e4}ss\""),
+            ("a\u{7f}b\u{85}\u{2028}", r#""a\U0000007fb\U00000085\U00002028""#),
+            ("\u{feff}\t\u{1}", r#""\U0000feff\t\u0001""#),
+        ] {
+            assert_eq!(quoted(typed), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dialect::{Name, Row, TABLE};
-use crate::commands::terminal::{print, print_error};
+use crate::commands::terminal::{answer, print_error};
 
 /// Which of the two commands was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,23 +61,18 @@ impl Program {
 }
 
 impl Usage {
-    /// Prints it: what was asked for on standard output, what is wrong on standard error.
-    pub(super) fn print(&self, program: Program) {
+    /// Prints it: what was asked for on standard output, what is wrong on standard error. Gives the exit code: 0 for
+    /// what was asked for, 64 (`EX_USAGE`) otherwise.
+    pub(super) fn print(&self, program: Program) -> u8 {
         match self {
-            Self::NothingTyped | Self::Help => print(&program.usage()),
-            Self::Version => print(&program.version()),
+            Self::NothingTyped => answer(&program.usage(), USAGE),
+            Self::Help => answer(&program.usage(), 0),
+            Self::Version => answer(&program.version(), 0),
             Self::Wrong(problem) => {
                 let name = program.name();
                 print_error(&format!("{name}: {problem}\n  = help: `{name} -help` lists the options\n"));
+                USAGE
             }
-        }
-    }
-
-    /// 0 for what was asked for, 64 (`EX_USAGE`) otherwise.
-    pub(super) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Help | Self::Version => 0,
-            Self::NothingTyped | Self::Wrong(_) => 64,
         }
     }
 }
@@ -94,6 +89,9 @@ fn long(row: &Row) -> String {
         None => format!("-{}", row.word),
     }
 }
+
+/// `EX_USAGE`.
+const USAGE: u8 = 64;
 
 const ENDING: &str = "
 The plugin reads the findings; it is QualysGuard unless another is named. Any beginning of an option's name

@@ -138,8 +138,12 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
     let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
     let section =
         object.section_by_name(name).ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
-    let records = section.data().map_err(not_a_library)?;
-    Identity::parse(records).map_err(|error| Refusal::BadIdentity { path: path.to_owned(), error })
+    let bad = |error| Refusal::BadIdentity { path: path.to_owned(), error };
+    // Before it is read: a section of a file with holes may be as large as it says.
+    if section.size() > Identity::MOST_BYTES as u64 {
+        return Err(bad(IdentityError::TooLarge));
+    }
+    Identity::parse(section.data().map_err(not_a_library)?).map_err(bad)
 }
 
 #[cfg(unix)]

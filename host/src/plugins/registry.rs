@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env::consts::DLL_EXTENSION;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
@@ -65,16 +66,16 @@ impl Registry {
         let mut registry = Self::default();
         let mut seen = BTreeSet::new();
         for folder in folders {
-            if folder.named && !folder.path.is_dir() {
-                tracing::warn!(
-                    "{}: no plugins are looked for here, for it is no folder",
-                    folder.path.display()
-                );
-            }
-            for path in library_files(&folder.path) {
-                if seen.insert(path.clone()) {
-                    registry.take(path, folder, trust);
+            match library_files(&folder.path) {
+                Ok(files) => {
+                    files.into_iter().filter(|path| seen.insert(path.clone())).for_each(|path| {
+                        registry.take(path, folder, trust);
+                    });
                 }
+                Err(error) if folder.named || error.kind() != ErrorKind::NotFound => {
+                    tracing::warn!("no plugins are looked for in {}: {error}", folder.path.display());
+                }
+                Err(_) => {}
             }
         }
         registry
@@ -177,12 +178,12 @@ impl Catalogue for Registry {
     }
 }
 
-/// The libraries of a folder by canonical path, sorted; none when the folder is not there.
-fn library_files(folder: &Path) -> BTreeSet<PathBuf> {
-    let Ok(entries) = folder.read_dir() else { return BTreeSet::new() };
-    entries
+/// The libraries of a folder by canonical path, sorted.
+fn library_files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let entries = folder.read_dir()?;
+    Ok(entries
         .filter_map(|entry| entry.ok()?.path().canonicalize().ok())
         .filter(|path| path.extension().is_some_and(|extension| extension == DLL_EXTENSION))
         .filter(|path| path.is_file())
-        .collect()
+        .collect())
 }

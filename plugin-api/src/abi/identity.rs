@@ -16,6 +16,9 @@ pub const SECTION: &str = "__DATA,__scanbridge";
 const LIBRARY: &str = "scanbridge-plugin";
 const PLUGIN: &str = "plugin";
 
+const LONGEST_RECORD: usize = 600;
+const LONGEST_SHOWN: usize = 100;
+
 /// What the records of a library say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -44,16 +47,30 @@ pub enum IdentityError {
     /// A record lacks a part or holds one that cannot be read.
     #[error("its identity section holds a record that cannot be read: `{0}`")]
     Record(String),
+    /// The section is far larger than a library with a hundred plugins would need.
+    #[error("its identity section is larger than {} bytes", Identity::MOST_BYTES)]
+    TooLarge,
 }
 
 impl Identity {
+    /// A longer section is no identity: hundreds of plugins fit in.
+    pub const MOST_BYTES: usize = 64 << 10;
+
     /// Reads the bytes of the section.
     ///
     /// # Errors
     /// When they are not what a library of any ABI major would have written.
     pub fn parse(section: &[u8]) -> Result<Self, IdentityError> {
+        if section.len() > Self::MOST_BYTES {
+            return Err(IdentityError::TooLarge);
+        }
         let text = String::from_utf8_lossy(section);
         let records: Vec<&str> = text.split('\0').filter(|record| !record.is_empty()).collect();
+        // Everything in them is shown, and nothing that is shown steers a terminal or fills a log.
+        let is_bad = |record: &str| record.len() > LONGEST_RECORD || record.contains(is_unprintable);
+        if let Some(record) = records.iter().find(|record| is_bad(record)) {
+            return Err(unreadable(record));
+        }
         let mut libraries = records.iter().filter_map(|record| record.strip_prefix(LIBRARY));
         let library = libraries.next().ok_or(IdentityError::LibraryRecords(0))?;
         if libraries.next().is_some() {
@@ -64,17 +81,17 @@ impl Identity {
             library
                 .split('\n')
                 .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-                .ok_or_else(|| IdentityError::Record(library.trim().replace('\n', " ")))
+                .ok_or_else(|| unreadable(library))
         };
         let abi = part("abi")?;
         let mut plugins = records
             .iter()
             .filter(|record| !record.starts_with(LIBRARY))
-            .map(|record| plugin(record).ok_or_else(|| IdentityError::Record((*record).to_owned())))
+            .map(|record| plugin(record).ok_or_else(|| unreadable(record)))
             .collect::<Result<Vec<_>, _>>()?;
         plugins.sort();
         Ok(Self {
-            abi_major: abi.parse().map_err(|_| IdentityError::Record(format!("abi={abi}")))?,
+            abi_major: abi.parse().map_err(|_| unreadable(&format!("abi={abi}")))?,
             target: part("target")?.to_owned(),
             panic_unwinds: part("panic")? == "unwind",
             crate_name: part("crate")?.to_owned(),
@@ -85,8 +102,19 @@ impl Identity {
     }
 }
 
+/// A library's record has its parts on lines of their own; nothing else in it is a control.
+fn is_unprintable(letter: char) -> bool {
+    letter != '\n' && letter.is_control()
+}
+
+/// The beginning of a record in one printable line is enough to find it by.
+fn unreadable(record: &str) -> IdentityError {
+    let words = record.trim().replace(char::is_control, " ");
+    IdentityError::Record(words.chars().take(LONGEST_SHOWN).collect())
+}
+
 fn plugin(record: &str) -> Option<(PluginKind, String)> {
-    match record.strip_prefix(PLUGIN)?.trim_start().split_once(' ')? {
+    match record.strip_prefix(PLUGIN)?.trim_start().split_once(' ').filter(|_| !record.contains('\n'))? {
         ("input", name) => Some((PluginKind::Input, name.to_owned())),
         ("output", name) => Some((PluginKind::Output, name.to_owned())),
         _ => None,
@@ -157,5 +185,8 @@ mod tests {
         assert_eq!(Identity::parse(&twice), Err(IdentityError::LibraryRecords(2)));
         assert!(matches!(Identity::parse(b"scanbridge-plugin\nabi=1\0"), Err(IdentityError::Record(_))));
         assert!(matches!(Identity::parse(b"\xff\xfe"), Err(IdentityError::LibraryRecords(0))));
+        let colours = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
+        assert_eq!(colours, Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned())));
+        assert_eq!(Identity::parse(&[b'a'; Identity::MOST_BYTES + 1]), Err(IdentityError::TooLarge));
     }
 }

@@ -87,6 +87,9 @@ impl OptionKind {
                 )),
                 None => Err(format!("must be a size such as `100 MiB`, found `{text}`")),
             },
+            Self::Path if text.contains('\0') => {
+                Err("must be a path, found one with a zero byte in it".to_owned())
+            }
             Self::Text | Self::Path => Ok(text.into()),
             Self::Choice { words } => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                 Some(word) => Ok(word.as_str().into()),

@@ -5,6 +5,7 @@
 #![no_main]
 
 mod cef_line;
+mod folder;
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ use scanbridge_plugin_api::model::{
 use scanbridge_plugin_api::{Options, Output, Result, Services};
 
 use cef_line::Line;
+use folder::FOLDER;
 
 /// One finding with its asset and definition: the texts of [`ASSET`], [`DEFINITION`] and [`FINDING`] in this order.
 type Cells = Vec<String>;
@@ -43,11 +45,6 @@ const SETTINGS: [&str; 4] = [
 /// The settings under which the class id of a vulnerability begins with any text; they derive nothing.
 const CONCATENATED: usize = 1;
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a temporary folder can be made")
-});
 static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
 
 fuzz_target!(|input: &[u8]| -> Corpus {

@@ -18,8 +18,9 @@ pub(crate) fn is_pem(bytes: &[u8]) -> bool {
 /// # Errors
 /// [`BadData`](ErrorKind::BadData) when one is broken.
 pub(crate) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|error| {
-        PluginError::bad_data(format!("{} holds a broken certificate: {error}", path.display()))
+    // The parser's error holds the line at fault, and where line breaks were lost that is a whole key.
+    CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|_| {
+        PluginError::bad_data(format!("{} holds a broken certificate", path.display()))
             .with_hint("fetch the file anew; lines may have been lost")
     })
 }
@@ -103,3 +104,17 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 
 const ENCRYPTED_BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const ENCRYPTED_END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_lost_its_line_breaks_shows_nothing_of_itself() {
+        let joined = b"-----BEGIN PRIVATE KEY-----MIGHTHISBEAKEY-----END PRIVATE KEY-----\n";
+        let error = certificates(Path::new("all.pem"), joined).unwrap_err();
+        assert_eq!(error.message, "all.pem holds a broken certificate");
+        let error = key(Path::new("all.pem"), joined, None).unwrap_err();
+        assert_eq!(error.message, "all.pem holds a broken private key");
+    }
+}

@@ -37,8 +37,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         PluginError::new(ErrorKind::NoInput, format!("cannot open {shown}: {error}"))
             .with_hint("name a certificate file that the user who runs scanbridge can read")
     })?;
+    let told = file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+    let expected = told.and_then(|length| usize::try_from(length).ok()).unwrap_or(MOST_BYTES).min(MOST_BYTES);
     // Reserved at once: a buffer that grows leaves copies of a key behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
     let mut limited = file.take(MOST_BYTES as u64 + 1);
     limited
         .read_to_end(&mut bytes)

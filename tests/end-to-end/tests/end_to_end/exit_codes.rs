@@ -135,6 +135,28 @@ fn config_show_and_schema_print_what_they_say() {
     assert!(schema.get("properties").is_some() || schema.get("$defs").is_some(), "{schema:#}");
 }
 
+/// A script that takes an empty answer for none at all must see that there was one.
+#[test]
+fn an_answer_that_cannot_be_written_is_74_and_one_that_nobody_reads_is_0() {
+    let sandbox = Sandbox::new();
+    sandbox.write("good.yaml", pipeline(&scan(), &[CSV]));
+    for arguments in [
+        &["run", "good.yaml", "--summary", "json"][..],
+        &["check", "good.yaml", "--format", "json"],
+        &["config", "show", "good.yaml"],
+        &["state", "export", "good.yaml"],
+        &["plugin", "list"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let outcome = Outcome::of(sandbox.host(arguments).stdout(full).output().unwrap()).expect_code(74);
+        assert!(outcome.stderr.contains("standard output"), "{arguments:?}: {}", outcome.stderr);
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Outcome::of(sandbox.host(arguments).stdout(writer).output().unwrap()).expect_code(0);
+    }
+}
+
 #[test]
 fn every_example_pipeline_passes_the_check() {
     let root = project_file("Cargo.toml").parent().unwrap().to_owned();

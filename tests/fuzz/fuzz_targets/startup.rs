@@ -1,0 +1,118 @@
+//! What the host meets before anything runs: the file of a library, and the command lines of 2014. Refused in one
+//! clean line, or understood; a library that is understood names plugins that can be shown.
+//!
+//! The first byte says which of the two the rest is; arguments are parted by zero bytes.
+#![no_main]
+
+mod folder;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use scanbridge::config::{self, Catalogue};
+use scanbridge::legacy;
+use scanbridge::plugins::{Library, Trust};
+use scanbridge_plugin_api::abi::Identity;
+use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionSpec, PluginKind};
+
+use folder::FOLDER;
+
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| FOLDER.path().join("libplugin.so"));
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
+    match first % 3 {
+        0 => library(rest),
+        1 => records(rest),
+        _ => command_line(rest),
+    }
+    Corpus::Keep
+});
+
+fn library(bytes: &[u8]) {
+    fs::write(&*FILE, bytes).expect("memory has room");
+    match Library::read(FILE.clone(), Trust::Anybody) {
+        Ok(library) => check_identity(library.identity()),
+        Err(refusal) => check(&refusal.to_string()),
+    }
+}
+
+fn records(bytes: &[u8]) {
+    match Identity::parse(bytes) {
+        Ok(identity) => check_identity(&identity),
+        Err(error) => check(&error.to_string()),
+    }
+}
+
+fn check_identity(identity: &Identity) {
+    let Identity { target, crate_name, crate_version, rustc, plugins, .. } = identity;
+    for text in [target, crate_name, crate_version, rustc] {
+        check(text);
+    }
+    for (_, name) in plugins {
+        check(name);
+    }
+}
+
+fn command_line(bytes: &[u8]) {
+    let words = || bytes.split(|byte| *byte == 0);
+    let anything = words().map(|word| OsString::from_vec(word.to_vec())).collect();
+    if let Ok(pipeline) = legacy::pipeline_of(anything) {
+        assert!(config::read_text(Path::new("the command line"), &pipeline).is_ok(), "{pipeline}");
+    }
+    let mut texts = words().map(String::from_utf8_lossy).filter(|text| !text.is_empty());
+    if let (Some(server), Some(password)) = (texts.next(), texts.next()) {
+        check_translation(&server, &password);
+    }
+}
+
+/// What was typed as a value arrives as it was typed, whatever YAML makes of its characters.
+fn check_translation(server: &str, password: &str) {
+    let arguments = ["-multiinfo=1".to_owned(), format!("-server={server}"), format!("-password={password}")];
+    let pipeline = legacy::pipeline_of(arguments.map(OsString::from).to_vec()).expect("both have a value");
+    let pipeline = pipeline.replace("    config: \"settings.yaml\"\n", "");
+    let document = config::read_text(Path::new("the command line"), &pipeline);
+    let checked = document.and_then(|document| config::check(&document, &Known));
+    let checked = checked.unwrap_or_else(|problems| panic!("{problems}\n{pipeline}"));
+    let options = &checked.outputs[0].instance.options;
+    assert_eq!(options["server"], server);
+    assert_eq!(options["password"], password);
+}
+
+/// The plugins that a translation names.
+struct Known;
+
+const INPUT: &[OptionSpec] = &[OptionSpec::text("template_id").help("a template")];
+const OUTPUT: &[OptionSpec] =
+    &[OptionSpec::text("server").help("a server"), OptionSpec::text("password").secret().help("a secret")];
+
+static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
+    let plugins = [("QualysGuard", PluginKind::Input, INPUT), ("Sourcefire", PluginKind::Output, OUTPUT)];
+    plugins.map(|(name, kind, options)| Descriptor {
+        name: name.to_owned(),
+        kind,
+        version: "1.0.0".to_owned(),
+        summary: "a plugin".to_owned(),
+        options: options.iter().map(OptionDescriptor::from).collect(),
+    })
+});
+
+impl Catalogue for Known {
+    fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor> {
+        PLUGINS.iter().find(|plugin| plugin.kind == kind && plugin.name == name)
+    }
+
+    fn names(&self, kind: PluginKind) -> Vec<String> {
+        PLUGINS.iter().filter(|plugin| plugin.kind == kind).map(|plugin| plugin.name.clone()).collect()
+    }
+}
+
+/// One line that steers no terminal and fills no screen.
+fn check(text: &str) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.len() < 1_000, "{} bytes", text.len());
+}
