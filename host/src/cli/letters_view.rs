@@ -39,7 +39,7 @@ pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) 
         return pretty(&json!(counts));
     }
     if counts.is_empty() {
-        return "there are no dead letters\n".to_owned();
+        return no_letters(None);
     }
     let rows = counts.iter().map(|count| {
         [
@@ -51,6 +51,13 @@ pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) 
         ]
     });
     render(["OUTPUT", "LETTERS", "BYTES", "OLDEST", "NEWEST"], rows, width)
+}
+
+/// That there are none, or none of this output.
+#[must_use]
+pub fn no_letters(output: Option<&str>) -> String {
+    let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
+    format!("there are no dead letters{whose}\n")
 }
 
 /// One letter: when, what, where, why.

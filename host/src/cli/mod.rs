@@ -12,7 +12,7 @@ pub use arguments::{
     Arguments, CheckDepth, Command, CommonOptions, ConfigCommand, DeadLettersCommand, Format, PluginCommand,
     StateCommand, Usage, parse,
 };
-pub use letters_view::{LetterCount, list_letter_counts, show_letter};
+pub use letters_view::{LetterCount, list_letter_counts, no_letters, show_letter};
 pub use plugin_view::{ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 pub use settings_view::show_settings;
 pub use state_view::{KnownState, export_state, show_state};

@@ -7,7 +7,10 @@ use super::run::{print_failures, print_summary, state_folder, stoppable};
 use super::state::{say, with_folder};
 use super::terminal::{answer, width};
 use super::{checked, registry};
-use crate::cli::{CommonOptions, DeadLettersCommand, Format, LetterCount, list_letter_counts, show_letter};
+use crate::cli::{
+    CommonOptions, DeadLettersCommand, Format, LetterCount, list_letter_counts, no_letters, show_letter,
+};
+use crate::pipeline::Summary;
 use crate::replay;
 use crate::state::{LetterFile, StateError, StateFolder, list_letters};
 
@@ -18,7 +21,11 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             say(&list_letter_counts(&counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |_, folder| {
-            for letters in chosen(folder, output.as_deref())? {
+            let files = chosen(folder, output.as_deref())?;
+            if files.is_empty() && *format == Format::Text {
+                return say(&no_letters(output.as_deref()));
+            }
+            for letters in files {
                 for letter in letters.letters()? {
                     say(&show_letter(&letter?, *format))?;
                 }
@@ -30,7 +37,11 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
         }
         DeadLettersCommand::Purge { file, output } => with_folder(file, common, |name, folder| {
             let _lock = replay::lock_for_letters(folder, name)?;
-            for letters in chosen(folder, output.as_deref())? {
+            let files = chosen(folder, output.as_deref())?;
+            if files.is_empty() {
+                return say(&no_letters(output.as_deref()));
+            }
+            for letters in files {
                 let counted =
                     count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
                 fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
@@ -49,10 +60,10 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     };
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
-        Ok(None) => {
-            let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
-            answer(&format!("there are no dead letters{whose}\n"), 0)
-        }
+        Ok(None) => match format {
+            Format::Text => answer(&no_letters(output), 0),
+            Format::Json => print_summary(&Summary::nothing_done(), format),
+        },
         Ok(Some(summary)) => print_summary(&summary, format),
         Err(failures) => {
             print_failures(&failures);

@@ -199,6 +199,18 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a command that found nothing to do.
+    #[must_use]
+    pub fn nothing_done() -> Self {
+        Self {
+            status: RunStatus::Ok,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            failures: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// The summary of a pipeline of which something could not be opened: nothing was read or written.
     #[must_use]
     pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {

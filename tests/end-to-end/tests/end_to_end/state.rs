@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::installation::project_file;
 use crate::sandbox::{CSV, Outcome, Sandbox, pipeline};
@@ -130,11 +130,17 @@ fn two_pipelines_of_one_name_do_not_share_what_is_remembered() {
 fn without_dead_letters_every_command_says_so() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
-    for verb in ["list", "replay"] {
+    for verb in ["list", "show", "replay", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb]).expect_code(0);
         assert_eq!(outcome.stdout, "there are no dead letters\n", "{verb}");
     }
-    for verb in ["show", "purge"] {
-        assert_eq!(command(&sandbox, &["dead-letters", verb]).expect_code(0).stdout, "", "{verb}");
+    for verb in ["show", "replay", "purge"] {
+        let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheat"]).expect_code(0);
+        assert_eq!(outcome.stdout, "there are no dead letters of `sheat`\n", "{verb}");
     }
+    let letters = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
+    assert_eq!(letters.stdout, "", "a program reads no letter");
+    let replayed = command(&sandbox, &["dead-letters", "replay", "--summary", "json"]).expect_code(0);
+    let summary: Value = serde_json::from_str(&replayed.stdout).unwrap();
+    assert_eq!((&summary["status"], &summary["outputs"]), (&json!("ok"), &json!([])));
 }
