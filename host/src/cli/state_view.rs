@@ -63,7 +63,8 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
             ended,
             word(run, under_way).to_owned(),
             code,
-            run.findings.to_string(),
+            // They are counted when a run ends.
+            run.ended.as_ref().map_or_else(|| "-".to_owned(), |_| run.findings.to_string()),
         ]
     });
     text.push('\n');

@@ -21,9 +21,7 @@ fn laid_out() -> Sandbox {
 
 fn command(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Command {
     let mut command = sandbox.program(&installation::legacy(program), arguments);
-    command
-        .env("XDG_STATE_HOME", sandbox.path("state"))
-        .env("SCANBRIDGE_SYSLOG_SOCKET", sandbox.path("no-syslog"));
+    command.env("SCANBRIDGE_SYSLOG_SOCKET", sandbox.path("no-syslog"));
     command
 }
 

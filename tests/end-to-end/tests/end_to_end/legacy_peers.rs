@@ -38,9 +38,7 @@ impl Bench {
     }
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.sandbox.program(&installation::legacy(program), arguments);
-        command.env("XDG_STATE_HOME", self.sandbox.path("state"));
-        command
+        self.sandbox.program(&installation::legacy(program), arguments)
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Outcome {

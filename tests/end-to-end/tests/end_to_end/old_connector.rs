@@ -21,7 +21,7 @@ fn laid_out(address: &str, password: &str) -> Option<(FakeDefenseCenter, Sandbox
 
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
     let mut command = sandbox.program(&installation::legacy("qualys_connector"), arguments);
-    Outcome::of(command.env("XDG_STATE_HOME", sandbox.path("state")).arg("QualysGuardFile").output().unwrap())
+    Outcome::of(command.arg("QualysGuardFile").output().unwrap())
 }
 
 /// The commands that came since the last time, without header lines.

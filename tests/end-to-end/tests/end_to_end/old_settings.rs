@@ -33,8 +33,7 @@ fn laid_out(settings: &str) -> Sandbox {
 }
 
 fn host(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
-    let mut command = sandbox.host(arguments);
-    Outcome::of(command.env("XDG_STATE_HOME", sandbox.path("state")).output().unwrap())
+    Outcome::of(sandbox.host(arguments).output().unwrap())
 }
 
 /// The settings in effect: those of the input, then those of the output.
@@ -48,8 +47,7 @@ fn shown(settings: &str) -> [Value; 2] {
 fn refused(settings: &str) -> String {
     let sandbox = laid_out(settings);
     let program = installation::legacy("qualys_connector");
-    let mut command = sandbox.program(&program, &["-csvfile=a.csv"]);
-    let output = command.env("XDG_STATE_HOME", sandbox.path("state")).output().unwrap();
+    let output = sandbox.program(&program, &["-csvfile=a.csv"]).output().unwrap();
     assert!(!sandbox.path("a.csv").exists());
     Outcome::of(output).expect_code(78).stderr
 }

@@ -56,12 +56,14 @@ impl Sandbox {
         self.program(installation::host(), arguments)
     }
 
-    /// An installed program with these arguments, in this folder.
+    /// An installed program with these arguments, in this folder. It keeps its state here too, unless told otherwise.
     pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env_remove("STATE_DIRECTORY")
             .env_remove("SCANBRIDGE_PLUGIN_DIR")
             .env_remove("RUST_LOG");
         command
