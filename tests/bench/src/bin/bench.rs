@@ -62,6 +62,8 @@ enum What {
         #[arg(long, default_value_t = 9)]
         rounds: usize,
     },
+    /// What a delivery to a Defense Center costs: 50,000 findings on 2,000 assets.
+    DefenseCenter,
     /// Instruction counts under callgrind against the stored ones.
     Instructions {
         /// Store what is counted instead.
@@ -101,6 +103,7 @@ fn run(args: Args) -> Result<ExitCode, StageError> {
         What::Memory { gb } => stage.memory(gb, &mut out)?,
         What::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
         What::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
+        What::DefenseCenter => stage.defense_center(&mut out)?,
         What::Instructions { update } => instructions(&stage, update, &mut out)?,
         What::Measure { .. } => Vec::new(),
     };

@@ -3,6 +3,7 @@
 mod bound;
 mod crash;
 mod dead_output;
+mod defense_center;
 mod instructions;
 mod memory;
 mod run;

@@ -66,10 +66,20 @@ impl Stage {
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
+        self.host_into("{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }", report, knowledge_base)
+    }
+
+    /// The same into this output, which is written as in a pipeline file.
+    pub(super) fn host_into(
+        &self,
+        output: &str,
+        report: &Report,
+        knowledge_base: Option<&Report>,
+    ) -> Result<Program, StageError> {
         // Every measurement starts with nothing remembered: the history of earlier ones is no part of it.
         let _ = fs::remove_dir_all(self.folder.join("state"));
         let pipeline = report.path.with_extension("yaml");
-        let text = pipeline_text(&report.path, knowledge_base.map(|report| report.path.as_path()));
+        let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
         fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
         let host = self.executables.join("scanbridge");
         let mut program = Program::new(
@@ -104,12 +114,12 @@ impl Stage {
     }
 }
 
-fn pipeline_text(report: &Path, knowledge_base: Option<&Path>) -> String {
+fn pipeline_text(output: &str, report: &Path, knowledge_base: Option<&Path>) -> String {
     let knowledge_base = knowledge_base.map(|path| format!(", knowledge_base: {path:?}")).unwrap_or_default();
     format!(
         "version: 1\n\
          inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {report:?}{knowledge_base} }} }}\n\
-         outputs:\n  - {{ id: siem, plugin: ArcSightCEF, with: {{ path: /dev/null }} }}\n"
+         outputs:\n  - {output}\n"
     )
 }
 

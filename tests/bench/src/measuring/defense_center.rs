@@ -1,0 +1,93 @@
+//! What a delivery to a Defense Center costs the host and its plugins.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use scanbridge_doubles::certificates::Pkcs12;
+use scanbridge_doubles::fake_defense_center::FakeDefenseCenter;
+
+use super::bound::{Bound, Limit};
+use super::stage::{Stage, StageError, shape};
+use super::table;
+use crate::generator::{Extent, Format, Shape};
+
+const ASSETS: u64 = 2_000;
+const FINDINGS_PER_ASSET: usize = 25;
+const QIDS: usize = 3_000;
+
+/// What came to the center.
+struct Received {
+    findings: u64,
+    messages: u64,
+    /// Assets whose findings came in more than one message.
+    split: u64,
+}
+
+impl Stage {
+    /// Delivers 50,000 findings on 2,000 assets to the fake Defense Center of the tests, in one run. The center
+    /// belongs to the measuring process, so what it costs is not counted.
+    ///
+    /// # Errors
+    /// When the report or the client's file cannot be made, or the host fails or counts wrongly.
+    pub fn defense_center(&self, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
+        let shape = shape(Format::Template, Extent::Assets(ASSETS), QIDS);
+        let report =
+            self.report("defense-center", Shape { findings_per_asset: FINDINGS_PER_ASSET, ..shape })?;
+        let center = FakeDefenseCenter::start();
+        let client = center
+            .client_file(&self.folder, "defense-center.pkcs12", "", Pkcs12::DefenseCenter)
+            .ok_or_else(|| StageError::new("client file", "openssl, which makes it, is not installed"))?;
+        let output = format!(
+            "{{ id: center, plugin: Sourcefire, with: {{ server: 127.0.0.1, port: {}, pkcs12: {client:?}, \
+             add_host: yes, kinds: [vulnerability, potential, information] }} }}",
+            center.port()
+        );
+        let program = self.host_into(&output, &report, None)?;
+        let run = program.run()?;
+        report.check_summary()?;
+        let received = Received::by(&center);
+        let sent = report.counts.findings.total();
+        report.remove();
+        let title = format!(
+            "{sent} findings on {ASSETS} assets to a Defense Center, in {} messages: {:.0} findings a processor second",
+            received.messages,
+            sent as f64 / run.cpu_secs
+        );
+        writeln!(out, "{}", table::lines(&title, &[program], &[vec![run]]))
+            .map_err(|error| StageError::new("output", error))?;
+        let bound = |what: &str, measured, most, unit| Bound {
+            what: format!("Defense Center: {what}"),
+            measured,
+            limit: Limit::AtMost(most),
+            unit,
+        };
+        Ok(vec![
+            bound("processor time", run.cpu_secs, 10.0, " s"),
+            bound("peak RSS", table::peak_mib(&[run]), 48.0, " MiB"),
+            bound("findings too few or too many", sent.abs_diff(received.findings) as f64, 0.0, ""),
+            bound("assets that were split", received.split as f64, 0.0, ""),
+        ])
+    }
+}
+
+impl Received {
+    fn by(center: &FakeDefenseCenter) -> Self {
+        center.wait_until_idle();
+        let mut findings = 0;
+        let mut messages_of: BTreeMap<String, u64> = BTreeMap::new();
+        for body in center.bodies() {
+            let text = String::from_utf8_lossy(&body);
+            let mut addresses: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("AddScanResult,")?.split(',').next())
+                .collect();
+            findings += addresses.len() as u64;
+            addresses.dedup();
+            addresses
+                .into_iter()
+                .for_each(|address| *messages_of.entry(address.to_owned()).or_default() += 1);
+        }
+        let split = messages_of.values().filter(|messages| **messages > 1).count() as u64;
+        Self { findings, messages: center.message_count(), split }
+    }
+}
