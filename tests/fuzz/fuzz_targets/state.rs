@@ -156,7 +156,7 @@ fn ledger(changes: &[u8]) {
     }
     let path: PathBuf = FOLDER.path().join("damaged.redb");
     fs::write(&path, &bytes).expect("memory has room");
-    match Ledger::open_existing(&path) {
+    match Ledger::open(&path, Path::new("nightly.yaml")) {
         Ok(ledger) => {
             if let Some(known) = known(&ledger) {
                 assert_eq!(known, *held, "a ledger that was damaged tells something else");
