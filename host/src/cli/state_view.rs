@@ -115,15 +115,14 @@ fn stand(known: &KnownState) -> String {
         let stored = known.stored.as_ref().map(|time| format!(", stored {time}"));
         place + &stored.unwrap_or_default()
     });
-    let last = known.runs.last();
-    match (&known.holder, last.filter(|run| run.state == RunState::Running), place, last) {
-        (Some(holder), Some(run), place, _) => {
+    match (&known.holder, known.runs.last(), place) {
+        (Some(holder), Some(run), place) if run.state == RunState::Running => {
             let place = place.unwrap_or_else(|| "none yet".to_owned());
             format!("run {} is under way: {holder}\nits last checkpoint: {place}\n", run.number)
         }
         // It is about to begin a run, or sends dead letters again.
-        (Some(holder), None, ..) => format!("in use by {holder}\n"),
-        (None, _, Some(place), Some(run)) => {
+        (Some(holder), ..) => format!("in use by {holder}\n"),
+        (None, Some(run), Some(place)) => {
             format!("the next run goes on where run {} was interrupted, {place}\n", run.number)
         }
         _ => "the next run starts over\n".to_owned(),

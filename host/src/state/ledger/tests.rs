@@ -28,6 +28,13 @@ fn checkpoint(step: u8) -> Checkpoint {
     }
 }
 
+/// A new ledger whose first run is under way.
+fn begun(path: &Path) -> Ledger {
+    let ledger = Ledger::open(path, Path::new("a.yaml")).unwrap();
+    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    ledger
+}
+
 fn report(step: u8) -> SentReport {
     SentReport { input: "scans".to_owned(), id: step.to_string(), ..SentReport::default() }
 }
@@ -114,8 +121,7 @@ fn a_link_to_the_newest_release_is_one_pipeline_file() {
 fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
-    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    let ledger = begun(&path);
     ledger.store(&checkpoint(1), &[report(1)]).unwrap();
     drop(ledger);
     let sound = fs::read(&path).unwrap();
@@ -155,8 +161,7 @@ fn content(ledger: &Ledger) -> Result<Content, StateError> {
 fn a_flipped_byte_is_refused_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
-    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    let ledger = begun(&path);
     for step in 1..40 {
         ledger.store(&checkpoint(step), &[report(step)]).unwrap();
     }
@@ -187,8 +192,7 @@ fn a_flipped_byte_is_refused_or_harmless() {
 fn a_ledger_can_be_looked_at_while_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
-    ledger.begin(&run(1, RunState::Running), None).unwrap();
+    let ledger = begun(&path);
     ledger.store(&checkpoint(0), &[]).unwrap();
     let last = std::sync::atomic::AtomicU8::new(0);
     thread::scope(|scope| {

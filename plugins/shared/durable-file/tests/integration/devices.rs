@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -36,11 +36,16 @@ fn a_device_gets_its_header_once() {
     assert!(!Path::new("/dev/.null.part").exists());
 }
 
+fn pipe(folder: &Path) -> PathBuf {
+    let path = folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
 #[test]
 fn a_pipe_stays_open_between_reports() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let path = pipe(folder.path());
     let reader = {
         let path = path.clone();
         thread::spawn(move || {
@@ -90,8 +95,7 @@ fn fill(folder: &Path) -> (Result<()>, String, Vec<String>) {
 #[test]
 fn a_reader_that_ends_first_is_told_as_such() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let path = pipe(folder.path());
     let reader = {
         let path = path.clone();
         thread::spawn(move || fs::File::open(path).unwrap().read_exact(&mut [0; 4]).unwrap())

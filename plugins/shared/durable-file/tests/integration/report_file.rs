@@ -29,6 +29,12 @@ fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: b
     file.end(deliver).unwrap();
 }
 
+/// A target that is rotated when it has this many bytes.
+fn in_pieces(path: &Path, max_bytes: u64) -> Target {
+    let rotate = Rotation { max_bytes: Some(max_bytes), max_age: None };
+    Target { rotate, ..Target::new(path) }
+}
+
 #[test]
 fn the_name_appears_with_the_whole_report_and_no_sooner() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,8 +135,7 @@ fn each_report_may_have_its_own_file_and_chooses_no_folder() {
 #[test]
 fn pieces_are_cut_between_records_and_appear_together() {
     let folder = tempfile::tempdir().unwrap();
-    let rotate = Rotation { max_bytes: Some(12), max_age: None };
-    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    let target = in_pieces(&folder.path().join("out.csv"), 12);
     for number in 1..=9 {
         fs::write(folder.path().join(format!("out.{number:04}.csv")), "old").unwrap();
     }
@@ -157,8 +162,7 @@ fn pieces_are_cut_between_records_and_appear_together() {
 #[test]
 fn a_last_piece_that_stays_empty_does_not_appear() {
     let folder = tempfile::tempdir().unwrap();
-    let rotate = Rotation { max_bytes: Some(2), max_age: None };
-    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    let target = in_pieces(&folder.path().join("out.csv"), 2);
     let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in [b"a\n", b"b\n"] {
@@ -179,8 +183,7 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
 fn pieces_that_must_be_new_appear_all_or_none() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("out.0002.csv"), "old").unwrap();
-    let rotate = Rotation { max_bytes: Some(11), max_age: None };
-    let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out.csv")) };
+    let target = Target { if_exists: IfExists::Fail, ..in_pieces(&folder.path().join("out.csv"), 11) };
     let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in ["full piece\n"; 3] {
@@ -206,9 +209,7 @@ fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
     // Nothing can be renamed over a folder.
     fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
     fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
-    let rotate = Rotation { max_bytes: Some(1), max_age: None };
-    let mut file =
-        ReportFile::open(Target { rotate, ..Target::new(folder.path().join("out.csv")) }, None).unwrap();
+    let mut file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
     file.begin(&report("1")).unwrap();
     for record in [b"a\n", b"b\n", b"c\n"] {
         file.record_boundary().unwrap();
@@ -225,8 +226,7 @@ fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
 #[test]
 fn no_piece_appears_before_the_report_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let rotate = Rotation { max_bytes: Some(1), max_age: None };
-    let target = Target { rotate, ..Target::new(folder.path().join("out.csv")) };
+    let target = in_pieces(&folder.path().join("out.csv"), 1);
     let mut file = ReportFile::open(target, None).unwrap();
     file.begin(&report("1")).unwrap();
     for _ in 0..50 {
