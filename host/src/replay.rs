@@ -37,7 +37,10 @@ pub fn replay(
     let outputs = std::mem::take(&mut pipeline.outputs);
     for file in &files {
         if outputs.iter().all(|output| output.instance.id != file.output) {
-            tracing::warn!("the pipeline has no output `{}` any more: its dead letters stay", file.output);
+            tracing::warn!(
+                "output `{}` no longer exists in the pipeline; its dead letters are kept",
+                file.output
+            );
         }
     }
     for mut output in outputs {
@@ -66,8 +69,12 @@ pub fn lock_for_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateE
     let path = folder.ledger();
     if path.exists() && Ledger::look(&path)?.checkpoint()?.is_some() {
         return Err(StateError {
-            message: format!("pipeline `{name}` was interrupted, and its dead letters are not settled"),
-            hint: Some("run it to its end first, or `scanbridge state reset FILE`".to_owned()),
+            message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
+            hint: Some(
+                "finish it with `scanbridge run FILE`, or discard it with `scanbridge state reset \
+                 FILE`"
+                    .to_owned(),
+            ),
             exit_code: 75,
         });
     }

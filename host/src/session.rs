@@ -14,7 +14,7 @@ use crate::state::{
 
 /// What the operator wishes of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionWish {
+pub struct RunOptions {
     /// Whether a progress bar is drawn.
     pub bar: bool,
     /// Whether to start over although an interrupted run could be gone on with.
@@ -31,7 +31,7 @@ pub fn run(
     pipeline: &Pipeline,
     registry: &Registry,
     state: &Path,
-    wish: SessionWish,
+    wish: RunOptions,
     stop: &Arc<Stop>,
 ) -> Result<Summary, Vec<Failure>> {
     let folder = StateFolder::of(state, &pipeline.name);
@@ -81,10 +81,10 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
             return Err(refused(occupied.error(pipeline)));
         }
         if !std::mem::replace(&mut told, true) {
-            tracing::info!("waiting: pipeline `{pipeline}` is in use by {occupied}");
+            tracing::info!("waiting for another run of pipeline `{pipeline}` to finish: {occupied}");
         }
         if stop.wait(LOOK_EVERY) {
-            return Err(vec![Failure::interrupted("stopped while waiting for another run")]);
+            return Err(vec![Failure::interrupted("interrupted while waiting for another run to finish")]);
         }
     }
 }
@@ -102,20 +102,19 @@ fn beginning(
     let (Some(checkpoint), Some(last)) = (ledger.checkpoint()?, last) else { return Ok((None, number)) };
     let since = last.ended.as_deref().unwrap_or(&last.started);
     if restart {
-        tracing::warn!("starting over: what run {} left on {since} is not gone on with", last.number);
+        tracing::warn!("--restart: discarding the interrupted run {} ({since})", last.number);
         return Ok((None, number));
     }
     if last.fingerprint != fingerprint {
         return Err(StateError {
             message: format!(
-                "the pipeline was changed after run {} had been interrupted on {since}; going on with it would mix \
-                 two deliveries",
+                "cannot resume run {} (interrupted {since}): the pipeline file has changed since",
                 last.number
             ),
-            hint: Some("start over with --restart, or undo the change to go on".to_owned()),
+            hint: Some("undo the change to resume, or use --restart to start from the beginning".to_owned()),
             exit_code: 78,
         });
     }
-    tracing::info!("going on where run {} was interrupted on {since}", last.number);
+    tracing::info!("resuming run {} (interrupted {since})", last.number);
     Ok((Some(checkpoint), number))
 }

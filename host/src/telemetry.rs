@@ -39,7 +39,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
         2.. => Level::TRACE,
     };
     LEVEL.store(level_number(level), Ordering::Relaxed);
-    let builder = fmt().with_max_level(level).with_writer(|| AroundTheBar).with_target(false);
+    let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
     let _ = match format {
         LogFormat::Text => builder.with_ansi(has_colours()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -83,9 +83,9 @@ pub(crate) fn keep_clear_of(bar: Option<ProgressBar>) {
 }
 
 /// Standard error, with the bar taken away for the moment of writing.
-struct AroundTheBar;
+struct StderrWithProgress;
 
-impl Write for AroundTheBar {
+impl Write for StderrWithProgress {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(bar) => bar.suspend(|| stderr().write(line)),

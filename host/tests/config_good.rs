@@ -87,7 +87,7 @@ fn an_output_that_was_copied_with_its_path_is_warned_of() {
         config::check(&document, &FakeCatalogue::new()).unwrap_or_else(|p| panic!("{p}")).warnings
     };
     let [warning] = &warnings(["out.csv", "out.csv"])[..] else { panic!("one warning") };
-    assert_eq!(warning.message, "outputs `b` and `c` have the same `path`");
+    assert_eq!(warning.message, "outputs `b` and `c` write to the same `path`");
     assert_eq!(warning.place.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)), Some((5, 39)));
     assert!(warnings(["out.csv", "other.csv"]).is_empty());
     assert!(warnings(["/dev/null", "/dev/null"]).is_empty());

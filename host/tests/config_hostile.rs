@@ -7,7 +7,7 @@ use std::path::Path;
 use config_catalogue::FakeCatalogue;
 use proptest::prelude::*;
 use scanbridge::cli::{self, Format};
-use scanbridge::config::{self, Environment, Look};
+use scanbridge::config::{self, Environment, RenderStyle};
 
 /// `PROPTEST_CASES` may ask for more.
 fn config() -> ProptestConfig {
@@ -23,11 +23,11 @@ fn everything_shown(text: &str) -> String {
         .and_then(|document| config::check_in(&document, &catalogue, environment));
     match checked {
         Err(problems) => {
-            let coloured = problems.render(Look { colour: true, width: 40 });
+            let coloured = problems.render(RenderStyle { colour: true, width: 40 });
             format!("{problems}{coloured}{}{problems:?}", problems.to_json())
         }
         Ok(pipeline) => {
-            let warnings = config::render_all(&pipeline.warnings, Look::default());
+            let warnings = config::render_all(&pipeline.warnings, RenderStyle::default());
             let text = cli::show_settings(&pipeline, &catalogue, Format::Text, 80);
             let json = cli::show_settings(&pipeline, &catalogue, Format::Json, 80);
             format!("{warnings}{text}{json}{pipeline:?}")
@@ -153,7 +153,7 @@ proptest! {
 }
 
 #[test]
-fn a_bomb_of_aliases_is_defused() {
+fn yaml_alias_expansion_is_limited() {
     let mut text = String::from("a0: &a0 [xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx]\n");
     for level in 1..28 {
         let list = vec![format!("*a{}", level - 1); 9].join(", ");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use config_catalogue::FakeCatalogue;
-use scanbridge::config::{self, Environment, Look, Problems};
+use scanbridge::config::{self, Environment, Problems, RenderStyle};
 
 fn variable(name: &str) -> Option<OsString> {
     match name {
@@ -67,7 +67,7 @@ fn the_same_problems_are_json_for_scripts() {
 #[test]
 fn colours_are_for_terminals_only() {
     let problems = check(Path::new("tests/bad-configs/secrets-in-the-way.yaml")).unwrap_err();
-    let coloured = problems.render(Look { colour: true, width: 80 });
+    let coloured = problems.render(RenderStyle { colour: true, width: 80 });
     assert!(coloured.contains("\u{1b}[") && !coloured.contains("hunter"));
     assert!(!problems.to_string().contains('\u{1b}'));
     // The column is that of the file, although a password before it was cut out of the line.

@@ -99,7 +99,7 @@ impl PluginError {
     /// The host asked to stop: [`ErrorKind::Cancelled`].
     #[must_use]
     pub fn cancelled() -> Self {
-        Self::new(ErrorKind::Cancelled, "stopped on request")
+        Self::new(ErrorKind::Cancelled, "interrupted on request")
     }
 
     /// The same error with a hint on what to do.

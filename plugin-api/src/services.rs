@@ -85,9 +85,9 @@ impl Services {
         create_private(folder).map_err(|error| {
             PluginError::new(
                 ErrorKind::CannotCreate,
-                format!("cannot create the state folder {}: {error}", folder.display()),
+                format!("cannot create the state directory {}: {error}", folder.display()),
             )
-            .with_hint("name a writable folder with --state-dir")
+            .with_hint("set a writable directory with --state-dir")
         })?;
         Ok(folder)
     }

@@ -28,10 +28,10 @@ impl Output for Markdown {
     const NAME: &'static str = "Markdown";
     const SUMMARY: &'static str = "a digest of each report as a Markdown file";
     const OPTIONS: &'static [OptionSpec] = &[
-        OptionSpec::path("path").required().help("the file to write; each report replaces it"),
+        OptionSpec::path("path").required().help("Output file; each report replaces it."),
         OptionSpec::integer("worst", 0, 1_000)
             .default_integer(10)
-            .help("how many of the worst assets are listed"),
+            .help("Maximum number of assets listed, highest severity first."),
     ];
 
     fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
@@ -53,7 +53,7 @@ impl Output for Markdown {
         let report = CheckReport::default();
         Ok(match folder {
             Some(folder) if !folder.is_dir() => {
-                report.step("folder", Verdict::Failed, format!("{} is no folder", folder.display()))
+                report.step("folder", Verdict::Failed, format!("{} is not a directory", folder.display()))
             }
             _ => report.step("folder", Verdict::Ok, "is there"),
         })
@@ -142,7 +142,7 @@ impl Markdown {
             Some((by_severity.ok()?.try_into().ok()?, by_asset.collect::<Option<_>>()?))
         };
         (self.by_severity, self.by_asset) = read().ok_or_else(|| {
-            PluginError::config("the counts of an interrupted run cannot be read")
+            PluginError::config("the counts of an interrupted run")
                 .with_hint("start over with `scanbridge run --restart`")
         })?;
         Ok(())

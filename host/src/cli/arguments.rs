@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-/// Carries vulnerability findings from a scanner to the places where people act on them.
+/// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
-/// A pipeline file says which findings are read (inputs) and where they go (outputs). Begin with
-/// `scanbridge check FILE`; it explains everything that is wrong and starts nothing.
+/// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all errors with
+/// line numbers and delivers nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(
     name = "scanbridge",
@@ -20,65 +20,65 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
     after_help = EXIT_CODES
 )]
 pub struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// What every command takes.
+    /// Options of every command.
     #[command(flatten)]
     pub common: CommonOptions,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 all delivered    64 usage                  65 bad, incomplete or rejected data
- 66 no input         69 peer not reachable     70 bug or plugin crash
- 73 cannot create    74 reading or writing     75 try again later
- 76 protocol         77 not allowed            78 configuration      130 interrupted";
+  0 all delivered    64 usage error            65 invalid, truncated or rejected data
+ 66 no input found   69 unreachable or timeout 70 bug, crash or hang of a plugin
+ 73 cannot create    74 read or write error    75 already running, try again later
+ 76 protocol error   77 access denied          78 invalid configuration  130 interrupted";
 
 /// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run a pipeline once and say what was delivered
+    /// Run a pipeline and print a summary
     Run {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// How the counts at the end are printed, last on standard output
+        /// Format of the summary printed to standard output at the end of the run
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: Format,
-        /// Draw no progress bar (without a terminal there is none anyway)
+        /// Do not show a progress bar (never shown without a terminal)
         #[arg(long)]
         no_progress: bool,
-        /// Start over, even if an interrupted run could be gone on with
+        /// Start from the beginning instead of resuming an interrupted run
         #[arg(long)]
         restart: bool,
-        /// Wait while another run of this pipeline is under way, as with `if_running: wait`
+        /// If this pipeline is already running, wait until that run has finished (like `if_running: wait`)
         #[arg(long)]
         wait: bool,
     },
-    /// Check a pipeline file and everything it names, deliver nothing
+    /// Validate a pipeline file without delivering anything
     ///
-    /// Without a switch, plugins are loaded and opened with their options, so that wrong combinations and missing
-    /// folders show.
+    /// By default, loads each plugin with its options, which finds invalid combinations and missing directories.
+    /// --offline only reads files; --probe also contacts sources and destinations.
     Check {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// How deep to look
+        /// Extent of the check
         #[command(flatten)]
         depth: CheckDepth,
-        /// How the findings are printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Show which plugins there are, and what they take
+    /// List plugins and their options
     #[command(subcommand)]
     Plugin(PluginCommand),
-    /// Show what a pipeline file amounts to
+    /// Show the effective configuration or its JSON Schema
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Show or reset what is remembered of a pipeline's runs
+    /// Show, export or reset the saved state of a pipeline
     #[command(subcommand)]
     State(StateCommand),
-    /// List, show, replay or purge the findings that outputs refused
+    /// List, show, replay or purge rejected findings
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
 }
@@ -86,24 +86,25 @@ pub enum Command {
 /// `scanbridge state …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum StateCommand {
-    /// Show where the next run begins, the last runs and the last reports
+    /// Show where the next run resumes, and the latest runs and reports
     Show {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Print everything that is remembered, as JSON
+    /// Print the complete saved state as JSON
     Export {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
     },
-    /// Put everything that is remembered aside, but for dead letters: the next run starts over
+    /// Archive the saved state (dead letters are kept); the next run starts from the beginning
     Reset {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// Only what this input or output keeps for itself; an interrupted run is still gone on with
+        /// Reset only the private data of this input or output, such as its list of delivered files. An interrupted
+        /// run can still be resumed
         #[arg(long, value_name = "ID")]
         instance: Option<String>,
     },
@@ -112,54 +113,54 @@ pub enum StateCommand {
 /// `scanbridge dead-letters …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum DeadLettersCommand {
-    /// Count the dead letters of each output
+    /// Count rejected findings per output
     List {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Show them one by one
+    /// Print rejected findings with their rejection reasons
     Show {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// Only those of the output with this id
+        /// Only dead letters of this output
         #[arg(long, value_name = "ID")]
         output: Option<String>,
-        /// How they are printed; json prints them as they are kept, one a line
+        /// Output format; json prints one stored record per line
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Send them to their outputs again; those that are taken are removed
+    /// Retry rejected findings; accepted ones are removed from the dead letter file
     Replay {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// Only those of the output with this id
+        /// Only dead letters of this output
         #[arg(long, value_name = "ID")]
         output: Option<String>,
-        /// How the counts at the end are printed
+        /// Format of the summary printed to standard output
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         summary: Format,
     },
-    /// Remove them
+    /// Delete rejected findings
     Purge {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// Only those of the output with this id
+        /// Only dead letters of this output
         #[arg(long, value_name = "ID")]
         output: Option<String>,
     },
 }
 
-/// How deep `check` looks.
+/// Extent of `check`: by default plugins are opened, but no peer is contacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 #[group(multiple = false)]
 pub struct CheckDepth {
-    /// Read the files and compare them with the plugins' option tables; open nothing
+    /// Only validate the files against the plugins' option tables; open nothing
     #[arg(long)]
     pub offline: bool,
-    /// Also ask every source and destination whether it would work now; moves no data
+    /// Also connect to every source and destination; no findings are transferred
     #[arg(long)]
     pub probe: bool,
 }
@@ -167,17 +168,17 @@ pub struct CheckDepth {
 /// `scanbridge plugin …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum PluginCommand {
-    /// List all plugins, and the libraries that were refused, with the reason
+    /// List all plugins, and libraries that could not be loaded with the reason
     List {
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// List the options of a plugin with their defaults
+    /// Show the options of a plugin with types, defaults and descriptions
     Describe {
-        /// The plugin's name, in any case
+        /// Plugin name (case-insensitive)
         name: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
@@ -186,53 +187,53 @@ pub enum PluginCommand {
 /// `scanbridge config …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
-    /// Print every effective setting and where it comes from; secrets are redacted
+    /// Print all effective settings with their origin (file and line, or default); secrets are redacted
     Show {
-        /// The pipeline file
+        /// Pipeline file
         file: PathBuf,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
-        /// Taken for the sake of scripts: effective settings, with defaults, are what is shown anyway
+        /// Accepted for compatibility; has no effect
         #[arg(long, hide = true)]
         effective: bool,
     },
-    /// Print a JSON Schema of pipeline files with the plugins that are there, for editors
+    /// Print the JSON Schema of pipeline files for editors; covers the installed plugins
     Schema,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Options for every command")]
+#[command(next_help_heading = "Global options")]
 pub struct CommonOptions {
-    /// Look for plugins in this folder too; may be given several times
+    /// Additional plugin directory; can be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "DIR")]
     pub plugin_dirs: Vec<PathBuf>,
-    /// Load plugins although their file or folder can be changed by every user of this machine
+    /// Load plugins even if any local user can modify them (unsafe)
     #[arg(long, global = true)]
     pub allow_world_writable_plugins: bool,
-    /// Keep what must outlive a run in this folder [default: $STATE_DIRECTORY, else `scanbridge` in $XDG_STATE_HOME,
-    /// else ~/.local/state/scanbridge]
+    /// Directory for saved progress, run history and dead letters [default: $STATE_DIRECTORY, else
+    /// $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// How log lines on standard error look
+    /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
     pub log_format: Format,
-    /// Log more; twice, log everything
+    /// More log output: -v debug, -vv trace
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Log less: warnings and errors; twice, errors only
+    /// Less log output: -q warnings and errors, -qq errors only
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub quiet: u8,
 }
 
-/// What is printed is for people or for programs.
+/// Output for people or for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Human-readable text
     #[default]
     Text,
-    /// For programs
+    /// JSON
     Json,
 }
 

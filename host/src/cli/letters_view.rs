@@ -57,7 +57,7 @@ pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) 
 #[must_use]
 pub fn no_letters(output: Option<&str>) -> String {
     let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
-    format!("there are no dead letters{whose}\n")
+    format!("no dead letters{whose}\n")
 }
 
 /// One letter: when, what, where, why.

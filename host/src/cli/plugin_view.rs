@@ -30,7 +30,7 @@ pub struct RefusedLibrary<'a> {
 
 /// What to do where there are none.
 pub const NO_PLUGINS: &str =
-    "no plugins were found; name their folder with --plugin-dir or SCANBRIDGE_PLUGIN_DIR";
+    "no plugins found; set their directory with --plugin-dir or SCANBRIDGE_PLUGIN_DIR";
 
 /// All plugins, and what was refused. Text is wrapped to `width` columns; give `usize::MAX` for a pipe.
 #[must_use]
@@ -65,7 +65,7 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
         return pretty(&value);
     }
     let mut text = format!(
-        "{} {}, {}\n{}\nfrom {}\n",
+        "{} {}, {}\n{}\nlibrary: {}\n",
         plain(&descriptor.name),
         plain(&descriptor.version),
         descriptor.kind.word(),
@@ -73,7 +73,7 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
         plugin.file.display()
     );
     if descriptor.options.is_empty() {
-        return text + "\nIt takes no options.\n";
+        return text + "\nThis plugin has no options.\n";
     }
     let rows = descriptor.options.iter().map(|option| {
         [option.name.clone(), option.kind.describe(), default_in_words(option), help_in_words(option)]
@@ -91,7 +91,7 @@ fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], wi
             let file = plugin.file.display().to_string();
             [name.clone(), kind.word().to_owned(), version.clone(), with_note(summary, plugin.note), file]
         });
-        render(["PLUGIN", "KIND", "VERSION", "WHAT IT DOES", "LIBRARY"], rows, width)
+        render(["PLUGIN", "KIND", "VERSION", "DESCRIPTION", "LIBRARY"], rows, width)
     };
     if !refused.is_empty() {
         text.push_str("\nRefused:\n");
@@ -115,10 +115,10 @@ fn default_in_words(option: &OptionDescriptor) -> String {
 }
 
 fn help_in_words(option: &OptionDescriptor) -> String {
-    let secret = if option.secret { " (secret, never shown)" } else { "" };
+    let secret = if option.secret { " (secret, always redacted)" } else { "" };
     let old = match option.deprecated_names.as_slice() {
         [] => String::new(),
-        names => format!(" (old spelling: {})", names.join(", ")),
+        names => format!(" (deprecated name: {})", names.join(", ")),
     };
     format!("{}{secret}{old}", option.help)
 }

@@ -71,13 +71,13 @@ impl<'a> Shown<'a> {
 
     fn text(&self, width: usize) -> String {
         let required = match self.required {
-            Some(false) => ", not required",
+            Some(false) => ", optional",
             _ => "",
         };
         let word = self.kind.word();
         let mut text = format!("{word} {}: {}{required}\n", self.instance.id, plain(&self.instance.plugin));
         for filter in self.filters {
-            text.push_str(&format!("  only {}\n", filter_in_words(filter)));
+            text.push_str(&format!("  filter: {}\n", filter_in_words(filter)));
         }
         let rows = self.settings().map(|setting| {
             [format!("  {}", setting.option.name), setting.value_in_words(), setting.origin_in_words()]

@@ -43,15 +43,15 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         .map(|file| format!("dead letters of {}: {} bytes\n", file.output, file.bytes))
         .collect::<String>();
     let Some(pipeline) = &known.pipeline else {
-        let nothing = format!("nothing is remembered of {} in {}\n", known.name, known.folder.display());
+        let nothing = format!("no saved state for pipeline {} in {}\n", known.name, known.folder.display());
         return nothing + &letters;
     };
     let mut text = format!(
-        "pipeline {} ({})\nstate in {}\n{}{letters}",
+        "pipeline {} ({})\nstate directory: {}\n{}{letters}",
         known.name,
         pipeline.display(),
         known.folder.display(),
-        stand(known)
+        describe_next_run(known)
     );
     let under_way = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
     let runs = known.runs.iter().rev().take(SHOWN).map(|run| {
@@ -71,7 +71,7 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
     text.push_str(&render(["RUN", "STARTED", "ENDED", "STATE", "EXIT", "FINDINGS"], runs, width));
     let reports = known.reports.iter().rev().take(SHOWN).map(|report| {
         let name = if report.title.is_empty() { &report.id } else { &report.title };
-        let whole = if report.complete { "whole" } else { "incomplete" };
+        let whole = if report.complete { "complete" } else { "incomplete" };
         [
             report.sent.clone(),
             report.input.clone(),
@@ -106,26 +106,26 @@ pub fn export_state(known: &KnownState) -> String {
 }
 
 /// What goes on now, or what the next run will do.
-fn stand(known: &KnownState) -> String {
+fn describe_next_run(known: &KnownState) -> String {
     let place = known.checkpoint.as_ref().map(|checkpoint| {
         let place = match &checkpoint.under_way {
-            Some(input) => format!("inside a report of {input}"),
-            None => "between two reports".to_owned(),
+            Some(input) => format!("in the middle of a report of {input}"),
+            None => "between reports".to_owned(),
         };
-        let stored = known.stored.as_ref().map(|time| format!(", stored {time}"));
+        let stored = known.stored.as_ref().map(|time| format!(", saved {time}"));
         place + &stored.unwrap_or_default()
     });
     match (&known.holder, known.runs.last(), place) {
         (Some(holder), Some(run), place) if run.state == RunState::Running => {
             let place = place.unwrap_or_else(|| "none yet".to_owned());
-            format!("run {} is under way: {holder}\nits last checkpoint: {place}\n", run.number)
+            format!("run {} is in progress: {holder}\nlast checkpoint: {place}\n", run.number)
         }
         // It is about to begin a run, or sends dead letters again.
         (Some(holder), ..) => format!("in use by {holder}\n"),
         (None, Some(run), Some(place)) => {
-            format!("the next run goes on where run {} was interrupted, {place}\n", run.number)
+            format!("the next run resumes the interrupted run {}, {place}\n", run.number)
         }
-        _ => "the next run starts over\n".to_owned(),
+        _ => "the next run starts from the beginning\n".to_owned(),
     }
 }
 

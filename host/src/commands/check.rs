@@ -83,11 +83,11 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
     let file = pipeline.file.display();
     if code == 0 {
         let (inputs, outputs) = (pipeline.inputs.len(), pipeline.outputs.len());
-        text.push_str(&format!("{file} is in order: inputs {inputs}, outputs {outputs}\n"));
+        text.push_str(&format!("{file} is valid (inputs: {inputs}, outputs: {outputs})\n"));
     }
     let code = print_answer(&text, code);
     if code != 0 {
-        print_error(&format!("{file} is not in order; nothing was delivered\n"));
+        print_error(&format!("check failed for {file}; nothing was delivered\n"));
     }
     code
 }

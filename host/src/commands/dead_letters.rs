@@ -45,7 +45,7 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                 let counted =
                     count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
                 fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
-                say(&format!("{}: {counted} dead letters removed\n", letters.output))?;
+                say(&format!("{}: removed {counted} dead letters\n", letters.output))?;
             }
             Ok(())
         }),

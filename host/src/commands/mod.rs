@@ -12,8 +12,8 @@ use std::path::Path;
 
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
-use crate::plugins::{Registry, Trust, folders};
-use crate::session::SessionWish;
+use crate::plugins::{FilePermissionCheck, Registry, folders};
+use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
 pub(crate) use run::{default_state_folder, stop_on_signal};
 use terminal::{is_watched, look, print_error};
@@ -29,7 +29,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
     telemetry::start(format, verbosity(common));
     match &arguments.command {
         Command::Run { file, summary, no_progress, restart, wait } => {
-            let wish = SessionWish { bar: !no_progress && is_watched(), restart: *restart, wait: *wait };
+            let wish = RunOptions { bar: !no_progress && is_watched(), restart: *restart, wait: *wait };
             run::run(file, *summary, wish, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
@@ -50,9 +50,13 @@ fn verbosity(common: &CommonOptions) -> i8 {
 }
 
 fn registry(common: &CommonOptions) -> Registry {
-    let trust = if common.allow_world_writable_plugins { Trust::Anybody } else { Trust::OwnerOnly };
-    if trust == Trust::Anybody {
-        tracing::warn!("plugins are loaded even where every user of this machine can replace them");
+    let trust = if common.allow_world_writable_plugins {
+        FilePermissionCheck::Anybody
+    } else {
+        FilePermissionCheck::OwnerOnly
+    };
+    if trust == FilePermissionCheck::Anybody {
+        tracing::warn!("--allow-world-writable-plugins: loading plugins that any local user can replace");
     }
     Registry::discover(&folders(&common.plugin_dirs), trust)
 }

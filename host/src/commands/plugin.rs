@@ -9,7 +9,7 @@ use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plug
 use crate::config::{Problems, nearest};
 use crate::plugins::{Claim, Refusal, Registry, Unavailable};
 
-const NOTE_ABORT: &str = "built with panic = abort: a bug in it ends the whole run";
+const NOTE_ABORT: &str = "built with panic = abort: a panic in this plugin ends the whole run";
 
 pub(super) fn list(format: Format, registry: &Registry) -> u8 {
     let claims = registry.claims();
@@ -64,11 +64,11 @@ fn unknown(name: &str, registry: &Registry) -> u8 {
     let known: BTreeSet<&str> = registry.claims().iter().map(|claim| claim.name).collect();
     let near = nearest(name, known.iter().copied());
     let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    print_error(&format!("error: there is no plugin `{name}`{near}\n"));
+    print_error(&format!("error: unknown plugin `{name}`{near}\n"));
     print_error(&if known.is_empty() {
         format!("  = help: {NO_PLUGINS}\n")
     } else {
-        format!("  = help: there are {}\n", Vec::from_iter(known).join(", "))
+        format!("  = help: installed plugins: {}\n", Vec::from_iter(known).join(", "))
     });
     Problems::EXIT_CODE
 }

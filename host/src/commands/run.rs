@@ -14,12 +14,12 @@ use super::terminal::{answer, print_error};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format};
 use crate::pipeline::{Failure, Stop, Summary};
-use crate::session::{self, SessionWish};
+use crate::session::{self, RunOptions};
 
 /// What a shell shows for a process that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-pub(super) fn run(file: &Path, format: Format, wish: SessionWish, common: &CommonOptions) -> u8 {
+pub(super) fn run(file: &Path, format: Format, wish: RunOptions, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     let pipeline = match checked(file, &registry) {
         Ok(pipeline) => pipeline,
@@ -77,7 +77,7 @@ pub(super) fn print_failures(failures: &[Failure]) {
         }
     }
     let plural = if failures.len() == 1 { "" } else { "s" };
-    print_error(&format!("{} problem{plural}; nothing was started\n", failures.len()));
+    print_error(&format!("{} error{plural}; nothing was started\n", failures.len()));
 }
 
 /// Prints the counts of a run and gives its exit code.
@@ -93,7 +93,7 @@ pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
 /// within the handler, so that it works whatever the threads wait for.
 pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
     if let Err(error) = try_to_stop_on_signal(give) {
-        tracing::warn!("an interruption will not be noticed: {error}");
+        tracing::warn!("cannot install signal handlers: {error}; Ctrl-C will end the run immediately");
     }
 }
 
@@ -111,7 +111,10 @@ fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
         for _ in signals.forever() {
             // First the deed: saying it may have to wait for whoever reads the log.
             give();
-            tracing::warn!("stopping at a place where the next run can go on; once more to stop at once");
+            tracing::warn!(
+                "stopping at the next checkpoint; the next run resumes there (press Ctrl-C \
+                 again to stop immediately)"
+            );
         }
     })?;
     Ok(())

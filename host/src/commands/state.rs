@@ -76,20 +76,26 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
 /// Puts everything aside, or what one instance keeps for itself: then an interrupted run is still gone on with.
 fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
     if !folder.path().exists() {
-        return say(&format!("nothing is remembered of {name}\n"));
+        return say(&format!("no saved state for pipeline {name}\n"));
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
     let (paths, then) = match instance {
-        None => (vec![folder.ledger(), folder.instances()], format!("the next run of {name} starts over")),
+        None => (
+            vec![folder.ledger(), folder.instances()],
+            format!(
+                "state of pipeline {name} was reset: \
+             its next run starts from the beginning"
+            ),
+        ),
         Some(id) => {
             let path = instance_folder(folder, id)?;
-            (vec![path], format!("`{id}` of {name} begins anew"))
+            (vec![path], format!("data of `{id}` in pipeline {name} was reset"))
         }
     };
-    match put_aside(folder, &paths)? {
-        None => say(&format!("nothing is remembered of {name}\n")),
-        Some(aside) => say(&format!("{then}; what was remembered is in {}\n", aside.display())),
+    match archive(folder, &paths)? {
+        None => say(&format!("no saved state for pipeline {name}\n")),
+        Some(aside) => say(&format!("{then}; the previous state was archived in {}\n", aside.display())),
     }
 }
 
@@ -106,18 +112,14 @@ fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError
     }
     known.sort();
     let hint = match known.is_empty() {
-        true => "no instance of this pipeline keeps anything".to_owned(),
-        false => format!("these instances keep something: {}", known.join(", ")),
+        true => "no input or output of this pipeline has data of its own".to_owned(),
+        false => format!("inputs and outputs with data of their own: {}", known.join(", ")),
     };
-    Err(StateError {
-        message: format!("instance `{id}` keeps nothing for itself"),
-        hint: Some(hint),
-        exit_code: 64,
-    })
+    Err(StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 })
 }
 
 /// Nothing is thrown away: a folder with the time in its name takes what there was.
-fn put_aside(folder: &StateFolder, paths: &[PathBuf]) -> Result<Option<PathBuf>, StateError> {
+fn archive(folder: &StateFolder, paths: &[PathBuf]) -> Result<Option<PathBuf>, StateError> {
     let time = crate::state::now().replace(':', "");
     let aside = folder.path().join(format!("aside-{time}-{}", std::process::id()));
     let mut moved = None;

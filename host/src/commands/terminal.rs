@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 
-use crate::config::Look;
+use crate::config::RenderStyle;
 use crate::telemetry::has_colours;
 
 /// Prints an answer on standard output.
@@ -37,9 +37,9 @@ pub(crate) fn print_error(text: &str) {
 }
 
 /// How text for people is drawn on standard error.
-pub(crate) fn look() -> Look {
-    let usual = Look::default();
-    Look { colour: has_colours(), width: columns(&stderr()).unwrap_or(usual.width) }
+pub(crate) fn look() -> RenderStyle {
+    let usual = RenderStyle::default();
+    RenderStyle { colour: has_colours(), width: columns(&stderr()).unwrap_or(usual.width) }
 }
 
 /// Whether somebody watches: a progress bar is drawn then.
@@ -53,7 +53,7 @@ pub(super) fn width() -> usize {
     if !stdout().is_terminal() {
         return usize::MAX;
     }
-    columns(&stdout()).unwrap_or(Look::default().width)
+    columns(&stdout()).unwrap_or(RenderStyle::default().width)
 }
 
 /// How wide the terminal behind a stream is; none where there is no terminal, or it does not tell.

@@ -57,8 +57,8 @@ impl Checker<'_> {
         let mut pipeline = Pipeline::named_after(file);
         if root.is_null() {
             self.collector
-                .file_error("empty", root.span.file(), "the pipeline file says nothing".to_owned())
-                .help("it needs `version: 1`, `inputs:` and `outputs:`");
+                .file_error("empty", root.span.file(), "the pipeline file is empty".to_owned())
+                .help("add `version: 1`, `inputs:` and `outputs:`");
             return pipeline;
         }
         let keys = [&KEYS[..], &delivery::RUN_KEYS].concat();
@@ -94,7 +94,7 @@ impl Checker<'_> {
             }
             self.collector
                 .error("missing-key", &start(root), "`version` is missing".to_owned())
-                .help("begin the file with the line `version: 1`");
+                .help("add `version: 1` as the first line");
             return;
         };
         if let Some(found) = self.text(node, "version")
@@ -102,7 +102,7 @@ impl Checker<'_> {
         {
             self.collector
                 .error("bad-value", &node.span, format!("`version` must be 1, found `{}`", found.text))
-                .help("this Scanbridge reads pipeline files of version 1");
+                .help("this release supports pipeline files of version 1");
         }
     }
 
@@ -128,11 +128,18 @@ impl Checker<'_> {
                         &start(node),
                         format!("`{key}` must be a list, found {}", node.form()),
                     )
-                    .help(format!("begin each {word} with `- `, as in `- id: NAME`"));
+                    .help(format!("start each {word} with `- `, for example `- id: NAME`"));
             }
             Some((node, _)) => {
                 self.collector
-                    .error("missing-key", &node.span, format!("`{key}` is empty: there must be at least one"))
+                    .error(
+                        "missing-key",
+                        &node.span,
+                        format!(
+                            "`{key}` is empty; at least one entry is \
+                         required"
+                        ),
+                    )
                     .help(form);
             }
             None if fields.is_misspelt(&key) => {}
@@ -171,9 +178,10 @@ impl Checker<'_> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
             self.collector
-                .error("bad-value", &node.span, format!("`{name}` cannot be {}", article(key)))
+                .error("bad-value", &node.span, format!("invalid `{name}`: {}", article(key)))
                 .help(format!(
-                    "{} has 1 to 64 letters, digits, `-`, `_` and `.`, and does not begin with `.`",
+                    "{} must have 1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start \
+                     with `.`",
                     article(key)
                 ));
             return None;
@@ -196,7 +204,7 @@ impl Checker<'_> {
         let named = node.entry("plugin").and_then(Node::text);
         let expected = named.and_then(|name| self.catalogue.find(kind, name)).cloned();
         let fields = Fields::read(&mut self.collector, node, &owner, &known, |key| {
-            expected.as_ref()?.option(key).map(|_| "options of the plugin go under `with:`".to_owned())
+            expected.as_ref()?.option(key).map(|_| "move plugin options under `with:`".to_owned())
         });
         if !matches!(node.content, Content::Mapping(_)) {
             return (None, fields);
@@ -231,16 +239,16 @@ impl Checker<'_> {
         let Some(value) = fields.get("id") else {
             self.collector
                 .error("missing-key", &start(node), format!("{owner} has no `id`"))
-                .help("add `id: NAME`: a name of your own, under which the run is remembered and reported");
+                .help("add `id: NAME`, a unique name that appears in logs, summaries and state");
             return None;
         };
         let id = self.name(value, "id")?;
         if let Some((_, first)) = ids.iter().find(|(known, _)| *known == id.to_ascii_lowercase()) {
             let line = first.line_number();
             self.collector
-                .error("duplicate-id", &value.span, format!("id `{id}` is taken"))
-                .label(format!("first used in line {line}"))
-                .help("ids are unique among inputs and outputs together; upper and lower case are the same");
+                .error("duplicate-id", &value.span, format!("duplicate id `{id}`"))
+                .label(format!("first defined on line {line}"))
+                .help("ids must be unique across inputs and outputs, ignoring case");
             return None;
         }
         ids.push((id.to_ascii_lowercase(), &value.span));
@@ -258,9 +266,10 @@ impl Checker<'_> {
         let word = kind.word();
         let listing = match known.as_slice() {
             [] => format!(
-                "no {word} plugin was found at all; name their folder with --plugin-dir or in SCANBRIDGE_PLUGIN_DIR"
+                "no {word} plugin found; set the plugin directory with --plugin-dir or \
+                 SCANBRIDGE_PLUGIN_DIR"
             ),
-            names => format!("known {word} plugins are {}", names.join(", ")),
+            names => format!("available {word} plugins: {}", names.join(", ")),
         };
         let Some(value) = fields.get("plugin") else {
             self.collector
@@ -278,13 +287,13 @@ impl Checker<'_> {
         }
         let other = if kind == PluginKind::Input { PluginKind::Output } else { PluginKind::Input };
         let label = match self.catalogue.find(other, &name) {
-            Some(found) => format!("`{}` is an {}: it belongs under `{1}s:`", found.name, other.word()),
+            Some(found) => format!("`{}` is an {} plugin; move it under `{1}s:`", found.name, other.word()),
             None => nearest(&name, known.iter().map(String::as_str))
                 .map(|near| format!("did you mean `{near}`?"))
                 .unwrap_or_default(),
         };
         self.collector
-            .error("unknown-plugin", &value.span, format!("there is no {word} plugin `{name}`"))
+            .error("unknown-plugin", &value.span, format!("unknown {word} plugin `{name}`"))
             .label(label)
             .help(listing);
         None
@@ -303,11 +312,11 @@ impl Checker<'_> {
                     self.options(plugin, &root, &mut settings);
                     file = Some(root.span.file().to_owned());
                 }
-                None => settings.give_up(plugin),
+                None => settings.suppress_missing(plugin),
             }
         }
         if fields.is_misspelt("with") || fields.is_misspelt("config") {
-            settings.give_up(plugin);
+            settings.suppress_missing(plugin);
         }
         // Options that stand beside `with:` have been reported as misplaced.
         let beside = node.entries().iter().filter_map(|entry| plugin.option(&entry.key.text));
@@ -323,7 +332,11 @@ impl Checker<'_> {
             };
             let at = fields.get("plugin").map_or_else(|| start(node), |value| value.span.clone());
             self.collector
-                .error("missing-option", &at, format!("{owner} has no `{name}`, which {} needs", plugin.name))
+                .error(
+                    "missing-option",
+                    &at,
+                    format!("{owner} has no `{name}`, which is required by {}", plugin.name),
+                )
                 .help(format!("add `{name}: …` {place}: {}", option.help));
         }
         settings
@@ -334,16 +347,16 @@ impl Checker<'_> {
 fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
     match node.entry("id").and_then(Node::text).filter(|id| !id.is_empty()) {
         Some(id) => format!("{} `{id}`", kind.word()),
-        None => format!("{} number {number}", kind.word()),
+        None => format!("{} #{number}", kind.word()),
     }
 }
 
 fn belongs_to_instance(key: &str) -> Option<String> {
     match key {
         "plugin" | "with" | "config" | "id" | "required" => {
-            Some("this belongs to an item of `inputs:` or `outputs:`".to_owned())
+            Some("this key belongs to an entry of `inputs:` or `outputs:`".to_owned())
         }
-        "input" | "output" => Some(format!("did you mean `{key}s`? It is a list")),
+        "input" | "output" => Some(format!("did you mean `{key}s`? Its value is a list")),
         _ => None,
     }
 }

@@ -34,15 +34,15 @@ impl<'a> Checker<'a> {
                 let resolved = self.resolve(&scalar.text, &node.span)?;
                 if resolved.is_credential {
                     self.collector
-                        .error("reference", &node.span, format!("`{key}` cannot be a credential"))
-                        .help("credentials are for options of plugins");
+                        .error("reference", &node.span, format!("`{key}` cannot use a credential"))
+                        .help("`${credential:NAME}` is only supported in plugin options");
                     return None;
                 }
                 Some(resolved)
             }
             _ => {
                 hide_mappings(&mut self.collector, node);
-                let message = format!("`{key}` takes a single value, found {}", node.form());
+                let message = format!("`{key}` must be a single value, found {}", node.form());
                 self.collector.error("wrong-form", &node.span, message);
                 None
             }
@@ -78,8 +78,8 @@ impl<'a> Checker<'a> {
         }
         if found.is_empty() && !failed {
             self.collector
-                .error("no-value", &node.span, format!("`{key}` names nothing, so nothing would pass"))
-                .help("name at least one, or remove the key to let everything through");
+                .error("no-value", &node.span, format!("`{key}` is an empty list, so no finding would match"))
+                .help("add at least one value, or remove the key to disable this filter");
         }
         found
     }
@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
             Err(error) => {
                 self.collector
                     .error("unreadable", at, format!("the settings file {} {error}", path.display()))
-                    .help(format!("the path is relative to the folder of {}", at.file().display()));
+                    .help(format!("relative paths start at the directory of {}", at.file().display()));
                 None
             }
         };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::problem::{Excerpt, Gravity, Place, Problem, Problems};
+use super::problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 use super::source::{Source, Span};
 use super::tree::{Content, Node, SyntaxError};
 
@@ -44,16 +44,16 @@ const MAX_MESSAGE_CHARS: usize = 300;
 
 impl Collector {
     pub(super) fn error(&mut self, code: &'static str, at: &Span, message: String) -> &mut Pending {
-        self.push(Gravity::Error, code, at.file(), Some(at), message)
+        self.push(ProblemLevel::Error, code, at.file(), Some(at), message)
     }
 
     pub(super) fn warning(&mut self, code: &'static str, at: &Span, message: String) -> &mut Pending {
-        self.push(Gravity::Warning, code, at.file(), Some(at), message)
+        self.push(ProblemLevel::Warning, code, at.file(), Some(at), message)
     }
 
     /// A problem of a file as a whole.
     pub(super) fn file_error(&mut self, code: &'static str, file: &Path, message: String) -> &mut Pending {
-        self.push(Gravity::Error, code, file, None, message)
+        self.push(ProblemLevel::Error, code, file, None, message)
     }
 
     pub(super) fn syntax_error(&mut self, error: SyntaxError) {
@@ -87,7 +87,7 @@ impl Collector {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.gravity == Gravity::Error)
+        self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.gravity == ProblemLevel::Error)
     }
 
     pub(super) fn finish(mut self) -> Problems {
@@ -101,7 +101,7 @@ impl Collector {
 
     fn push(
         &mut self,
-        gravity: Gravity,
+        gravity: ProblemLevel,
         code: &'static str,
         file: &Path,
         span: Option<&Span>,
@@ -115,21 +115,21 @@ impl Collector {
         if self.pending.len() >= MAX_PROBLEMS {
             self.make_room(gravity);
         }
-        let place = Place { file: file.to_owned(), excerpt: None };
+        let place = SourceLocation { file: file.to_owned(), excerpt: None };
         let message = shorten(message);
         let problem = Problem { gravity, code, message, place, label: String::new(), help: String::new() };
         self.pending.push(Pending { problem, span: span.cloned() });
-        self.pending.last_mut().expect("one was pushed in the line above")
+        self.pending.last_mut().expect("`- ` is missing, or the line above has one too many")
     }
 
     /// An error takes the place of a warning. Where there are errors only, the new problem takes that of the last.
-    fn make_room(&mut self, gravity: Gravity) {
-        let warning = |pending: &Pending| pending.problem.gravity == Gravity::Warning;
+    fn make_room(&mut self, gravity: ProblemLevel) {
+        let warning = |pending: &Pending| pending.problem.gravity == ProblemLevel::Warning;
         match self.pending.iter().rposition(warning) {
             Some(index) => {
                 self.pending.remove(index);
             }
-            None if gravity == Gravity::Warning => {}
+            None if gravity == ProblemLevel::Warning => {}
             None => {
                 self.pending.pop();
                 self.omitted += 1;

@@ -88,10 +88,10 @@ impl Checker<'_> {
             let known = || outputs.iter().map(|output| output.instance.id.as_str());
             let named = outputs.iter().find(|other| other.instance.id == *standby);
             let problem = match named {
-                None => "is no output of this pipeline",
-                Some(other) if other.instance.id == output.instance.id => "is the output itself",
-                Some(other) if other.delivery.failover.is_some() => "has a failover of its own",
-                Some(_) if taken.contains(&standby.as_str()) => "stands in for another output already",
+                None => "is not an output of this pipeline",
+                Some(other) if other.instance.id == output.instance.id => "must not be the output itself",
+                Some(other) if other.delivery.failover.is_some() => "already has a failover of its own",
+                Some(_) if taken.contains(&standby.as_str()) => "is already the failover of another output",
                 Some(other) => {
                     taken.push(&other.instance.id);
                     continue;
@@ -104,7 +104,8 @@ impl Checker<'_> {
                 .error("bad-value", &place.span, format!("`failover`: `{standby}` {problem}"))
                 .label(near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default())
                 .help(
-                    "name the `id` of another output, which then gets findings only while this one is down",
+                    "set `failover` to the `id` of another output; that output receives findings only \
+                     while this one is unavailable",
                 );
         }
     }
@@ -168,8 +169,8 @@ pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
     if kind == PluginKind::Output {
         properties["on_full"] = json!({ "enum": ["block", "drop"] });
         properties["queue"] = limits_schema(&[("bytes", size_schema()), ("findings", number_schema(1))]);
-        properties["failover"] =
-            json!({ "type": "string", "description": "The id of the output that stands in." });
+        properties["failover"] = json!({ "type": "string", "description": "Id of the output that receives findings while this \
+                 output is unavailable." });
         properties["max_findings_per_sec"] = number_schema(1);
         properties["hang_secs"] = number_schema(1);
     }
@@ -179,7 +180,8 @@ pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
 pub(super) fn add_run_to_schema(properties: &mut Value) {
     properties["name"] = json!({
         "type": "string",
-        "description": "The name under which the pipeline's state is kept; without one, that of the file.",
+        "description": "Name of the pipeline's state directory. Default: the file name without its \
+             extension.",
     });
     properties["if_running"] = json!({ "enum": ["fail", "wait"] });
     properties["checkpoint"] = limits_schema(&[("bytes", size_schema()), ("secs", number_schema(1))]);

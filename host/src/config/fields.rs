@@ -33,7 +33,7 @@ impl<'n> Fields<'n> {
                         &node.span,
                         format!("{owner} must be a mapping, found {}", node.form()),
                     )
-                    .help(format!("write it as `key: value` lines; its keys are {}", known.join(", ")));
+                    .help(format!("use `key: value` lines; valid keys: {}", known.join(", ")));
                 return Self::default();
             }
         };
@@ -69,14 +69,14 @@ impl<'n> Fields<'n> {
 
 pub(super) fn report_duplicate(collector: &mut Collector, again: &Key, first: &Key) {
     let message = if again.text == first.text {
-        format!("`{}` is given twice", again.text)
+        format!("duplicate key `{}`", again.text)
     } else {
-        format!("`{}` and `{}` are the same option, and both are given", first.text, again.text)
+        format!("`{}` and `{}` are two names of the same option; set only one", first.text, again.text)
     };
     collector
         .error("duplicate-key", &again.span, message)
-        .label(format!("first given in line {}", first.span.line_number()))
-        .help("keep one of the two");
+        .label(format!("first set on line {}", first.span.line_number()))
+        .help("remove one of them");
 }
 
 /// Whether an unknown key may be the rest of a value before it: in `{ password: a,b }` the comma ends the value, and
@@ -100,11 +100,9 @@ pub(super) fn report_spilt(collector: &mut Collector, entry: &Entry) {
         .error(
             "spilt-value",
             &entry.key.span,
-            "inside { }, a comma is followed by a word without a value".to_owned(),
+            "inside { }, a comma is followed by a key without a value".to_owned(),
         )
-        .help(
-            "if it belongs to the value before it, put that value in single quotes: in { } a comma ends it",
-        );
+        .help("if the comma is part of the value before it, put that value in single quotes");
 }
 
 fn report_unknown(
@@ -121,7 +119,7 @@ fn report_unknown(
     }
     let label = elsewhere.or_else(|| near.map(|near| format!("did you mean `{near}`?")));
     collector
-        .error("unknown-key", &key.span, format!("{owner} has no key `{}`", key.text))
+        .error("unknown-key", &key.span, format!("unknown key `{}` in {owner}", key.text))
         .label(label.unwrap_or_default())
-        .help(format!("its keys are {}", known.join(", ")));
+        .help(format!("valid keys: {}", known.join(", ")));
 }

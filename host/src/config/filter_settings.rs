@@ -75,7 +75,7 @@ impl Checker<'_> {
 
     fn unknown_word(&mut self, at: &Span, what: &str, word: &str, known: &[&str]) {
         let near = nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-        self.bad_item(at, format!("there is no {what} `{word}`; known are {}", known.join(", ")), near);
+        self.bad_item(at, format!("unknown {what} `{word}`; expected one of {}", known.join(", ")), near);
     }
 
     fn bad_item(&mut self, at: &Span, message: String, label: Option<String>) {

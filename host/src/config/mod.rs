@@ -32,9 +32,9 @@ pub use delivery::{CheckpointInterval, Delivery, IfRunning, OnFull, QueueLimits,
 pub use document::{Document, read, read_text};
 pub use filter::{Filter, Statuses};
 pub use pipeline::{Catalogue, InputInstance, Instance, Origin, OutputInstance, Pipeline};
-pub use problem::{Excerpt, Gravity, Place, Problem, Problems};
+pub use problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 pub use ranges::{AddressRanges, Ranges};
 pub use reference::Environment;
-pub use report::{Look, problem_to_json, render_all};
+pub use report::{RenderStyle, problem_to_json, render_all};
 pub use schema::schema;
 pub(crate) use suggestion::nearest;

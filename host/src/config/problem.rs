@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 /// Whether a problem stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Gravity {
+pub enum ProblemLevel {
     /// Nothing is started.
     Error,
     /// The run goes on; somebody should look.
     Warning,
 }
 
-impl Gravity {
+impl ProblemLevel {
     /// The word in messages.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -28,13 +28,13 @@ impl Gravity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whether it stops the run.
-    pub gravity: Gravity,
+    pub gravity: ProblemLevel,
     /// A stable word for scripts: `unknown-option`.
     pub code: &'static str,
     /// What is wrong, as a sentence in lower case without a full stop.
     pub message: String,
     /// Where.
-    pub place: Place,
+    pub place: SourceLocation,
     /// What is to be said at the place itself, for example `did you mean …?`.
     pub label: String,
     /// What to do about it; empty when the message says it.
@@ -43,7 +43,7 @@ pub struct Problem {
 
 /// Where a problem is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file.
     pub file: PathBuf,
     /// Line and column, both from 1, with the line; `None` when the problem concerns the file as a whole.
@@ -79,16 +79,16 @@ impl Problems {
     /// How many of them stop the run.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.count(Gravity::Error) + self.omitted
+        self.count(ProblemLevel::Error) + self.omitted
     }
 
     /// How many of them are warnings.
     #[must_use]
     pub fn warnings(&self) -> usize {
-        self.count(Gravity::Warning)
+        self.count(ProblemLevel::Warning)
     }
 
-    fn count(&self, gravity: Gravity) -> usize {
+    fn count(&self, gravity: ProblemLevel) -> usize {
         self.list.iter().filter(|problem| problem.gravity == gravity).count()
     }
 }
@@ -96,7 +96,7 @@ impl Problems {
 impl fmt::Display for Problems {
     /// Plain text, 110 columns wide; see [`Problems::render`] for a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(super::Look::default()))
+        f.write_str(&self.render(super::RenderStyle::default()))
     }
 }
 

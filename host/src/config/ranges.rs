@@ -54,8 +54,11 @@ pub(super) fn read_qids(entry: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.trim().trim_start_matches("QID").trim_start().parse::<u32>().ok();
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(first), Some(last)) => Err(format!("`{entry}` runs backwards, from {first} to {last}")),
-        _ => Err(format!("`{entry}` is no QID: write `38170` or `38170-38175`")),
+        (Some(first), Some(last)) => Err(format!(
+            "invalid range `{entry}`: start {first} is greater than \
+             end {last}"
+        )),
+        _ => Err(format!("invalid QID `{entry}`; expected for example `38170` or `38170-38175`")),
     }
 }
 
@@ -141,27 +144,34 @@ impl AddressSpan {
             return match entry.parse::<IpNet>() {
                 Ok(IpNet::V4(net)) => Ok(Self::V4(net.network(), net.broadcast())),
                 Ok(IpNet::V6(net)) => Ok(Self::V6(net.network(), net.broadcast())),
-                Err(_) => Err(format!("`{entry}` is no network such as `192.0.2.0/24` or `2001:db8::/32`")),
+                Err(_) => Err(format!(
+                    "invalid network `{entry}`; expected for example `192.0.2.0/24` or \
+                     `2001:db8::/32`"
+                )),
             };
         }
         let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
         let address = |text: &str| {
             let text = text.trim();
             text.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| match entry == text {
-                true => format!("`{entry}` is no IP address"),
+                true => format!("invalid IP address `{entry}`"),
                 false => format!(
-                    "`{entry}` is no range such as `192.0.2.10-192.0.2.20`: `{text}` is no IP address"
+                    "invalid range `{entry}`: `{text}` is not an IP address; expected for example \
+                     `192.0.2.10-192.0.2.20`"
                 ),
             })
         };
         match (address(first)?, address(last)?) {
             (first, last) if first.is_ipv4() != last.is_ipv4() => {
-                Err(format!("`{entry}` mixes IPv4 and IPv6"))
+                Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed"))
             }
-            (first, last) if first > last => Err(format!("`{entry}` runs backwards")),
+            (first, last) if first > last => Err(format!(
+                "invalid range `{entry}`: the start is greater \
+                 than the end"
+            )),
             (IpAddr::V4(first), IpAddr::V4(last)) => Ok(Self::V4(first, last)),
             (IpAddr::V6(first), IpAddr::V6(last)) => Ok(Self::V6(first, last)),
-            _ => Err(format!("`{entry}` mixes IPv4 and IPv6")),
+            _ => Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed")),
         }
     }
 }
@@ -241,16 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_says_why() {
+    fn invalid_range_error_gives_the_reason() {
         for (entry, why) in [
-            ("192.0.2.0/33", "`192.0.2.0/33` is no network such as `192.0.2.0/24` or `2001:db8::/32`"),
+            ("192.0.2.0/33", "`192.0.2.0/33`; expected for example `192.0.2.0/24` or `2001:db8::/32`"),
             ("192.0.2.300", "`192.0.2.300` is no IP address"),
-            ("192.0.2.9-192.0.2.1", "`192.0.2.9-192.0.2.1` runs backwards"),
-            ("192.0.2.1-2001:db8::1", "`192.0.2.1-2001:db8::1` mixes IPv4 and IPv6"),
-            (
-                "192.0.2.1-20",
-                "`192.0.2.1-20` is no range such as `192.0.2.10-192.0.2.20`: `20` is no IP address",
-            ),
+            ("192.0.2.9-192.0.2.1", "`192.0.2.9-192.0.2.1`: the start is greater than the end"),
+            ("192.0.2.1-2001:db8::1", "`192.0.2.1-2001:db8::1`: IPv4 and IPv6 addresses cannot be mixed"),
+            ("192.0.2.1-20", "`192.0.2.1-20`: `20` is no IP address"),
         ] {
             assert_eq!(AddressSpan::read(entry), Err(why.to_owned()));
         }

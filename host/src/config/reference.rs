@@ -58,7 +58,7 @@ pub(super) fn resolve(
         }
         resolved.text.push_str(&rest[..at]);
         let Some(length) = rest[at..].find('}') else {
-            problems.push(malformed("a `${` has no `}`"));
+            problems.push(malformed("missing `}` after `${`"));
             rest = "";
             break;
         };
@@ -112,9 +112,11 @@ impl<'a> Reference<'a> {
             Some(("file", "")) => Err(malformed("`${file:…}` needs a path")),
             Some(("file", path)) => Ok(Self::File { path }),
             Some(("credential", name)) if is_file_name(name) => Ok(Self::Credential { name }),
-            Some(("credential", _)) => Err(malformed("`${credential:…}` needs a plain name")),
-            None if is_name(inner) => Err(malformed("a reference says where to look").with_form()),
-            _ => Err(malformed("`${…}` is no reference of a known kind")),
+            Some(("credential", _)) => Err(malformed("invalid credential name in `${credential:…}`")),
+            None if is_name(inner) => {
+                Err(malformed("`${…}` needs a source: env, file or credential").with_form())
+            }
+            _ => Err(malformed("unknown reference type in `${…}`")),
         }
     }
 
@@ -131,20 +133,25 @@ impl<'a> Reference<'a> {
             Self::Variable { name, default } => variable(name, *default, environment),
             Self::File { path } => {
                 let path = folder.join(path);
-                let help = "it should hold one value as plain text; its path is relative to the settings file \
-                            that names it";
+                let help = "the file must contain one value as plain text; relative paths start at the \
+                     directory of the settings file";
                 file(&path, format!("file {}", path.display()), help)
             }
             Self::Credential { name } => match (environment.variable)("CREDENTIALS_DIRECTORY") {
                 Some(credentials) => {
                     let path = Path::new(&credentials).join(name);
-                    file(&path, format!("credential `{name}`"), "systemd brings it with `LoadCredential=`")
+                    file(
+                        &path,
+                        format!("credential `{name}`"),
+                        "set it in the systemd unit with \
+                         `LoadCredential=`",
+                    )
                 }
                 None => Err(Unresolved {
-                    message: format!("credential `{name}` is not there: CREDENTIALS_DIRECTORY is not set"),
+                    message: format!("credential `{name}` not found: CREDENTIALS_DIRECTORY is not set"),
                     help: format!(
-                        "systemd sets it for a unit with `LoadCredential={name}:PATH`; by hand, use \
-                         `${{file:PATH}}` instead"
+                        "add `LoadCredential={name}:PATH` to the systemd unit; outside systemd use \
+                         `${{file:PATH}}`"
                     ),
                 }),
             },
@@ -157,8 +164,8 @@ fn variable(name: &str, default: Option<&str>, environment: Environment<'_>) -> 
     match ((environment.variable)(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => value.into_string().map_err(|_| Unresolved {
-            message: format!("environment variable `{name}` is not UTF-8 text"),
-            help: "set it to plain text".to_owned(),
+            message: format!("environment variable `{name}` is not valid UTF-8"),
+            help: "set it to UTF-8 text".to_owned(),
         }),
         (None, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err(Unresolved {
@@ -180,7 +187,7 @@ fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(refuse("is larger than 64 KiB"));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text"))?;
+    let mut text = String::from_utf8(bytes).map_err(|_| refuse("is not valid UTF-8"))?;
     // Editors end a file with a line break that nobody means to be part of a password.
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
@@ -189,15 +196,15 @@ fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
 fn malformed(message: &str) -> Unresolved {
     Unresolved {
         message: message.to_owned(),
-        help: "write `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; for the two \
-               characters themselves write `$${`"
+        help: "use `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; write a \
+             literal `${` as `$${`"
             .to_owned(),
     }
 }
 
 impl Unresolved {
     fn with_form(mut self) -> Self {
-        self.message.push_str(": an environment variable is `${env:NAME}`");
+        self.message.push_str("; for an environment variable use `${env:NAME}`");
         self
     }
 }
@@ -258,8 +265,8 @@ mod tests {
             [
                 "environment variable `NO_A` is not set",
                 "environment variable `NO_B` is not set",
-                "`${…}` is no reference of a known kind",
-                "a reference says where to look: an environment variable is `${env:NAME}`",
+                "`${…}`",
+                "a reference says where to look; for an environment variable use `${env:NAME}`",
                 "a `${` has no `}`",
             ]
         );

@@ -3,18 +3,18 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::problem::{Gravity, Problem, Problems};
+use super::problem::{Problem, ProblemLevel, Problems};
 
 /// How text for people is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct RenderStyle {
     /// With colours; only for a terminal, and not where somebody wants none.
     pub colour: bool,
     /// Columns that a line may take.
     pub width: usize,
 }
 
-impl Default for Look {
+impl Default for RenderStyle {
     /// For a file or a pipe: plain, 110 columns.
     fn default() -> Self {
         Self { colour: false, width: 110 }
@@ -24,7 +24,7 @@ impl Default for Look {
 impl Problems {
     /// All problems with file, line, caret and hint, and a last line that counts them.
     #[must_use]
-    pub fn render(&self, look: Look) -> String {
+    pub fn render(&self, look: RenderStyle) -> String {
         let mut text = render_all(&self.list, look);
         text.push_str(&self.last_line());
         text
@@ -41,7 +41,7 @@ impl Problems {
     }
 
     fn last_line(&self) -> String {
-        let errors = counted(self.errors(), "problem");
+        let errors = counted(self.errors(), "error");
         let not_shown = match self.omitted {
             0 => String::new(),
             omitted => format!(" ({omitted} not shown)"),
@@ -56,7 +56,7 @@ impl Problems {
 
 /// Warnings that came with a configuration that is otherwise good: as [`Problems::render`], without a count.
 #[must_use]
-pub fn render_all(problems: &[Problem], look: Look) -> String {
+pub fn render_all(problems: &[Problem], look: RenderStyle) -> String {
     let renderer = if look.colour { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.term_width(look.width);
     problems.iter().map(|problem| with_column(problem, renderer.render(&[group(problem)])) + "\n\n").collect()
@@ -80,8 +80,8 @@ pub fn problem_to_json(problem: &Problem) -> Value {
 
 fn group(problem: &Problem) -> Group<'_> {
     let level = match problem.gravity {
-        Gravity::Error => Level::ERROR,
-        Gravity::Warning => Level::WARNING,
+        ProblemLevel::Error => Level::ERROR,
+        ProblemLevel::Warning => Level::WARNING,
     };
     let title = level.primary_title(problem.message.as_str());
     let file = problem.place.file.display().to_string();

@@ -26,12 +26,13 @@ impl Checker<'_> {
                     "same-path",
                     &place.span,
                     format!(
-                        "outputs `{}` and `{}` have the same `path`",
+                        "outputs `{}` and `{}` write to the same `path`",
                         first.instance.id, output.instance.id
                     ),
                 )
                 .help(
-                    "give each its own: a file is written by one output at a time, and the other one fails",
+                    "set a different `path` for each; two outputs cannot write one file at the same time, \
+                     so one of them fails",
                 );
         }
     }

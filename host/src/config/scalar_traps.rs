@@ -13,8 +13,8 @@ pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &
     match scalar.style {
         ScalarStyle::Plain if is_cut(node, option.secret) => {
             collector
-                .warning("cut-value", &node.span, format!("the value of `{name}` ends before ` #`"))
-                .label("the rest of the line is a comment")
+                .warning("cut-value", &node.span, format!("the value of `{name}` is truncated at ` #`"))
+                .label("` #` starts a comment")
                 .help(format!("if it is part of the value, use single quotes: {name}: '…'"));
         }
         ScalarStyle::Plain if option.secret && node.span.text().contains('\n') => {
@@ -22,20 +22,20 @@ pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &
                 .warning(
                     "folded-value",
                     &node.span,
-                    format!("the value of `{name}` goes on in the next line"),
+                    format!("the value of `{name}` continues on the next line"),
                 )
-                .label("YAML joins the lines with a blank")
-                .help("if the next line is no part of it, check the indentation");
+                .label("YAML joins the two lines with a space")
+                .help("if the next line is a key of its own, fix its indentation");
         }
         ScalarStyle::DoubleQuoted if option.secret && node.span.text().contains('\\') => {
             collector
                 .warning(
                     "escaped-value",
                     &node.span,
-                    format!("the value of `{name}` holds a backslash escape"),
+                    format!("the value of `{name}` contains a backslash escape"),
                 )
-                .label("in double quotes, YAML reads it as an escape")
-                .help(format!("to take every character as it stands, use single quotes: {name}: '…'"));
+                .label("YAML interprets it inside double quotes")
+                .help(format!("to keep every character unchanged, use single quotes: {name}: '…'"));
         }
         _ => {}
     }

@@ -53,11 +53,13 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
         "id": {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$",
-            "description": "A name of your own, unique in the file.",
+            "description": "Unique name of this input or output, used in logs, summaries and state.",
         },
         "plugin": { "enum": names },
-        "config": { "type": "string", "description": "A settings file, relative to this file." },
-        "with": { "type": ["object", "null"], "description": "Options of the plugin; they win over `config`." },
+        "config": { "type": "string", "description": "Settings file with options of the plugin, relative \
+             to this file." },
+        "with": { "type": ["object", "null"], "description": "Options of the plugin; they override those \
+             from `config`." },
     });
     delivery_settings::add_to_schema(&mut properties, kind);
     if kind == PluginKind::Output {
@@ -101,7 +103,7 @@ fn options(plugin: &Descriptor) -> Value {
         for old in &option.deprecated_names {
             let mut value = describe(option);
             value["deprecated"] = json!(true);
-            value["description"] = json!(format!("Now called `{}`.", option.name));
+            value["description"] = json!(format!("Deprecated; use `{}`.", option.name));
             properties.insert(old.clone(), value);
         }
     }
@@ -163,7 +165,8 @@ fn filter() -> Value {
     let several = |items: Value| json!({ "anyOf": [{ "type": "array", "items": items }, { "type": ["string", "integer"] }] });
     json!({
         "type": ["object", "null"],
-        "description": "Only findings that pass every part of it are delivered.",
+        "description": "Filter: only findings that match every condition are delivered. At the top level \
+             for all outputs, in an output for that one.",
         "additionalProperties": false,
         "properties": {
             "min_severity": { "type": "integer", "minimum": 1, "maximum": 5 },

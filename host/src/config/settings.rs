@@ -25,7 +25,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// What this layer would have given is unknown, so nothing shall be called missing.
-    pub(super) fn give_up(&mut self, plugin: &Descriptor) {
+    pub(super) fn suppress_missing(&mut self, plugin: &Descriptor) {
         self.wrong.extend(plugin.options.iter().map(|option| option.name.clone()));
     }
 
@@ -35,7 +35,7 @@ impl Settings {
 }
 
 /// A value that was read, and how much of it may be shown.
-struct Given {
+struct ReadValue {
     value: Value,
     references: Vec<String>,
     is_credential: bool,
@@ -51,7 +51,7 @@ impl Checker<'_> {
                 hide_content(&mut self.collector, node);
                 let message = format!("options must be a mapping, found {}", node.form());
                 self.collector.error("wrong-form", &node.span, message).help(describe(plugin));
-                settings.give_up(plugin);
+                settings.suppress_missing(plugin);
                 return;
             }
         };
@@ -84,13 +84,13 @@ impl Checker<'_> {
         let (key, node) = (&entry.key, &entry.value);
         if key.text != option.name {
             self.collector
-                .warning("deprecated", &key.span, format!("`{}` is now called `{}`", key.text, option.name))
-                .label(format!("write `{}`", option.name));
+                .warning("deprecated", &key.span, format!("`{}` was renamed to `{}`", key.text, option.name))
+                .label(format!("use `{}`", option.name));
         }
         scalar_traps::warn(&mut self.collector, option, node);
         let name = option.name.clone();
         match self.value(option, node) {
-            Some(Given { value, references, is_credential }) => {
+            Some(ReadValue { value, references, is_credential }) => {
                 settings.wrong.remove(&name);
                 settings.options.insert(name.clone(), value);
                 settings.origins.insert(name, Origin { references, is_credential, ..Origin::of(&key.span) });
@@ -101,7 +101,7 @@ impl Checker<'_> {
         }
     }
 
-    fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<Given> {
+    fn value(&mut self, option: &OptionDescriptor, node: &Node) -> Option<ReadValue> {
         match (&node.content, &option.kind) {
             _ if node.is_null() => {
                 self.report_no_value(option, node);
@@ -111,17 +111,17 @@ impl Checker<'_> {
             (Content::Sequence(items), OptionKind::List { of }) => self.list(option, of, items),
             (_, kind) => {
                 let takes = if matches!(kind, OptionKind::List { .. }) { "a list" } else { "a single value" };
-                let message = format!("option `{}` takes {takes}, found {}", option.name, node.form());
+                let message = format!("option `{}` must be {takes}, found {}", option.name, node.form());
                 self.collector
                     .error("wrong-form", &node.span, message)
-                    .help("if it is meant as text, put it in single quotes");
+                    .help("to use it as text, put it in single quotes");
                 None
             }
         }
     }
 
-    fn list(&mut self, option: &OptionDescriptor, of: &OptionKind, items: &[Node]) -> Option<Given> {
-        let mut list = Given { value: Value::Null, references: Vec::new(), is_credential: false };
+    fn list(&mut self, option: &OptionDescriptor, of: &OptionKind, items: &[Node]) -> Option<ReadValue> {
+        let mut list = ReadValue { value: Value::Null, references: Vec::new(), is_credential: false };
         let mut values = Vec::new();
         for item in items {
             let given = match &item.content {
@@ -153,18 +153,18 @@ impl Checker<'_> {
         kind: &OptionKind,
         text: &str,
         node: &Node,
-    ) -> Option<Given> {
+    ) -> Option<ReadValue> {
         let resolved = self.resolve(text, &node.span)?;
         let name = &option.name;
         let problem = match kind.parse(&resolved.text) {
             Ok(Value::String(text)) if option.required && text.is_empty() => "must not be empty".to_owned(),
             Ok(value) => {
                 let (references, is_credential) = (resolved.references, resolved.is_credential);
-                return Some(Given { value, references, is_credential });
+                return Some(ReadValue { value, references, is_credential });
             }
             // What a reference brought may be a secret wherever it stands.
             Err(_) if option.secret || !resolved.references.is_empty() => {
-                format!("does not take the value it has, which is not shown; it takes: {}", kind.describe())
+                format!("has an invalid value (not shown, it may be secret); expected: {}", kind.describe())
             }
             Err(problem) => problem,
         };
@@ -175,7 +175,7 @@ impl Checker<'_> {
         let label = match (suggestion, resolved.references.as_slice()) {
             (Some(word), []) if !option.secret => format!("did you mean `{word}`?"),
             (_, []) => String::new(),
-            (_, references) => format!("the value is from {}", references.join(", ")),
+            (_, references) => format!("the value comes from {}", references.join(", ")),
         };
         self.collector.error("bad-value", &node.span, format!("option `{name}` {problem}")).label(label);
         None
@@ -210,7 +210,7 @@ impl Checker<'_> {
             .error(
                 "unknown-option",
                 &key.span,
-                format!("{word} `{}` has no option `{}`", plugin.name, key.text),
+                format!("unknown option `{1}` for {word} `{0}`", plugin.name, key.text),
             )
             .label(label.unwrap_or_default())
             .help(describe(plugin));
@@ -218,20 +218,20 @@ impl Checker<'_> {
 
     fn report_no_value(&mut self, option: &OptionDescriptor, node: &Node) {
         let help = match (&option.default, option.required) {
-            (_, true) => "write a value; it is required".to_owned(),
+            (_, true) => "add a value; this option is required".to_owned(),
             (Some(default), _) if !option.secret => {
                 let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
-                format!("write a value, or remove the line for the default, {default}")
+                format!("add a value, or remove the line to use the default {default}")
             }
-            _ => "write a value, or remove the line".to_owned(),
+            _ => "add a value, or remove the line".to_owned(),
         };
         self.collector.error("no-value", &node.span, format!("option `{}` has no value", option.name)).help(
             match node.span.text() {
                 "" if node.span.line().contains(['#', '&']) => {
-                    format!("{help}; a value that begins with # or & goes in single quotes")
+                    format!("{help}; put a value that starts with # or & in single quotes")
                 }
                 "" => help,
-                word => format!("{help}; without quotes, {word} means no value"),
+                word => format!("{help}; without quotes, {word} is read as no value"),
             },
         );
     }

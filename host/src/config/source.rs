@@ -67,9 +67,9 @@ impl fmt::Debug for Source {
 pub(super) enum Unreadable {
     #[error("cannot be read: {0}")]
     Io(#[source] io::Error),
-    #[error("is larger than 256 KiB, so it is no settings file")]
+    #[error("is larger than 256 KiB, the limit for settings files")]
     TooLarge,
-    #[error("is not UTF-8 text: line {line} holds bytes that are no characters")]
+    #[error("is not valid UTF-8: invalid bytes on line {line}")]
     NotText { line: usize },
 }
 

@@ -3,8 +3,8 @@
 use serde_saphyr::granit_parser::ErrorKind;
 
 /// What to do about most of it.
-pub(super) const QUOTE: &str = "put a value that holds `: ` or ` #`, or begins with one of @ ` % & * ! | > { [ ' \" \
-                                in single quotes, and double a single quote inside: 'it''s'";
+pub(super) const QUOTE: &str = "put values that contain `: ` or ` #`, or start with one of @ ` % & * ! | \
+     > { [ ' \" in single quotes; double a single quote inside: 'it''s'";
 
 /// What is wrong and what to do. Neither holds any part of the file: where the YAML is broken, nobody can tell
 /// which part of it is a password.
@@ -14,40 +14,40 @@ pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart => {
-            ("a tab stands in the indentation", "indent with spaces; YAML takes no tabs there")
+            ("tab character in the indentation", "indent with spaces; YAML does not allow tabs there")
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            ("a second `:` stands in this line, or the line is indented too far", QUOTE)
+            ("a second `:` on this line, or wrong indentation", QUOTE)
         }
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            ("this line has no `key: value` where one is needed", "end the key with `: `, colon and blank")
+            ("expected `key: value`", "write the key as `key: ` (colon, space)")
         }
         ErrorKind::InvalidIndentation
         | ErrorKind::ExpectedBlockMappingKey
         | ErrorKind::ExpectedBlockSequenceEntry
         | ErrorKind::MappingKeyNotAllowed
         | ErrorKind::BlockSequenceEntryNotAllowed => (
-            "this line does not line up with the lines above it",
-            "keys of one mapping begin in the same column; items of a list begin with `- ` in the same column",
+            "wrong indentation: this line matches no level above it",
+            "start all keys of a mapping in the same column, and list items with `- ` in the same column",
         ),
         ErrorKind::UnclosedQuotedScalar
         | ErrorKind::InvalidQuotedScalarIndent
         | ErrorKind::DocumentIndicatorInQuotedScalar => (
-            "a quote is opened, here or above, and not closed",
-            "close it, and double a single quote inside single quotes: 'it''s'",
+            "missing closing quote, here or above",
+            "add the closing quote; double a single quote inside single quotes: 'it''s'",
         ),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "something follows the closing quote",
-            "quote the whole value, and double a single quote inside single quotes: 'it''s'",
+            "unexpected text after the closing quote",
+            "put the whole value in quotes; double a single quote inside single quotes: 'it''s'",
         ),
         ErrorKind::UnknownQuotedScalarEscape
         | ErrorKind::InvalidQuotedScalarHexEscape
         | ErrorKind::InvalidUnicodeEscape => (
-            "a backslash in double quotes begins an escape, and this is none",
-            "use single quotes: nothing is special inside them but the quote itself, which is doubled",
+            "invalid backslash escape in double quotes",
+            "use single quotes; only the single quote itself is special there, and it is doubled",
         ),
-        ErrorKind::UnknownAnchor => ("`*` names an anchor that is not there", QUOTE),
-        ErrorKind::UnexpectedCharacter { .. } => ("no value can begin with this character", QUOTE),
+        ErrorKind::UnknownAnchor => ("undefined anchor after `*`", QUOTE),
+        ErrorKind::UnexpectedCharacter { .. } => ("a value cannot start with this character", QUOTE),
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::BlockEntryInFlowCollection
         | ErrorKind::InvalidFlowScalarIndent
@@ -56,16 +56,19 @@ pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
         | ErrorKind::ExpectedFlowMappingSeparator
         | ErrorKind::ExpectedFlowSequenceSeparator
         | ErrorKind::MismatchedFlowCollectionEnd { .. } => (
-            "a `{` or `[` is opened, here or above, and not closed, or a comma is missing inside",
-            "close it, and set commas between the items",
+            "unclosed `{` or `[`, here or above, or a missing comma",
+            "add the closing bracket or the comma; put values that contain `{` in double quotes: path: \
+             \"out/{report}.csv\"",
         ),
-        ErrorKind::RecursionLimitExceeded => {
-            ("values are nested more than 32 levels deep", "no setting needs that many levels")
-        }
+        ErrorKind::RecursionLimitExceeded => (
+            "more than 32 levels of nesting",
+            "pipeline files need fewer levels; check the \
+                 indentation",
+        ),
         ErrorKind::DirectiveDisallowed => {
-            ("directives (`%…`) are not used here", "remove the line, or quote the value")
+            ("YAML directives (`%…`) are not supported", "remove the line, or quote the value")
         }
-        other => return (format!("not valid YAML: {other}"), QUOTE),
+        other => return (format!("invalid YAML: {other}"), QUOTE),
     };
     (message.to_owned(), help)
 }

@@ -168,13 +168,13 @@ impl<'a> Builder<'a> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(fail("a second document begins here", "keep one document a file", span));
+                    return Err(fail("second YAML document in the file", "use one document per file", span));
                 }
             }
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, _, Some(_))
             | Event::MappingStart(_, _, Some(_)) => {
-                return Err(fail("YAML tags (`!name`) are not used here", syntax::QUOTE, span));
+                return Err(fail("YAML tags (`!name`) are not supported", syntax::QUOTE, span));
             }
             Event::Scalar(text, style, anchor, None) => {
                 self.count(1, text.len(), &span)?;
@@ -191,7 +191,11 @@ impl<'a> Builder<'a> {
             Event::SequenceEnd | Event::MappingEnd => self.end(&span)?,
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(fail("this alias stands inside its own anchor", syntax::QUOTE, span));
+                    return Err(fail(
+                        "recursive alias: it is used inside its own anchor",
+                        syntax::QUOTE,
+                        span,
+                    ));
                 };
                 let (nodes, text_bytes) = size(&node);
                 self.count(nodes, text_bytes, &span)?;
@@ -251,8 +255,8 @@ impl<'a> Builder<'a> {
         self.text_bytes += text_bytes;
         if self.nodes > MAX_NODES || self.text_bytes > MAX_TEXT_BYTES {
             return Err(fail(
-                "the file unfolds to more than a settings file can need",
-                "write fewer values or fewer aliases (`*name`)",
+                "the file is too large after its aliases are expanded",
+                "use fewer values or fewer aliases (`*name`)",
                 at.clone(),
             ));
         }
@@ -289,7 +293,7 @@ impl<'a> Builder<'a> {
 fn into_key(node: Node) -> Result<Key, SyntaxError> {
     match node.content {
         Content::Scalar(scalar) if scalar.text == "<<" => {
-            Err(fail("merge keys (`<<`) are not used here", "share settings by `config: FILE`", node.span))
+            Err(fail("merge keys (`<<`) are not supported", "share settings with `config: FILE`", node.span))
         }
         Content::Scalar(scalar) => Ok(Key { text: scalar.text, span: node.span }),
         _ => Err(fail("a key must be a single word", syntax::QUOTE, node.span)),

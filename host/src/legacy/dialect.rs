@@ -41,21 +41,49 @@ pub(super) const TABLE: [Row; 14] = [
         "multiinfo",
         "m",
         Some("IDS"),
-        "report templates, by their ids with commas between, no blanks",
+        "IDs of the report templates, separated by commas without spaces",
     ),
-    row(Name::Server, "server", "se", Some("HOST"), "the Defense Center, by name or address"),
-    row(Name::Port, "port", "po", Some("PORT"), "its port (default 8307)"),
-    row(Name::Plugininfo, "plugininfo", "pl", Some("FILE"), "settings (default InputPlugins/<plugin>.yaml)"),
-    row(Name::Ipv6, "ipv6", "i", None, "connect to the Defense Center over IPv6"),
-    row(Name::Pkcs12, "pkcs12", "pk", Some("FILE"), "client certificate (default: first *.pkcs12 here)"),
-    row(Name::Password, "password", "pa", Some("WORD"), "the certificate file's password (default: none)"),
-    row(Name::Syslog, "syslog", "sy", None, "log to syslog, or to standard error where there is none"),
-    row(Name::Stderr, "stderr", "st", None, "log to standard error"),
-    row(Name::Logfile, "logfile", "lo", Some("FILE"), "log to the end of this file"),
-    row(Name::Level, "level", "le", Some("0..3"), "3 debug, 2 info (default), 1 warnings, 0 errors"),
-    row(Name::Csvfile, "csvfile", "c", Some("FILE"), "write the commands into this file, send nothing"),
-    row(Name::Help, "help", "h", None, "show this"),
-    row(Name::Version, "version", "v", None, "show the version"),
+    row(Name::Server, "server", "se", Some("HOST"), "Defense Center, host name or IP address"),
+    row(Name::Port, "port", "po", Some("PORT"), "TCP port (default 8307)"),
+    row(
+        Name::Plugininfo,
+        "plugininfo",
+        "pl",
+        Some("FILE"),
+        "settings file (default \
+         InputPlugins/<plugin>.yaml)",
+    ),
+    row(Name::Ipv6, "ipv6", "i", None, "connect to the Defense Center over IPv6 (keep)"),
+    row(
+        Name::Pkcs12,
+        "pkcs12",
+        "pk",
+        Some("FILE"),
+        "client certificate file (default: first *.pkcs12 in \
+         the working directory)",
+    ),
+    row(Name::Password, "password", "pa", Some("WORD"), "password of the certificate file (default: none)"),
+    row(Name::Syslog, "syslog", "sy", None, "log to syslog; to standard error if syslog is unavailable"),
+    row(Name::Stderr, "stderr", "st", None, "log to standard error (keep)"),
+    row(Name::Logfile, "logfile", "lo", Some("FILE"), "append the log to this file"),
+    row(
+        Name::Level,
+        "level",
+        "le",
+        Some("0..3"),
+        "log level: 3 debug, 2 info (default), 1 warnings, 0 \
+         errors",
+    ),
+    row(
+        Name::Csvfile,
+        "csvfile",
+        "c",
+        Some("FILE"),
+        "write the commands to this file instead of sending \
+         them",
+    ),
+    row(Name::Help, "help", "h", None, "print this help"),
+    row(Name::Version, "version", "v", None, "print the version"),
 ];
 
 const fn row(
@@ -101,7 +129,7 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
         let row = find(&rows, word)?;
         let value = match (row.value, value) {
             (None, None) => String::new(),
-            (None, Some(_)) => return Err(format!("option `-{}` takes no value", row.word)),
+            (None, Some(_)) => return Err(format!("option `-{}` does not accept a value", row.word)),
             (Some(placeholder), value) => {
                 let is_option =
                     |text: &str| text == "--" || after_dashes(text).is_some_and(|next| is_known(&rows, next));
@@ -113,7 +141,7 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
                 // No password is a password: a script may hand over a variable that is empty.
                 value
                     .filter(|value| !value.is_empty() || row.name == Name::Password)
-                    .ok_or_else(|| format!("option `-{}` needs a value: -{0}={placeholder}", row.word))?
+                    .ok_or_else(|| format!("option `-{}` requires a value: -{0}={placeholder}", row.word))?
             }
         };
         typed.push(Typed::Option(row.name, value));
@@ -124,9 +152,7 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
 }
 
 fn text(argument: OsString) -> Result<String, String> {
-    argument
-        .into_string()
-        .map_err(|bad| format!("the argument `{}` is not UTF-8 text", bad.to_string_lossy()))
+    argument.into_string().map_err(|bad| format!("argument `{}` is not valid UTF-8", bad.to_string_lossy()))
 }
 
 /// The option behind one dash or two; a lone dash is a word.
@@ -157,14 +183,14 @@ fn find<'r>(rows: &[&'r Row], typed: &str) -> Result<&'r Row, String> {
 }
 
 fn unknown(rows: &[&Row], typed: &str) -> String {
-    let problem = format!("there is no option `-{typed}`");
+    let problem = format!("unknown option `-{typed}`");
     let near = rows
         .iter()
         .map(|row| (strsim::damerau_levenshtein(typed, row.word), row.word))
         .min()
         .filter(|(distance, _)| *distance <= typed.chars().count() / 2);
     match near {
-        _ if Name::Multiinfo.is(typed) => format!("{problem}: process_multiple takes it"),
+        _ if Name::Multiinfo.is(typed) => format!("{problem}; it is an option of process_multiple"),
         Some((_, word)) => format!("{problem}; did you mean `-{word}`?"),
         None => problem,
     }
@@ -217,7 +243,10 @@ mod tests {
                 let word = Typed::Word("QualysGuard".to_owned());
                 let expected = Ok(vec![Typed::Option(name, String::new()), word]);
                 assert_eq!(single(&[&typed, "QualysGuard"]), expected, "{typed}");
-                assert_eq!(single(&[&format!("{typed}=1")]), Err(format!("option `-{long}` takes no value")));
+                assert_eq!(
+                    single(&[&format!("{typed}=1")]),
+                    Err(format!("option `-{long}` does not accept a value"))
+                );
             }
         }
     }
@@ -238,11 +267,11 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_a_suggestion() {
         for (typed, expected) in [
-            ("-bogus", "there is no option `-bogus`"),
-            ("-sevrer=a", "there is no option `-sevrer`; did you mean `-server`?"),
-            ("-csvfiles=a", "there is no option `-csvfiles`; did you mean `-csvfile`?"),
-            ("-=a", "there is no option `-`"),
-            ("-multiinfo", "there is no option `-multiinfo`: process_multiple takes it"),
+            ("-bogus", "unknown option `-bogus`"),
+            ("-sevrer=a", "unknown option `-sevrer`; did you mean `-server`?"),
+            ("-csvfiles=a", "unknown option `-csvfiles`; did you mean `-csvfile`?"),
+            ("-=a", "unknown option `-`"),
+            ("-multiinfo", "there is no option `-multiinfo`; it is an option of process_multiple"),
         ] {
             assert_eq!(single(&[typed]), Err(expected.to_owned()));
         }
@@ -259,7 +288,7 @@ mod tests {
         ] {
             assert_eq!(
                 single(line),
-                Err("option `-logfile` needs a value: -logfile=FILE".to_owned()),
+                Err("option `-logfile` requires a value: -logfile=FILE".to_owned()),
                 "{line:?}"
             );
         }

@@ -13,13 +13,13 @@ use crate::telemetry;
 
 /// Where the log goes. None of the three is standard output.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct LogTargets {
     pub(super) syslog: bool,
     pub(super) stderr: bool,
     pub(super) file: Option<PathBuf>,
 }
 
-impl Places {
+impl LogTargets {
     /// Starts the log.
     ///
     /// # Errors
@@ -38,14 +38,14 @@ impl Places {
         let stdout = !stderr && file.is_none() && syslog.is_none();
         let path = self.file.clone().unwrap_or_default();
         let file = file.map(|file| Arc::new(Mutex::new(LogFile { program, path, file, has_failed: false })));
-        let lines = Lines { stdout, stderr, file };
+        let lines = LineWriter { stdout, stderr, file };
         let problem = match &syslog {
             Some(Err(error)) => Some(error.to_string()),
             _ => None,
         };
         telemetry::start_into(level, move || lines.clone(), syslog.and_then(Result::ok));
         if let Some(problem) = problem {
-            tracing::warn!("there is no syslog ({problem}): the log goes to standard error");
+            tracing::warn!("cannot connect to syslog ({problem}); logging to standard error instead");
         }
         Ok(Started { on_stderr: stderr })
     }
@@ -60,7 +60,7 @@ pub(super) struct Started {
 
 /// Takes whole lines and writes each to every place.
 #[derive(Debug, Clone)]
-struct Lines {
+struct LineWriter {
     stdout: bool,
     stderr: bool,
     file: Option<Arc<Mutex<LogFile>>>,
@@ -76,7 +76,7 @@ struct LogFile {
     has_failed: bool,
 }
 
-impl Write for Lines {
+impl Write for LineWriter {
     /// A place that fails keeps no other from its line, and no run from its end.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.stdout {

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::Secret;
 use tracing::Level;
 
 use super::dialect::{self, Name, Typed};
-use super::log::Places;
+use super::log::LogTargets;
 use super::usage::{Program, Usage};
 
 /// One call of the old command line.
@@ -24,7 +24,7 @@ pub(super) struct Request {
     /// The report templates of `process_multiple`; none when the settings file names the one.
     pub(super) templates: Vec<String>,
     /// Where the log goes.
-    pub(super) log: Places,
+    pub(super) log: LogTargets,
     /// What is logged.
     pub(super) level: Level,
 }
@@ -57,7 +57,7 @@ struct Options {
     center: DefenseCenter,
     csvfile: Option<String>,
     templates: Vec<String>,
-    log: Places,
+    log: LogTargets,
     level: Option<Level>,
 }
 
@@ -93,7 +93,7 @@ impl Options {
             Typed::Word(word) => {
                 if let Some(first) = self.plugin.replace(word) {
                     let second = self.plugin.take().unwrap_or_default();
-                    return Err(format!("only one plugin can be named, found `{first}` and `{second}`"));
+                    return Err(format!("only one plugin can be given, found `{first}` and `{second}`"));
                 }
                 return Ok(());
             }
@@ -118,19 +118,21 @@ impl Options {
 
     fn into_request(self, program: Program) -> Result<Request, Usage> {
         if program == Program::ProcessMultiple && self.templates.is_empty() {
-            return Err("option `-multiinfo` is missing: -multiinfo=424242,535353".to_owned().into());
+            return Err("option `-multiinfo` is required, for example -multiinfo=424242,535353"
+                .to_owned()
+                .into());
         }
         let mut log = self.log;
         // Commands on standard output are not to be mixed with the log.
         log.stderr |= self.csvfile.as_deref() == Some("-") && !log.syslog && log.file.is_none();
         let warning = (self.csvfile.is_some() && self.server.is_some())
-            .then_some("-server is ignored, because -csvfile is there: the commands go into the file");
+            .then_some("-server is ignored because -csvfile is set; the commands are written to the file");
         let destination = match (self.csvfile, self.server) {
             (Some(path), _) => Destination::CsvFile(path),
             (None, Some(server)) => Destination::DefenseCenter(DefenseCenter { server, ..self.center }),
             (None, None) => {
                 let problem =
-                    "no destination is named: -server=HOST for a Defense Center, -csvfile=FILE for a file";
+                    "no destination: set -server=HOST for a Defense Center or -csvfile=FILE for a file";
                 return Err(problem.to_owned().into());
             }
         };
@@ -163,7 +165,7 @@ impl Destination {
 fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("option `-port` takes a number from 1 to 65535, found `{text}`")),
+        _ => Err(format!("invalid `-port`: expected a number from 1 to 65535, found `{text}`")),
     }
 }
 
@@ -174,21 +176,26 @@ fn level(text: &str) -> Result<Level, String> {
         "2" => Ok(Level::INFO),
         "3" => Ok(Level::DEBUG),
         _ => Err(format!(
-            "option `-level` takes 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found `{text}`"
+            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found \
+             `{text}`"
         )),
     }
 }
 
 fn templates(text: &str) -> Result<Vec<String>, String> {
-    let bad =
-        |why: String| Err(format!("option `-multiinfo` takes ids with commas between and no blanks; {why}"));
+    let bad = |why: String| {
+        Err(format!(
+            "invalid `-multiinfo`: expected IDs separated by commas, without \
+             spaces; {why}"
+        ))
+    };
     let mut ids = Vec::new();
     for id in text.split(',') {
         if id.is_empty() {
-            return bad(format!("an id is missing in `{text}`"));
+            return bad(format!("empty ID in `{text}`"));
         }
         if !id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return bad(format!("`{id}` is no number"));
+            return bad(format!("`{id}` is not a number"));
         }
         ids.push(id.to_owned());
     }
@@ -215,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_typed_has_its_default() {
+    fn missing_option_uses_default() {
         let request = single(&["-server=dc.example.com"]);
         assert_eq!(
             (request.plugin.as_str(), request.plugininfo, request.level),
@@ -228,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_twice_counts_as_typed_last_and_an_empty_password_is_none() {
+    fn last_value_wins_and_empty_password_is_unset() {
         let request = single(&["-se=a", "-server=b", "-po=1", "-po", "2", "-pa=x", "-pa=", "-le=0", "-le=1"]);
         assert_eq!(request.level, Level::WARN);
         let Destination::DefenseCenter(center) = request.destination else { panic!("no Defense Center") };
@@ -274,10 +281,10 @@ mod tests {
         let request = read(Program::ProcessMultiple, &["-multiinfo", "424242,535353", "-c=a"]).unwrap();
         assert_eq!(request.templates, ["424242", "535353"]);
         for (ids, part) in [
-            ("1, 2", "` 2` is no number"),
-            ("1,,2", "an id is missing in `1,,2`"),
+            ("1, 2", "` 2` is not a number"),
+            ("1,,2", "empty ID in `1,,2`"),
             ("1,", "an id is missing"),
-            ("1,x", "`x` is no number"),
+            ("1,x", "`x` is not a number"),
         ] {
             let problem = problem(Program::ProcessMultiple, &["-multiinfo", ids, "-c=a"]);
             assert!(problem.contains(part), "{problem}");
@@ -289,7 +296,7 @@ mod tests {
     fn a_run_without_destination_or_with_two_plugins_is_refused() {
         assert!(problem(Program::QualysConnector, &["QualysGuard"]).starts_with("no destination"));
         let two = problem(Program::QualysConnector, &["-c=a", "A", "B"]);
-        assert_eq!(two, "only one plugin can be named, found `A` and `B`");
+        assert_eq!(two, "only one plugin can be given, found `A` and `B`");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::commands::terminal::{look, print_error};
 use crate::commands::{default_state_folder, stop_on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
 use crate::pipeline::{Failure, RunStatus, Stop, Summary};
-use crate::plugins::{Registry, Trust, folders};
-use crate::session::{self, SessionWish};
+use crate::plugins::{FilePermissionCheck, Registry, folders};
+use crate::session::{self, RunOptions};
 
 /// Runs what is asked for and gives the exit code: that of the first template that failed.
 pub(super) fn run(program: Program, request: &Request) -> u8 {
@@ -30,7 +30,7 @@ pub(super) fn run(program: Program, request: &Request) -> u8 {
         program,
         request,
         log,
-        registry: Registry::discover(&folders(&[]), Trust::OwnerOnly),
+        registry: Registry::discover(&folders(&[]), FilePermissionCheck::OwnerOnly),
         interruption: Interruption::watch(),
     };
     match request.templates.as_slice() {
@@ -63,7 +63,7 @@ impl Session<'_> {
             }
         }
         let Some((_, first)) = failed.first() else {
-            tracing::info!("all {} templates were delivered", templates.len());
+            tracing::info!("all {} templates delivered", templates.len());
             return 0;
         };
         let named: Vec<_> = failed.iter().map(|(id, code)| format!("{id} (exit code {code})")).collect();
@@ -92,8 +92,8 @@ impl Session<'_> {
         if self.registry.find(PluginKind::Input, plugin).is_some() && !Path::new(settings).exists() {
             let folder = env::current_dir().unwrap_or_default();
             let hint =
-                format!("name the file with -plugininfo=FILE; the working directory is {}", folder.display());
-            self.say(&format!("the settings file {settings} is not there"), Some(&hint));
+                format!("set the file with -plugininfo=FILE; the working directory is {}", folder.display());
+            self.say(&format!("settings file not found: {settings}"), Some(&hint));
             return Err(Problems::EXIT_CODE);
         }
         let text = translation::pipeline(self.request, plugin, settings, template);
@@ -115,7 +115,7 @@ impl Session<'_> {
 
     /// Every run begins anew, as in 2014: what an interrupted one left is not gone on with days later.
     fn run(&self, pipeline: &Pipeline) -> u8 {
-        let wish = SessionWish { bar: false, restart: true, wait: false };
+        let wish = RunOptions { bar: false, restart: true, wait: false };
         let stop = self.interruption.begin();
         match session::run(pipeline, &self.registry, &state_folder(), wish, &stop) {
             Ok(summary) => {

@@ -70,7 +70,10 @@ impl Usage {
             Self::Version => answer(&program.version(), 0),
             Self::Wrong(problem) => {
                 let name = program.name();
-                print_error(&format!("{name}: {problem}\n  = help: `{name} -help` lists the options\n"));
+                print_error(&format!(
+                    "{name}: {problem}\n  = help: run `{name} -help` for a list of \
+                     options\n"
+                ));
                 USAGE
             }
         }
@@ -94,16 +97,15 @@ fn long(row: &Row) -> String {
 const USAGE: u8 = 64;
 
 const ENDING: &str = "
-The plugin reads the findings; it is QualysGuard unless another is named. Any beginning of an option's name
-that fits no other may be typed, with one dash or two; the value stands behind `=` or a blank.
-One of -server and -csvfile is needed; with both, -csvfile wins. Without an option for it, the log goes to
-standard output.
+The plugin reads the findings; the default is QualysGuard. Option names may be shortened to any unambiguous
+prefix and start with one or two dashes; the value follows after `=` or a space.
+Set -server or -csvfile; if both are set, -csvfile is used. Without -syslog, -stderr or -logfile the log goes
+to standard output.
 
-Exit codes: 0 all delivered, 64 usage, 65 bad, incomplete or rejected data, 66 no input, 69 peer not reachable,
-70 bug, 73 cannot create, 74 reading or writing, 75 try again later, 76 protocol, 77 not allowed,
-78 configuration, 130 interrupted.
-The present command line is `scanbridge`; docs/legacy-command-line.md shows how one becomes the other, and where
-to get help.
+Exit codes: 0 all delivered, 64 usage error, 65 invalid, truncated or rejected data, 66 no input found,
+69 unreachable or timeout, 70 bug, 73 cannot create, 74 read or write error, 75 already running, 76 protocol
+error, 77 access denied, 78 invalid configuration, 130 interrupted.
+`scanbridge` is the successor of this command line; docs/legacy-command-line.md explains how to migrate.
 ";
 
 #[cfg(test)]

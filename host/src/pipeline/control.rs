@@ -82,7 +82,7 @@ impl Control {
         if ends_the_run {
             // Only an operator stops a run in which nothing has failed.
             if self.stop.is_given() && !self.has_failed() {
-                self.record_failure(Failure::interrupted("stopped before everything was delivered"));
+                self.record_failure(Failure::interrupted("interrupted before everything was delivered"));
             }
             self.note_failure(mendable);
         }
@@ -90,7 +90,11 @@ impl Control {
         if ends_the_run {
             self.stop.give();
         } else {
-            tracing::warn!(instance = id, "this output is not required: the others go on without it");
+            tracing::warn!(
+                instance = id,
+                "this output is optional (required: no); the run continues \
+                 without it"
+            );
         }
     }
 
@@ -102,9 +106,18 @@ impl Control {
         }
         let error = PluginError::new(
             ErrorKind::Unavailable,
-            format!("{findings} findings were left out while it was down or its queue was full"),
+            format!(
+                "{findings} findings were dropped while this output was unavailable or its queue was \
+                 full"
+            ),
         );
-        self.record(id, &error.with_hint("a larger `queue`, `on_full: block` or `required: yes` keeps them"));
+        self.record(
+            id,
+            &error.with_hint(
+                "to keep them, increase `queue`, or set `on_full: block` or \
+             `required: yes`",
+            ),
+        );
     }
 
     fn note_failure(&self, mendable: bool) {
@@ -125,7 +138,7 @@ impl Control {
 
     /// An input sent what is no batch. Every output finds this out; the first one to do so says it.
     pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) {
-        let message = format!("the input sent a damaged batch while reading {path}: {bad}");
+        let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
         self.hopeless.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.give();
@@ -198,7 +211,7 @@ impl Failures {
     fn to_list(&self) -> Vec<Failure> {
         let mut list = self.list.clone();
         if let (Some(first), 1..) = (self.list.first(), self.omitted) {
-            let message = format!("{} more failures, which the log tells", self.omitted);
+            let message = format!("{} more failures; see the log", self.omitted);
             let exit_code = first.exit_code;
             list.push(Failure { instance: "run".to_owned(), message, hint: None, exit_code });
         }
@@ -220,7 +233,7 @@ mod tests {
         let list = failures.to_list();
         assert_eq!(list.len(), SHOWN + 2);
         assert_eq!(list[SHOWN].exit_code, 130);
-        assert_eq!(list[SHOWN + 1].message, "900 more failures, which the log tells");
+        assert_eq!(list[SHOWN + 1].message, "900 more failures; see the log");
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl Destination {
             return Ok(());
         }
         if self.now.has_gap && self.now.report.as_ref().is_some_and(|known| !known.is(report)) {
-            self.end_part("its rest was delivered without this output")?;
+            self.end_part("the rest of the report was delivered to the failover output")?;
         }
         // Who comes to the rest of a report lacks what came before.
         self.now.has_gap = if goes_on { self.now.has_gap } else { report.continued };
@@ -292,7 +292,7 @@ impl Destination {
 
     pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
         let Some(report) = self.now.report.take() else {
-            return Err(PluginError::bug("a report ended that had not begun"));
+            return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
         end.complete &= !has_gap && !self.now.has_gap;
@@ -308,7 +308,7 @@ impl Destination {
         let written = self.watch.during("end", || handle.end(&end))?;
         if !(written.rejected.is_empty() && written.left_out.is_empty() && written.retry.is_empty()) {
             return Err(PluginError::bug(
-                "the output spoke of rows at the end of a report, where there are none",
+                "plugin bug: the output returned row results at the end of a report",
             ));
         }
         self.settle(report, end.deliver, &written);
@@ -349,7 +349,7 @@ impl Destination {
     /// Opens the output once more to take back what it committed of the report under way.
     pub(super) fn discard(&mut self) {
         if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.go_on()).is_ok() {
-            self.take_back("the output is given up");
+            self.take_back("the output has been closed after a failure");
             self.drop_instance();
         }
     }
@@ -466,7 +466,7 @@ fn deliver(summary: &mut OutputSummary, report: &OpenReport) {
 }
 
 fn handle(handle: &mut Option<OutputHandle>) -> Result<&mut OutputHandle, PluginError> {
-    handle.as_mut().ok_or_else(|| PluginError::new(ErrorKind::Unavailable, "the output is not open"))
+    handle.as_mut().ok_or_else(|| PluginError::new(ErrorKind::Unavailable, "the output is closed"))
 }
 
 pub(super) fn io_error(error: &StateError) -> PluginError {

@@ -28,11 +28,7 @@ impl Away {
 impl Lane {
     pub(super) fn fail_over(&mut self, error: &PluginError) {
         let Some(standby) = &self.standby else { return };
-        tracing::warn!(
-            instance = self.primary.id(),
-            "{error}; `{}` takes over until it is back",
-            standby.id()
-        );
+        tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
         self.primary.stand_back();
         self.outage = None;
         self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
@@ -49,7 +45,7 @@ impl Lane {
         match self.primary.reopen(true) {
             Ok(()) => away.good_probes += 1,
             Err(error) => {
-                tracing::debug!(instance = self.primary.id(), "{error}; still away");
+                tracing::debug!(instance = self.primary.id(), "{error}; still unavailable");
                 away.good_probes = 0;
             }
         }
@@ -63,10 +59,10 @@ impl Lane {
     fn come_back(&mut self) -> Result<(), PluginError> {
         let report = self.pending.report.clone();
         if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
-            standby.end_part(&format!("`{}` is back", self.primary.id()))?;
+            standby.end_part(&format!("`{}` is available again", self.primary.id()))?;
             standby.commit()?;
         }
-        tracing::info!(instance = self.primary.id(), "is back, and delivers again");
+        tracing::info!(instance = self.primary.id(), "available again, delivery resumed");
         self.away = None;
         self.outage = None;
         self.queue.set_down(false);
@@ -85,7 +81,7 @@ impl Lane {
         if self.primary.report_at_commit().is_none() {
             return Ok(());
         }
-        self.primary.end_part("its rest went to the failover")?;
+        self.primary.end_part("the rest of the report went to the failover")?;
         let state = self.primary.commit()?;
         self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
     }
@@ -102,7 +98,7 @@ impl Lane {
         if let Err(error) = ended {
             self.primary.lose_part();
             let message =
-                format!("{error}; it was not told the end of its part of {path}, which may be lost");
+                format!("{error}; its part of report {path} could not be completed and may be missing");
             let error = PluginError::new(error.kind, message);
             self.control.record_failure(Failure::new(self.primary.id(), &error));
         }

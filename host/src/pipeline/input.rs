@@ -149,7 +149,7 @@ impl<'a> Stage<'a> {
             let Some(pause) = outage.failed(&error) else { return Err(error) };
             tracing::warn!(
                 instance = self.summary.id,
-                "{error}; attempt {} in {:.1} s",
+                "{error}; retry {} in {:.1} s",
                 outage.failures() + 1,
                 pause.as_secs_f64()
             );
@@ -181,7 +181,7 @@ impl<'a> Stage<'a> {
                 Next::ReportEnd { end, position } => self.end(end, position)?,
                 Next::Refused(refusal) => self.refuse(&refusal)?,
                 Next::Idle(wake_after) => {
-                    self.outside_a_report("idled inside a report")?;
+                    self.outside_a_report("returned \"idle\" inside a report")?;
                     self.idle(wake_after);
                 }
                 Next::Finished => return self.finished(),
@@ -198,7 +198,7 @@ impl<'a> Stage<'a> {
             return Err(PluginError::cancelled()); // The wish came while another input had its turn.
         }
         let path = without_controls(&start.path);
-        let verb = if start.continued { "going on with" } else { "reading" };
+        let verb = if start.continued { "resuming" } else { "reading" };
         // As debug text: titles are somebody else's, and no line break of theirs may begin a line of ours.
         tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "{verb} {path}");
         start.schema = self.columns.schema().clone();
@@ -226,7 +226,7 @@ impl<'a> Stage<'a> {
     /// The source was opened again while a report was under way: it goes on with it, or begins it anew.
     fn begin_again(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
         if !self.source.was_reopened() {
-            return Err(PluginError::bug("the input began a report inside another"));
+            return Err(PluginError::bug("the input started a report inside another report"));
         }
         let is_same = (&start.id, &start.path) == (&report.start.id, &report.start.path);
         let OpenReport { start: known, turn, has_sent } = report;
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
             self.report = Some(OpenReport { start: known, turn, has_sent });
             return Ok(());
         }
-        let reason = "the source has changed; its report begins anew".to_owned();
+        let reason = "the source has changed; the report is read from the beginning".to_owned();
         tracing::warn!(instance = self.summary.id, "{reason}");
         self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
         drop(turn);
@@ -249,7 +249,8 @@ impl<'a> Stage<'a> {
         // Definitions are kept as long as a batch that points at them.
         self.since_mark.bytes += raw.definitions.bytes.len() as u64;
         let taken = self.known.take(&mut raw, self.columns.schema());
-        taken.map_err(|bad| PluginError::bug(format!("the input sent a damaged batch: {bad}")))?;
+        taken
+            .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
         let batch = SharedBatch::new(raw, history, self.known.clone(), columns, counts, self.home.clone());
@@ -267,7 +268,7 @@ impl<'a> Stage<'a> {
 
     fn end(&mut self, end: ReportEnd, position: Position) -> Result<(), PluginError> {
         let Some(report) = self.report.take() else {
-            return Err(PluginError::bug("the input ended a report that it had not begun"));
+            return Err(PluginError::bug("the input ended a report without starting it"));
         };
         self.count_end(&report.start, &end);
         // An incomplete report may never clear anything, and a complete one is always delivered.
@@ -295,8 +296,11 @@ impl<'a> Stage<'a> {
         // Dead letters are no whole report, and that is no fault.
         if !end.complete && !self.source.is_replay() {
             self.summary.incomplete += 1;
-            let delivered =
-                if end.deliver { "what was read is delivered" } else { "nothing of it is delivered" };
+            let delivered = if end.deliver {
+                "the part that was read is delivered"
+            } else {
+                "nothing of this report is delivered"
+            };
             let error = PluginError::bad_data(format!("{} ({delivered})", end.reason));
             self.control.input_failed(&self.summary.id, &error);
         }
@@ -329,7 +333,7 @@ impl<'a> Stage<'a> {
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
-        self.outside_a_report("refused a report inside another")?;
+        self.outside_a_report("refused a report inside another report")?;
         if refusal.incomplete {
             self.summary.incomplete += 1;
         }
@@ -351,7 +355,7 @@ impl<'a> Stage<'a> {
     fn finished(&mut self) -> Result<(), PluginError> {
         self.outside_a_report("finished inside a report")?;
         if self.summary.reports == 0 && self.summary.refused == 0 {
-            tracing::warn!(instance = self.summary.id, "the input had no report to read");
+            tracing::warn!(instance = self.summary.id, "no reports found");
         }
         Ok(())
     }
@@ -359,7 +363,7 @@ impl<'a> Stage<'a> {
     fn outside_a_report(&self, misdeed: &str) -> Result<(), PluginError> {
         match self.report {
             None => Ok(()),
-            Some(_) => Err(PluginError::bug(format!("the input {misdeed}"))),
+            Some(_) => Err(PluginError::bug(format!("plugin bug: the input {misdeed}"))),
         }
     }
 
@@ -434,7 +438,8 @@ pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> In
     if summary.complete > 0 && summary.findings.total() == 0 && !summary.resumed {
         tracing::warn!(
             instance = summary.id,
-            "no findings in {} reports with {} assets: is this the report that was meant?",
+            "no findings in {} reports with {} assets; check that the report, its template and its \
+             filters are the intended ones",
             summary.complete,
             summary.assets
         );

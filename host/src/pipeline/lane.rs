@@ -124,18 +124,18 @@ impl Lane {
         while !open.is_empty() {
             let refused = PluginError::new(
                 ErrorKind::Unavailable,
-                format!("{} findings could not be written now", open.len()),
+                format!("{} findings could not be written; the output asked for a retry", open.len()),
             );
             let stops = self.control.stop.is_given();
             if stops && self.required && self.control.goes_on() {
                 return Err(refused); // The next run goes on before them.
             }
             let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
-                let reason = format!("not taken in {attempts} attempts");
+                let reason = format!("not accepted after {attempts} attempts");
                 self.active().give_up(examined, &open, &reason, attempts);
                 break;
             };
-            tracing::debug!(instance = self.active().id(), "{refused}; trying again");
+            tracing::debug!(instance = self.active().id(), "{refused}; retrying");
             let _ = self.control.stop.wait(pause);
             attempts += 1;
             open = self.active().write_again(examined, &open, attempts)?;
@@ -157,7 +157,7 @@ impl Lane {
         self.pending = Pending { report, has_begun, ..Pending::default() };
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
-            tracing::info!(instance = self.active().id(), "delivers again after {time:.0} s");
+            tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
             self.queue.set_down(false);
         }
         Ok(())
@@ -168,7 +168,8 @@ impl Lane {
         loop {
             if self.pending.overflown {
                 return Err(error.with_hint(
-                    "too much came since the last checkpoint to be kept and sent again within this run",
+                    "the retry buffer is full: too much data since the last checkpoint; run again to \
+                     resume from that checkpoint",
                 ));
             }
             let policy = self.delivery.retry;
@@ -196,13 +197,13 @@ impl Lane {
     ) -> Result<(), PluginError> {
         let failures = self.outage.as_ref().map_or(0, Outage::failures);
         if failures == 1 {
-            tracing::warn!(instance = self.active().id(), "{error}; trying again");
+            tracing::warn!(instance = self.active().id(), "{error}; retrying");
             self.queue.set_down(true);
             self.leave_checkpoints()?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
-                "{error}; attempt {} in {:.1} s",
+                "{error}; retry {} in {:.1} s",
                 failures + 1,
                 pause.as_secs_f64()
             );

@@ -61,7 +61,7 @@ impl LetterSource {
                 self.report = None;
                 let end = ReportEnd {
                     deliver: true,
-                    reason: "these are single findings, sent again".to_owned(),
+                    reason: "replayed dead letters: single findings, not a complete report".to_owned(),
                     ..ReportEnd::default()
                 };
                 Ok(Next::ReportEnd { end, position: Position::default() })

@@ -50,7 +50,11 @@ pub fn run(
     let (control, checkpoints, lanes) = prepare(&mut built, stop, ledger);
     for output in &absent {
         control.record_failure(output.failure.clone());
-        tracing::warn!(instance = output.id, "this output is not required: the others go on without it");
+        tracing::warn!(
+            instance = output.id,
+            "this output is optional (required: no); the run continues \
+             without it"
+        );
     }
     let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
     let first_places: Vec<usize> = lanes.iter().map(|(places, _)| places[0]).collect();

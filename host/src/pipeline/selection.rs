@@ -79,12 +79,12 @@ pub(super) fn check_answer(
     }
     rows.sort_unstable();
     if rows.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(PluginError::bug("the output spoke of a finding twice"));
+        return Err(PluginError::bug("plugin bug: the output reported the same finding twice"));
     }
     let was_given = |row: &u32| given.is_none_or(|given| given.binary_search(row).is_ok());
     let known = examined.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
     if known && rows.iter().all(was_given) {
         return Ok(());
     }
-    Err(PluginError::bug("the output spoke of a finding that it was not given"))
+    Err(PluginError::bug("plugin bug: the output reported a finding that was not in the batch"))
 }

@@ -35,7 +35,7 @@ impl PluginSource {
     }
 
     pub(super) fn handle(&mut self) -> Result<&mut InputHandle, PluginError> {
-        let closed = || PluginError::new(ErrorKind::Unavailable, "the input is not open");
+        let closed = || PluginError::new(ErrorKind::Unavailable, "the input is closed");
         self.handle.as_mut().ok_or_else(closed)
     }
 }
@@ -119,7 +119,7 @@ impl Source {
         plugin.handle = None;
         let handle = plugin.opener.open(&place.0)?;
         if *handle.schema() != plugin.schema {
-            return Err(PluginError::bug("the input changed its columns when it was opened again"));
+            return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
         }
         (plugin.handle, plugin.reopened) = (Some(handle), true);
         Ok(())

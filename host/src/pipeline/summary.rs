@@ -271,7 +271,7 @@ impl Summary {
         let failures = self.failures.iter().map(Failure::lines);
         let ending = match self.status {
             RunStatus::Ok => "all delivered",
-            RunStatus::Partial => "delivered in part",
+            RunStatus::Partial => "partly delivered",
             RunStatus::Failed => "FAILED",
         };
         let last = format!("{ending} after {:.1} s\n", self.elapsed.as_secs_f64());
@@ -292,8 +292,8 @@ impl InputSummary {
             self.findings
         );
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
-        add_counts(&mut line, [(self.unfinished, "UNFINISHED: the next run goes on with it"), (0, "")]);
-        let rest = if self.resumed { " (the rest of an interrupted run)" } else { "" };
+        add_counts(&mut line, [(self.unfinished, "UNFINISHED: the next run resumes there"), (0, "")]);
+        let rest = if self.resumed { " (resumed run: counts are for the remaining part)" } else { "" };
         line + rest + "\n"
     }
 }
@@ -302,7 +302,7 @@ impl OutputSummary {
     fn line(&self) -> String {
         let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
-        add_counts(&mut line, [(self.retried, "sent again"), (self.diverted, "diverted to its failover")]);
+        add_counts(&mut line, [(self.retried, "retried"), (self.diverted, "sent to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
         add_counts(&mut line, [(self.dead_letters_lost, "dead letters LOST"), (0, "")]);
         line + &format!(", {}\n", show_bytes(self.bytes))
@@ -414,11 +414,7 @@ mod tests {
     fn the_text_tells_everything_in_a_few_lines() {
         assert_eq!(
             summary(&[74], 1).text(),
-            "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings \
-             (vulnerability 1200, potential 0, information 1, service 0)\n\
-             written siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\n\
-             failed  siem: cannot write out.cef: no space left\n        free some space and run again\n\
-             delivered in part after 1.2 s\n"
+            "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings (vulnerability 1200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.2 s\n"
         );
     }
 

@@ -112,7 +112,11 @@ impl Watchdog {
             if time >= next && time < lane.hang {
                 lane.told = time;
                 let seconds = time.as_secs();
-                tracing::warn!(instance = lane.id, "has not answered `{call}` for {seconds} s");
+                tracing::warn!(
+                    instance = lane.id,
+                    "`{call}` has been running for {seconds} s without \
+                     progress"
+                );
             }
         }
         let hung = |lane: &mut Watched| lane.busy().is_some_and(|(_, time)| time >= lane.hang);
@@ -128,7 +132,7 @@ impl Watchdog {
     fn give_up(&mut self, lane: Watched) {
         let call = lane.busy().map_or("a call", |(call, _)| call);
         let error = PluginError::bug(format!(
-            "has not answered `{call}` for {} s (hang_secs) and is given up",
+            "timed out: `{call}` ran for {} s without progress (hang_secs); the output was abandoned",
             lane.hang.as_secs()
         ));
         lane.watches.iter().for_each(|watch| watch.abandon());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSection, ReadCache};
 use scanbridge_plugin_api::abi::{ABI_MAJOR, Identity, IdentityError, SECTION, TARGET};
 
-use super::search::Trust;
+use super::search::FilePermissionCheck;
 
 /// Why a file is not loaded. The message is one sentence: file, plugin, what is wrong, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum Refusal {
         error: std::io::Error,
     },
     /// It is no shared library that this system could load, or it was cut short.
-    #[error("{}: is not a shared library, or only a part of one ({reason}); copy the file again", path.display())]
+    #[error("{}: not a shared library, or truncated ({reason}); copy the file again", path.display())]
     NotALibrary {
         /// The file.
         path: PathBuf,
@@ -28,13 +28,13 @@ pub enum Refusal {
         reason: String,
     },
     /// It is a shared library of something else.
-    #[error("{}: is a shared library but no Scanbridge plugin; remove it from the plugin folder", path.display())]
+    #[error("{}: a shared library, but not a Scanbridge plugin; remove it from the plugin directory", path.display())]
     NotAPlugin {
         /// The file.
         path: PathBuf,
     },
     /// Its records contradict each other.
-    #[error("{}: {error}; build the plugin again with one `export_plugin!`", path.display())]
+    #[error("{}: {error}; rebuild the plugin with exactly one `export_plugin!`", path.display())]
     BadIdentity {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,8 @@ pub enum Refusal {
     },
     /// It was built for another kind of machine.
     #[error(
-        "{}: {plugin} was built for {target} and this host runs on {TARGET}; install the build for {TARGET}",
+        "{}: {plugin} was built for {target}, but this host runs on {TARGET}; install the build for \
+         {TARGET}",
         path.display()
     )]
     WrongTarget {
@@ -56,7 +57,8 @@ pub enum Refusal {
     },
     /// It was built for another ABI.
     #[error(
-        "{}: {plugin} needs plugin ABI {abi} and this host provides {ABI_MAJOR}; install a {} of it",
+        "{}: {plugin} requires plugin ABI {abi}, but this host provides ABI {ABI_MAJOR}; install a {} of \
+         the plugin",
         path.display(),
         if *abi > ABI_MAJOR { "newer host or an older release" } else { "newer release" }
     )]
@@ -70,7 +72,7 @@ pub enum Refusal {
     },
     /// Anybody may replace the file.
     #[error(
-        "{}: anybody may write to {what}, so it is not loaded; run `chmod o-w {what}`",
+        "{}: not loaded because {what} is world-writable; run `chmod o-w {what}`",
         path.display()
     )]
     WorldWritable {
@@ -112,8 +114,8 @@ impl Refusal {
 ///
 /// # Errors
 /// Why the file is not for this host.
-pub(super) fn read(path: &Path, trust: Trust) -> Result<Identity, Refusal> {
-    if trust == Trust::OwnerOnly {
+pub(super) fn read(path: &Path, trust: FilePermissionCheck) -> Result<Identity, Refusal> {
+    if trust == FilePermissionCheck::OwnerOnly {
         refuse_world_writable(path)?;
     }
     let identity = identity_of(path)?;

@@ -10,7 +10,7 @@ use scanbridge_plugin_api::abi::{
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::identity::{self, Refusal};
-use super::search::Trust;
+use super::search::FilePermissionCheck;
 
 /// A library that may be loaded. It is never unloaded: its threads and thread-locals may outlive every call.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Library {
     ///
     /// # Errors
     /// Why the file is not for this host.
-    pub fn read(path: PathBuf, trust: Trust) -> Result<Self, Refusal> {
+    pub fn read(path: PathBuf, trust: FilePermissionCheck) -> Result<Self, Refusal> {
         let identity = identity::read(&path, trust)?;
         Ok(Self { path, identity, loaded: OnceLock::new() })
     }
@@ -88,8 +88,8 @@ impl Library {
         let loaded = self.open().map_err(|reason| self.not_loadable(reason))?;
         if !self.identity.panic_unwinds {
             tracing::warn!(
-                "{}: built with `panic = \"abort\"`: if it panics, the whole run ends without a summary; \
-                 ask its author for a build that unwinds",
+                "{}: built with `panic = \"abort\"`: a panic ends the whole run without a summary; ask \
+                 the author for a build with `panic = \"unwind\"`",
                 self.path.display()
             );
         }
@@ -104,7 +104,7 @@ impl Library {
         // SAFETY: the symbol is only taken as an address here.
         let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
         std::mem::forget(library);
-        let symbol = NonNull::new(symbol.cast::<()>()).ok_or("its root module is missing")?;
+        let symbol = NonNull::new(symbol.cast::<()>()).ok_or("the root module is missing")?;
         // SAFETY: the identity promises a root module of this ABI under this name, and nothing is unloaded.
         let root = unsafe { open_root(symbol) }.map_err(|error| {
             tracing::debug!("{}: {}", self.path.display(), error.detail);
@@ -120,7 +120,11 @@ impl Library {
     }
 
     fn broken_promise(&self, kind: PluginKind, name: &str) -> Refusal {
-        self.not_loadable(format!("its file names the {} `{name}`, which it does not offer", kind.word()))
+        self.not_loadable(format!(
+            "the identity section lists the {} `{name}`, but the library does not \
+             export it",
+            kind.word()
+        ))
     }
 }
 

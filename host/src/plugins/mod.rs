@@ -9,4 +9,4 @@ mod search;
 pub use identity::Refusal;
 pub use library::Library;
 pub use registry::{Claim, Registry, Unavailable};
-pub use search::{Folder, Trust, folders};
+pub use search::{FilePermissionCheck, Folder, folders};

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 
 use super::identity::Refusal;
 use super::library::Library;
-use super::search::{Folder, Trust};
+use super::search::{FilePermissionCheck, Folder};
 use crate::config::Catalogue;
 
 /// The plugins on this machine. Finding them runs none of their code.
@@ -34,7 +34,7 @@ pub struct Claim<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
     /// No library has it.
-    #[error("there is no {} plugin `{name}`", kind.word())]
+    #[error("unknown {} plugin `{name}`", kind.word())]
     Unknown {
         /// Input or output.
         kind: PluginKind,
@@ -42,7 +42,7 @@ pub enum Unavailable {
         name: String,
     },
     /// More than one library has it.
-    #[error("the {} plugin `{name}` is in two libraries, {} and {}; remove one of them", kind.word(), first.display(), second.display())]
+    #[error("the {} plugin `{name}` is provided by two libraries, {} and {}; remove one of them", kind.word(), first.display(), second.display())]
     Twice {
         /// Input or output.
         kind: PluginKind,
@@ -62,7 +62,7 @@ impl Registry {
     /// Looks through the folders. A file that cannot be used is remembered with its reason and does not
     /// disturb the others. A file that is reached by two ways counts once.
     #[must_use]
-    pub fn discover(folders: &[Folder], trust: Trust) -> Self {
+    pub fn discover(folders: &[Folder], trust: FilePermissionCheck) -> Self {
         let mut registry = Self::default();
         let mut seen = BTreeSet::new();
         for folder in folders {
@@ -73,7 +73,7 @@ impl Registry {
                     });
                 }
                 Err(error) if folder.named || error.kind() != ErrorKind::NotFound => {
-                    tracing::warn!("no plugins are looked for in {}: {error}", folder.path.display());
+                    tracing::warn!("plugin directory {} is ignored: {error}", folder.path.display());
                 }
                 Err(_) => {}
             }
@@ -81,7 +81,7 @@ impl Registry {
         registry
     }
 
-    fn take(&mut self, path: PathBuf, folder: &Folder, trust: Trust) {
+    fn take(&mut self, path: PathBuf, folder: &Folder, trust: FilePermissionCheck) {
         match Library::read(path, trust) {
             Ok(library) => self.libraries.push(library),
             // Whatever lies beside the executable need not be ours; in a folder for plugins it is a mistake.

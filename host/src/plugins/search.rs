@@ -16,7 +16,7 @@ pub struct Folder {
 
 /// What is asked of a library's file before it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Trust {
+pub enum FilePermissionCheck {
     /// Nobody but the owner and the group may write to the file or to its folder.
     #[default]
     OwnerOnly,

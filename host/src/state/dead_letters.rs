@@ -46,7 +46,7 @@ impl DeadLetters {
             self.lost += 1;
             if self.lost == 1 {
                 tracing::error!(
-                    "{} is full; further dead letters are counted, not kept",
+                    "dead letter file {} is full; further rejected findings are counted but not stored",
                     self.path.display()
                 );
             }
@@ -125,7 +125,7 @@ impl DeadLetters {
             File::open(folder)?.sync_all()?;
             self.file = Some(file);
         }
-        self.file.as_ref().ok_or_else(|| io::Error::other("the file of dead letters is not open"))
+        self.file.as_ref().ok_or_else(|| io::Error::other("the dead letter file is closed"))
     }
 }
 
@@ -183,7 +183,7 @@ impl LetterFile {
                 let line = index + 1;
                 Some(letter.map_err(|error| StateError {
                     message: format!("{}, line {line}: {error}", path.display()),
-                    hint: Some("mend or remove the line".to_owned()),
+                    hint: Some("repair or remove this line".to_owned()),
                     exit_code: 65,
                 }))
             }

@@ -40,20 +40,22 @@ impl StateError {
     pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> Self {
         Self {
             message: format!("cannot create {}: {error}", path.display()),
-            hint: Some("name a writable folder with --state-dir".to_owned()),
+            hint: Some("set a writable directory with --state-dir".to_owned()),
             exit_code: 73,
         }
     }
 
     pub(crate) fn io(path: &Path, error: &dyn fmt::Display) -> Self {
-        Self { message: format!("cannot use {}: {error}", path.display()), hint: None, exit_code: 74 }
+        Self { message: format!("cannot open {}: {error}", path.display()), hint: None, exit_code: 74 }
     }
 
     pub(super) fn damaged(path: &Path, why: &dyn fmt::Display) -> Self {
         Self {
-            message: format!("the state in {} is damaged: {why}", path.display()),
+            message: format!("the saved state in {} is corrupt: {why}", path.display()),
             hint: Some(
-                "`scanbridge state reset FILE` puts it aside; the next run then starts over".to_owned(),
+                "run `scanbridge state reset FILE` to archive it; the next run then starts from the \
+                 beginning"
+                    .to_owned(),
             ),
             exit_code: 78,
         }

@@ -81,9 +81,13 @@ impl Ledger {
         }
         if owner.exists() {
             return Err(StateError {
-                message: format!("the state in {} belongs to {}", path.display(), owner.display()),
+                message: format!(
+                    "the saved state in {} belongs to another pipeline file, {}",
+                    path.display(),
+                    owner.display()
+                ),
                 hint: Some(
-                    "give one of the two pipelines another `name:`, or this one a folder of its own with --state-dir"
+                    "set a different `name:` in one of the two pipelines, or use a separate --state-dir"
                         .to_owned(),
                 ),
                 exit_code: 78,
@@ -144,11 +148,12 @@ impl Ledger {
         if form != FORM {
             return Err(StateError {
                 message: format!(
-                    "the state in {} has form {form}; this Scanbridge reads form {FORM}",
+                    "unsupported state format {form} in {}; this release supports format {FORM}",
                     path.display()
                 ),
                 hint: Some(
-                    "use the Scanbridge that wrote it, or put it aside with `scanbridge state reset FILE`"
+                    "use the Scanbridge release that wrote it, or archive it with `scanbridge state reset \
+                     FILE`"
                         .to_owned(),
                 ),
                 exit_code: 78,
@@ -207,7 +212,7 @@ impl Ledger {
 
     fn about(&self) -> Result<About, StateError> {
         let about = self.get(ABOUT, "about")?;
-        about.ok_or_else(|| StateError::damaged(&self.path, &"it does not say what it is"))
+        about.ok_or_else(|| StateError::damaged(&self.path, &"no format version"))
     }
 
     /// The checkpoint of a run that can be gone on with; none when the last run finished, or never got that far.
@@ -225,7 +230,7 @@ impl Ledger {
         let receipts = self.all(RECEIPTS)?;
         for (id, receipt) in receipts {
             let note: Option<OutputNote> = self.get(OUTPUTS, &id)?;
-            let note = note.ok_or_else(|| StateError::damaged(&self.path, &"a receipt has no note"))?;
+            let note = note.ok_or_else(|| StateError::damaged(&self.path, &"a receipt without a note"))?;
             let OutputNote { has_gap, dead_letters, report } = note;
             checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report });
         }
@@ -441,7 +446,7 @@ fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StateError {
             message: format!("{} is in use by another process", path.display()),
-            hint: Some("wait for it".to_owned()),
+            hint: Some("wait until it has finished".to_owned()),
             exit_code: 75,
         },
         DatabaseError::Storage(StorageError::Io(io))

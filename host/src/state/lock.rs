@@ -74,8 +74,8 @@ impl Occupied {
     #[must_use]
     pub fn error(&self, pipeline: &str) -> StateError {
         StateError {
-            message: format!("pipeline `{pipeline}` is in use by {self}"),
-            hint: Some("wait for it, or run with --wait or `if_running: wait`".to_owned()),
+            message: format!("pipeline `{pipeline}` is already running: {self}"),
+            hint: Some("wait until it has finished, or use --wait or `if_running: wait`".to_owned()),
             exit_code: 75,
         }
     }
@@ -96,7 +96,7 @@ fn try_lock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool,
 
 /// Writes down who holds the lock, for whoever finds it taken.
 fn sign(file: &mut File, path: &Path) -> Result<(), StateError> {
-    let text = format!("process {} since {}", std::process::id(), super::now());
+    let text = format!("process {}, started {}", std::process::id(), super::now());
     let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
     written.map_err(|error| StateError::io(path, &error))
 }

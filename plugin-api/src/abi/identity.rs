@@ -42,13 +42,13 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The section holds no record of the library, or more than one.
-    #[error("its identity section holds {0} library records where one is due")]
+    #[error("the identity section has {0} library records, expected 1")]
     LibraryRecords(usize),
     /// A record lacks a part or holds one that cannot be read.
-    #[error("its identity section holds a record that cannot be read: `{0}`")]
+    #[error("invalid record in the identity section: `{0}`")]
     Record(String),
     /// The section is far larger than a library with a hundred plugins would need.
-    #[error("its identity section is larger than {} bytes", Identity::MOST_BYTES)]
+    #[error("the identity section is larger than {} bytes", Identity::MOST_BYTES)]
     TooLarge,
 }
 

@@ -135,7 +135,12 @@ impl TryFrom<NextFrame> for Next {
             }
             kind if kind == NextKind::Idle as u32 => Self::Idle(Duration::from_millis(frame.wake_after_ms)),
             kind if kind == NextKind::Finished as u32 => Self::Finished,
-            kind => return Err(PluginError::bug(format!("the input took a step of unknown kind {kind}"))),
+            kind => {
+                return Err(PluginError::bug(format!(
+                    "plugin bug: `next` returned the unknown kind \
+                 {kind}"
+                )));
+            }
         })
     }
 }

@@ -92,7 +92,9 @@ impl TryFrom<WrittenFrame> for Written {
         let reasons: Vec<String> =
             if frame.rejected.is_empty() { Vec::new() } else { from_json(&frame.reasons)? };
         if reasons.len() != frame.rejected.len() {
-            return Err(PluginError::bug("the output rejected findings without giving each a reason"));
+            return Err(PluginError::bug(
+                "plugin bug: the output rejected findings without a reason for each",
+            ));
         }
         let rejected =
             frame.rejected.iter().zip(reasons).map(|(row, reason)| Rejection { row: *row, reason });

@@ -31,7 +31,7 @@ impl<T> Instance<T> {
         let instance = unsafe { &mut *handle.cast::<Self>() };
         let _logging = log::enter(Some(instance.host));
         let Some(plugin) = instance.plugin.as_mut().filter(|_| !instance.poisoned) else {
-            return Status::from(Err(PluginError::bug("the plugin was called again after it had panicked")));
+            return Status::from(Err(PluginError::bug("plugin bug: the plugin was called after a panic")));
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| method(plugin)));
         instance.poisoned = outcome.is_err();
@@ -65,5 +65,5 @@ pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
 fn panicked(panic: &(dyn Any + Send)) -> PluginError {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    PluginError::bug(format!("the plugin panicked: {}", text.unwrap_or("no message")))
+    PluginError::bug(format!("plugin panicked: {}", text.unwrap_or("no message")))
 }

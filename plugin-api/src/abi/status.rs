@@ -62,9 +62,8 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> RVec<u8> {
 
 /// Reads JSON that the other side wrote.
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, PluginError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        PluginError::bug(format!("the other side of the ABI sent what cannot be read: {error}"))
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| PluginError::bug(format!("invalid data from the other side of the ABI: {error}")))
 }
 
 #[cfg(test)]

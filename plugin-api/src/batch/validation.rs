@@ -7,7 +7,7 @@ use super::schema::Schema;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBatch {
     /// A table's length is no multiple of its row length under the schema that the plugin announced.
-    #[error("the table of {table} holds {length} numbers, which is no multiple of {stride}")]
+    #[error("the {table} table has {length} numbers, which is not a multiple of {stride}")]
     Shape {
         /// Which table.
         table: &'static str,
@@ -17,7 +17,7 @@ pub enum BadBatch {
         stride: usize,
     },
     /// The offsets of a row do not ascend within the arena, or cut a character in two.
-    #[error("row {row} of the table of {table} has offsets that lead outside the text")]
+    #[error("row {row} of the {table} table has offsets outside the text")]
     Offsets {
         /// Which table.
         table: &'static str,
@@ -25,13 +25,13 @@ pub enum BadBatch {
         row: usize,
     },
     /// A finding points at an asset or definition that is not there.
-    #[error("finding {row} points at a row that is not there")]
+    #[error("finding {row} refers to a row that does not exist")]
     Reference {
         /// Which finding.
         row: usize,
     },
     /// The definitions do not follow those that were sent before.
-    #[error("the definitions begin with number {first} where {expected} or 0 is due")]
+    #[error("the definitions start with number {first}, expected {expected} or 0")]
     Numbering {
         /// The number that they begin with.
         first: u32,
@@ -39,7 +39,7 @@ pub enum BadBatch {
         expected: u32,
     },
     /// An arena is not UTF-8.
-    #[error("the text is not UTF-8")]
+    #[error("the text is not valid UTF-8")]
     Utf8,
 }
 

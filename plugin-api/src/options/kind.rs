@@ -71,7 +71,7 @@ impl OptionKind {
             Self::Flag => match text.to_ascii_lowercase().as_str() {
                 "y" | "yes" | "true" | "on" => Ok(true.into()),
                 "n" | "no" | "false" | "off" => Ok(false.into()),
-                _ => Err(format!("must be yes or no, found `{text}`")),
+                _ => Err(format!("must be `yes` or `no`, found `{text}`")),
             },
             Self::Integer { min, max } => match text.parse::<i64>() {
                 Ok(number) if (*min..=*max).contains(&number) => Ok(number.into()),
@@ -87,9 +87,7 @@ impl OptionKind {
                 )),
                 None => Err(format!("must be a size such as `100 MiB`, found `{text}`")),
             },
-            Self::Path if text.contains('\0') => {
-                Err("must be a path, found one with a zero byte in it".to_owned())
-            }
+            Self::Path if text.contains('\0') => Err("must not contain a NUL byte".to_owned()),
             Self::Text | Self::Path => Ok(text.into()),
             Self::Choice { words } => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                 Some(word) => Ok(word.as_str().into()),
@@ -159,7 +157,7 @@ mod tests {
     #[test]
     fn refusals_say_what_is_taken_and_what_was_found() {
         for (kind, text, problem) in [
-            (OptionKind::Flag, "maybe", "must be yes or no, found `maybe`"),
+            (OptionKind::Flag, "maybe", "must be `yes` or `no`, found `maybe`"),
             (
                 OptionKind::Integer { min: 1, max: 9 },
                 "0",

@@ -41,7 +41,10 @@ impl Options {
                 }
                 Some(_) => {
                     let takes = OptionKind::from(spec.value).describe();
-                    return Err(PluginError::config(format!("option `{}` takes {takes}", spec.name)));
+                    return Err(PluginError::config(format!(
+                        "invalid option `{}`: expected {takes}",
+                        spec.name
+                    )));
                 }
                 None if spec.required => {
                     return Err(PluginError::config(format!("option `{}` is required", spec.name)));
@@ -50,7 +53,7 @@ impl Options {
             }
         }
         match given.keys().next() {
-            Some(name) => Err(PluginError::config(format!("there is no option `{name}`"))),
+            Some(name) => Err(PluginError::config(format!("unknown option `{name}`"))),
             None => Ok(Self { values: checked }),
         }
     }
@@ -124,7 +127,10 @@ impl Options {
         match self.values.get(name) {
             None => Ok(None),
             Some(value) => read(value).map(Some).ok_or_else(|| {
-                PluginError::bug(format!("option `{name}` was read as a type that its table does not say"))
+                PluginError::bug(format!(
+                    "plugin bug: option `{name}` was read with a type different from \
+                     its table"
+                ))
             }),
         }
     }

@@ -5,10 +5,10 @@ use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
 use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
+use crate::asset_buffer::{AssetBuffer, COUNT_BYTES};
 use crate::cache::FragmentCache;
 use crate::field::{self, CutFields, Field, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
-use crate::hold::{COUNT_BYTES, Hold};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
 use crate::syslog::budget;
@@ -31,7 +31,7 @@ pub(crate) struct Encoder {
     extension: usize,
     /// How many bytes a line may have, its line feed aside.
     budget: usize,
-    hold: Hold,
+    hold: AssetBuffer,
     text: String,
     tally: Tally,
     rejected: Vec<Rejection>,
@@ -63,7 +63,7 @@ impl Encoder {
         let reserved = if settings.hold.merge { COUNT_BYTES } else { 0 };
         Self {
             budget: budget.saturating_sub(reserved),
-            hold: Hold::new(settings.hold),
+            hold: AssetBuffer::new(settings.hold),
             extension: 0,
             rejected: Vec::new(),
             settings,
@@ -177,7 +177,8 @@ impl Encoder {
         if !self.end_line(cut, finding.severity(), plain, sink)? {
             let (length, most) = (self.line.len(), self.budget);
             let reason = format!(
-                "the event has {length} bytes without its texts, and {most} are left of `max_message_bytes`"
+                "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
+                 {most} bytes"
             );
             self.rejected.push(Rejection { row: finding.row(), reason });
         }

@@ -5,7 +5,7 @@
 
 /// What became of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(crate) enum EscapeResult {
     /// Nothing was left of it, and nothing was written.
     Empty,
     /// All of it was written.
@@ -18,12 +18,12 @@ pub(crate) enum Fit {
 pub(crate) const CUT_MARK: &[u8] = b"...";
 
 /// Appends a header field of at most `limit` bytes.
-pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'|'>(out, text, limit)
 }
 
 /// Appends an extension value of at most `limit` bytes.
-pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     encode::<b'='>(out, text, limit)
 }
 
@@ -32,20 +32,20 @@ pub(crate) fn is_margin(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> Fit {
+fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
     let text = text.trim_matches(is_margin);
     if text.is_empty() {
-        return Fit::Empty;
+        return EscapeResult::Empty;
     }
     // No byte written stands for more than three bytes read, so what lies further back is cut in any case.
     let text = &text.as_bytes()[..text.floor_char_boundary(3 * limit + 4)];
     let start = out.len();
     let written = copy::<DELIMITER>(out, text, limit);
     if written <= limit {
-        return Fit::Whole;
+        return EscapeResult::Whole;
     }
     cut(out, start, limit);
-    Fit::Cut
+    EscapeResult::Cut
 }
 
 /// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
@@ -205,7 +205,7 @@ const fn splat(byte: u8) -> u64 {
 mod tests {
     use super::*;
 
-    fn extension_of(text: &str, limit: usize) -> (String, Fit) {
+    fn extension_of(text: &str, limit: usize) -> (String, EscapeResult) {
         let mut out = Vec::new();
         let fit = extension(&mut out, text, limit);
         (String::from_utf8(out).unwrap(), fit)
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn controls_become_one_space_each_and_margins_go() {
         assert_eq!(extension_of("\t a\tb\0c\u{7f}d\u{85}e\u{2028}f\u{9f}g \r\n", 99).0, "a b c d e f g");
-        assert_eq!(extension_of("\t\r\n \u{2029}\0", 99), (String::new(), Fit::Empty));
+        assert_eq!(extension_of("\t\r\n \u{2029}\0", 99), (String::new(), EscapeResult::Empty));
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
                 let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
                 assert_eq!(
                     written,
-                    (format!("{before}{replaced}{after}"), Fit::Whole),
+                    (format!("{before}{replaced}{after}"), EscapeResult::Whole),
                     "{byte:#x} at {place}"
                 );
             }
@@ -264,16 +264,16 @@ mod tests {
 
     #[test]
     fn a_cut_never_parts_a_pair_or_a_character() {
-        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), Fit::Whole));
-        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), Fit::Cut));
-        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), Fit::Cut));
-        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), Fit::Cut));
-        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), Fit::Cut));
+        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), EscapeResult::Whole));
+        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), EscapeResult::Cut));
+        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), EscapeResult::Cut));
+        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), EscapeResult::Cut));
+        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), EscapeResult::Cut));
     }
 
     #[test]
     fn a_text_that_shrinks_below_the_limit_is_not_cut() {
         let text = format!("a{}b", "\u{2028}".repeat(8));
-        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), Fit::Whole));
+        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), EscapeResult::Whole));
     }
 }

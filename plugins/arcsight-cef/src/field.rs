@@ -1,6 +1,6 @@
 //! The places of an event: keys, labels and limits of the CEF Implementation Standard, revision 27.
 
-use crate::escape::{self, Fit};
+use crate::escape::{self, EscapeResult};
 
 /// A place that can hold a text from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +101,9 @@ pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value
     let spec = field.spec();
     out.extend_from_slice(spec.opening.as_bytes());
     match escape::extension(out, value, spec.limit) {
-        Fit::Empty => out.truncate(start),
-        Fit::Whole => out.push(b' '),
-        Fit::Cut => {
+        EscapeResult::Empty => out.truncate(start),
+        EscapeResult::Whole => out.push(b' '),
+        EscapeResult::Cut => {
             cut.insert(field);
             out.push(b' ');
         }
@@ -127,10 +127,10 @@ pub(crate) fn append_header(
     instead: &str,
 ) {
     let fit = match escape::header(out, value, field.limit()) {
-        Fit::Empty => escape::header(out, instead, field.limit()),
+        EscapeResult::Empty => escape::header(out, instead, field.limit()),
         fit => fit,
     };
-    if fit == Fit::Cut {
+    if fit == EscapeResult::Cut {
         cut.insert(field);
     }
     out.push(b'|');

@@ -7,12 +7,12 @@
 #![doc = include_str!("../README.md")]
 
 mod asset;
+mod asset_buffer;
 mod cache;
 mod encoder;
 mod escape;
 mod field;
 mod fragment;
-mod hold;
 mod options;
 mod output;
 mod ports;

@@ -4,8 +4,8 @@ use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
-use crate::escape::{self, Fit};
-use crate::hold::HoldSettings;
+use crate::asset_buffer::AssetBufferSettings;
+use crate::escape::{self, EscapeResult};
 use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 use crate::transport::options as transport;
@@ -44,56 +44,64 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     tls::CHECK_NAME,
     tls::MIN_VERSION,
     OptionSpec::choice("profile", &["arcsight", "rsyslog", "generic"]).default_text("arcsight").help(
-        "whose reading to suit: decides `additional_data`, `extension_leading_space` and `syslog_header` where these \
-         say `profile` (arcsight: ad, no, arcsight; rsyslog: custom, yes, rfc5424; generic: custom, no, rfc5424)",
+        "Receiver preset. Sets the defaults of `additional_data`, `extension_leading_space` and \
+         `syslog_header`: arcsight = ad, no, arcsight; rsyslog = custom, yes, rfc5424; generic = custom, \
+         no, rfc5424.",
     ),
     OptionSpec::integer("cef_version", 0, 1)
         .default_integer(0)
-        .help("version of the format; 1 carries IPv6 addresses in `dst`, but fewer receivers read it"),
+        .help("CEF version. 1 allows IPv6 addresses in `dst`; fewer receivers support it."),
     OptionSpec::choice("severity_style", &["number", "word"])
         .default_text("number")
-        .help("severity in the header: 0 to 10, or Low, Medium, High, Very-High"),
+        .help("Severity in the CEF header: number (0 to 10) or word (Low, Medium, High, Very-High)."),
     OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").help(
-        "class id of vulnerabilities: `stable` is `Qualys|VULN|QID`; `concat` joins QID, title, severity, texts and \
-         CVE ids as the SmartConnector did, and changes whenever a text does",
+        "Device event class ID of vulnerabilities. `stable`: `Qualys|VULN|QID`. `concat`: QID, title, \
+         severity, texts and CVE IDs as in the SmartConnector; changes whenever one of the texts changes.",
     ),
     OptionSpec::flag("derive")
         .default_flag(true)
-        .help("whether open ports and operating systems become events of their own, beside the findings"),
+        .help("Also send events for open ports and operating systems."),
     OptionSpec::flag("asset_events")
         .default_flag(false)
-        .help("whether each asset becomes an event of its own, with or without findings"),
-    OptionSpec::flag("category_technique")
-        .default_flag(true)
-        .help("whether `categoryTechnique` is sent; ArcSight ESM may prefer its own categorisation"),
+        .help("Also send one event per asset, with or without findings."),
+    OptionSpec::flag("category_technique").default_flag(true).help(
+        "Send the field `categoryTechnique`. Turn it off if ArcSight ESM should categorize events \
+             itself.",
+    ),
     OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").help(
-        "key of the exploit descriptions: `ad.ExpltDescription`, or `QualysQualysExpltDescription` for receivers \
-         that take no dots",
+        "Key of exploit descriptions: `ad` = `ad.ExpltDescription`, `custom` = \
+         `QualysQualysExpltDescription` (for receivers that do not accept dots in keys). `profile`: the \
+         default of `profile`.",
     ),
-    OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"])
-        .default_text("profile")
-        .help("whether a space stands behind the header, as liblognorm 2.0.6 needs it"),
+    OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"]).default_text("profile").help(
+        "Add a space after the CEF header (needed by liblognorm 2.0.6). `profile`: the default of \
+             `profile`.",
+    ),
     OptionSpec::list("extra_fields", &ValueSpec::Choice(&["externalId", "cn1", "outcome"])).help(
-        "more to send: `externalId` the report's id, `cn1` the QID as a number, `outcome` the finding's status",
+        "Additional fields: `externalId` (report ID), `cn1` (QID as a number), `outcome` (finding status).",
     ),
-    OptionSpec::flag("aggregate").default_flag(false).help(
-        "whether information and service events of an asset that are equal in every byte become one with their count",
-    ),
+    OptionSpec::flag("aggregate")
+        .default_flag(false)
+        .help("Merge identical information and service events of an asset into one event with a count."),
     OptionSpec::choice("order", &["arrival", "severity"])
         .default_text("arrival")
-        .help("the order of an asset's events: as they come, or the worst first"),
+        .help("Order of the events of an asset: `arrival`, or `severity` with the highest severity first."),
     OptionSpec::integer("time_offset_secs", -MOST_OFFSET, MOST_OFFSET)
         .default_integer(0)
-        .help("added to the time of each event, for a scanner whose clock is wrong"),
-    OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64)
-        .help("times that lie further back than this are moved to this; not set: no limit"),
-    OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64)
-        .help("times that lie further ahead than this are moved to this; not set: no limit"),
-    OptionSpec::text("device_vendor").default_text("Qualys").help("vendor in the header"),
-    OptionSpec::text("device_product").default_text("Qualys").help("product in the header"),
+        .help("Correction added to each event time, in seconds, for a scanner with a wrong clock."),
+    OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64).help(
+        "Oldest event time sent, in seconds before now. Older times are clamped to it. Default: no \
+             limit.",
+    ),
+    OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64).help(
+        "Newest event time sent, in seconds after now. Newer times are clamped to it. Default: no \
+             limit.",
+    ),
+    OptionSpec::text("device_vendor").default_text("Qualys").help("Device vendor in the CEF header."),
+    OptionSpec::text("device_product").default_text("Qualys").help("Device product in the CEF header."),
     OptionSpec::text("device_version")
         .default_text("unknown")
-        .help("version in the header when the report names none"),
+        .help("Device version in the CEF header when the report does not contain one."),
 ];
 
 /// A year and a day.
@@ -131,7 +139,7 @@ pub(crate) struct EventSettings {
     pub dotted_keys: bool,
     pub leading_space: bool,
     pub extra: ExtraFields,
-    pub hold: HoldSettings,
+    pub hold: AssetBufferSettings,
     pub time: TimeCorrection,
 }
 
@@ -174,7 +182,7 @@ impl EventSettings {
                 qid_number: extra.contains(&"cn1"),
                 outcome: extra.contains(&"outcome"),
             },
-            hold: HoldSettings {
+            hold: AssetBufferSettings {
                 merge: options.flag("aggregate")?,
                 worst_first: options.text("order")? == Some("severity"),
             },
@@ -195,11 +203,11 @@ fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
 fn append_header(out: &mut Vec<u8>, options: &Options, name: &str, limit: usize) -> Result<()> {
     let text = options.text(name)?.unwrap_or_default();
     match escape::header(out, text, limit) {
-        Fit::Whole => out.push(b'|'),
-        Fit::Empty => return Err(PluginError::config(format!("option `{name}` must not be empty"))),
-        Fit::Cut => {
+        EscapeResult::Whole => out.push(b'|'),
+        EscapeResult::Empty => return Err(PluginError::config(format!("option `{name}` must not be empty"))),
+        EscapeResult::Cut => {
             return Err(PluginError::config(format!(
-                "option `{name}` takes at most {limit} bytes once escaped"
+                "option `{name}` must not be longer than {limit} bytes after escaping"
             )));
         }
     }

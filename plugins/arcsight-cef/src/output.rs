@@ -109,19 +109,27 @@ impl Tally {
         if self.cut > 0 {
             tracing::info!(
                 events = self.cut,
-                "texts were cut to the limits of the format and of the receiver"
+                "text fields truncated to the CEF field limits or `max_message_bytes`"
             );
         }
         if self.bad_addresses > 0 {
-            tracing::warn!(assets = self.bad_addresses, "addresses that are none were left out");
+            tracing::warn!(
+                assets = self.bad_addresses,
+                "assets with an invalid IP address; their events \
+                 have no `dst`"
+            );
         }
         if self.moved > 0 {
-            tracing::warn!(events = self.moved, "times beyond the limits were moved to them");
+            tracing::warn!(
+                events = self.moved,
+                "event times clamped to `time_past_limit_secs` or \
+                 `time_future_limit_secs`"
+            );
         }
         if self.too_long > 0 {
             tracing::warn!(
                 events = self.too_long,
-                "derived events exceed `max_message_bytes` even without texts and were left out"
+                "derived events dropped: larger than `max_message_bytes` even without text fields"
             );
         }
     }

@@ -27,7 +27,9 @@ const VERSION_LIMIT: usize = 31;
 impl ReportPart {
     pub(crate) fn of(report: &ReportStart, settings: &EventSettings) -> Self {
         let mut part = Self { opening: settings.opening.clone(), begun: time::now_ms(), ..Self::default() };
-        if escape::header(&mut part.opening, &report.scanner_version, VERSION_LIMIT) == escape::Fit::Empty {
+        if escape::header(&mut part.opening, &report.scanner_version, VERSION_LIMIT)
+            == escape::EscapeResult::Empty
+        {
             escape::header(&mut part.opening, &settings.version, VERSION_LIMIT);
         }
         part.opening.push(b'|');

@@ -22,9 +22,9 @@ enum TableName {
 /// Why a text names no column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadColumn {
-    #[error("`{0}` does not begin with `asset.`, `definition.`, `finding.` or `report.`")]
+    #[error("`{0}` must start with `asset.`, `definition.`, `finding.` or `report.`")]
     Table(String),
-    #[error("`{0}` is not known of a report; known are {known}", known = REPORT_NAMES.join(", "))]
+    #[error("unknown report column `{0}`; valid columns: {known}", known = REPORT_NAMES.join(", "))]
     Report(String),
 }
 
@@ -64,11 +64,11 @@ impl ColumnName {
     /// the input is older than the column.)
     pub(crate) fn locate(&self, report: &ReportStart) -> Result<Column> {
         let place = match self.table {
-            TableName::Asset if self.name == "address" => Place::Address,
-            TableName::Asset => Place::Asset(self.find(&report.schema)?),
-            TableName::Definition => Place::Definition(self.find(&report.schema)?),
-            TableName::Finding => Place::Finding(self.find(&report.schema)?),
-            TableName::Report => Place::Report(report_text(report, &self.name).to_owned()),
+            TableName::Asset if self.name == "address" => ColumnSource::Address,
+            TableName::Asset => ColumnSource::Asset(self.find(&report.schema)?),
+            TableName::Definition => ColumnSource::Definition(self.find(&report.schema)?),
+            TableName::Finding => ColumnSource::Finding(self.find(&report.schema)?),
+            TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
         Ok(Column { place, is_list: LISTS.contains(&self.heading().as_str()) })
     }
@@ -92,10 +92,10 @@ impl ColumnName {
         let position = names.iter().position(|name| *name == self.name);
         if position.is_none() && !self.is_of_model() {
             return Err(PluginError::config(format!(
-                "option `columns`: `{}` is no column of this report",
+                "option `columns`: unknown column `{}`",
                 self.heading()
             ))
-            .with_hint(format!("its columns of that table are {}", names.join(", "))));
+            .with_hint(format!("valid columns of this table: {}", names.join(", "))));
         }
         Ok(position)
     }
@@ -104,12 +104,12 @@ impl ColumnName {
 /// A column of the report under way.
 #[derive(Debug)]
 pub(crate) struct Column {
-    place: Place,
+    place: ColumnSource,
     is_list: bool,
 }
 
 #[derive(Debug)]
-enum Place {
+enum ColumnSource {
     /// The asset's address, whichever of its two it has.
     Address,
     Asset(Option<usize>),
@@ -123,11 +123,11 @@ impl Column {
     /// The text of the cell.
     pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>) -> &'a str {
         match &self.place {
-            Place::Address => finding.asset().address(),
-            Place::Asset(column) => finding.asset().column(*column),
-            Place::Definition(column) => finding.definition().column(*column),
-            Place::Finding(column) => finding.column(*column),
-            Place::Report(text) => text,
+            ColumnSource::Address => finding.asset().address(),
+            ColumnSource::Asset(column) => finding.asset().column(*column),
+            ColumnSource::Definition(column) => finding.definition().column(*column),
+            ColumnSource::Finding(column) => finding.column(*column),
+            ColumnSource::Report(text) => text,
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
             assert!(ColumnName::parse(name).unwrap().locate(&report).is_ok(), "{name}");
         }
         let error = ColumnName::parse("finding.rack").unwrap().locate(&report).unwrap_err();
-        assert!(error.message.contains("`finding.rack` is no column of this report"), "{error}");
+        assert!(error.message.contains("`finding.rack`"), "{error}");
         assert!(error.hint.unwrap().contains("kind, severity, port"));
     }
 

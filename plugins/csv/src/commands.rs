@@ -1,6 +1,6 @@
 //! The commands that a Defense Center imports.
 
-use scanbridge_durable_file::{Begun, ReportFile};
+use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -32,7 +32,7 @@ impl Commands {
         self.writer.begin(report);
         self.between_assets = true;
         self.in_report = true;
-        if let Begun::Continued(state) = file.begin(report)? {
+        if let StartMode::Continued(state) = file.begin(report)? {
             self.writer.restore(&state).map_err(|error| file.bad_state(&error))?;
             return Ok(0);
         }
@@ -57,7 +57,8 @@ impl Commands {
         }
         if totals.hosts_added > 0 && end.deliver {
             warn!(
-                "{} assets are created if the Defense Center does not know them (`add_host`); each takes one licence",
+                "{} assets will be created if the Defense Center does not know them (`add_host`); each \
+                 uses one host license",
                 totals.hosts_added
             );
         }

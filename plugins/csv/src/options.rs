@@ -9,31 +9,38 @@ use crate::column::ColumnName;
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     file::PATH,
-    OptionSpec::choice("format", &["table", "host-input"])
-        .default_text("table")
-        .help("`table`: one row a finding; `host-input`: the commands that a Defense Center imports"),
+    OptionSpec::choice("format", &["table", "host-input"]).default_text("table").help(
+        "Output format: `table` writes one row per finding; `host-input` writes commands for a \
+             Defense Center import.",
+    ),
     file::IF_EXISTS,
     file::MODE,
     file::ROTATE_BYTES,
     file::ROTATE_SECS,
-    OptionSpec::list("columns", &ValueSpec::Text)
-        .default_list(DEFAULT_COLUMNS)
-        .help("table: which columns, in this order, as `asset.…`, `definition.…`, `finding.…` or `report.…`"),
-    OptionSpec::flag("header").default_flag(true).help("table: whether the first row names the columns"),
+    OptionSpec::list("columns", &ValueSpec::Text).default_list(DEFAULT_COLUMNS).help(
+        "Columns, in output order: `asset.*`, `definition.*`, `finding.*` or `report.*`. Only with \
+             `format: table`.",
+    ),
+    OptionSpec::flag("header").default_flag(true).help(
+        "Write the column names as the first row. Only \
+         with `format: table`.",
+    ),
     OptionSpec::text("delimiter")
         .default_text(",")
-        .help("table: what stands between cells: one ASCII sign, or the word `tab`"),
+        .help("Column separator: one ASCII character, or the word `tab`. Only with `format: table`."),
     OptionSpec::text("list_separator")
         .default_text("; ")
-        .help("table: what stands between the items of a list in one cell"),
+        .help("Separator between the items of a list in one cell. Only with `format: table`."),
     OptionSpec::choice("line_ending", &["crlf", "lf"])
         .default_text("crlf")
-        .help("table: how rows end; RFC 4180 says crlf"),
-    OptionSpec::flag("bom")
-        .default_flag(false)
-        .help("table: whether a byte order mark leads the file, by which Excel recognises UTF-8"),
+        .help("End of each row: `crlf` (RFC 4180) or `lf`. Only with `format: table`."),
+    OptionSpec::flag("bom").default_flag(false).help(
+        "Start the file with a byte order mark, so that Excel detects UTF-8. Only with `format: \
+             table`.",
+    ),
     OptionSpec::flag("escape_formulas").default_flag(true).help(
-        "table: whether `'` is put before cells that a spreadsheet would run as a formula; plain numbers stay",
+        "Prefix cells with `'` when a spreadsheet would interpret them as a formula (CSV injection). \
+         Plain numbers are not changed. Only with `format: table`.",
     ),
     shared::SOURCE,
     shared::SCANNER,
@@ -113,10 +120,10 @@ impl TableOptions {
         let columns = options.list("columns")?.into_iter().map(ColumnName::parse);
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(|bad| {
             PluginError::config(format!("option `columns`: {bad}"))
-                .with_hint("the plugin's README lists the columns; `asset.address` is one")
+                .with_hint("valid columns are listed in the plugin's README, for example `asset.address`")
         })?;
         if columns.is_empty() {
-            return Err(PluginError::config("option `columns` must name at least one column"));
+            return Err(PluginError::config("option `columns` must have at least one column"));
         }
         Ok(Self {
             columns,
@@ -138,7 +145,8 @@ fn delimiter(text: &str) -> Result<u8> {
             Ok(*sign)
         }
         _ => Err(PluginError::config(format!(
-            "option `delimiter` must be one sign such as `,`, `;` or `|`, or the word `tab`, found `{text}`"
+            "option `delimiter` must be one ASCII character such as `,`, `;` or `|`, or the word `tab`, \
+             found `{text}`"
         ))),
     }
 }

@@ -27,7 +27,8 @@ enum Format {
 
 impl Output for CsvOutput {
     const NAME: &'static str = "CSV";
-    const SUMMARY: &'static str = "writes a CSV table, one row a finding, or Defense Center import commands";
+    const SUMMARY: &'static str = "writes a CSV table with one row per finding, or Defense Center import \
+         commands";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
     fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {

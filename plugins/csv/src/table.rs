@@ -1,6 +1,6 @@
 //! The table: one row a finding.
 
-use scanbridge_durable_file::{Begun, ReportFile};
+use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
@@ -32,7 +32,7 @@ impl Table {
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report)? == Begun::Empty {
+        if file.begin(report)? == StartMode::Empty {
             self.write_head();
         }
         self.flush(file)

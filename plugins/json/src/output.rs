@@ -20,7 +20,7 @@ pub struct Json {
 
 impl Output for Json {
     const NAME: &'static str = "JSON";
-    const SUMMARY: &'static str = "writes one JSON object a line, with every field of a finding";
+    const SUMMARY: &'static str = "writes one JSON object per line, with all fields of a finding";
     const OPTIONS: &'static [OptionSpec] = &[
         file::PATH,
         file::IF_EXISTS,
@@ -29,7 +29,7 @@ impl Output for Json {
         file::ROTATE_SECS,
         OptionSpec::flag("assets")
             .default_flag(false)
-            .help("whether each asset has a line of its own as well, with or without findings"),
+            .help("Also write one line per asset, with or without findings."),
     ];
 
     fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::{PluginError, Result, tracing};
 
-use crate::done::{Fate, OnDone};
+use crate::done::{Disposition, OnDone};
 use crate::fingerprint::{FileKey, path_of};
-use crate::position::{Hash, Inside, Place};
+use crate::position::{Hash, Inside, ParsedPosition};
 
 /// What was delivered, and what will be once the host says so.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Delivered {
     journal: Journal,
     on_done: OnDone,
     /// Files that ended in this run and are not committed as far as is known.
-    ended: BTreeMap<Hash, Ended>,
+    ended: BTreeMap<Hash, DeliveredReport>,
     /// What the position that was resumed at says to be delivered, with whether complete. The journal may not
     /// know of it: a crash can come before the host's `committed`. It is a committed position always, for this
     /// input never says that it is unavailable.
@@ -27,14 +27,14 @@ pub(crate) struct Delivered {
 
 /// A report that was delivered to its end.
 #[derive(Debug)]
-struct Ended {
+struct DeliveredReport {
     key: FileKey,
     complete: bool,
 }
 
 impl Delivered {
     /// Reads what earlier runs delivered; changes nothing.
-    pub(crate) fn open(folder: &Path, on_done: OnDone, resumed: &Place) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, on_done: OnDone, resumed: &ParsedPosition) -> Result<Self> {
         let of =
             |hashes: &[Hash], complete| hashes.iter().map(move |hash| (hash.clone(), complete)).collect();
         let mut by_hash: HashMap<Hash, bool> = of(&resumed.complete, true);
@@ -53,7 +53,7 @@ impl Delivered {
     }
 
     /// Whether the file was delivered before. Does for it what should have been done then.
-    pub(crate) fn settles(&mut self, key: &FileKey) -> bool {
+    pub(crate) fn finish_if_delivered(&mut self, key: &FileKey) -> bool {
         let hash = Hash::of(key);
         if self.ended.contains_key(&hash) {
             return true;
@@ -67,7 +67,7 @@ impl Delivered {
         } else {
             return false;
         };
-        let ended = Ended { key: key.clone(), complete };
+        let ended = DeliveredReport { key: key.clone(), complete };
         if let Some(error) = self.finish([&ended]).unwrap_or_else(Some) {
             tracing::error!("{error}"); // It was delivered; what became of the file stops nothing.
         }
@@ -76,22 +76,22 @@ impl Delivered {
 
     /// A report has been read to its end and will be delivered.
     pub(crate) fn ended(&mut self, key: FileKey, complete: bool) {
-        self.ended.insert(Hash::of(&key), Ended { key, complete });
+        self.ended.insert(Hash::of(&key), DeliveredReport { key, complete });
     }
 
     /// The present place: behind the files that ended, and this far in the one that is read.
-    pub(crate) fn place(&self, report: Option<Inside>) -> Place {
+    pub(crate) fn place(&self, report: Option<Inside>) -> ParsedPosition {
         let of = |complete| {
             let those = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
             those.map(|(hash, _)| hash.clone()).collect()
         };
-        Place { complete: of(true), incomplete: of(false), report }
+        ParsedPosition { complete: of(true), incomplete: of(false), report }
     }
 
     /// All up to this place is delivered: its files are settled.
-    pub(crate) fn committed(&mut self, place: &Place) -> Result<()> {
+    pub(crate) fn committed(&mut self, place: &ParsedPosition) -> Result<()> {
         let delivered = place.complete.iter().chain(&place.incomplete);
-        let settled: BTreeMap<Hash, Ended> =
+        let settled: BTreeMap<Hash, DeliveredReport> =
             delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
         match self.finish(settled.values()) {
             Ok(problem) => problem.map_or(Ok(()), Err),
@@ -111,16 +111,19 @@ impl Delivered {
 
     /// Does what is to be done with delivered files, and remembers those that stay where they are. Gives the first
     /// problem with moving or deleting; an error says that nothing could be remembered.
-    fn finish<'a>(&mut self, files: impl IntoIterator<Item = &'a Ended>) -> Result<Option<PluginError>> {
+    fn finish<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = &'a DeliveredReport>,
+    ) -> Result<Option<PluginError>> {
         let mut problem: Option<PluginError> = None;
         let mut stay = Vec::new();
         let mut folders = HashSet::new();
         for file in files {
             let path = file.key.path();
-            let fate = if file.complete { self.on_done.apply(&file.key) } else { Ok(Fate::Stays) };
+            let fate = if file.complete { self.on_done.apply(&file.key) } else { Ok(Disposition::Stays) };
             match fate {
-                Ok(Fate::Gone) => folders.extend(path.parent().map(Path::to_owned)),
-                Ok(Fate::Stays) => stay.push(journal_key(file)),
+                Ok(Disposition::Gone) => folders.extend(path.parent().map(Path::to_owned)),
+                Ok(Disposition::Stays) => stay.push(journal_key(file)),
                 Err(error) => {
                     stay.push(journal_key(file));
                     problem.get_or_insert(error);
@@ -136,7 +139,7 @@ impl Delivered {
     }
 }
 
-fn journal_key(file: &Ended) -> String {
+fn journal_key(file: &DeliveredReport) -> String {
     if file.complete { file.key.text().to_owned() } else { incomplete(&file.key) }
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum OnDone {
 
 /// Where a delivered file is afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// Where it was.
     Stays,
     /// Not there any more.
@@ -35,14 +35,15 @@ impl OnDone {
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; the file is where it was.
-    pub(crate) fn apply(&self, key: &FileKey) -> Result<Fate> {
+    pub(crate) fn apply(&self, key: &FileKey) -> Result<Disposition> {
         let path = key.path();
         if *self == Self::Keep || !fs::metadata(&path).is_ok_and(|there| there.is_file()) {
-            return Ok(Fate::Stays);
+            return Ok(Disposition::Stays);
         }
         if FileKey::of(&path).as_ref() != Some(key) {
-            tracing::warn!(path = %path.display(), "the file has changed since it was delivered, and is left");
-            return Ok(Fate::Stays);
+            tracing::warn!(path = %path.display(), "the file has changed since it was delivered; it is \
+                 not moved or deleted");
+            return Ok(Disposition::Stays);
         }
         let shown = path.display();
         let done = match self {
@@ -55,9 +56,10 @@ impl OnDone {
                 move_into(&path, &folder).map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
             }
         };
-        done.map(|()| Fate::Gone).map_err(|what| {
+        done.map(|()| Disposition::Gone).map_err(|what| {
             PluginError::new(ErrorKind::Io, format!("cannot {what}")).with_hint(
-                "the report was delivered and is not read again; see who may write to both folders",
+                "the report was delivered and will not be read again; check write permission on both \
+                 directories",
             )
         })
     }
@@ -157,7 +159,7 @@ mod tests {
         for text in ["first", "second", "third"] {
             fs::write(&path, text).unwrap();
             let key = FileKey::of(&path).unwrap();
-            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Fate::Gone);
+            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Disposition::Gone);
         }
         let done = folder.path().join(DONE);
         assert_eq!(names(folder.path()), [DONE]);
@@ -174,14 +176,14 @@ mod tests {
         fs::write(&path, "first").unwrap();
         let key = FileKey::of(&path).unwrap();
         fs::write(&path, "another").unwrap();
-        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Fate::Stays);
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Stays);
         assert_eq!(fs::read_to_string(&path).unwrap(), "another");
         fs::remove_file(&path).unwrap();
-        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Fate::Stays);
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Stays);
     }
 
     #[test]
-    fn what_cannot_be_moved_stays_and_is_named() {
+    fn failed_move_keeps_file_and_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (path, no_folder) = (folder.path().join("scan.xml"), folder.path().join("file"));
         fs::write(&path, "first").unwrap();

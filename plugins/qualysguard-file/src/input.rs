@@ -8,15 +8,15 @@ use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
     tracing,
 };
-use scanbridge_qualys_report::{FileSpool, OpenReport, Surroundings, refusal};
+use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
 
 use crate::delivered::Delivered;
 use crate::fingerprint::FileKey;
-use crate::looks::{Around, Looks};
+use crate::folder_scanner::{FolderScanner, ScanContext};
 use crate::options::{self, Settings};
 use crate::paths::Candidate;
-use crate::position::{Inside, Place};
+use crate::position::{Inside, ParsedPosition};
 use crate::settle::{Ready, open_if_settled, open_settled};
 use crate::source::Opener;
 use crate::{knowledge_base, probe};
@@ -27,12 +27,12 @@ pub struct QualysGuardFile {
     services: Services,
     opener: Opener,
     /// Where the run goes on, if it does.
-    resume: Option<Place>,
+    resume: Option<ParsedPosition>,
     /// The report that was under way there, until it has begun again.
     under_way: Option<Inside>,
     /// What was delivered; read at the first call that needs it, for a check may stand beside a run.
     delivered: Option<Delivered>,
-    looks: Looks,
+    looks: FolderScanner,
     report: Option<Current>,
     glossary: Definitions,
     /// Read when the first detections come.
@@ -56,7 +56,7 @@ impl Input for QualysGuardFile {
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
-        let mut resume = resume.map(Place::read).transpose()?;
+        let mut resume = resume.map(ParsedPosition::read).transpose()?;
         let under_way = resume.as_mut().and_then(|place| place.report.take());
         Ok(Self {
             settings,
@@ -65,7 +65,7 @@ impl Input for QualysGuardFile {
             resume,
             under_way,
             delivered: None,
-            looks: Looks::new(),
+            looks: FolderScanner::new(),
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
@@ -78,7 +78,7 @@ impl Input for QualysGuardFile {
 
     fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
         if let Some(current) = self.report.take() {
-            return self.go_on(current, recycled);
+            return self.resume(current, recycled);
         }
         loop {
             if self.services.is_cancelled() {
@@ -97,7 +97,7 @@ impl Input for QualysGuardFile {
     }
 
     fn committed(&mut self, position: &Position) -> Result<()> {
-        let place = Place::read(position)?;
+        let place = ParsedPosition::read(position)?;
         self.delivered()?.committed(&place)
     }
 }
@@ -115,18 +115,18 @@ impl QualysGuardFile {
             }
             self.delivered = Some(delivered);
         }
-        self.delivered.as_mut().ok_or_else(|| PluginError::bug("what was delivered is not known"))
+        self.delivered.as_mut().ok_or_else(|| PluginError::bug("the record of delivered files is missing"))
     }
 
     fn candidate(&mut self) -> Result<Option<Candidate>> {
         self.delivered()?;
         let Some(delivered) = &mut self.delivered else { return Ok(None) };
         let (settings, services) = (&self.settings, &self.services);
-        let mut around = Around { settings, services, delivered, resumed: self.resume.is_some() };
+        let mut around = ScanContext { settings, services, delivered, resumed: self.resume.is_some() };
         if let Some(inside) = &self.under_way {
             let path = inside.key().path();
             if !self.looks.begin_with(&path, &mut around)? {
-                tracing::warn!(path = %path.display(), "the report that was under way is not there any more");
+                tracing::warn!(path = %path.display(), "the file of the interrupted report no longer exists");
                 self.under_way = None;
             }
         }
@@ -172,14 +172,14 @@ impl QualysGuardFile {
             return open_settled(&self.opener, path, settle).map(Some);
         }
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            let message = format!("cannot watch {}: it is no regular file", path.display());
+            let message = format!("cannot watch {}: not a regular file", path.display());
             return Err(PluginError::new(ErrorKind::NoInput, message));
         }
         let ready = open_if_settled(&self.opener, path, settle, self.looks.quiet(path))?;
         if ready.is_some() {
             self.looks.is_ready(path);
         } else {
-            tracing::debug!(path = %path.display(), "the file is not finished");
+            tracing::debug!(path = %path.display(), "the file is still incomplete");
             self.looks.postpone(path);
         }
         Ok(ready)
@@ -188,15 +188,15 @@ impl QualysGuardFile {
     /// Begins a report, unless its bytes were delivered before: that is seen now of what came through a pipe.
     fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Next>> {
         let Ready { settled, key, stays } = ready;
-        if self.delivered()?.settles(&key) {
-            tracing::info!(path = name, "delivered before the run was interrupted, not read again");
+        if self.delivered()?.finish_if_delivered(&key) {
+            tracing::info!(path = name, "already delivered before the interruption; skipped");
             return Ok(None);
         }
         if settled.kind == Kind::Detections && self.knowledge_base.is_none() {
             self.knowledge_base = knowledge_base::read(&self.settings, &self.opener, &self.services)?;
         }
-        self.glossary.clear().map_err(|error| PluginError::bug(format!("the glossary: {error}")))?;
-        let mut around = Surroundings {
+        self.glossary.clear().map_err(|error| PluginError::bug(format!("glossary: {error}")))?;
+        let mut around = ReportContext {
             settings: self.settings.reading,
             services: &self.services,
             definitions: &mut self.glossary,
@@ -206,7 +206,7 @@ impl QualysGuardFile {
             Err(refusal) => return Ok(Some(Next::Refused(refusal))),
         };
         if let Some(mark) = self.mark_in(&key) {
-            report.go_on_at(mark);
+            report.resume_at(mark);
             start.continued = true;
         }
         self.report = Some(Current { report, key, stays });
@@ -220,11 +220,11 @@ impl QualysGuardFile {
             return Some(inside.mark());
         }
         let path = key.path();
-        tracing::warn!(path = %path.display(), "the file has changed, and is read from its beginning");
+        tracing::warn!(path = %path.display(), "the file has changed; it is read from the beginning");
         None
     }
 
-    fn go_on(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {
+    fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {
         let definitions = match current.report.kind() {
             Kind::Detections => self.knowledge_base.as_mut(),
             _ => Some(&mut self.glossary),

@@ -16,8 +16,10 @@ pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) ->
     let settled = open_settled(opener, path, settings.settle)?.settled;
     if settled.kind != Kind::KnowledgeBase {
         let (what, _) = settled.kind.describe();
-        return Err(PluginError::bad_data(format!("knowledge_base: {shown} {what}"))
-            .with_hint("name a KNOWLEDGE_BASE_VULN_LIST_OUTPUT file, fetched with details=All"));
+        return Err(PluginError::bad_data(format!("knowledge_base: {shown} {what}")).with_hint(
+            "set `knowledge_base` to a KNOWLEDGE_BASE_VULN_LIST_OUTPUT file downloaded with \
+                 details=All",
+        ));
     }
     let watch = Watch { services: services.clone(), done: 0, total: settled.source.length };
     let mut definitions = Definitions::new(Box::new(FileSpool::new(services)));
@@ -33,7 +35,7 @@ pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) ->
         Err(damage) => {
             let sentence = sentence(&shown.to_string(), &settled.source, &damage);
             Err(PluginError::bad_data(format!("knowledge_base: {sentence}"))
-                .with_hint("fetch the knowledge base again"))
+                .with_hint("download the knowledge base again"))
         }
     }
 }

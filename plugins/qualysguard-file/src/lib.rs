@@ -4,9 +4,9 @@
 mod delivered;
 mod done;
 mod fingerprint;
+mod folder_scanner;
 mod input;
 mod knowledge_base;
-mod looks;
 mod options;
 mod paths;
 mod pipe;

@@ -12,46 +12,48 @@ use crate::done::OnDone;
 /// The options, as they stand under `with:` or in the settings file.
 pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::list("path", &ValueSpec::Path).required().help(
-        "Where the reports are: files, folders, patterns such as scans/*.xml, or - for standard input. \
-         Several as a list; they are read in this order, those of a folder or pattern sorted by name.",
+        "Reports to read: files, directories, patterns such as `scans/*.xml`, or `-` for standard input. \
+         A list is read in this order; files of a directory or pattern are sorted by name.",
     ),
-    OptionSpec::list("pattern", &ValueSpec::Text)
-        .default_list(&["*.xml", "*.xml.gz"])
-        .help("Which files of a folder are reports. Files whose name begins with a dot never are."),
+    OptionSpec::list("pattern", &ValueSpec::Text).default_list(&["*.xml", "*.xml.gz"]).help(
+        "File name patterns for the files of a directory. Hidden files (leading dot) are always \
+             skipped.",
+    ),
     OptionSpec::path("knowledge_base").help(
-        "A KNOWLEDGE_BASE_VULN_LIST_OUTPUT file, plain or gzip. Detections name their QIDs only; titles, \
-         texts, CVEs and CVSS come from here.",
+        "Knowledge base file (KNOWLEDGE_BASE_VULN_LIST_OUTPUT), plain or gzip. Needed for detection \
+         reports, which contain only QIDs: adds titles, texts, CVE IDs and CVSS scores.",
     ),
     OptionSpec::flag("add_host").help(
-        "Whether the destination shall create assets that it does not know. Unset, the output decides.",
+        "Tell outputs to create assets that the destination does not know. Default: the output decides.",
     ),
     OptionSpec::flag("deliver_incomplete").default_flag(false).help(
-        "Whether to deliver what can be read of a report that is cut or damaged. It still counts as \
-         incomplete, and outputs clear nothing because of it.",
+        "Deliver the readable part of a truncated or damaged report. It still counts as incomplete, and \
+         outputs clear nothing because of it.",
     ),
-    OptionSpec::integer("settle_secs", 0, 86_400).default_integer(10).help(
-        "A file that ends too early is taken for unfinished, and waited for, until it has not changed for \
-         this many seconds.",
-    ),
+    OptionSpec::integer("settle_secs", 0, 86_400)
+        .default_integer(10)
+        .help("Time an incomplete file must stay unchanged before it is treated as truncated, in seconds."),
     OptionSpec::flag("watch").default_flag(false).help(
-        "Whether to go on looking for new reports until the run is stopped. What was delivered is remembered \
-         across runs.",
+        "Keep running and deliver new reports as they arrive. The list of delivered files is kept across \
+         runs.",
     ),
     OptionSpec::integer("poll_secs", 1, 86_400)
         .default_integer(10)
-        .help("How many seconds pass between two looks for new reports when `watch` is on."),
+        .help("Interval between two scans for new files, in seconds. Only with `watch: yes`."),
     OptionSpec::choice("on_done", &["keep", "move", "delete"]).default_text("keep").help(
-        "What becomes of a file whose report was delivered complete. Any other file stays where it is.",
+        "Action after a report was delivered completely: keep the file, move it to `done_folder`, or \
+         delete it. Other files are not changed.",
     ),
     OptionSpec::path("done_folder").help(
-        "Where files are moved to; made if it is not there. Unset, it is the folder `done` beside each file.",
+        "Directory for delivered files; created if missing. Only with `on_done: move`. Default: the \
+         directory `done` next to each file.",
     ),
     OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
         .default_integer(16 << 20)
-        .help("The most text that one asset, definition or finding may have. More is damage."),
+        .help("Maximum text size of one asset, definition or finding. A larger one is treated as damage."),
     OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50)
         .default_integer(64 << 30)
-        .help("The most that a gzip file or standard input may unpack to in the temporary folder."),
+        .help("Maximum size of decompressed gzip data or of standard input in the temporary directory."),
 ];
 
 /// The options of one instance; from here on none can be wrong.
@@ -72,13 +74,16 @@ impl Settings {
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let paths: Vec<String> = options.list("path")?.into_iter().map(str::to_owned).collect();
         if paths.iter().all(|path| path.trim().is_empty()) {
-            return Err(PluginError::config("option `path` names no file").with_hint("name a file or folder"));
+            return Err(PluginError::config("option `path` is empty").with_hint(
+                "set it to a file or \
+                 directory",
+            ));
         }
         let poll = Duration::from_secs(options.integer("poll_secs")?.unwrap_or(10));
         let poll = options.flag("watch")?.then_some(poll);
         if poll.is_some() && paths.iter().any(|path| path == "-") {
-            return Err(PluginError::config("option `watch` cannot be on for standard input")
-                .with_hint("it can be read only once; name a folder"));
+            return Err(PluginError::config("option `watch` cannot be used with standard input")
+                .with_hint("standard input can be read only once; set `path` to a directory"));
         }
         let text_bytes = options.size("max_text_bytes")?.unwrap_or(16 << 20);
         Ok(Self {
@@ -102,8 +107,8 @@ fn on_done(options: &Options) -> Result<OnDone> {
     let folder = options.path("done_folder")?;
     match (options.text("on_done")?, folder) {
         (Some("move"), folder) => Ok(OnDone::Move(folder)),
-        (_, Some(_)) => Err(PluginError::config("option `done_folder` is set, but nothing is moved there")
-            .with_hint("set `on_done: move`, or leave `done_folder` out")),
+        (_, Some(_)) => Err(PluginError::config("option `done_folder` is set, but files are not moved")
+            .with_hint("set `on_done: move`, or remove `done_folder`")),
         (Some("delete"), None) => Ok(OnDone::Delete),
         (_, None) => Ok(OnDone::Keep),
     }
@@ -111,7 +116,7 @@ fn on_done(options: &Options) -> Result<OnDone> {
 
 fn pattern(text: &str) -> Result<glob::Pattern> {
     glob::Pattern::new(text).map_err(|error| {
-        PluginError::config(format!("option `pattern` holds `{text}`, which is no pattern: {}", error.msg))
-            .with_hint("patterns look like *.xml; [ and ] enclose a choice of letters")
+        PluginError::config(format!("invalid pattern `{text}` in option `pattern`: {}", error.msg))
+            .with_hint("example: *.xml; [ and ] enclose a set of characters")
     })
 }

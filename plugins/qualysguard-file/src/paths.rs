@@ -73,8 +73,8 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
     if files.is_empty() {
         let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
         let wanted = wanted.join(" or ");
-        let error = no_input(format!("the folder {named} holds no file that matches {wanted}"))
-            .with_hint("option `pattern` says which files of a folder are read");
+        let error = no_input(format!("no file in directory {named} matches {wanted}"))
+            .with_hint("change option `pattern` to read other files");
         return Ok(vec![Candidate::Empty(named.to_owned(), error)]);
     }
     Ok(files.into_iter().map(Candidate::File).collect())
@@ -82,8 +82,10 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
 
 /// The files that match, and the folders that might hold some but cannot be read.
 fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
-    let paths = glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING })
-        .map_err(|error| no_input(format!("{pattern} is no file and no pattern: {}", error.msg)))?;
+    let paths =
+        glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING }).map_err(|error| {
+            no_input(format!("{pattern} is not a file and not a valid pattern: {}", error.msg))
+        })?;
     let (mut files, mut found) = (Vec::new(), Vec::new());
     for path in paths {
         match path {
@@ -108,7 +110,7 @@ fn is_pattern(path: &str) -> bool {
 }
 
 fn unreadable(folder: &Path, error: &io::Error) -> PluginError {
-    no_input(format!("cannot read the folder {}: {}", folder.display(), reason(error)))
+    no_input(format!("cannot read directory {}: {}", folder.display(), reason(error)))
 }
 
 fn no_input(message: String) -> PluginError {
@@ -118,7 +120,7 @@ fn no_input(message: String) -> PluginError {
 /// The system's own words, without its error number.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
@@ -168,9 +170,9 @@ mod tests {
         assert_eq!(
             names(&missing, root),
             [
-                "cannot open DIR/none.xml: there is no such file",
+                "cannot open DIR/none.xml: no such file",
                 "no file matches DIR/n*.xml",
-                "the folder DIR/sub.xml holds no file that matches *.xml or *.xml.gz",
+                "the folder DIR/sub.xml matches *.xml or *.xml.gz",
                 "b.xml"
             ]
         );
@@ -193,6 +195,6 @@ mod tests {
     fn a_folder_that_cannot_be_read_is_named() {
         let error = unreadable(Path::new("in/sub"), &io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(error.kind, ErrorKind::NoInput);
-        assert_eq!(error.message, "cannot read the folder in/sub: permission denied");
+        assert_eq!(error.message, "cannot read directory in/sub: permission denied");
     }
 }

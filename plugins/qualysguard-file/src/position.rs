@@ -9,7 +9,7 @@ use crate::fingerprint::FileKey;
 /// A position, taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Place {
+pub(crate) struct ParsedPosition {
     /// Files that ended since the input last heard what is committed: the hashes of their keys, for there may be
     /// thousands, and every batch brings a position.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -36,16 +36,16 @@ pub(crate) struct Inside {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Hash(String);
 
-impl Place {
+impl ParsedPosition {
     /// Takes a position apart. An empty one, which stands for no place, is the beginning.
     pub(crate) fn read(position: &Position) -> Result<Self> {
         if position.0.is_empty() {
             return Ok(Self::default());
         }
         serde_json::from_slice(&position.0).map_err(|error| {
-            let message = format!("the stored position of the files cannot be read: {error}");
+            let message = format!("the saved position is invalid: {error}");
             PluginError::new(ErrorKind::Io, message)
-                .with_hint("`scanbridge state reset` begins anew; everything is delivered again")
+                .with_hint("run `scanbridge state reset FILE`; all reports are then delivered again")
         })
     }
 
@@ -89,22 +89,22 @@ mod tests {
     #[test]
     fn a_position_is_read_as_it_was_written() {
         let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
-        let place = Place {
+        let place = ParsedPosition {
             complete: vec![Hash::of(&key)],
             incomplete: Vec::new(),
             report: Some(Inside::new(&key, Mark { assets: 7, late_asset_fields: 1 })),
         };
-        let read = Place::read(&place.write()).unwrap();
+        let read = ParsedPosition::read(&place.write()).unwrap();
         assert_eq!(read, place);
         let inside = read.report.unwrap();
         assert_eq!((inside.key(), inside.mark().assets), (key, 7));
-        assert!(!Place::default().write().0.is_empty(), "empty would say that there is no going on");
+        assert!(!ParsedPosition::default().write().0.is_empty(), "empty would say that there is no going on");
     }
 
     #[test]
     fn a_position_of_something_else_is_refused() {
         for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#] {
-            let error = Place::read(&Position(bytes.to_owned())).unwrap_err();
+            let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Io);
             assert!(error.hint.unwrap().contains("state reset"));
         }

@@ -16,7 +16,7 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
     let comes_later = settings.poll.is_some() || settings.on_done != OnDone::Keep;
     for candidate in look_up(&settings.paths, &settings.patterns) {
         report = match candidate {
-            Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read when it runs"),
+            Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read during the run"),
             Candidate::Empty(path, error) if comes_later => report.step(path, Verdict::Ok, error.message),
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
                 report.step(path, Verdict::Failed, error.message)
@@ -32,11 +32,11 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
         report = report.step("knowledge_base", verdict, detail);
     }
     match &settings.on_done {
-        OnDone::Move(Some(folder)) if folder.is_dir() => report.step("done_folder", Verdict::Ok, "is there"),
+        OnDone::Move(Some(folder)) if folder.is_dir() => report.step("done_folder", Verdict::Ok, "exists"),
         OnDone::Move(Some(folder)) if folder.exists() => {
-            report.step("done_folder", Verdict::Failed, format!("{} is no folder", folder.display()))
+            report.step("done_folder", Verdict::Failed, format!("{} is not a directory", folder.display()))
         }
-        OnDone::Move(Some(_)) => report.step("done_folder", Verdict::Ok, "is made when it is needed"),
+        OnDone::Move(Some(_)) => report.step("done_folder", Verdict::Ok, "is created when needed"),
         OnDone::Move(None) | OnDone::Keep | OnDone::Delete => report,
     }
 }

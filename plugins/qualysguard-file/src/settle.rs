@@ -32,12 +32,12 @@ impl Ready {
 /// # Errors
 /// When it cannot be opened or read, or the host wants to stop.
 pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Result<Ready> {
-    let mut quiet = Quiet::of(path);
+    let mut quiet = UnchangedSince::of(path);
     loop {
         if let Some(ready) = open_if_settled(opener, path, settle, &mut quiet)? {
             return Ok(ready);
         }
-        tracing::info!(path = %path.display(), "waiting for the file to be finished");
+        tracing::info!(path = %path.display(), "waiting until the file is complete");
         quiet.wait(path, settle, &opener.services)?;
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn open_if_settled(
     opener: &Opener,
     path: &Path,
     settle: Duration,
-    quiet: &mut Quiet,
+    quiet: &mut UnchangedSince,
 ) -> Result<Option<Ready>> {
     // Looked at before the file is opened: what changes between is noticed as a change.
     let is_quiet = quiet.left(path, settle).is_zero();
@@ -61,14 +61,14 @@ pub(crate) fn open_if_settled(
 
 /// How long a file has been as it is.
 #[derive(Debug)]
-pub(crate) struct Quiet {
+pub(crate) struct UnchangedSince {
     stamp: Option<(u64, SystemTime)>,
     since: Instant,
     /// How long it was so before it was first looked at, by its own time.
     before: Duration,
 }
 
-impl Quiet {
+impl UnchangedSince {
     /// From now on.
     pub(crate) fn of(path: &Path) -> Self {
         let stamp = stamp(path);

@@ -50,7 +50,10 @@ impl Opener {
     pub(crate) fn peek(path: &Path) -> Result<(Kind, u64)> {
         let no_input = |error: io::Error| cannot_open(path, &error);
         if !fs::metadata(path).map_err(no_input)?.is_file() {
-            return Err(no_input(io::Error::other("it is no regular file, and can only be read once")));
+            return Err(no_input(io::Error::other(
+                "not a regular file (pipe or device); it cannot be read \
+                 again",
+            )));
         }
         let (file, metadata) = open_file(path)?;
         let source = Source::whole(file, metadata.len());
@@ -114,8 +117,8 @@ impl Opener {
             length += read as u64;
             if length > self.max_unpacked_bytes {
                 let limit = show_size(self.max_unpacked_bytes);
-                return Err(PluginError::bad_data(format!("{name} unpacks to more than {limit}"))
-                    .with_hint("raise max_unpacked_bytes if that is right"));
+                return Err(PluginError::bad_data(format!("{name} exceeds {limit} after decompression"))
+                    .with_hint("increase `max_unpacked_bytes` if this size is expected"));
             }
             file.write_all(&block[..read]).map_err(|error| {
                 PluginError::new(ErrorKind::Io, format!("cannot write a temporary file for {name}: {error}"))
@@ -134,7 +137,7 @@ fn open_file(path: &Path) -> Result<(File, fs::Metadata)> {
     let file = File::open(path).map_err(no_input)?;
     let metadata = file.metadata().map_err(no_input)?;
     if metadata.is_dir() {
-        return Err(no_input(io::Error::other("it is a folder")));
+        return Err(no_input(io::Error::other("is a directory")));
     }
     Ok((file, metadata))
 }
@@ -147,13 +150,13 @@ fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
 fn unreadable(name: &str, error: &io::Error) -> PluginError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            PluginError::bad_data(format!("{name} is a damaged gzip file: {error}"))
-                .with_hint("fetch the report again")
+            PluginError::bad_data(format!("invalid gzip data in {name}: {error}"))
+                .with_hint("download the report again")
         }
         _ => failed(name, error),
     }
 }
 
 fn failed(name: &str, error: &io::Error) -> PluginError {
-    PluginError::new(ErrorKind::Io, format!("reading {name} failed: {error}"))
+    PluginError::new(ErrorKind::Io, format!("cannot read {name}: {error}"))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Result, Services, tracing};
-use scanbridge_qualys_report::{FileSpool, OpenReport, Settled, Source, Surroundings};
+use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, Settled, Source};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{Definitions, Mark};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(crate) struct Fetched {
 
 /// Where in a fetched report a later run can go on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct ResumePoint {
     assets: u64,
     late_asset_fields: u64,
 }
@@ -122,8 +122,8 @@ impl Delivery {
             && !settings.reading.deliver_incomplete
         {
             let message =
-                format!("{} is cut: the download ended without an error, but too early", fetched.address);
-            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("it is fetched again"));
+                format!("{} is truncated: the download ended early without an error", fetched.address);
+            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"));
         }
         Self::begin_settled(fetched, settled, settings, services)
     }
@@ -132,18 +132,18 @@ impl Delivery {
     pub(crate) fn resume(
         store: &Store,
         fetched: &Fetched,
-        place: Place,
+        place: ResumePoint,
         settings: &Settings,
         services: &Services,
     ) -> Result<Option<(Self, ReportStart)>> {
         let Some(source) = store.reopen(fetched) else {
-            tracing::info!("{} is not kept any more, and is fetched again", fetched.address);
+            tracing::info!("{} is no longer cached; downloading it again", fetched.address);
             return Ok(None);
         };
         let settled = Settled::now(source, &fetched.address)?;
         let begun = Self::begin_settled(fetched.clone(), settled, settings, services)?;
         let Ok((mut delivery, mut start)) = begun else { return Ok(None) };
-        delivery.report.go_on_at(Mark { assets: place.assets, late_asset_fields: place.late_asset_fields });
+        delivery.report.resume_at(Mark { assets: place.assets, late_asset_fields: place.late_asset_fields });
         start.continued = true;
         Ok(Some((delivery, start)))
     }
@@ -155,7 +155,7 @@ impl Delivery {
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let mut glossary = Definitions::new(Box::new(FileSpool::new(services)));
-        let mut around = Surroundings { settings: settings.reading, services, definitions: &mut glossary };
+        let mut around = ReportContext { settings: settings.reading, services, definitions: &mut glossary };
         let begun = OpenReport::begin(&fetched.address, settled, &mut around)?;
         Ok(begun.map(|(mut report, mut start)| {
             if start.id.is_empty() {
@@ -176,12 +176,12 @@ impl Delivery {
         &mut self,
         recycled: BatchBuilder,
         services: &Services,
-    ) -> Result<(Next, Option<Place>)> {
+    ) -> Result<(Next, Option<ResumePoint>)> {
         let next = self.report.next(recycled, Some(&mut self.glossary), services)?;
         let place = self
             .report
             .mark()
-            .map(|mark| Place { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
+            .map(|mark| ResumePoint { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
         Ok((next, place))
     }
 }

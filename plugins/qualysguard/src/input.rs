@@ -8,14 +8,14 @@ use crate::detections::Detections;
 use crate::options::{Settings, Source, TABLE};
 use crate::probe;
 use crate::scan_reports::ScanReports;
-use crate::source::{Around, Work};
+use crate::source::{SourceContext, Work};
 use crate::template_reports::TemplateReports;
 
 /// Fetches template reports, scan reports or detections from the Qualys API.
 pub struct QualysGuard {
     work: Option<Box<dyn Work>>,
     resume: Option<Position>,
-    around: Around,
+    around: SourceContext,
 }
 
 impl Input for QualysGuard {
@@ -28,8 +28,12 @@ impl Input for QualysGuard {
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let client = Client::new(&settings.account, &settings.network, services)?;
-        let around =
-            Around { fingerprint: settings.fingerprint(), settings, services: services.clone(), client };
+        let around = SourceContext {
+            fingerprint: settings.fingerprint(),
+            settings,
+            services: services.clone(),
+            client,
+        };
         Ok(Self { work: None, resume: resume.cloned(), around })
     }
 

@@ -5,17 +5,17 @@ use scanbridge_tls_identity::Validity;
 
 use crate::api::{Answer, Call};
 use crate::options::Source;
-use crate::source::Around;
+use crate::source::SourceContext;
 
 /// Looks at the client certificate, and whether the login works.
-pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
+pub(crate) fn probe(around: &mut SourceContext) -> Result<CheckReport> {
     let (mut report, usable) = certificate(CheckReport::default(), around);
     if !usable {
         // With a certificate that nobody takes, a login would only be shown around.
         return Ok(report.step(
             "login",
             Verdict::Failed,
-            "not tried, for the client certificate cannot be used",
+            "skipped, because the client certificate is not usable",
         ));
     }
     let call = cheapest(around);
@@ -32,10 +32,10 @@ pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
     };
     Ok(match around.client.calls_left() {
         Some((0, most)) => {
-            report.step("calls", Verdict::Warning, format!("none left of {most} in this time"))
+            report.step("calls", Verdict::Warning, format!("none of {most} calls left in this period"))
         }
         Some((left, most)) => {
-            report.step("calls", Verdict::Ok, format!("{left} left of {most} in this time"))
+            report.step("calls", Verdict::Ok, format!("{left} of {most} calls left in this period"))
         }
         None => report,
     })
@@ -43,7 +43,7 @@ pub(crate) fn probe(around: &mut Around) -> Result<CheckReport> {
 
 /// A call that moves next to no data, takes the way that the source takes, and needs the same rights. API v1 may
 /// leave out how many calls are left.
-fn cheapest(around: &Around) -> Call {
+fn cheapest(around: &SourceContext) -> Call {
     match &around.settings.source {
         Source::ScanReports(scans) => {
             let url = scans.list.join("about.php").unwrap_or_else(|_| scans.list.clone());
@@ -63,7 +63,7 @@ fn cheapest(around: &Around) -> Call {
 }
 
 /// Whose certificate it is, who vouches for it, and for how long. False when it cannot be used.
-fn certificate(report: CheckReport, around: &Around) -> (CheckReport, bool) {
+fn certificate(report: CheckReport, around: &SourceContext) -> (CheckReport, bool) {
     let identity = match around.settings.network.tls.identity() {
         Ok(None) => return (report, true),
         Ok(Some(identity)) => identity,
@@ -74,12 +74,14 @@ fn certificate(report: CheckReport, around: &Around) -> (CheckReport, bool) {
         format!("{}, e-mail {}", certificate.subject, certificate.email.as_deref().unwrap_or("none"));
     detail += &format!(", issued by {}", certificate.issuer);
     let (verdict, validity) = match certificate.validity(jiff::Timestamp::now()) {
-        Validity::Expired => (Verdict::Failed, format!("expired on {}", certificate.not_after)),
-        Validity::NotYet => (Verdict::Failed, format!("valid only from {}", certificate.not_before)),
-        Validity::DaysLeft(days) if days <= 30 => {
-            (Verdict::Warning, format!("{days} days left: have it renewed"))
+        Validity::Expired => (Verdict::Failed, format!("certificate expired on {}", certificate.not_after)),
+        Validity::NotYet => {
+            (Verdict::Failed, format!("certificate not valid before {}", certificate.not_before))
         }
-        Validity::DaysLeft(days) => (Verdict::Ok, format!("{days} days left")),
+        Validity::DaysLeft(days) if days <= 30 => {
+            (Verdict::Warning, format!("certificate expires in {days} days: renew it"))
+        }
+        Validity::DaysLeft(days) => (Verdict::Ok, format!("certificate valid for {days} days")),
     };
     let usable = verdict != Verdict::Failed;
     (report.step("client certificate", verdict, format!("{detail}, {validity}")), usable)

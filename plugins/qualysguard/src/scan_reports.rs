@@ -12,10 +12,10 @@ use scanbridge_qualys_xml::{StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
-use crate::delivery::{Delivery, Fetched, Place, Store};
+use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
-use crate::source::{Around, Work, is_of_one_report, position, read_position, round_ended};
+use crate::source::{SourceContext, Work, end_round, is_of_one_report, position, read_position};
 
 /// The scans of one account.
 pub(crate) struct ScanReports {
@@ -33,7 +33,7 @@ pub(crate) struct ScanReports {
     refused: HashSet<String>,
     /// Scans whose answer did not come or was not whole: the others come first.
     postponed: HashSet<String>,
-    resume: Option<(Fetched, Place)>,
+    resume: Option<(Fetched, ResumePoint)>,
     began: Instant,
 }
 
@@ -43,11 +43,11 @@ struct Progress {
     ended: Vec<String>,
     /// The scan within which it is.
     current: String,
-    within: Option<(Fetched, Place)>,
+    within: Option<(Fetched, ResumePoint)>,
 }
 
 impl ScanReports {
-    pub(crate) fn open(wanted: &Wanted, around: &Around, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
         let mut journal = Journal::open(around.services.state_folder()?)?;
         let progress = read_position::<Progress>(around, resume).unwrap_or_default();
         journal.record(progress.ended)?;
@@ -67,13 +67,17 @@ impl ScanReports {
     }
 
     /// The scans that are finished and were not sent, oldest first.
-    fn list(&self, around: &mut Around) -> Result<VecDeque<StoredScan>> {
+    fn list(&self, around: &mut SourceContext) -> Result<VecDeque<StoredScan>> {
         let mut call = Call::first_version("listing scans", self.wanted.list.clone(), &["SCAN_REPORT_LIST"]);
         if let Some(since) = &self.wanted.since {
             call = call.field("since_datetime", since);
         }
         let Answer::Data(body) = around.client.call(&call.fields(around.settings.extra.clone()))? else {
-            return Err(PluginError::new(ErrorKind::Protocol, "listing scans failed: the answer is no list"));
+            return Err(PluginError::new(
+                ErrorKind::Protocol,
+                "listing scans failed: the response is not a \
+                 list of scans",
+            ));
         };
         let mut scans =
             read_scans(body.source.read(None)).map_err(|fault| unusable_list("the list of scans", fault))?;
@@ -83,15 +87,16 @@ impl ScanReports {
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
         scans.retain(|scan| is_fetched(&scan.status) && self.is_wanted(&scan.reference));
         scans.sort_by(|a, b| a.date.cmp(&b.date));
-        tracing::info!("{all} scans are listed, {} of them are finished and were not sent", scans.len());
+        tracing::info!("{all} scans listed, {} of them finished and not yet sent", scans.len());
         if empty > 0 {
             tracing::info!(
-                "{empty} scans are listed as {NOTHING_FOUND}: option `scan_statuses` would fetch them"
+                "{empty} scans are listed as {NOTHING_FOUND}; add this status to `scan_statuses` to \
+                 download them"
             );
         }
         for reference in &self.wanted.refs {
             if !scans.iter().any(|scan| scan.reference == *reference) && !self.journal.contains(reference) {
-                tracing::warn!("scan {reference} is not in the list of finished scans");
+                tracing::warn!("scan {reference} not found in the list of finished scans");
             }
         }
         Ok(scans.into())
@@ -106,7 +111,7 @@ impl ScanReports {
     }
 
     /// Begins with the next scan of the queue. None: there is none.
-    fn begin(&mut self, around: &mut Around) -> Result<Option<Next>> {
+    fn begin(&mut self, around: &mut SourceContext) -> Result<Option<Next>> {
         while let Some(scan) = self.queue.as_mut().and_then(VecDeque::pop_front) {
             let reference = scan.reference.clone();
             let refusal = match self.fetch(&reference, around) {
@@ -123,10 +128,7 @@ impl ScanReports {
                     Refusal { path, error: failure.error, incomplete: false }
                 }
                 Err(failure) if failure.of_size && self.postpone(&scan) => {
-                    tracing::warn!(
-                        "scan {reference} is put off until the others are fetched: {}",
-                        failure.error
-                    );
+                    tracing::warn!("scan {reference} is retried after the others: {}", failure.error);
                     continue;
                 }
                 Err(failure) => return Err(failure.into()),
@@ -141,16 +143,16 @@ impl ScanReports {
     fn fetch(
         &self,
         reference: &str,
-        around: &mut Around,
+        around: &mut SourceContext,
     ) -> Result<Result<(Delivery, ReportStart), Refusal>, Failure> {
         let path = self.store.path(reference);
-        let call = Call::first_version("fetching the scan", self.wanted.report.clone(), &["SCAN"])
+        let call = Call::first_version("downloading the scan", self.wanted.report.clone(), &["SCAN"])
             .field("ref", reference)
             .keep(Keep::At(path.clone()));
         let body = match around.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
-                let message = format!("scan {reference} cannot be fetched: {reply}");
+                let message = format!("cannot download scan {reference}: {reply}");
                 return Err(PluginError::new(ErrorKind::Rejected, message).into());
             }
         };
@@ -170,9 +172,9 @@ impl ScanReports {
         is_first
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, around: &Around) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, around: &SourceContext) -> Result<Next> {
         let Some(delivery) = &mut self.delivery else {
-            return Err(PluginError::bug("a scan is delivered that is not there"));
+            return Err(PluginError::bug("plugin bug: a scan that does not exist was marked as delivered"));
         };
         let (next, place) = delivery.next(recycled, &around.services)?;
         Ok(match next {
@@ -199,7 +201,7 @@ impl ScanReports {
 }
 
 impl Work for ScanReports {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut Around) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
         if self.delivery.is_some() {
             return self.deliver(recycled, around);
         }
@@ -216,13 +218,13 @@ impl Work for ScanReports {
         if let Some(next) = self.begin(around)? {
             return Ok(next);
         }
-        Ok(round_ended(&around.settings, &mut self.began, || {
+        Ok(end_round(&around.settings, &mut self.began, || {
             self.queue = None;
             self.postponed.clear();
         }))
     }
 
-    fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()> {
+    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
         let Some(progress) = read_position::<Progress>(around, Some(at)) else { return Ok(()) };
         self.journal.record(progress.ended.iter().cloned())?;
         self.ended.retain(|ended| !progress.ended.contains(ended));

@@ -11,7 +11,7 @@ use crate::api::Client;
 use crate::options::Settings;
 
 /// What a source works with.
-pub(crate) struct Around {
+pub(crate) struct SourceContext {
     pub(crate) settings: Settings,
     pub(crate) services: Services,
     pub(crate) client: Client,
@@ -22,10 +22,10 @@ pub(crate) struct Around {
 /// One source.
 pub(crate) trait Work: Send {
     /// As [`scanbridge_plugin_api::Input::next`].
-    fn next(&mut self, recycled: BatchBuilder, around: &mut Around) -> Result<Next>;
+    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next>;
 
     /// As [`scanbridge_plugin_api::Input::committed`].
-    fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()>;
+    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,18 +35,24 @@ struct Stamped<T> {
 }
 
 /// A position of this instance.
-pub(crate) fn position(around: &Around, progress: &impl Serialize) -> Position {
+pub(crate) fn position(around: &SourceContext, progress: &impl Serialize) -> Position {
     let stamped = Stamped { of: around.fingerprint.clone(), at: progress };
     Position(serde_json::to_vec(&stamped).expect("progress is plain data"))
 }
 
 /// What a position says; nothing if it is of other settings or another release.
-pub(crate) fn read_position<T: DeserializeOwned>(around: &Around, position: Option<&Position>) -> Option<T> {
+pub(crate) fn read_position<T: DeserializeOwned>(
+    around: &SourceContext,
+    position: Option<&Position>,
+) -> Option<T> {
     let position = position.filter(|position| !position.0.is_empty())?;
     let stamped: Option<Stamped<T>> = serde_json::from_slice(&position.0).ok();
     let stamped = stamped.filter(|stamped| stamped.of == around.fingerprint);
     if stamped.is_none() {
-        tracing::info!("the settings have changed since the run that was interrupted: it begins anew");
+        tracing::info!(
+            "cannot resume: the settings have changed since the interrupted run; starting from \
+             the beginning"
+        );
     }
     stamped.map(|stamped| stamped.at)
 }
@@ -63,7 +69,7 @@ pub(crate) fn fingerprint(of: &impl Serialize) -> String {
 }
 
 /// All is fetched: the end, or a rest until the next round is due. `again` begins it.
-pub(crate) fn round_ended(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Next {
+pub(crate) fn end_round(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Next {
     let Some(interval) = settings.interval else { return Next::Finished };
     let left = interval.saturating_sub(began.elapsed());
     if left.is_zero() {

@@ -25,7 +25,7 @@ impl StateFile {
         match serde_json::from_slice(&bytes) {
             Ok(value) => Some(value),
             Err(error) => {
-                tracing::warn!("{} is damaged and is not used: {error}", self.path.display());
+                tracing::warn!("{} is corrupt and is ignored: {error}", self.path.display());
                 None
             }
         }
@@ -34,7 +34,7 @@ impl StateFile {
     /// Replaces it. When this returns, the new one is on disk; until then the old one is there.
     pub(crate) fn write(&self, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(value)
-            .map_err(|error| PluginError::bug(format!("the state cannot be written as JSON: {error}")))?;
+            .map_err(|error| PluginError::bug(format!("cannot serialize the state as JSON: {error}")))?;
         write_durably(&self.path, &bytes).map_err(|error| {
             PluginError::new(ErrorKind::Io, format!("cannot write {}: {error}", self.path.display()))
         })

@@ -29,16 +29,22 @@ fn client_certificate(report: CheckReport, client: &Certificate, domain: Option<
     let writes_to =
         client.domain.as_deref().map(|domain| format!(", for domain {domain}")).unwrap_or_default();
     let (verdict, validity) = match client.validity(Timestamp::now()) {
-        Validity::NotYet => (Verdict::Failed, "not valid yet: set this machine's clock".to_owned()),
-        Validity::Expired => {
-            (Verdict::Failed, "expired: register the client anew on the Defense Center".to_owned())
-        }
-        Validity::DaysLeft(days) if days <= SOON => {
-            (Verdict::Warning, format!("expires in {days} days: register the client anew before that"))
-        }
+        Validity::NotYet => (Verdict::Failed, "not yet valid: check the system clock".to_owned()),
+        Validity::Expired => (
+            Verdict::Failed,
+            "certificate expired: register the client again on the Defense Center".to_owned(),
+        ),
+        Validity::DaysLeft(days) if days <= SOON => (
+            Verdict::Warning,
+            format!(
+                "certificate expires in {days} days: register the client again \
+                 before then"
+            ),
+        ),
         Validity::DaysLeft(days) => (Verdict::Ok, format!("valid for {days} days")),
     };
-    let sent_to = domain.map(|domain| format!("; the commands name the domain {domain}")).unwrap_or_default();
+    let sent_to =
+        domain.map(|domain| format!("; commands are written to domain {domain}")).unwrap_or_default();
     report.step("client certificate", verdict, format!("{}{writes_to}; {validity}{sent_to}", client.subject))
 }
 
@@ -49,7 +55,8 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         Err(error) => return failed(report, "resolve", &error),
     };
     let shown: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-    report = report.step("resolve", Verdict::Ok, format!("`{}` is {}", target.server, shown.join(", ")));
+    report =
+        report.step("resolve", Verdict::Ok, format!("`{}` resolves to {}", target.server, shown.join(", ")));
     let stream = match target.connect(&addresses, services, deadline) {
         Ok(stream) => stream,
         Err(error) => return failed(report, "TCP", &error),
@@ -62,7 +69,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
     report = certificate(report.step("TLS", Verdict::Ok, spoken(&stream)), &stream);
     match Session::greet(target, stream, deadline) {
         Ok(session) => {
-            let detail = format!("version {VERSION}; it takes messages of {} bytes", session.max_size());
+            let detail = format!("version {VERSION}; maximum message size {} bytes", session.max_size());
             session.close();
             report.step("protocol", Verdict::Ok, detail)
         }
@@ -84,9 +91,12 @@ fn certificate(report: CheckReport, stream: &TlsStream) -> CheckReport {
             let detail = format!("{certificate}, fingerprint {}", certificate.fingerprint);
             report.step("Defense Center certificate", Verdict::Ok, detail)
         }
-        None => {
-            report.step("Defense Center certificate", Verdict::Warning, "it cannot be read, but is trusted")
-        }
+        None => report.step(
+            "Defense Center certificate",
+            Verdict::Warning,
+            "cannot be parsed, but it is \
+                 trusted",
+        ),
     }
 }
 
@@ -96,9 +106,9 @@ fn failed(report: CheckReport, step: &str, error: &PluginError) -> CheckReport {
 }
 
 /// What cannot be seen from here.
-const SETTINGS: &str = "not visible from here, so please look: the source has the identity type Scanner in the network discovery \
-     policy; third-party vulnerability mapping is set to Yes, for impact assessment; host licences (FireSIGHT) are left \
-     when `add_host` is on";
+const SETTINGS: &str = "not visible to this client; check on the Defense Center: (1) identity type of the \
+     source is Scanner in the network discovery policy, (2) third-party vulnerability mapping is Yes \
+     (impact assessment), (3) host licenses (FireSIGHT) are available if `add_host` is on";
 
 /// A certificate with so many days left is worth a word.
 const SOON: i64 = 30;

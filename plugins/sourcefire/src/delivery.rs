@@ -49,7 +49,7 @@ struct Line {
 
 /// What a message takes on its way.
 #[derive(Clone, Copy)]
-struct Way<'a> {
+struct SendContext<'a> {
     target: &'a Target,
     services: &'a Services,
     reply_timeout: Duration,
@@ -82,7 +82,7 @@ impl Delivery {
         self.line.told = Some(Instant::now());
         let session = Session::open(&self.target, &self.services)?;
         let max_size = session.max_size();
-        info!("connected to {}, which takes messages of {max_size} bytes", self.target.center);
+        info!("connected to {}, maximum message size {max_size} bytes", self.target.center);
         self.line.session = Some(session);
         let bytes = self.limits.bytes.min(max_size);
         self.packer.begin(Limits { bytes, most_bytes: max_size, ..self.limits });
@@ -95,12 +95,12 @@ impl Delivery {
     /// Those of [`Session::exchange`], and when the center gives a message up.
     pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        let way = Way { target, services, reply_timeout: *reply_timeout };
+        let way = SendContext { target, services, reply_timeout: *reply_timeout };
         let left_out = packer.push(block, &mut |body| line.deliver(body, way))?;
         if left_out > 0 {
             line.refuse(
                 block.address,
-                format!("{left_out} of its commands are longer than a message may be"),
+                format!("{left_out} commands of this asset exceed the maximum message size"),
             );
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Delivery {
     /// As [`Delivery::take`].
     pub(crate) fn flush(&mut self) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        let way = Way { target, services, reply_timeout: *reply_timeout };
+        let way = SendContext { target, services, reply_timeout: *reply_timeout };
         packer.flush(&mut |body| line.deliver(body, way))
     }
 
@@ -142,12 +142,15 @@ impl Delivery {
 impl Line {
     /// Sends a message, and again asset by asset when its answer leaves open which asset was refused. That does no
     /// harm: each is replaced, or added to, by what it is already, for none is cut in such a message.
-    fn deliver(&mut self, body: &Body, way: Way<'_>) -> Result<()> {
+    fn deliver(&mut self, body: &Body, way: SendContext<'_>) -> Result<()> {
         let judgment = self.send(body, way)?;
         match &judgment.of_any {
             Some(reason) if body.shares.len() > 1 && self.in_vain < MOST_IN_VAIN => {
                 let count = body.shares.len();
-                info!("{reason}; the {count} assets of the message are sent again one by one, to find which");
+                info!(
+                    "{reason}; resending the {count} assets of the message one by one to find the \
+                     affected one"
+                );
                 let mut is_in_vain = true;
                 for single in body.one_by_one() {
                     let judgment = self.send(&single, way)?;
@@ -161,10 +164,10 @@ impl Line {
         Ok(())
     }
 
-    fn send(&mut self, body: &Body, way: Way<'_>) -> Result<Judgment> {
+    fn send(&mut self, body: &Body, way: SendContext<'_>) -> Result<Judgment> {
         // It is taken out, so that a connection on which something went wrong is never used again.
         let session = self.session.take();
-        let mut session = session.ok_or_else(|| PluginError::bug("commands came outside of a report"))?;
+        let mut session = session.ok_or_else(|| PluginError::bug("plugin bug: commands outside a report"))?;
         let answer = session.exchange(body, way.target, way.reply_timeout)?;
         self.bytes += body.text.len() as u64;
         let judgment = judge(&way.target.center, &answer, body)?;
@@ -191,7 +194,7 @@ impl Line {
         self.warned += 1;
         match self.warned {
             ..MOST_WARNINGS => warn!("asset {address}: {reason}"),
-            MOST_WARNINGS => warn!("asset {address}: {reason}; further ones are not told one by one"),
+            MOST_WARNINGS => warn!("asset {address}: {reason}; further assets are not logged one by one"),
             _ => {}
         }
         self.refused.entry(address).or_insert(reason);
@@ -202,7 +205,7 @@ impl Line {
         if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.told = Some(Instant::now());
             let Confirmed { assets, findings, .. } = self.confirmed;
-            info!("the Defense Center has confirmed {assets} assets with {findings} findings so far");
+            info!("confirmed by the Defense Center so far: {assets} assets with {findings} findings");
         }
     }
 }

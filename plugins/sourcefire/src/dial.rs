@@ -46,7 +46,7 @@ impl Target {
         let all = match found {
             Ok(outcome) => outcome.map_err(|error| self.unresolved(&error.to_string()))?,
             Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
-            Err(Interrupted::Late) => return Err(self.unresolved("the name service did not answer in time")),
+            Err(Interrupted::Late) => return Err(self.unresolved("DNS lookup timed out")),
         };
         let (mut wanted, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|address| address.is_ipv6() == self.prefer_ipv6);
@@ -57,7 +57,7 @@ impl Target {
         if wanted.is_empty() {
             let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
             return Err(PluginError::config(format!("`{}` has no {kind} address", self.server))
-                .with_hint("set `ipv6` otherwise, or `ip_fallback: yes` to try both versions"));
+                .with_hint("change `ipv6`, or set `ip_fallback: yes` to try both IP versions"));
         }
         Ok(wanted)
     }
@@ -90,8 +90,8 @@ impl Target {
         }
         let (address, error) = last.expect("there is an address at least");
         Err(unavailable(format!("cannot connect to {} at {address}: {error}", self.center)).with_hint(
-            "firewalls and routers in between must let this port through; a Defense Center opens it when its first \
-             host input client is registered",
+            "check that firewalls allow TCP port 8307 (option `port`); a Defense Center opens it when the \
+             first host input client is registered",
         ))
     }
 
@@ -103,7 +103,7 @@ impl Target {
         let name = match self.server.parse::<IpAddr>() {
             Ok(address) => ServerName::from(address),
             Err(_) => ServerName::try_from(self.server.clone()).map_err(|_| {
-                PluginError::config(format!("`{}` is no name that TLS can carry", self.server))
+                PluginError::config(format!("`{}` is not a valid TLS server name", self.server))
             })?,
         };
         let connection =
@@ -127,7 +127,7 @@ impl Target {
         match alert {
             Some(rustls::Error::AlertReceived(_)) if explained.kind == ErrorKind::Auth => PluginError::new(
                 ErrorKind::Auth,
-                format!("access revoked or not registered: {}", explained.message),
+                format!("client certificate revoked or client not registered: {}", explained.message),
             )
             .with_hint(NOT_REGISTERED),
             _ => explained,
@@ -136,13 +136,14 @@ impl Target {
 
     fn unresolved(&self, why: &str) -> PluginError {
         unavailable(format!("cannot resolve `{}`: {why}", self.server))
-            .with_hint("check `server`; a name must be known to this machine's resolver")
+            .with_hint("check option `server` and this machine's DNS configuration")
     }
 }
 
 /// What to look at when the center does not want us. Which of these it is, it does not say.
-pub(crate) const NOT_REGISTERED: &str = "on the Defense Center: is this machine registered as a host input client, does the registered name resolve \
-     there (else register the address), was the client deleted since; and is this its newest file";
+pub(crate) const NOT_REGISTERED: &str = "check on the Defense Center: (1) this machine is registered as a \
+     host input client, (2) the registered name resolves to it (else register the IP address), (3) the \
+     client was not deleted, (4) this .pkcs12 file is the newest one created for it";
 
 pub(crate) fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
@@ -172,7 +173,7 @@ fn aside<T: Send + 'static>(
         match receiver.recv_timeout(WAKE_UP) {
             Ok(outcome) => return Ok(outcome),
             Err(RecvTimeoutError::Disconnected) => {
-                return Ok(Err(io::Error::other("the attempt was broken off")));
+                return Ok(Err(io::Error::other("connection attempt canceled")));
             }
             Err(RecvTimeoutError::Timeout) if services.is_cancelled() => return Err(Interrupted::Cancelled),
             Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => return Err(Interrupted::Late),

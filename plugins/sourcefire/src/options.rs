@@ -14,24 +14,26 @@ use crate::packer::Limits;
 
 /// The option table.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::text("server").required().help("the Defense Center's name or address"),
-    OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("its port for host input"),
-    OptionSpec::flag("ipv6").default_flag(false).help("whether it is reached over IPv6; otherwise over IPv4"),
+    OptionSpec::text("server").required().help("Host name or IP address of the Defense Center."),
+    OptionSpec::integer("port", 1, 65_535).default_integer(8307).help("TCP port of the host input service."),
+    OptionSpec::flag("ipv6").default_flag(false).help("Connect over IPv6 instead of IPv4."),
     OptionSpec::flag("ip_fallback")
         .default_flag(false)
-        .help("whether its addresses of the other IP version are tried, after those of the preferred one"),
+        .help("If the connection fails, also try addresses of the other IP version."),
     OptionSpec::path("pkcs12").help(
-        "the client's file as the Defense Center made it; not set: the first `*.pkcs12` by name in the working directory",
+        "Client certificate file (.pkcs12) created by the Defense Center. Default: the first `*.pkcs12` \
+         by name in the working directory.",
     ),
-    OptionSpec::text("password").secret().help("the password of that file; not set: none"),
+    OptionSpec::text("password").secret().help("Password of the `pkcs12` file. Default: none."),
     OptionSpec::choice("trust", &["pkcs12", "system"]).default_text("pkcs12").help(
-        "whose word on the Defense Center's certificate counts: the authority inside the client's file, or this \
-         machine's list; `tls_ca_file` and `tls_fingerprint` stand in for both",
+        "Verification of the Defense Center's certificate: `pkcs12` uses the authority in the client \
+         certificate file, `system` the system's list. `tls_ca_file` or `tls_fingerprint` replaces both.",
     ),
     tls::CA_FILE,
     tls::FINGERPRINT,
     OptionSpec::flag("tls_check_name").default_flag(false).help(
-        "whether the Defense Center's certificate must be for the name that was connected to; they are for UUIDs",
+        "Check that the Defense Center's certificate is issued for `server`. Defense Center certificates \
+         are issued for UUIDs, so leave this off; the chain is verified in any case.",
     ),
     tls::MIN_VERSION,
     shared::SOURCE,
@@ -45,18 +47,19 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     shared::DESCRIPTION,
     shared::DESCRIPTION_LENGTH,
     OptionSpec::size("body_bytes", 1024, 16 << 20).default_integer(64 << 10).help(
-        "how large a message may be; never more than the Defense Center takes",
+        "Maximum message size in bytes. The limit announced by the Defense Center takes precedence if it \
+         is lower.",
     ),
     OptionSpec::integer("body_findings", 1, 1_000_000).default_integer(100).help(
-        "how many findings a message may have, unless a single asset has more: Defense Centers are known to hang on \
-         imports of several hundred",
+        "Maximum findings per message; an asset with more findings gets a message of its own. Large \
+         imports (several hundred findings) are known to hang Defense Centers.",
     ),
-    OptionSpec::integer("connect_timeout_secs", 1, 3600).default_integer(30).help(
-        "how long connecting may take, the TLS handshake and the first words included",
-    ),
-    OptionSpec::integer("reply_timeout_secs", 1, 86_400).default_integer(600).help(
-        "how long the Defense Center may work on a message before it answers",
-    ),
+    OptionSpec::integer("connect_timeout_secs", 1, 3600)
+        .default_integer(30)
+        .help("Timeout for connecting, including TLS handshake and protocol greeting, in seconds."),
+    OptionSpec::integer("reply_timeout_secs", 1, 86_400)
+        .default_integer(600)
+        .help("Timeout for the reply to one message, in seconds."),
 ];
 
 /// The options, checked, and the client's file, opened.
@@ -111,10 +114,11 @@ impl Checked {
 fn identity(file: &Path, options: &Options) -> Result<Identity> {
     let password = options.secret("password")?;
     Identity::open(file, password.as_ref()).map_err(|error| match (error.kind, &password) {
-        (ErrorKind::Auth, None) => {
-            PluginError::new(ErrorKind::Auth, format!("{} needs a password, and none is set", file.display()))
-                .with_hint("set `password` to the one that was given when the client was registered")
-        }
+        (ErrorKind::Auth, None) => PluginError::new(
+            ErrorKind::Auth,
+            format!("{} is password-protected, and no password is set", file.display()),
+        )
+        .with_hint("set `password` to the one chosen when the client was registered"),
         _ => error,
     })
 }
@@ -130,13 +134,13 @@ fn server(options: &Options) -> Result<String> {
     let good = |letter: char| letter.is_alphanumeric() || ".-_:%".contains(letter);
     if bare.is_empty() || !bare.chars().all(good) {
         return Err(PluginError::config(
-            "option `server` must be a name or an address, without a scheme and without blanks",
+            "option `server` must be a host name or IP address, without scheme and spaces",
         ));
     }
     // A name with a port behind it is a common slip; an IPv6 address has more than one colon.
     if bare.matches(':').count() == 1 {
         return Err(
-            PluginError::config("option `server` must not hold the port").with_hint("set `port` for that")
+            PluginError::config("option `server` must not contain a port").with_hint("use option `port`")
         );
     }
     Ok(bare.to_owned())
@@ -159,20 +163,21 @@ fn first_file(folder: &Path) -> Result<PathBuf> {
     let Some(first) = files.next() else {
         return Err(PluginError::new(
             ErrorKind::NoInput,
-            format!("there is no file ending in .pkcs12 in the working directory, {}", shown.display()),
+            format!("no *.pkcs12 file in the working directory, {}", shown.display()),
         )
         .with_hint(
-            "register this machine as a host input client on the Defense Center, download its file, and name it in \
-             `pkcs12`",
+            "register this machine as a host input client on the Defense Center, download the .pkcs12 \
+             file and set `pkcs12` to its path",
         ));
     };
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let others: Vec<_> = files.map(|path| name(&path)).collect();
     if others.is_empty() {
-        info!("using {} of {}", name(&first), shown.display());
+        info!("using client certificate {} of {}", name(&first), shown.display());
     } else {
         warn!(
-            "using {} of {}, the first by name; there are others, and one of them may be meant: {} (set `pkcs12`)",
+            "using client certificate {} of {} (first by name); other candidates: {}; set `pkcs12` to \
+             choose",
             name(&first),
             shown.display(),
             others.join(", ")

@@ -165,7 +165,8 @@ impl SourcefireOutput {
         }
         let confirmed = self.delivery.confirmed();
         info!(
-            "{} confirmed {} assets with {} findings ({} commands); {} of the assets had no findings any more",
+            "{} confirmed {} assets with {} findings ({} commands); {} of these assets have no findings \
+             any more",
             self.delivery.target().center,
             confirmed.assets,
             confirmed.findings,
@@ -174,18 +175,21 @@ impl SourcefireOutput {
         );
         if totals.hosts_added > 0 {
             warn!(
-                "{} assets are created if the Defense Center does not know them (`add_host`); each takes one licence, \
-                 and beyond its licences it drops new ones without a word",
+                "{} assets will be created if the Defense Center does not know them (`add_host`); each \
+                 uses one host license; without free licenses the Defense Center drops new assets \
+                 silently",
                 totals.hosts_added
             );
         } else if confirmed.findings > 0 {
             info!(
-                "assets that the Defense Center does not know may show no findings: `add_host` creates them"
+                "findings of assets unknown to the Defense Center may not appear; set `add_host: yes` to \
+                 create them"
             );
         }
         if !end.deliver && confirmed.assets > 0 {
             warn!(
-                "the report is not delivered as a whole, but what was sent of it stays: {} assets are up to date",
+                "the report was not delivered completely; {} assets already sent stay up to date on the \
+                 Defense Center",
                 confirmed.assets
             );
         }
@@ -207,9 +211,9 @@ fn rejected(refused: &AddressSet) -> PluginError {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     PluginError::new(
         ErrorKind::Rejected,
-        format!("the Defense Center refused commands about the assets {}{more}", shown.join(", ")),
+        format!("the Defense Center rejected commands for the assets {}{more}", shown.join(", ")),
     )
-    .with_hint("the log says why, asset by asset; everything else was imported")
+    .with_hint("see the log for the reason of each asset; all other assets were imported")
 }
 
 /// How many assets a message names.

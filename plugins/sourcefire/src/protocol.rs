@@ -38,7 +38,7 @@ impl Header {
     /// A bug, when the body has 4 GiB.
     pub(crate) fn of(kind: Kind, body: &[u8]) -> Result<Self> {
         let length = u32::try_from(body.len())
-            .map_err(|_| PluginError::bug("a message of 4 GiB was about to be sent"))?;
+            .map_err(|_| PluginError::bug("plugin bug: a message of 4 GiB or more"))?;
         Ok(Self { kind, length })
     }
 
@@ -89,23 +89,22 @@ pub(crate) fn max_size(center: &str, kind: Kind, body: &[u8]) -> Result<usize> {
             let size = u32::from_be_bytes(bytes);
             if size < SMALLEST_MAX_SIZE {
                 return Err(protocol(format!(
-                    "{center} takes messages of {size} bytes at most, which is less than a line of commands needs"
+                    "{center} accepts messages of at most {size} bytes, less than one line of commands \
+                     needs"
                 )));
             }
             Ok(usize::try_from(size).unwrap_or(usize::MAX))
         }
         (Kind::MaxSize, Err(_)) => Err(protocol(format!(
-            "{center} announces its largest message in {} bytes in place of 4",
+            "protocol error: {center} sent its maximum message size as {} bytes, expected 4",
             body.len()
         ))),
         (Kind::Error, _) => {
             let text = printable(&String::from_utf8_lossy(body));
-            Err(protocol(format!("{center} refused version {VERSION} of the host input protocol: `{text}`"))
-                .with_hint(
-                    "an older Defense Center may refuse a client that announces a newer version than its own",
-                ))
+            Err(protocol(format!("{center} rejected version {VERSION} of the host input protocol: `{text}`"))
+                .with_hint("an older Defense Center may reject clients with a newer protocol version"))
         }
-        _ => Err(unexpected(center, kind, "its largest message size")),
+        _ => Err(unexpected(center, kind, "the maximum message size")),
     }
 }
 
@@ -114,9 +113,9 @@ pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
     let number = kind.number();
     PluginError::new(
         ErrorKind::Protocol,
-        format!("{center} sent a message of type {number} where {due} was due"),
+        format!("protocol error: {center} sent message type {number}, expected {due}"),
     )
-    .with_hint("check the port: 8307 is the host input service; 8302, its neighbour, is another one")
+    .with_hint("check `port`: 8307 is host input; 8302 is eStreamer")
 }
 
 /// A text of the center as a message can show it: one line of printable ASCII, not too long.
@@ -157,10 +156,10 @@ mod tests {
         assert_eq!(max_size("dc", Kind::MaxSize, &[0, 8, 0, 0]), Ok(524_288));
         for (kind, body, part) in [
             (Kind::MaxSize, &b"\0\0\x01\xff"[..], "511 bytes at most"),
-            (Kind::MaxSize, b"\0\0\x08\0\0", "in 5 bytes in place of 4"),
+            (Kind::MaxSize, b"\0\0\x08\0\0", "in 5 bytes, expected 4"),
             (Kind::MaxSize, b"", "in 0 bytes"),
-            (Kind::Error, b"too\nnew \xff", "refused version 1 of the host input protocol: `too new ?`"),
-            (Kind::Data, b"\0\x08\0\0", "type 3 where its largest message size"),
+            (Kind::Error, b"too\nnew \xff", "rejected version 1 of the host input protocol: `too new ?`"),
+            (Kind::Data, b"\0\x08\0\0", "type 3 where the maximum message size"),
             (Kind::Other(9), b"", "type 9"),
         ] {
             let error = max_size("dc", kind, body).unwrap_err();

@@ -54,10 +54,10 @@ impl Progress {
 
 /// What is stored is not what this version stores.
 pub(crate) fn unreadable() -> PluginError {
-    PluginError::config(
-        "the stored state of a report under way is of another version and cannot be gone on with",
+    PluginError::config("cannot resume: the saved state of the report has an unsupported version").with_hint(
+        "use `--restart` to start from the beginning; assets are replaced as a whole, so a repeat \
+         is harmless",
     )
-    .with_hint("start over with `--restart`: assets are replaced as a whole, so a repeat does no harm")
 }
 
 /// Leads each receipt, so that another form of it is told from this one.

@@ -39,10 +39,9 @@ pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
     judgment.blame(&messages(before), body);
     judgment.blame(&messages(after), body);
     if count != Some(body.commands) || judgment == Judgment::default() {
-        let counted = count.map_or_else(|| "an unreadable number".to_owned(), |count| count.to_string());
+        let counted = count.map_or_else(|| "an invalid number".to_owned(), |count| count.to_string());
         let reason = format!(
-            "the Defense Center counted {counted} of {} commands in the message: it drops lines that it cannot read \
-             without a word",
+            "the Defense Center processed {counted} of {} commands; it silently drops lines it cannot parse",
             body.commands
         );
         judgment.of_any.get_or_insert(reason);
@@ -139,7 +138,7 @@ fn explain(message: &str) -> String {
     let text = printable(message);
     match fragment(message) {
         Some(Fragment { meaning, .. }) => format!("{meaning} (`{text}`)"),
-        None => format!("the Defense Center said `{text}`"),
+        None => format!("the Defense Center replied `{text}`"),
     }
 }
 
@@ -148,16 +147,16 @@ fn given_up(center: &str, text: &str) -> PluginError {
     let shown = printable(text);
     match fragment(text) {
         Some(Fragment { meaning, option: Some(option), .. }) => {
-            PluginError::config(format!("{center} gave the commands up: {meaning} (`{shown}`)"))
+            PluginError::config(format!("{center} aborted the commands: {meaning} (`{shown}`)"))
                 .with_hint(*option)
         }
         Some(Fragment { meaning, .. }) => PluginError::new(
             ErrorKind::Protocol,
-            format!("{center} gave the commands up: {meaning} (`{shown}`)"),
+            format!("{center} aborted the commands: {meaning} (`{shown}`)"),
         ),
         None => PluginError::new(
             ErrorKind::Protocol,
-            format!("{center} did not say that it is done with the commands; it said `{shown}`"),
+            format!("{center} did not confirm the commands; it replied `{shown}`"),
         ),
     }
 }
@@ -192,50 +191,53 @@ const fn said(parts: &'static [&'static str], meaning: &'static str) -> Fragment
 const FRAGMENTS: &[Fragment] = &[
     Fragment {
         parts: &["Failed to find map '"],
-        meaning: "it knows no third-party map of this name",
+        meaning: "unknown third-party map",
         option: Some("create the map on the Defense Center"),
     },
     Fragment {
         parts: &["is not in the certificate domain"],
-        meaning: "it has no such domain, or the client certificate may not write to it",
+        meaning: "unknown domain, or the client certificate has no write access to it",
         option: Some(
-            "set `domain` to a leaf domain below the one that the certificate was made in; `check` shows that one",
+            "set `domain` to a leaf domain below the domain of the client certificate; `scanbridge check \
+             --probe` shows it",
         ),
     },
     Fragment {
         parts: &["Invalid domain uuid"],
-        meaning: "it knows no domain of this UUID",
+        meaning: "unknown domain UUID",
         option: Some("set `domain` to the UUID or name of a leaf domain"),
     },
     Fragment {
         parts: &["is not a leaf domain"],
-        meaning: "the domain has others below it, and only the lowest ones hold assets",
+        meaning: "not a leaf domain; only leaf domains contain hosts",
         option: Some("set `domain` to a leaf domain"),
     },
-    said(
-        &["Failure to Run Scan API:", "Failed to recognize IP address:"],
-        "it cannot read the asset's address",
-    ),
+    said(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
     said(
         &["Failure to Run Scan API:"],
-        "it could not store the scan results; does it know the asset (`add_host`), and is a licence left?",
+        "the scan results could not be stored; check that the asset exists (`add_host`) and that a host \
+         license is free",
     ),
-    said(&["Must set source application"], "it lost the source of the commands"),
-    said(&["Failed to recognize IP address:"], "it cannot read the asset's address"),
-    said(&["Failed to recognize MAC address:"], "it cannot read a MAC address"),
-    said(&["' is not a valid address"], "it cannot read an address of a list"),
-    said(&["address range"], "it cannot read a range of addresses"),
-    said(&["Wrong protocol ", " entered"], "it knows no such protocol"),
-    said(&["can not find the header: '"], "it misses the list of CVE or BugTraq ids"),
-    said(&["Wrong command syntax on Vuln ID:"], "it misses the list of CVE or BugTraq ids"),
-    said(&["Wrong command syntax on DeleteScanResult"], "it did not understand which results to delete"),
-    said(&["Invalid Attribute"], "it does not take the host attribute"),
-    said(&["Can not Find Attribute Name"], "it knows no such host attribute"),
-    said(&["Can not Delete "], "it cannot delete a host attribute that is in use"),
-    said(&["unknown vuln type"], "it does not know the kind of vulnerability"),
-    said(&["Unknown proto '"], "it knows no such protocol"),
-    said(&["Failed to send UserMessage"], "it could not hand a command on inside itself; is a licence left?"),
-    said(&["Failed to Execute Command:"], "it could not carry a command out"),
+    said(&["Must set source application"], "the source of the commands is not set"),
+    said(&["Failed to recognize IP address:"], "invalid IP address of the asset"),
+    said(&["Failed to recognize MAC address:"], "invalid MAC address"),
+    said(&["' is not a valid address"], "invalid IP address in a list"),
+    said(&["address range"], "invalid address range"),
+    said(&["Wrong protocol ", " entered"], "unknown protocol"),
+    said(&["can not find the header: '"], "the list of CVE or BugTraq IDs is missing"),
+    said(&["Wrong command syntax on Vuln ID:"], "the list of CVE or BugTraq IDs is missing"),
+    said(&["Wrong command syntax on DeleteScanResult"], "invalid command DeleteScanResult"),
+    said(&["Invalid Attribute"], "invalid host attribute"),
+    said(&["Can not Find Attribute Name"], "unknown host attribute"),
+    said(&["Can not Delete "], "a host attribute that is in use cannot be deleted"),
+    said(&["unknown vuln type"], "unknown vulnerability type"),
+    said(&["Unknown proto '"], "unknown protocol"),
+    said(
+        &["Failed to send UserMessage"],
+        "internal error on the Defense Center while processing a \
+         command; check that a host license is free",
+    ),
+    said(&["Failed to Execute Command:"], "a command failed on the Defense Center"),
 ];
 
 #[cfg(test)]

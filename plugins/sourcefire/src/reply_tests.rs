@@ -112,7 +112,7 @@ fn every_known_fragment_has_its_meaning() {
 }
 
 #[test]
-fn what_gives_a_message_up_is_told_with_the_option() {
+fn aborted_message_error_names_the_option() {
     for (said, kind, part) in [
         ("Failed to find map 'x' [f,1]\n", ErrorKind::Config, "no third-party map"),
         ("'x' is not in the certificate domain [f,1]\n", ErrorKind::Config, "no such domain"),

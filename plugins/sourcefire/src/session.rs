@@ -42,14 +42,15 @@ impl Session {
     /// [`ErrorKind::Protocol`] when it says anything but its largest size.
     pub(crate) fn greet(target: &Target, stream: TlsStream, deadline: Instant) -> Result<Self> {
         let mut session = Self { stream, max_size: 0 };
-        session.stream.sock.expect("the first words", deadline);
+        session.stream.sock.expect("the protocol greeting", deadline);
         let mut wire = Wire { target, stream: &mut session.stream };
         wire.send(Kind::Version, &VERSION.to_be_bytes())?;
         let Some((kind, body)) = wire.receive()? else {
             return Err(PluginError::new(
                 ErrorKind::Auth,
                 format!(
-                    "access revoked or not registered: {} closed the connection without a word after the TLS handshake",
+                    "client certificate revoked or client not registered: {} closed the connection after \
+                     the TLS handshake",
                     target.center
                 ),
             )
@@ -79,12 +80,12 @@ impl Session {
             Some((Kind::Data, text)) => Ok(String::from_utf8_lossy(&text).into_owned()),
             Some((Kind::Error, text)) => {
                 let text = printable(&String::from_utf8_lossy(&text));
-                let message = format!("{center} answered with an error message: `{text}`");
+                let message = format!("{center} replied with an error message: `{text}`");
                 Err(about(PluginError::new(ErrorKind::Protocol, message), body))
             }
-            Some((kind, _)) => Err(about(unexpected(center, kind, "the answer to a message"), body)),
+            Some((kind, _)) => Err(about(unexpected(center, kind, "the reply to a message"), body)),
             None => {
-                let message = format!("{center} closed the connection in place of an answer");
+                let message = format!("{center} closed the connection instead of replying");
                 Err(about(PluginError::new(ErrorKind::Unavailable, message), body))
             }
         }
@@ -92,7 +93,7 @@ impl Session {
 
     /// Ends the connection. The protocol knows no goodbye.
     pub(crate) fn close(mut self) {
-        self.stream.sock.expect("the goodbye", Instant::now() + WAKE_UP);
+        self.stream.sock.expect("the end of the session", Instant::now() + WAKE_UP);
         self.stream.conn.send_close_notify();
         // Every answer was read: nothing is lost when this does not get through.
         let _ = self.stream.flush();
@@ -123,9 +124,9 @@ impl Wire<'_> {
         if length > MOST_ANSWER_BYTES {
             return Err(PluginError::new(
                 ErrorKind::Protocol,
-                format!("{} announces an answer of {length} bytes", self.target.center),
+                format!("protocol error: {} announced a reply of {length} bytes", self.target.center),
             )
-            .with_hint("something else than a Defense Center may be listening on this port"));
+            .with_hint("check `port`; another service may be listening there"));
         }
         let mut body = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         match self.fill(&mut body)? {
@@ -173,9 +174,9 @@ fn about(error: PluginError, body: &Body) -> PluginError {
             format!("{} assets, {} to {}", body.shares.len(), first.address, last.address)
         }
     };
-    let message = format!("{}; the message was about {assets}", error.message);
+    let message = format!("{}; affected: {assets}", error.message);
     let hint = error.hint.clone().unwrap_or_else(|| {
-        "the Defense Center merges what it received when a connection ends; a repeat puts that right"
+        "the Defense Center merges what it received when a connection ends; the retry corrects this"
             .to_owned()
     });
     PluginError { message, hint: Some(hint), ..error }

@@ -33,7 +33,7 @@ struct Wait {
 
 /// Why reading or writing ended although the connection stands.
 #[derive(Debug, Clone, Copy)]
-enum Ended {
+enum WaitError {
     Cancelled,
     Late(&'static str),
 }
@@ -76,13 +76,13 @@ impl Socket {
 
     /// What this error means, if it is one of those that only come from here.
     pub(crate) fn ended(&self, error: &io::Error) -> Option<PluginError> {
-        Some(match *error.get_ref()?.downcast_ref::<Ended>()? {
-            Ended::Cancelled => PluginError::cancelled(),
-            Ended::Late(due) => {
-                unavailable(format!("{} did not come to the end of {due} in time", self.center)).with_hint(
-                    "it may be busy; `connect_timeout_secs` and `reply_timeout_secs` say how long to wait",
-                )
-            }
+        Some(match *error.get_ref()?.downcast_ref::<WaitError>()? {
+            WaitError::Cancelled => PluginError::cancelled(),
+            WaitError::Late(due) => unavailable(format!("timed out: {} did not finish {due}", self.center))
+                .with_hint(
+                    "the Defense Center may be busy; increase `connect_timeout_secs` or \
+                     `reply_timeout_secs`",
+                ),
         })
     }
 
@@ -91,21 +91,18 @@ impl Socket {
         loop {
             // Before every attempt: a peer that trickles never makes one fail.
             if self.services.is_cancelled() {
-                return Err(io::Error::other(Ended::Cancelled));
+                return Err(io::Error::other(WaitError::Cancelled));
             }
             let now = Instant::now();
             if now >= self.wait.deadline {
-                return Err(io::Error::other(Ended::Late(self.wait.due)));
+                return Err(io::Error::other(WaitError::Late(self.wait.due)));
             }
             if now - self.wait.told >= TELL_EVERY {
                 self.wait.told = now;
                 // The wait has its own end: it is no hang.
                 self.services.progress(0, 0);
                 let seconds = (now - self.wait.since).as_secs();
-                info!(
-                    "waiting for {} to come to the end of {}, for {seconds} s by now",
-                    self.center, self.wait.due
-                );
+                info!("waiting for {} to finish {} ({seconds} s so far)", self.center, self.wait.due);
             }
             match attempt(&mut self.stream) {
                 Err(error) if is_pause(&error) => {}
@@ -138,16 +135,16 @@ impl Wait {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("cancelled"),
-            Self::Late(due) => write!(f, "no end of {due} in time"),
+            Self::Late(due) => write!(f, "timed out during {due}"),
         }
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for WaitError {}
 
 /// Whether a read or write only woke up.
 fn is_pause(error: &io::Error) -> bool {

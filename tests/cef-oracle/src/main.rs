@@ -53,14 +53,14 @@ fn judge(expected: &Path, lines: &Path) -> Result<usize, String> {
         Some(verdicts) => {
             failures += compare("lognormalizer", &lines, &expected, verdicts, Event::clone);
         }
-        None => println!("lognormalizer: skipped, the program is not there (Debian: liblognorm-utils)"),
+        None => println!("lognormalizer: skipped, the program (Debian: liblognorm-utils)"),
     }
     Ok(failures)
 }
 
 fn read(path: &Path) -> Result<String, String> {
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    String::from_utf8(bytes).map_err(|error| format!("{} is not UTF-8: {error}", path.display()))
+    String::from_utf8(bytes).map_err(|error| format!("{} is not valid UTF-8: {error}", path.display()))
 }
 
 /// Counts the lines on which a parser does not agree and shows the first ones.

@@ -364,7 +364,7 @@ fn run(command: &mut Command) {
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
-    fs::write(&file, text).expect("the folder can be written");
+    fs::write(&file, text).expect("the folder is writable");
     restrict(&file);
     file
 }

@@ -220,7 +220,7 @@ fn a_newer_version_and_a_large_body_are_refused() {
 }
 
 #[test]
-fn strangers_are_not_let_in() {
+fn unknown_client_certificate_is_rejected() {
     let center = FakeDefenseCenter::start();
     let registered = Client::connect(&center).greet();
     center.revoke_clients();

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::{ErrorKind, Input, Next, PluginError, Position};
 use serde_json::Value;
 
 use crate::host::ExamHost;
-use crate::{going_on, table};
+use crate::{input_resume, table};
 
 /// What an input delivered in one run.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ pub fn input<T: Input>(options: &Value) {
     let second = collect::<T>(options).expect("the input delivers a second time");
     assert_eq!(first.findings, second.findings, "two runs of `{}` differ", T::NAME);
     instances_share_nothing::<T>(options, &first);
-    going_on::examine::<T>(options, &first);
+    input_resume::examine::<T>(options, &first);
     cancel_is_honoured::<T>(options);
 }
 

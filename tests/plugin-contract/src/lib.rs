@@ -10,9 +10,9 @@
 //!
 //! Each function panics with a sentence that names the promise which the plugin broke.
 
-mod going_on;
 mod host;
 mod input;
+mod input_resume;
 mod output;
 mod resume;
 pub mod rows;

@@ -82,7 +82,7 @@ pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption
         }
         Interruption::WithinNext | Interruption::BehindNextEnd => {}
     }
-    output.commit().expect("a commit between two reports");
+    output.commit().expect("a commit between reports");
     begin(&mut output, 2, false);
     write(&mut output);
     write(&mut output);
@@ -112,7 +112,7 @@ fn until<T: Output>(options: &Value, state: &Path, interruption: Interruption) -
         end(&mut output);
     }
     if matches!(interruption, Interruption::WithinNext | Interruption::BehindNextEnd) {
-        receipt = output.commit().expect("a commit between two reports");
+        receipt = output.commit().expect("a commit between reports");
         begin(&mut output, 2, false);
         write(&mut output);
         write(&mut output);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge_plugin_api::PluginKind;
 
 /// Builds the example of a stranger's plugin that way, in a folder of its own below the target folder.
@@ -23,7 +23,7 @@ fn build() -> PathBuf {
 #[test]
 fn a_library_that_aborts_is_told_apart_before_it_runs() {
     let folder = Folder { path: build(), named: true };
-    let registry = Registry::discover(&[folder], Trust::OwnerOnly);
+    let registry = Registry::discover(&[folder], FilePermissionCheck::OwnerOnly);
     let claim = registry.claim(PluginKind::Output, "markdown").unwrap();
     assert!(!claim.library.identity().panic_unwinds);
     assert_eq!(claim.library.identity().crate_name, "acme-markdown");

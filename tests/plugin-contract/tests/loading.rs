@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scanbridge::plugins::{Folder, Refusal, Registry, Trust, Unavailable};
+use scanbridge::plugins::{FilePermissionCheck, Folder, Refusal, Registry, Unavailable};
 use scanbridge_plugin_api::PluginKind;
 
 /// The library, which cargo has built beside this test.
@@ -20,10 +20,10 @@ fn rogue() -> PathBuf {
 }
 
 fn discover(folder: &Path) -> Registry {
-    discover_trusting(folder, Trust::OwnerOnly)
+    discover_trusting(folder, FilePermissionCheck::OwnerOnly)
 }
 
-fn discover_trusting(folder: &Path, trust: Trust) -> Registry {
+fn discover_trusting(folder: &Path, trust: FilePermissionCheck) -> Registry {
     Registry::discover(&[Folder { path: folder.to_owned(), named: true }], trust)
 }
 
@@ -68,7 +68,7 @@ fn a_sound_library_is_listed_without_running_it_and_loaded_on_demand() {
 }
 
 #[test]
-fn what_is_no_library_is_said_to_be_none() {
+fn file_that_is_not_a_shared_library_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("libplugin.so"), "<html>404</html>").unwrap();
     assert!(refused(folder.path()).contains("is not a shared library"));
@@ -104,8 +104,7 @@ fn another_abi_is_named_with_the_way_out() {
     let sentence = refused(folder.path());
     assert!(
         sentence.ends_with(
-            "scanbridge-rogue-plugins 0.1.0 needs plugin ABI 9 and this host provides 1; \
-             install a newer host or an older release of it"
+            "scanbridge-rogue-plugins 0.1.0 needs plugin ABI 9, but this host provides ABI 1; install a newer host or an older release of it"
         ),
         "{sentence}"
     );
@@ -133,7 +132,7 @@ fn the_same_file_by_two_ways_counts_once() {
 }
 
 #[test]
-fn two_files_that_claim_one_name_are_both_named() {
+fn duplicate_plugin_names_both_libraries() {
     let folder = folder_with(|_| {});
     fs::copy(folder.path().join("libplugin.so"), folder.path().join("libcopy.so")).unwrap();
     let registry = discover(folder.path());
@@ -153,13 +152,13 @@ fn two_copies_under_different_names_live_side_by_side() {
     // The second file promises a plugin that its code does not have: said when it is loaded, not before.
     let registry = discover(other.path());
     let refusal = registry.descriptor(PluginKind::Input, "Vogue").unwrap_err().to_string();
-    assert!(refusal.contains("names the input `Vogue`, which it does not offer"), "{refusal}");
+    assert!(refusal.contains("names the input `Vogue`, but the library does not export it"), "{refusal}");
     assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
     assert!(discover(one.path()).descriptor(PluginKind::Input, "Rogue").is_ok());
 }
 
 #[test]
-fn what_everybody_may_write_to_is_not_loaded_unless_allowed() {
+fn world_writable_plugin_is_rejected_unless_allowed() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let folder = folder_with(|_| {});
@@ -168,7 +167,7 @@ fn what_everybody_may_write_to_is_not_loaded_unless_allowed() {
         mode(what, loose);
         let sentence = refused(folder.path());
         assert!(sentence.contains("anybody may write to") && sentence.contains("chmod o-w"), "{sentence}");
-        assert_eq!(discover_trusting(folder.path(), Trust::Anybody).claims().len(), 2);
+        assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Anybody).claims().len(), 2);
         mode(what, tight);
     }
     assert_eq!(discover(folder.path()).claims().len(), 2);

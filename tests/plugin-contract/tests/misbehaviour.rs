@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge::config;
 use scanbridge::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
-use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::state::StateFolder;
 
 /// The folder of the library, which cargo has built beside this test.
@@ -30,7 +30,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
             "  - {{ id: out{number}, plugin: Rogue, required: {required}, retry: {{ max_elapsed_secs: 0 }}, with: {{ act: {act} }} }}\n"
         );
     }
-    let registry = Registry::discover(&[folder()], Trust::OwnerOnly);
+    let registry = Registry::discover(&[folder()], FilePermissionCheck::OwnerOnly);
     let document = config::read_text(&PathBuf::from("rogue.yaml"), &text).expect("the pipeline is YAML");
     let pipeline = config::check(&document, &registry).expect("the pipeline is in order");
     let state = tempfile::tempdir().expect("a temporary folder");

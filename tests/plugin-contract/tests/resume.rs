@@ -102,7 +102,7 @@ fn one_that_goes_back_passes_and_one_that_does_not_has_to_say_so() {
 }
 
 #[test]
-fn one_that_does_not_go_back_fails() {
+fn output_that_does_not_roll_back_fails() {
     let outcome = catch_unwind(|| {
         let folder = tempfile::tempdir().unwrap();
         scanbridge_plugin_contract::output::<Counting<false>>(fresh(folder.path()), result);

@@ -134,7 +134,7 @@ fn run(
     for (number, file) in files.iter_mut().enumerate() {
         let receipt = from.outputs.get(&number.to_string());
         let length = receipt.map_or(0, |state| usize::from(state.receipt[0]));
-        assert!(file.durable.len() >= length, "a receipt tells of what is not there");
+        assert!(file.durable.len() >= length, "a receipt tells of what");
         file.durable.truncate(length);
         (file.buffer, file.next) = (Vec::new(), 0);
     }

@@ -54,7 +54,7 @@ fn what_is_stored_is_there_again() {
     let known = ledger.checkpoint().unwrap().unwrap();
     assert_eq!(known, checkpoint(2));
     ledger.store(&checkpoint(3), &[]).unwrap();
-    assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(3)), "between two reports");
+    assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(3)), "between reports");
     ledger.store(&checkpoint(2), &[]).unwrap();
     assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
     ledger.begin(&run(2, RunState::Running), Some(&known)).unwrap();

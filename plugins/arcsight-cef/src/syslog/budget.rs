@@ -42,7 +42,7 @@ const ORDER: [Field; 7] = [
 ];
 
 /// Where a field stands in the line.
-struct Place {
+struct FieldSpan {
     field: Field,
     /// The first byte of its label or key.
     start: usize,
@@ -51,7 +51,7 @@ struct Place {
     end: usize,
 }
 
-fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &Place) {
+fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &FieldSpan) {
     let long = place.end - place.value;
     if long <= FLOOR {
         return;
@@ -68,7 +68,7 @@ fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &Plac
     line.drain(end + mark.len()..place.end);
 }
 
-fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut CutFields, place: &Place) {
+fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut CutFields, place: &FieldSpan) {
     cut.insert(place.field);
     line.drain(place.start..(place.end + 1).min(line.len()));
 }
@@ -99,13 +99,13 @@ fn header_end(line: &[u8]) -> Option<usize> {
 }
 
 /// Finds a field. Its opening cannot stand inside a value, for there every `=` has a backslash before it.
-fn find(line: &[u8], header: usize, field: Field) -> Option<Place> {
+fn find(line: &[u8], header: usize, field: Field) -> Option<FieldSpan> {
     let opening = field.opening().as_bytes();
     let before_value = memchr::memmem::find_iter(&line[header..], opening)
         .map(|at| header + at)
         .find(|at| *at == header || line[at - 1] == b' ')?;
     let value = before_value + opening.len();
-    Some(Place { field, start: before_value, value, end: value_end(line, value) })
+    Some(FieldSpan { field, start: before_value, value, end: value_end(line, value) })
 }
 
 /// Where a value ends: before the blank in front of the next key, or where the line does.

@@ -22,11 +22,11 @@ pub(super) struct Backlog {
     lengths: VecDeque<u32>,
     /// How many of them are sent: those in marks.
     in_flight: usize,
-    marks: VecDeque<Mark>,
+    marks: VecDeque<SentMark>,
 }
 
 #[derive(Debug)]
-struct Mark {
+struct SentMark {
     messages: usize,
     bytes: usize,
     /// How many bytes the connection had taken when this write was done; with TLS these are records.
@@ -64,7 +64,7 @@ impl Backlog {
         let bytes = lengths.map(|length| *length as usize).sum();
         self.unsent += bytes;
         self.in_flight += messages;
-        self.marks.push_back(Mark { messages, bytes, taken, arrived: None });
+        self.marks.push_back(SentMark { messages, bytes, taken, arrived: None });
     }
 
     /// The peer's kernel has `arrived` bytes of the connection.
@@ -80,7 +80,7 @@ impl Backlog {
     /// Lets go of what arrived at least `grace` ago. Gives how many messages that were.
     pub(super) fn confirm(&mut self, now: Instant, grace: Duration) -> usize {
         let before = self.in_flight;
-        let due = |mark: &mut Mark| mark.arrived.is_some_and(|at| now.duration_since(at) >= grace);
+        let due = |mark: &mut SentMark| mark.arrived.is_some_and(|at| now.duration_since(at) >= grace);
         while let Some(mark) = self.marks.pop_front_if(due) {
             self.start += mark.bytes;
             self.in_flight -= mark.messages;
@@ -114,7 +114,7 @@ impl Backlog {
     }
 
     /// Forgets the newest `messages`, as far as they are not sent. Gives how many it forgot.
-    pub(super) fn take_back(&mut self, messages: usize) -> usize {
+    pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
         let messages = messages.min(self.waiting());
         for length in self.lengths.drain(self.lengths.len() - messages..) {
             self.bytes.truncate(self.bytes.len() - length as usize);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unconfirmed_comes_again_in_order() {
+    fn unacknowledged_messages_are_resent_in_order() {
         let mut backlog = Backlog::default();
         for text in ["one", "two", "three", "four"] {
             push(&mut backlog, text);
@@ -179,7 +179,7 @@ mod tests {
             push(&mut backlog, text);
         }
         backlog.sent(1, 3);
-        assert_eq!(backlog.take_back(3), 2);
+        assert_eq!(backlog.drop_unsent(3), 2);
         backlog.rewind();
         assert_eq!(backlog.next(9, 100), (&b"one"[..], 1));
     }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Services, Verdict, tracing};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
-use super::link::{Link, Patience, Trouble};
+use super::link::{Link, LinkError, WriteTimeout};
 use super::resolve::{self, IpVersion, Receiver, Resolver};
 use super::tls::{self, Tls};
 use super::{SLICE, unavailable};
@@ -74,12 +74,12 @@ impl Connector {
     fn check_receiver(&self, report: CheckReport, receiver: &Receiver, stream: bool) -> CheckReport {
         let addresses = match self.addresses(receiver) {
             Ok(addresses) => addresses,
-            Err(error) => return report.step("look-up", Verdict::Failed, error.message),
+            Err(error) => return report.step("resolve", Verdict::Failed, error.message),
         };
         let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        let report = report.step("look-up", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
+        let report = report.step("resolve", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
         if !stream {
-            let detail = format!("events to {receiver} are never answered: whether it listens is not known");
+            let detail = format!("UDP is not acknowledged: cannot tell whether {receiver} is listening");
             return report.step("datagrams", Verdict::Warning, detail);
         }
         addresses.into_iter().fold(report, |report, address| self.check_address(report, receiver, address))
@@ -91,7 +91,7 @@ impl Connector {
             Ok(socket) => socket,
             Err(error) => return report.step(CONNECT, Verdict::Failed, error.message),
         };
-        let report = report.step(CONNECT, Verdict::Ok, format!("{name} takes connections"));
+        let report = report.step(CONNECT, Verdict::Ok, format!("connected to {name}"));
         let Some(tls) = &self.tls else { return report };
         match tls.secure(Link::plain(socket, name, self.patience()), receiver) {
             Ok(link) => {
@@ -116,7 +116,7 @@ impl Connector {
             for address in addresses {
                 match open(receiver, address) {
                     Ok(opened) => {
-                        self.tell_of_distrust(&failures);
+                        self.warn_untrusted_receiver(&failures);
                         return Ok(opened);
                     }
                     Err(error) => failures.push(may_pass_over(error)?),
@@ -131,11 +131,11 @@ impl Connector {
     }
 
     /// Another receiver has taken over from one that is not trusted: that is told once, for each commit connects.
-    fn tell_of_distrust(&self, failures: &[PluginError]) {
+    fn warn_untrusted_receiver(&self, failures: &[PluginError]) {
         if let Some(error) = failures.iter().find(|error| error.kind == ErrorKind::Auth)
             && !self.distrust_told.replace(true)
         {
-            tracing::warn!("{error}; another receiver takes the events");
+            tracing::warn!("{error}; events are sent to another receiver instead");
         }
     }
 
@@ -152,8 +152,8 @@ impl Connector {
         }
     }
 
-    fn patience(&self) -> Patience {
-        Patience { timeout: self.write_timeout, services: self.services.clone() }
+    fn patience(&self) -> WriteTimeout {
+        WriteTimeout { timeout: self.write_timeout, services: self.services.clone() }
     }
 
     fn socket(&self, name: &str, address: SocketAddr) -> Result<TcpStream> {
@@ -197,7 +197,7 @@ impl Connector {
             }
             if Instant::now() >= end {
                 let seconds = self.connect_timeout.as_secs();
-                return Err(unavailable(format!("cannot connect to {name}: no answer within {seconds} s")));
+                return Err(unavailable(format!("cannot connect to {name}: timed out after {seconds} s")));
             }
         }
         match socket.take_error() {
@@ -228,19 +228,21 @@ fn may_pass_over(error: PluginError) -> Result<PluginError> {
 
 fn refused(name: &str, error: &io::Error) -> PluginError {
     let reason = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there: the connection was refused".to_owned(),
-        io::ErrorKind::HostUnreachable => "the machine cannot be reached".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "there is no route to its network".to_owned(),
-        io::ErrorKind::TimedOut => "no answer".to_owned(),
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused (nothing is listening on this port)".to_owned()
+        }
+        io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
+        io::ErrorKind::TimedOut => "connection timed out".to_owned(),
         _ => error.to_string(),
     };
     unavailable(format!("cannot connect to {name}: {reason}"))
 }
 
-fn error_of(trouble: Trouble) -> PluginError {
+fn error_of(trouble: LinkError) -> PluginError {
     match trouble {
-        Trouble::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
-        Trouble::Fatal(error) => error,
+        LinkError::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
+        LinkError::Fatal(error) => error,
     }
 }
 
@@ -287,7 +289,7 @@ mod tests {
     /// A machine that answers nothing: the queue of this listener is full, so the kernel drops what asks to join.
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_machine_that_does_not_answer_is_given_up_in_time() {
+    fn connect_timeout() {
         let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         full.listen(0).unwrap();
@@ -296,7 +298,7 @@ mod tests {
         let mut connector = Connector::for_test(|_| Ok(Vec::new()));
         connector.connect_timeout = Duration::from_secs(1);
         let error = connector.socket("siem.example.com:514", address).unwrap_err();
-        assert_eq!(error.message, "cannot connect to siem.example.com:514: no answer within 1 s");
+        assert_eq!(error.message, "cannot connect to siem.example.com:514: timed out after 1 s");
         drop(first);
     }
 }

@@ -13,7 +13,7 @@ use super::{SLICE, queue, unavailable};
 
 /// What ends a connection.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum LinkError {
     /// The connection is gone; another one may do.
     Lost(String),
     /// Another connection would not help now, or at all.
@@ -31,7 +31,7 @@ pub(super) enum Peer {
     Ended,
 }
 
-impl From<PluginError> for Trouble {
+impl From<PluginError> for LinkError {
     fn from(error: PluginError) -> Self {
         Self::Fatal(error)
     }
@@ -39,19 +39,19 @@ impl From<PluginError> for Trouble {
 
 /// How long a peer may take no byte.
 #[derive(Debug, Clone)]
-pub(super) struct Patience {
+pub(super) struct WriteTimeout {
     pub timeout: Duration,
     pub services: Services,
 }
 
-impl Patience {
+impl WriteTimeout {
     /// Whether to wait on, when there was no progress since `since`. A host that wants to stop gets what moves
     /// within a second.
     pub(super) fn check(&self, since: Instant, peer: &str) -> Result<(), PluginError> {
         let waited = since.elapsed();
         if waited >= self.timeout {
             return Err(unavailable(format!(
-                "{peer} takes nothing: it is connected, but no byte moved for {} s",
+                "write to {peer} timed out: connected, but no byte was accepted for {} s",
                 self.timeout.as_secs()
             )));
         }
@@ -78,19 +78,19 @@ pub(super) struct Link {
     name: String,
     /// How many bytes the kernel has taken for the peer.
     taken: u64,
-    patience: Patience,
+    patience: WriteTimeout,
 }
 
 impl Link {
     /// Wraps a connected, non-blocking socket.
-    pub(super) fn plain(socket: TcpStream, name: String, patience: Patience) -> Self {
+    pub(super) fn plain(socket: TcpStream, name: String, patience: WriteTimeout) -> Self {
         Self { socket, tls: None, name, taken: 0, patience }
     }
 
     /// Shakes hands. Nothing was sent before the peer was trusted.
     ///
     /// With TLS 1.3 a refusal of the client certificate comes after this, as an answer to the first data.
-    pub(super) fn secured(mut self, tls: Secured) -> Result<Self, Trouble> {
+    pub(super) fn secured(mut self, tls: Secured) -> Result<Self, LinkError> {
         self.tls = Some(Box::new(tls));
         let begun = Instant::now();
         while self.is_handshaking() {
@@ -121,14 +121,14 @@ impl Link {
     }
 
     /// How many of them the peer's kernel has acknowledged.
-    pub(super) fn arrived(&self) -> Result<u64, Trouble> {
+    pub(super) fn arrived(&self) -> Result<u64, LinkError> {
         let queued = queue::unacknowledged(&self.socket).map_err(|error| self.broken(&error))?;
         Ok(self.taken.saturating_sub(queued))
     }
 
     /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends. One that never
     /// stops talking is listened to for a moment only.
-    pub(super) fn probe(&mut self) -> Result<Peer, Trouble> {
+    pub(super) fn probe(&mut self) -> Result<Peer, LinkError> {
         let mut scratch = [0; 1024];
         let mut peer = Peer::Silent;
         for _ in 0..MOST_READS {
@@ -149,15 +149,17 @@ impl Link {
     }
 
     /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
-    pub(super) fn expect_open(&mut self) -> Result<(), Trouble> {
+    pub(super) fn expect_open(&mut self) -> Result<(), LinkError> {
         match self.probe()? {
             Peer::Silent => Ok(()),
-            Peer::Leaving | Peer::Ended => Err(Trouble::Lost(format!("{} closed the connection", self.name))),
+            Peer::Leaving | Peer::Ended => {
+                Err(LinkError::Lost(format!("connection closed by {}", self.name)))
+            }
         }
     }
 
     /// Writes all of it.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.write_all(bytes).map_err(|trouble| self.last_words(trouble))
     }
 
@@ -167,7 +169,7 @@ impl Link {
     }
 
     /// Waits until the peer's kernel has everything.
-    pub(super) fn wait_until_arrived(&mut self) -> Result<(), Trouble> {
+    pub(super) fn wait_until_arrived(&mut self) -> Result<(), LinkError> {
         let mut moved = Instant::now();
         let mut arrived = 0;
         loop {
@@ -185,7 +187,7 @@ impl Link {
     }
 
     /// Makes sure that the peer keeps the connection open for a while.
-    pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), Trouble> {
+    pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), LinkError> {
         let begun = Instant::now();
         while let Some(left) = duration.checked_sub(begun.elapsed()) {
             self.wait(PollFlags::IN, left.min(SLICE));
@@ -199,7 +201,7 @@ impl Link {
 
     /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
     /// end with unread data is a reset.
-    pub(super) fn end(mut self) -> Result<(), Trouble> {
+    pub(super) fn end(mut self) -> Result<(), LinkError> {
         self.say_goodbye()?;
         let mut moved = Instant::now();
         let mut arrived = 0;
@@ -215,10 +217,10 @@ impl Link {
             }
             self.patience.check(moved, &self.name).map_err(|error| match error.kind {
                 ErrorKind::Unavailable => unavailable(format!(
-                    "{} has not ended the connection, so whether it has read all events is not known",
+                    "{} did not close the connection, so delivery of all events is not confirmed",
                     self.name
                 ))
-                .with_hint("for a receiver that never ends a connection by itself set `confirm: arrival`"),
+                .with_hint("if the receiver never closes connections, set `confirm: arrival`"),
                 _ => error,
             })?;
             match peer {
@@ -241,7 +243,7 @@ impl Link {
     }
 
     /// `close_notify`, which RFC 5425 demands, then the end of our side.
-    fn say_goodbye(&mut self) -> Result<(), Trouble> {
+    fn say_goodbye(&mut self) -> Result<(), LinkError> {
         if let Some(tls) = &mut self.tls {
             tls.session.send_close_notify();
             self.drain_session()?;
@@ -249,7 +251,7 @@ impl Link {
         self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.broken(&error))
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
         while !bytes.is_empty() {
             let written = match &mut self.tls {
                 Some(tls) => {
@@ -265,7 +267,7 @@ impl Link {
     }
 
     /// Hands the records that the session has ready to the kernel.
-    fn drain_session(&mut self) -> Result<(), Trouble> {
+    fn drain_session(&mut self) -> Result<(), LinkError> {
         while self.tls().is_some_and(|session| session.wants_write()) {
             self.attempt(|link| match &mut link.tls {
                 Some(tls) => tls.session.write_tls(&mut link.socket),
@@ -276,7 +278,7 @@ impl Link {
     }
 
     /// Hands bytes to the kernel as soon as it takes some.
-    fn attempt(&mut self, mut write: impl FnMut(&mut Self) -> io::Result<usize>) -> Result<usize, Trouble> {
+    fn attempt(&mut self, mut write: impl FnMut(&mut Self) -> io::Result<usize>) -> Result<usize, LinkError> {
         let begun = Instant::now();
         loop {
             match write(self) {
@@ -296,7 +298,7 @@ impl Link {
     }
 
     /// Takes in what the TLS session has read. Gives whether the peer said that it ends.
-    fn take_in(&mut self) -> Result<bool, Trouble> {
+    fn take_in(&mut self) -> Result<bool, LinkError> {
         let Some(tls) = &mut self.tls else { return Ok(false) };
         let Secured { session, client } = &mut **tls;
         let state = match session.process_new_packets() {
@@ -319,11 +321,11 @@ impl Link {
     }
 
     /// A peer that refuses us writes an alert and closes: our next write fails, and the reason is still to be read.
-    fn last_words(&mut self, trouble: Trouble) -> Trouble {
+    fn last_words(&mut self, trouble: LinkError) -> LinkError {
         match (trouble, &self.tls) {
-            (Trouble::Lost(reason), Some(_)) => match self.probe() {
-                Err(Trouble::Fatal(error)) => Trouble::Fatal(error),
-                _ => Trouble::Lost(reason),
+            (LinkError::Lost(reason), Some(_)) => match self.probe() {
+                Err(LinkError::Fatal(error)) => LinkError::Fatal(error),
+                _ => LinkError::Lost(reason),
             },
             (trouble, _) => trouble,
         }
@@ -339,12 +341,12 @@ impl Link {
         let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
     }
 
-    fn broken(&self, error: &io::Error) -> Trouble {
+    fn broken(&self, error: &io::Error) -> LinkError {
         let name = &self.name;
-        Trouble::Lost(match error.kind() {
-            io::ErrorKind::ConnectionReset => format!("{name} reset the connection"),
-            io::ErrorKind::BrokenPipe => format!("{name} closed the connection"),
-            io::ErrorKind::TimedOut => format!("{name} timed out: it acknowledged nothing"),
+        LinkError::Lost(match error.kind() {
+            io::ErrorKind::ConnectionReset => format!("connection reset by {name}"),
+            io::ErrorKind::BrokenPipe => format!("connection closed by {name}"),
+            io::ErrorKind::TimedOut => format!("connection to {name} timed out: no acknowledgement"),
             _ => format!("the connection to {name} failed: {error}"),
         })
     }
@@ -374,7 +376,7 @@ mod tests {
         drop(peer);
         socket.set_nonblocking(true).unwrap();
         let services = Services::without_host(Path::new("/nonexistent"));
-        let patience = Patience { timeout: Duration::from_secs(5), services };
+        let patience = WriteTimeout { timeout: Duration::from_secs(5), services };
         let mut link = Link::plain(socket, "peer".to_owned(), patience);
         assert_eq!(link.probe().ok(), Some(Peer::Silent));
         link.socket.set_nonblocking(false).unwrap();

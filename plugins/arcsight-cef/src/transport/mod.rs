@@ -21,7 +21,7 @@ use scanbridge_plugin_api::{
 
 use crate::encoder::Sink;
 use crate::syslog::{Framing, Header};
-use options::Way;
+use options::TransportSettings;
 use stream::Stream;
 use timed::TimedStream;
 use udp::Udp;
@@ -64,11 +64,11 @@ impl Transport {
     /// Those of the file or of the options; nothing is connected yet.
     pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let carrier = match options::read(options, services)? {
-            Way::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
-            Way::Udp { connector, header } => {
+            TransportSettings::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
+            TransportSettings::Udp { connector, header } => {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
-            Way::Stream { connector, header, batching, proof, grace, framing } => {
+            TransportSettings::Stream { connector, header, batching, proof, grace, framing } => {
                 let stream = Stream::new(connector, batching, proof, grace);
                 let wire = Wire::Stream(TimedStream::new(stream, services.clone()), framing);
                 Carrier::Syslog(Box::new(Syslog::new(header, wire, receipt)))
@@ -113,7 +113,7 @@ impl Transport {
             Carrier::File(file) => file.end(end.deliver),
             Carrier::Syslog(syslog) => {
                 if !end.deliver {
-                    syslog.take_back();
+                    syslog.discard_report();
                 }
                 Ok(())
             }
@@ -182,16 +182,16 @@ impl Syslog {
     }
 
     /// Events that are on their way cannot be called back; the operator shall know.
-    fn take_back(&mut self) {
+    fn discard_report(&mut self) {
         let out = match &mut self.wire {
             Wire::Udp(_) => self.report,
-            Wire::Stream(stream, _) => stream.take_back(self.report),
+            Wire::Stream(stream, _) => stream.drop_unsent(self.report),
         };
         self.total = self.total.saturating_sub((self.report - out) as u64);
         if out > 0 {
             tracing::warn!(
                 events = out,
-                "events of a report that is not delivered were sent already: syslog takes nothing back"
+                "events of an incomplete report had already been sent; syslog messages cannot be retracted"
             );
         }
     }

@@ -16,84 +16,92 @@ use crate::syslog::{FACILITIES, Framing, Header, HeaderSettings, HeaderStyle};
 /// `transport`.
 pub(crate) const TRANSPORT: OptionSpec = OptionSpec::choice("transport", &["file", "udp", "tcp", "tls"])
     .default_text("file")
-    .help("how events leave: to a file, one a line, or as messages of syslog over the network");
+    .help("Event transport: `file` writes one event per line; `udp`, `tcp` and `tls` send syslog messages.");
 /// `path`, required for a file.
 pub(crate) const PATH: OptionSpec = OptionSpec::path("path").help(file::PATH.help);
 /// `address`.
 pub(crate) const ADDRESS: OptionSpec = OptionSpec::list("address", &ValueSpec::Text).help(
-    "the receivers, `host` or `host:port`, tried in this order; the port is 514 unless said, for tls 6514",
+    "Syslog receivers, `host` or `host:port`, tried in this order (failover). Default port: 514, or 6514 \
+     for `transport: tls`. Required for network transports.",
 );
 /// `preferred_ip_version`.
 pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"])
     .default_text("ipv4")
-    .help("which addresses of a name are tried first; `any`: in the order in which the system gives them");
+    .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
-    "how messages are told apart on a connection; not set: newline for tcp, octet-counted for tls as RFC 5425 demands",
+    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls (RFC \
+     5425).",
 );
 /// `syslog_header`.
 pub(crate) const HEADER: OptionSpec =
     OptionSpec::choice("syslog_header", &["profile", "rfc5424", "rfc3164", "arcsight", "none"])
         .default_text("profile")
-        .help("what stands before an event: `arcsight` is RFC 3164 without a program name, as the CEF standard shows it");
+        .help(
+            "Syslog header before each event. `arcsight`: RFC 3164 without program name, as in the CEF \
+             specification. `profile`: the default of `profile`.",
+        );
 /// `facility`.
 pub(crate) const FACILITY: OptionSpec =
-    OptionSpec::choice("facility", &FACILITIES).default_text("local0").help("the facility in the priority");
+    OptionSpec::choice("facility", &FACILITIES).default_text("local0").help("Syslog facility.");
 /// `syslog_severities`.
-pub(crate) const SEVERITIES: OptionSpec =
-    OptionSpec::list("syslog_severities", &ValueSpec::Choice(&["0", "1", "2", "3", "4", "5", "6", "7"])).help(
-        "the severity in the priority: six numbers, for findings without severity and for severities 1 to 5; not set: \
-         6, 6, 4, 3, 3, 2",
-    );
+pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
+    "syslog_severities",
+    &ValueSpec::Choice(&["0", "1", "2", "3", "4", "5", "6", "7"]),
+)
+.help(
+    "Syslog severities as six numbers from 0 to 7: for findings without severity, then for severities \
+         1 to 5. Default: 6, 6, 4, 3, 3, 2.",
+);
 /// `host_name`.
 pub(crate) const HOST: OptionSpec =
-    OptionSpec::text("host_name").help("the host in the syslog header; not set: this machine's name");
+    OptionSpec::text("host_name").help("Host name in the syslog header. Default: the name of this machine.");
 /// `app_name`.
 pub(crate) const APP: OptionSpec =
-    OptionSpec::text("app_name").default_text("scanbridge").help("the program in the syslog header");
+    OptionSpec::text("app_name").default_text("scanbridge").help("Program name in the syslog header.");
 /// `max_message_bytes`.
 pub(crate) const MAX_MESSAGE: OptionSpec = OptionSpec::size("max_message_bytes", 480, 1 << 20).help(
-    "how long a message may be, its header included; longer events lose text. Not set: 1400 for udp, 8000 for tcp and tls",
+    "Maximum message size in bytes, header included. Text fields of larger events are truncated. Default: \
+     1400 for udp, 8000 for tcp and tls.",
 );
 /// `connect_timeout_secs`.
 pub(crate) const CONNECT_TIMEOUT: OptionSpec = OptionSpec::integer("connect_timeout_secs", 1, 300)
     .default_integer(10)
-    .help("how long one look-up and one connect may take");
+    .help("Timeout for each DNS lookup and for each connection attempt, in seconds.");
 /// `write_timeout_secs`.
-pub(crate) const WRITE_TIMEOUT: OptionSpec = OptionSpec::integer("write_timeout_secs", 1, 3600)
-    .default_integer(30)
-    .help("how long a receiver may take no byte before it counts as unavailable");
+pub(crate) const WRITE_TIMEOUT: OptionSpec =
+    OptionSpec::integer("write_timeout_secs", 1, 3600).default_integer(30).help(
+        "Write timeout, in seconds: how long a connected receiver may accept no data before it counts \
+         as unavailable.",
+    );
 /// `keepalive_secs`.
 pub(crate) const KEEPALIVE: OptionSpec = OptionSpec::integer("keepalive_secs", 0, 7200)
     .default_integer(30)
-    .help("after how much silence a connection is probed; 0: never");
+    .help("Idle time before a TCP keepalive probe, in seconds. 0 disables keepalive.");
 /// `confirm`.
 pub(crate) const CONFIRM: OptionSpec =
     OptionSpec::choice("confirm", &["end", "arrival"]).default_text("end").help(
-        "what proves that a receiver has its events: `end` ends the connection, waits until the receiver does the same, \
-         which it does when its program has read all, and opens another one; `arrival` is content with its kernel having \
-         them",
+        "Delivery confirmation. `end` (safe): close the connection, wait for the receiver to close it \
+         too, reconnect. `arrival` (fast): trust the TCP acknowledgement of the receiver's kernel.",
     );
 /// `confirm_grace_ms`.
 pub(crate) const GRACE: OptionSpec = OptionSpec::integer("confirm_grace_ms", 0, 10_000)
     .default_integer(100)
-    .help("for so long a connection must stay open before the proof counts");
+    .help("Minimum time a connection must stay open before a confirmation counts, in milliseconds.");
 /// `batch_events`.
-pub(crate) const BATCH_EVENTS: OptionSpec = OptionSpec::integer("batch_events", 1, 10_000)
-    .default_integer(100)
-    .help("write to a connection when so many events are gathered");
+pub(crate) const BATCH_EVENTS: OptionSpec =
+    OptionSpec::integer("batch_events", 1, 10_000).default_integer(100).help("Maximum events per write.");
 /// `batch_bytes`.
-pub(crate) const BATCH_BYTES: OptionSpec = OptionSpec::size("batch_bytes", 1, 1 << 20)
-    .default_integer(64 << 10)
-    .help("write to a connection when so many bytes are gathered");
+pub(crate) const BATCH_BYTES: OptionSpec =
+    OptionSpec::size("batch_bytes", 1, 1 << 20).default_integer(64 << 10).help("Maximum bytes per write.");
 /// `batch_secs`.
 pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3600)
     .default_integer(1)
-    .help("write to a connection when the first gathered event has waited so long");
+    .help("Maximum delay of a buffered event before it is written, in seconds.");
 
 /// What the options ask for.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum TransportSettings {
     File(Target),
     Udp {
         connector: Connector,
@@ -110,18 +118,18 @@ pub(super) enum Way {
 }
 
 /// Reads the options of the transport and what else belongs to it.
-pub(super) fn read(options: &Options, services: &Services) -> Result<Way> {
+pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSettings> {
     let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
     refuse_foreign(options, transport)?;
     if transport == "file" {
-        return Ok(Way::File(Target::read(options)?));
+        return Ok(TransportSettings::File(Target::read(options)?));
     }
     let header = Header::new(header_settings(options)?);
     let connector = connector(options, services, transport == "tls")?;
     if transport == "udp" {
-        return Ok(Way::Udp { connector, header });
+        return Ok(TransportSettings::Udp { connector, header });
     }
-    Ok(Way::Stream {
+    Ok(TransportSettings::Stream {
         connector,
         header,
         batching: Batching {
@@ -164,14 +172,17 @@ fn refuse_foreign(options: &Options, transport: &str) -> Result<()> {
     for name in foreign {
         if is_set(options, name)? {
             return Err(PluginError::config(format!(
-                "option `{name}` has no meaning with `transport: {transport}`"
+                "option `{name}` has no effect with `transport: {transport}`; remove it"
             )));
         }
     }
     let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MOST_DATAGRAM);
     if transport == "udp" && too_long {
-        return Err(PluginError::config(format!("a datagram holds at most {MOST_DATAGRAM} bytes"))
-            .with_hint("lower `max_message_bytes`, or use `transport: tcp`"));
+        return Err(PluginError::config(format!(
+            "`max_message_bytes` is too large for UDP: the maximum is \
+             {MOST_DATAGRAM} bytes"
+        ))
+        .with_hint("reduce `max_message_bytes`, or use `transport: tcp`"));
     }
     Ok(())
 }
@@ -195,8 +206,8 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
     let receivers: Vec<_> =
         texts.into_iter().map(|text| Receiver::parse(text.trim(), default_port)).collect::<Result<_>>()?;
     if receivers.is_empty() {
-        return Err(PluginError::config("option `address` is required to send over the network")
-            .with_hint("name the receiver: address: siem.example.com:514"));
+        return Err(PluginError::config("option `address` is required for `transport: udp`, `tcp` or `tls`")
+            .with_hint("set the receiver, for example address: siem.example.com:514"));
     }
     let tls = if secured { Some(Tls::open(&TlsOptions::read(options)?, &receivers)?) } else { None };
     Ok(Connector {
@@ -246,7 +257,12 @@ fn severities(options: &Options) -> Result<[u8; 6]> {
     if given.is_empty() {
         return Ok([6, 6, 4, 3, 3, 2]);
     }
-    given.try_into().map_err(|_| PluginError::config("option `syslog_severities` takes six numbers"))
+    given.try_into().map_err(|_| {
+        PluginError::config(
+            "option `syslog_severities` must have exactly six \
+         numbers",
+        )
+    })
 }
 
 /// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
@@ -255,7 +271,10 @@ fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
     if !text.is_empty() && text.len() <= most && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
-    Err(PluginError::config(format!("option `{name}` takes 1 to {most} letters of US-ASCII without blanks")))
+    Err(PluginError::config(format!(
+        "option `{name}` must be 1 to {most} printable ASCII characters \
+         without spaces"
+    )))
 }
 
 fn seconds(options: &Options, spec: OptionSpec) -> Result<Duration> {

@@ -29,8 +29,8 @@ impl Receiver {
     /// Reads `host`, `host:port`, `[address]` or `[address]:port`, or a bare IPv6 address.
     pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self> {
         let wrong = || {
-            PluginError::config(format!("option `address` takes `host` or `host:port`, found `{text}`"))
-                .with_hint("an IPv6 address with a port stands in brackets: [2001:db8::1]:6514")
+            PluginError::config(format!("invalid `address`: expected `host` or `host:port`, found `{text}`"))
+                .with_hint("put an IPv6 address with a port in brackets: [2001:db8::1]:6514")
         };
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, rest)) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some("?"))),
@@ -71,7 +71,7 @@ pub(super) fn addresses(
     services: &Services,
 ) -> Result<Vec<SocketAddr>> {
     let cannot =
-        |why: &dyn std::fmt::Display| unavailable(format!("cannot look up {}: {why}", receiver.host));
+        |why: &dyn std::fmt::Display| unavailable(format!("cannot resolve {}: {why}", receiver.host));
     match ask(resolver, receiver, timeout, services)? {
         Some(Ok(mut found)) if !found.is_empty() => {
             // Stable: among its equals the resolver's order stays.
@@ -82,9 +82,9 @@ pub(super) fn addresses(
             });
             Ok(found)
         }
-        Some(Ok(_)) => Err(cannot(&"it has no address")),
+        Some(Ok(_)) => Err(cannot(&"no address found")),
         Some(Err(error)) => Err(cannot(&error)),
-        None => Err(cannot(&format!("no answer within {} s", timeout.as_secs()))),
+        None => Err(cannot(&format!("DNS lookup timed out after {} s", timeout.as_secs()))),
     }
 }
 
@@ -101,7 +101,7 @@ fn ask(
     std::thread::Builder::new()
         .name("resolver".to_owned())
         .spawn(move || answer.send(resolver(&asked)))
-        .map_err(|error| unavailable(format!("cannot look up {}: {error}", receiver.host)))?;
+        .map_err(|error| unavailable(format!("cannot resolve {}: {error}", receiver.host)))?;
     let end = Instant::now() + timeout;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resolver_that_hangs_is_given_up() {
+    fn dns_lookup_timeout() {
         fn never(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             std::thread::sleep(Duration::from_secs(60));
             Ok(Vec::new())
@@ -170,6 +170,6 @@ mod tests {
         let error =
             addresses(never, &receiver, IpVersion::Any, Duration::from_millis(50), &services).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert!(error.message.starts_with("cannot look up slow.example.com: no answer"), "{error}");
+        assert!(error.message.starts_with("cannot resolve slow.example.com: no answer"), "{error}");
     }
 }

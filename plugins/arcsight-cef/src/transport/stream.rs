@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{CheckReport, Result, tracing};
 
 use super::backlog::Backlog;
 use super::connect::Connector;
-use super::link::{BREATH, Link, Patience, Trouble};
+use super::link::{BREATH, Link, LinkError, WriteTimeout};
 use super::unavailable;
 
 /// When what was gathered is written.
@@ -118,8 +118,8 @@ impl Stream {
     }
 
     /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
-    pub(super) fn take_back(&mut self, messages: usize) -> usize {
-        messages - self.backlog.take_back(messages)
+    pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
+        messages - self.backlog.drop_unsent(messages)
     }
 
     pub(super) fn close(self) {
@@ -143,8 +143,8 @@ impl Stream {
                     self.patience().check(moved, link.name())?;
                     link.wait_for_word(BREATH.min(self.grace.max(Duration::from_millis(1))));
                 }
-                Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::Lost(reason)) => {
+                Err(LinkError::Fatal(error)) => return Err(error),
+                Err(LinkError::Lost(reason)) => {
                     self.lose(reason)?;
                     moved = Instant::now();
                 }
@@ -162,7 +162,7 @@ impl Stream {
     }
 
     /// One write, or one look at what has arrived. Gives whether anything moved.
-    fn step(&mut self) -> Result<bool, Trouble> {
+    fn step(&mut self) -> Result<bool, LinkError> {
         let link = match &mut self.link {
             Some(link) => link,
             None => self.link.insert(self.connector.connect()?),
@@ -201,12 +201,12 @@ impl Stream {
                 self.progress();
                 Ok(())
             }
-            Err(Trouble::Fatal(error)) => Err(error),
-            Err(Trouble::Lost(reason)) => self.lose(reason),
+            Err(LinkError::Fatal(error)) => Err(error),
+            Err(LinkError::Lost(reason)) => self.lose(reason),
         }
     }
 
-    fn end_and_connect(&mut self) -> Result<(), Trouble> {
+    fn end_and_connect(&mut self) -> Result<(), LinkError> {
         if let Some(mut link) = self.link.take() {
             link.wait_until_arrived()?;
             link.stay_open(self.grace)?;
@@ -231,21 +231,24 @@ impl Stream {
         self.backlog.rewind();
         if !self.progressed {
             if self.pace == 1 {
-                return Err(unavailable(format!("{reason}, again and again, before it had taken one event")));
+                return Err(unavailable(format!(
+                    "{reason}: connection failed repeatedly before any event \
+                     was accepted"
+                )));
             }
             self.pace = (self.pace.min(tried) / 2).max(1);
         }
         if unproved > 0 {
-            tracing::warn!(events = unproved, "{reason}; what it had not confirmed is sent again");
+            tracing::warn!(events = unproved, "{reason}; resending unacknowledged events");
         } else {
-            tracing::debug!("{reason}; nothing was under way");
+            tracing::debug!("{reason}; no unacknowledged events");
         }
         self.progressed = false;
         Ok(())
     }
 
-    fn patience(&self) -> Patience {
-        Patience { timeout: self.connector.write_timeout, services: self.connector.services.clone() }
+    fn patience(&self) -> WriteTimeout {
+        WriteTimeout { timeout: self.connector.write_timeout, services: self.connector.services.clone() }
     }
 }
 
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_takes_nothing_at_all_is_given_up() {
+    fn write_timeout() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])

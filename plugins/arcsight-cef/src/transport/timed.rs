@@ -65,8 +65,8 @@ impl TimedStream {
     }
 
     /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
-    pub(super) fn take_back(&mut self, messages: usize) -> usize {
-        self.shared.lock().stream.as_mut().map_or(messages, |stream| stream.take_back(messages))
+    pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
+        self.shared.lock().stream.as_mut().map_or(messages, |stream| stream.drop_unsent(messages))
     }
 
     pub(super) fn close(mut self) {
@@ -84,7 +84,7 @@ impl TimedStream {
         std::thread::Builder::new()
             .name("syslog-batches".to_owned())
             .spawn(keep_time)
-            .map_err(|error| PluginError::bug(format!("a thread cannot be started: {error}")))
+            .map_err(|error| PluginError::bug(format!("cannot start a thread: {error}")))
     }
 
     /// Ends the thread, and waits until it has let go of the stream.
@@ -137,7 +137,7 @@ impl State {
     fn stream(&mut self) -> Result<&mut Stream> {
         match self.failure.take() {
             Some(failure) => Err(failure),
-            None => self.stream.as_mut().ok_or_else(|| PluginError::bug("the connection is closed already")),
+            None => self.stream.as_mut().ok_or_else(|| PluginError::bug("the connection is already closed")),
         }
     }
 

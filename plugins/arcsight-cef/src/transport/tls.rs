@@ -8,7 +8,7 @@ use rustls::{ClientConfig, ClientConnection};
 use scanbridge_plugin_api::{PluginError, Result};
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
 
-use super::link::{Link, Secured, Trouble};
+use super::link::{Link, LinkError, Secured};
 use super::resolve::Receiver;
 
 /// The client of each receiver: what is remembered of a first meeting is kept under its address.
@@ -31,14 +31,14 @@ impl Tls {
     }
 
     /// Shakes hands on a new connection.
-    pub(super) fn secure(&self, link: Link, receiver: &Receiver) -> Result<Link, Trouble> {
+    pub(super) fn secure(&self, link: Link, receiver: &Receiver) -> Result<Link, LinkError> {
         let (_, client, config) = self
             .clients
             .iter()
             .find(|(known, ..)| known == receiver)
-            .ok_or_else(|| PluginError::bug(format!("{receiver} has no TLS client")))?;
+            .ok_or_else(|| PluginError::bug(format!("no TLS client for {receiver}")))?;
         let name = ServerName::try_from(receiver.host.clone()).map_err(|_| {
-            PluginError::config(format!("`{}` is neither a host name nor an address", receiver.host))
+            PluginError::config(format!("`{}` is not a valid host name or IP address", receiver.host))
         })?;
         let session =
             ClientConnection::new(Arc::clone(config), name).map_err(|error| client.explain(&error))?;
@@ -53,5 +53,5 @@ pub(super) fn describe(session: &ClientConnection) -> String {
         _ => "TLS 1.2",
     };
     let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("?");
-    format!("{version}, {cipher}, and the receiver's certificate is trusted")
+    format!("{version}, {cipher}, receiver certificate verified")
 }

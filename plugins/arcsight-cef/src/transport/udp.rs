@@ -74,7 +74,7 @@ fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<
     match (connector.datagrams(), target) {
         (Ok((socket, name)), target) => Ok(target.insert(Target { socket, name, since, is_stale: false })),
         (Err(error), Some(known)) if error.kind == ErrorKind::Unavailable => {
-            tracing::warn!("{error}; datagrams still go to {}", known.name);
+            tracing::warn!("{error}; still sending datagrams to {}", known.name);
             (known.since, known.is_stale) = (since, false);
             Ok(known)
         }
@@ -84,9 +84,12 @@ fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<
 
 fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => unavailable(format!("nothing listens at {name} (UDP)")),
+        io::ErrorKind::ConnectionRefused => unavailable(format!(
+            "connection refused by {name} (UDP: ICMP \
+             port unreachable)"
+        )),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            unavailable(format!("datagrams to {name} could not be handed to the network in time"))
+            unavailable(format!("sending datagrams to {name} timed out"))
         }
         _ => unavailable(format!("cannot send datagrams to {name}: {error}")),
     }

@@ -69,7 +69,7 @@ fn where_batches_are_cut_makes_no_difference() {
 
 /// A system and names that a scan gives behind an asset's findings reach the derived events, batch or no batch.
 #[test]
-fn what_is_told_late_is_told_all_the_same() {
+fn late_asset_fields_are_used() {
     let early: &[(A, &str)] = &[(A::Address, "192.0.2.1")];
     let late: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux"), (A::Dns, "www.example.com")];
     let row = cells("service", "os\tUbuntu\tSSH");

@@ -103,7 +103,7 @@ fn syslog_ng_loses_none_over_tls() {
 
 /// Results of 20,000 bytes, escapes and all, to receivers with their default sizes.
 #[test]
-fn what_is_too_long_arrives_cut_and_marked_and_once() {
+fn oversized_message_is_truncated_and_marked() {
     for listener in [
         Listener::RsyslogTcp,
         Listener::RsyslogPlainTcp,

@@ -114,8 +114,14 @@ fn wrong_settings_are_named() {
         (json!({ "mode": "0440" }), "option `mode`"),
         (json!({ "mode": "+640" }), "option `mode`"),
         (json!({ "device_vendor": " " }), "option `device_vendor` must not be empty"),
-        (json!({ "device_product": "|".repeat(32) }), "option `device_product` takes at most 63 bytes"),
-        (json!({ "device_version": "x".repeat(32) }), "option `device_version` takes at most 31 bytes"),
+        (
+            json!({ "device_product": "|".repeat(32) }),
+            "option `device_product` must not be longer than 63 bytes",
+        ),
+        (
+            json!({ "device_version": "x".repeat(32) }),
+            "option `device_version` must not be longer than 31 bytes",
+        ),
         (json!({ "cef_version": 2 }), "option `cef_version`"),
         (json!({ "extra_fields": ["msg"] }), "option `extra_fields`"),
         (json!({ "transport": "syslog" }), "option `transport`"),

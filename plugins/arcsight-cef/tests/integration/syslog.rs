@@ -104,7 +104,7 @@ fn a_receiver_that_is_not_there_is_unavailable_and_named() {
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(
         error.message,
-        format!("cannot connect to {nobody}: nothing listens there: the connection was refused")
+        format!("cannot connect to {nobody}: connection refused (nothing is listening on this port)")
     );
     output.close().unwrap();
     let report = open(&options("tcp", nobody, json!({})), None).unwrap().check().unwrap();
@@ -121,7 +121,7 @@ fn datagrams_to_nobody_are_noticed_at_the_commit() {
     let error = output.commit().unwrap_err();
     assert_eq!(
         (error.kind, error.message),
-        (ErrorKind::Unavailable, format!("nothing listens at {nobody} (UDP)"))
+        (ErrorKind::Unavailable, format!("connection refused by {nobody} (UDP)"))
     );
 }
 
@@ -172,7 +172,7 @@ fn a_receiver_that_closes_after_each_hundred_events_loses_none() {
 }
 
 #[test]
-fn what_was_sent_of_a_cut_report_stays_and_what_was_not_goes() {
+fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 60 }));
     let columns = Columns::of(Schema::default());
@@ -193,7 +193,7 @@ fn what_was_sent_of_a_cut_report_stays_and_what_was_not_goes() {
 
 /// Neither a further event nor a commit comes: time alone sends what is gathered.
 #[test]
-fn what_is_gathered_leaves_when_its_time_is_over() {
+fn batch_secs_flushes_buffered_events() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 1 }));
     let columns = Columns::of(Schema::default());
@@ -247,14 +247,22 @@ fn a_probe_tells_each_step_and_sends_nothing() {
 fn options_that_contradict_each_other_are_refused_at_once() {
     let somewhere = "127.0.0.1:9".parse().unwrap();
     for (transport, more, words) in [
-        ("udp", json!({ "framing": "newline" }), "option `framing` has no meaning with `transport: udp`"),
-        ("udp", json!({ "max_message_bytes": 65_508 }), "a datagram holds at most 65507 bytes"),
+        ("udp", json!({ "framing": "newline" }), "option `framing` has no effect with `transport: udp`"),
+        (
+            "udp",
+            json!({ "max_message_bytes": 65_508 }),
+            "`max_message_bytes` is too large for UDP: the maximum is 65507 bytes",
+        ),
         ("tcp", json!({ "path": "out.cef" }), "option `path` has no meaning"),
         ("tcp", json!({ "tls_ca_file": "ca.pem" }), "option `tls_ca_file` has no meaning"),
-        ("file", json!({ "path": "out.cef" }), "option `address` has no meaning with `transport: file`"),
+        ("file", json!({ "path": "out.cef" }), "option `address` has no effect with `transport: file`"),
         ("tcp", json!({ "address": [] }), "option `address` is required"),
         ("tcp", json!({ "address": ["tcp://host"] }), "option `address` takes `host` or `host:port`"),
-        ("tcp", json!({ "syslog_severities": ["1", "2"] }), "option `syslog_severities` takes six numbers"),
+        (
+            "tcp",
+            json!({ "syslog_severities": ["1", "2"] }),
+            "option `syslog_severities` must have exactly six numbers",
+        ),
         ("tcp", json!({ "host_name": "two words" }), "option `host_name` takes"),
     ] {
         let error = open(&options(transport, somewhere, more.clone()), None).unwrap_err();

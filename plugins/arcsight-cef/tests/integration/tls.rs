@@ -104,7 +104,7 @@ fn a_receiver_must_be_trusted_by_one_of_the_ways() {
 
 /// Of two receivers the certificate of one has expired: the other takes all, and the first gets nothing.
 #[test]
-fn the_next_receiver_takes_over_from_one_that_is_not_trusted() {
+fn untrusted_receiver_fails_over_to_the_next() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let expired = sink(&authority, &localhost().expired(), false, Manners::default());
     let good = sink(&authority, &localhost(), false, Manners::default());
@@ -165,7 +165,7 @@ fn a_probe_shakes_hands_and_sends_nothing() {
 
 /// With `close_notify` and without.
 #[test]
-fn a_receiver_that_closes_again_and_again_loses_none() {
+fn repeatedly_closed_connection_loses_no_events() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     for says_goodbye in [false, true] {
         let manners = Manners { close_after: Some(100), says_goodbye, ..Manners::default() };

@@ -12,31 +12,23 @@ use crate::drive::{Told, read_with, report_of};
 
 /// File, what is said of it behind its name, and how many findings stand before the damage.
 const DAMAGED: &[(&str, &str, usize)] = &[
-    ("detections-cut.xml", " is cut: it ends without </HOST_LIST_VM_DETECTION_OUTPUT>", 5),
-    ("scan-cut-between-assets.xml", " is cut: it ends without </SCAN>", 1),
-    ("scan-cut-in-cdata.xml", " is cut: it ends without </SCAN>", 1),
-    ("scan-cut-in-tag.xml", " is cut: it ends without </SCAN>", 2),
-    ("scan-deep.xml", ", line 24: elements are nested more than 64 deep", 0),
-    (
-        "scan-duplicate-attribute.xml",
-        ", line 27: the attributes of VULN are not well-formed: severity stands twice",
-        0,
-    ),
-    ("scan-entity-bomb.xml", ", line 24: the entity b is not defined", 0),
-    ("scan-external-entity.xml", ", line 24: the entity xxe is not defined", 0),
-    ("scan-html-after.xml", " goes on behind </SCAN>", 2),
-    ("scan-junk-after.xml", " goes on behind </SCAN>", 2),
+    ("detections-cut.xml", " is truncated: </HOST_LIST_VM_DETECTION_OUTPUT>", 5),
+    ("scan-cut-between-assets.xml", " is truncated: </SCAN>", 1),
+    ("scan-cut-in-cdata.xml", " is truncated: </SCAN>", 1),
+    ("scan-cut-in-tag.xml", " is truncated: </SCAN>", 2),
+    ("scan-deep.xml", ", line 24: XML nested deeper than 64 deep", 0),
+    ("scan-duplicate-attribute.xml", ", line 27: the attributes of VULN: severity stands twice", 0),
+    ("scan-entity-bomb.xml", ", line 24: the entity b", 0),
+    ("scan-external-entity.xml", ", line 24: the entity xxe", 0),
+    ("scan-html-after.xml", " has unexpected data after </SCAN>", 2),
+    ("scan-junk-after.xml", " has unexpected data after </SCAN>", 2),
     ("scan-mismatched-tag-late.xml", ", line 39: expected `</TITLE>`, but `</TITEL>` was found", 1),
     ("scan-mismatched-tag.xml", ", line 28: expected `</TITLE>`, but `</TITEL>` was found", 0),
-    (
-        "scan-second-root.xml",
-        ", line 46: a second outermost element, SCAN, stands behind the end of the report",
-        2,
-    ),
-    ("scan-stray-ampersand.xml", ", line 24: an & begins no reference", 0),
-    ("scan-undefined-entity.xml", ", line 24: the entity undefined is not defined", 0),
+    ("scan-second-root.xml", ", line 46: a second outermost element, SCAN, after the end of the report", 2),
+    ("scan-stray-ampersand.xml", ", line 24: invalid character reference after &", 0),
+    ("scan-undefined-entity.xml", ", line 24: the entity undefined", 0),
     ("template-report-broken-glossary.xml", ", line 180: expected `</IMPACT>`, but `</IMPCT>` was found", 8),
-    ("template-report-cut.xml", " is cut: it ends without </ASSET_DATA_REPORT>", 8),
+    ("template-report-cut.xml", " is truncated: </ASSET_DATA_REPORT>", 8),
 ];
 
 /// Damage that is replaced and counted: these reports are read to their end.
@@ -73,7 +65,7 @@ fn nothing_of_a_damaged_report_takes_effect() {
 }
 
 #[test]
-fn what_stands_before_the_damage_is_delivered_when_asked_for() {
+fn deliver_incomplete_delivers_findings_before_the_damage() {
     for (name, _, findings) in DAMAGED {
         let told = read_with(&damaged(name), &json!({ "deliver_incomplete": true })).unwrap();
         assert_eq!((told.reports.len(), told.refused.len()), (1, 0), "{name}");
@@ -93,7 +85,7 @@ fn invalid_bytes_are_replaced_counted_and_said() {
         let report = report_of(&damaged(name));
         assert!(report.end.complete);
         assert_eq!(report.findings[0]["definition.title"], title);
-        let note = "bytes were replaced because they are no UTF-8 or no XML characters";
+        let note = "invalid bytes replaced (not UTF-8, or not allowed in XML)";
         assert_eq!(report.notes(), [format!("{note} x {replaced}")], "{name}");
     }
 }
@@ -136,7 +128,7 @@ fn a_text_beyond_the_limit_is_damage() {
     fs::write(&path, xml).unwrap();
     assert_eq!(report_of(&path).findings[0]["result"].len(), 16 * 5_000 + 1);
     let told = read_with(&path, &json!({ "max_text_bytes": 65_536 })).unwrap();
-    let problem = "the texts of one asset, definition or finding exceed the limit of 65536 bytes";
+    let problem = "text of one asset, definition or finding exceeds the limit of 65536 bytes";
     assert!(told.reports[0].end.reason.ends_with(problem), "{}", told.reports[0].end.reason);
     assert!(!told.reports[0].end.deliver);
 }

@@ -294,5 +294,5 @@ fn detections_are_joined_with_the_knowledge_base() {
     );
     assert_cells(report.finding("777777"), &[("severity", "4"), ("ssl", "0"), ("definition.title", "")]);
     assert_cells(report.finding("10831"), &[("status", "Re-Opened")]);
-    assert_eq!(report.notes(), ["findings lack their title and texts: the definition is missing x 1"]);
+    assert_eq!(report.notes(), ["findings without title and texts: their definition is missing x 1"]);
 }

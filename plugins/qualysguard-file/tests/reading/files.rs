@@ -46,8 +46,8 @@ fn a_damaged_gzip_file_is_told_from_a_cut_one() {
     broken[packed.len() / 2] ^= 0xFF;
     broken[packed.len() / 2 + 1] ^= 0xFF;
     for (bytes, part, incomplete) in [
-        (&packed[..packed.len() / 2], "is cut: the gzip file ends too early", true),
-        (&broken[..], "is a damaged gzip file: ", false),
+        (&packed[..packed.len() / 2], "is truncated: unexpected end of the gzip file", true),
+        (&broken[..], ": ", false),
     ] {
         fs::write(&path, bytes).unwrap();
         let told = read_with(&path, &json!({})).unwrap();
@@ -76,7 +76,7 @@ fn a_file_that_unpacks_to_too_much_is_refused() {
     let path = folder.path().join("bomb.xml.gz");
     fs::write(&path, gzip(&vec![b' '; 4 << 20])).unwrap();
     let told = read_with(&path, &json!({ "max_unpacked_bytes": 1 << 20 })).unwrap();
-    assert!(told.refused[0].error.message.ends_with("unpacks to more than 1 MiB"));
+    assert!(told.refused[0].error.message.ends_with("exceeds 1 MiB"));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn an_asset_larger_than_a_batch_goes_on_in_the_next() {
     assert_eq!((report.assets.len(), report.findings.len()), (2, 302));
     let owners = report.findings.iter().filter(|finding| finding["asset"] == "2001:db8::6").count();
     assert_eq!(owners, 301);
-    let note = "texts about an asset stood behind its first findings, which went out without them x 1";
+    let note = "asset fields found after the first findings of the asset; those findings were delivered without them x 1";
     assert_eq!(report.notes(), [note]);
 }
 

@@ -31,7 +31,7 @@ fn template_report(hosts: &str, behind: &str) -> String {
     format!("<ASSET_DATA_REPORT><HEADER/><HOST_LIST>{hosts}</HOST_LIST>{behind}</ASSET_DATA_REPORT>")
 }
 
-const TOO_MUCH: &str = "the texts of one asset, definition or finding exceed the limit of 65536 bytes";
+const TOO_MUCH: &str = "text of one asset, definition or finding exceeds the limit of 65536 bytes";
 
 #[test]
 fn texts_of_an_asset_between_its_findings_are_bounded() {
@@ -65,11 +65,14 @@ fn an_error_in_place_of_all_assets_is_no_complete_report() {
     ] {
         let end = report_of(&xml).end;
         assert!(!end.complete && !end.deliver, "{xml}");
-        assert!(end.reason.ends_with("report.xml holds no assets but error 3509: no host alive"), "{end:?}");
+        assert!(
+            end.reason.ends_with("report.xml contains no assets but error 3509: no host alive"),
+            "{end:?}"
+        );
     }
     for xml in [format!("<SCAN>{HEADER}<ERROR/></SCAN>"), template_report("", "<ERROR/>")] {
         let end = report_of(&xml).end;
-        assert!(end.reason.ends_with("holds no assets but an error without number and text"), "{end:?}");
+        assert!(end.reason.ends_with("holds no assets but an error without code and text"), "{end:?}");
     }
     let with_asset = report_of(&format!("<SCAN>{HEADER}{ERROR}<IP value=\"192.0.2.1\"/></SCAN>"));
     assert!(with_asset.end.complete && with_asset.assets.len() == 1);
@@ -85,7 +88,7 @@ fn a_finding_without_one_known_type_is_counted() {
         for xml in [detections(&host(detection)), template_report(&host(info), "")] {
             let report = report_of(&xml);
             assert_eq!(report.findings[0]["kind"], "information", "{xml}");
-            let note = "findings of an unknown type were taken as information x 1".to_owned();
+            let note = "findings of an unknown type delivered as information x 1".to_owned();
             assert!(report.notes().contains(&note), "{xml}: {:?}", report.notes());
         }
     }
@@ -104,7 +107,7 @@ fn an_asset_with_an_error_in_place_of_findings_is_not_delivered() {
     let addresses: Vec<&str> = report.assets.iter().map(|asset| asset["address"].as_str()).collect();
     assert_eq!(addresses, ["192.0.2.3", "192.0.2.4"]);
     assert!(report.end.complete);
-    let failed = "assets were reported with an error in place of findings x 3";
+    let failed = "assets reported with an error instead of findings x 3";
     assert!(report.notes().contains(&failed.to_owned()), "{:?}", report.notes());
 }
 
@@ -130,5 +133,5 @@ fn forbidden_characters_in_attributes_are_replaced_and_counted() {
         report_of("<SCAN value=\"scan/&#2;1\"><IP value=\"192.0.2.1\" name=\"a&#1;b&amp;&#x41;\"/></SCAN>");
     assert_eq!(report.start.id, "scan/\u{FFFD}1");
     assert_eq!(report.assets[0]["dns"], "a\u{FFFD}b&A");
-    assert_eq!(report.notes(), ["bytes were replaced because they are no UTF-8 or no XML characters x 2"]);
+    assert_eq!(report.notes(), ["invalid bytes replaced (not UTF-8, or not allowed in XML) x 2"]);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod complete_reports;
 mod contract;
 mod damaged;
 mod drive;
@@ -13,4 +14,3 @@ mod resume;
 mod session;
 mod two_passes;
 mod watch;
-mod whole;

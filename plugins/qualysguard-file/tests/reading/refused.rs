@@ -12,46 +12,47 @@ const REASONS: &[(&str, &str)] = &[
     ("archive.zip", "is a ZIP archive, not an XML report"),
     (
         "batch-return.xml",
-        "is an answer of the Qualys API (BATCH_RETURN), not a report: code 1905: parameter ips has invalid value \
-         (2026-04-01T00:00:00Z)",
+        "is a Qualys API response (BATCH_RETURN), not a report: code 1905: parameter ips has invalid value (2026-04-01T00:00:00Z)",
     ),
-    ("compliance.xml", "is XML of another kind (COMPLIANCE_POLICY_REPORT): a compliance report"),
+    ("compliance.xml", "is an unsupported XML document (COMPLIANCE_POLICY_REPORT): a compliance report"),
     ("detections.json", "is JSON, not an XML report"),
     ("document.pdf", "is a PDF document, not an XML report"),
     ("empty.xml", "is empty"),
     (
         "generic-return-beside.xml",
-        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 2007: Your address is not allowed.",
+        "is a Qualys API response (GENERIC_RETURN), not a report: code 2007: Your address is not allowed.",
     ),
     (
         "generic-return-message.xml",
-        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 5000: bad value",
+        "is a Qualys API response (GENERIC_RETURN), not a report: code 5000: bad value",
     ),
     (
         "generic-return-nested.xml",
-        "is an answer of the Qualys API (GENERIC_RETURN), not a report: code 999: Internal error.",
+        "is a Qualys API response (GENERIC_RETURN), not a report: code 999: Internal error.",
     ),
+    ("generic-return-text.xml", "is a Qualys API response (GENERIC_RETURN), not a report: account expired"),
     (
-        "generic-return-text.xml",
-        "is an answer of the Qualys API (GENERIC_RETURN), not a report: account expired",
+        "host-list.xml",
+        "is an unsupported XML document (HOST_LIST_OUTPUT): a list of hosts without their detections",
     ),
-    ("host-list.xml", "is XML of another kind (HOST_LIST_OUTPUT): a list of hosts without their detections"),
-    ("knowledge-base-numbers-only.xml", "is a knowledge base, which holds no findings"),
+    ("knowledge-base-numbers-only.xml", "is a knowledge base, which contains no findings"),
     ("login-page.html", "is an HTML page, not an XML report"),
-    ("map.xml", "is XML of another kind (MAP): a network map, which holds no findings"),
+    ("map.xml", "is XML of another kind (MAP): a network map, which contains no findings"),
     ("message.txt", "is plain text, not an XML report"),
     ("report.csv", "is comma-separated text (CSV), not an XML report"),
-    ("scan-error-only.xml", "holds no assets but error 3509: No host alive was found."),
-    ("scan-list.xml", "is XML of another kind (SCAN_LIST_OUTPUT): a list of scans, not a scan"),
-    ("scan-report-list.xml", "is XML of another kind (SCAN_REPORT_LIST): a list of scans, not a scan"),
+    ("scan-error-only.xml", "contains no assets but error 3509: No host alive was found."),
+    ("scan-list.xml", "is an unsupported XML document (SCAN_LIST_OUTPUT): a list of scans, not a scan"),
+    (
+        "scan-report-list.xml",
+        "is an unsupported XML document (SCAN_REPORT_LIST): a list of scans, not a scan",
+    ),
     (
         "simple-return.xml",
-        "is an answer of the Qualys API (SIMPLE_RETURN), not a report: code 7001: Report cannot be fetched. \
-         (2026-04-01T00:00:00Z)",
+        "is a Qualys API response (SIMPLE_RETURN), not a report: code 7001: Report cannot be fetched. (2026-04-01T00:00:00Z)",
     ),
-    ("template-report-error-only.xml", "holds no assets but error 999: Internal error. Please try again."),
+    ("template-report-error-only.xml", "contains no assets but error 999: Internal error. Please try again."),
     ("utf-16.xml", "is text in UTF-16, not an XML report"),
-    ("web-application-scan.xml", "is XML of another kind (WAS_SCAN_REPORT): a report on web applications"),
+    ("web-application-scan.xml", "is XML of another kind (WAS_SCAN_REPORT): a web application (WAS) report"),
     ("white-space.xml", "is empty"),
 ];
 
@@ -70,7 +71,7 @@ fn every_other_file_is_named_for_what_it_is() {
 }
 
 #[test]
-fn what_is_missing_stops_nothing_else() {
+fn missing_file_does_not_stop_other_files() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.xml");
     let told = read(&json!({ "path": [none, good("scan-ipv6.xml"), folder.path()] })).unwrap();
@@ -83,8 +84,8 @@ fn what_is_missing_stops_nothing_else() {
 fn an_unreadable_knowledge_base_ends_the_input() {
     for (file, kind, part) in [
         (other("message.txt"), ErrorKind::BadData, "is plain text, not an XML report"),
-        (Path::new("/none/kb.xml").to_owned(), ErrorKind::NoInput, "there is no such file"),
-        (good("scan-ipv6.xml"), ErrorKind::BadData, "holds a scan (SCAN)"),
+        (Path::new("/none/kb.xml").to_owned(), ErrorKind::NoInput, "no such file"),
+        (good("scan-ipv6.xml"), ErrorKind::BadData, "contains a scan (SCAN)"),
     ] {
         let error = read_with(&good("detections.xml"), &json!({ "knowledge_base": file })).unwrap_err();
         assert_eq!(error.kind, kind);

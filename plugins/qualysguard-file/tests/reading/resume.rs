@@ -68,7 +68,7 @@ fn generated(format: Format, findings_per_asset: usize, assets: u64, seed: u64) 
 }
 
 #[test]
-fn every_position_of_large_reports_goes_on() {
+fn large_report_resumes_at_every_position() {
     for (format, findings) in [
         (Format::Scan, 30),
         (Format::Template, 3),
@@ -136,7 +136,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
-    fn any_report_goes_on_at_any_position(
+    fn report_resumes_at_any_position(
         format in prop::sample::select(vec![Format::Scan, Format::Template, Format::Detections]),
         findings in 1_usize..120,
         seed: u64,
@@ -250,7 +250,7 @@ fn a_report_with_fewer_assets_than_before_is_not_complete() {
     session.go();
     let [Event::Start(_), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
     assert!(!end.complete && !end.deliver);
-    assert!(end.reason.ends_with("the report had 3 assets before"), "{}", end.reason);
+    assert!(end.reason.ends_with("the report previously had 3 assets before"), "{}", end.reason);
 }
 
 #[test]

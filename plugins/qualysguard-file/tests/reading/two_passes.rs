@@ -28,17 +28,14 @@ const FORGED: &str = "</HOST_LIST></ASSET_DATA_REPORT><!--";
 fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
     for (changes, reason) in [
         (&[("</HOST>", "</HOTS>")][..], "line 135: expected `</HOST>`, but `</HOTS>` was found"),
-        (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: the entity evil is not defined"),
-        (
-            &[("<DNS>", "<DNS a='1' a='2'>")],
-            "line 40: the attributes of DNS are not well-formed: a stands twice",
-        ),
+        (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: the entity evil"),
+        (&[("<DNS>", "<DNS a='1' a='2'>")], "line 40: the attributes of DNS: a stands twice"),
         (
             &[
                 ("<DNS>", &format!("<DNS a='{FORGED}'>")),
                 ("</ASSET_DATA_REPORT>\n", "</ASSET_DATA_REPORT> -->"),
             ],
-            "line 40: the attributes of DNS are not well-formed: the value of a holds a <",
+            "line 40: the attributes of DNS: the value of a holds a <",
         ),
         // The parser takes this for a strange name.
         (
@@ -46,7 +43,7 @@ fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
                 ("<DNS>", &format!("<X\"{FORGED}\"/><DNS>")),
                 ("</ASSET_DATA_REPORT>\n", "</ASSET_DATA_REPORT> -->"),
             ],
-            "line 170: the list of assets has two ends",
+            "line 170: plugin bug: the list of assets ended twice",
         ),
     ] {
         for deliver in [false, true] {
@@ -71,7 +68,7 @@ fn assets_without_an_end_are_refused() {
         let told = read_changed(changes, &json!({}));
         assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{changes:?}");
         assert!(told.refused[0].incomplete);
-        let problem = "the file ends before ASSET_DATA_REPORT is closed";
+        let problem = "unexpected end of file: ASSET_DATA_REPORT is closed";
         assert!(told.refused[0].error.message.ends_with(problem), "{}", told.refused[0].error.message);
     }
 }
@@ -124,6 +121,6 @@ fn what_is_replaced_is_counted_once() {
     .remove(0);
     assert_eq!(report.start.title, "\u{FFFD}\u{FFFD} of the front row");
     assert_eq!(report.assets[0]["dns"], "\u{FFFD}\u{FFFD}");
-    let note = "bytes were replaced because they are no UTF-8 or no XML characters x 6".to_owned();
+    let note = "invalid bytes replaced (not UTF-8, or not allowed in XML) x 6".to_owned();
     assert!(report.notes().contains(&note), "{:?}", report.notes());
 }

@@ -154,7 +154,7 @@ fn a_file_that_is_not_finished_waits_and_the_others_do_not() {
 }
 
 #[test]
-fn what_is_refused_is_named_once_until_it_changes() {
+fn rejected_file_is_reported_once_until_it_changes() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = folder.path().join("a.xml");
     fs::copy(damaged("scan-cut-in-cdata.xml"), &path).unwrap();
@@ -260,7 +260,7 @@ fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
 }
 
 #[test]
-fn what_could_not_be_recorded_stays_in_the_position() {
+fn unrecorded_delivery_stays_in_the_position() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for name in ["a.xml", "b.xml"] {
         put("scan-ipv6.xml", &folder.path().join(name));
@@ -324,7 +324,7 @@ fn a_pipe_is_not_waited_for_in_a_watched_folder() {
     look(&mut session);
     assert_eq!(session.files(), ["b.xml"]);
     let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
-    assert!(matches!(told[..], [message] if message.ends_with("it is no regular file")), "{told:?}");
+    assert!(matches!(told[..], [message] if message.ends_with("not a regular file")), "{told:?}");
 }
 
 #[test]

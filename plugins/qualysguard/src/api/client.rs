@@ -9,10 +9,10 @@ use scanbridge_qualys_xml::{Kind, ListFault, Reply, clean};
 use url::Url;
 
 use super::call::{Call, form};
-use super::limits::{Limits, Patience};
+use super::limits::{Limits, WaitBudget};
 use super::login::{self, Login};
-use super::verdict::{Seen, Verdict, judge, kind_root};
-use crate::http::{Body, Exchange, Request, Response, Runtime, Trouble, seconds};
+use super::verdict::{ResponseAction, Seen, judge, kind_root};
+use crate::http::{Body, Exchange, HttpError, Request, Response, Runtime, seconds};
 use crate::options::{Account, Network};
 
 /// One account at one platform.
@@ -60,8 +60,8 @@ impl From<PluginError> for Failure {
     }
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
+impl From<HttpError> for Failure {
+    fn from(trouble: HttpError) -> Self {
         Self { of_size: trouble.is_of_size(), error: trouble.into(), is_gone: false }
     }
 }
@@ -91,7 +91,7 @@ impl Client {
 
     /// Makes a call, and waits as long as Qualys wants and the settings allow.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let mut patience = Patience::new(if call.waits { self.network.max_wait } else { Duration::ZERO });
+        let mut patience = WaitBudget::new(if call.waits { self.network.max_wait } else { Duration::ZERO });
         let mut is_renewed = false;
         loop {
             if self.login.is_missing(call) {
@@ -105,23 +105,23 @@ impl Client {
                 continue;
             }
             match self.judge(call, &response, &kind, reply.as_ref()) {
-                Verdict::Data => return Ok(Answer::Data(response.body)),
-                Verdict::Done => return Ok(Answer::Done(reply.unwrap_or_default())),
-                Verdict::NotReady => return Ok(Answer::NotReady(reply.unwrap_or_default())),
+                ResponseAction::Data => return Ok(Answer::Data(response.body)),
+                ResponseAction::Done => return Ok(Answer::Done(reply.unwrap_or_default())),
+                ResponseAction::NotReady => return Ok(Answer::NotReady(reply.unwrap_or_default())),
                 verdict => self.wait_or_fail(call, verdict, reply.as_ref(), &mut patience)?,
             }
         }
     }
 
-    fn log_in(&mut self, patience: &mut Patience) -> Result<(), Failure> {
+    fn log_in(&mut self, patience: &mut WaitBudget) -> Result<(), Failure> {
         let call = self.login.call(&self.account, &self.network)?;
         loop {
             let (response, kind, reply) = self.exchange(&call, patience)?;
             match self.judge(&call, &response, &kind, reply.as_ref()) {
-                Verdict::Done | Verdict::NotReady => {
+                ResponseAction::Done | ResponseAction::NotReady => {
                     return Ok(self.login.take_cookies(&response.headers)?);
                 }
-                Verdict::Data => {
+                ResponseAction::Data => {
                     let mut token = Vec::new();
                     let read = response.body.source.read(None).take(MOST_TOKEN).read_to_end(&mut token);
                     read.map_err(|error| PluginError::new(ErrorKind::Io, error.to_string()))?;
@@ -135,20 +135,17 @@ impl Client {
     fn exchange(
         &mut self,
         call: &Call,
-        patience: &mut Patience,
+        patience: &mut WaitBudget,
     ) -> Result<(Response, Kind, Option<Reply>), Failure> {
         if let Some(due) = self.limits.due() {
-            patience.wait(due, "the calls that Qualys allows in this time are used up", &self.services)?;
+            patience.wait(due, "Qualys API rate limit reached", &self.services)?;
         }
         let request = self.request(call);
         let response = self.runtime.run(self.exchange.call(&request, &call.keep))??;
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
         self.limits.note(&response.headers);
         let unreadable = |error: std::io::Error| {
-            PluginError::new(
-                ErrorKind::Io,
-                format!("{} failed: the answer cannot be read: {error}", call.what),
-            )
+            PluginError::new(ErrorKind::Io, format!("{} failed: invalid response: {error}", call.what))
         };
         let kind = response.body.source.kind().map_err(unreadable)?;
         // Reports are read by others; what is small may be an error in a report's clothes.
@@ -168,7 +165,7 @@ impl Client {
         Request { url, form, headers: self.login.headers(call) }
     }
 
-    fn judge(&self, call: &Call, response: &Response, kind: &Kind, reply: Option<&Reply>) -> Verdict {
+    fn judge(&self, call: &Call, response: &Response, kind: &Kind, reply: Option<&Reply>) -> ResponseAction {
         let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(|to| clean(to.split(['?', '#']).next().unwrap_or_default()));
         let to_wait = seconds(&response.headers, "x-ratelimit-towait-sec");
@@ -184,20 +181,20 @@ impl Client {
     fn wait_or_fail(
         &mut self,
         call: &Call,
-        verdict: Verdict,
+        verdict: ResponseAction,
         reply: Option<&Reply>,
-        patience: &mut Patience,
+        patience: &mut WaitBudget,
     ) -> Result<(), Failure> {
         let said = reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
         let (wait, why) = match verdict {
-            Verdict::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
-            Verdict::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
-            Verdict::Rate(wait) => (wait, "the calls that Qualys allows in this time are used up"),
-            Verdict::Later(wait) => (wait, "Qualys asks to come back later"),
-            _ => (None, "as many calls or reports of the account run as Qualys allows"),
+            ResponseAction::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
+            ResponseAction::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
+            ResponseAction::Rate(wait) => (wait, "Qualys API rate limit reached"),
+            ResponseAction::Later(wait) => (wait, "Qualys asked to retry later"),
+            _ => (None, "Qualys concurrency limit reached (calls or reports in progress)"),
         };
         let wait = match wait {
-            Some(wait) => patience.told(wait),
+            Some(wait) => patience.requested_wait(wait),
             None => patience.busy(self.network.busy_wait),
         };
         Ok(patience.wait(wait, &format!("{}: {why}{said}", call.what), &self.services)?)
@@ -227,8 +224,8 @@ impl Drop for Client {
 pub(crate) fn unusable_list(what: &str, fault: ListFault) -> PluginError {
     let message = format!("{what} {fault}");
     match fault {
-        ListFault::Cut => PluginError::new(ErrorKind::Unavailable, message).with_hint("it is fetched again"),
-        ListFault::TooLong => PluginError::bad_data(message).with_hint("ask for less of it"),
+        ListFault::Cut => PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"),
+        ListFault::TooLong => PluginError::bad_data(message).with_hint("request less data per call"),
     }
 }
 

@@ -34,24 +34,24 @@ impl Limits {
 
 /// Waits within one call, with a limit on all of them.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct WaitBudget {
     most: Duration,
     waited: Duration,
     /// How often Qualys did not say how long, and how often it did.
     busy: u32,
-    told: u32,
+    requested: u32,
 }
 
-impl Patience {
+impl WaitBudget {
     pub(crate) fn new(most: Duration) -> Self {
-        Self { most, waited: Duration::ZERO, busy: 0, told: 0 }
+        Self { most, waited: Duration::ZERO, busy: 0, requested: 0 }
     }
 
     /// How long to wait when it is said: so long, and at least twice as long each time, for who is told over and over
     /// to come back in a second would else make a call each second.
-    pub(crate) fn told(&mut self, wait: Duration) -> Duration {
-        let least = Duration::from_secs(1 << self.told.min(6));
-        self.told += 1;
+    pub(crate) fn requested_wait(&mut self, wait: Duration) -> Duration {
+        let least = Duration::from_secs(1 << self.requested.min(6));
+        self.requested += 1;
         wait.max(least)
     }
 
@@ -71,9 +71,9 @@ impl Patience {
             let seconds = wait.as_secs();
             return Err(PluginError::new(
                 ErrorKind::Unavailable,
-                format!("{why}, and would have to be waited for another {seconds} s"),
+                format!("{why}; the wait of another {seconds} s exceeds the limit"),
             )
-            .with_hint("option `max_wait_minutes` is how long to wait")
+            .with_hint("increase `max_wait_minutes` to wait longer")
             .with_retry_after(wait));
         }
         self.waited += wait;
@@ -94,9 +94,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_to_come_back_at_once_comes_back_later_each_time() {
-        let mut patience = Patience::new(Duration::from_secs(3_600));
-        let waits: Vec<u64> = (0..9).map(|_| patience.told(Duration::from_secs(2)).as_secs()).collect();
+    fn retry_after_is_at_least_exponential() {
+        let mut patience = WaitBudget::new(Duration::from_secs(3_600));
+        let waits: Vec<u64> =
+            (0..9).map(|_| patience.requested_wait(Duration::from_secs(2)).as_secs()).collect();
         assert_eq!(waits, [2, 2, 4, 8, 16, 32, 64, 64, 64]);
         let busy: Vec<u64> = (0..6).map(|_| patience.busy(Duration::from_secs(8)).as_secs()).collect();
         assert_eq!(busy, [8, 10, 12, 14, 16, 16]);
@@ -116,7 +117,7 @@ mod tests {
         assert!(due > Duration::from_secs(86_400), "{due:?}");
         let folder = tempfile::tempdir().unwrap();
         let services = Services::without_host(folder.path());
-        let mut patience = Patience { waited: Duration::from_secs(1), ..Patience::new(due) };
+        let mut patience = WaitBudget { waited: Duration::from_secs(1), ..WaitBudget::new(due) };
         let error = patience.wait(due, "x", &services).unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(due)));
         assert!(limits.due().is_some(), "what was not waited for is still due");

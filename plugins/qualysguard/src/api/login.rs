@@ -75,10 +75,11 @@ impl Login {
                 .field("username", &account.user)
                 .field("password", password));
         }
-        let gateway = network.gateway.as_ref().ok_or_else(|| {
-            PluginError::bug("a token is wanted, and nobody checked that there is a gateway")
-        })?;
-        let call = Call::post("getting a token", at(gateway, "auth"), &[""]);
+        let gateway = network
+            .gateway
+            .as_ref()
+            .ok_or_else(|| PluginError::bug("plugin bug: a token was requested without a gateway URL"))?;
+        let call = Call::post("requesting a token", at(gateway, "auth"), &[""]);
         Ok(call.field("username", &account.user).field("password", password).field("token", "true"))
     }
 
@@ -92,9 +93,9 @@ impl Login {
         if cookies.is_empty() {
             let error = PluginError::new(
                 scanbridge_plugin_api::ErrorKind::Protocol,
-                "logging in failed: the answer holds no session",
+                "login failed: the response contains no session",
             );
-            return Err(error.with_hint("use auth: basic"));
+            return Err(error.with_hint("set `auth: basic`"));
         }
         self.got = Some((Secret::new(cookies.join("; ")), Instant::now()));
         Ok(())
@@ -110,7 +111,7 @@ impl Login {
         if token.is_empty() || !token.bytes().all(fits) {
             let error = PluginError::new(
                 scanbridge_plugin_api::ErrorKind::Protocol,
-                "getting a token failed: the answer is none",
+                "token request failed: the response is not a token",
             );
             return Err(error.with_hint("check option `gateway_url`"));
         }

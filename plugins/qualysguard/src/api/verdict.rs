@@ -11,7 +11,7 @@ use crate::options::{Account, Platform};
 
 /// What to do with an answer.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum ResponseAction {
     /// It is what was asked for.
     Data,
     /// It was done, and this was said.
@@ -44,7 +44,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Judges an answer.
-pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Verdict {
+pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> ResponseAction {
     if let Some(reply) = seen.reply.filter(|reply| !reply.is_success())
         && let Some(verdict) = of_code(call, seen, reply, account)
     {
@@ -52,91 +52,100 @@ pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Verdict 
     }
     // It comes without a code, and looks like success.
     if seen.reply.is_some_and(|reply| is_full(&reply.text)) {
-        return Verdict::Busy;
+        return ResponseAction::Busy;
     }
     match seen.status {
         200..=201 => of_body(call, seen),
-        202 => Verdict::Later(seen.wait),
-        300..=399 => Verdict::Failed(redirected(call, seen), false),
-        401 => Verdict::Failed(login_refused(call, seen, account), false),
-        403 => Verdict::Failed(forbidden(call, seen), false),
-        404 | 410 => Verdict::Gone(gone(call, seen.status)),
-        429 => Verdict::Rate(seen.wait),
-        500 | 504 => Verdict::Failed(unavailable(call, seen), true),
-        501..=599 => Verdict::Failed(unavailable(call, seen), false),
-        409 => Verdict::Failed(unavailable(call, seen), false),
-        _ => Verdict::Failed(rejected(call, seen), false),
+        202 => ResponseAction::Later(seen.wait),
+        300..=399 => ResponseAction::Failed(redirected(call, seen), false),
+        401 => ResponseAction::Failed(login_refused(call, seen, account), false),
+        403 => ResponseAction::Failed(forbidden(call, seen), false),
+        404 | 410 => ResponseAction::Gone(gone(call, seen.status)),
+        429 => ResponseAction::Rate(seen.wait),
+        500 | 504 => ResponseAction::Failed(unavailable(call, seen), true),
+        501..=599 => ResponseAction::Failed(unavailable(call, seen), false),
+        409 => ResponseAction::Failed(unavailable(call, seen), false),
+        _ => ResponseAction::Failed(rejected(call, seen), false),
     }
 }
 
 /// By the code of a short answer; `None` for one that is not known.
-fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Option<Verdict> {
+fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Option<ResponseAction> {
     let failed = |kind, hint: &str| {
         let error = PluginError::new(kind, said(call, seen)).with_hint(hint);
-        Some(Verdict::Failed(error, false))
+        Some(ResponseAction::Failed(error, false))
     };
     match reply.code? {
-        1960 | 1920 => Some(Verdict::Busy),
+        1960 | 1920 => Some(ResponseAction::Busy),
         1965 => {
             let item = reply.item("SECONDS_TO_WAIT").and_then(|seconds| seconds.parse().ok());
-            Some(Verdict::Rate(seen.wait.max(item.map(to_wait))))
+            Some(ResponseAction::Rate(seen.wait.max(item.map(to_wait))))
         }
-        7001 => Some(Verdict::NotReady),
-        2000 | 2010 => Some(Verdict::Failed(login_refused(call, seen, account), false)),
+        7001 => Some(ResponseAction::NotReady),
+        2000 | 2010 => Some(ResponseAction::Failed(login_refused(call, seen, account), false)),
         2001 | 2002 => {
-            failed(ErrorKind::Auth, "the account has expired or is not active: ask your Qualys manager")
+            failed(ErrorKind::Auth, "the account is expired or inactive: contact your Qualys manager")
         }
         2003 => failed(
             ErrorKind::Auth,
-            "the account's registration is not complete: log in once at the web \
-             interface and accept the licence",
+            "the account's registration is incomplete: log in once at the web interface and accept the \
+             license",
         ),
         2007 => failed(
             ErrorKind::Auth,
-            "this machine's address is not in the list that the account may be used from",
+            "this machine's IP address is not in the account's list of allowed addresses",
         ),
-        2011 => failed(ErrorKind::Auth, "the account wants a second factor: use one for the API without it"),
+        2011 => failed(
+            ErrorKind::Auth,
+            "the account requires two-factor authentication: use an API \
+             account without it",
+        ),
         2012 => failed(
             ErrorKind::Auth,
-            "the account may not use this call: its role, licence or the acceptance of \
-             the licence is missing",
+            "the account has no permission for this call: check its role, license and license acceptance",
         ),
-        2000..=2099 => {
-            failed(ErrorKind::Auth, "the account was refused; nothing is tried again, for accounts lock")
-        }
-        999 if reply.items.iter().any(|(_, value)| value.contains("invalid report")) => {
-            failed(ErrorKind::Rejected, "is template_id the number of a template that this account may use?")
-        }
-        999 => Some(Verdict::Failed(unavailable(call, seen), true)),
-        1999 => Some(Verdict::Failed(unavailable(call, seen), false)),
+        2000..=2099 => failed(
+            ErrorKind::Auth,
+            "login rejected; not retried, because Qualys locks accounts after \
+                 repeated failures",
+        ),
+        999 if reply.items.iter().any(|(_, value)| value.contains("invalid report")) => failed(
+            ErrorKind::Rejected,
+            "check that `template_id` is the ID of a template this account \
+                 can use",
+        ),
+        999 => Some(ResponseAction::Failed(unavailable(call, seen), true)),
+        1999 => Some(ResponseAction::Failed(unavailable(call, seen), false)),
         1901..=1907 | 1922 | 5000 => failed(
             ErrorKind::Config,
-            "look at the options that become parameters of this call, and at its version",
+            "check the options that set parameters of this call, and its API version",
         ),
-        1908 => Some(Verdict::Failed(PluginError::bug(said(call, seen)), false)),
+        1908 => Some(ResponseAction::Failed(PluginError::bug(said(call, seen)), false)),
         _ => None,
     }
 }
 
-fn of_body(call: &Call, seen: &Seen<'_>) -> Verdict {
+fn of_body(call: &Call, seen: &Seen<'_>) -> ResponseAction {
     match seen.kind {
         Kind::Reply(_) => match seen.reply {
-            Some(reply) if reply.is_success() => Verdict::Done,
-            _ => Verdict::Failed(rejected(call, seen), false),
+            Some(reply) if reply.is_success() => ResponseAction::Done,
+            _ => ResponseAction::Failed(rejected(call, seen), false),
         },
-        Kind::Empty => Verdict::Failed(unavailable(call, seen), true),
-        Kind::Foreign("an HTML page") if call.first_version => Verdict::Gone(gone(call, seen.status)),
-        Kind::Foreign("an HTML page") => Verdict::Failed(unavailable(call, seen), false),
+        Kind::Empty => ResponseAction::Failed(unavailable(call, seen), true),
+        Kind::Foreign("an HTML page") if call.first_version => ResponseAction::Gone(gone(call, seen.status)),
+        Kind::Foreign("an HTML page") => ResponseAction::Failed(unavailable(call, seen), false),
         kind => match kind_root(kind) {
             Some(root) if call.roots.contains(&root) => match seen.reply {
                 // An error in the place of data. That of a report is left to its reader.
                 Some(reply) if !reply.is_success() && !kind.is_report() => {
-                    Verdict::Failed(rejected(call, seen), false)
+                    ResponseAction::Failed(rejected(call, seen), false)
                 }
-                _ => Verdict::Data,
+                _ => ResponseAction::Data,
             },
-            _ if matches!(kind, Kind::Foreign("plain text")) && call.roots.contains(&"") => Verdict::Data,
-            _ => Verdict::Failed(foreign(call, seen), false),
+            _ if matches!(kind, Kind::Foreign("plain text")) && call.roots.contains(&"") => {
+                ResponseAction::Data
+            }
+            _ => ResponseAction::Failed(foreign(call, seen), false),
         },
     }
 }
@@ -162,7 +171,7 @@ fn said(call: &Call, seen: &Seen<'_>) -> String {
         Some(reply) => reply.to_string(),
         None => {
             let (what, _) = seen.kind.describe();
-            format!("the answer {what}")
+            format!("the response {what}")
         }
     };
     match call.fields.iter().find(|(name, _)| name == "template_id") {
@@ -173,7 +182,9 @@ fn said(call: &Call, seen: &Seen<'_>) -> String {
 
 fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError {
     let mut hint =
-        "user_id and password are case sensitive; it is not tried again, for accounts lock".to_owned();
+        "check user_id and password (case-sensitive); not retried, because Qualys locks accounts after \
+         repeated failures"
+            .to_owned();
     if account.password.expose().chars().any(|c| !c.is_alphanumeric()) {
         hint += "; a password with punctuation needs single quotes in YAML";
     }
@@ -182,7 +193,8 @@ fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError
             .is_none_or(|at| at.name != platform.name)
     {
         hint += &format!(
-            "; an account of another platform is refused alike: by its name this one is on {}",
+            "; accounts of another platform are rejected in the same way; this user name belongs to \
+             platform {}",
             platform.api
         );
     }
@@ -190,9 +202,8 @@ fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError
 }
 
 fn forbidden(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(
-        "the account may not do this: ask your Qualys manager for the right to use API and reports",
-    )
+    PluginError::new(ErrorKind::Auth, said(call, seen))
+        .with_hint("the account has no permission: ask your Qualys manager for API and report access")
 }
 
 fn gone(call: &Call, status: u16) -> PluginError {
@@ -202,22 +213,22 @@ fn gone(call: &Call, status: u16) -> PluginError {
     } else {
         format!("{} failed: this platform does not offer {shown} (HTTP {status})", call.what)
     };
-    PluginError::config(message).with_hint("check `url`, and the option for the version of this call")
+    PluginError::config(message).with_hint("check `url` and the API version option of this call")
 }
 
 fn redirected(call: &Call, seen: &Seen<'_>) -> PluginError {
     let (status, to) = (seen.status, seen.location.unwrap_or("nowhere"));
     PluginError::config(format!(
-        "{} failed: {} redirects to {to}, which is not followed (HTTP {status})",
+        "{} failed: {} redirects to {to}; redirects are not followed (HTTP {status})",
         call.what,
         call.shown()
     ))
-    .with_hint("check option `url`; a login is sent to no other host than the one that is set")
+    .with_hint("check option `url`; credentials are only sent to the configured host")
 }
 
 fn unavailable(call: &Call, seen: &Seen<'_>) -> PluginError {
     let error = PluginError::new(ErrorKind::Unavailable, said(call, seen));
-    let error = error.with_hint("Qualys has a fault or is under maintenance; it is tried again later");
+    let error = error.with_hint("Qualys reports an internal error or maintenance; retried later");
     match seen.wait {
         Some(wait) => error.with_retry_after(wait),
         None => error,
@@ -230,5 +241,5 @@ fn rejected(call: &Call, seen: &Seen<'_>) -> PluginError {
 
 fn foreign(call: &Call, seen: &Seen<'_>) -> PluginError {
     PluginError::new(ErrorKind::Protocol, said(call, seen))
-        .with_hint("is `url` the address of the Qualys API?")
+        .with_hint("check that `url` is the address of the Qualys API")
 }

@@ -5,15 +5,15 @@ use scanbridge_qualys_report::Source;
 use scanbridge_qualys_xml::{Page, clean, read_asset_numbers};
 use url::Url;
 
-use super::kept::KeptPages;
+use super::cached_pages::CachedPages;
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
-use crate::source::Around;
+use crate::source::SourceContext;
 
 /// How pages are asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Asking {
+pub(super) struct PageRequests {
     wanted: Wanted,
     /// Assets per page, now.
     size: u32,
@@ -21,7 +21,7 @@ pub(super) struct Asking {
     good: u32,
     /// Assets that could not be had since the last page that came.
     failed: u32,
-    kept: KeptPages,
+    kept: CachedPages,
 }
 
 /// A page, and what came of asking for it.
@@ -41,13 +41,18 @@ const GOOD_PAGES: u32 = 8;
 /// So many assets in a row that cannot be had are no fault of theirs.
 const MOST_FAILED: u32 = 5;
 
-impl Asking {
-    pub(super) fn new(wanted: &Wanted, kept: KeptPages) -> Self {
+impl PageRequests {
+    pub(super) fn new(wanted: &Wanted, kept: CachedPages) -> Self {
         Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, kept }
     }
 
     /// The page that begins with the asset of this number or the next higher one.
-    pub(super) fn page(&mut self, first: u64, since: Option<&str>, around: &mut Around) -> Result<Got> {
+    pub(super) fn page(
+        &mut self,
+        first: u64,
+        since: Option<&str>,
+        around: &mut SourceContext,
+    ) -> Result<Got> {
         if let Some(got) = self.kept_page(first, around) {
             return Ok(got);
         }
@@ -67,7 +72,7 @@ impl Asking {
                 self.size = (self.size / 2).max(1);
                 self.good = 0;
                 let size = self.size;
-                tracing::warn!("{}: asking for {size} assets at once", failure.error);
+                tracing::warn!("{}: reducing the page size to {size} assets", failure.error);
                 continue;
             }
             self.failed += 1;
@@ -75,7 +80,7 @@ impl Asking {
                 return Err(failure.into());
             }
             let Some(asset) = first_asset(first, around)? else { return Err(failure.into()) };
-            tracing::warn!("asset {asset} is left out, for it cannot be fetched: {}", failure.error);
+            tracing::warn!("skipping asset {asset}, which cannot be downloaded: {}", failure.error);
             missing.push(asset);
             let Some(next) = asset.checked_add(1) else { return Err(failure.into()) };
             first = next;
@@ -83,12 +88,12 @@ impl Asking {
     }
 
     /// The page with this asset, if an interrupted run has fetched it.
-    fn kept_page(&self, asset: u64, around: &Around) -> Option<Got> {
+    fn kept_page(&self, asset: u64, around: &SourceContext) -> Option<Got> {
         let (source, first) = self.kept.find(asset)?;
         let page = Page::read(source.read(None), around.settings.reading.limits).ok()?;
         let next = next_page(&page, first, around).ok()?;
         let delivered = page.assets.iter().take_while(|id| **id < asset).count() as u64;
-        tracing::debug!("the page of detections from asset {first} on was fetched by an interrupted run");
+        tracing::debug!("using the page of detections from asset {first} downloaded by the interrupted run");
         Some(Got { source, page, delivered, missing: Vec::new(), next })
     }
 
@@ -96,26 +101,26 @@ impl Asking {
         &self,
         first: u64,
         since: Option<&str>,
-        around: &mut Around,
+        around: &mut SourceContext,
     ) -> Result<(Body, Page), Failure> {
         let call = self.call(first, since, around).keep(Keep::At(self.kept.incoming()));
         let body = match around.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
-                let message = format!("fetching detections failed: {reply}");
+                let message = format!("downloading detections failed: {reply}");
                 return Err(PluginError::new(ErrorKind::Protocol, message).into());
             }
         };
         match Page::read(body.source.read(None), around.settings.reading.limits) {
             Ok(page) => Ok((body, page)),
             Err(damage) => {
-                let message = format!("the page of detections from asset {first} on is damaged: {damage}");
+                let message = format!("invalid page of detections from asset {first}: {damage}");
                 Err(Failure { of_size: true, ..PluginError::new(ErrorKind::Unavailable, message).into() })
             }
         }
     }
 
-    fn call(&self, first: u64, since: Option<&str>, around: &Around) -> Call {
+    fn call(&self, first: u64, since: Option<&str>, around: &SourceContext) -> Call {
         let wanted = &self.wanted;
         let url = around.client.at(&format!("api/{}/fo/asset/host/vm/detection/", wanted.version));
         let mut call = Call::post("fetching detections", url, &["HOST_LIST_VM_DETECTION_OUTPUT"])
@@ -159,26 +164,26 @@ impl Asking {
 
 /// Where the next page begins. Of the address only that is taken: credentials go to the host that is set, and to
 /// no other.
-fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
+fn next_page(page: &Page, first: u64, around: &SourceContext) -> Result<Option<u64>> {
     let protocol = |message: &str| {
         Err(PluginError::new(ErrorKind::Protocol, message)
-            .with_hint("nothing more is fetched, for the pull could not be complete"))
+            .with_hint("download stopped, because the result would be incomplete"))
     };
     let Some(address) = &page.next else {
         return match page.warning.as_str() {
             // Not all is there, says the code. To take this for the end would lose the rest in silence.
-            "1980" => protocol("there is a next page of detections, but its address is not said"),
+            "1980" => protocol("Qualys announced a next page of detections without its URL"),
             _ => Ok(None),
         };
     };
     let Ok(url) = Url::parse(address) else {
-        return protocol("the address of the next page of detections is none");
+        return protocol("invalid URL for the next page of detections");
     };
     let ours = &around.settings.network.url;
     if url.origin() != ours.origin() {
         let host = url.host_str().unwrap_or_default();
         return protocol(&format!(
-            "the next page of detections is said to be on {}, not on {}",
+            "the next page of detections is on another host, {}, expected {}",
             clean(host),
             ours.host_str().unwrap_or_default()
         ));
@@ -190,22 +195,21 @@ fn next_page(page: &Page, first: u64, around: &Around) -> Result<Option<u64>> {
             let last = page.assets.iter().max().copied().unwrap_or(0);
             if next <= first || next < last {
                 return protocol(&format!(
-                    "the next page of detections is said to begin at asset {next}, which is not behind this one"
+                    "the next page of detections starts at asset {next}, which is not after the current \
+                     page"
                 ));
             }
             // The first asset of a page is on no other: one that is named again is delivered already.
             let behind = if page.assets.is_empty() { next } else { last.saturating_add(1) };
             Ok(Some(next.max(behind)))
         }
-        None if page.warning == "1980" => {
-            protocol("the address of the next page of detections has no id_min")
-        }
+        None if page.warning == "1980" => protocol("the URL of the next page of detections has no id_min"),
         _ => Ok(None),
     }
 }
 
 /// The number of the first asset from this one on.
-fn first_asset(first: u64, around: &mut Around) -> Result<Option<u64>> {
+fn first_asset(first: u64, around: &mut SourceContext) -> Result<Option<u64>> {
     let url = around.client.at("api/2.0/fo/asset/host/");
     let mut call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"])
         .field("action", "list")

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Answer, Call, Failure};
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
-use crate::source::{Around, fingerprint};
+use crate::source::{SourceContext, fingerprint};
 use crate::state_file::StateFile;
 
 /// The cache and its index.
@@ -48,7 +48,7 @@ const BATCH: usize = 300;
 
 impl KnowledgeBase {
     /// Reads the cache.
-    pub(super) fn open(wanted: &Wanted, around: &Around) -> Result<Self> {
+    pub(super) fn open(wanted: &Wanted, around: &SourceContext) -> Result<Self> {
         let folder = around.services.state_folder()?.join("knowledge-base");
         fs::create_dir_all(&folder).map_err(|error| {
             let message = format!("cannot create {}: {error}", folder.display());
@@ -86,19 +86,19 @@ impl KnowledgeBase {
     }
 
     /// Asks for what has changed, if that was long ago.
-    pub(super) fn update(&mut self, every: Duration, around: &mut Around) -> Result<()> {
+    pub(super) fn update(&mut self, every: Duration, around: &mut SourceContext) -> Result<()> {
         if self.definitions.is_empty()
             || self.memory.up_to.is_empty()
             || now().saturating_sub(self.memory.asked) < every.as_secs()
         {
             return Ok(());
         }
-        tracing::info!(since = %self.memory.up_to, "bringing the knowledge base up to date");
+        tracing::info!(since = %self.memory.up_to, "updating the knowledge base");
         let (path, time) = self.fetch(&[("last_modified_after", self.memory.up_to.clone())], around)?;
         if !self.index(&path, around) {
             let _ = fs::remove_file(&path);
-            let message = "the changes of the knowledge base are damaged";
-            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("they are fetched again"));
+            let message = "the knowledge base update is invalid";
+            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"));
         }
         self.memory.asked = now();
         if !time.is_empty() {
@@ -108,20 +108,20 @@ impl KnowledgeBase {
     }
 
     /// Fetches the definitions of these QIDs that are not there yet.
-    pub(super) fn ensure(&mut self, qids: &BTreeSet<u32>, around: &mut Around) -> Result<()> {
+    pub(super) fn ensure(&mut self, qids: &BTreeSet<u32>, around: &mut SourceContext) -> Result<()> {
         let is_new = |qid: &&u32| !self.definitions.contains(**qid) && !self.absent.contains(qid);
         let missing: Vec<u32> = qids.iter().filter(is_new).copied().collect();
         if missing.is_empty() {
             return Ok(());
         }
-        tracing::info!("fetching {} definitions of the knowledge base", missing.len());
+        tracing::info!("downloading {} definitions of the knowledge base", missing.len());
         let mut batches: Vec<&[u32]> = missing.chunks(BATCH).rev().collect();
         while let Some(batch) = batches.pop() {
             if self.fetch_batch(batch, around)? {
                 continue;
             }
             match batch {
-                [qid] => tracing::warn!("the definition of QID {qid} cannot be read"),
+                [qid] => tracing::warn!("invalid definition of QID {qid}"),
                 _ => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     batches.extend([second, first]);
@@ -134,7 +134,7 @@ impl KnowledgeBase {
     }
 
     /// False: the answer is of no use, and asking for less might help.
-    fn fetch_batch(&mut self, batch: &[u32], around: &mut Around) -> Result<bool> {
+    fn fetch_batch(&mut self, batch: &[u32], around: &mut SourceContext) -> Result<bool> {
         let ids: Vec<String> = batch.iter().map(u32::to_string).collect();
         let (path, time) = match self.fetch(&[("ids", ids.join(","))], around) {
             Ok(fetched) => fetched,
@@ -153,12 +153,16 @@ impl KnowledgeBase {
     }
 
     /// An answer, kept under the next name, and its time.
-    fn fetch(&mut self, what: &[(&str, String)], around: &mut Around) -> Result<(PathBuf, String), Failure> {
+    fn fetch(
+        &mut self,
+        what: &[(&str, String)],
+        around: &mut SourceContext,
+    ) -> Result<(PathBuf, String), Failure> {
         let path = self.folder.join("incoming.part");
         let body = loop {
             let url = around.client.at(&format!("api/{}/fo/knowledge_base/vuln/", self.version));
             let mut call =
-                Call::post("fetching the knowledge base", url, &["KNOWLEDGE_BASE_VULN_LIST_OUTPUT"])
+                Call::post("downloading the knowledge base", url, &["KNOWLEDGE_BASE_VULN_LIST_OUTPUT"])
                     .field("action", "list")
                     .field("details", "All")
                     .keep(Keep::At(path.clone()));
@@ -168,7 +172,7 @@ impl KnowledgeBase {
             match around.client.call(&call) {
                 Ok(Answer::Data(body)) => break body,
                 Ok(_) => {
-                    let message = "fetching the knowledge base failed: the answer holds none";
+                    let message = "downloading the knowledge base failed: the response contains none";
                     return Err(PluginError::new(ErrorKind::Protocol, message).into());
                 }
                 Err(failure) if failure.is_gone && self.fall_back() => {}
@@ -179,7 +183,7 @@ impl KnowledgeBase {
         let kept = self.folder.join(format!("{:06}.xml", self.next_file));
         let renamed = fs::rename(&path, &kept).and_then(|()| File::open(&kept)?.sync_all());
         renamed.map_err(|error| {
-            let message = format!("cannot keep {}: {error}", kept.display());
+            let message = format!("cannot write {}: {error}", kept.display());
             PluginError::new(ErrorKind::Io, message)
         })?;
         self.next_file += 1;
@@ -194,7 +198,7 @@ impl KnowledgeBase {
             _ => "3.0",
         };
         tracing::warn!(
-            "the platform has no version {} of the knowledge base: {older} is tried",
+            "the platform does not offer version {} of the knowledge base; trying {older}",
             self.version
         );
         older.clone_into(&mut self.version);
@@ -202,7 +206,7 @@ impl KnowledgeBase {
     }
 
     /// Reads one kept answer: false when it is damaged.
-    fn index(&mut self, path: &PathBuf, around: &Around) -> bool {
+    fn index(&mut self, path: &PathBuf, around: &SourceContext) -> bool {
         let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         self.next_file = self.next_file.max(number.unwrap_or(0) + 1);
         let Ok(file) = File::open(path) else { return false };
@@ -217,7 +221,7 @@ impl KnowledgeBase {
                 true
             }
             Err(damage) => {
-                tracing::warn!("{} is damaged and is fetched again: {damage}", path.display());
+                tracing::warn!("{} is corrupt and is downloaded again: {damage}", path.display());
                 false
             }
         }

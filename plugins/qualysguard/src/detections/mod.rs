@@ -1,7 +1,7 @@
 //! Source `host-detections`: the present detections of all assets, page by page, joined with the knowledge base.
 
 mod asking;
-mod kept;
+mod cached_pages;
 mod knowledge_base;
 mod page;
 mod pull;

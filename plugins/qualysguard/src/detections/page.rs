@@ -8,7 +8,7 @@ use scanbridge_qualys_xml::{
 };
 
 use super::asking::Got;
-use crate::source::Around;
+use crate::source::SourceContext;
 
 /// A page that is being delivered.
 pub(super) struct OpenPage {
@@ -30,7 +30,7 @@ impl OpenPage {
     pub(super) fn begin(
         got: Got,
         done: u64,
-        around: &Around,
+        around: &SourceContext,
         definitions: &mut Definitions,
     ) -> Result<Self, Damage> {
         let (settings, source) = (&around.settings, got.source);

@@ -8,22 +8,22 @@ use scanbridge_plugin_api::{Next, PluginError, Position, Result, tracing};
 use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
 
-use super::asking::Asking;
-use super::kept::KeptPages;
+use super::asking::PageRequests;
+use super::cached_pages::CachedPages;
 use super::knowledge_base::KnowledgeBase;
 use super::page::OpenPage;
 use super::watermark::Watermark;
 use crate::options::Detections as Wanted;
-use crate::source::{Around, Work, position, read_position, round_ended};
+use crate::source::{SourceContext, Work, end_round, position, read_position};
 
 /// The detections of one account.
 pub(crate) struct Detections {
     wanted: Wanted,
-    asking: Asking,
+    asking: PageRequests,
     /// Read when the first page comes.
     knowledge_base: Option<KnowledgeBase>,
     watermark: Watermark,
-    kept: KeptPages,
+    kept: CachedPages,
     pull: Pull,
     page: Option<OpenPage>,
     state: State,
@@ -66,10 +66,10 @@ struct Pull {
 }
 
 impl Detections {
-    pub(crate) fn open(wanted: &Wanted, around: &Around, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
         let watermark = Watermark::open(&around.services)?;
         let resumed = read_position::<Pull>(around, resume);
-        let kept = KeptPages::open(&around.services)?;
+        let kept = CachedPages::open(&around.services)?;
         let (state, pull) = match resumed {
             Some(pull) if pull.ended => {
                 pull.reach(&watermark, around)?;
@@ -81,7 +81,7 @@ impl Detections {
         };
         Ok(Self {
             wanted: wanted.clone(),
-            asking: Asking::new(wanted, kept.clone()),
+            asking: PageRequests::new(wanted, kept.clone()),
             knowledge_base: None,
             watermark,
             kept,
@@ -93,7 +93,7 @@ impl Detections {
     }
 
     /// Begins a pull with its first page, or goes on with an interrupted one.
-    fn begin(&mut self, around: &mut Around) -> Result<Next> {
+    fn begin(&mut self, around: &mut SourceContext) -> Result<Next> {
         let continued = self.pull.under_way;
         let is_over = continued && self.pull.first.is_none();
         if !continued {
@@ -126,8 +126,8 @@ impl Detections {
     }
 
     /// Fetches the next page, with the definitions that it needs.
-    fn open_page(&mut self, around: &mut Around) -> Result<()> {
-        let first = self.pull.first.ok_or_else(|| PluginError::bug("there is no further page"))?;
+    fn open_page(&mut self, around: &mut SourceContext) -> Result<()> {
+        let first = self.pull.first.ok_or_else(|| PluginError::bug("no next page"))?;
         let got = self.asking.page(first, self.pull.since.as_deref(), around)?;
         if self.knowledge_base.is_none() {
             self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, around)?);
@@ -147,17 +147,17 @@ impl Detections {
         tracing::info!(assets, "a page of {} assets", got.page.assets.len());
         let page = OpenPage::begin(got, done, around, knowledge_base.definitions());
         self.page = Some(page.map_err(|damage| {
-            PluginError::bad_data(format!("a kept page of detections cannot be gone on with: {damage}"))
+            PluginError::bad_data(format!("cannot resume from a cached page of detections: {damage}"))
         })?);
         Ok(())
     }
 
-    fn deliver(&mut self, mut batch: BatchBuilder, around: &mut Around) -> Result<Next> {
+    fn deliver(&mut self, mut batch: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
         if self.page.is_none() {
             self.open_page(around)?;
         }
         let (Some(page), Some(knowledge_base)) = (&mut self.page, &mut self.knowledge_base) else {
-            return Err(PluginError::bug("a page is delivered that is not there"));
+            return Err(PluginError::bug("plugin bug: a page that does not exist was marked as delivered"));
         };
         match page.fill(&mut batch, knowledge_base.definitions()) {
             Ok(Filled::Full) => {
@@ -179,7 +179,7 @@ impl Detections {
             Err(_) if around.services.is_cancelled() => Err(PluginError::cancelled()),
             Err(damage) => {
                 self.end_page();
-                let reason = format!("a page of detections is damaged: {damage}");
+                let reason = format!("invalid page of detections: {damage}");
                 let deliver = around.settings.reading.deliver_incomplete;
                 Ok(self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, around))
             }
@@ -194,10 +194,10 @@ impl Detections {
         self.state = if page.next.is_some() { State::Pages } else { State::End };
     }
 
-    fn end_pull(&mut self, around: &Around) -> Next {
+    fn end_pull(&mut self, around: &SourceContext) -> Next {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
-            self.pull.notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
+            self.pull.notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
         }
         let (count, missing) = (self.pull.missing_assets, &self.pull.missing);
         let reason = if count == 0 {
@@ -205,13 +205,13 @@ impl Detections {
         } else {
             let shown: Vec<String> = missing.iter().map(u64::to_string).collect();
             let more = if count > shown.len() as u64 { " and more" } else { "" };
-            format!("{count} assets could not be fetched and are left out: {}{more}", shown.join(", "))
+            format!("{count} assets could not be downloaded and were skipped: {}{more}", shown.join(", "))
         };
         // The other assets are whole, each of them; what is left out is never cleared anywhere.
         self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, around)
     }
 
-    fn end(&mut self, end: ReportEnd, around: &Around) -> Next {
+    fn end(&mut self, end: ReportEnd, around: &SourceContext) -> Next {
         self.state = State::Rest;
         let mut pull = std::mem::take(&mut self.pull);
         (pull.ended, pull.first) = (true, None);
@@ -237,7 +237,7 @@ impl Pull {
     }
 
     /// A pull without a gap is remembered: the next one need only ask for what changed since.
-    fn reach(&self, watermark: &Watermark, around: &Around) -> Result<()> {
+    fn reach(&self, watermark: &Watermark, around: &SourceContext) -> Result<()> {
         if self.ended && self.missing_assets == 0 && !self.started.is_empty() {
             watermark.reached(&around.fingerprint, &self.started)?;
         }
@@ -246,19 +246,19 @@ impl Pull {
 }
 
 impl Work for Detections {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut Around) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
         match self.state {
             State::Begin => self.begin(around),
             State::Pages => self.deliver(recycled, around),
             State::End => Ok(self.end_pull(around)),
             State::Rest => {
                 let state = &mut self.state;
-                Ok(round_ended(&around.settings, &mut self.began, || *state = State::Begin))
+                Ok(end_round(&around.settings, &mut self.began, || *state = State::Begin))
             }
         }
     }
 
-    fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()> {
+    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
         match read_position::<Pull>(around, Some(at)) {
             Some(pull) => {
                 match pull.first {

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Services, show_size};
 use scanbridge_qualys_report::{Source, temporary_file};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::trouble::Cause;
+use super::http_error::Cause;
 
 /// Where a body is kept.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ impl Writer {
             }
             _ => Cause::Disk(PluginError::new(
                 ErrorKind::Io,
-                format!("a download cannot be written to the state folder: {error}"),
+                format!("cannot write the download to the state directory: {error}"),
             )),
         }
     }

@@ -10,9 +10,9 @@ use scanbridge_plugin_api::{Secret, Services};
 use url::Url;
 
 use super::body::{Body, Keep, Writer};
+use super::http_error::{Cause, HttpError, Peer};
+use super::route::{Route, address};
 use super::sorting::sort;
-use super::trouble::{Cause, Peer, Trouble};
-use super::way::{Way, address};
 use crate::options::Network;
 
 /// What is asked.
@@ -36,7 +36,7 @@ pub(crate) struct Exchange {
     network: Network,
     services: Services,
     /// By `host:port`.
-    ways: HashMap<String, Way>,
+    ways: HashMap<String, Route>,
 }
 
 impl Exchange {
@@ -45,7 +45,7 @@ impl Exchange {
     }
 
     /// Asks, and keeps the body as it comes. A kept connection that turns out to be closed is replaced.
-    pub(crate) async fn call(&mut self, request: &Request, keep: &Keep) -> Result<Response, Trouble> {
+    pub(crate) async fn call(&mut self, request: &Request, keep: &Keep) -> Result<Response, HttpError> {
         let way = self.way(&request.url)?;
         // Nothing was read from a kept connection since the last call: now its end is noticed, if it has come.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -58,12 +58,12 @@ impl Exchange {
         Ok(Response { status, headers, body })
     }
 
-    fn way(&mut self, url: &Url) -> Result<Way, Trouble> {
+    fn way(&mut self, url: &Url) -> Result<Route, HttpError> {
         let address = address(url);
         if let Some(way) = self.ways.get(&address) {
             return Ok(way.clone());
         }
-        let way = Way::new(&self.network, url)?;
+        let way = Route::new(&self.network, url)?;
         self.ways.insert(address, way.clone());
         Ok(way)
     }
@@ -73,9 +73,9 @@ impl Exchange {
         mut response: reqwest::Response,
         headers: &HeaderMap,
         keep: &Keep,
-        way: &Way,
-    ) -> Result<Body, Trouble> {
-        let at = |cause| Trouble { peer: Peer::Qualys, address: way.address.clone(), cause };
+        way: &Route,
+    ) -> Result<Body, HttpError> {
+        let at = |cause| HttpError { peer: Peer::Qualys, address: way.address.clone(), cause };
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let gzip = text(CONTENT_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("gzip"));
         let total = text(CONTENT_LENGTH).and_then(|value| value.parse().ok()).filter(|_| !gzip).unwrap_or(0);
@@ -102,7 +102,7 @@ impl Exchange {
 /// The host is told of so many bytes at a time.
 const TOLD_EVERY: u64 = 1 << 20;
 
-fn http_request(way: &Way, request: &Request) -> reqwest::RequestBuilder {
+fn http_request(way: &Route, request: &Request) -> reqwest::RequestBuilder {
     let mut builder = match &request.form {
         None => way.client.get(request.url.clone()),
         Some(form) => way

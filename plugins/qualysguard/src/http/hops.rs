@@ -15,9 +15,9 @@ use scanbridge_tls_identity::ClientTls;
 
 /// Whose handshake is next. Calls are made one after the other, so that there is one connection at a time.
 #[derive(Debug, Clone)]
-pub(super) struct Turn(Arc<AtomicBool>);
+pub(super) struct HandshakeOrder(Arc<AtomicBool>);
 
-impl Turn {
+impl HandshakeOrder {
     /// A new connection begins.
     pub(super) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
@@ -33,8 +33,8 @@ impl Turn {
 }
 
 /// One configuration for both handshakes; each connection must [`begin`](Turn::begin).
-pub(super) fn two_in_one(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig, Turn) {
-    let turn = Turn(Arc::new(AtomicBool::new(true)));
+pub(super) fn two_in_one(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig, HandshakeOrder) {
+    let turn = HandshakeOrder(Arc::new(AtomicBool::new(true)));
     let mut config = ClientConfig::clone(&qualys.config());
     // A resumed session skips the verification by which the turns are told.
     config.resumption = Resumption::disabled();
@@ -52,7 +52,7 @@ pub(super) fn two_in_one(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig
 
 #[derive(Debug)]
 struct ShownToQualys {
-    turn: Turn,
+    turn: HandshakeOrder,
     identity: Arc<dyn ResolvesClientCert>,
 }
 
@@ -68,7 +68,7 @@ impl ResolvesClientCert for ShownToQualys {
 
 #[derive(Debug)]
 struct EachInTurn {
-    turn: Turn,
+    turn: HandshakeOrder,
     proxy: Arc<dyn ServerCertVerifier>,
     qualys: Arc<dyn ServerCertVerifier>,
 }

@@ -6,15 +6,15 @@
 mod body;
 mod exchange;
 mod hops;
+mod http_error;
 mod names;
+mod route;
 mod runtime;
 mod sorting;
-mod trouble;
 mod tunnel;
-mod way;
 
 pub(crate) use body::{Body, Keep};
 pub(crate) use exchange::{Exchange, Request, Response, number, seconds, to_wait};
+pub(crate) use http_error::HttpError;
 pub(crate) use runtime::Runtime;
-pub(crate) use trouble::Trouble;
 pub(crate) use tunnel::basic;

@@ -24,7 +24,7 @@ impl Names {
         let found = tokio::net::lookup_host((name, port)).await;
         let addresses = self.ordered(found.map_err(|error| NameError(error.to_string()))?.collect());
         if addresses.is_empty() {
-            return Err(NameError("it has no address".to_owned()));
+            return Err(NameError("no address found".to_owned()));
         }
         Ok(addresses)
     }

@@ -16,9 +16,10 @@ const TICK: Duration = Duration::from_millis(200);
 
 impl Runtime {
     pub(crate) fn new(services: &Services) -> Result<Self> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            PluginError::bug(format!("the executor for network calls cannot be made: {error}"))
-        })?;
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| PluginError::bug(format!("cannot start the network runtime: {error}")))?;
         Ok(Self { tokio: Some(tokio), services: services.clone() })
     }
 
@@ -27,7 +28,7 @@ impl Runtime {
     /// # Errors
     /// [`scanbridge_plugin_api::ErrorKind::Cancelled`] when the host wants to stop; the work is dropped.
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let tokio = self.tokio.as_ref().ok_or_else(|| PluginError::bug("the executor has ended"))?;
+        let tokio = self.tokio.as_ref().ok_or_else(|| PluginError::bug("the network runtime has ended"))?;
         tokio.block_on(async {
             let mut work = pin!(work);
             loop {

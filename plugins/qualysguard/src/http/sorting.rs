@@ -7,24 +7,24 @@ use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use scanbridge_tls_identity::ClientTls;
 use tower_service::Service;
 
+use super::http_error::{Cause, HttpError, Peer, of_io};
 use super::names::NameError;
-use super::trouble::{Cause, Peer, Trouble, of_io};
+use super::route::{Route, ViaProxy};
 use super::tunnel;
-use super::way::{ViaProxy, Way};
 
 /// What reqwest's tunnel fails with. hyper-util names the type nowhere but here.
 type TunnelError = <Tunnel<HttpConnector> as Service<hyper::Uri>>::Error;
 
 /// Which peer failed in which way.
-pub(super) async fn sort(way: &Way, error: &reqwest::Error) -> Trouble {
+pub(super) async fn sort(way: &Route, error: &reqwest::Error) -> HttpError {
     let via = way.proxy.as_ref().filter(|_| error.is_connect());
     let at_proxy = match via {
         Some(via) => sort_at_proxy(way, via, error).await.map(|cause| (via, cause)),
         None => None,
     };
     match at_proxy {
-        Some((via, cause)) => Trouble { peer: Peer::Proxy, address: via.proxy.shown(), cause },
-        None => Trouble {
+        Some((via, cause)) => HttpError { peer: Peer::Proxy, address: via.proxy.shown(), cause },
+        None => HttpError {
             peer: Peer::Qualys,
             address: way.address.clone(),
             cause: cause_of(way, &way.tls, error),
@@ -33,7 +33,7 @@ pub(super) async fn sort(way: &Way, error: &reqwest::Error) -> Trouble {
 }
 
 /// No connection through a proxy: what is wrong with the proxy, if it is the proxy.
-async fn sort_at_proxy(way: &Way, via: &ViaProxy, error: &reqwest::Error) -> Option<Cause> {
+async fn sort_at_proxy(way: &Route, via: &ViaProxy, error: &reqwest::Error) -> Option<Cause> {
     // Behind a tunnel there is only TLS, and names are looked up by the proxy.
     let tls = via.tls.as_ref().unwrap_or(&way.tls);
     match source_of::<TunnelError>(error) {
@@ -50,11 +50,11 @@ async fn sort_at_proxy(way: &Way, via: &ViaProxy, error: &reqwest::Error) -> Opt
     }
 }
 
-async fn diagnose(way: &Way, via: &ViaProxy) -> Option<Cause> {
+async fn diagnose(way: &Route, via: &ViaProxy) -> Option<Cause> {
     tunnel::diagnose(via, way.names, &way.address, way.connect_timeout).await.err()
 }
 
-fn cause_of(way: &Way, tls: &ClientTls, error: &reqwest::Error) -> Cause {
+fn cause_of(way: &Route, tls: &ClientTls, error: &reqwest::Error) -> Cause {
     let io = sources(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     if let Some(name) = source_of::<NameError>(error) {
         Cause::Name(name.to_string())

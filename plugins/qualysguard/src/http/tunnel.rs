@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::http_error::{Cause, of_io};
 use super::names::Names;
-use super::trouble::{Cause, of_io};
-use super::way::ViaProxy;
+use super::route::ViaProxy;
 use crate::options::Proxy;
 
 /// No proxy has a longer answer.
@@ -37,7 +37,8 @@ async fn connect_and_ask(via: &ViaProxy, names: Names, target: &str) -> Result<(
     let addresses = addresses.map_err(|error| Cause::Name(error.to_string()))?;
     let mut stream = TcpStream::connect(&addresses[..]).await.map_err(|error| of_io(&error))?;
     let Some(tls) = &via.tls else { return ask(&mut stream, proxy, target).await };
-    let name = proxy.host.clone().try_into().map_err(|_| Cause::Name("it is no name for TLS".to_owned()))?;
+    let name =
+        proxy.host.clone().try_into().map_err(|_| Cause::Name("not a valid TLS server name".to_owned()))?;
     let stream = TlsConnector::from(tls.config()).connect(name, stream).await;
     ask(&mut stream.map_err(|error| Cause::Tls(tls.explain(&error)))?, proxy, target).await
 }
@@ -61,7 +62,7 @@ where
     let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
     let status = words.next().and_then(|word| word.parse::<u16>().ok()).filter(|_| is_http);
     match status {
-        None => Err(Cause::NoHttp("it answered CONNECT with something else".to_owned())),
+        None => Err(Cause::NoHttp("invalid response to CONNECT".to_owned())),
         Some(200) => Ok(()),
         Some(407) => Err(Cause::ProxyLogin(proxy.login.is_some())),
         Some(status) => {
@@ -96,9 +97,9 @@ async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Ca
 }
 
 pub(super) fn closed() -> Cause {
-    Cause::Cut("it was closed in place of an answer to CONNECT".to_owned())
+    Cause::Cut("connection closed without a response to CONNECT".to_owned())
 }
 
 pub(super) fn endless() -> Cause {
-    Cause::NoHttp("its answer to CONNECT does not end".to_owned())
+    Cause::NoHttp("response to CONNECT is too long".to_owned())
 }

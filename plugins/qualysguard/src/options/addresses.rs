@@ -19,8 +19,8 @@ impl Addresses {
     pub(crate) fn read(option: &str, entries: &[&str]) -> Result<Self> {
         let ranges = entries.iter().map(|entry| {
             read_range(entry.trim()).map_err(|problem| {
-                PluginError::config(format!("option `{option}` holds `{entry}`, {problem}"))
-                    .with_hint("write 192.0.2.0/24, 192.0.2.1-192.0.2.9 or a single address")
+                PluginError::config(format!("invalid entry `{entry}` in option `{option}`, {problem}"))
+                    .with_hint("expected 192.0.2.0/24, 192.0.2.1-192.0.2.9 or a single address")
             })
         });
         Ok(Self { ranges: ranges.collect::<Result<_>>()? })
@@ -53,12 +53,12 @@ fn read_range(entry: &str) -> Result<(IpAddr, IpAddr), String> {
         let (first, last) = (read_address(first)?, read_address(last)?);
         return match first.is_ipv4() == last.is_ipv4() {
             true if first <= last => Ok((first, last)),
-            true => Err("which runs backwards".to_owned()),
-            false => Err("which begins as IPv4 and ends as IPv6, or the other way round".to_owned()),
+            true => Err("whose start is greater than its end".to_owned()),
+            false => Err("which mixes IPv4 and IPv6".to_owned()),
         };
     }
     if entry.contains('/') {
-        let net: IpNet = entry.parse().map_err(|_| "which is no network".to_owned())?;
+        let net: IpNet = entry.parse().map_err(|_| "which is not a valid network".to_owned())?;
         return Ok(match net {
             IpNet::V4(net) => (net.network().into(), last_v4(net.network(), net.prefix_len()).into()),
             IpNet::V6(net) => (net.network().into(), last_v6(net.network(), net.prefix_len()).into()),
@@ -68,7 +68,7 @@ fn read_range(entry: &str) -> Result<(IpAddr, IpAddr), String> {
 }
 
 fn read_address(text: &str) -> Result<IpAddr, String> {
-    text.trim().parse().map_err(|_| "which is no address or range".to_owned())
+    text.trim().parse().map_err(|_| "which is not an address or range".to_owned())
 }
 
 fn last_v4(first: Ipv4Addr, prefix: u8) -> Ipv4Addr {
@@ -121,12 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_named() {
+    fn invalid_range_is_named() {
         for (entry, problem) in [
-            ("192.0.2.0/33", "which is no network"),
-            ("192.0.2.9-192.0.2.1", "which runs backwards"),
-            ("192.0.2.1-2001:db8::1", "which begins as IPv4 and ends as IPv6, or the other way round"),
-            ("web.example.com", "which is no address or range"),
+            ("192.0.2.0/33", "which is not a valid network"),
+            ("192.0.2.9-192.0.2.1", "whose start is greater than its end"),
+            ("192.0.2.1-2001:db8::1", "which mixes IPv4 and IPv6"),
+            ("web.example.com", "which is not an address or range"),
         ] {
             let error = Addresses::read("ip_ranges", &[entry]).unwrap_err();
             assert_eq!(error.message, format!("option `ip_ranges` holds `{entry}`, {problem}"));

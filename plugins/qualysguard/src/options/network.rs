@@ -58,16 +58,16 @@ pub(super) fn account(options: &Options, network: &Network) -> Result<Account> {
     };
     let user = text(options, "user_id")?.unwrap_or_default();
     if user.is_empty() || user.contains(':') {
-        return Err(PluginError::config("option `user_id` is no login name: it is empty or holds a colon"));
+        return Err(PluginError::config("invalid option `user_id`: it is empty or contains a colon"));
     }
     let password = options.secret("password")?.filter(|password| !password.expose().is_empty());
     let password = password.ok_or_else(|| {
         PluginError::config("option `password` is empty")
-            .with_hint("a login without one is refused, and accounts lock after a few of those")
+            .with_hint("Qualys rejects such a login and locks accounts after repeated failures")
     })?;
     if auth == Auth::Jwt && network.gateway.is_none() {
-        return Err(PluginError::config("option `gateway_url` is required for auth: jwt with this url")
-            .with_hint("it is listed beside the API of your platform, as https://gateway.…"));
+        return Err(PluginError::config("option `gateway_url` is required for `auth: jwt` with this `url`")
+            .with_hint("see your platform's entry in the Qualys list of platforms: https://gateway.…"));
     }
     Ok(Account { user, password, auth })
 }
@@ -109,23 +109,23 @@ pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result
         PluginError::config(format!("option `{option}` {what}"))
             .with_hint("write it as https://qualysapi.qualys.com")
     };
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is no address: {error}")))?;
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a valid URL: {error}")))?;
     if url.scheme() != "https" {
-        return Err(wrong("does not begin with https://, and a login is never sent without TLS"));
+        return Err(wrong("must start with https://, because credentials are only sent over TLS"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a login, which belongs into user_id and password"));
+        return Err(wrong("must not contain a login; use user_id and password"));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("names no host"));
+        return Err(wrong("has no host name"));
     }
     let host = url.host_str().unwrap_or_default();
     if matches!(url.host(), Some(Host::Ipv6(_))) && proxy.is_some_and(|proxy| proxy.serves(host)) {
         // reqwest takes the brackets of such an address for part of a name, if there is a proxy.
         return Err(PluginError::config(format!(
-            "option `{option}` holds the IPv6 address {host}, which cannot be reached through a proxy"
+            "option `{option}` contains the IPv6 address {host}, which is not supported through a proxy"
         ))
-        .with_hint("name the host there, or list the address in option `no_proxy`"));
+        .with_hint("use a host name, or add the address to `no_proxy`"));
     }
     Ok(url)
 }

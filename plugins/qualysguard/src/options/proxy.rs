@@ -81,12 +81,12 @@ fn read_address(text: &str) -> Result<(bool, String, u16)> {
     let (tls, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        Some(_) => return Err(wrong("names another protocol than http and https")),
+        Some(_) => return Err(wrong("must start with http:// or https://")),
         None => (false, text),
     };
     let rest = rest.trim_end_matches('/');
     if rest.contains('@') {
-        return Err(wrong("holds a login: use proxy_username and proxy_password"));
+        return Err(wrong("must not contain a login; use proxy_username and proxy_password"));
     }
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {
@@ -95,13 +95,13 @@ fn read_address(text: &str) -> Result<(bool, String, u16)> {
         _ => (rest, None),
     };
     let port = match port {
-        Some(port) => port.parse().map_err(|_| wrong("has a port that is not between 0 and 65535"))?,
+        Some(port) => port.parse().map_err(|_| wrong("has an invalid port; expected 0 to 65535"))?,
         None if tls => 443,
         None => 8080,
     };
     let host = host.trim_matches(['[', ']']);
     if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
-        return Err(wrong("is no address"));
+        return Err(wrong("is not a valid URL"));
     }
     Ok((tls, host.to_owned(), port))
 }
@@ -156,7 +156,7 @@ mod tests {
     fn what_cannot_be_a_proxy_is_a_config_error() {
         for port in ["70000", "-1", "abc"] {
             let error = proxy(&format!(r#""proxy": "https://192.0.2.1:{port}""#)).unwrap_err();
-            assert_eq!(error.message, "option `proxy` has a port that is not between 0 and 65535");
+            assert_eq!(error.message, "option `proxy` has an invalid port; expected 0 to 65535");
         }
         for json in [
             r#""proxy": "socks5://192.0.2.1:1""#,

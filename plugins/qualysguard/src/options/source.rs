@@ -92,7 +92,7 @@ fn template_reports(options: &Options) -> Result<TemplateReports> {
     };
     if which.is_empty() {
         return Err(PluginError::config("option `template_id` is required for source: template-report")
-            .with_hint("it is the number behind id= in the address of the template's info page"));
+            .with_hint("it is the number after id= in the URL of the template's info page"));
     }
     Ok(TemplateReports {
         which,
@@ -133,9 +133,9 @@ fn template_id(text: &str) -> Result<String> {
     }
     let behind = text.split(['?', '&', '#', ';']).find_map(|part| part.strip_prefix("id="));
     behind.filter(|id| is_number(id)).map(str::to_owned).ok_or_else(|| {
-        PluginError::config(format!("option `template_id` holds `{text}`, which is no number of a template"))
+        PluginError::config(format!("invalid `template_id`: `{text}` is not the number of a template"))
             .with_hint(
-                "write the number, or the address of the template's info page, which ends in id=NUMBER",
+                "set it to the number, or to the URL of the template's info page, which ends in id=NUMBER",
             )
     })
 }
@@ -198,7 +198,7 @@ mod tests {
         for (url, what) in [
             ("http://qualysapi.example.com", "does not begin with https://"),
             ("https://u:p@qualysapi.example.com", "holds a login"),
-            ("qualysapi.example.com", "is no address"),
+            ("qualysapi.example.com", "is not a valid URL"),
         ] {
             let error = settings(&format!(r#""template_id": ["1"], "url": "{url}""#)).unwrap_err();
             assert!(error.message.contains(what), "{error}");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_go_well_is_refused_before_anything_is_asked() {
+    fn invalid_option_combination_fails_before_any_request() {
         let proxied = r#""proxy": "p:1", "url": "https://[2001:db8::1]""#;
         for (json, option) in [
             (r#""password": """#, "`password` is empty"),
@@ -223,7 +223,7 @@ mod tests {
                 r#""source": "scan-reports", "scans_since": "2026-02-30""#,
                 "`scans_since` must be a day or a time",
             ),
-            (proxied, "`url` holds the IPv6 address [2001:db8::1]"),
+            (proxied, "`url` contains the IPv6 address [2001:db8::1]"),
         ] {
             let error = settings(&format!(r#""template_id": ["1"], {json}"#)).unwrap_err();
             assert!(error.message.contains(option), "{json}: {error}");

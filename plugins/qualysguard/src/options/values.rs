@@ -12,7 +12,9 @@ pub(super) fn version(options: &Options, option: &str, default: &str) -> Result<
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match version.split_once('.') {
         Some((major, minor)) if digits(major) && digits(minor) => Ok(version),
-        _ => Err(PluginError::config(format!("option `{option}` must be a version such as {default}"))),
+        _ => {
+            Err(PluginError::config(format!("option `{option}` must be a version number such as {default}")))
+        }
     }
 }
 
@@ -33,11 +35,11 @@ pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
     let pairs = options.list("extra_parameters")?.into_iter().map(|pair| {
         let pair = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
         let Some((name, value)) = pair.filter(|(name, _)| !name.is_empty()) else {
-            return Err(PluginError::config("option `extra_parameters` takes name=value"));
+            return Err(PluginError::config("option `extra_parameters` must have the form name=value"));
         };
         if OWN.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(PluginError::config(format!(
-                "option `extra_parameters` holds `{name}`, which is set by the input itself"
+                "option `extra_parameters` must not contain `{name}`, which the plugin sets itself"
             )));
         }
         Ok((name.to_owned(), value.to_owned()))
@@ -64,7 +66,7 @@ pub(super) fn time(options: &Options, option: &str) -> Result<Option<String>> {
     };
     match time {
         Some(time) if !is_time(&time) => Err(PluginError::config(format!(
-            "option `{option}` must be a day or a time, as 2026-01-31 or 2026-01-31T12:00:00Z"
+            "option `{option}` must be a date or time, for example 2026-01-31 or 2026-01-31T12:00:00Z"
         ))),
         time => Ok(time),
     }

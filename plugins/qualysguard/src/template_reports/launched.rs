@@ -14,7 +14,7 @@ use crate::state_file::StateFile;
 
 /// The reports, on disk at all times.
 #[derive(Debug)]
-pub(super) struct Launched {
+pub(super) struct LaunchedReports {
     file: StateFile,
     reports: Vec<Entry>,
 }
@@ -40,7 +40,7 @@ const FRESH: Duration = Duration::from_secs(86_400);
 /// A launch without an answer is looked for so long.
 const LOOKED_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-impl Launched {
+impl LaunchedReports {
     pub(super) fn open(services: &Services) -> Result<Self> {
         let file = StateFile::new(services, "launched.json")?;
         let reports = file.read().unwrap_or_default();

@@ -5,24 +5,24 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_xml::{Reply, StoredReport};
 
-use super::launched::Launched;
+use super::launched::LaunchedReports;
 use super::stored::{delete, list, list_one, report_call};
 use crate::api::{Answer, Failure};
 use crate::options::{TemplateReports as Wanted, Which};
-use crate::source::Around;
+use crate::source::SourceContext;
 
 /// Makes reports at Qualys, and cleans up behind itself.
-pub(super) struct Launching {
+pub(super) struct ReportLauncher {
     wanted: Wanted,
-    launched: Launched,
+    launched: LaunchedReports,
 }
 
 /// A new report may be missing from the list for a while.
 const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
-impl Launching {
-    pub(super) fn open(wanted: &Wanted, around: &Around) -> Result<Self> {
-        Ok(Self { wanted: wanted.clone(), launched: Launched::open(&around.services)? })
+impl ReportLauncher {
+    pub(super) fn open(wanted: &Wanted, around: &SourceContext) -> Result<Self> {
+        Ok(Self { wanted: wanted.clone(), launched: LaunchedReports::open(&around.services)? })
     }
 
     /// Whether this report was launched here.
@@ -36,24 +36,22 @@ impl Launching {
     }
 
     /// Launches a report, or takes up one that an interrupted run has launched, and waits until it is finished.
-    pub(super) fn launch_and_wait(&mut self, around: &mut Around, template: &str) -> Result<String> {
+    pub(super) fn launch_and_wait(&mut self, around: &mut SourceContext, template: &str) -> Result<String> {
         let key = launch_key(around, template, &self.wanted);
         if let Some(id) = self.launched.pending(&key) {
-            tracing::info!(
-                "report {id} of template {template} was launched by an earlier run and is taken up"
-            );
+            tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
             if self.wait(around, &id, true)? {
                 return Ok(id);
             }
             self.launched.forget(&id)?;
         }
         let id = self.launch(around, template, &key)?;
-        tracing::info!("report {id} of template {template} is launched");
+        tracing::info!("launched report {id} of template {template}");
         self.wait(around, &id, false)?;
         Ok(id)
     }
 
-    fn launch(&mut self, around: &mut Around, template: &str, key: &str) -> Result<String> {
+    fn launch(&mut self, around: &mut SourceContext, template: &str, key: &str) -> Result<String> {
         // Only a report with a title of its own can be told from others.
         let own = match &self.wanted.title {
             None => self.launched.begin(key)?,
@@ -81,28 +79,29 @@ impl Launching {
     }
 
     /// Waits for a report. False: a report that was launched earlier is not there any more.
-    pub(super) fn wait(&mut self, around: &mut Around, id: &str, earlier: bool) -> Result<bool> {
+    pub(super) fn wait(&mut self, around: &mut SourceContext, id: &str, earlier: bool) -> Result<bool> {
         let began = Instant::now();
         let mut pause = self.wanted.poll;
         loop {
             let told = match list_one(around, id)? {
                 None if earlier && !self.launched.is_younger(id, LISTED_WITHIN) => return Ok(false),
-                None => "it is not in the list yet".to_owned(),
+                None => "it is not listed yet".to_owned(),
                 Some(report) => match report.state.as_str() {
                     "Finished" => {
-                        tracing::info!(size = %report.size, "report {id} is finished");
+                        tracing::info!(size = %report.size, "report {id} is ready");
                         return Ok(true);
                     }
-                    "Errors" | "Canceled" | "Cancelled" => return Err(self.gave_up(around, &report)),
+                    "Errors" | "Canceled" | "Cancelled" => return Err(self.report_failed(around, &report)),
                     _ if report.percent.is_empty() => report.state,
                     _ => format!("{}, {} %", report.state, report.percent),
                 },
             };
             if began.elapsed() + pause > self.wanted.timeout {
                 let minutes = self.wanted.timeout.as_secs() / 60;
-                let message = format!("report {id} is not finished after {minutes} minutes: {told}");
+                let message = format!("timed out: report {id} is not ready after {minutes} minutes: {told}");
                 return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint(
-                    "the next run takes it up; option `report_timeout_minutes` is how long to wait",
+                    "the next run continues to wait for it; increase `report_timeout_minutes` to wait \
+                     longer",
                 ));
             }
             tracing::info!("waiting for report {id}: {told}");
@@ -112,11 +111,11 @@ impl Launching {
     }
 
     /// A report that Qualys could not make.
-    fn gave_up(&mut self, around: &mut Around, report: &StoredReport) -> PluginError {
+    fn report_failed(&mut self, around: &mut SourceContext, report: &StoredReport) -> PluginError {
         let StoredReport { id, state, message, .. } = report;
         let error = PluginError::new(ErrorKind::Rejected, format!("report {id} ended as {state}: {message}"));
         if let Err(error) = self.launched.end(id).and_then(|()| self.tidy(around)) {
-            tracing::warn!("report {id} cannot be deleted: {error}");
+            tracing::warn!("cannot delete report {id}: {error}");
         }
         error
     }
@@ -125,9 +124,9 @@ impl Launching {
     ///
     /// # Errors
     /// Only what stops a run anyway.
-    pub(super) fn tidy(&mut self, around: &mut Around) -> Result<()> {
+    pub(super) fn tidy(&mut self, around: &mut SourceContext) -> Result<()> {
         if let Err(error) = self.find_unanswered(around) {
-            warn_unless_fatal("launches whose answer was lost cannot be looked for", error)?;
+            warn_unless_fatal("cannot search for launched reports whose response was lost", error)?;
         }
         let launches = self.wanted.which.iter().filter_map(|which| match which {
             Which::Launch(template) => Some(launch_key(around, template, &self.wanted)),
@@ -137,20 +136,23 @@ impl Launching {
             let deleted = if self.wanted.delete { delete(around, &id) } else { Ok(()) };
             match deleted {
                 Ok(()) => self.launched.forget(&id)?,
-                Err(error) => warn_unless_fatal(&format!("report {id} cannot be deleted now"), error)?,
+                Err(error) => warn_unless_fatal(&format!("cannot delete report {id} yet"), error)?,
             }
         }
         Ok(())
     }
 
     /// Looks for reports whose launch got no answer.
-    fn find_unanswered(&mut self, around: &mut Around) -> Result<()> {
+    fn find_unanswered(&mut self, around: &mut SourceContext) -> Result<()> {
         if !self.launched.looks_for_some()? {
             return Ok(());
         }
         for report in list(around, &[])? {
             if self.launched.found(&report.id, &report.title)? {
-                tracing::info!("report {} was launched here, although nobody said so", report.id);
+                tracing::info!(
+                    "adopted report {}: its launch succeeded although the response was lost",
+                    report.id
+                );
             }
         }
         Ok(())
@@ -166,7 +168,7 @@ fn id_of(answer: Answer, template: &str) -> Result<String, Failure> {
     match answer {
         Answer::Done(reply) => match reply.item("ID") {
             Some(id) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()) => Ok(id.to_owned()),
-            _ => failed(ErrorKind::Protocol, "gave no number of a report", &reply),
+            _ => failed(ErrorKind::Protocol, "returned no report ID", &reply),
         },
         Answer::NotReady(reply) => failed(ErrorKind::Rejected, "failed", &reply),
         Answer::Data(_) => Err(PluginError::bug("a launch has no data").into()),
@@ -179,7 +181,7 @@ fn is_refusal(kind: ErrorKind) -> bool {
 }
 
 /// What makes two launches the same.
-fn launch_key(around: &Around, template: &str, wanted: &Wanted) -> String {
+fn launch_key(around: &SourceContext, template: &str, wanted: &Wanted) -> String {
     let parameters = (&wanted.title, around.settings.targets.parameters(""), &around.settings.extra);
     crate::source::fingerprint(&(around.settings.network.url.as_str(), template, parameters))
 }
@@ -189,7 +191,7 @@ fn warn_unless_fatal(what: &str, error: PluginError) -> Result<()> {
     match error.kind {
         ErrorKind::Auth | ErrorKind::Cancelled => Err(error),
         _ => {
-            tracing::warn!("{what}, but by a later run: {error}");
+            tracing::warn!("{what}, but launched by a later run: {error}");
             Ok(())
         }
     }

@@ -7,13 +7,13 @@ use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, tracing};
 use serde::{Deserialize, Serialize};
 
-use super::launching::Launching;
+use super::launching::ReportLauncher;
 use super::stored::{list_one, newest, report_call, title_of};
 use crate::api::Answer;
-use crate::delivery::{Delivery, Fetched, Place, Store};
+use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
 use crate::http::{Body, Keep};
 use crate::options::{TemplateReports as Wanted, Which};
-use crate::source::{Around, Work, is_of_one_report, position, read_position, round_ended};
+use crate::source::{SourceContext, Work, end_round, is_of_one_report, position, read_position};
 
 /// The reports of one instance, one after the other.
 pub(crate) struct TemplateReports {
@@ -23,9 +23,9 @@ pub(crate) struct TemplateReports {
     delivery: Option<Delivery>,
     /// The report that is being delivered, if it was launched here.
     current: Option<String>,
-    launching: Launching,
+    launching: ReportLauncher,
     store: Store,
-    resume: Option<(Fetched, Place)>,
+    resume: Option<(Fetched, ResumePoint)>,
     /// What was delivered of those that were not launched here: a later round does not deliver it again.
     found: Vec<String>,
     /// What an earlier run left behind is looked at once.
@@ -37,7 +37,7 @@ pub(crate) struct TemplateReports {
 #[derive(Debug, Serialize, Deserialize)]
 struct Progress {
     index: usize,
-    within: Option<(Fetched, Place)>,
+    within: Option<(Fetched, ResumePoint)>,
     /// The number of the report at `index`, if it was launched here.
     launched: Option<String>,
     /// As [`TemplateReports::found`].
@@ -46,7 +46,7 @@ struct Progress {
 }
 
 impl TemplateReports {
-    pub(crate) fn open(wanted: &Wanted, around: &Around, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
         let begin = Progress { index: 0, within: None, launched: None, found: Vec::new() };
         let Progress { mut index, within: resume, launched: current, found } =
             read_position(around, resume).unwrap_or(begin);
@@ -58,7 +58,7 @@ impl TemplateReports {
             index,
             delivery: None,
             current,
-            launching: Launching::open(wanted, around)?,
+            launching: ReportLauncher::open(wanted, around)?,
             store: Store::open(&around.services, resume.as_ref().map(|(fetched, _)| fetched))?,
             resume,
             found,
@@ -68,7 +68,7 @@ impl TemplateReports {
     }
 
     /// Begins with the report at the index. None: it was delivered by an earlier round.
-    fn begin(&mut self, around: &mut Around) -> Result<Option<Next>> {
+    fn begin(&mut self, around: &mut SourceContext) -> Result<Option<Next>> {
         if let Some((fetched, place)) = self.resume.take() {
             let resumed = Delivery::resume(&self.store, &fetched, place, &around.settings, &around.services)?;
             if let Some((delivery, start)) = resumed {
@@ -87,7 +87,7 @@ impl TemplateReports {
         };
         self.current = Some(id.clone()).filter(|id| self.launching.holds(id));
         if self.current.is_none() && self.found.contains(&id) {
-            tracing::info!("report {id} was delivered before, and there is no newer one");
+            tracing::info!("report {id} was already delivered, and there is no newer one");
             self.index += 1;
             return Ok(None);
         }
@@ -106,15 +106,15 @@ impl TemplateReports {
     }
 
     /// What is wrong with one report is no reason to leave out the others.
-    fn refuse(&mut self, error: PluginError, around: &Around) -> Result<Next> {
+    fn refuse(&mut self, error: PluginError, around: &SourceContext) -> Result<Next> {
         let path = report_call(around, "", &[]).shown();
         self.ended()?;
         Ok(Next::Refused(Refusal { path, error, incomplete: false }))
     }
 
-    fn fetch(&mut self, around: &mut Around, id: &str) -> Result<(Fetched, Body)> {
+    fn fetch(&mut self, around: &mut SourceContext, id: &str) -> Result<(Fetched, Body)> {
         let path = self.store.path(&format!("report-{id}"));
-        let call = report_call(around, "fetching the report", &["ASSET_DATA_REPORT", "SCAN"])
+        let call = report_call(around, "downloading the report", &["ASSET_DATA_REPORT", "SCAN"])
             .field("action", "fetch")
             .field("id", id)
             .keep(Keep::At(path.clone()));
@@ -138,9 +138,9 @@ impl TemplateReports {
                     self.launching.wait(around, id, true)?;
                 }
                 Answer::NotReady(reply) | Answer::Done(reply) => {
-                    let message = format!("report {id} cannot be fetched: {reply}");
+                    let message = format!("cannot download report {id}: {reply}");
                     return Err(PluginError::new(ErrorKind::Rejected, message).with_hint(
-                        "it is not finished, or there is no report of this number that you may see",
+                        "it is not finished, does not exist, or this account has no access to it",
                     ));
                 }
             }
@@ -157,9 +157,9 @@ impl TemplateReports {
         }
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, around: &Around) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, around: &SourceContext) -> Result<Next> {
         let Some(delivery) = &mut self.delivery else {
-            return Err(PluginError::bug("a report is delivered that is not there"));
+            return Err(PluginError::bug("plugin bug: a report that does not exist was marked as delivered"));
         };
         let (next, place) = delivery.next(recycled, &around.services)?;
         let within = place.map(|place| (delivery.fetched.clone(), place));
@@ -183,7 +183,7 @@ impl TemplateReports {
         })
     }
 
-    fn position(&self, within: Option<(Fetched, Place)>, around: &Around) -> Position {
+    fn position(&self, within: Option<(Fetched, ResumePoint)>, around: &SourceContext) -> Position {
         let launched = self.current.clone();
         let progress = Progress { index: self.index, launched, within, found: self.found.clone() };
         position(around, &progress)
@@ -191,7 +191,7 @@ impl TemplateReports {
 }
 
 impl Work for TemplateReports {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut Around) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
         if self.delivery.is_some() {
             return self.deliver(recycled, around);
         }
@@ -207,13 +207,13 @@ impl Work for TemplateReports {
                 Err(error) => return Err(error),
             }
         }
-        Ok(round_ended(&around.settings, &mut self.began, || {
+        Ok(end_round(&around.settings, &mut self.began, || {
             self.index = 0;
             self.is_tidy = false;
         }))
     }
 
-    fn committed(&mut self, at: &Position, around: &mut Around) -> Result<()> {
+    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
         let Some(progress) = read_position::<Progress>(around, Some(at)) else { return Ok(()) };
         if progress.within.is_none() && self.delivery.is_none() {
             self.store.clear(None);

@@ -86,7 +86,7 @@ fn pages_that_are_too_large_are_halved_and_one_asset_that_breaks_is_left_out() {
     assert_eq!(report.assets.len(), 19);
     let end = report.end();
     assert!(!end.complete && end.deliver);
-    assert_eq!(end.reason, "1 assets could not be fetched and are left out: 1007");
+    assert_eq!(end.reason, "1 assets could not be downloaded and were skipped: 1007");
     // Nothing is remembered as reached: the next pull asks for all.
     assert!(!bench.state().join("watermark.json").exists());
 }

@@ -13,7 +13,7 @@ use crate::template_reports::whole_story;
 const ZAPHOD: &str = "Basic emFwaG9kOnQwdzNM";
 
 #[test]
-fn all_goes_through_the_proxy() {
+fn proxy_is_never_bypassed() {
     for (tls, login) in [(false, false), (false, true), (true, false), (true, true)] {
         let bench = Bench::new(whole_story());
         let server = bench.authority.issue(&Request::server(&["127.0.0.1"]));
@@ -51,19 +51,22 @@ fn a_proxy_that_refuses_is_named_and_never_gone_past() {
     let mut bench = bench.with(json!({ "proxy": proxy.url() }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Auth);
-    assert!(error.message.contains("wants a login (407)"), "{error}");
+    assert!(error.message.contains("requires authentication (HTTP 407)"), "{error}");
     assert!(error.hint.unwrap().contains("proxy_username"));
 
     bench.set(json!({ "proxy_username": "zaphod", "proxy_password": "wrong-w0rd" }));
     let error = bench.fails();
-    assert!(error.message.contains("refuses the login (407)") && !error.message.contains("w0rd"), "{error}");
+    assert!(
+        error.message.contains("rejected the login (HTTP 407)") && !error.message.contains("w0rd"),
+        "{error}"
+    );
     assert_eq!(proxy.tunnels().len(), 2, "one attempt each");
 
     let proxy = refusing(None, Some("403 Forbidden"));
     bench.set(json!({ "proxy": proxy.url() }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("refused CONNECT: 403 Forbidden"), "{error}");
+    assert!(error.message.contains("rejected CONNECT: 403 Forbidden"), "{error}");
 
     let url = proxy.url();
     drop(proxy);

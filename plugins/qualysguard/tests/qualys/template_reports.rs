@@ -96,7 +96,7 @@ fn only_assets_in_the_ranges_are_handed_on() {
 }
 
 #[test]
-fn a_report_of_an_interrupted_run_is_taken_up() {
+fn launched_report_of_interrupted_run_is_adopted() {
     let bench = Bench::new(whole_story());
     // The first run ends before anything is delivered.
     let mut input = bench.open(None).unwrap();
@@ -225,7 +225,7 @@ fn none_listed() -> Reply {
 }
 
 #[test]
-fn a_launch_whose_answer_is_lost_is_found_again_and_not_made_twice() {
+fn lost_launch_response_does_not_launch_twice() {
     let title = Mutex::new(String::new());
     let bench = Bench::new(move |request: &Seen| match request.field("action").unwrap_or_default() {
         "launch" => {

@@ -192,8 +192,7 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> PluginError {
 }
 
 fn damaged(path: &Path, number: u64) -> PluginError {
-    let message = format!("{}, line {number}: the record of what was delivered is damaged", path.display());
-    PluginError::new(ErrorKind::Io, message).with_hint(
-        "`scanbridge state reset` forgets what was delivered, so that all of it is delivered again",
-    )
+    let message = format!("{}, line {number}: the record of delivered files is corrupt", path.display());
+    PluginError::new(ErrorKind::Io, message)
+        .with_hint("run `scanbridge state reset FILE`; all files are then delivered again")
 }

@@ -13,7 +13,7 @@ fn file(folder: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn what_was_recorded_is_known_later() {
+fn recorded_keys_survive_reopen() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(folder.path()).unwrap();
     assert!(journal.is_empty() && !file(folder.path()).exists());
@@ -30,7 +30,7 @@ fn what_was_recorded_is_known_later() {
 }
 
 #[test]
-fn what_is_forgotten_is_forgotten_later() {
+fn deleted_keys_stay_deleted_after_reopen() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.record(["/in/a", "/in/b", "/other/c"]).unwrap();

@@ -15,14 +15,14 @@ use crate::target::{IfExists, Target};
 
 /// Where a report's first piece begins.
 #[derive(Debug)]
-pub(crate) struct Beginning {
+pub(crate) struct AppendPoint {
     pub(crate) number: u32,
     /// The published piece that it goes on from, and what is known of its content.
     pub(crate) from: Option<(PathBuf, Option<Content>)>,
     pub(crate) begun: Moment,
 }
 
-impl Beginning {
+impl AppendPoint {
     pub(crate) fn find(path: &Path, target: &Target, earlier: Option<&Published>) -> Result<Self> {
         let plain = u32::from(target.rotate.is_on());
         let last = match (earlier, target.if_exists) {
@@ -58,9 +58,12 @@ impl Beginning {
             }
             Ok(_) => Err(PluginError::new(
                 ErrorKind::Io,
-                format!("{} was replaced or shortened by another program during this run", piece.display()),
+                format!("{} was replaced or truncated by another program during this run", piece.display()),
             )
-            .with_hint("write each report into a file of its own, with `{report}` in `path`, or move the file away as a whole")),
+            .with_hint(
+                "write each report to its own file with `{report}` in `path`, or move the complete \
+                 file away",
+            )),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::new(next)),
             Err(error) => Err(cannot_write(&piece, &error)),
         }

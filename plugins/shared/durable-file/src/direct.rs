@@ -80,7 +80,13 @@ impl Direct {
 
     fn failed(&self, error: &io::Error) -> PluginError {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => cannot_write(&self.path, &io::Error::other("its reader has ended")),
+            io::ErrorKind::BrokenPipe => cannot_write(
+                &self.path,
+                &io::Error::other(
+                    "broken pipe: the \
+                 reader has closed it",
+                ),
+            ),
             _ => cannot_write(&self.path, error),
         }
     }
@@ -97,7 +103,7 @@ fn open_special(path: &Path) -> io::Result<File> {
                 attempts += 1;
                 thread::sleep(READER_PAUSE);
             }
-            Err(rustix::io::Errno::NXIO) => return Err(io::Error::other("nobody reads from it")),
+            Err(rustix::io::Errno::NXIO) => return Err(io::Error::other("no reader has opened the pipe")),
             Err(error) => return Err(error.into()),
         }
     };

@@ -29,7 +29,7 @@ pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<(
     step()?;
     match io::copy(&mut source.take(length), &mut target)? {
         copied if copied == length => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read")),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was read")),
     }
 }
 

@@ -12,11 +12,11 @@ pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
         PluginError::new(ErrorKind::CannotCreate, format!("cannot create {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::PermissionDenied => failure.with_hint(format!(
-            "the user that runs scanbridge needs write permission in {}",
+            "the user that runs scanbridge needs write permission on {}",
             folder_of(path).display()
         )),
         io::ErrorKind::NotFound => {
-            failure.with_hint(format!("make the folder: mkdir -p {}", folder_of(path).display()))
+            failure.with_hint(format!("create the directory: mkdir -p {}", folder_of(path).display()))
         }
         _ => failure,
     }
@@ -26,15 +26,16 @@ pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
     let failure = PluginError::new(ErrorKind::Io, format!("cannot write to {}: {error}", path.display()));
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
-            .with_hint("free some space and run again; nothing half-written was left under the file's name"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            failure.with_hint("free disk space and run again; no incomplete file exists under the final name")
+        }
         _ => failure,
     }
 }
 
 /// What was there before cannot be read: exit code 74.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {
-    PluginError::new(ErrorKind::Io, format!("cannot read {} to go on at its end: {error}", path.display()))
+    PluginError::new(ErrorKind::Io, format!("cannot read {} to append to it: {error}", path.display()))
 }
 
 /// Fails when the file is there: exit code 73.
@@ -47,7 +48,7 @@ pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
 }
 
 pub(crate) fn already_there(path: &Path) -> PluginError {
-    PluginError::new(ErrorKind::CannotCreate, format!("{} is there already", path.display()))
+    PluginError::new(ErrorKind::CannotCreate, format!("{} already exists", path.display()))
         .with_hint("move it away, or set `if_exists: replace`")
 }
 

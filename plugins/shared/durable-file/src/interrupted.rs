@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 use crate::name::{NameTemplate, name_of};
 use crate::pieces::Pieces;
 use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
-use crate::recovery::{Left, restore_published};
+use crate::recovery::{RecoveredReport, restore_published};
 use crate::target::Target;
 
 /// A report that was under way when the receipt was given.
@@ -17,7 +17,7 @@ pub(crate) struct Interrupted {
     /// What its committer had put beside the receipt.
     pub(crate) state: Vec<u8>,
     /// `None` for a device or pipe.
-    left: Option<Left>,
+    left: Option<RecoveredReport>,
 }
 
 impl Interrupted {
@@ -35,7 +35,7 @@ impl Interrupted {
             let path = name.beside(&under_way.name);
             let left = under_way.series.as_ref().map(|series| Pieces::recover(path, series, target, earlier));
             let left = left.transpose()?;
-            if let Some(Left::Broken(_)) = left {
+            if let Some(RecoveredReport::Broken(_)) = left {
                 untouched = Some(under_way.name.clone());
             }
             interrupted = Some(Self { under_way, state, left });
@@ -60,8 +60,8 @@ impl Interrupted {
     /// Its part files, to go on with; `None` for a device or pipe.
     pub(crate) fn into_pieces(self) -> Result<Option<Box<Pieces>>> {
         match self.left {
-            Some(Left::Whole(pieces)) => Ok(Some(pieces)),
-            Some(Left::Broken(path)) => Err(broken(&path)),
+            Some(RecoveredReport::Whole(pieces)) => Ok(Some(pieces)),
+            Some(RecoveredReport::Broken(path)) => Err(broken(&path)),
             None => Ok(None),
         }
     }
@@ -69,9 +69,9 @@ impl Interrupted {
     /// Removes its part files, for it will not go on.
     pub(crate) fn take_back(self, record: &mut Record, name: &NameTemplate) -> Result<()> {
         match self.left {
-            Some(Left::Whole(mut pieces)) => pieces.forget(),
+            Some(RecoveredReport::Whole(mut pieces)) => pieces.forget(),
             // The file was left as it is, for the report might have gone on.
-            Some(Left::Broken(_)) => {
+            Some(RecoveredReport::Broken(_)) => {
                 if let Some(published) = record.published.get_mut(&self.under_way.name) {
                     restore_published(&name.beside(&self.under_way.name), published)?;
                 }
@@ -84,7 +84,6 @@ impl Interrupted {
 
 fn broken(path: &Path) -> PluginError {
     let path = path.display();
-    let message =
-        format!("{path} is not there, or is not what the interrupted run left; the report cannot go on");
+    let message = format!("cannot resume: {path} is missing, or was changed since the interrupted run");
     PluginError::new(ErrorKind::Io, message).with_hint(START_OVER)
 }

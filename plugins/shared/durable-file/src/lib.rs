@@ -56,5 +56,5 @@ mod recovery;
 mod report_file;
 mod target;
 
-pub use report_file::{Begun, ReportFile};
+pub use report_file::{ReportFile, StartMode};
 pub use target::{IfExists, Rotation, Target};

@@ -17,18 +17,19 @@ impl NameTemplate {
     /// Checks the path; `date` is the day that stands for `{date}`.
     pub(crate) fn parse(path: &Path, date: String) -> Result<Self> {
         let bad = |problem: &str| PluginError::config(format!("option `path`: {} {problem}", path.display()));
-        let file_name = path.file_name().ok_or_else(|| bad("names no file"))?;
-        let file_name = file_name.to_str().ok_or_else(|| bad("is not UTF-8"))?.to_owned();
+        let file_name = path.file_name().ok_or_else(|| bad("has no file name"))?;
+        let file_name = file_name.to_str().ok_or_else(|| bad("is not valid UTF-8"))?.to_owned();
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(bad("names a folder, not a file"));
+            return Err(bad("is a directory, not a file"));
         }
         if placeholders(&folder.to_string_lossy()).next().is_some() {
-            return Err(bad("has a placeholder in its folder; only the file's name may have one"));
+            return Err(bad("has a placeholder in a directory name; placeholders are only allowed in the \
+                 file name"));
         }
         if let Some(word) = placeholders(&file_name).find(|word| !["report", "date"].contains(word)) {
             return Err(bad(&format!("has an unknown placeholder `{{{word}}}`"))
-                .with_hint("the placeholders are {report} and {date}"));
+                .with_hint("valid placeholders: {report} and {date}"));
         }
         Ok(Self { folder, file_name, date })
     }
@@ -156,8 +157,8 @@ mod tests {
     #[test]
     fn bad_paths_are_refused_with_a_reason() {
         for (path, part) in [
-            ("", "names no file"),
-            ("..", "names no file"),
+            ("", "has no file name"),
+            ("..", "has no file name"),
             ("out/", "names a folder"),
             ("{report}/a.csv", "placeholder in its folder"),
             ("a-{dat}.csv", "unknown placeholder `{dat}`"),

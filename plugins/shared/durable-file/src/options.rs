@@ -8,22 +8,22 @@ use crate::target::{IfExists, Rotation, Target};
 
 /// `path`, required.
 pub const PATH: OptionSpec = OptionSpec::path("path").required().help(
-    "the file; `{report}` in its name stands for the report's id, title or file, `{date}` for the day of the run in \
-     UTC, `-` for standard output",
+    "Output file. Placeholders in the file name: `{report}` (ID, title or file name of the report) and \
+     `{date}` (UTC date on which the run started). `-` writes to standard output.",
 );
 /// `if_exists`.
 pub const IF_EXISTS: OptionSpec = OptionSpec::choice("if_exists", &["replace", "append", "fail"])
     .default_text("replace")
-    .help("what to do with a file of an earlier run");
+    .help("Action when the file exists from an earlier run: replace it, append to it, or fail.");
 /// `mode`.
 pub const MODE: OptionSpec =
-    OptionSpec::text("mode").default_text("0640").help("the file's permissions, in octal digits");
+    OptionSpec::text("mode").default_text("0640").help("File permissions, octal, for example 0640.");
 /// `rotate_bytes`.
 pub const ROTATE_BYTES: OptionSpec = OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
-    .help("begin a new piece when the file has this size; not set: never");
+    .help("File size at which a new file is started. Default: no rotation by size.");
 /// `rotate_secs`.
 pub const ROTATE_SECS: OptionSpec = OptionSpec::integer("rotate_secs", 1, 366 * 86_400)
-    .help("begin a new piece when the file is this many seconds old; not set: never");
+    .help("File age, in seconds, at which a new file is started. Default: no rotation by age.");
 
 impl Target {
     /// Reads the five options of this module, all of which stand in the plugin's table.
@@ -54,7 +54,8 @@ fn mode(text: &str) -> Result<u32> {
     match u32::from_str_radix(digits, 8) {
         Ok(mode) if octal && mode <= 0o777 && mode & 0o200 != 0 => Ok(mode),
         _ => Err(PluginError::config(format!(
-            "option `mode` must be octal digits from 0200 to 0777 that let the owner write, found `{text}`"
+            "option `mode` must be an octal number from 0200 to 0777 with owner write permission, found \
+             `{text}`"
         ))),
     }
 }

@@ -166,7 +166,7 @@ fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
         let file = File::from(file);
         let opened = file.metadata().map_err(|error| cannot_create(path, &error))?;
         if !opened.is_file() {
-            return Err(cannot_create(path, &io::Error::other("it is no regular file")));
+            return Err(cannot_create(path, &io::Error::other("not a regular file")));
         }
         match fs::symlink_metadata(path) {
             Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => return Ok(file),
@@ -181,9 +181,9 @@ fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
 fn in_use(path: &Path) -> PluginError {
     PluginError::new(
         ErrorKind::CannotCreate,
-        format!("{} is locked: another process, or another output, is writing the same file", path.display()),
+        format!("{} is locked: another process or output is writing the same file", path.display()),
     )
-    .with_hint("wait until it has finished, or give each its own `path`")
+    .with_hint("wait until it has finished, or set a different `path` for each")
 }
 
 /// Large enough that a write costs little beside what is written, small beside the rest of a plugin's memory.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-use crate::beginning::Beginning;
+use crate::beginning::AppendPoint;
 use crate::disk;
 use crate::failure::{already_there, cannot_write, folder_of, refuse_existing};
 use crate::name::{part_path, piece_path};
@@ -42,7 +42,7 @@ impl Pieces {
     /// Opens the first part file of a report that goes to `path`.
     pub(crate) fn begin(path: PathBuf, target: &Target, earlier: Option<&Published>) -> Result<Self> {
         let guard = Self::guard(&path, target)?;
-        let Beginning { number, from, begun } = Beginning::find(&path, target, earlier)?;
+        let AppendPoint { number, from, begun } = AppendPoint::find(&path, target, earlier)?;
         if guard.is_some() {
             disk::remove_series(number + 1, |number| part_path(&piece_path(&path, number)))
                 .map_err(|(path, error)| cannot_write(&path, &error))?;
@@ -124,7 +124,7 @@ impl Pieces {
         for number in self.first..=last.number {
             let path = piece_path(&self.path, number);
             let is_new = fs::symlink_metadata(&path).is_err();
-            if let Err(error) = give_name(&path, must_be_new(number)) {
+            if let Err(error) = publish_as(&path, must_be_new(number)) {
                 take_back(&given);
                 return Err(error);
             }
@@ -171,7 +171,7 @@ impl Drop for Pieces {
     }
 }
 
-fn give_name(path: &Path, must_be_new: bool) -> Result<()> {
+fn publish_as(path: &Path, must_be_new: bool) -> Result<()> {
     let part = part_path(path);
     if !must_be_new {
         return disk::rename(&part, path).map_err(|error| cannot_write(path, &error));
@@ -198,7 +198,7 @@ fn take_back(given: &[PathBuf]) {
 /// The file has its name, but a loss of power might take the name away again.
 fn not_known_safe(path: &Path, folder: &Path, error: &io::Error) -> PluginError {
     let message = format!(
-        "{} is complete under its name, but it is not known to be on the disk: cannot write to {}: {error}",
+        "{} is complete, but could not be synced to disk: cannot write to {}: {error}",
         path.display(),
         folder.display()
     );

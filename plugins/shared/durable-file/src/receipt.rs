@@ -97,7 +97,7 @@ impl Record {
     /// The receipt, with these bytes of the plugin's beside it.
     pub(crate) fn seal(&self, state: &[u8]) -> Result<Receipt> {
         let mut bytes = serde_json::to_vec(self)
-            .map_err(|error| PluginError::bug(format!("a receipt cannot be written: {error}")))?;
+            .map_err(|error| PluginError::bug(format!("cannot serialize a receipt: {error}")))?;
         bytes.push(b'\n');
         bytes.extend_from_slice(state);
         Ok(Receipt(bytes))
@@ -107,22 +107,24 @@ impl Record {
     pub(crate) fn read(receipt: &Receipt, target: &Target) -> Result<(Self, Vec<u8>)> {
         let refuse = |problem: String| {
             PluginError::config(format!(
-                "the receipt of an interrupted run for {} {problem}",
+                "cannot resume: the saved receipt for {} {problem}",
                 target.path.display()
             ))
             .with_hint(START_OVER)
         };
         let end = receipt.0.iter().position(|byte| *byte == b'\n');
-        let (line, state) = receipt.0.split_at(end.ok_or_else(|| refuse("is damaged".to_owned()))?);
+        let (line, state) = receipt.0.split_at(end.ok_or_else(|| refuse("is corrupt".to_owned()))?);
         let Version { version } =
-            serde_json::from_slice(line).map_err(|error| refuse(format!("is damaged: {error}")))?;
+            serde_json::from_slice(line).map_err(|error| refuse(format!("is corrupt: {error}")))?;
         if version != VERSION {
-            return Err(refuse(format!("is of version {version}, and this version reads {VERSION}")));
+            return Err(refuse(format!(
+                "has version {version}, but this release supports version {VERSION}"
+            )));
         }
         let record: Self =
-            serde_json::from_slice(line).map_err(|error| refuse(format!("is damaged: {error}")))?;
+            serde_json::from_slice(line).map_err(|error| refuse(format!("is corrupt: {error}")))?;
         if record.path != as_text(&target.path) {
-            return Err(refuse(format!("is for another `path`, {}", record.path.display())));
+            return Err(refuse(format!("belongs to another `path`, {}", record.path.display())));
         }
         record.check(target).map_err(|problem| refuse(problem.to_owned()))?;
         Ok((record, state[1..].to_vec()))
@@ -131,7 +133,7 @@ impl Record {
     fn check(&self, target: &Target) -> Result<(), &'static str> {
         let numbered = |number: u32| (number > 0) == target.rotate.is_on();
         if self.date.parse::<jiff::civil::Date>().is_err() {
-            return Err("is damaged: it names no day");
+            return Err("is corrupt: no date");
         }
         for (name, published) in &self.published {
             plain_name(name)?;
@@ -146,9 +148,9 @@ impl Record {
         pieces.iter().try_for_each(sound)?;
         let last = u32::try_from(pieces.len()).ok().and_then(|count| first.checked_add(count));
         match last {
-            _ if pieces.is_empty() => Err("is damaged: it speaks of a report without a file"),
+            _ if pieces.is_empty() => Err("is corrupt: a report without a file"),
             _ if !numbered(*first) || (*first == 0 && pieces.len() > 1) => Err(OTHER_ROTATION),
-            Some(u32::MAX) | None => Err("is damaged: it speaks of too many pieces"),
+            Some(u32::MAX) | None => Err("is corrupt: too many pieces"),
             Some(_) => Ok(()),
         }
     }
@@ -192,22 +194,22 @@ fn as_text(path: &Path) -> PathBuf {
 /// A receipt never chooses a folder.
 fn plain_name(name: &str) -> Result<(), &'static str> {
     let is_plain = Path::new(name).file_name().is_some_and(|plain| plain == name) && !name.contains('\0');
-    if is_plain { Ok(()) } else { Err("is damaged: it names a file in another folder") }
+    if is_plain { Ok(()) } else { Err("is corrupt: a file in another directory") }
 }
 
 fn sound(piece: &Piece) -> Result<(), &'static str> {
     if piece.content.base <= piece.content.length {
         Ok(())
     } else {
-        Err("is damaged: a file ends before it begins")
+        Err("is corrupt: a file ends before it starts")
     }
 }
 
 /// What to do when a run cannot go on where the last one was interrupted.
-pub(crate) const START_OVER: &str =
-    "start over with `scanbridge run --restart`, or forget the interrupted run with `scanbridge state reset`";
+pub(crate) const START_OVER: &str = "start from the beginning with `scanbridge run --restart`, or discard the interrupted run with \
+     `scanbridge state reset`";
 
 const OTHER_ROTATION: &str =
-    "is of a run that rotated otherwise: `rotate_bytes` or `rotate_secs` was set or removed";
+    "was written with different rotation settings: `rotate_bytes` or `rotate_secs` was set or removed";
 const VERSION: u32 = 1;
 const LONGEST_TEXT: usize = 200;

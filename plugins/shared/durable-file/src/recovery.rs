@@ -23,7 +23,7 @@ use crate::target::{IfExists, Target};
 
 /// What is left of a report that was under way.
 #[derive(Debug)]
-pub(crate) enum Left {
+pub(crate) enum RecoveredReport {
     /// All that the receipt speaks of.
     Whole(Box<Pieces>),
     /// Not all; this is the first file that is missing. Nothing was touched.
@@ -34,12 +34,12 @@ pub(crate) enum Left {
 struct Found {
     /// The final name.
     path: PathBuf,
-    place: Place,
+    place: ContentLocation,
     content: Content,
 }
 
 /// Where the content of a piece is found.
-enum Place {
+enum ContentLocation {
     Part,
     Final,
     /// There was none.
@@ -53,11 +53,11 @@ impl Pieces {
         series: &Series,
         target: &Target,
         earlier: Option<&Published>,
-    ) -> Result<Left> {
+    ) -> Result<RecoveredReport> {
         let guard = Self::guard(&path, target)?;
         let found = match locate(&path, series)? {
             Ok(found) => found,
-            Err(missing) => return Ok(Left::Broken(missing)),
+            Err(missing) => return Ok(RecoveredReport::Broken(missing)),
         };
         let current = settle_all(&found, target.mode)?;
         let folder = folder_of(&path);
@@ -70,7 +70,7 @@ impl Pieces {
             remove_series(next, |number| part_path(&piece_path(&path, number)))?;
         }
         let (last, sealed) = series.pieces.split_last().expect("a series has a piece");
-        Ok(Left::Whole(Box::new(Self {
+        Ok(RecoveredReport::Whole(Box::new(Self {
             path,
             first: series.first,
             sealed: sealed.to_vec(),
@@ -120,13 +120,13 @@ fn locate(path: &Path, series: &Series) -> Result<Result<Vec<Found>, PathBuf>> {
     Ok(Ok(found))
 }
 
-fn place(path: &Path, content: &Content) -> io::Result<Option<Place>> {
+fn place(path: &Path, content: &Content) -> io::Result<Option<ContentLocation>> {
     Ok(if content.is_head_of(&part_path(path))? {
-        Some(Place::Part)
+        Some(ContentLocation::Part)
     } else if content.length == 0 {
-        Some(Place::Empty)
+        Some(ContentLocation::Empty)
     } else if content.is_head_of(path)? {
-        Some(Place::Final)
+        Some(ContentLocation::Final)
     } else {
         None
     })
@@ -144,11 +144,11 @@ fn settle_all(found: &[Found], mode: u32) -> Result<Part> {
 
 fn settle(Found { path, place, content }: &Found, mode: u32) -> Result<Part> {
     let part = part_path(path);
-    if matches!(place, Place::Part) {
+    if matches!(place, ContentLocation::Part) {
         return Part::adopt(part, mode, *content);
     }
     let mut part = Part::create(part, mode)?;
-    if matches!(place, Place::Final) {
+    if matches!(place, ContentLocation::Final) {
         part.copy_from(path, Some(content))?;
     }
     part.seal()?;

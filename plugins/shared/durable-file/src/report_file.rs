@@ -67,7 +67,7 @@ pub struct ReportFile {
 
 /// What a report that begins finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begun {
+pub enum StartMode {
     /// A new, empty file, which wants its header.
     Empty,
     /// The end of an earlier report, in a file that has its header.
@@ -123,9 +123,9 @@ impl ReportFile {
     /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it;
     /// [`ErrorKind::Io`] when the copy of what was there before fails, or when the report cannot go on because
     /// what the receipt speaks of is not there any more.
-    pub fn begin(&mut self, report: &ReportStart) -> Result<Begun> {
+    pub fn begin(&mut self, report: &ReportStart) -> Result<StartMode> {
         if !matches!(self.sink, Sink::Closed) {
-            return Err(PluginError::bug("a report begins before the last one has ended"));
+            return Err(PluginError::bug("plugin bug: a report started before the previous one ended"));
         }
         let path = self.name.resolve(report);
         let is_done = |pieces: &mut Box<Pieces>| pieces.path == path || !pieces.is_committed();
@@ -140,7 +140,7 @@ impl ReportFile {
             interrupted.take_back(&mut self.record, &self.name)?;
         }
         if report.continued {
-            warn!("{}: the report goes on, but nothing of it was committed here before", path.display());
+            warn!("cannot resume {}: the report continues, but no part of it was committed", path.display());
         }
         if is_direct(&path) {
             return self.begin_direct(path);
@@ -148,7 +148,7 @@ impl ReportFile {
         refuse_folder(&path)?;
         let earlier = self.record.published.get(&name_of(&path));
         let pieces = Box::new(Pieces::begin(path, &self.target, earlier)?);
-        let begun = if pieces.current.length() == 0 { Begun::Empty } else { Begun::Behind };
+        let begun = if pieces.current.length() == 0 { StartMode::Empty } else { StartMode::Behind };
         self.sink = Sink::Pieces(pieces);
         Ok(begun)
     }
@@ -203,7 +203,7 @@ impl ReportFile {
     }
 
     /// Brings everything written so far to the disk. Gives the receipt that a later [`ReportFile::open`] goes back
-    /// to, with a few bytes of the caller's beside it, which [`Begun::Continued`] gives back.
+    /// to, with a few bytes of the caller's beside it, which [`StartMode::Continued`] gives back.
     ///
     /// A report is delivered exactly once whenever the crash comes, if there is one commit at least between its
     /// `begin` and its `end`. Without one, a crash between `end` and the storing of the next receipt leaves a
@@ -233,11 +233,11 @@ impl ReportFile {
         self.record.seal(state)
     }
 
-    /// What the caller had put beside the receipt cannot be read: the error to answer [`Begun::Continued`] with.
+    /// What the caller had put beside the receipt cannot be read: the error to answer [`StartMode::Continued`] with.
     #[must_use]
     pub fn bad_state(&self, problem: &dyn fmt::Display) -> PluginError {
         let path = self.target.path.display();
-        PluginError::config(format!("the receipt of an interrupted run for {path} is damaged: {problem}"))
+        PluginError::config(format!("cannot resume: the saved receipt for {path} is corrupt: {problem}"))
             .with_hint(START_OVER)
     }
 
@@ -258,32 +258,32 @@ impl ReportFile {
     pub fn check(&self) -> CheckReport {
         let place = self.target.path.display();
         match self.check_place() {
-            Ok(()) => CheckReport::default().step("file", Verdict::Ok, format!("{place} can be written")),
+            Ok(()) => CheckReport::default().step("file", Verdict::Ok, format!("{place} is writable")),
             Err(error) => CheckReport::default().step("file", Verdict::Failed, error.message),
         }
     }
 
     /// Goes on with the report that was interrupted.
-    fn go_on(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<Begun> {
+    fn go_on(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<StartMode> {
         let state = std::mem::take(&mut interrupted.state);
         match interrupted.into_pieces()? {
             Some(pieces) => self.sink = Sink::Pieces(pieces),
             None => {
-                warn!("{}: what was written since the last commit may come twice", path.display());
+                warn!("{}: records since the last checkpoint may be written twice", path.display());
                 self.begin_direct(path)?;
             }
         }
-        Ok(Begun::Continued(state))
+        Ok(StartMode::Continued(state))
     }
 
-    fn begin_direct(&mut self, path: PathBuf) -> Result<Begun> {
+    fn begin_direct(&mut self, path: PathBuf) -> Result<StartMode> {
         if self.direct.as_ref().is_none_or(|direct| direct.path() != path) {
             self.direct = Some(Direct::open(path.clone())?);
         }
         self.sink = Sink::Direct;
         let is_known = self.record.direct.as_ref() == Some(&path);
         self.record.direct = Some(path);
-        Ok(if is_known { Begun::Behind } else { Begun::Empty })
+        Ok(if is_known { StartMode::Behind } else { StartMode::Empty })
     }
 
     fn check_place(&self) -> Result<()> {
@@ -328,12 +328,12 @@ fn refuse_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(PluginError::new(
             ErrorKind::CannotCreate,
-            format!("cannot create {}: it is a folder", path.display()),
+            format!("cannot create {}: it is a directory", path.display()),
         ));
     }
     Ok(())
 }
 
 fn no_report() -> PluginError {
-    PluginError::bug("a file output was written to while no report was under way")
+    PluginError::bug("plugin bug: write without an open report")
 }

@@ -7,7 +7,7 @@ use crate::snapshot::{BadSnapshot, put_number, take_number};
 
 /// A text is neither an address nor a range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no IP address or range of them")]
+#[error("invalid IP address or range `{0}`")]
 pub(crate) struct BadAddress(String);
 
 /// A set of addresses, IPv4 before IPv6, each ascending. As bytes it takes little: neighbours take one byte each.

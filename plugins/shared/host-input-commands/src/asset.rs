@@ -55,7 +55,7 @@ impl Asset {
 
     /// Whether this row goes on with the asset: it is the same row, or says that it continues. Another row with
     /// the same address does not, so that blocks end in the same places wherever a report is interrupted.
-    pub(crate) fn goes_on_in(&self, asset: &AssetView<'_>, new_batch: bool) -> bool {
+    pub(crate) fn continues_in(&self, asset: &AssetView<'_>, new_batch: bool) -> bool {
         if new_batch { asset.is_continued() && self.has_address_of(asset) } else { self.row == asset.row() }
     }
 
@@ -87,11 +87,11 @@ fn why_not(asset: &AssetView<'_>) -> String {
             let fields = [AssetField::Dns, AssetField::Netbios, AssetField::Id];
             let name = fields.into_iter().map(|field| asset.get(field)).find(|name| !name.is_empty());
             format!(
-                "asset `{}` has no IP address, and results are stored by address",
+                "asset `{}` has no IP address; the Defense Center stores results by IP address",
                 short(name.unwrap_or("?"))
             )
         }
-        address => format!("asset `{}` has no address that can be read", short(address)),
+        address => format!("asset `{}` has no valid IP address", short(address)),
     }
 }
 

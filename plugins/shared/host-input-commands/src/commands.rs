@@ -222,7 +222,7 @@ impl CommandWriter {
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let new_batch = std::mem::take(&mut self.new_batch);
-        if let Some(current) = self.asset.as_mut().filter(|current| current.goes_on_in(asset, new_batch)) {
+        if let Some(current) = self.asset.as_mut().filter(|current| current.continues_in(asset, new_batch)) {
             current.row = asset.row();
             current.scanned &= was_scanned(asset);
             return Ok(());
@@ -245,7 +245,7 @@ impl CommandWriter {
             written.left_out.push(finding.row());
             return Ok(());
         }
-        let asset = self.asset.as_mut().expect("a finding comes after its asset was entered");
+        let asset = self.asset.as_mut().expect("plugin bug: a finding arrived after its asset was finished");
         let id = asset.address.clone().and_then(|_| result_id(finding));
         let id = match id {
             Ok(id) => id,
@@ -257,7 +257,7 @@ impl CommandWriter {
         };
         self.begin_block();
         let start = self.block.len();
-        let asset = self.asset.as_ref().expect("a finding comes after its asset was entered");
+        let asset = self.asset.as_ref().expect("plugin bug: a finding arrived after its asset was finished");
         self.lines.push(&mut self.block, &asset.text, id, finding, &self.settings);
         debug!("{}", self.block[start..].trim_end());
         self.account(start, sink)
@@ -306,8 +306,8 @@ impl CommandWriter {
         }
         if asset.is_replaced {
             self.totals.warnings.push(format!(
-                "the report breaks off within asset {}, whose old results are deleted already: some may be missing \
-                 until a complete report comes",
+                "the report is truncated within asset {}, whose old results are already deleted; some \
+                 results may be missing until a complete report is delivered",
                 asset.text
             ));
         }
@@ -321,7 +321,7 @@ impl CommandWriter {
     ) -> Result<(), E> {
         let too_long = self.block.len() + SCAN_UPDATE.len() > self.settings.limits.bytes;
         if start > 0 && too_long {
-            self.hand_on(start, false, sink)?;
+            self.write_block(start, false, sink)?;
             self.block.drain(..start);
             if let Some(asset) = &mut self.asset {
                 asset.is_replaced |= asset.deletion.take().is_some();
@@ -339,7 +339,7 @@ impl CommandWriter {
         if asset.begun {
             self.block.push_str(asset.update);
             self.commands += 1;
-            self.hand_on(self.block.len(), true, sink)?;
+            self.write_block(self.block.len(), true, sink)?;
         } else if let Ok(address) = asset.address {
             let set = if asset.is_clean() { &mut self.clean } else { &mut self.doubtful };
             set.insert(address);
@@ -349,7 +349,7 @@ impl CommandWriter {
         Ok(())
     }
 
-    fn hand_on<E>(
+    fn write_block<E>(
         &self,
         length: usize,
         ends_asset: bool,
@@ -378,7 +378,8 @@ impl CommandWriter {
                     for address in range.addresses() {
                         if self.totals.cleared >= MOST_CLEARED {
                             self.totals.warnings.push(format!(
-                                "only {MOST_CLEARED} assets without findings were cleared; others keep old results"
+                                "only {MOST_CLEARED} assets without findings were cleared; the others \
+                                 keep old results"
                             ));
                             return Ok(());
                         }
@@ -386,7 +387,7 @@ impl CommandWriter {
                     }
                 }
                 Err(bad) => {
-                    self.totals.warnings.push(format!("an asset without findings was left alone: {bad}"))
+                    self.totals.warnings.push(format!("an asset without findings was not cleared: {bad}"))
                 }
             }
         }

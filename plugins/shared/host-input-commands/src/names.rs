@@ -18,13 +18,13 @@ pub enum BadName {
     #[error("must not be empty")]
     Empty,
     /// It is longer than any name that is known to work.
-    #[error("must not be longer than {MAX_LENGTH} letters")]
+    #[error("must not be longer than {MAX_LENGTH} characters")]
     Long,
     /// It holds a letter that the Defense Center may misread.
-    #[error("may hold letters, digits, blank, `.`, `_` and `-`, but it holds {0:?}")]
+    #[error("may contain only letters, digits, spaces, `.`, `_` and `-`, found {0:?}")]
     Letter(char),
     /// It consists of digits.
-    #[error("must not be a number, which the Defense Center takes as the id of a known source")]
+    #[error("must not be a number, because the Defense Center would use it as a source ID")]
     Number,
 }
 

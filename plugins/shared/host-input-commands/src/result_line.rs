@@ -17,7 +17,7 @@ pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
     let digits = qid.bytes().all(|byte| byte.is_ascii_digit());
     qid.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
         let shown: String = qid.chars().take(40).collect();
-        format!("its id `{shown}` is not a number that the Defense Center takes")
+        format!("the ID `{shown}` is not a number accepted by the Defense Center")
     })
 }
 

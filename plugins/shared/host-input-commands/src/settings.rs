@@ -76,12 +76,14 @@ pub mod options {
     use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
 
     /// The name that `SetSource` gives.
-    pub const SOURCE: OptionSpec = OptionSpec::text("source")
-        .default_text("QualysGuard")
-        .help("commands: the source that the Defense Center shows for what is imported");
+    pub const SOURCE: OptionSpec = OptionSpec::text("source").default_text("QualysGuard").help(
+        "Source name shown by the Defense Center for imported results. Letters, digits, space, `.`, \
+             `_`, `-`; not a number.",
+    );
     /// The scanner's name.
     pub const SCANNER: OptionSpec = OptionSpec::text("scanner").default_text("QualysGuard").help(
-        "commands: the scanner whose results on an asset are replaced; after a change the old one's results stay",
+        "Scanner name whose results on an asset are replaced. After a change, results under the old name \
+         stay on the Defense Center.",
     );
     /// The domain.
     pub const DOMAIN: OptionSpec = OptionSpec::text("domain").help(
@@ -89,35 +91,37 @@ pub mod options {
     );
     /// Whether unknown assets are created.
     pub const ADD_HOST: OptionSpec = OptionSpec::flag("add_host").help(
-        "commands: whether assets with findings that the Defense Center does not know are created; each takes one \
-         licence; not set: the input's `add_host` decides, else no",
+        "Create assets that the Defense Center does not know, if they have findings. Each created asset \
+         uses one host license. Default: the input's `add_host`, otherwise no.",
     );
     /// What becomes of old results.
     pub const REPLACE: OptionSpec = OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").help(
-        "commands: `asset`: delete an asset's old results, add the new ones; `flush`: let `ScanFlush` put the new ones \
-         in their place; `merge`: only add",
+        "Replacement of an asset's old results: `asset` deletes them and adds the new ones in one step; \
+         `flush` uses ScanFlush; `merge` only adds.",
     );
     /// Whether the operating system is set.
-    pub const SET_OS: OptionSpec = OptionSpec::flag("set_os").default_flag(false).help(
-        "commands: whether the operating system that the scanner believes in is set on assets with findings",
-    );
+    pub const SET_OS: OptionSpec = OptionSpec::flag("set_os")
+        .default_flag(false)
+        .help("Set the operating system reported by the scanner on assets with findings.");
     /// The least severity.
     pub const MIN_SEVERITY: OptionSpec = OptionSpec::integer("min_severity", 1, 5)
         .default_integer(1)
-        .help("commands: the least severity to send; findings without one are sent");
+        .help("Minimum severity of findings to send, 1 to 5. Findings without a severity are always sent.");
     /// Which findings are sent.
     pub const KINDS: OptionSpec = OptionSpec::list("kinds", &ValueSpec::Choice(KIND_WORDS))
         .default_list(&["vulnerability", "potential"])
-        .help("commands: which findings to send; the others are left out and not counted as rejected");
+        .help("Kinds of findings to send. Other kinds are skipped and not counted as rejected.");
     /// Which texts make up the description.
     pub const DESCRIPTION: OptionSpec =
         OptionSpec::list("description", &ValueSpec::Choice(DESCRIPTION_WORDS))
             .default_list(&["diagnosis"])
-            .help("commands: which texts make up the description, in this order, without their HTML");
+            .help("Texts that form the description of a finding, in this order; HTML is removed.");
     /// How long the description may be.
-    pub const DESCRIPTION_LENGTH: OptionSpec = OptionSpec::integer("description_length", 16, 30_000)
-        .default_integer(1000)
-        .help("commands: how many letters the description may have; a longer one ends in `...`");
+    pub const DESCRIPTION_LENGTH: OptionSpec =
+        OptionSpec::integer("description_length", 16, 30_000).default_integer(1000).help(
+            "Maximum length of the description, in characters. Longer texts are truncated and end in \
+             `...`.",
+        );
 }
 
 /// All of [`options`].
@@ -146,7 +150,7 @@ impl Settings {
     /// misread.
     pub fn read(options: &Options, limits: BlockLimits) -> Result<Self> {
         let bad = |option: &'static str| {
-            move |problem: BadName| PluginError::config(format!("option `{option}` {problem}"))
+            move |problem: BadName| PluginError::config(format!("invalid option `{option}`: {problem}"))
         };
         let name = |option: &'static str| -> Result<Name> {
             Name::new(options.text(option)?.unwrap_or_default()).map_err(bad(option))
@@ -154,7 +158,7 @@ impl Settings {
         let domain = options.text("domain")?.map(Domain::new).transpose().map_err(bad("domain"))?;
         let kinds: Vec<_> = options.list("kinds")?.into_iter().filter_map(FindingKind::from_word).collect();
         if kinds.is_empty() {
-            return Err(PluginError::config("option `kinds` must name at least one kind"));
+            return Err(PluginError::config("option `kinds` must have at least one value"));
         }
         let description = options.list("description")?.into_iter().filter_map(DescriptionPart::from_word);
         Ok(Self {

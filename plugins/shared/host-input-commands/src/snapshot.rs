@@ -2,7 +2,7 @@
 
 /// Bytes are no snapshot that this version has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the snapshot of a report under way cannot be read")]
+#[error("the saved state of a report in progress is invalid")]
 pub struct BadSnapshot;
 
 /// Appends a number.

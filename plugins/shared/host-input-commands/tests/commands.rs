@@ -284,8 +284,7 @@ fn a_cut_asset_whose_deletion_is_on_its_way_is_told() {
         assert_eq!(
             outcome.totals.warnings,
             [
-                "the report breaks off within asset 192.0.2.1, whose old results are deleted already: some may be missing \
-              until a complete report comes"
+                "the report breaks off within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
             ]
         );
         // A report that is not delivered has deleted as much by then.
@@ -348,7 +347,7 @@ fn another_schema_is_read_by_its_names() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_rejected_with_its_reason_and_clears_nothing() {
+fn unsendable_finding_is_rejected_and_clears_nothing() {
     let batches = [vec![
         ("", false, vec![finding("1"), Finding { kind: "service", ..finding("2") }]),
         ("192.0.2.256", false, vec![finding("3")]),
@@ -360,12 +359,12 @@ fn what_cannot_be_sent_is_rejected_with_its_reason_and_clears_nothing() {
     assert_eq!(
         outcome.rejected,
         [
-            "asset `www.example.com` has no IP address, and results are stored by address",
-            "asset `192.0.2.256` has no address that can be read",
-            "its id `0` is not a number that the Defense Center takes",
-            "its id `x` is not a number that the Defense Center takes",
-            "its id `4294967296` is not a number that the Defense Center takes",
-            "its id `+5` is not a number that the Defense Center takes",
+            "asset `www.example.com` has no IP address; the Defense Center stores results by IP address",
+            "asset `192.0.2.256` has no valid IP address",
+            "its id `0` is not a number accepted by the Defense Center",
+            "its id `x` is not a number accepted by the Defense Center",
+            "its id `4294967296` is not a number accepted by the Defense Center",
+            "its id `+5` is not a number accepted by the Defense Center",
         ]
     );
 }
@@ -390,7 +389,7 @@ fn bad_and_boundless_clean_ranges_are_reported() {
     assert_eq!(outcome.totals.cleared, 1);
     assert_eq!(
         outcome.totals.warnings,
-        ["an asset without findings was left alone: `www.example.com` is no IP address or range of them"]
+        ["an asset without findings was not cleared: `www.example.com` is no IP address or range of them"]
     );
     let all = run(settings(), Hints::default(), &[], &end(true, &["::-ffff::"]));
     assert_eq!(all.totals.cleared, 1 << 20);

@@ -40,7 +40,7 @@ pub struct Reading {
 }
 
 /// What a report needs beside itself.
-pub struct Surroundings<'a> {
+pub struct ReportContext<'a> {
     /// How it is read.
     pub settings: Reading,
     /// The host.
@@ -57,7 +57,7 @@ impl OpenReport {
     pub fn begin(
         name: &str,
         settled: Settled,
-        around: &mut Surroundings<'_>,
+        around: &mut ReportContext<'_>,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         if let Some(refusal) = refuse_kind(name, &settled).or_else(|| refuse_ending(name, &settled, around)) {
             return Ok(Err(refusal));
@@ -95,7 +95,7 @@ impl OpenReport {
     }
 
     /// Goes on behind what another reading of the same bytes has delivered; to be called before the first batch.
-    pub fn go_on_at(&mut self, mark: Mark) {
+    pub fn resume_at(&mut self, mark: Mark) {
         self.skip = Some(mark);
     }
 
@@ -154,7 +154,7 @@ impl OpenReport {
     fn complete(&mut self) -> ReportEnd {
         if self.source.is_cut {
             // All of the XML was there, but what gzip checks it by was not.
-            let reason = format!("{}: the gzip file ends too early", self.name);
+            let reason = format!("{}: truncated gzip file", self.name);
             return self.incomplete(reason);
         }
         if let Some(reason) = self.damaged.take() {
@@ -164,12 +164,12 @@ impl OpenReport {
             && let Some(error) = self.reader.error()
         {
             // A scan that failed says nothing of its targets, least of all that they have no findings.
-            let reason = format!("{} holds no assets but {error}", self.name);
+            let reason = format!("{} contains no assets but {error}", self.name);
             return ReportEnd { deliver: false, ..self.incomplete(reason) };
         }
         let mut notes = self.reader.notes();
         if self.reader.assets() == 0 {
-            notes.push(Note { text: "the report holds no assets".to_owned(), count: 1 });
+            notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
         }
         let clean_assets = std::mem::take(&mut self.clean_assets);
         ReportEnd {
@@ -230,7 +230,7 @@ fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
 }
 
 /// A report without its end is known by its last bytes, before anything of it is delivered.
-fn refuse_ending(name: &str, settled: &Settled, around: &Surroundings<'_>) -> Option<Refusal> {
+fn refuse_ending(name: &str, settled: &Settled, around: &ReportContext<'_>) -> Option<Refusal> {
     if around.settings.deliver_incomplete {
         return None;
     }
@@ -238,16 +238,16 @@ fn refuse_ending(name: &str, settled: &Settled, around: &Surroundings<'_>) -> Op
     let (message, hint) = match settled.ending {
         Ending::Closed | Ending::Unclear => return None,
         Ending::Cut if settled.source.is_cut => (
-            format!("{name} is cut: the gzip file ends too early"),
-            "fetch the report again; deliver_incomplete: true would deliver what is there",
+            format!("{name} is truncated: unexpected end of the gzip file"),
+            "download the report again; `deliver_incomplete: yes` would deliver the readable part",
         ),
         Ending::Cut => (
-            format!("{name} is cut: it ends without </{root}>"),
-            "fetch the report again; deliver_incomplete: true would deliver what is there",
+            format!("{name} is truncated: </{root}> is missing"),
+            "download the report again; `deliver_incomplete: yes` would deliver the readable part",
         ),
         Ending::Junk => (
-            format!("{name} goes on behind </{root}>"),
-            "two files may have been written into one; fetch the report again",
+            format!("{name} has unexpected data after </{root}>"),
+            "two files may have been written to one file; download the report again",
         ),
     };
     Some(refusal(name, PluginError::bad_data(message).with_hint(hint), true))
@@ -260,8 +260,8 @@ fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option
         return Some(refusal(name, PluginError::new(kind_of(&damage), message), true));
     }
     let error = preface.error.as_ref()?;
-    let error = PluginError::bad_data(format!("{name} holds no assets but {error}"));
-    Some(refusal(name, error.with_hint("fetch the report again"), false))
+    let error = PluginError::bad_data(format!("{name} contains no assets but {error}"));
+    Some(refusal(name, error.with_hint("download the report again"), false))
 }
 
 /// File, line, and what is wrong there.

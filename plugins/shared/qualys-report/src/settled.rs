@@ -34,7 +34,7 @@ impl Settled {
             Ok((kind, ending))
         };
         let (kind, ending) = judge()
-            .map_err(|error| PluginError::new(ErrorKind::Io, format!("reading {name} failed: {error}")))?;
+            .map_err(|error| PluginError::new(ErrorKind::Io, format!("cannot read {name}: {error}")))?;
         Ok(Self { source, kind, ending })
     }
 

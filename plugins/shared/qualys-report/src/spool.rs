@@ -41,7 +41,7 @@ impl FileSpool {
         if self.file.is_none() {
             self.file = Some(temporary_file(&self.services).map_err(io::Error::other)?);
         }
-        self.file.as_mut().ok_or_else(|| io::Error::other("the temporary file is gone"))
+        self.file.as_mut().ok_or_else(|| io::Error::other("the temporary file has been removed"))
     }
 
     fn flush(&mut self) -> io::Result<()> {

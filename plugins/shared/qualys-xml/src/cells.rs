@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, list_items};
 
 use crate::damage::Fault;
-use crate::place::{Item, List, Place, Value};
+use crate::place::{ElementRole, Item, List, Value};
 
 /// The rows of the asset, definition and finding that are under way, reused for the whole report.
 #[derive(Debug)]
@@ -12,13 +12,13 @@ pub(crate) struct Cells {
     pub(crate) asset: AssetRow,
     pub(crate) definition: DefinitionRow,
     pub(crate) finding: FindingRow,
-    /// The text that a [`Place::Value`] collects.
+    /// The text that a [`ElementRole::Value`] collects.
     pub(crate) value: String,
     parts: [String; 3],
     source: String,
     item: String,
     /// The list that the last item went to.
-    open_list: Option<Place>,
+    open_list: Option<ElementRole>,
     /// How much of the list of CVE ids is from the finding's attribute.
     cves_of_attribute: usize,
     /// Where in that part the next id of the list is expected.
@@ -74,16 +74,16 @@ impl Cells {
 
     /// Text of the finding or definition that is under way; more than the limit is damage.
     #[inline]
-    pub(crate) fn weigh(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
+    pub(crate) fn count_text(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
         self.weight = self.weight.saturating_add(bytes);
         if self.weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
     /// Text that goes to this place, or has to be moved there.
     #[inline]
-    pub(crate) fn weigh_in(&mut self, place: Place, bytes: usize) -> Result<(), Box<Fault>> {
-        if !matches!(place, Place::Asset(_) | Place::Value(Value::AssetItem(_))) {
-            return self.weigh(bytes);
+    pub(crate) fn weigh_in(&mut self, place: ElementRole, bytes: usize) -> Result<(), Box<Fault>> {
+        if !matches!(place, ElementRole::Asset(_) | ElementRole::Value(Value::AssetItem(_))) {
+            return self.count_text(bytes);
         }
         self.asset_weight = self.asset_weight.saturating_add(bytes);
         if self.asset_weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
@@ -91,28 +91,28 @@ impl Cells {
 
     /// An element begins whose text is wanted. Gives the place that its text goes to.
     #[inline]
-    pub(crate) fn open(&mut self, place: Place) -> Result<Place, Box<Fault>> {
+    pub(crate) fn open(&mut self, place: ElementRole) -> Result<ElementRole, Box<Fault>> {
         self.begun = false;
         self.pending.clear();
         match place {
-            Place::Finding(field) => self.go_on(place, field),
-            Place::Definition(field) => self.go_on(place, field),
-            Place::Asset(field) => self.go_on(place, field),
-            Place::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(Place::Ignored),
-            Place::AssetFallback(field) => Ok(Place::Asset(field)),
-            Place::AssetBetter(field) => {
+            ElementRole::Finding(field) => self.go_on(place, field),
+            ElementRole::Definition(field) => self.go_on(place, field),
+            ElementRole::Asset(field) => self.go_on(place, field),
+            ElementRole::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(ElementRole::Ignored),
+            ElementRole::AssetFallback(field) => Ok(ElementRole::Asset(field)),
+            ElementRole::AssetBetter(field) => {
                 self.asset.set(field, "");
-                Ok(Place::Asset(field))
+                Ok(ElementRole::Asset(field))
             }
-            Place::Value(_) => {
+            ElementRole::Value(_) => {
                 self.value.clear();
                 Ok(place)
             }
-            Place::List(List::ExploitSource) => {
+            ElementRole::List(List::ExploitSource) => {
                 self.source.clear();
                 Ok(place)
             }
-            Place::Item(_) => {
+            ElementRole::Item(_) => {
                 self.parts.iter_mut().for_each(String::clear);
                 Ok(place)
             }
@@ -123,7 +123,7 @@ impl Cells {
     /// A cell that has text already goes on in a new line: nothing is lost when an element stands twice, and
     /// a customer's comment follows the text that it comments on.
     #[inline]
-    fn go_on<F: Field>(&mut self, place: Place, field: F) -> Result<Place, Box<Fault>>
+    fn go_on<F: Field>(&mut self, place: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
     where
         Self: Rows<F>,
     {
@@ -139,7 +139,7 @@ impl Cells {
 
     /// Text that stood outside CDATA: white space around it is the report's layout, not text.
     #[inline]
-    pub(crate) fn text(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
+    pub(crate) fn text(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
         if !takes_text(place) {
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Cells {
 
     /// Text that is taken as it is.
     #[inline]
-    pub(crate) fn verbatim(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
+    pub(crate) fn verbatim(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
         if !takes_text(place) {
             return Ok(());
         }
@@ -172,13 +172,13 @@ impl Cells {
     }
 
     #[inline]
-    fn put(&mut self, place: Place, piece: &str) -> Result<(), Box<Fault>> {
+    fn put(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
         self.weigh_in(place, piece.len())?;
         match place {
-            Place::Finding(field) => self.finding.append(field, piece),
-            Place::Definition(field) => self.definition.append(field, piece),
-            Place::Asset(field) => self.asset.append(field, piece),
-            Place::Value(_) => self.value.push_str(piece),
+            ElementRole::Finding(field) => self.finding.append(field, piece),
+            ElementRole::Definition(field) => self.definition.append(field, piece),
+            ElementRole::Asset(field) => self.asset.append(field, piece),
+            ElementRole::Value(_) => self.value.push_str(piece),
             _ => {}
         }
         Ok(())
@@ -186,16 +186,16 @@ impl Cells {
 
     /// An element ends: what needs a last touch gets it.
     #[inline]
-    pub(crate) fn close(&mut self, place: Place) -> Result<(), Box<Fault>> {
+    pub(crate) fn close(&mut self, place: ElementRole) -> Result<(), Box<Fault>> {
         match place {
-            Place::Definition(field) if is_score(field) => no_dash(&mut self.definition, field),
-            Place::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
+            ElementRole::Definition(field) if is_score(field) => no_dash(&mut self.definition, field),
+            ElementRole::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
                 no_dash(&mut self.finding, field);
             }
-            Place::Finding(FindingField::Protocol) => self.lower_protocol(),
-            Place::Finding(FindingField::Ssl) => self.settle_ssl(),
-            Place::Value(value) => self.close_value(value)?,
-            Place::Item(item) => self.close_item(item)?,
+            ElementRole::Finding(FindingField::Protocol) => self.lower_protocol(),
+            ElementRole::Finding(FindingField::Ssl) => self.settle_ssl(),
+            ElementRole::Value(value) => self.close_value(value)?,
+            ElementRole::Item(item) => self.close_item(item)?,
             _ => {}
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Cells {
             Value::Source => flatten(&self.value, &mut self.source),
             Value::AssetItem(field) => {
                 flatten(&self.value, &mut self.item);
-                self.weigh_item(Place::Asset(field), self.asset.cell_len(field))?;
+                self.weigh_item(ElementRole::Asset(field), self.asset.cell_len(field))?;
                 add_item(&mut self.asset, field, &self.item);
             }
             _ => {}
@@ -244,7 +244,7 @@ impl Cells {
         if field == DefinitionField::Cves && self.is_in_attribute() {
             return Ok(());
         }
-        self.weigh_item(Place::Definition(field), self.definition.cell_len(field))?;
+        self.weigh_item(ElementRole::Definition(field), self.definition.cell_len(field))?;
         if !self.item.is_empty() {
             self.definition.append_item(field, &self.item);
         }
@@ -271,7 +271,7 @@ impl Cells {
 
     /// A list that something else was put beside has to be moved before it can go on: a report that takes turns
     /// between long lists must not grow the row without bound.
-    fn weigh_item(&mut self, list: Place, present: usize) -> Result<(), Box<Fault>> {
+    fn weigh_item(&mut self, list: ElementRole, present: usize) -> Result<(), Box<Fault>> {
         let moved = if self.open_list == Some(list) { 0 } else { present };
         self.open_list = Some(list);
         self.weigh_in(list, moved + self.item.len())
@@ -331,8 +331,11 @@ impl Rows<FindingField> for Cells {
 
 /// Whether text that stands there, outside CDATA, goes anywhere.
 #[inline]
-pub(crate) fn takes_text(place: Place) -> bool {
-    matches!(place, Place::Finding(_) | Place::Definition(_) | Place::Asset(_) | Place::Value(_))
+pub(crate) fn takes_text(place: ElementRole) -> bool {
+    matches!(
+        place,
+        ElementRole::Finding(_) | ElementRole::Definition(_) | ElementRole::Asset(_) | ElementRole::Value(_)
+    )
 }
 
 fn is_score(field: DefinitionField) -> bool {

@@ -21,19 +21,19 @@ pub struct Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The bytes could not be had: the disk, or the caller's own reader, failed.
-    #[error("reading failed: {0}")]
+    #[error("read error: {0}")]
     Read(String),
     /// The bytes end while elements are open.
-    #[error("the file ends before {root} is closed")]
+    #[error("unexpected end of file: {root} is not closed")]
     Cut {
         /// The outermost element.
         root: &'static str,
     },
     /// The bytes end before any element.
-    #[error("the file holds no element")]
+    #[error("the file contains no XML element")]
     NoRoot,
     /// The outermost element is another one than was expected.
-    #[error("the outermost element is {found}, not {expected}")]
+    #[error("unexpected root element {found}, expected {expected}")]
     OtherRoot {
         /// Its name.
         found: String,
@@ -41,22 +41,22 @@ pub enum Fault {
         expected: &'static str,
     },
     /// Something stands behind the end of the report.
-    #[error("{what} stands behind the end of the report")]
+    #[error("unexpected {what} after the end of the report")]
     Junk {
         /// What it is.
         what: String,
     },
     /// Text stands before the report.
-    #[error("text stands before the report")]
+    #[error("unexpected text before the report")]
     TextBefore,
     /// A reference to an entity that is not one of the five of XML.
-    #[error("the entity {0} is not defined")]
+    #[error("undefined entity {0}")]
     Entity(String),
     /// Elements are nested too deeply.
-    #[error("elements are nested more than {0} deep")]
+    #[error("XML nested deeper than {0} levels")]
     TooDeep(usize),
     /// An element has too many attributes.
-    #[error("the element {element} has more than {limit} attributes")]
+    #[error("element {element} has more than {limit} attributes")]
     TooManyAttributes {
         /// The element's name.
         element: String,
@@ -64,7 +64,7 @@ pub enum Fault {
         limit: usize,
     },
     /// An element has an attribute twice, or one that is not written as XML wants it.
-    #[error("the attributes of {element} are not well-formed: {problem}")]
+    #[error("invalid attributes in element {element}: {problem}")]
     Attributes {
         /// The element's name.
         element: String,
@@ -72,16 +72,16 @@ pub enum Fault {
         problem: String,
     },
     /// A name of an element is too long.
-    #[error("the name of an element has more than {0} bytes")]
+    #[error("element name longer than {0} bytes")]
     LongName(usize),
     /// One text, or all texts of one asset, definition or finding, are larger than the limit.
-    #[error("the texts of one asset, definition or finding exceed the limit of {0} bytes")]
+    #[error("text of one asset, definition or finding exceeds the limit of {0} bytes")]
     TooMuchText(usize),
     /// More definitions than are kept track of.
     #[error("there are more than {0} definitions")]
     TooManyDefinitions(usize),
     /// A spool for definitions could not be written or read.
-    #[error("the temporary file for definitions failed: {0}")]
+    #[error("cannot use the temporary file for definitions: {0}")]
     Spool(String),
     /// Anything else that is not XML.
     #[error("{0}")]
@@ -103,7 +103,7 @@ impl Fault {
             // the caller's to see.
             quick_xml::Error::Syntax(_) => Self::Cut { root },
             quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
-                Self::Malformed("an & begins no reference".to_owned())
+                Self::Malformed("invalid character reference after &".to_owned())
             }
             quick_xml::Error::IllFormed(error) => Self::Malformed(Shown(&error.to_string()).to_string()),
             other => Self::Malformed(Shown(&other.to_string()).to_string()),

@@ -7,10 +7,10 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::events::Limits;
-use crate::feed::Feed;
-use crate::join::{Join, Joined, qid_number};
+use crate::feed::BatchWriter;
+use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::page::MORE_PAGES;
-use crate::place::{Place, Structure, Value};
+use crate::place::{ElementRole, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
 
@@ -24,8 +24,8 @@ pub(crate) fn read_preface(source: impl Read, limits: Limits) -> (Preface, Optio
 /// Delivers the assets of one page.
 #[derive(Debug, Default)]
 pub(crate) struct Detections {
-    pub(crate) feed: Feed,
-    pub(crate) join: Join,
+    pub(crate) feed: BatchWriter,
+    pub(crate) join: SentDefinitions,
     warning_code: String,
     names_next_page: bool,
 }
@@ -33,54 +33,66 @@ pub(crate) struct Detections {
 impl Document<Joined<'_>> for Detections {
     const ROOT: &'static str = "HOST_LIST_VM_DETECTION_OUTPUT";
 
-    fn child(parent: Place, name: &str) -> Place {
-        let Place::Of(structure) = parent else {
-            return Place::Unknown;
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
+        let ElementRole::Of(structure) = parent else {
+            return ElementRole::Unknown;
         };
         match (structure, name) {
             (Structure::Finding, _) => in_finding(name),
-            (Structure::Findings, "DETECTION") => Place::Of(Structure::Finding),
+            (Structure::Findings, "DETECTION") => ElementRole::Of(Structure::Finding),
             (Structure::Asset, _) => in_asset(name),
             (Structure::AssetList(_), _) => in_asset_list(structure, name),
-            (Structure::DnsData, "FQDN") => Place::AssetFallback(AssetField::Dns),
-            (Structure::DnsData, "HOSTNAME" | "DOMAIN") => Place::Ignored,
-            (Structure::Assets, "HOST") => Place::Of(Structure::Asset),
-            (Structure::Head, "HOST_LIST") => Place::Of(Structure::Assets),
-            (Structure::Head, "WARNING") => Place::Of(Structure::Warning),
-            (Structure::Head, "DATETIME") => Place::Ignored,
-            (Structure::Warning, "CODE") => Place::Value(Value::WarningCode),
-            (Structure::Warning, "URL") => Place::Value(Value::WarningAddress),
-            (Structure::Warning, "TEXT") => Place::Ignored,
-            (Structure::Root, "RESPONSE") => Place::Of(Structure::Head),
+            (Structure::DnsData, "FQDN") => ElementRole::AssetFallback(AssetField::Dns),
+            (Structure::DnsData, "HOSTNAME" | "DOMAIN") => ElementRole::Ignored,
+            (Structure::Assets, "HOST") => ElementRole::Of(Structure::Asset),
+            (Structure::Head, "HOST_LIST") => ElementRole::Of(Structure::Assets),
+            (Structure::Head, "WARNING") => ElementRole::Of(Structure::Warning),
+            (Structure::Head, "DATETIME") => ElementRole::Ignored,
+            (Structure::Warning, "CODE") => ElementRole::Value(Value::WarningCode),
+            (Structure::Warning, "URL") => ElementRole::Value(Value::WarningAddress),
+            (Structure::Warning, "TEXT") => ElementRole::Ignored,
+            (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
             // The echo may hold a login: it is never even collected.
-            (Structure::Root, "REQUEST") => Place::Ignored,
-            _ => Place::Unknown,
+            (Structure::Root, "REQUEST") => ElementRole::Ignored,
+            _ => ElementRole::Unknown,
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
+    fn open(
+        &mut self,
+        place: ElementRole,
+        element: &Element<'_>,
+        state: &mut State,
+    ) -> Result<(), Box<Fault>> {
         match place {
-            Place::Of(Structure::Finding) => state.cells.begin_finding(),
-            Place::Of(Structure::Asset) => {
+            ElementRole::Of(Structure::Finding) => state.cells.begin_finding(),
+            ElementRole::Of(Structure::Asset) => {
                 self.feed.begin_asset();
                 state.cells.begin_asset();
             }
-            Place::Asset(_) | Place::Of(Structure::AssetList(_)) => self.feed.begin_text(&mut state.notes),
+            ElementRole::Asset(_) | ElementRole::Of(Structure::AssetList(_)) => {
+                self.feed.begin_text(&mut state.notes)
+            }
             _ => {}
         }
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, sink: &mut Joined<'_>) -> Result<Flow, Box<Fault>> {
+    fn close(
+        &mut self,
+        place: ElementRole,
+        state: &mut State,
+        sink: &mut Joined<'_>,
+    ) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Of(Structure::Finding) => {
+            ElementRole::Of(Structure::Finding) => {
                 let key = qid_number(state.cells.definition.get(DefinitionField::Qid));
                 return self.join.deliver(&mut self.feed, key, state, sink);
             }
-            Place::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
-            Place::Value(Value::WarningCode) => self.warning_code.clone_from(&state.cells.value),
-            Place::Value(Value::WarningAddress) => self.names_next_page = !state.cells.value.is_empty(),
-            Place::Of(Structure::Warning) => self.note_warning(state),
+            ElementRole::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
+            ElementRole::Value(Value::WarningCode) => self.warning_code.clone_from(&state.cells.value),
+            ElementRole::Value(Value::WarningAddress) => self.names_next_page = !state.cells.value.is_empty(),
+            ElementRole::Of(Structure::Warning) => self.note_warning(state),
             _ => {}
         }
         Ok(Flow::On)
@@ -106,53 +118,53 @@ struct Head {
 impl Document<()> for Head {
     const ROOT: &'static str = <Detections as Document<Joined<'_>>>::ROOT;
 
-    fn child(parent: Place, name: &str) -> Place {
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
         match (parent, name) {
-            (Place::Of(Structure::Root), "RESPONSE") => Place::Of(Structure::Head),
-            (Place::Of(Structure::Head), "DATETIME") => Place::Value(Value::Time),
-            (Place::Of(Structure::Head), "HOST_LIST") => Place::Of(Structure::Assets),
-            (Place::Of(Structure::Assets), "HOST") => Place::Of(Structure::Asset),
-            _ => Place::Ignored,
+            (ElementRole::Of(Structure::Root), "RESPONSE") => ElementRole::Of(Structure::Head),
+            (ElementRole::Of(Structure::Head), "DATETIME") => ElementRole::Value(Value::Time),
+            (ElementRole::Of(Structure::Head), "HOST_LIST") => ElementRole::Of(Structure::Assets),
+            (ElementRole::Of(Structure::Assets), "HOST") => ElementRole::Of(Structure::Asset),
+            _ => ElementRole::Ignored,
         }
     }
 
-    fn open(&mut self, _: Place, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
+    fn open(&mut self, _: ElementRole, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
+    fn close(&mut self, place: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Value(Value::Time) => {
+            ElementRole::Value(Value::Time) => {
                 self.time.clone_from(&state.cells.value);
                 Ok(Flow::Pause)
             }
             // The time stands before the assets, or nowhere.
-            Place::Of(Structure::Asset) => Ok(Flow::Pause),
+            ElementRole::Of(Structure::Asset) => Ok(Flow::Pause),
             _ => Ok(Flow::On),
         }
     }
 }
 
-fn in_asset(name: &str) -> Place {
+fn in_asset(name: &str) -> ElementRole {
     match name {
-        "ID" => Place::Asset(AssetField::Id),
-        "IP" => Place::Asset(AssetField::Address),
-        "IPV6" => Place::Asset(AssetField::Ipv6),
-        "TRACKING_METHOD" => Place::Asset(AssetField::TrackingMethod),
-        "NETWORK_ID" => Place::AssetFallback(AssetField::Network),
-        "NETWORK_NAME" => Place::AssetBetter(AssetField::Network),
-        "OS" => Place::Asset(AssetField::Os),
-        "OS_CPE" => Place::Asset(AssetField::OsCpe),
-        "DNS" => Place::AssetBetter(AssetField::Dns),
-        "DNS_DATA" => Place::Of(Structure::DnsData),
-        "NETBIOS" => Place::Asset(AssetField::Netbios),
-        "QG_HOSTID" => Place::Asset(AssetField::AgentId),
-        "CLOUD_RESOURCE_ID" | "EC2_INSTANCE_ID" => Place::AssetFallback(AssetField::CloudId),
-        "LAST_SCAN_DATETIME" => Place::AssetBetter(AssetField::LastScan),
-        "LAST_VM_SCANNED_DATE" => Place::AssetFallback(AssetField::LastScan),
-        "ASSET_GROUP_LIST" => Place::Of(Structure::AssetList(AssetField::Groups)),
-        "TAGS" => Place::Of(Structure::AssetList(AssetField::Tags)),
-        "DETECTION_LIST" => Place::Of(Structure::Findings),
+        "ID" => ElementRole::Asset(AssetField::Id),
+        "IP" => ElementRole::Asset(AssetField::Address),
+        "IPV6" => ElementRole::Asset(AssetField::Ipv6),
+        "TRACKING_METHOD" => ElementRole::Asset(AssetField::TrackingMethod),
+        "NETWORK_ID" => ElementRole::AssetFallback(AssetField::Network),
+        "NETWORK_NAME" => ElementRole::AssetBetter(AssetField::Network),
+        "OS" => ElementRole::Asset(AssetField::Os),
+        "OS_CPE" => ElementRole::Asset(AssetField::OsCpe),
+        "DNS" => ElementRole::AssetBetter(AssetField::Dns),
+        "DNS_DATA" => ElementRole::Of(Structure::DnsData),
+        "NETBIOS" => ElementRole::Asset(AssetField::Netbios),
+        "QG_HOSTID" => ElementRole::Asset(AssetField::AgentId),
+        "CLOUD_RESOURCE_ID" | "EC2_INSTANCE_ID" => ElementRole::AssetFallback(AssetField::CloudId),
+        "LAST_SCAN_DATETIME" => ElementRole::AssetBetter(AssetField::LastScan),
+        "LAST_VM_SCANNED_DATE" => ElementRole::AssetFallback(AssetField::LastScan),
+        "ASSET_GROUP_LIST" => ElementRole::Of(Structure::AssetList(AssetField::Groups)),
+        "TAGS" => ElementRole::Of(Structure::AssetList(AssetField::Tags)),
+        "DETECTION_LIST" => ElementRole::Of(Structure::Findings),
         "ASSET_ID"
         | "OS_HOSTNAME"
         | "CLOUD_PROVIDER"
@@ -168,24 +180,26 @@ fn in_asset(name: &str) -> Place {
         | "TRURISK_SCORE"
         | "TRURISK_SCORE_FACTORS"
         | "ASSET_CRITICALITY_SCORE"
-        | "ARS_FACTORS" => Place::Ignored,
-        _ => Place::Unknown,
+        | "ARS_FACTORS" => ElementRole::Ignored,
+        _ => ElementRole::Unknown,
     }
 }
 
-fn in_asset_list(list: Structure, name: &str) -> Place {
+fn in_asset_list(list: Structure, name: &str) -> ElementRole {
     match (list, name) {
-        (_, "TAG" | "ASSET_GROUP") => Place::Of(list),
-        (Structure::AssetList(AssetField::Tags), "NAME") => Place::Value(Value::AssetItem(AssetField::Tags)),
-        (Structure::AssetList(field), "ASSET_GROUP_TITLE") => Place::Value(Value::AssetItem(field)),
-        (_, "TAG_ID" | "COLOR" | "BACKGROUND_COLOR" | "ASSET_GROUP_ID") => Place::Ignored,
-        _ => Place::Unknown,
+        (_, "TAG" | "ASSET_GROUP") => ElementRole::Of(list),
+        (Structure::AssetList(AssetField::Tags), "NAME") => {
+            ElementRole::Value(Value::AssetItem(AssetField::Tags))
+        }
+        (Structure::AssetList(field), "ASSET_GROUP_TITLE") => ElementRole::Value(Value::AssetItem(field)),
+        (_, "TAG_ID" | "COLOR" | "BACKGROUND_COLOR" | "ASSET_GROUP_ID") => ElementRole::Ignored,
+        _ => ElementRole::Unknown,
     }
 }
 
-fn in_finding(name: &str) -> Place {
-    Place::Finding(match name {
-        "QID" => return Place::Definition(DefinitionField::Qid),
+fn in_finding(name: &str) -> ElementRole {
+    ElementRole::Finding(match name {
+        "QID" => return ElementRole::Definition(DefinitionField::Qid),
         "UNIQUE_VULN_ID" => FindingField::UniqueId,
         "TYPE" => FindingField::Kind,
         "SEVERITY" => FindingField::Severity,
@@ -224,7 +238,7 @@ fn in_finding(name: &str) -> Place {
         | "MITRE_TECHNIQUE_ID"
         | "TRURISK_ELIMINATION_STATUS"
         | "VULNERABILITY_DETECTION_SOURCES"
-        | "LATEST_VULNERABILITY_DETECTION_SOURCE" => return Place::Ignored,
-        _ => return Place::Unknown,
+        | "LATEST_VULNERABILITY_DETECTION_SOURCE" => return ElementRole::Ignored,
+        _ => return ElementRole::Unknown,
     })
 }

@@ -68,11 +68,11 @@ impl Element<'_> {
                 return Err(Fault::TooManyAttributes { element, limit: MAX_ATTRIBUTES }.into());
             }
             if keys[..count].contains(&key) {
-                return Err(wrong(format!("{} stands twice", Shown(key))));
+                return Err(wrong(format!("duplicate attribute {}", Shown(key))));
             }
             keys[count] = key;
             if memchr::memchr(b'<', attribute.value.as_bytes()).is_some() {
-                return Err(wrong(format!("the value of {} holds a <", Shown(key))));
+                return Err(wrong(format!("`<` in the value of attribute {}", Shown(key))));
             }
             if attribute.value.bytes().all(|byte| !matches!(byte, b'&' | b'\n' | b'\t')) {
                 take(key, &attribute.value);

@@ -12,7 +12,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event as Raw};
 
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
-use crate::gate::{Gate, Reader};
+use crate::gate::{ElementStack, Reader};
 use crate::in_place::{self, Token};
 use crate::names::Shown;
 use crate::pass_over;
@@ -56,7 +56,7 @@ pub(crate) enum Event<'b> {
 pub(crate) struct Events<R: Read> {
     parser: Parser<Sanitizer<R>>,
     buffer: Vec<u8>,
-    gate: Gate,
+    gate: ElementStack,
     limits: Limits,
     /// The parser has told all of what it has looked at.
     is_between: bool,
@@ -73,7 +73,7 @@ impl<R: Read> Events<R> {
         // The gate does it, for the parser does not see all tags.
         parser.config_mut().check_end_names = false;
         parser.config_mut().allow_unmatched_ends = true;
-        let gate = Gate::new(root);
+        let gate = ElementStack::new(root);
         Self { parser, buffer: Vec::new(), gate, limits, is_between: false, is_empty: false }
     }
 
@@ -180,7 +180,7 @@ impl<R: Read> Events<R> {
             }
             // The parser says the same of a <! that goes on in an unknown way as of one that the file ends in.
             Err(quick_xml::Error::Syntax(_)) if !self.parser.get_ref().is_at_end() => {
-                Fault::Malformed("a <! begins no comment, CDATA or DOCTYPE".to_owned()).into()
+                Fault::Malformed("invalid markup after <!".to_owned()).into()
             }
             Err(error) => Fault::of_parser(error, self.gate.root()).into(),
         };
@@ -268,29 +268,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_parser_lets_pass_is_refused() {
+    fn malformed_xml_accepted_by_quick_xml_is_rejected() {
         let deep = format!("<R>{}", "<a>".repeat(64));
         let attributes: String = (0..33).map(|number| format!(" a{number}=''")).collect();
         for (xml, problem) in [
-            ("", "the file holds no element"),
-            ("<R><a>", "the file ends before R is closed"),
-            ("<R><a></a>", "the file ends before R is closed"),
-            ("<R><![CDATA[x", "the file ends before R is closed"),
-            ("<R></R", "the file ends before R is closed"),
-            ("<R><![CDA x]]></R>", "a <! begins no comment, CDATA or DOCTYPE"),
-            ("<R><!x></R>", "a <! begins no comment, CDATA or DOCTYPE"),
-            ("<R><!", "the file ends before R is closed"),
-            ("<R/><R/>", "a second outermost element, R, stands behind the end of the report"),
-            ("<R/>junk", "text stands behind the end of the report"),
-            ("<R/><!DOCTYPE R>", "a DOCTYPE stands behind the end of the report"),
-            ("x<R/>", "text stands before the report"),
-            ("<html/>", "the outermost element is html, not R"),
-            ("<R>&evil;</R>", "the entity evil is not defined"),
-            ("<R a='1' a='2'/>", "the attributes of R are not well-formed: a stands twice"),
-            ("<R a='<'/>", "the attributes of R are not well-formed: the value of a holds a <"),
-            (&deep, "elements are nested more than 64 deep"),
-            (&format!("<R{attributes}/>"), "the element R has more than 32 attributes"),
-            (&format!("<R><{}/></R>", "n".repeat(300)), "the name of an element has more than 256 bytes"),
+            ("", "the file contains no XML element"),
+            ("<R><a>", "unexpected end of file: R is closed"),
+            ("<R><a></a>", "unexpected end of file: R is closed"),
+            ("<R><![CDATA[x", "unexpected end of file: R is closed"),
+            ("<R></R", "unexpected end of file: R is closed"),
+            ("<R><![CDA x]]></R>", "invalid markup after <!"),
+            ("<R><!x></R>", "invalid markup after <!"),
+            ("<R><!", "unexpected end of file: R is closed"),
+            ("<R/><R/>", "a second outermost element, R, after the end of the report"),
+            ("<R/>junk", "text after the end of the report"),
+            ("<R/><!DOCTYPE R>", "a DOCTYPE after the end of the report"),
+            ("x<R/>", "unexpected text before the report"),
+            ("<html/>", "unexpected root element html, not R"),
+            ("<R>&evil;</R>", "the entity evil"),
+            ("<R a='1' a='2'/>", "the attributes of R: a stands twice"),
+            ("<R a='<'/>", "the attributes of R: the value of a holds a <"),
+            (&deep, "XML nested deeper than 64 deep"),
+            (&format!("<R{attributes}/>"), "the element R exceeds 32 attributes"),
+            (&format!("<R><{}/></R>", "n".repeat(300)), "element name longer than 256 bytes"),
         ] {
             assert_eq!(told(xml), Err(problem.to_owned()), "{xml}");
         }
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn no_piece_of_text_grows_without_bound() {
-        let problem = "the texts of one asset, definition or finding exceed the limit of 1000 bytes";
+        let problem = "text of one asset, definition or finding exceeds the limit of 1000 bytes";
         for xml in [
             format!("<R><![CDATA[{}]]></R>", "x".repeat(600_000)),
             format!("<R><!-- {} --></R>", "x".repeat(600_000)),

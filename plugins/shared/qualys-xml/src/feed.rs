@@ -13,7 +13,7 @@ use crate::walk::Flow;
 
 /// Knows which rows of the present batch the present asset has.
 #[derive(Debug, Default)]
-pub(crate) struct Feed {
+pub(crate) struct BatchWriter {
     /// The asset's row in the present batch.
     row: Option<RowIndex>,
     /// Whether the asset has a row in this or an earlier batch.
@@ -29,21 +29,21 @@ pub(crate) struct Feed {
     /// Behind this many assets the walk pauses, whatever the batch holds.
     pub(crate) pause_behind: Option<u64>,
     /// Which assets go out; all without one.
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) wanted: Option<AssetFilter>,
     /// Whether the asset is none of those.
     left_out: bool,
 }
 
 /// Judges an asset by its address.
-pub(crate) struct Wanted(pub(crate) Box<dyn Fn(&str) -> bool + Send>);
+pub(crate) struct AssetFilter(pub(crate) Box<dyn Fn(&str) -> bool + Send>);
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for AssetFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wanted")
     }
 }
 
-impl Feed {
+impl BatchWriter {
     /// Another batch is filled from now on.
     pub(crate) fn begin_batch(&mut self) {
         self.row = None;
@@ -114,7 +114,7 @@ pub(crate) fn pause_when_overfull(batch: &BatchBuilder) -> Flow {
 pub(crate) fn add_facts(cells: &mut Cells, reader: FactReader) -> Result<(), Box<Fault>> {
     let table = cells.finding.get(FindingField::ResultFormat).eq_ignore_ascii_case("table");
     let facts = reader.facts(cells.finding.get(FindingField::Result), table);
-    cells.weigh(facts.len())?;
+    cells.count_text(facts.len())?;
     cells.finding.set(FindingField::Facts, &facts);
     Ok(())
 }

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 64;
 const MAX_NAME: usize = 256;
 
 /// The elements that are open, and the rules about them.
-pub(crate) struct Gate {
+pub(crate) struct ElementStack {
     root: &'static str,
     root_seen: bool,
     /// The names of the open elements, one behind the other.
@@ -37,7 +37,7 @@ pub(crate) enum Reader {
     InPlace,
 }
 
-impl Gate {
+impl ElementStack {
     pub(crate) fn new(root: &'static str) -> Self {
         Self { root, root_seen: false, names: String::new(), open: Vec::new() }
     }
@@ -102,7 +102,7 @@ impl Gate {
     fn open_root(&mut self, name: &str) -> Result<(), Box<Fault>> {
         let found = Shown(name).to_string();
         if self.root_seen {
-            return Err(Fault::Junk { what: format!("a second outermost element, {found},") }.into());
+            return Err(Fault::Junk { what: format!("a second root element, {found},") }.into());
         }
         if name != self.root {
             return Err(Fault::OtherRoot { found, expected: self.root }.into());

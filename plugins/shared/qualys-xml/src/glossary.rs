@@ -9,7 +9,7 @@ use crate::definitions::Definitions;
 use crate::element::Element;
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{Place, Structure, Value, in_definition};
+use crate::place::{ElementRole, Structure, Value, in_definition};
 use crate::preface::{Preface, or_nothing};
 use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
 
@@ -37,7 +37,7 @@ pub(crate) fn read(
     match error {
         Some(error) if lists == 0 => preface.error = Some(error),
         Some(error) => {
-            preface.notes.say(format!("the report holds {error}"));
+            preface.notes.say(format!("the report contains {error}"));
             preface.error_beside = Some(error);
         }
         None => {}
@@ -62,63 +62,81 @@ const LONGEST_ADDRESS: usize = 128;
 
 impl Document<Definitions> for Glossary {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
-    const PASSED_OVER: Option<Place> = Some(Place::Of(Structure::Assets));
+    const PASSED_OVER: Option<ElementRole> = Some(ElementRole::Of(Structure::Assets));
 
-    fn child(parent: Place, name: &str) -> Place {
-        let Place::Of(structure) = parent else {
-            return if parent == Place::Value(Value::Error) { Place::Ignored } else { Place::Unknown };
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
+        let ElementRole::Of(structure) = parent else {
+            return if parent == ElementRole::Value(Value::Error) {
+                ElementRole::Ignored
+            } else {
+                ElementRole::Unknown
+            };
         };
         match (structure, name) {
             (Structure::Root, _) => in_root(name),
             (Structure::Head, _) => in_head(name),
-            (Structure::RiskSummary, "TOTAL_VULNERABILITIES") => Place::Value(Value::Total),
-            (Structure::RiskSummary, "AVG_SECURITY_RISK" | "BUSINESS_RISK") => Place::Ignored,
-            (Structure::Definitions, "VULN_DETAILS_LIST") => Place::Of(Structure::Definitions),
-            (Structure::Definitions, "VULN_DETAILS") => Place::Of(Structure::Definition),
+            (Structure::RiskSummary, "TOTAL_VULNERABILITIES") => ElementRole::Value(Value::Total),
+            (Structure::RiskSummary, "AVG_SECURITY_RISK" | "BUSINESS_RISK") => ElementRole::Ignored,
+            (Structure::Definitions, "VULN_DETAILS_LIST") => ElementRole::Of(Structure::Definitions),
+            (Structure::Definitions, "VULN_DETAILS") => ElementRole::Of(Structure::Definition),
             (Structure::Definition, _) => in_details(name),
             (Structure::Cvss, _) => in_definition(name),
-            (Structure::Appendices, "NO_VULNS") => Place::Of(Structure::CleanRanges),
-            (Structure::Appendices, "NO_RESULTS" | "TEMPLATE_DETAILS") => Place::Ignored,
-            (Structure::CleanRanges, "IP_LIST") => Place::Of(Structure::CleanRanges),
-            (Structure::CleanRanges, "RANGE") => Place::Of(Structure::CleanRange),
-            (Structure::CleanRange, "START") => Place::Value(Value::RangeStart),
-            (Structure::CleanRange, "END") => Place::Value(Value::RangeEnd),
-            _ => Place::Unknown,
+            (Structure::Appendices, "NO_VULNS") => ElementRole::Of(Structure::CleanRanges),
+            (Structure::Appendices, "NO_RESULTS" | "TEMPLATE_DETAILS") => ElementRole::Ignored,
+            (Structure::CleanRanges, "IP_LIST") => ElementRole::Of(Structure::CleanRanges),
+            (Structure::CleanRanges, "RANGE") => ElementRole::Of(Structure::CleanRange),
+            (Structure::CleanRange, "START") => ElementRole::Value(Value::RangeStart),
+            (Structure::CleanRange, "END") => ElementRole::Value(Value::RangeEnd),
+            _ => ElementRole::Unknown,
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
+    fn open(
+        &mut self,
+        place: ElementRole,
+        element: &Element<'_>,
+        state: &mut State,
+    ) -> Result<(), Box<Fault>> {
         match place {
-            Place::Of(Structure::Assets) => self.lists += 1,
-            Place::Of(Structure::CleanRange) => {
+            ElementRole::Of(Structure::Assets) => self.lists += 1,
+            ElementRole::Of(Structure::CleanRange) => {
                 state.cells.begin_text();
                 self.range_start.clear();
                 self.range_end.clear();
             }
-            Place::Of(Structure::Definition) => {
+            ElementRole::Of(Structure::Definition) => {
                 state.cells.begin_finding();
                 self.key = None;
             }
             _ => {}
         }
         element.attributes(|key, value| match (place, key) {
-            (Place::Of(Structure::Definition), "id") => self.key = qid_number(value),
-            (Place::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
+            (ElementRole::Of(Structure::Definition), "id") => self.key = qid_number(value),
+            (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
             _ => {}
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Box<Fault>> {
+    fn close(
+        &mut self,
+        place: ElementRole,
+        state: &mut State,
+        all: &mut Definitions,
+    ) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Of(Structure::Assets) => return Ok(Flow::Pause),
-            Place::Of(Structure::Definition) => self.add_definition(state, all)?,
-            Place::Of(Structure::CleanRange) => self.add_clean_range(state),
-            Place::Value(Value::Time) => or_nothing(&state.cells.value).clone_into(&mut self.preface.time),
-            Place::Value(Value::Title) => or_nothing(&state.cells.value).clone_into(&mut self.preface.title),
-            Place::Value(Value::Total) => self.preface.findings = state.cells.value.parse().ok(),
-            Place::Value(Value::RangeStart) => self.range_start.clone_from(&state.cells.value),
-            Place::Value(Value::RangeEnd) => self.range_end.clone_from(&state.cells.value),
-            Place::Value(Value::Error) => {
+            ElementRole::Of(Structure::Assets) => return Ok(Flow::Pause),
+            ElementRole::Of(Structure::Definition) => self.add_definition(state, all)?,
+            ElementRole::Of(Structure::CleanRange) => self.add_clean_range(state),
+            ElementRole::Value(Value::Time) => {
+                or_nothing(&state.cells.value).clone_into(&mut self.preface.time)
+            }
+            ElementRole::Value(Value::Title) => {
+                or_nothing(&state.cells.value).clone_into(&mut self.preface.title)
+            }
+            ElementRole::Value(Value::Total) => self.preface.findings = state.cells.value.parse().ok(),
+            ElementRole::Value(Value::RangeStart) => self.range_start.clone_from(&state.cells.value),
+            ElementRole::Value(Value::RangeEnd) => self.range_end.clone_from(&state.cells.value),
+            ElementRole::Value(Value::Error) => {
                 let error = state.take_error().or_else(|| self.error.take());
                 self.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
             }
@@ -133,7 +151,7 @@ impl Glossary {
         let cells = &mut state.cells;
         let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Qid)));
         let Some(key) = key else {
-            state.notes.say("the glossary holds a definition without a number".to_owned());
+            state.notes.say("the glossary contains a definition without a QID".to_owned());
             return Ok(());
         };
         if cells.definition.get(DefinitionField::Qid).is_empty() {
@@ -144,9 +162,12 @@ impl Glossary {
 
     fn add_clean_range(&mut self, state: &mut State) {
         if self.preface.clean_assets.len() >= MOST_RANGES {
-            state.notes.say(format!("only the first {MOST_RANGES} ranges without findings were taken"));
+            state.notes.say(format!(
+                "more than {MOST_RANGES} address ranges without findings; the rest \
+                 was ignored"
+            ));
         } else if self.range_start.len().max(self.range_end.len()) > LONGEST_ADDRESS {
-            state.notes.say("a range without findings is not one of addresses, and was left out".to_owned());
+            state.notes.say("an address range without findings is invalid and was ignored".to_owned());
         } else if self.range_end.is_empty() || self.range_start == self.range_end {
             self.preface.clean_assets.push(self.range_start.clone());
         } else {
@@ -155,34 +176,34 @@ impl Glossary {
     }
 }
 
-fn in_root(name: &str) -> Place {
+fn in_root(name: &str) -> ElementRole {
     match name {
-        "HEADER" => Place::Of(Structure::Head),
-        "HOST_LIST" => Place::Of(Structure::Assets),
-        "GLOSSARY" => Place::Of(Structure::Definitions),
-        "APPENDICES" => Place::Of(Structure::Appendices),
-        "ERROR" => Place::Value(Value::Error),
-        "RISK_SCORE_PER_HOST" | "NON_RUNNING_KERNELS" => Place::Ignored,
-        _ => Place::Unknown,
+        "HEADER" => ElementRole::Of(Structure::Head),
+        "HOST_LIST" => ElementRole::Of(Structure::Assets),
+        "GLOSSARY" => ElementRole::Of(Structure::Definitions),
+        "APPENDICES" => ElementRole::Of(Structure::Appendices),
+        "ERROR" => ElementRole::Value(Value::Error),
+        "RISK_SCORE_PER_HOST" | "NON_RUNNING_KERNELS" => ElementRole::Ignored,
+        _ => ElementRole::Unknown,
     }
 }
 
-fn in_head(name: &str) -> Place {
+fn in_head(name: &str) -> ElementRole {
     match name {
-        "GENERATION_DATETIME" => Place::Value(Value::Time),
-        "TEMPLATE" => Place::Value(Value::Title),
-        "RISK_SCORE_SUMMARY" => Place::Of(Structure::RiskSummary),
-        "COMPANY" | "USERNAME" | "TARGET" => Place::Ignored,
-        _ => Place::Unknown,
+        "GENERATION_DATETIME" => ElementRole::Value(Value::Time),
+        "TEMPLATE" => ElementRole::Value(Value::Title),
+        "RISK_SCORE_SUMMARY" => ElementRole::Of(Structure::RiskSummary),
+        "COMPANY" | "USERNAME" | "TARGET" => ElementRole::Ignored,
+        _ => ElementRole::Unknown,
     }
 }
 
-fn in_details(name: &str) -> Place {
+fn in_details(name: &str) -> ElementRole {
     match name {
-        "QID" => Place::Definition(DefinitionField::Qid),
-        "SEVERITY" => Place::Finding(FindingField::Severity),
-        "CVSS_SCORE" | "CVSS3_SCORE" => Place::Of(Structure::Cvss),
-        "CUSTOMIZED" | "DISCOVERY" => Place::Ignored,
+        "QID" => ElementRole::Definition(DefinitionField::Qid),
+        "SEVERITY" => ElementRole::Finding(FindingField::Severity),
+        "CVSS_SCORE" | "CVSS3_SCORE" => ElementRole::Of(Structure::Cvss),
+        "CUSTOMIZED" | "DISCOVERY" => ElementRole::Ignored,
         _ => in_definition(name),
     }
 }

@@ -1,6 +1,6 @@
 //! Markup and text that lie whole in the block at hand, read where they lie.
 
-use crate::gate::{Gate, Reader};
+use crate::gate::{ElementStack, Reader};
 
 /// What begins a section of text that is taken as it is.
 pub(crate) const CDATA: &str = "<![CDATA[";
@@ -23,7 +23,7 @@ pub(crate) enum Token {
 /// Looks at what is at hand within an element. Gives how much text stands before the token; text that is not
 /// wanted is no token.
 #[inline]
-pub(crate) fn next(bytes: &[u8], gate: &Gate, wants_text: bool) -> (usize, Token) {
+pub(crate) fn next(bytes: &[u8], gate: &ElementStack, wants_text: bool) -> (usize, Token) {
     let before = match bytes {
         [b'<', ..] => 0,
         // The layout of nearly every report, and quicker than a search.
@@ -40,7 +40,7 @@ pub(crate) fn next(bytes: &[u8], gate: &Gate, wants_text: bool) -> (usize, Token
 }
 
 #[inline]
-fn markup(markup: &[u8], gate: &Gate) -> Token {
+fn markup(markup: &[u8], gate: &ElementStack) -> Token {
     match markup {
         [b'<', b'/', rest @ ..] => end_tag(rest, gate),
         [b'<', b'!', ..] => section(markup),
@@ -50,7 +50,7 @@ fn markup(markup: &[u8], gate: &Gate) -> Token {
 }
 
 #[inline]
-fn end_tag(rest: &[u8], gate: &Gate) -> Token {
+fn end_tag(rest: &[u8], gate: &ElementStack) -> Token {
     match gate.innermost() {
         Some((name, Reader::InPlace))
             if rest.get(name.len()) == Some(&b'>') && rest.starts_with(name.as_bytes()) =>

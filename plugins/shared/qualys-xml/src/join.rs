@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
 use crate::damage::Fault;
 use crate::definitions::Definitions;
 use crate::facts::reader_of;
-use crate::feed::{Feed, add_facts, pause_when_overfull};
+use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
 use crate::walk::{Flow, State};
 
 /// What a report with definitions of its own is delivered into.
@@ -19,12 +19,12 @@ pub(crate) struct Joined<'a> {
 
 /// The definitions that were sent already, in this batch or earlier ones: those need no look-up and no copy.
 #[derive(Debug, Default)]
-pub(crate) struct Join {
+pub(crate) struct SentDefinitions {
     sent: HashMap<u32, DefinitionNumber>,
     generation: Option<u64>,
 }
 
-impl Join {
+impl SentDefinitions {
     /// Another batch is filled from now on.
     pub(crate) fn begin_batch(&mut self, batch: &BatchBuilder) {
         if self.generation.replace(batch.generation()) != Some(batch.generation()) {
@@ -35,7 +35,7 @@ impl Join {
     /// The finding that the cells hold goes out. `key` is its QID as a number, if it has one.
     pub(crate) fn deliver(
         &mut self,
-        feed: &mut Feed,
+        feed: &mut BatchWriter,
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,

@@ -66,22 +66,22 @@ impl Kind {
     #[must_use]
     pub fn describe(&self) -> (String, &'static str) {
         match self {
-            Self::Scan => ("holds a scan (SCAN)".to_owned(), ""),
-            Self::TemplateReport => ("holds a template report (ASSET_DATA_REPORT)".to_owned(), ""),
-            Self::Detections => ("holds detections (HOST_LIST_VM_DETECTION_OUTPUT)".to_owned(), ""),
+            Self::Scan => ("contains a scan (SCAN)".to_owned(), ""),
+            Self::TemplateReport => ("contains a template report (ASSET_DATA_REPORT)".to_owned(), ""),
+            Self::Detections => ("contains detections (HOST_LIST_VM_DETECTION_OUTPUT)".to_owned(), ""),
             Self::KnowledgeBase => (
-                "is a knowledge base, which holds no findings".to_owned(),
-                "name it as knowledge_base beside a file of detections",
+                "is a knowledge base, which contains no findings".to_owned(),
+                "set it as `knowledge_base`, and set `path` to a file of detections",
             ),
             Self::Reply(root) => (
-                format!("is an answer of the Qualys API ({root}), not a report"),
-                "look at what it says and fetch the report again",
+                format!("is a Qualys API response ({root}), not a report"),
+                "check the error in the response and download the report again",
             ),
             Self::OtherXml(root) => {
-                (format!("is XML of another kind ({}): {}", Shown(root), role(root)), TAKES)
+                (format!("is an unsupported XML document ({}): {}", Shown(root), role(root)), TAKES)
             }
-            Self::Unclear => ("begins like XML, but no element was found".to_owned(), TAKES),
-            Self::Empty => ("is empty".to_owned(), "fetch the report again"),
+            Self::Unclear => ("looks like XML, but contains no element".to_owned(), TAKES),
+            Self::Empty => ("is empty".to_owned(), "download the report again"),
             Self::Foreign(what) => (format!("is {what}, not an XML report"), TAKES),
         }
     }
@@ -108,30 +108,30 @@ impl Kind {
 }
 
 const TAKES: &str =
-    "this input reads SCAN, ASSET_DATA_REPORT and HOST_LIST_VM_DETECTION_OUTPUT, downloaded as XML";
+    "supported documents: SCAN, ASSET_DATA_REPORT and HOST_LIST_VM_DETECTION_OUTPUT, downloaded as XML";
 const HTML: &str = "an HTML page";
 
 /// What kind of Qualys file has this root, for those that people take for a report.
 fn role(root: &str) -> &'static str {
     match root {
         "WAS_SCAN_REPORT" | "WAS_WEBAPP_REPORT" | "WEB_APPLICATION_SCAN" | "WasScan" => {
-            "a report on web applications"
+            "a web application (WAS) report"
         }
-        "MAP" | "MAPREPORT" => "a network map, which holds no findings",
+        "MAP" | "MAPREPORT" => "a network map, which contains no findings",
         "SCAN_LIST_OUTPUT" | "SCAN_REPORT_LIST" | "MAP_REPORT_LIST" => "a list of scans, not a scan",
         "REPORT_LIST_OUTPUT" | "REPORT_TEMPLATE_LIST" => "a list of reports or templates, not a report",
         "HOST_LIST_OUTPUT" => "a list of hosts without their detections",
         "ASSET_RANGE_INFO" | "ASSET_SEARCH_REPORT" => "a list of assets",
         "SCORECARD_REPORT" | "PATCH_REPORT" | "REMEDIATION_REPORT" => "a summary report",
-        "ServiceResponse" => "an answer of another Qualys API",
+        "ServiceResponse" => "a response of another Qualys API",
         _ if root.starts_with("COMPLIANCE") || root.starts_with("POLICY") => "a compliance report",
-        _ => "not a report that is known here",
+        _ => "not a supported report",
     }
 }
 
 fn foreign(head: &[u8]) -> Option<&'static str> {
     const MAGICS: [(&[u8], &str); 7] = [
-        (b"\x1F\x8B", "gzip within gzip"),
+        (b"\x1F\x8B", "nested gzip data"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"%PDF", "a PDF document"),
         (b"\xFF\xFE", "text in UTF-16"),

@@ -9,7 +9,7 @@ use crate::definitions::Definitions;
 use crate::element::Element;
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{Place, Structure, in_definition};
+use crate::place::{ElementRole, Structure, in_definition};
 use crate::walk::{Document, Flow, State, Walk};
 
 /// Puts a whole knowledge base into `definitions` and gives what the operator should know of it.
@@ -32,33 +32,38 @@ struct KnowledgeBase;
 impl Document<Definitions> for KnowledgeBase {
     const ROOT: &'static str = "KNOWLEDGE_BASE_VULN_LIST_OUTPUT";
 
-    fn child(parent: Place, name: &str) -> Place {
-        let Place::Of(structure) = parent else {
-            return Place::Unknown;
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
+        let ElementRole::Of(structure) = parent else {
+            return ElementRole::Unknown;
         };
         match (structure, name) {
             (Structure::Definition, _) => in_vuln(name),
-            (Structure::Cvss, "BASE") => Place::Definition(DefinitionField::CvssBase),
-            (Structure::Cvss, "TEMPORAL") => Place::Definition(DefinitionField::CvssTemporal),
-            (Structure::Cvss3, "BASE") => Place::Definition(DefinitionField::Cvss3Base),
-            (Structure::Cvss3, "TEMPORAL") => Place::Definition(DefinitionField::Cvss3Temporal),
-            (Structure::Cvss3, "CVSS3_VERSION") => Place::Definition(DefinitionField::Cvss3Version),
-            (Structure::Cvss | Structure::Cvss3, _) => Place::Ignored,
-            (Structure::Definitions, "VULN") => Place::Of(Structure::Definition),
-            (Structure::Head, "VULN_LIST") => Place::Of(Structure::Definitions),
-            (Structure::Head, "ID_SET") => Place::Of(Structure::IdSet),
-            (Structure::IdSet, _) | (Structure::Head, "DATETIME" | "WARNING") => Place::Ignored,
-            (Structure::Root, "RESPONSE") => Place::Of(Structure::Head),
-            (Structure::Root, "REQUEST") => Place::Ignored,
-            _ => Place::Unknown,
+            (Structure::Cvss, "BASE") => ElementRole::Definition(DefinitionField::CvssBase),
+            (Structure::Cvss, "TEMPORAL") => ElementRole::Definition(DefinitionField::CvssTemporal),
+            (Structure::Cvss3, "BASE") => ElementRole::Definition(DefinitionField::Cvss3Base),
+            (Structure::Cvss3, "TEMPORAL") => ElementRole::Definition(DefinitionField::Cvss3Temporal),
+            (Structure::Cvss3, "CVSS3_VERSION") => ElementRole::Definition(DefinitionField::Cvss3Version),
+            (Structure::Cvss | Structure::Cvss3, _) => ElementRole::Ignored,
+            (Structure::Definitions, "VULN") => ElementRole::Of(Structure::Definition),
+            (Structure::Head, "VULN_LIST") => ElementRole::Of(Structure::Definitions),
+            (Structure::Head, "ID_SET") => ElementRole::Of(Structure::IdSet),
+            (Structure::IdSet, _) | (Structure::Head, "DATETIME" | "WARNING") => ElementRole::Ignored,
+            (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
+            (Structure::Root, "REQUEST") => ElementRole::Ignored,
+            _ => ElementRole::Unknown,
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
+    fn open(
+        &mut self,
+        place: ElementRole,
+        element: &Element<'_>,
+        state: &mut State,
+    ) -> Result<(), Box<Fault>> {
         match place {
-            Place::Of(Structure::Definition) => state.cells.begin_finding(),
-            Place::Of(Structure::IdSet) => {
-                let sentence = "the knowledge base holds numbers only; fetch it with details=All";
+            ElementRole::Of(Structure::Definition) => state.cells.begin_finding(),
+            ElementRole::Of(Structure::IdSet) => {
+                let sentence = "the knowledge base contains only IDs; download it with details=All";
                 state.notes.say(sentence.to_owned());
             }
             _ => {}
@@ -66,25 +71,30 @@ impl Document<Definitions> for KnowledgeBase {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, all: &mut Definitions) -> Result<Flow, Box<Fault>> {
-        if place == Place::Of(Structure::Definition) {
+    fn close(
+        &mut self,
+        place: ElementRole,
+        state: &mut State,
+        all: &mut Definitions,
+    ) -> Result<Flow, Box<Fault>> {
+        if place == ElementRole::Of(Structure::Definition) {
             let severity = state.cells.finding.get(FindingField::Severity);
             match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
                 Some(qid) => all.add(qid, severity, &state.cells.definition)?,
-                None => state.notes.say("the knowledge base holds an entry without a number".to_owned()),
+                None => state.notes.say("the knowledge base contains an entry without a QID".to_owned()),
             }
         }
         Ok(Flow::On)
     }
 }
 
-fn in_vuln(name: &str) -> Place {
+fn in_vuln(name: &str) -> ElementRole {
     match name {
-        "QID" => Place::Definition(DefinitionField::Qid),
-        "SEVERITY_LEVEL" => Place::Finding(FindingField::Severity),
-        "LAST_SERVICE_MODIFICATION_DATETIME" => Place::Definition(DefinitionField::LastUpdate),
-        "CVSS" => Place::Of(Structure::Cvss),
-        "CVSS_V3" => Place::Of(Structure::Cvss3),
+        "QID" => ElementRole::Definition(DefinitionField::Qid),
+        "SEVERITY_LEVEL" => ElementRole::Finding(FindingField::Severity),
+        "LAST_SERVICE_MODIFICATION_DATETIME" => ElementRole::Definition(DefinitionField::LastUpdate),
+        "CVSS" => ElementRole::Of(Structure::Cvss),
+        "CVSS_V3" => ElementRole::Of(Structure::Cvss3),
         "VULN_TYPE"
         | "DETECTION_INFO"
         | "LAST_CUSTOMIZATION"
@@ -100,7 +110,7 @@ fn in_vuln(name: &str) -> Place {
         | "SUPPORTED_MODULES"
         | "DISCOVERY"
         | "IS_DISABLED"
-        | "CHANGE_LOG_LIST" => Place::Ignored,
+        | "CHANGE_LOG_LIST" => ElementRole::Ignored,
         _ => in_definition(name),
     }
 }

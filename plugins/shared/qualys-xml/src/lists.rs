@@ -41,7 +41,7 @@ pub struct StoredScan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ListFault {
     /// It does not come to its end, or has more than 64 MiB.
-    #[error("is cut or damaged")]
+    #[error("is truncated or invalid")]
     Cut,
     /// It has more entries than are taken.
     #[error("has more than {MOST_ENTRIES} entries")]
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_account_has_takes_no_memory() {
+    fn list_size_is_limited() {
         let list = |entry: &str, times: usize| {
             format!("<SCAN_REPORT_LIST>{}</SCAN_REPORT_LIST>", entry.repeat(times))
         };

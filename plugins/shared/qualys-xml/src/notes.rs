@@ -68,24 +68,25 @@ impl Notes {
         let counted = [
             (
                 replaced + self.forbidden_references,
-                "bytes were replaced because they are no UTF-8 or no XML characters".to_owned(),
+                "invalid bytes replaced (not UTF-8, or not allowed in XML)".to_owned(),
             ),
-            (self.unknown, format!("elements were skipped because they are not known: {names}")),
+            (self.unknown, format!("unknown elements skipped: {names}")),
             (
                 self.missing_definitions,
-                "findings lack their title and texts: the definition is missing".to_owned(),
+                "findings without title and texts: their definition is missing".to_owned(),
             ),
             (
                 self.without_knowledge_base,
-                "findings lack their title and texts: no knowledge_base file is given".to_owned(),
+                "findings without title and texts: `knowledge_base` is not set".to_owned(),
             ),
             (
                 self.late_asset_fields,
-                "texts about an asset stood behind its first findings, which went out without them"
+                "asset fields found after the first findings of the asset; those findings were delivered \
+                 without them"
                     .to_owned(),
             ),
-            (self.unknown_types, "findings of an unknown type were taken as information".to_owned()),
-            (self.asset_errors, "assets were reported with an error in place of findings".to_owned()),
+            (self.unknown_types, "findings of an unknown type delivered as information".to_owned()),
+            (self.asset_errors, "assets reported with an error instead of findings".to_owned()),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);
         self.said.iter().cloned().chain(counted.map(|(count, text)| Note { text, count })).collect()

@@ -7,7 +7,7 @@ use std::io::Read;
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::events::Limits;
-use crate::place::{Place, Structure, Value};
+use crate::place::{ElementRole, Structure, Value};
 use crate::walk::{Document, Flow, State, Walk};
 
 /// What a page says beside its detections.
@@ -26,8 +26,7 @@ pub struct Page {
 }
 
 /// What [`ReportReader::notes`](crate::ReportReader::notes) says of a page that is not the last one.
-pub const MORE_PAGES: &str =
-    "this is one page of several: more assets are on pages that are not in this file";
+pub const MORE_PAGES: &str = "this file is one page of several; the other pages contain more assets";
 
 /// Far more than a page may have.
 const MOST_ASSETS: usize = 1_000_000;
@@ -47,41 +46,41 @@ impl Page {
 impl Document<()> for Page {
     const ROOT: &'static str = "HOST_LIST_VM_DETECTION_OUTPUT";
 
-    fn child(parent: Place, name: &str) -> Place {
-        let Place::Of(structure) = parent else { return Place::Ignored };
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
+        let ElementRole::Of(structure) = parent else { return ElementRole::Ignored };
         match (structure, name) {
-            (Structure::Finding, "QID") => Place::Value(Value::Qid),
-            (Structure::Findings, "DETECTION") => Place::Of(Structure::Finding),
-            (Structure::Asset, "DETECTION_LIST") => Place::Of(Structure::Findings),
-            (Structure::Asset, "ID") => Place::Value(Value::AssetId),
-            (Structure::Assets, "HOST") => Place::Of(Structure::Asset),
-            (Structure::Head, "HOST_LIST") => Place::Of(Structure::Assets),
-            (Structure::Head, "WARNING") => Place::Of(Structure::Warning),
-            (Structure::Head, "DATETIME") => Place::Value(Value::Time),
-            (Structure::Warning, "CODE") => Place::Value(Value::WarningCode),
-            (Structure::Warning, "URL") => Place::Value(Value::WarningAddress),
-            (Structure::Root, "RESPONSE") => Place::Of(Structure::Head),
-            _ => Place::Ignored,
+            (Structure::Finding, "QID") => ElementRole::Value(Value::Qid),
+            (Structure::Findings, "DETECTION") => ElementRole::Of(Structure::Finding),
+            (Structure::Asset, "DETECTION_LIST") => ElementRole::Of(Structure::Findings),
+            (Structure::Asset, "ID") => ElementRole::Value(Value::AssetId),
+            (Structure::Assets, "HOST") => ElementRole::Of(Structure::Asset),
+            (Structure::Head, "HOST_LIST") => ElementRole::Of(Structure::Assets),
+            (Structure::Head, "WARNING") => ElementRole::Of(Structure::Warning),
+            (Structure::Head, "DATETIME") => ElementRole::Value(Value::Time),
+            (Structure::Warning, "CODE") => ElementRole::Value(Value::WarningCode),
+            (Structure::Warning, "URL") => ElementRole::Value(Value::WarningAddress),
+            (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
+            _ => ElementRole::Ignored,
         }
     }
 
-    fn open(&mut self, _: Place, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
+    fn open(&mut self, _: ElementRole, element: &Element<'_>, _: &mut State) -> Result<(), Box<Fault>> {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: Place, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
+    fn close(&mut self, place: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
         let value = state.cells.value.trim();
         match place {
-            Place::Value(Value::Time) => value.clone_into(&mut self.time),
-            Place::Value(Value::AssetId) if self.assets.len() < MOST_ASSETS => {
+            ElementRole::Value(Value::Time) => value.clone_into(&mut self.time),
+            ElementRole::Value(Value::AssetId) if self.assets.len() < MOST_ASSETS => {
                 self.assets.extend(value.parse::<u64>());
             }
-            Place::Value(Value::AssetId) => {
+            ElementRole::Value(Value::AssetId) => {
                 return Err(Fault::Malformed(format!("a page has more than {MOST_ASSETS} assets")).into());
             }
-            Place::Value(Value::Qid) => self.qids.extend(value.parse::<u32>()),
-            Place::Value(Value::WarningCode) => value.clone_into(&mut self.warning),
-            Place::Value(Value::WarningAddress) => {
+            ElementRole::Value(Value::Qid) => self.qids.extend(value.parse::<u32>()),
+            ElementRole::Value(Value::WarningCode) => value.clone_into(&mut self.warning),
+            ElementRole::Value(Value::WarningAddress) => {
                 self.next = Some(value.to_owned()).filter(|next| !next.is_empty());
             }
             _ => {}

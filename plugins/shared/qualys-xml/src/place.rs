@@ -4,7 +4,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
 /// What an open element means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ElementRole {
     /// Known and not needed, with all that is in it.
     Ignored,
     /// Not known; counted, and skipped with all that is in it.
@@ -131,7 +131,7 @@ pub(crate) enum Value {
     Qid,
 }
 
-impl Place {
+impl ElementRole {
     /// Whether nothing below is looked at.
     #[inline]
     pub(crate) fn is_skipped(self) -> bool {
@@ -141,46 +141,48 @@ impl Place {
 
 /// What `name` means within one of the lists of a definition. They look the same in every kind of report but
 /// for some spellings of the knowledge base.
-pub(crate) fn in_list(list: List, name: &str) -> Place {
+pub(crate) fn in_list(list: List, name: &str) -> ElementRole {
     match (list, name) {
-        (List::Cves, "CVE_ID" | "CVE") => Place::Item(Item::Cve),
-        (List::VendorReferences, "VENDOR_REFERENCE") => Place::Item(Item::VendorReference),
-        (List::Bugtraqs, "BUGTRAQ_ID" | "BUGTRAQ") => Place::Item(Item::Bugtraq),
-        (List::Compliance, "COMPLIANCE_INFO" | "COMPLIANCE") => Place::Item(Item::Compliance),
-        (List::Correlation, "EXPLOITABILITY" | "EXPLOITS") => Place::List(List::Exploits),
-        (List::Correlation, "MALWARE") => Place::List(List::Malware),
-        (List::Exploits, "EXPLT_SRC") => Place::List(List::ExploitSource),
-        (List::ExploitSource, "EXPLT_LIST") => Place::List(List::Exploits),
-        (List::Exploits, "EXPLT") => Place::Item(Item::Exploit),
-        (List::Malware, "MW_SRC" | "MW_LIST") => Place::List(List::Malware),
-        (List::Malware, "MW_INFO") => Place::Item(Item::Malware),
-        (List::ExploitSource, "SRC_NAME") => Place::Value(Value::Source),
-        (List::Malware, "SRC_NAME") => Place::Ignored,
-        _ => Place::Unknown,
+        (List::Cves, "CVE_ID" | "CVE") => ElementRole::Item(Item::Cve),
+        (List::VendorReferences, "VENDOR_REFERENCE") => ElementRole::Item(Item::VendorReference),
+        (List::Bugtraqs, "BUGTRAQ_ID" | "BUGTRAQ") => ElementRole::Item(Item::Bugtraq),
+        (List::Compliance, "COMPLIANCE_INFO" | "COMPLIANCE") => ElementRole::Item(Item::Compliance),
+        (List::Correlation, "EXPLOITABILITY" | "EXPLOITS") => ElementRole::List(List::Exploits),
+        (List::Correlation, "MALWARE") => ElementRole::List(List::Malware),
+        (List::Exploits, "EXPLT_SRC") => ElementRole::List(List::ExploitSource),
+        (List::ExploitSource, "EXPLT_LIST") => ElementRole::List(List::Exploits),
+        (List::Exploits, "EXPLT") => ElementRole::Item(Item::Exploit),
+        (List::Malware, "MW_SRC" | "MW_LIST") => ElementRole::List(List::Malware),
+        (List::Malware, "MW_INFO") => ElementRole::Item(Item::Malware),
+        (List::ExploitSource, "SRC_NAME") => ElementRole::Value(Value::Source),
+        (List::Malware, "SRC_NAME") => ElementRole::Ignored,
+        _ => ElementRole::Unknown,
     }
 }
 
 /// What `name` means within an item of such a list.
-pub(crate) fn in_item(item: Item, name: &str) -> Place {
+pub(crate) fn in_item(item: Item, name: &str) -> ElementRole {
     match (item, name) {
-        (Item::Cve | Item::Bugtraq | Item::VendorReference, "ID") => Place::Value(Value::Part(0)),
-        (Item::VendorReference, "URL") => Place::Value(Value::Part(1)),
-        (Item::Cve | Item::Bugtraq, "URL") => Place::Ignored,
-        (Item::Exploit, "REF") => Place::Value(Value::Part(0)),
-        (Item::Exploit, "DESC") => Place::Value(Value::Part(1)),
-        (Item::Exploit, "LINK") => Place::Value(Value::Part(2)),
-        (Item::Malware, "MW_ID") => Place::Value(Value::Part(0)),
-        (Item::Malware, "MW_TYPE" | "MW_PLATFORM" | "MW_ALIAS" | "MW_RATING" | "MW_LINK") => Place::Ignored,
-        (Item::Compliance, "COMPLIANCE_TYPE" | "TYPE") => Place::Value(Value::Part(0)),
-        (Item::Compliance, "COMPLIANCE_SECTION" | "SECTION") => Place::Value(Value::Part(1)),
-        (Item::Compliance, "COMPLIANCE_DESCRIPTION" | "DESCRIPTION") => Place::Value(Value::Part(2)),
-        _ => Place::Unknown,
+        (Item::Cve | Item::Bugtraq | Item::VendorReference, "ID") => ElementRole::Value(Value::Part(0)),
+        (Item::VendorReference, "URL") => ElementRole::Value(Value::Part(1)),
+        (Item::Cve | Item::Bugtraq, "URL") => ElementRole::Ignored,
+        (Item::Exploit, "REF") => ElementRole::Value(Value::Part(0)),
+        (Item::Exploit, "DESC") => ElementRole::Value(Value::Part(1)),
+        (Item::Exploit, "LINK") => ElementRole::Value(Value::Part(2)),
+        (Item::Malware, "MW_ID") => ElementRole::Value(Value::Part(0)),
+        (Item::Malware, "MW_TYPE" | "MW_PLATFORM" | "MW_ALIAS" | "MW_RATING" | "MW_LINK") => {
+            ElementRole::Ignored
+        }
+        (Item::Compliance, "COMPLIANCE_TYPE" | "TYPE") => ElementRole::Value(Value::Part(0)),
+        (Item::Compliance, "COMPLIANCE_SECTION" | "SECTION") => ElementRole::Value(Value::Part(1)),
+        (Item::Compliance, "COMPLIANCE_DESCRIPTION" | "DESCRIPTION") => ElementRole::Value(Value::Part(2)),
+        _ => ElementRole::Unknown,
     }
 }
 
 /// The lists of a definition, by the names of every kind of report.
-fn list_of_definition(name: &str) -> Option<Place> {
-    Some(Place::List(match name {
+fn list_of_definition(name: &str) -> Option<ElementRole> {
+    Some(ElementRole::List(match name {
         "CVE_ID_LIST" | "CVE_LIST" => List::Cves,
         "VENDOR_REFERENCE_LIST" => List::VendorReferences,
         "BUGTRAQ_ID_LIST" | "BUGTRAQ_LIST" => List::Bugtraqs,
@@ -213,9 +215,9 @@ fn cell_of_definition(name: &str) -> Option<DefinitionField> {
 
 /// What `name` means in an element that holds a definition: a cell, a list, or something unknown.
 #[inline]
-pub(crate) fn in_definition(name: &str) -> Place {
+pub(crate) fn in_definition(name: &str) -> ElementRole {
     match cell_of_definition(name) {
-        Some(field) => Place::Definition(field),
-        None => list_of_definition(name).unwrap_or(Place::Unknown),
+        Some(field) => ElementRole::Definition(field),
+        None => list_of_definition(name).unwrap_or(ElementRole::Unknown),
     }
 }

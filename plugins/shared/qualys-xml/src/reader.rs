@@ -9,7 +9,7 @@ use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::detections::Detections;
 use crate::events::Limits;
-use crate::feed::{Feed, Wanted};
+use crate::feed::{AssetFilter, BatchWriter};
 use crate::join::Joined;
 use crate::kind::Kind;
 use crate::notes::Notes;
@@ -117,7 +117,8 @@ impl<R: Read> ReportReader<R> {
         while self.assets() < mark.assets || self.feed().is_open {
             let mut unwanted = BatchBuilder::default();
             if self.fill(&mut unwanted, definitions.as_deref_mut())? == Progress::Ended {
-                let fault = Fault::Malformed(format!("the report had {} assets before", mark.assets)).into();
+                let fault =
+                    Fault::Malformed(format!("the report previously had {} assets", mark.assets)).into();
                 return Err(Damage { offset: self.position(), fault });
             }
         }
@@ -128,7 +129,7 @@ impl<R: Read> ReportReader<R> {
     /// Lets only those assets out whose address `wanted` takes; to be called before the first batch. The others
     /// are read and counted all the same.
     pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
-        self.feed_mut().wanted = Some(Wanted(Box::new(wanted)));
+        self.feed_mut().wanted = Some(AssetFilter(Box::new(wanted)));
     }
 
     /// How many assets have begun to go out, or were left out.
@@ -162,7 +163,7 @@ impl<R: Read> ReportReader<R> {
 
 /// What the walks have in common.
 impl<R: Read> ReportReader<R> {
-    fn feed(&self) -> &Feed {
+    fn feed(&self) -> &BatchWriter {
         match &self.walk {
             ByKind::Scan(walk) => &walk.document.feed,
             ByKind::TemplateReport(walk) => &walk.document.feed,
@@ -170,7 +171,7 @@ impl<R: Read> ReportReader<R> {
         }
     }
 
-    fn feed_mut(&mut self) -> &mut Feed {
+    fn feed_mut(&mut self) -> &mut BatchWriter {
         match &mut self.walk {
             ByKind::Scan(walk) => &mut walk.document.feed,
             ByKind::TemplateReport(walk) => &mut walk.document.feed,
@@ -208,7 +209,7 @@ fn end_template_report<R: Read>(walk: &mut Walk<R, TemplateReport>) -> Result<()
     let offset = walk.position();
     match walk.document.assets_end {
         Some(end) if walk.document.is_done && offset != end => {
-            let fault = Fault::Malformed("the list of assets has two ends".to_owned()).into();
+            let fault = Fault::Malformed("plugin bug: the list of assets ended twice".to_owned()).into();
             Err(Damage { offset, fault })
         }
         _ => {

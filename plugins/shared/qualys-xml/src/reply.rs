@@ -92,7 +92,7 @@ impl Visitor for Reply {
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = match (self.code, self.text.as_str()) {
-            (None, "") => "no code and no text".to_owned(),
+            (None, "") => "no error code and no text".to_owned(),
             (None, text) => text.to_owned(),
             (Some(code), "") => format!("code {code}"),
             (Some(code), text) => format!("code {code}: {text}"),
@@ -159,17 +159,17 @@ mod tests {
             (
                 "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><WARNING><CODE>1980</CODE><TEXT>too many reports</TEXT>\
                  </WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>",
-                "no code and no text",
+                "no error code and no text",
                 true,
             ),
-            ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no code and no text", true),
+            ("<SCAN><IP><ERROR number='1'>x</ERROR></IP></SCAN>", "no error code and no text", true),
             ("<GENERIC_RETURN><RETURN><TEXT>t</TEXT>", "t", true),
             (
                 "<BATCH_RETURN><RESPONSE><BATCH_LIST><BATCH><CODE>1905</CODE><TEXT>b</TEXT></BATCH>",
                 "code 1905: b",
                 false,
             ),
-            ("<SIMPLE_RETURN/>", "no code and no text", true),
+            ("<SIMPLE_RETURN/>", "no error code and no text", true),
         ] {
             let reply = Reply::read(xml.as_bytes());
             assert_eq!((reply.to_string().as_str(), reply.is_success()), (shown, success));

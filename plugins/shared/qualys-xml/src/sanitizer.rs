@@ -100,7 +100,7 @@ impl<R: Read> Sanitizer<R> {
         }
         self.since_event += self.block.len();
         if self.is_over_limit() {
-            return Err(io::Error::other("one piece of markup or text is longer than the limit"));
+            return Err(io::Error::other("a single markup or text token exceeds the limit"));
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_xml_forbids_is_replaced_and_counted() {
+    fn invalid_xml_characters_are_replaced_and_counted() {
         for (bytes, text, replaced) in [
             (&b"plain\ttext\n"[..], "plain\ttext\n", 0),
             (b"a\r\nb\rc\r", "a\nb\nc\n", 0),

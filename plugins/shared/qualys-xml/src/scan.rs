@@ -7,14 +7,14 @@ use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
 use crate::facts::{is_no_name, reader_of};
-use crate::feed::{Feed, add_facts, pause_when_overfull};
-use crate::place::{Place, Structure, Value, in_definition};
+use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
+use crate::place::{ElementRole, Structure, Value, in_definition};
 use crate::walk::{Document, Flow, MUTE_ERROR, State};
 
 /// Delivers the assets of a scan. Its header is read before, see `scan_preface`.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) feed: Feed,
+    pub(crate) feed: BatchWriter,
     /// The first error that stands beside the assets.
     pub(crate) error: Option<String>,
     category: Category,
@@ -33,47 +33,52 @@ struct Category {
 impl Document<BatchBuilder> for Scan {
     const ROOT: &'static str = "SCAN";
 
-    fn child(parent: Place, name: &str) -> Place {
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
         match parent {
-            Place::Of(Structure::Finding) => in_finding(name),
-            Place::Of(Structure::Category) => match name {
-                "VULN" | "INFO" | "SERVICE" | "PRACTICE" => Place::Of(Structure::Finding),
-                _ => Place::Unknown,
+            ElementRole::Of(Structure::Finding) => in_finding(name),
+            ElementRole::Of(Structure::Category) => match name {
+                "VULN" | "INFO" | "SERVICE" | "PRACTICE" => ElementRole::Of(Structure::Finding),
+                _ => ElementRole::Unknown,
             },
-            Place::Of(Structure::Findings) if name == "CAT" => Place::Of(Structure::Category),
-            Place::Of(Structure::Asset) => in_asset(name),
-            Place::Of(Structure::Root) => match name {
-                "IP" | "IPV6" => Place::Of(Structure::Asset),
-                "ERROR" => Place::Value(Value::Error),
-                "HEADER" => Place::Ignored,
-                _ => Place::Unknown,
+            ElementRole::Of(Structure::Findings) if name == "CAT" => ElementRole::Of(Structure::Category),
+            ElementRole::Of(Structure::Asset) => in_asset(name),
+            ElementRole::Of(Structure::Root) => match name {
+                "IP" | "IPV6" => ElementRole::Of(Structure::Asset),
+                "ERROR" => ElementRole::Value(Value::Error),
+                "HEADER" => ElementRole::Ignored,
+                _ => ElementRole::Unknown,
             },
-            Place::Value(Value::Error) if name == "SUMMARY" => parent,
-            _ => Place::Unknown,
+            ElementRole::Value(Value::Error) if name == "SUMMARY" => parent,
+            _ => ElementRole::Unknown,
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
+    fn open(
+        &mut self,
+        place: ElementRole,
+        element: &Element<'_>,
+        state: &mut State,
+    ) -> Result<(), Box<Fault>> {
         match place {
-            Place::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
+            ElementRole::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
             // Read before, with the header.
-            Place::Of(Structure::Root) => Ok(()),
-            Place::Of(Structure::Category) => self.category.read(element),
-            Place::Of(Structure::Asset) => {
+            ElementRole::Of(Structure::Root) => Ok(()),
+            ElementRole::Of(Structure::Category) => self.category.read(element),
+            ElementRole::Of(Structure::Asset) => {
                 self.feed.begin_asset();
                 open_asset(element, &mut state.cells)
             }
-            Place::Finding(FindingField::Result) => element.attributes(|key, value| {
+            ElementRole::Finding(FindingField::Result) => element.attributes(|key, value| {
                 if key == "format" {
                     state.cells.finding.set(FindingField::ResultFormat, value);
                 }
             }),
-            Place::Value(Value::Error) => element.attributes(|key, value| {
+            ElementRole::Value(Value::Error) => element.attributes(|key, value| {
                 if key == "number" {
                     value.clone_into(&mut state.error_number);
                 }
             }),
-            Place::Asset(_) => {
+            ElementRole::Asset(_) => {
                 self.feed.begin_text(&mut state.notes);
                 element.attributes(|_, _| {})
             }
@@ -83,12 +88,12 @@ impl Document<BatchBuilder> for Scan {
 
     fn close(
         &mut self,
-        place: Place,
+        place: ElementRole,
         state: &mut State,
         batch: &mut BatchBuilder,
     ) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Of(Structure::Finding) => {
+            ElementRole::Of(Structure::Finding) => {
                 let Some(asset) = self.feed.asset(&state.cells, batch) else { return Ok(Flow::On) };
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
                     add_facts(&mut state.cells, facts)?;
@@ -97,10 +102,10 @@ impl Document<BatchBuilder> for Scan {
                 batch.push_finding(asset, definition, &state.cells.finding);
                 Ok(pause_when_overfull(batch))
             }
-            Place::Of(Structure::Asset) => Ok(self.feed.end_asset(&state.cells, batch)),
-            Place::Value(Value::Error) => {
+            ElementRole::Of(Structure::Asset) => Ok(self.feed.end_asset(&state.cells, batch)),
+            ElementRole::Value(Value::Error) => {
                 if let Some(error) = state.take_error() {
-                    state.notes.say(format!("the report holds {error}"));
+                    state.notes.say(format!("the report contains {error}"));
                     self.error.get_or_insert(error);
                 }
                 self.error.get_or_insert_with(|| MUTE_ERROR.to_owned());
@@ -174,23 +179,23 @@ fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>
     })
 }
 
-fn in_asset(name: &str) -> Place {
+fn in_asset(name: &str) -> ElementRole {
     match name {
-        "OS" => Place::Asset(AssetField::Os),
-        "OS_CPE" => Place::Asset(AssetField::OsCpe),
-        "NETBIOS_HOSTNAME" => Place::Asset(AssetField::Netbios),
-        "NETWORK" => Place::Asset(AssetField::Network),
-        "IPV6" => Place::Asset(AssetField::Ipv6),
-        "INFOS" | "SERVICES" | "VULNS" | "PRACTICES" => Place::Of(Structure::Findings),
-        _ => Place::Unknown,
+        "OS" => ElementRole::Asset(AssetField::Os),
+        "OS_CPE" => ElementRole::Asset(AssetField::OsCpe),
+        "NETBIOS_HOSTNAME" => ElementRole::Asset(AssetField::Netbios),
+        "NETWORK" => ElementRole::Asset(AssetField::Network),
+        "IPV6" => ElementRole::Asset(AssetField::Ipv6),
+        "INFOS" | "SERVICES" | "VULNS" | "PRACTICES" => ElementRole::Of(Structure::Findings),
+        _ => ElementRole::Unknown,
     }
 }
 
-fn in_finding(name: &str) -> Place {
+fn in_finding(name: &str) -> ElementRole {
     match name {
-        "RESULT" => Place::Finding(FindingField::Result),
-        "INSTANCE" => Place::Finding(FindingField::Instance),
-        "RESULT_ERRORS" | "RESULT_DEBUG" => Place::Ignored,
+        "RESULT" => ElementRole::Finding(FindingField::Result),
+        "INSTANCE" => ElementRole::Finding(FindingField::Instance),
+        "RESULT_ERRORS" | "RESULT_DEBUG" => ElementRole::Ignored,
         _ => in_definition(name),
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::events::Limits;
-use crate::place::{Place, Structure, Value};
+use crate::place::{ElementRole, Structure, Value};
 use crate::preface::{Preface, or_nothing};
 use crate::scan::Scan;
 use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
@@ -33,39 +33,44 @@ struct ScanPreface {
 impl Document<()> for ScanPreface {
     const ROOT: &'static str = <Scan as Document<_>>::ROOT;
 
-    fn child(parent: Place, name: &str) -> Place {
+    fn child(parent: ElementRole, name: &str) -> ElementRole {
         match (parent, name) {
-            (Place::Of(Structure::Root), "HEADER") => Place::Of(Structure::Head),
-            (Place::Of(Structure::Root), "IP" | "IPV6") => Place::Of(Structure::Asset),
-            (Place::Of(Structure::Root), "ERROR") => Place::Value(Value::Error),
-            (Place::Value(Value::Error), "SUMMARY") => parent,
-            (Place::Of(Structure::Head), "KEY") => Place::Value(Value::Key),
-            _ => Place::Ignored,
+            (ElementRole::Of(Structure::Root), "HEADER") => ElementRole::Of(Structure::Head),
+            (ElementRole::Of(Structure::Root), "IP" | "IPV6") => ElementRole::Of(Structure::Asset),
+            (ElementRole::Of(Structure::Root), "ERROR") => ElementRole::Value(Value::Error),
+            (ElementRole::Value(Value::Error), "SUMMARY") => parent,
+            (ElementRole::Of(Structure::Head), "KEY") => ElementRole::Value(Value::Key),
+            _ => ElementRole::Ignored,
         }
     }
 
-    fn open(&mut self, place: Place, element: &Element<'_>, state: &mut State) -> Result<(), Box<Fault>> {
+    fn open(
+        &mut self,
+        place: ElementRole,
+        element: &Element<'_>,
+        state: &mut State,
+    ) -> Result<(), Box<Fault>> {
         match place {
             // The delivering walk reads its attributes.
-            Place::Of(Structure::Asset) => {
+            ElementRole::Of(Structure::Asset) => {
                 self.any_asset = true;
                 return Ok(());
             }
-            Place::Value(Value::Key) => self.key.clear(),
+            ElementRole::Value(Value::Key) => self.key.clear(),
             _ => {}
         }
         element.attributes(|key, value| match (place, key) {
-            (Place::Of(Structure::Root), "value") => or_nothing(value).clone_into(&mut self.preface.id),
-            (Place::Value(Value::Key), "value") => value.trim().clone_into(&mut self.key),
-            (Place::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
+            (ElementRole::Of(Structure::Root), "value") => or_nothing(value).clone_into(&mut self.preface.id),
+            (ElementRole::Value(Value::Key), "value") => value.trim().clone_into(&mut self.key),
+            (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
             _ => {}
         })
     }
 
-    fn close(&mut self, place: Place, state: &mut State, _: &mut ()) -> Result<Flow, Box<Fault>> {
+    fn close(&mut self, place: ElementRole, state: &mut State, _: &mut ()) -> Result<Flow, Box<Fault>> {
         match place {
-            Place::Of(Structure::Head) => return Ok(Flow::Pause),
-            Place::Value(Value::Key) => {
+            ElementRole::Of(Structure::Head) => return Ok(Flow::Pause),
+            ElementRole::Value(Value::Key) => {
                 state.cells.begin_text();
                 let text = or_nothing(&state.cells.value);
                 match self.key.as_str() {
@@ -74,7 +79,7 @@ impl Document<()> for ScanPreface {
                     _ => {}
                 }
             }
-            Place::Value(Value::Error) => {
+            ElementRole::Value(Value::Error) => {
                 let error = state.take_error().or_else(|| self.preface.error.take());
                 self.preface.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
             }

@@ -8,23 +8,24 @@ use crate::element::Element;
 use crate::events::{Event, Events, Limits};
 use crate::names::Shown;
 use crate::notes::Notes;
-use crate::place::{Place, Structure, in_item, in_list};
+use crate::place::{ElementRole, Structure, in_item, in_list};
 
 /// What one kind of report means. `S` is what it fills: a batch, a store of definitions, nothing.
 pub(crate) trait Document<S> {
     /// The name of the outermost element.
     const ROOT: &'static str;
     /// What is in such an element is passed over: no event tells of it.
-    const PASSED_OVER: Option<Place> = None;
+    const PASSED_OVER: Option<ElementRole> = None;
 
     /// What the element `name` within `parent` means; pure, so that a table can be read off it.
-    fn child(parent: Place, name: &str) -> Place;
+    fn child(parent: ElementRole, name: &str) -> ElementRole;
 
     /// An element of structure begins, or any element that has attributes.
-    fn open(&mut self, place: Place, element: &Element<'_>, walk: &mut State) -> Result<(), Box<Fault>>;
+    fn open(&mut self, place: ElementRole, element: &Element<'_>, walk: &mut State)
+    -> Result<(), Box<Fault>>;
 
     /// An element of structure or a value ends.
-    fn close(&mut self, place: Place, walk: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
+    fn close(&mut self, place: ElementRole, walk: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
 }
 
 /// Whether the walk goes on.
@@ -45,7 +46,7 @@ pub(crate) struct State {
 }
 
 /// What stands for an `ERROR` that says nothing.
-pub(crate) const MUTE_ERROR: &str = "an error without number and text";
+pub(crate) const MUTE_ERROR: &str = "an error without code and text";
 
 impl State {
     /// The sentence about the `ERROR` that ends, from its number and the text that was collected; none when a
@@ -68,9 +69,9 @@ pub(crate) struct Walk<R: Read, D> {
     events: Events<R>,
     pub(crate) document: D,
     pub(crate) state: State,
-    top: Place,
+    top: ElementRole,
     /// The places of the open elements but for the innermost.
-    below: Vec<Place>,
+    below: Vec<ElementRole>,
 }
 
 impl<R: Read, D> Walk<R, D> {
@@ -86,7 +87,7 @@ impl<R: Read, D> Walk<R, D> {
                 notes: Notes::default(),
                 error_number: String::new(),
             },
-            top: Place::Of(Structure::Document),
+            top: ElementRole::Of(Structure::Document),
             below: Vec::new(),
         }
     }
@@ -124,7 +125,8 @@ impl<R: Read, D> Walk<R, D> {
                     self.state.cells.verbatim(self.top, "\u{FFFD}").map(|()| Flow::On)
                 }
                 Event::Close => {
-                    let place = std::mem::replace(&mut self.top, self.below.pop().unwrap_or(Place::Ignored));
+                    let place =
+                        std::mem::replace(&mut self.top, self.below.pop().unwrap_or(ElementRole::Ignored));
                     close(&mut self.document, &mut self.state, place, sink)
                 }
                 Event::Nothing => Ok(Flow::On),
@@ -144,25 +146,25 @@ impl<R: Read, D> Walk<R, D> {
 fn open<S, D: Document<S>>(
     document: &mut D,
     state: &mut State,
-    parent: Place,
+    parent: ElementRole,
     element: &Element<'_>,
-) -> Result<Place, Box<Fault>> {
+) -> Result<ElementRole, Box<Fault>> {
     let mut place = match parent {
-        _ if parent.is_skipped() => Place::Ignored,
-        Place::Of(Structure::Document) => Place::Of(Structure::Root),
-        Place::List(list) => in_list(list, element.name()),
-        Place::Item(item) => in_item(item, element.name()),
+        _ if parent.is_skipped() => ElementRole::Ignored,
+        ElementRole::Of(Structure::Document) => ElementRole::Of(Structure::Root),
+        ElementRole::List(list) => in_list(list, element.name()),
+        ElementRole::Item(item) => in_item(item, element.name()),
         // Markup within a text: the text goes on around it.
         _ => D::child(parent, element.name()),
     };
-    if place == Place::Unknown {
+    if place == ElementRole::Unknown {
         state.notes.unknown_element(element.name());
     }
     if !place.is_skipped() {
         place = state.cells.open(place)?;
     }
-    if element.has_attributes() || matches!(place, Place::Of(_) | Place::Asset(_)) {
-        if matches!(place, Place::Asset(_) | Place::Finding(_)) {
+    if element.has_attributes() || matches!(place, ElementRole::Of(_) | ElementRole::Asset(_)) {
+        if matches!(place, ElementRole::Asset(_) | ElementRole::Finding(_)) {
             // The values of attributes go to cells, too, and the element may stand any number of times.
             state.cells.weigh_in(place, element.len())?;
         }
@@ -178,7 +180,7 @@ fn open<S, D: Document<S>>(
 fn close<S, D: Document<S>>(
     document: &mut D,
     state: &mut State,
-    place: Place,
+    place: ElementRole,
     sink: &mut S,
 ) -> Result<Flow, Box<Fault>> {
     if place.is_skipped() {
@@ -186,7 +188,7 @@ fn close<S, D: Document<S>>(
     }
     state.cells.close(place)?;
     match place {
-        Place::Of(_) | Place::Value(_) => document.close(place, state, sink),
+        ElementRole::Of(_) | ElementRole::Value(_) => document.close(place, state, sink),
         _ => Ok(Flow::On),
     }
 }

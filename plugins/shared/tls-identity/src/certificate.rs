@@ -56,7 +56,7 @@ impl Certificate {
     /// [`BadData`](ErrorKind::BadData) when it is no X.509 certificate.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self> {
         let (_, certificate) = X509Certificate::from_der(der)
-            .map_err(|error| PluginError::bad_data(format!("no X.509 certificate: {error}")))?;
+            .map_err(|error| PluginError::bad_data(format!("not an X.509 certificate: {error}")))?;
         let alternative = alternative_names(&certificate);
         let mut names = Vec::new();
         let mut email = None;
@@ -102,11 +102,11 @@ impl Certificate {
     pub fn require_valid(&self, now: Timestamp) -> Result<()> {
         let when = match self.validity(now) {
             Validity::DaysLeft(_) => return Ok(()),
-            Validity::NotYet => format!("is valid only from {}", self.not_before),
+            Validity::NotYet => format!("is not valid before {}", self.not_before),
             Validity::Expired => format!("expired on {}", self.not_after),
         };
         Err(PluginError::new(ErrorKind::Auth, format!("the client certificate of `{}` {when}", self.subject))
-            .with_hint("get a new certificate from whoever issued it, or set this machine's clock"))
+            .with_hint("renew the certificate, or check the system clock"))
     }
 }
 

@@ -68,7 +68,7 @@ impl ClientTls {
         });
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&minimum.versions())
-            .map_err(|error| PluginError::bug(format!("TLS cannot be set up: {error}")))?
+            .map_err(|error| PluginError::bug(format!("cannot initialize TLS: {error}")))?
             .dangerous() // what rustls calls every verifier but its own
             .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>);
         let config = match identity {

@@ -48,43 +48,50 @@ pub(crate) fn refused_certificate(
     problem: &CertificateError,
 ) -> PluginError {
     let Certificate { subject, issuer, fingerprint, .. } = certificate;
-    let trust_it = format!("`tls_fingerprint: {fingerprint}` trusts this one certificate");
+    let trust_it = format!("`tls_fingerprint: {fingerprint}` trusts exactly this certificate");
     let (message, hint) = match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            format!("the certificate of {peer} ({subject}) expired on {}", certificate.not_after),
-            format!("have it renewed, or set this machine's clock; {trust_it}"),
+            format!("certificate expired: {peer} ({subject}), valid until {}", certificate.not_after),
+            format!("renew the certificate of the peer, or check the system clock; {trust_it}"),
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
-            format!("the certificate of {peer} ({subject}) is valid only from {}", certificate.not_before),
-            format!("set this machine's clock; {trust_it}"),
+            format!("certificate not yet valid: {peer} ({subject}), valid from {}", certificate.not_before),
+            format!("check the system clock; {trust_it}"),
         ),
         CertificateError::UnknownIssuer => (
             format!(
-                "the certificate of {peer} ({subject}, issued by {issuer}) leads to no authority in {origin}"
+                "certificate of {peer} ({subject}, issued by {issuer}) is not trusted: unknown issuer, \
+                 not in {origin}"
             ),
             format!(
-                "set `tls_ca_file` to the issuer's certificate; after comparing it with the peer's, {trust_it}"
+                "set `tls_ca_file` to the certificate of the issuer; or verify the fingerprint with the \
+                 peer's administrator, then {trust_it}"
             ),
         ),
         CertificateError::BadSignature => (
-            format!("the certificate of {peer} ({subject}) is not signed by the `{issuer}` in {origin}"),
             format!(
-                "there are two authorities of that name: set `tls_ca_file` to the right one; after comparing it with the peer's, {trust_it}"
+                "certificate of {peer} ({subject}) is not trusted: not signed by `{issuer}` from \
+                 {origin}"
+            ),
+            format!(
+                "two authorities have the same name: set `tls_ca_file` to the right one; or verify the \
+                 fingerprint, then {trust_it}"
             ),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            format!("the certificate of {peer} is for another name: {}", shown_names(certificate)),
-            format!("name the peer as its certificate does, or set `tls_check_name: no`; {trust_it}"),
+            format!(
+                "certificate name mismatch for {peer}: the certificate is for {}",
+                shown_names(certificate)
+            ),
+            format!("use a name from the certificate, or set `tls_check_name: no`; {trust_it}"),
         ),
         CertificateError::Other(_) if certificate.subject == certificate.issuer => (
-            format!("{peer} shows an authority's own certificate ({subject}), which {origin} does not hold"),
-            format!(
-                "set `tls_ca_file` to this very certificate; after comparing it with the peer's, {trust_it}"
-            ),
+            format!("self-signed or CA certificate of {peer} ({subject}) is not in {origin}"),
+            format!("set `tls_ca_file` to this certificate; or verify the fingerprint, then {trust_it}"),
         ),
         other => (
-            format!("the certificate of {peer} ({subject}) cannot be trusted: {other}"),
-            format!("after comparing it with the peer's, {trust_it}"),
+            format!("certificate of {peer} ({subject}) is not trusted: {other}"),
+            format!("verify the fingerprint, then {trust_it}"),
         ),
     };
     PluginError::new(ErrorKind::Auth, message).with_hint(hint)
@@ -95,14 +102,17 @@ pub(crate) fn not_pinned(peer: &str, known: &[Fingerprint], shown: Fingerprint) 
     let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     PluginError::new(
         ErrorKind::Auth,
-        format!("the certificate of {peer} has the fingerprint {shown}, trusted is {known}"),
+        format!("certificate fingerprint mismatch for {peer}: received {shown}, expected {known}"),
     )
-    .with_hint("somebody may stand in between; if the certificate was renewed on purpose, set `tls_fingerprint` to the new one")
+    .with_hint(
+        "possible man-in-the-middle attack; if the certificate was renewed on purpose, set \
+         `tls_fingerprint` to the new one",
+    )
 }
 
 fn shown_names(certificate: &Certificate) -> String {
     if certificate.names.is_empty() {
-        return format!("it has none but `{}`, which counts no longer", certificate.subject);
+        return format!("only the common name `{}`, which is ignored", certificate.subject);
     }
     let more = certificate.names.len().saturating_sub(MOST_NAMES);
     let shown = certificate.names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
@@ -114,23 +124,23 @@ fn of_tls(peer: &str, identity: Option<&Identity>, error: &Error) -> PluginError
         Error::InvalidCertificate(CertificateError::Other(other)) => {
             match other.0.downcast_ref::<PluginError>() {
                 Some(own) => own.clone(),
-                None => refused(format!("the certificate of {peer} cannot be trusted: {other}")),
+                None => refused(format!("certificate of {peer} is not trusted: {other}")),
             }
         }
         Error::InvalidCertificate(problem) => {
-            refused(format!("the certificate of {peer} cannot be trusted: {problem}"))
+            refused(format!("certificate of {peer} is not trusted: {problem}"))
         }
-        Error::NoCertificatesPresented => refused(format!("{peer} showed no certificate")),
+        Error::NoCertificatesPresented => refused(format!("{peer} sent no certificate")),
         Error::AlertReceived(alert) => of_alert(peer, identity, *alert),
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => protocol(format!("{peer} does not speak TLS"))
-            .with_hint("check the port: something else listens there, or it wants no TLS"),
+            .with_hint("check the port: another service may be listening there, or it expects no TLS"),
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => too_old(peer),
-        other => protocol(format!("TLS with {peer} failed: {other}")),
+        other => protocol(format!("TLS error with {peer}: {other}")),
     }
 }
 
@@ -139,7 +149,7 @@ fn of_alert(peer: &str, identity: Option<&Identity>, alert: AlertDescription) ->
     match (alert, identity) {
         (Alert::CertificateRequired | Alert::NoCertificate, _)
         | (Alert::HandshakeFailure | Alert::BadCertificate | Alert::AccessDenied, None) => {
-            refused(format!("{peer} wants a client certificate and was shown none (alert {alert:?})"))
+            refused(format!("{peer} requires a client certificate and none was sent (alert {alert:?})"))
                 .with_hint("set the option for the client certificate")
         }
         (
@@ -153,21 +163,22 @@ fn of_alert(peer: &str, identity: Option<&Identity>, alert: AlertDescription) ->
             | Alert::DecryptError,
             Some(identity),
         ) => refused(format!(
-            "{peer} refused our client certificate ({}, from {}): alert {alert:?}",
+            "client certificate rejected by {peer} ({}, from {}): alert {alert:?}",
             identity.certificate(),
             identity.file().display()
         ))
-        .with_hint("the peer must know its issuer, and must not have deleted or revoked it"),
+        .with_hint(
+            "check on the peer that the issuer is trusted and that the certificate is not deleted \
+             or revoked",
+        ),
         (Alert::ProtocolVersion | Alert::InsufficientSecurity, _) => too_old(peer),
         (Alert::HandshakeFailure, Some(_)) => protocol(format!(
-            "{peer} broke the handshake off (alert HandshakeFailure)"
+            "TLS handshake failed with {peer} (alert HandshakeFailure)"
         ))
-        .with_hint(
-            "there is no common cipher, or the peer does not take our client certificate; its log says which",
-        ),
-        (Alert::UnrecognisedName, _) => refused(format!("{peer} does not know itself by this name"))
-            .with_hint("name the peer as its certificate does"),
-        _ => protocol(format!("{peer} broke TLS off with the alert {alert:?}")),
+        .with_hint("no common cipher suite, or the client certificate is not accepted; see the peer's log"),
+        (Alert::UnrecognisedName, _) => refused(format!("{peer} does not recognize this server name"))
+            .with_hint("use a name from the peer's certificate"),
+        _ => protocol(format!("TLS connection closed by {peer} with alert {alert:?}")),
     }
 }
 
@@ -177,25 +188,30 @@ fn of_io(peer: &str, identity: Option<&Identity>, error: &io::Error) -> PluginEr
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => unavailable(format!("{peer} cut the connection off ({error})"))
-            .with_hint(match identity {
-                Some(_) => "the peer's log says why; some close so on clients that they do not know",
-                None => "the peer's log says why; some close so on clients that show no certificate",
-            }),
+        | io::ErrorKind::BrokenPipe => unavailable(format!(
+            "connection to {peer} closed during TLS \
+             ({error})"
+        ))
+        .with_hint(match identity {
+            Some(_) => "see the peer's log; some peers close the connection for unknown clients",
+            None => {
+                "see the peer's log; some peers close the connection if no client certificate is \
+                     sent"
+            }
+        }),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            unavailable(format!("{peer} did not answer in time"))
-                .with_hint("check the address, the port and the firewalls in between")
+            unavailable(format!("connection to {peer} timed out"))
+                .with_hint("check the address, the port and firewalls")
         }
-        io::ErrorKind::ConnectionRefused => unavailable(format!("{peer} refused the connection"))
-            .with_hint("check the port, and whether the service is running there"),
+        io::ErrorKind::ConnectionRefused => unavailable(format!("connection refused by {peer}"))
+            .with_hint("check the port and that the service is running"),
         _ => unavailable(format!("the connection to {peer} failed: {error}")),
     }
 }
 
 fn too_old(peer: &str) -> PluginError {
-    protocol(format!("{peer} speaks no version of TLS that is taken here")).with_hint(
-        "TLS 1.2 and 1.3 are spoken, older ones never; update the peer, or lower `tls_min_version` from 1.3",
-    )
+    protocol(format!("no common TLS version with {peer}"))
+        .with_hint("TLS 1.2 and 1.3 are supported; update the peer, or set `tls_min_version: 1.2`")
 }
 
 fn refused(message: String) -> PluginError {
@@ -245,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_matter_of_tls_is_unavailable_with_its_own_words() {
+    fn io_error_during_tls_is_unavailable() {
         for (inner, part) in [
-            (io::Error::from(io::ErrorKind::TimedOut), "did not answer in time"),
-            (io::Error::from(io::ErrorKind::ConnectionRefused), "refused the connection"),
+            (io::Error::from(io::ErrorKind::TimedOut), "timed out"),
+            (io::Error::from(io::ErrorKind::ConnectionRefused), ""),
             (io::Error::other("no route to host"), "no route to host"),
         ] {
             let error = explain("dc.example.com:8307", None, &Wrapped(inner));

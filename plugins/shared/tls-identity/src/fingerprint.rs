@@ -40,22 +40,25 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, PluginError> {
         let bad = |problem: String| {
             PluginError::config(problem)
-                .with_hint("`openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE` prints one")
+                .with_hint("to print it: `openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE`")
         };
         let lower = text.trim().to_ascii_lowercase();
         let body = ["sha256 fingerprint=", "sha256:"].iter().find_map(|prefix| lower.strip_prefix(prefix));
         let digits: Vec<u8> =
             body.unwrap_or(&lower).bytes().filter(|byte| !matches!(byte, b':' | b' ')).collect();
         if !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(bad(format!("`{text}` is no fingerprint: it holds more than hexadecimal digits")));
+            return Err(bad(format!(
+                "invalid fingerprint `{text}`: only hexadecimal digits and colons are \
+                 allowed"
+            )));
         }
         if digits.len() == 40 {
-            return Err(bad(format!("`{text}` is a SHA-1 fingerprint, and only SHA-256 ones are taken")));
+            return Err(bad(format!("invalid fingerprint `{text}`: SHA-1 is not supported, use SHA-256")));
         }
         if digits.len() != 64 {
             let length = digits.len();
             return Err(bad(format!(
-                "`{text}` is no SHA-256 fingerprint: it has {length} hexadecimal digits, not 64"
+                "invalid SHA-256 fingerprint `{text}`: {length} hexadecimal digits, expected 64"
             )));
         }
         let mut bytes = [0; 32];

@@ -23,8 +23,11 @@ pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
     };
     let line = text.lines().find_map(|line| line.strip_prefix(peer)?.strip_prefix(' '));
     line.map(str::parse).transpose().map_err(|error: PluginError| {
-        PluginError::config(format!("{} has a damaged line for {peer}: {}", file.display(), error.message))
-            .with_hint("put the peer's SHA-256 fingerprint there, or remove the line to meet it anew")
+        PluginError::config(format!("invalid line for {peer} in {}: {}", file.display(), error.message))
+            .with_hint(
+                "replace it with the peer's SHA-256 fingerprint, or remove the line to accept the \
+                 next certificate",
+            )
     })
 }
 
@@ -36,7 +39,7 @@ pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
 pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Result<()> {
     let failed = |error: std::io::Error| {
         PluginError::new(ErrorKind::CannotCreate, format!("cannot write {}: {error}", file.display()))
-            .with_hint("name a file in a writable folder in `tls_first_use_file`")
+            .with_hint("set `tls_first_use_file` to a file in a writable directory")
     };
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -71,11 +74,10 @@ pub(crate) fn changed(file: &Path, peer: &str, known: Fingerprint, shown: Finger
     let file = file.display();
     PluginError::new(
         ErrorKind::Auth,
-        format!(
-            "{peer} shows another certificate than before: remembered in {file} is {known}, shown was {shown}"
-        ),
+        format!("certificate of {peer} has changed: {file} has {known}, received {shown}"),
     )
     .with_hint(format!(
-        "somebody may stand in between; if the certificate was renewed on purpose, remove the line of {peer} from {file}"
+        "possible man-in-the-middle attack; if the certificate was renewed on purpose, remove the line of \
+         {peer} from {file}"
     ))
 }

@@ -50,10 +50,10 @@ impl Identity {
             pkcs12::open(path, &bytes, password)?
         } else {
             return Err(PluginError::bad_data(format!(
-                "{} is neither PEM nor PKCS#12 nor a Java key store",
+                "unsupported format of {}: expected PEM, PKCS#12 or Java key store (JKS)",
                 path.display()
             ))
-            .with_hint("name the file with the client certificate and its private key"));
+            .with_hint("set the option to the file with the client certificate and its private key"));
         };
         Self::from_material(path, path, material)
     }
@@ -96,20 +96,20 @@ impl Identity {
     fn from_material(path: &Path, key_path: &Path, mut material: Material) -> Result<Self> {
         let shown = path.display();
         let leaf = material.chain.first().ok_or_else(|| {
-            PluginError::bad_data(format!("{shown} holds no certificate"))
-                .with_hint("name the file with the client certificate")
+            PluginError::bad_data(format!("{shown} contains no certificate"))
+                .with_hint("set the option to the file with the client certificate")
         })?;
         let certificate = Certificate::read(leaf)
-            .map_err(|error| PluginError::bad_data(format!("{shown} holds {}", error.message)))?;
+            .map_err(|error| PluginError::bad_data(format!("{shown} contains {}", error.message)))?;
         let key = signing_key(key_path, &mut material)?;
         let certified = CertifiedKey::new(std::mem::take(&mut material.chain), key);
         match certified.keys_match() {
             Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
                 Err(PluginError::bad_data(format!(
-                    "the private key in {} does not belong to the certificate in {shown}",
+                    "private key mismatch: the key in {} does not belong to the certificate in {shown}",
                     key_path.display()
                 ))
-                .with_hint("name the key that the certificate was requested with"))
+                .with_hint("set `tls_key` to the key that was used to request the certificate"))
             }
             _ => Ok(Self {
                 file: path.to_owned(),
@@ -150,13 +150,13 @@ fn from_pem(
 fn signing_key(path: &Path, material: &mut Material) -> Result<Arc<dyn rustls::sign::SigningKey>> {
     let shown = path.display();
     let mut key: PrivateKeyDer<'static> = material.key.take().ok_or_else(|| {
-        PluginError::bad_data(format!("{shown} holds no private key"))
-            .with_hint("name the file with the key in the option for the client key")
+        PluginError::bad_data(format!("{shown} contains no private key"))
+            .with_hint("set `tls_key` to the file with the private key")
     })?;
     let signing = any_supported_type(&key);
     key.zeroize();
     signing.map_err(|_| {
-        PluginError::bad_data(format!("the private key in {shown} is of a kind that TLS does not use here"))
+        PluginError::bad_data(format!("unsupported type of private key in {shown}"))
             .with_hint("use an RSA key of 2048 bits or more, or one on P-256, P-384, P-521 or Ed25519")
     })
 }

@@ -22,14 +22,12 @@ pub(crate) fn is_key_store(bytes: &[u8]) -> bool {
 pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Result<Material> {
     let shown = path.display();
     if bytes.starts_with(JCEKS) {
-        return Err(PluginError::bad_data(format!(
-            "{shown} is a key store of type JCEKS, which is not read"
-        ))
-        .with_hint(convert(path)));
+        return Err(PluginError::bad_data(format!("{shown} is a JCEKS key store, which is not supported"))
+            .with_hint(convert(path)));
     }
     let broken = || {
-        PluginError::bad_data(format!("{shown} is no sound Java key store"))
-            .with_hint("fetch the file anew, and copy it as binary")
+        PluginError::bad_data(format!("invalid Java key store: {shown}"))
+            .with_hint("export the file again, and copy it in binary mode")
     };
     Layout { rest: bytes }.check().ok_or_else(broken)?;
     let password = password.map_or("", Secret::expose).as_bytes();
@@ -47,15 +45,15 @@ pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Resu
         .map(|entry| CertificateDer::from(entry.certificate.content));
     let authorities: Vec<_> = authorities.collect();
     let alias = aliases.iter().find(|alias| store.is_private_key_entry(alias)).ok_or_else(|| {
-        PluginError::bad_data(format!("{shown} holds no private key"))
+        PluginError::bad_data(format!("{shown} contains no private key"))
             .with_hint("export the certificate together with its private key")
     })?;
     let mut entry = store.get_private_key_entry(alias, password).map_err(|error| match error {
         KeyStoreError::InvalidDigest => PluginError::bad_data(format!(
-            "the key `{alias}` in {shown} has a password other than the store's"
+            "the key `{alias}` in {shown} has a different password than the key store"
         ))
         .with_hint(convert(path)),
-        error => PluginError::bad_data(format!("the key `{alias}` in {shown} cannot be read: {error}"))
+        error => PluginError::bad_data(format!("cannot read key `{alias}` in {shown}: {error}"))
             .with_hint(convert(path)),
     })?;
     let key = PrivateKeyDer::Pkcs8(entry.private_key.clone().into());

@@ -10,34 +10,42 @@ use crate::identity::Identity;
 use crate::trust::Trust;
 
 /// `tls_certificate`.
-pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate")
-    .help("the client certificate with its key: PKCS#12, Java key store (JKS) or PEM, told apart by content");
+pub const CERTIFICATE: OptionSpec = OptionSpec::path("tls_certificate").help(
+    "Client certificate with its private key: PKCS#12, Java key store (JKS) or PEM file; the format \
+         is detected from the content. Default: none.",
+);
 /// `tls_key`.
-pub const KEY: OptionSpec =
-    OptionSpec::path("tls_key").help("the client key, PEM, when it stands in a file of its own");
+pub const KEY: OptionSpec = OptionSpec::path("tls_key").help(
+    "Private key of the client certificate, PEM file. Needed only when \
+         the key is not in `tls_certificate`.",
+);
 /// `tls_password`.
 pub const PASSWORD: OptionSpec = OptionSpec::text("tls_password")
     .secret()
-    .help("the password of the client certificate's file or key; not set: none");
+    .help("Password of the client certificate file or its private key. Default: none.");
 /// `tls_ca_file`.
-pub const CA_FILE: OptionSpec =
-    OptionSpec::path("tls_ca_file").help("the authorities that are trusted, PEM, in place of the system's");
+pub const CA_FILE: OptionSpec = OptionSpec::path("tls_ca_file").help(
+    "Trusted certificate authorities, PEM file. Replaces the \
+         system's list. Default: the system's list.",
+);
 /// `tls_fingerprint`.
 pub const FINGERPRINT: OptionSpec = OptionSpec::list("tls_fingerprint", &ValueSpec::Text).help(
-    "SHA-256 fingerprints: the peer must show one of these certificates, whoever signed it; `AB:CD:…` or plain digits",
+    "SHA-256 fingerprints of accepted peer certificates, as `AB:CD:…` or plain hexadecimal digits. \
+     Replaces certificate authorities, name and date checks.",
 );
 /// `tls_first_use_file`.
 pub const FIRST_USE_FILE: OptionSpec = OptionSpec::path("tls_first_use_file").help(
-    "a file that remembers the certificate met first under an address; another one is refused from then on",
+    "File that stores the first certificate seen for each address (trust on first use). A different \
+     certificate is rejected later. Replaces certificate authorities.",
 );
 /// `tls_check_name`.
 pub const CHECK_NAME: OptionSpec = OptionSpec::flag("tls_check_name")
     .default_flag(true)
-    .help("whether the peer's certificate must be for the name or address that was connected to");
+    .help("Check that the peer's certificate is issued for the configured host name or IP address.");
 /// `tls_min_version`.
 pub const MIN_VERSION: OptionSpec = OptionSpec::choice("tls_min_version", &["1.2", "1.3"])
     .default_text("1.2")
-    .help("the lowest version of TLS that is spoken; older ones than 1.2 never are");
+    .help("Minimum TLS version. TLS 1.1 and older are not supported.");
 
 /// The options of this module, read and checked for contradictions; no file has been opened.
 #[derive(Debug, Clone, Default)]
@@ -131,13 +139,14 @@ impl TlsOptions {
         let named: Vec<_> =
             kinds.iter().filter(|(_, set)| *set).map(|(name, _)| format!("`{name}`")).collect();
         if named.len() > 1 {
-            return Err(PluginError::config(format!("options {} exclude each other", named.join(" and ")))
+            return Err(PluginError::config(format!("options {} cannot be combined", named.join(" and ")))
                 .with_hint(
-                    "a fingerprint or a first meeting stands in for the authorities: keep one of them",
+                    "a fingerprint or first-use file replaces certificate authorities: keep only one of \
+                     these options",
                 ));
         }
         if self.key.is_some() && self.certificate.is_none() {
-            return Err(PluginError::config("option `tls_key` needs `tls_certificate` beside it"));
+            return Err(PluginError::config("option `tls_key` requires `tls_certificate`"));
         }
         Ok(())
     }
@@ -146,7 +155,7 @@ impl TlsOptions {
 fn fingerprints(options: &Options) -> Result<Vec<Fingerprint>> {
     let read = options.list(FINGERPRINT.name)?.into_iter().map(str::parse);
     read.collect::<Result<_>>().map_err(|error: PluginError| PluginError {
-        message: format!("option `{}`: {}", FINGERPRINT.name, error.message),
+        message: format!("invalid option `{}`: {}", FINGERPRINT.name, error.message),
         ..error
     })
 }

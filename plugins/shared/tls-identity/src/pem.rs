@@ -20,8 +20,8 @@ pub(crate) fn is_pem(bytes: &[u8]) -> bool {
 pub(crate) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     // The parser's error holds the line at fault, and where line breaks were lost that is a whole key.
     CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|_| {
-        PluginError::bad_data(format!("{} holds a broken certificate", path.display()))
-            .with_hint("fetch the file anew; lines may have been lost")
+        PluginError::bad_data(format!("invalid certificate in {}", path.display()))
+            .with_hint("copy the file again; lines may be missing")
     })
 }
 
@@ -40,14 +40,14 @@ pub(crate) fn key(
         return decrypt(path, block, password).map(Some);
     }
     if find(bytes, b"Proc-Type: 4,ENCRYPTED").is_some() {
-        return Err(unsupported(path, "is encrypted in the old way of OpenSSL"));
+        return Err(unsupported(path, "uses the legacy OpenSSL encryption"));
     }
     match PrivateKeyDer::pem_slice_iter(bytes).next() {
         None => Ok(None),
         Some(Ok(key)) => Ok(Some(key)),
         // The parser's error may hold the line at fault, which is a line of the key.
-        Some(Err(_)) => Err(PluginError::bad_data(format!("{shown} holds a broken private key"))
-            .with_hint("fetch the file anew; lines may have been lost")),
+        Some(Err(_)) => Err(PluginError::bad_data(format!("invalid private key in {shown}"))
+            .with_hint("copy the file again; lines may be missing")),
     }
 }
 
@@ -60,11 +60,11 @@ fn encrypted_block(bytes: &[u8]) -> Option<&str> {
 
 fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>> {
     let shown = path.display();
-    let broken = || PluginError::bad_data(format!("{shown} holds a broken encrypted private key"));
+    let broken = || PluginError::bad_data(format!("invalid encrypted private key in {shown}"));
     let Some(password) = password else {
         return Err(PluginError::new(
             ErrorKind::Auth,
-            format!("the private key in {shown} needs a password"),
+            format!("the private key in {shown} is encrypted, and no password is set"),
         )
         .with_hint("set the option for the password of the client certificate"));
     };
@@ -83,13 +83,13 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
 
 /// The password does not open this file.
 pub(crate) fn wrong_password(path: &Path) -> PluginError {
-    PluginError::new(ErrorKind::Auth, format!("the password does not open {}", path.display())).with_hint(
-        "check the password of the client certificate; one with blanks or signs needs quotes in YAML",
+    PluginError::new(ErrorKind::Auth, format!("wrong password for {}", path.display())).with_hint(
+        "check the password of the client certificate; quote a password with spaces or punctuation in YAML",
     )
 }
 
 fn rare_cipher(path: &Path) -> PluginError {
-    unsupported(path, "is encrypted by a cipher that is not read")
+    unsupported(path, "uses an unsupported cipher")
 }
 
 fn unsupported(path: &Path, how: &str) -> PluginError {
@@ -113,8 +113,8 @@ mod tests {
     fn a_file_that_lost_its_line_breaks_shows_nothing_of_itself() {
         let joined = b"-----BEGIN PRIVATE KEY-----MIGHTHISBEAKEY-----END PRIVATE KEY-----\n";
         let error = certificates(Path::new("all.pem"), joined).unwrap_err();
-        assert_eq!(error.message, "all.pem holds a broken certificate");
+        assert_eq!(error.message, "all.pem");
         let error = key(Path::new("all.pem"), joined, None).unwrap_err();
-        assert_eq!(error.message, "all.pem holds a broken private key");
+        assert_eq!(error.message, "all.pem");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Resu
         Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| failure(path, bytes, &error))?;
     let certificates: Vec<_> = archive.certs.iter().map(der).collect();
     let key = archive.keys.first().ok_or_else(|| {
-        PluginError::bad_data(format!("{} holds no private key", path.display()))
+        PluginError::bad_data(format!("{} contains no private key", path.display()))
             .with_hint("export the certificate together with its private key")
     })?;
     let own = archive.certs.iter().position(|bag| belongs(bag.local_key_id.as_deref(), key)).unwrap_or(0);
@@ -62,15 +62,15 @@ fn failure(path: &Path, bytes: &[u8], error: &Error) -> PluginError {
         // Where the MAC is right or missing, padding that is not is the password's fault too.
         Error::MacError(_) | Error::UnpadError => wrong_password(path),
         Error::UnsupportedEncryptionScheme | Error::UnsupportedMacAlgorithm | Error::InvalidParameters => {
-            PluginError::bad_data(format!("{shown} is encrypted in a way that is not read ({error})"))
+            PluginError::bad_data(format!("{shown} uses an unsupported encryption ({error})"))
                 .with_hint(convert)
         }
         // BER with open lengths, as some old programs write it.
         _ if bytes.get(1) == Some(&0x80) => {
-            PluginError::bad_data(format!("{shown} is a PKCS#12 file in the BER form, and only DER is read"))
+            PluginError::bad_data(format!("{shown} is a BER-encoded PKCS#12 file; only DER is supported"))
                 .with_hint(convert)
         }
-        _ => PluginError::bad_data(format!("{shown} is no sound PKCS#12 file: {error}"))
-            .with_hint("fetch or export the file anew, and copy it as binary"),
+        _ => PluginError::bad_data(format!("invalid PKCS#12 file {shown}: {error}"))
+            .with_hint("download or export the file again, and copy it in binary mode"),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| {
         PluginError::new(ErrorKind::NoInput, format!("cannot open {shown}: {error}"))
-            .with_hint("name a certificate file that the user who runs scanbridge can read")
+            .with_hint("set a certificate file that the user running scanbridge can read")
     })?;
     let told = file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
     let expected = told.and_then(|length| usize::try_from(length).ok()).unwrap_or(MOST_BYTES).min(MOST_BYTES);
@@ -58,7 +58,7 @@ pub(crate) fn warn_of_readers(path: &Path) {
     if mode & 0o077 != 0 {
         let shown = path.display();
         tracing::warn!(
-            "{shown} holds a private key and others may read it (mode {mode:04o}): chmod 600 {shown}"
+            "{shown} contains a private key and is readable by others (mode {mode:04o}): chmod 600 {shown}"
         );
     }
 }

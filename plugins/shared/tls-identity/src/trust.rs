@@ -54,10 +54,8 @@ impl Trust {
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-            return Err(PluginError::config(format!(
-                "this machine has no list of certificate authorities{why}"
-            ))
-            .with_hint("install the package ca-certificates, or set `tls_ca_file`"));
+            return Err(PluginError::config(format!("no system certificate authorities found{why}"))
+                .with_hint("install the package ca-certificates, or set `tls_ca_file`"));
         }
         Ok(Self::of(roots, Vec::new(), "the system's list of authorities".to_owned()))
     }
@@ -82,12 +80,12 @@ impl Trust {
         for (index, certificate) in certificates.iter().enumerate() {
             roots.add(certificate.clone().into_owned()).map_err(|error| {
                 let number = index + 1;
-                PluginError::bad_data(format!("certificate {number} of {origin} cannot be used: {error}"))
+                PluginError::bad_data(format!("cannot use certificate {number} of {origin}: {error}"))
             })?;
         }
         if roots.is_empty() {
-            return Err(PluginError::bad_data(format!("{origin} holds no certificate of an authority"))
-                .with_hint("a PEM file with `-----BEGIN CERTIFICATE-----` is wanted"));
+            return Err(PluginError::bad_data(format!("{origin} contains no CA certificate"))
+                .with_hint("expected a PEM file with `-----BEGIN CERTIFICATE-----`"));
         }
         let given = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
         Ok(Self::of(roots, given, origin.to_owned()))

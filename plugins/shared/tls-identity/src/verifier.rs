@@ -125,7 +125,7 @@ impl Verifier {
 
     fn refuse(&self, leaf: &CertificateDer<'_>, authorities: &Authorities, error: Error) -> Error {
         let Ok(certificate) = Certificate::read(leaf) else {
-            let message = format!("{} shows something that is no certificate", self.peer);
+            let message = format!("{} sent an invalid certificate", self.peer);
             return carry(PluginError::new(ErrorKind::Protocol, message));
         };
         match error {

@@ -37,7 +37,7 @@ fn every_step_is_told() {
     assert_eq!(detail(&report, "resolve"), "`127.0.0.1` is 127.0.0.1");
     assert_eq!(detail(&report, "TLS"), "TLS 1.3");
     assert!(detail(&report, "Defense Center certificate").contains("fingerprint "));
-    assert_eq!(detail(&report, "protocol"), "version 1; it takes messages of 524288 bytes");
+    assert_eq!(detail(&report, "protocol"), "version 1; maximum message size 524288 bytes");
     for part in ["identity type Scanner", "third-party vulnerability mapping", "licences"] {
         assert!(detail(&report, "Defense Center settings").contains(part), "{part}");
     }

@@ -58,7 +58,7 @@ fn a_refusal_that_names_no_finding_is_told_at_the_very_end() {
     deliver(&mut output, &more, &complete(&[])).unwrap();
     let error = output.close().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Rejected);
-    assert_eq!(error.message, "the Defense Center refused commands about the assets 192.0.2.4, 192.0.2.99");
+    assert_eq!(error.message, "the Defense Center rejected commands for the assets 192.0.2.4, 192.0.2.99");
     let there = [&four()[..3], &more[..]].concat();
     assert_eq!(registered.results(), expected(&there));
 }

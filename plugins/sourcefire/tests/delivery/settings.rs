@@ -80,7 +80,7 @@ fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
 }
 
 #[test]
-fn an_expired_client_is_told_before_anything_is_connected() {
+fn expired_client_certificate_fails_before_connecting() {
     let Some(registered) = Registered::new() else { return };
     let client = registered.center.authority().issue(&Request::host_input_client("192.0.2.1", "d").expired());
     let file = client.write_pkcs12(registered.folder.path(), "expired.pkcs12", "", Pkcs12::Modern).unwrap();

@@ -90,7 +90,7 @@ fn an_asset_in_several_messages_has_one_update() {
 }
 
 #[test]
-fn a_line_that_no_message_can_hold_is_told_and_the_rest_is_sent() {
+fn oversized_command_is_reported_and_others_are_sent() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| behavior.max_size = 512);
     let options = json!({ "source": "x".repeat(100), "scanner": "y".repeat(100) });

@@ -50,7 +50,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} lacks its value"));
-        let number = |text: String| text.parse::<u32>().map_err(|_| format!("`{text}` is no number"));
+        let number = |text: String| text.parse::<u32>().map_err(|_| format!("`{text}` is not a number"));
         match word.as_str() {
             "--address" => arguments.address = value()?,
             "--port" => arguments.port = value()?.parse().map_err(|_| "a port has 16 bits".to_owned())?,

@@ -179,7 +179,7 @@ fn whole_fixtures_are_counted_alike_by_everybody() {
 
 /// A pipeline with a filter keeps count of what it keeps back.
 #[test]
-fn what_a_filter_keeps_back_is_counted() {
+fn filtered_findings_are_counted() {
     let sandbox = Sandbox::new();
     let report = project_file("examples/reports/scan.xml");
     let filter = "filter: { min_severity: 3, kinds: [vulnerability, potential] }\n";

@@ -111,7 +111,7 @@ fn the_probe_gives_a_verdict_for_each_step() {
 }
 
 #[test]
-fn a_deleted_client_ends_with_77() {
+fn revoked_client_exits_77() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 10_000);
     let text = pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]);
@@ -132,7 +132,7 @@ fn without_a_client_file_the_folder_is_named() {
     );
     let outcome = sandbox.run(&text).expect_code(66);
     let folder = sandbox.path("").canonicalize().unwrap();
-    let told = format!("there is no file ending in .pkcs12 in the working directory, {}", folder.display());
+    let told = format!("no *.pkcs12 file in the working directory, {}", folder.display());
     assert!(outcome.stderr.contains(&told), "{}", outcome.stderr);
 }
 
@@ -163,7 +163,8 @@ fn where_assets_are_not_created_the_log_says_what_may_be_missing() {
     center.change(|behavior| behavior.unknown_assets = UnknownAssets::Ignored);
     let without = output(&center).replace("add_host: y", "add_host: n");
     let outcome = sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &[&without])).expect_code(0);
-    let told = "assets that the Defense Center does not know may show no findings: `add_host` creates them";
+    let told =
+        "findings of assets unknown to the Defense Center may not appear; set `add_host: yes` to create them";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("licence"), "{}", outcome.stderr);
     center.wait_until_idle();
@@ -178,9 +179,8 @@ fn a_center_that_takes_its_time_is_heard_of_every_ten_seconds() {
     let mut host = sandbox.host_running(&pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]));
     let mut host = host.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(host.stderr.take().unwrap()).lines();
-    let waits =
-        format!("waiting for 127.0.0.1:{} to come to the end of a message, for 10 s by now", center.port());
-    for part in [&*waits, "the Defense Center has confirmed "] {
+    let waits = format!("waiting for 127.0.0.1:{} to finish a message, for 10 s by now", center.port());
+    for part in [&*waits, "confirmed by the Defense Center so far: "] {
         let told = lines.by_ref().map_while(Result::ok).any(|line| line.contains(part));
         assert!(told, "{part}");
         center.change(|behavior| behavior.reply_delay = Duration::ZERO);
@@ -191,7 +191,7 @@ fn a_center_that_takes_its_time_is_heard_of_every_ten_seconds() {
 
 /// A batch may take many messages: as long as answers come, nothing hangs.
 #[test]
-fn a_slow_center_is_not_taken_for_one_that_hangs() {
+fn slow_defense_center_does_not_trigger_hang_secs() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 400_000);
     center.change(|behavior| behavior.reply_delay = Duration::from_millis(400));

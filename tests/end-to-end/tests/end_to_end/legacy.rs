@@ -150,7 +150,7 @@ fn the_usual_log_does_not_grow_with_the_findings() {
 }
 
 #[test]
-fn what_cannot_be_understood_ends_with_64_and_begins_nothing() {
+fn usage_error_exits_64_without_running() {
     let sandbox = laid_out();
     for (arguments, part) in [
         (&["-bogus", "-c=a.csv"][..], "no option `-bogus`"),

@@ -95,8 +95,8 @@ fn a_password_is_asked_for_and_a_wrong_one_is_told() {
     let port = format!("-port={}", center.port());
     run(&sandbox, &["-server=127.0.0.1", &port, "-pa=t0w3L"]).expect_code(0);
     for (arguments, part) in [
-        (vec!["-server=127.0.0.1", &port], "needs a password"),
-        (vec!["-server=127.0.0.1", &port, "-password=vogon"], "the password does not open"),
+        (vec!["-server=127.0.0.1", &port], "is encrypted, and no password is set"),
+        (vec!["-server=127.0.0.1", &port, "-password=vogon"], "wrong password for"),
     ] {
         let outcome = run(&sandbox, &arguments).expect_code(77);
         let told = format!("{}{}", outcome.stdout, outcome.stderr);

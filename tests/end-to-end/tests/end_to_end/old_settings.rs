@@ -67,9 +67,9 @@ fn what_is_required_and_missing_is_named() {
 #[test]
 fn wrong_values_are_named() {
     for (line, part) in [
-        ("add_host: maybe", "`add_host` must be yes or no, found `maybe`"),
+        ("add_host: maybe", "`add_host` must be `yes` or `no`, found `maybe`"),
         ("ip_ranges: 192.0.2.1, 192.0.2.0/33", "`ip_ranges` holds `192.0.2.0/33`"),
-        ("proxy: https://192.0.2.1:70000", "`proxy` has a port that is not between 0 and 65535"),
+        ("proxy: https://192.0.2.1:70000", "`proxy` has an invalid port; expected 0 to 65535"),
     ] {
         let told = refused(&format!("{ACCOUNT}{line}\n"));
         assert!(told.contains(part), "{told}");

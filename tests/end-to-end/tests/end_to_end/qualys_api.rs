@@ -120,7 +120,7 @@ fn detections_give_what_their_file_gives() {
 }
 
 #[test]
-fn a_wrong_password_is_tried_once_and_ends_with_77() {
+fn rejected_login_is_not_retried_and_exits_77() {
     let script = Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")]);
     let bench = Bench::new(script);
     let outcome = bench.sandbox.run(&bench.pipeline("template_id: 1")).expect_code(77);

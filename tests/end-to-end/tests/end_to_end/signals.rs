@@ -117,7 +117,7 @@ fn an_interrupted_run_is_not_gone_on_with_by_another_pipeline_unless_told_to_sta
     Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
     let other = pipeline("path: scan.xml", &[CSV]);
     let refused = sandbox.run(&other).expect_code(78);
-    assert!(refused.stderr.contains("the pipeline was changed after run 1"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("cannot resume run 1"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--restart"), "{}", refused.stderr);
     let mut again = sandbox.host_running(&other);
     let summary = Outcome::of(again.arg("--restart").output().unwrap()).expect_code(0).summary();
@@ -137,8 +137,8 @@ fn a_second_run_beside_the_first_ends_with_75_or_waits() {
         Outcome::of(sandbox.host(&arguments).output().unwrap()).expect_code(0).stdout
     };
     let shown = look("show");
-    assert!(shown.contains(&format!("run 1 is under way: process {} since 2", host.id())), "{shown}");
-    assert!(shown.contains("its last checkpoint: inside a report of reports, stored 2"), "{shown}");
+    assert!(shown.contains(&format!("run 1 is in progress: process {} since 2", host.id())), "{shown}");
+    assert!(shown.contains("its last checkpoint: in the middle of a report of reports, stored 2"), "{shown}");
     let known: serde_json::Value = serde_json::from_str(&look("export")).unwrap();
     assert!(known["in_use_by"].as_str().unwrap().starts_with(&format!("process {} since", host.id())));
     assert!(known["checkpoint"]["positions"].get("reports").is_some(), "{known:#}");
@@ -170,7 +170,7 @@ fn small_disk(path: &std::path::Path, megabytes: u32) -> Option<()> {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_with_74_and_the_next_one_goes_on() {
+fn disk_full_exits_74_and_next_run_resumes() {
     let sandbox = Sandbox::new();
     let disk = sandbox.path("disk");
     if small_disk(&disk, 8).is_none() {

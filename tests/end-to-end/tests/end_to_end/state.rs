@@ -24,12 +24,12 @@ fn runs_and_reports_are_remembered_shown_and_put_aside() {
     let sandbox = Sandbox::new();
     sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
     let nothing = command(&sandbox, &["state", "show"]).expect_code(0);
-    assert!(nothing.stdout.starts_with("nothing is remembered of pipeline in "), "{}", nothing.stdout);
+    assert!(nothing.stdout.starts_with("no saved state for pipeline pipeline in "), "{}", nothing.stdout);
 
     after_a_run(&sandbox);
     after_a_run(&sandbox);
     let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
-    assert!(shown.contains("the next run starts over\n"), "{shown}");
+    assert!(shown.contains("the next run starts from the beginning\n"), "{shown}");
     let export: Value =
         serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
     assert_eq!(export["name"], "pipeline");
@@ -44,23 +44,33 @@ fn runs_and_reports_are_remembered_shown_and_put_aside() {
     assert!(reports[0]["path"].as_str().unwrap().ends_with("examples/reports/scan.xml"));
 
     let reset = command(&sandbox, &["state", "reset"]).expect_code(0).stdout;
-    assert!(reset.contains("the next run of pipeline starts over; what was remembered is in "), "{reset}");
+    assert!(
+        reset.contains("the next run of pipeline starts over; the previous state was archived in "),
+        "{reset}"
+    );
     assert!(command(&sandbox, &["state", "show"]).stdout.starts_with("nothing is remembered"));
     after_a_run(&sandbox);
 }
 
 #[test]
-fn what_one_instance_keeps_is_put_aside_alone() {
+fn state_reset_instance_archives_only_that_instance() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     let unknown = command(&sandbox, &["state", "reset", "--instance", "report"]).expect_code(64);
-    assert!(unknown.stderr.contains("instance `report` keeps nothing for itself"), "{}", unknown.stderr);
-    assert!(unknown.stderr.contains("these instances keep something: reports"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("instance `report` has no data of its own"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("inputs and outputs with data of their own: reports"),
+        "{}",
+        unknown.stderr
+    );
     for outside in ["..", "../../pipeline", "."] {
         command(&sandbox, &["state", "reset", "--instance", outside]).expect_code(64);
     }
     let reset = command(&sandbox, &["state", "reset", "--instance", "reports"]).expect_code(0).stdout;
-    assert!(reset.starts_with("`reports` of pipeline begins anew; what was remembered is in "), "{reset}");
+    assert!(
+        reset.starts_with("`reports` of pipeline begins anew; the previous state was archived in "),
+        "{reset}"
+    );
     assert!(!sandbox.path("state/pipeline/instances/reports").exists());
     let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
     assert!(shown.contains("finished"), "the history stays: {shown}");
@@ -132,11 +142,11 @@ fn without_dead_letters_every_command_says_so() {
     after_a_run(&sandbox);
     for verb in ["list", "show", "replay", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb]).expect_code(0);
-        assert_eq!(outcome.stdout, "there are no dead letters\n", "{verb}");
+        assert_eq!(outcome.stdout, "no dead letters\n", "{verb}");
     }
     for verb in ["show", "replay", "purge"] {
         let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheat"]).expect_code(0);
-        assert_eq!(outcome.stdout, "there are no dead letters of `sheat`\n", "{verb}");
+        assert_eq!(outcome.stdout, "no dead letters of `sheat`\n", "{verb}");
     }
     let letters = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
     assert_eq!(letters.stdout, "", "a program reads no letter");

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use scanbridge::config::{self, Pipeline};
 use scanbridge::pipeline::{Stop, Summary};
-use scanbridge::plugins::{Folder, Registry, Trust};
+use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
-use scanbridge::session::{self, SessionWish};
+use scanbridge::session::{self, RunOptions};
 use scanbridge::state::StateFolder;
 use tempfile::TempDir;
 
@@ -43,12 +43,12 @@ impl Case {
 
     /// Runs until `stop` is given, with the pipeline changed as no file could say it.
     pub(crate) fn run_until(&self, stop: &Arc<Stop>, change: impl FnOnce(&mut Pipeline)) -> Summary {
-        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let registry = Registry::discover(&[plugins()], FilePermissionCheck::OwnerOnly);
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
         let mut pipeline =
             config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         change(&mut pipeline);
-        let wish = SessionWish { bar: false, restart: false, wait: false };
+        let wish = RunOptions { bar: false, restart: false, wait: false };
         session::run(&pipeline, &registry, self.folder.path(), wish, stop)
             .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
@@ -64,7 +64,7 @@ impl Case {
 
     /// Sends the dead letters again, to the output as the pipeline has it now.
     pub(crate) fn replay(&self) -> Option<Summary> {
-        let registry = Registry::discover(&[plugins()], Trust::OwnerOnly);
+        let registry = Registry::discover(&[plugins()], FilePermissionCheck::OwnerOnly);
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
         let pipeline = config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         let folder = StateFolder::of(self.folder.path(), "rogue");

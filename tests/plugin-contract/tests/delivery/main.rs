@@ -4,7 +4,7 @@
 
 mod case;
 mod interruption;
-mod moods;
+mod random_behavior;
 
 use std::time::{Duration, Instant};
 
@@ -204,7 +204,7 @@ fn letters_that_were_taken_before_the_output_went_away_are_not_sent_again() {
 }
 
 #[test]
-fn findings_come_no_faster_than_agreed() {
+fn max_findings_per_sec_is_respected() {
     let case = Case::new("behave", &["id: slow, plugin: Rogue, max_findings_per_sec: 4, with: { log: LOG }"]);
     let begun = Instant::now();
     let summary = case.run();

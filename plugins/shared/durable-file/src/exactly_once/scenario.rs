@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{ErrorKind, Receipt, Result};
 
 use super::model;
 use crate::fault::{self, Fault};
-use crate::report_file::{Begun, ReportFile};
+use crate::report_file::{ReportFile, StartMode};
 use crate::target::{IfExists, Rotation, Target};
 
 pub(super) const HEADER: &str = "HEADER\n";
@@ -151,14 +151,14 @@ impl Scenario {
 
     fn go_on(&self, file: &mut ReportFile, report: usize, next: usize) -> Result<usize> {
         let begun = file.begin(&ReportStart { continued: true, ..self.start(report) })?;
-        assert_eq!(begun, Begun::Continued((next - 1).to_string().into_bytes()));
+        assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
         Ok(next)
     }
 
     fn call(&self, file: &mut ReportFile, call: Call) -> Result<()> {
         match call {
             Call::Begin(report) => {
-                if file.begin(&self.start(report))? == Begun::Empty {
+                if file.begin(&self.start(report))? == StartMode::Empty {
                     file.write(HEADER.as_bytes())?;
                 }
                 Ok(())

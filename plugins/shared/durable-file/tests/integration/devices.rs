@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use scanbridge_durable_file::{Begun, ReportFile, Target};
+use scanbridge_durable_file::{ReportFile, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Result};
 
@@ -15,7 +15,7 @@ use crate::folder::{names, on_a_small_disk, read};
 #[test]
 fn a_full_device_is_an_error_that_names_it() {
     let mut file = ReportFile::open(Target::new("/dev/full"), None).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
     file.write(b"small enough to be buffered").unwrap();
     let error = file.end(true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
@@ -26,12 +26,12 @@ fn a_full_device_is_an_error_that_names_it() {
 #[test]
 fn a_device_gets_its_header_once() {
     let mut file = ReportFile::open(Target::new("/dev/null"), None).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
     file.write(&[b'x'; 200_000]).unwrap();
     assert!(!file.record_boundary().unwrap());
     file.commit(b"").unwrap();
     file.end(false).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Behind);
+    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Behind);
     file.end(true).unwrap();
     assert!(!Path::new("/dev/.null.part").exists());
 }
@@ -108,5 +108,8 @@ fn a_reader_that_ends_first_is_told_as_such() {
     file.write(b"two\n").unwrap();
     let error = file.commit(b"").unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
-    assert_eq!(error.message, format!("cannot write to {}: its reader has ended", path.display()));
+    assert_eq!(
+        error.message,
+        format!("cannot write to {}: broken pipe: the reader has closed it", path.display())
+    );
 }

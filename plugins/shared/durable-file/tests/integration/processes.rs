@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use scanbridge_durable_file::{Begun, ReportFile, Rotation, Target};
+use scanbridge_durable_file::{ReportFile, Rotation, StartMode, Target};
 
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Receipt};
@@ -72,7 +72,7 @@ fn the_process_that_prints() {
     let Some(path) = env::var_os(PRINTS) else { return };
     let mut file = ReportFile::open(Target::new(path), None).unwrap();
     for report in ["\n<one>\n", "<two>\n"] {
-        let is_new = file.begin(&ReportStart::default()).unwrap() == Begun::Empty;
+        let is_new = file.begin(&ReportStart::default()).unwrap() == StartMode::Empty;
         assert_eq!(is_new, report.contains("one"), "standard output gets its header once");
         file.write(report.as_bytes()).unwrap();
         file.end(true).unwrap();
@@ -147,7 +147,7 @@ fn a_killed_process_is_gone_on_with_at_any_receipt_it_gave() {
         let receipt = Receipt(numbers.map(|byte| byte.parse().unwrap()).collect());
         let mut file = ReportFile::open(target(&path), Some(&receipt)).unwrap();
         let start = ReportStart { continued: true, ..ReportStart::default() };
-        let Begun::Continued(state) = file.begin(&start).unwrap() else { panic!("it does not go on") };
+        let StartMode::Continued(state) = file.begin(&start).unwrap() else { panic!("it does not go on") };
         for number in u32::from_le_bytes(state.try_into().unwrap()) + 1..2000 {
             file.record_boundary().unwrap();
             file.write(record(number).as_bytes()).unwrap();
@@ -193,7 +193,7 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
         assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
 
         // The next run takes the part file over; nothing of the killed one is left in it.
-        assert_eq!(file.begin(&ReportStart::default()).unwrap(), Begun::Empty);
+        assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
         file.write(b"whole\n").unwrap();
         file.end(true).unwrap();
         let published = if name == "out.csv" { path } else { folder.path().join("rotated.0001.csv") };

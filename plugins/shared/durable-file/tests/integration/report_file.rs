@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
+use scanbridge_durable_file::{IfExists, ReportFile, Rotation, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
@@ -17,7 +17,7 @@ fn report(title: &str) -> ReportStart {
 }
 
 fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: bool) {
-    if file.begin(&report(title)).unwrap() == Begun::Empty {
+    if file.begin(&report(title)).unwrap() == StartMode::Empty {
         file.write(b"HEADER\n").unwrap();
     }
     for record in records {
@@ -42,7 +42,7 @@ fn the_name_appears_with_the_whole_report_and_no_sooner() {
     fs::write(&path, "of yesterday\n").unwrap();
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     assert_eq!(names(folder.path()), ["out.csv"]);
-    assert_eq!(file.begin(&report("a")).unwrap(), Begun::Empty);
+    assert_eq!(file.begin(&report("a")).unwrap(), StartMode::Empty);
     file.write(b"one\n").unwrap();
     file.commit(b"").unwrap();
     assert_eq!(file.path(), folder.path().join(".out.csv.part"));
@@ -90,7 +90,7 @@ fn a_reader_who_opened_the_file_keeps_a_whole_one() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_replaced_kept_or_refused() {
+fn if_exists_replace_append_fail() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let run = |if_exists| -> Result<String, PluginError> {
@@ -102,7 +102,7 @@ fn what_an_earlier_run_left_is_replaced_kept_or_refused() {
     assert_eq!(run(IfExists::Append), Ok("HEADER\nx\nx\n".to_owned()));
     let error = run(IfExists::Fail).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
-    assert!(error.message.contains("out.csv is there already"), "{error}");
+    assert!(error.message.contains("out.csv already exists"), "{error}");
     assert_eq!(run(IfExists::Replace), Ok("HEADER\nx\n".to_owned()));
     fs::remove_file(&path).unwrap();
     assert_eq!(run(IfExists::Append), Ok("HEADER\nx\n".to_owned()));
@@ -192,7 +192,7 @@ fn pieces_that_must_be_new_appear_all_or_none() {
     }
     let error = file.end(true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
-    assert!(error.message.contains("out.0002.csv is there already"), "{error}");
+    assert!(error.message.contains("out.0002.csv already exists"), "{error}");
     assert_eq!(names(folder.path()), ["out.0002.csv"]);
     assert_eq!(read(folder.path().join("out.0002.csv")), "old");
     // Out of the way, the same run may write two reports: its own files are no reason to refuse.
@@ -244,7 +244,7 @@ fn an_old_piece_is_ended_by_its_age() {
     let rotate = Rotation { max_bytes: None, max_age: Some(Duration::from_millis(30)) };
     let target = Target { rotate, ..Target::new(folder.path().join("out")) };
     let mut file = ReportFile::open(target, None).unwrap();
-    assert_eq!(file.begin(&report("1")).unwrap(), Begun::Empty);
+    assert_eq!(file.begin(&report("1")).unwrap(), StartMode::Empty);
     file.write(b"a\n").unwrap();
     std::thread::sleep(Duration::from_millis(40));
     assert!(file.record_boundary().unwrap());

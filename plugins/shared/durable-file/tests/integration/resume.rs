@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scanbridge_durable_file::{Begun, IfExists, ReportFile, Rotation, Target};
+use scanbridge_durable_file::{IfExists, ReportFile, Rotation, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt};
 
@@ -43,7 +43,7 @@ impl Interrupted {
 
     fn go_on(&self) -> Result<String, PluginError> {
         let mut file = ReportFile::open(Target::new(&self.path), Some(&self.receipt))?;
-        assert_eq!(file.begin(&continued("r"))?, Begun::Continued(b"state".to_vec()));
+        assert_eq!(file.begin(&continued("r"))?, StartMode::Continued(b"state".to_vec()));
         file.write(b"two\n")?;
         file.end(true)?;
         Ok(read(&self.path))
@@ -51,7 +51,7 @@ impl Interrupted {
 }
 
 #[test]
-fn what_was_committed_stays_and_the_report_goes_on_behind_it() {
+fn resume_appends_after_committed_bytes() {
     let run = Interrupted::new();
     assert_eq!(names(run.folder.path()), [".out.csv.part"]);
     // What a killed process had written since is cut off.
@@ -65,7 +65,7 @@ fn a_report_that_begins_anew_takes_the_interrupted_one_back() {
     for start in [report("r"), report("other"), continued("other")] {
         let run = Interrupted::new();
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-        assert_eq!(file.begin(&start).unwrap(), Begun::Empty);
+        assert_eq!(file.begin(&start).unwrap(), StartMode::Empty);
         file.write(b"new\n").unwrap();
         file.end(true).unwrap();
         assert_eq!(read(&run.path), "new\n");
@@ -95,11 +95,11 @@ fn a_part_that_is_gone_or_another_one_is_told_with_its_name() {
         damage(&run);
         let error = run.go_on().unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io);
-        assert!(error.message.contains(".out.csv.part is not there, or is not what"), "{error}");
+        assert!(error.message.contains(".out.csv.part, or is not what"), "{error}");
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
         // Beginning anew, as a restart does, needs nothing of it.
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-        assert_eq!(file.begin(&report("r")).unwrap(), Begun::Empty);
+        assert_eq!(file.begin(&report("r")).unwrap(), StartMode::Empty);
     }
 }
 
@@ -112,7 +112,10 @@ fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
         (String::new(), "is damaged"),
         (sound.replace('\n', " "), "is damaged"),
         (sound[..40].to_owned() + "\n", "is damaged"),
-        (sound.replace("\"version\":1", "\"version\":2"), "is of version 2, and this version reads 1"),
+        (
+            sound.replace("\"version\":1", "\"version\":2"),
+            "is of version 2, but this release supports version 1",
+        ),
         (sound.replace("\"name\":\"out.csv\"", "\"name\":\"../out.csv\""), "in another folder"),
         (sound.replace("\"name\":\"out.csv\"", "\"name\":\"..\""), "in another folder"),
         (sound.replace("\"base\":0", "\"base\":5"), "ends before it begins"),
@@ -229,7 +232,7 @@ fn many_pieces_go_on_behind_the_last_one_and_no_second_process_writes_them_meanw
     let mut file = ReportFile::open(target.clone(), Some(&receipt)).unwrap();
     let error = ReportFile::open(target, Some(&receipt)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
-    assert_eq!(file.begin(&continued("r")).unwrap(), Begun::Continued(Vec::new()));
+    assert_eq!(file.begin(&continued("r")).unwrap(), StartMode::Continued(Vec::new()));
     file.write(b"dd\n").unwrap();
     file.end(true).unwrap();
     drop(file);
@@ -241,18 +244,18 @@ fn many_pieces_go_on_behind_the_last_one_and_no_second_process_writes_them_meanw
 fn a_device_goes_on_without_a_second_header() {
     let target = Target::new("/dev/null");
     let mut file = ReportFile::open(target.clone(), None).unwrap();
-    assert_eq!(file.begin(&report("1")).unwrap(), Begun::Empty);
+    assert_eq!(file.begin(&report("1")).unwrap(), StartMode::Empty);
     let within = file.commit(b"x").unwrap();
     file.end(true).unwrap();
     let behind = file.commit(b"").unwrap();
     let mut file = ReportFile::open(target.clone(), Some(&within)).unwrap();
-    assert_eq!(file.begin(&continued("1")).unwrap(), Begun::Continued(b"x".to_vec()));
+    assert_eq!(file.begin(&continued("1")).unwrap(), StartMode::Continued(b"x".to_vec()));
     let mut file = ReportFile::open(target, Some(&behind)).unwrap();
-    assert_eq!(file.begin(&report("2")).unwrap(), Begun::Behind);
+    assert_eq!(file.begin(&report("2")).unwrap(), StartMode::Behind);
 }
 
 #[test]
-fn a_disk_that_was_full_is_gone_on_with_when_there_is_room() {
+fn run_resumes_after_disk_full() {
     let folder = tempfile::tempdir().unwrap();
     let Some(outcome) = on_a_small_disk(folder.path(), fill_and_go_on) else { return };
     let (full, names, text) = outcome.unwrap();

@@ -32,7 +32,7 @@ fn contradictions_are_refused_before_any_file_is_opened() {
             format!(r#"{{"tls_fingerprint": ["{pin}"], "tls_ca_file": "a"}}"#),
             "`tls_fingerprint` and `tls_ca_file` exclude",
         ),
-        (r#"{"tls_first_use_file": "a", "tls_ca_file": "b"}"#.to_owned(), "exclude each other"),
+        (r#"{"tls_first_use_file": "a", "tls_ca_file": "b"}"#.to_owned(), "cannot be combined"),
         (r#"{"tls_key": "a"}"#.to_owned(), "`tls_key` needs `tls_certificate`"),
         (r#"{"tls_fingerprint": ["abcd"]}"#.to_owned(), "option `tls_fingerprint`: `abcd` is no SHA-256"),
     ] {

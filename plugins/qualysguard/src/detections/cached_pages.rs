@@ -9,14 +9,14 @@ use scanbridge_qualys_report::Source;
 /// The folder of kept pages. The name of each says for which assets it was fetched: from the first number, to the
 /// one that the next page begins with.
 #[derive(Debug, Clone)]
-pub(super) struct KeptPages {
+pub(super) struct CachedPages {
     folder: PathBuf,
 }
 
 /// A host that commits keeps them fewer.
 const MOST: usize = 64;
 
-impl KeptPages {
+impl CachedPages {
     pub(super) fn open(services: &Services) -> Result<Self> {
         let folder = services.state_folder()?.join("pages");
         fs::create_dir_all(&folder).map_err(|error| {

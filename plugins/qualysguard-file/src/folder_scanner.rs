@@ -10,18 +10,18 @@ use crate::done::OnDone;
 use crate::fingerprint::{FileKey, Stamp};
 use crate::options::Settings;
 use crate::paths::{Candidate, look_up};
-use crate::settle::Quiet;
+use crate::settle::UnchangedSince;
 
 /// What is still to be read, and what need not be looked at again.
 #[derive(Debug, Default)]
-pub(crate) struct Looks {
+pub(crate) struct FolderScanner {
     queue: VecDeque<Candidate>,
     /// The queue came to its end, and the next call looks again.
     is_due: bool,
     /// Files that were dealt with, in whatever way, as they were before that. Only for watched folders.
     seen: HashMap<PathBuf, Option<Stamp>>,
     /// Files that are not finished. Only for watched folders: elsewhere they are waited for.
-    growing: HashMap<PathBuf, Quiet>,
+    growing: HashMap<PathBuf, UnchangedSince>,
     /// What could not be opened, so that it is told only once.
     told: HashSet<String>,
     /// Files that could not be read, though that may pass, and why. Only for watched folders.
@@ -29,7 +29,7 @@ pub(crate) struct Looks {
 }
 
 /// What a look depends on.
-pub(crate) struct Around<'a> {
+pub(crate) struct ScanContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) services: &'a Services,
     pub(crate) delivered: &'a mut Delivered,
@@ -37,14 +37,14 @@ pub(crate) struct Around<'a> {
     pub(crate) resumed: bool,
 }
 
-impl Looks {
+impl FolderScanner {
     /// Before the first look.
     pub(crate) fn new() -> Self {
         Self { is_due: true, ..Self::default() }
     }
 
     /// What is to be read next; none when all has been. A watched folder is looked at again in the next call.
-    pub(crate) fn next(&mut self, around: &mut Around<'_>) -> Result<Option<Candidate>> {
+    pub(crate) fn next(&mut self, around: &mut ScanContext<'_>) -> Result<Option<Candidate>> {
         if self.queue.is_empty() && std::mem::take(&mut self.is_due) {
             self.look(around)?;
         }
@@ -54,7 +54,7 @@ impl Looks {
     }
 
     /// Looks, and has this file read first; false if it is not among what is to be read.
-    pub(crate) fn begin_with(&mut self, path: &Path, around: &mut Around<'_>) -> Result<bool> {
+    pub(crate) fn begin_with(&mut self, path: &Path, around: &mut ScanContext<'_>) -> Result<bool> {
         if std::mem::take(&mut self.is_due) {
             self.look(around)?;
         }
@@ -67,8 +67,8 @@ impl Looks {
     }
 
     /// How long this file has been as it is.
-    pub(crate) fn quiet(&mut self, path: &Path) -> &mut Quiet {
-        self.growing.entry(path.to_owned()).or_insert_with(|| Quiet::of(path))
+    pub(crate) fn quiet(&mut self, path: &Path) -> &mut UnchangedSince {
+        self.growing.entry(path.to_owned()).or_insert_with(|| UnchangedSince::of(path))
     }
 
     /// The file is finished, as far as one can see.
@@ -88,7 +88,7 @@ impl Looks {
         self.seen.remove(path);
     }
 
-    fn look(&mut self, around: &mut Around<'_>) -> Result<()> {
+    fn look(&mut self, around: &mut ScanContext<'_>) -> Result<()> {
         let Settings { paths, patterns, poll, .. } = around.settings;
         let found = look_up(paths, patterns);
         if poll.is_some() {
@@ -125,7 +125,7 @@ impl Looks {
         self.told.retain(|message| words.contains(message));
     }
 
-    fn is_wanted(&mut self, candidate: &Candidate, around: &mut Around<'_>) -> bool {
+    fn is_wanted(&mut self, candidate: &Candidate, around: &mut ScanContext<'_>) -> bool {
         let watched = around.settings.poll.is_some();
         let takes_away = around.settings.on_done != OnDone::Keep;
         match candidate {
@@ -153,9 +153,9 @@ impl Looks {
 }
 
 fn was_delivered(path: &Path, delivered: &mut Delivered) -> bool {
-    let was = !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.settles(&key));
+    let was = !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.finish_if_delivered(&key));
     if was {
-        tracing::debug!(path = %path.display(), "delivered before, not read again");
+        tracing::debug!(path = %path.display(), "already delivered; skipped");
     }
     was
 }

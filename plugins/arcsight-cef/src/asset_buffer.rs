@@ -11,14 +11,14 @@ use crate::encoder::Sink;
 
 /// What is done with the events that are held back. With neither there is no need to hold any.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct HoldSettings {
+pub(crate) struct AssetBufferSettings {
     /// Information and service events that are equal in every byte become one, with their count.
     pub merge: bool,
     /// The worst severity goes first; events of one severity keep their order.
     pub worst_first: bool,
 }
 
-impl HoldSettings {
+impl AssetBufferSettings {
     /// Whether events are held back at all.
     pub(crate) fn is_on(self) -> bool {
         self.merge || self.worst_first
@@ -30,17 +30,17 @@ impl HoldSettings {
 /// Never more than one asset: whatever is committed is then whole, and the result does not depend on where
 /// commits and batches fall.
 #[derive(Debug, Default)]
-pub(crate) struct Hold {
-    settings: HoldSettings,
+pub(crate) struct AssetBuffer {
+    settings: AssetBufferSettings,
     bytes: Vec<u8>,
-    events: Vec<Held>,
+    events: Vec<BufferedEvent>,
     /// The first event with this hash.
     known: HashMap<u64, usize, foldhash::fast::RandomState>,
     line: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct BufferedEvent {
     bytes: Range<usize>,
     /// Where the extension begins in it.
     extension: usize,
@@ -48,8 +48,8 @@ struct Held {
     count: u32,
 }
 
-impl Hold {
-    pub(crate) fn new(settings: HoldSettings) -> Self {
+impl AssetBuffer {
+    pub(crate) fn new(settings: AssetBufferSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
@@ -71,7 +71,7 @@ impl Hold {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
-        self.events.push(Held { bytes: start..self.bytes.len(), extension, severity, count: 1 });
+        self.events.push(BufferedEvent { bytes: start..self.bytes.len(), extension, severity, count: 1 });
         Ok(())
     }
 
@@ -141,8 +141,8 @@ mod tests {
         }
     }
 
-    fn held(settings: HoldSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
-        let (mut hold, mut lines) = (Hold::new(settings), Vec::new());
+    fn held(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
+        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for (line, severity, plain) in events {
             let extension = line.find('|').unwrap() + 1;
             hold.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn equal_events_become_one_with_their_count() {
-        let settings = HoldSettings { merge: true, worst_first: false };
+        let settings = AssetBufferSettings { merge: true, worst_first: false };
         let events = [("a|x=1\n", 1, true), ("b|\n", 1, true), ("a|x=1\n", 1, true), ("b|\n", 1, true)];
         assert_eq!(held(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
         let events = [("a|x=1\n", 1, false), ("a|x=1\n", 1, false), ("a|x=2\n", 1, true)];
@@ -163,15 +163,15 @@ mod tests {
 
     #[test]
     fn the_worst_goes_first_and_equals_keep_their_order() {
-        let settings = HoldSettings { merge: false, worst_first: true };
+        let settings = AssetBufferSettings { merge: false, worst_first: true };
         let events = [("a|\n", 0, true), ("b|\n", 3, true), ("c|\n", 5, false), ("d|\n", 3, true)];
         assert_eq!(held(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
     }
 
     #[test]
     fn no_more_is_held_than_the_bound() {
-        let settings = HoldSettings { merge: false, worst_first: true };
-        let (mut hold, mut lines) = (Hold::new(settings), Vec::new());
+        let settings = AssetBufferSettings { merge: false, worst_first: true };
+        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for _ in 0..=MOST_EVENTS {
             hold.event(b"a|\n", 2, None, false, &mut lines).unwrap();
         }

@@ -26,7 +26,7 @@ fn packed(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_unusual_but_whole_is_read() {
+fn unusual_but_complete_response_is_accepted() {
     let body = template_report();
     let length = body.len();
     let chunk =
@@ -53,7 +53,7 @@ fn what_is_unusual_but_whole_is_read() {
 }
 
 #[test]
-fn what_is_no_whole_answer_is_never_delivered_and_tried_again() {
+fn truncated_response_is_retried_and_not_delivered() {
     let body = template_report();
     let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked";
@@ -84,7 +84,7 @@ fn what_is_no_whole_answer_is_never_delivered_and_tried_again() {
 }
 
 #[test]
-fn what_is_no_answer_of_qualys_is_refused() {
+fn non_qualys_response_is_rejected() {
     let xml = String::from_utf8(template_report()).unwrap();
     let wide: Vec<u8> = xml.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]>\

@@ -88,25 +88,25 @@ fn examine(act: &str) {
 }
 
 #[test]
-fn one_that_goes_on_passes() {
+fn input_that_resumes_passes() {
     examine("nothing");
 }
 
 #[test]
 #[should_panic(expected = "delivers other findings after it was interrupted")]
-fn one_that_repeats_is_found() {
+fn input_that_repeats_findings_fails() {
     examine("repeats");
 }
 
 #[test]
 #[should_panic(expected = "delivers other findings after it was interrupted")]
-fn one_that_leaves_something_out_is_found() {
+fn input_that_skips_findings_fails() {
     examine("leaves out");
 }
 
 #[test]
 #[should_panic(expected = "was under way, and begins anew")]
-fn one_that_begins_anew_is_found() {
+fn input_that_restarts_fails() {
     examine("begins anew");
 }
 
@@ -124,6 +124,6 @@ fn one_with_huge_positions_is_found() {
 
 #[test]
 #[should_panic(expected = "an asset goes on behind a batch that has a position")]
-fn one_that_cuts_assets_is_found() {
+fn input_that_splits_assets_fails() {
     examine("cuts");
 }

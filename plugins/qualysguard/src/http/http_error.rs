@@ -15,7 +15,7 @@ pub(crate) enum Peer {
 
 /// One failure of a call.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct HttpError {
     pub(crate) peer: Peer,
     /// Host and port.
     pub(crate) address: String,
@@ -57,7 +57,7 @@ pub(crate) enum Cause {
     Disk(PluginError),
 }
 
-impl Trouble {
+impl HttpError {
     /// Whether asking for less might help.
     pub(crate) fn is_of_size(&self) -> bool {
         self.peer == Peer::Qualys
@@ -72,39 +72,43 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Cause::Unreachable(error.to_string())
         }
-        io::ErrorKind::TimedOut => Cause::Unreachable("the connection timed out".to_owned()),
+        io::ErrorKind::TimedOut => Cause::Unreachable("connection timed out".to_owned()),
         _ => Cause::Cut(error.to_string()),
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = &self.address;
         let at = if self.peer == Peer::Proxy { format!("the proxy {address}") } else { address.clone() };
         match &self.cause {
-            Cause::Name(error) => write!(f, "the name of {at} cannot be resolved: {error}"),
-            Cause::Refused => write!(f, "{at} refuses connections: nobody listens there"),
-            Cause::Unreachable(error) => write!(f, "{at} cannot be reached: {error}"),
-            Cause::ConnectTimeout(limit) => write!(f, "no connection to {at} within {} s", limit.as_secs()),
-            Cause::Tls(error) => write!(f, "TLS: {error}"),
-            Cause::ProxyLogin(false) => write!(f, "{at} wants a login (407)"),
-            Cause::ProxyLogin(true) => write!(f, "{at} refuses the login (407)"),
-            Cause::ProxyRefused(status) => write!(f, "{at} refused CONNECT: {status}"),
-            Cause::Silence(limit) => write!(f, "{at} said nothing for {} s", limit.as_secs()),
-            Cause::TooLong(limit) => {
-                write!(f, "the answer of {at} took longer than {} minutes", limit.as_secs() / 60)
+            Cause::Name(error) => write!(f, "cannot resolve the name of {at}: {error}"),
+            Cause::Refused => write!(f, "connection refused by {at}"),
+            Cause::Unreachable(error) => write!(f, "cannot connect to {at}: {error}"),
+            Cause::ConnectTimeout(limit) => {
+                write!(f, "connection to {at} timed out after {} s", limit.as_secs())
             }
-            Cause::Cut(error) => write!(f, "the connection to {at} broke off: {error}"),
-            Cause::NoHttp(error) => write!(f, "{at} does not speak HTTP: {error}"),
-            Cause::Packed(error) => write!(f, "the answer of {at} is packed and damaged: {error}"),
-            Cause::TooLarge(limit) => write!(f, "the answer of {at} has more than {limit}"),
+            Cause::Tls(error) => write!(f, "TLS: {error}"),
+            Cause::ProxyLogin(false) => write!(f, "{at} requires authentication (HTTP 407)"),
+            Cause::ProxyLogin(true) => write!(f, "{at} rejected the login (HTTP 407)"),
+            Cause::ProxyRefused(status) => write!(f, "{at} rejected CONNECT: {status}"),
+            Cause::Silence(limit) => {
+                write!(f, "read from {at} timed out after {} s without data", limit.as_secs())
+            }
+            Cause::TooLong(limit) => {
+                write!(f, "response from {at} timed out after {} minutes", limit.as_secs() / 60)
+            }
+            Cause::Cut(error) => write!(f, "connection to {at} lost: {error}"),
+            Cause::NoHttp(error) => write!(f, "invalid HTTP response from {at}: {error}"),
+            Cause::Packed(error) => write!(f, "invalid compressed response from {at}: {error}"),
+            Cause::TooLarge(limit) => write!(f, "response from {at} exceeds {limit}"),
             Cause::Settings(error) | Cause::Disk(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl From<Trouble> for PluginError {
-    fn from(trouble: Trouble) -> Self {
+impl From<HttpError> for PluginError {
+    fn from(trouble: HttpError) -> Self {
         let kind = match &trouble.cause {
             Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
             Cause::Tls(error) => {
@@ -123,27 +127,27 @@ impl From<Trouble> for PluginError {
     }
 }
 
-fn hint(trouble: &Trouble) -> Option<String> {
+fn hint(trouble: &HttpError) -> Option<String> {
     let proxy = trouble.peer == Peer::Proxy;
     Some(
         match &trouble.cause {
             Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
-            Cause::Name(_) if proxy => "check option `proxy` and the name service",
-            Cause::Name(_) => "check option `url` and the name service; behind a proxy, set option `proxy`",
+            Cause::Name(_) if proxy => "check option `proxy` and DNS",
+            Cause::Name(_) => "check option `url` and DNS; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
-                "check option `proxy`; a direct connection is never tried"
+                "check option `proxy`; direct connections are not attempted when a proxy is set"
             }
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) => {
-                "port 443 of Qualys must be reachable: look at firewall, routing and option `proxy`"
+                "check firewall, routing and option `proxy`: TCP port 443 of Qualys must be reachable"
             }
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
             Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
-            Cause::Silence(_) => "raise option `read_timeout_secs` if that is too short",
-            Cause::TooLong(_) => "raise option `request_timeout_minutes` if that is too short",
-            Cause::TooLarge(_) => "raise option `max_download_bytes` if that is right",
+            Cause::Silence(_) => "increase `read_timeout_secs` if needed",
+            Cause::TooLong(_) => "increase `request_timeout_minutes` if needed",
+            Cause::TooLarge(_) => "increase `max_download_bytes` if this size is expected",
             Cause::NoHttp(_) => "check option `url`",
-            Cause::Cut(_) | Cause::Packed(_) => "it is fetched again by the next attempt",
+            Cause::Cut(_) | Cause::Packed(_) => "it is downloaded again on the next attempt",
         }
         .to_owned(),
     )

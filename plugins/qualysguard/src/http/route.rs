@@ -9,15 +9,15 @@ use scanbridge_plugin_api::PluginError;
 use scanbridge_tls_identity::{ClientTls, TlsOptions};
 use url::Url;
 
-use super::hops::{self, Turn};
+use super::hops::{self, HandshakeOrder};
+use super::http_error::{Cause, HttpError, Peer};
 use super::names::Names;
-use super::trouble::{Cause, Peer, Trouble};
 use super::tunnel::basic;
 use crate::options::{Network, Proxy};
 
 /// How one host is reached.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct Route {
     pub(super) client: Client,
     /// Host and port of Qualys.
     pub(super) address: String,
@@ -36,11 +36,11 @@ pub(super) struct ViaProxy {
     pub(super) tls: Option<ClientTls>,
 }
 
-impl Way {
+impl Route {
     /// Opens no connection yet.
-    pub(super) fn new(network: &Network, url: &Url) -> Result<Self, Trouble> {
+    pub(super) fn new(network: &Network, url: &Url) -> Result<Self, HttpError> {
         let address = address(url);
-        let at = |cause| Trouble { peer: Peer::Qualys, address: address.clone(), cause };
+        let at = |cause| HttpError { peer: Peer::Qualys, address: address.clone(), cause };
         let tls = network.tls.client(&address).map_err(Cause::Tls).map_err(at)?;
         let proxy = network.proxy.clone().filter(|proxy| proxy.serves(url.host_str().unwrap_or_default()));
         let proxy = proxy.map(|proxy| ViaProxy::new(proxy, &network.tls)).transpose()?;
@@ -57,7 +57,7 @@ impl Way {
             builder = builder.proxy(via.for_reqwest(turn)?);
         }
         let client = builder.build().map_err(|error| {
-            at(Cause::Settings(PluginError::bug(format!("the HTTP client cannot be made: {error}"))))
+            at(Cause::Settings(PluginError::bug(format!("cannot create the HTTP client: {error}"))))
         })?;
         let (connect_timeout, read_timeout) = (network.connect_timeout, network.read_timeout);
         Ok(Self { client, address, tls, proxy, names, connect_timeout, read_timeout })
@@ -65,14 +65,14 @@ impl Way {
 }
 
 impl ViaProxy {
-    fn new(proxy: Proxy, options: &TlsOptions) -> Result<Self, Trouble> {
+    fn new(proxy: Proxy, options: &TlsOptions) -> Result<Self, HttpError> {
         let options = TlsOptions { ca_file: options.ca_file.clone(), ..TlsOptions::default() };
         let tls = proxy.tls.then(|| options.client(&proxy.shown())).transpose();
         let tls = tls.map_err(|error| trouble(&proxy, Cause::Tls(error)))?;
         Ok(Self { proxy, tls })
     }
 
-    fn for_reqwest(&self, turn: Option<Turn>) -> Result<reqwest::Proxy, Trouble> {
+    fn for_reqwest(&self, turn: Option<HandshakeOrder>) -> Result<reqwest::Proxy, HttpError> {
         let Proxy { tls, host, port, login, .. } = &self.proxy;
         let scheme = if *tls { "https" } else { "http" };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
@@ -114,6 +114,6 @@ pub(super) fn address(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443))
 }
 
-fn trouble(proxy: &Proxy, cause: Cause) -> Trouble {
-    Trouble { peer: Peer::Proxy, address: proxy.shown(), cause }
+fn trouble(proxy: &Proxy, cause: Cause) -> HttpError {
+    HttpError { peer: Peer::Proxy, address: proxy.shown(), cause }
 }

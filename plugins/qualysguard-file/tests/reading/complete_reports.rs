@@ -51,28 +51,29 @@ fn what_is_odd_is_noted() {
     for (name, notes) in [
         ("scan-all-kinds.xml", vec![]),
         ("scan-crlf.xml", vec![]),
-        ("scan-no-assets.xml", vec!["the report holds no assets x 1"]),
-        ("scan-with-error.xml", vec!["the report holds error 3510: one target could not be reached x 1"]),
-        (
-            "scan-unknown-elements.xml",
-            vec!["elements were skipped because they are not known: NOVELTY, QUANTUM_RISK x 2"],
-        ),
+        ("scan-no-assets.xml", vec!["the report contains no assets x 1"]),
+        ("scan-with-error.xml", vec!["the report contains error 3510: one target could not be reached x 1"]),
+        ("scan-unknown-elements.xml", vec!["unknown elements skipped: NOVELTY, QUANTUM_RISK x 2"]),
         (
             "template-report.xml",
             vec![
-                "an asset was reported with error 3001: no data for this host x 1",
-                "findings lack their title and texts: the definition is missing x 1",
-                "assets were reported with an error in place of findings x 1",
+                "asset reported with error 3001: no data for this host x 1",
+                "findings without title and texts: their definition is missing x 1",
+                "assets reported with an error instead of findings x 1",
             ],
         ),
-        ("detections.xml", vec!["findings lack their title and texts: no knowledge_base file is given x 6"]),
+        ("detections.xml", vec!["findings without title and texts: `knowledge_base` is not set x 6"]),
     ] {
         assert_eq!(report_of(&good(name)).notes(), notes, "{name}");
     }
     let wrong_total = report_of(&good("template-report-wrong-total.xml")).notes();
-    assert!(wrong_total.contains(&"the report says that it holds 9 findings, but it holds 8 x 1".to_owned()));
+    assert!(
+        wrong_total.contains(
+            &"finding count mismatch: the report declares 9 findings, but it holds 8 x 1".to_owned()
+        )
+    );
     let page = report_of(&good("detections-first-page.xml"));
-    let more = "this is one page of several: more assets are on pages that are not in this file x 1";
+    let more = "this file is one page of several; the other pages contain more assets x 1";
     assert!(page.end.complete && page.notes().contains(&more.to_owned()));
 }
 
