@@ -317,6 +317,6 @@ mod tests {
         let lost = letters.lost();
         letters.add(&letter(50));
         letters.cut_back(length).unwrap();
-        assert_eq!(letters.lost(), lost, "what comes again is not lost twice");
+        assert_eq!(letters.lost(), lost, "a repeated finding is not counted as lost twice");
     }
 }

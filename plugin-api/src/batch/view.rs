@@ -41,7 +41,7 @@ impl<'a> Batch<'a> {
 
     /// Views a batch whose arenas, that of the batch and those of the definitions, are known to be UTF-8. Offsets
     /// and numbers that lead nowhere make a view panic, nothing worse.
-    #[expect(unsafe_code, reason = "the UTF-8 check of an arena is paid once a batch, not once an output")]
+    #[expect(unsafe_code, reason = "the UTF-8 check of an arena is done once per batch, not once per output")]
     pub(crate) unsafe fn trusted(
         raw: &'a RawBatch,
         definitions: &'a [&'a RawDefinitions],

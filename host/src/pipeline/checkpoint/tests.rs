@@ -134,7 +134,7 @@ fn run(
     for (number, file) in files.iter_mut().enumerate() {
         let receipt = from.outputs.get(&number.to_string());
         let length = receipt.map_or(0, |state| usize::from(state.receipt[0]));
-        assert!(file.durable.len() >= length, "a receipt tells of what");
+        assert!(file.durable.len() >= length, "the file is shorter than its receipt");
         file.durable.truncate(length);
         (file.buffer, file.next) = (Vec::new(), 0);
     }
@@ -217,5 +217,5 @@ fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() 
     assert!(checkpoints.is_everything_stored());
     let reached = checkpoints.lock().checkpoint.clone();
     assert!(!reached.outputs["a"].has_gap);
-    assert!(reached.outputs["b"].has_gap, "it lacks what lies between the two marks");
+    assert!(reached.outputs["b"].has_gap, "it lacks the records between the two marks");
 }

@@ -8,6 +8,7 @@ mod counts;
 mod csv;
 mod damage;
 mod defense_center;
+mod describe;
 mod exit_codes;
 mod installation;
 mod legacy;
