@@ -12,6 +12,7 @@ use std::path::Path;
 
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
+use crate::plugins::guard::ExitGuard;
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
@@ -21,6 +22,7 @@ use terminal::{is_watched, look, print_error};
 /// Carries a command out and gives the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
+    let _guard = ExitGuard::arm();
     let common = &arguments.common;
     let format = match common.log_format {
         Format::Text => LogFormat::Text,

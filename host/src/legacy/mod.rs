@@ -16,6 +16,7 @@ mod usage;
 
 use std::ffi::OsString;
 
+use crate::plugins::guard::ExitGuard;
 use request::Request;
 use usage::{Program, Usage};
 
@@ -54,7 +55,10 @@ pub fn pipeline_of(arguments: Vec<OsString>) -> Result<String, String> {
 fn start<I: IntoIterator<Item = OsString>>(program: Program, arguments: I) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
     match Request::read(program, arguments) {
-        Ok(request) => session::run(program, &request),
+        Ok(request) => {
+            let _guard = ExitGuard::arm();
+            session::run(program, &request)
+        }
         Err(usage) => usage.print(program),
     }
 }

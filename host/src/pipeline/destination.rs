@@ -82,6 +82,7 @@ impl Destination {
         let report =
             report.map(|report| OpenReport { has_begun: true, ..OpenReport::new(&Arc::new(report.into())) });
         let account = Account { settled, report, has_gap, dead_letters: length };
+        let watch = Arc::new(CallWatch::of(opener.context().caller()));
         Self {
             opener,
             handle,
@@ -95,7 +96,7 @@ impl Destination {
             committed: account,
             retried: 0,
             repeating: false,
-            watch: Arc::default(),
+            watch,
         }
     }
 
@@ -112,7 +113,8 @@ impl Destination {
         if self.handle.is_none() {
             self.handle = Some(self.opener.open(&self.receipt)?);
         }
-        handle(&mut self.handle)?.check()
+        let handle = handle(&mut self.handle)?;
+        self.watch.during("check", || handle.check())
     }
 
     pub(super) fn watch(&self) -> &Arc<CallWatch> {
@@ -443,6 +445,12 @@ impl Destination {
                 tracing::warn!(instance = self.id(), ?asset, ?qid, "finding rejected: {reason}");
             }
         });
+    }
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        self.drop_instance();
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
 };
 use crate::plugins::Registry;
+use crate::plugins::guard::{self, Caller};
 use crate::state::{Checkpoint, DeadLetters, Letter, StateError, StateFolder};
 use crate::telemetry;
 
@@ -109,6 +110,7 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug)]
 pub(super) struct Context {
     instance: String,
+    caller: Caller,
     stop: Arc<Stop>,
     done: AtomicU64,
     total: AtomicU64,
@@ -117,6 +119,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// How the exit guard names the instance.
+    pub(super) fn caller(&'static self) -> &'static Caller {
+        &self.caller
+    }
+
     /// Bytes done and bytes in all; 0 of 0 while nothing is known.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
@@ -225,7 +232,7 @@ fn open_input(
 ) -> Result<Source, PluginError> {
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
-    let parts = Parts::of(&input.instance, claim.name, &settings.folder, stop);
+    let parts = Parts::of(PluginKind::Input, &input.instance, claim.name, &settings.folder, stop);
     let opener = InputOpener { table, parts };
     let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
     let handle = opener.open(&start)?;
@@ -246,7 +253,10 @@ fn open_output(
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
     // Outputs outlive the inputs' stop: they finish what they have. A second signal ends the process.
     let never = Arc::new(Stop::default());
-    let opener = OutputOpener { table, parts: Parts::of(instance, claim.name, &settings.folder, &never) };
+    let opener = OutputOpener {
+        table,
+        parts: Parts::of(PluginKind::Output, instance, claim.name, &settings.folder, &never),
+    };
     let known = settings.from.outputs.get(&instance.id).cloned();
     let length = known.as_ref().map(|state| state.dead_letters);
     let mut from = known.unwrap_or_default();
@@ -278,7 +288,9 @@ fn located(instance: &Instance, mut error: PluginError) -> PluginError {
 impl InputOpener {
     pub(super) fn open(&self, position: &[u8]) -> Result<InputHandle, PluginError> {
         let Parts { id, options, state_folder, context, .. } = &self.parts;
-        InputHandle::open(self.table, options, id, state_folder, context.table(), position)
+        guard::during(context.caller(), "open", || {
+            InputHandle::open(self.table, options, id, state_folder, context.table(), position)
+        })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -297,7 +309,9 @@ impl InputOpener {
 impl OutputOpener {
     pub(super) fn open(&self, receipt: &[u8]) -> Result<OutputHandle, PluginError> {
         let Parts { id, options, state_folder, context, .. } = &self.parts;
-        OutputHandle::open(self.table, options, id, state_folder, context.table(), receipt)
+        guard::during(context.caller(), "open", || {
+            OutputHandle::open(self.table, options, id, state_folder, context.table(), receipt)
+        })
     }
 
     pub(super) fn context(&self) -> &'static Context {
@@ -314,13 +328,19 @@ impl OutputOpener {
 }
 
 impl Parts {
-    fn of(instance: &Instance, plugin: &str, folder: &StateFolder, stop: &Arc<Stop>) -> Self {
+    fn of(
+        kind: PluginKind,
+        instance: &Instance,
+        plugin: &str,
+        folder: &StateFolder,
+        stop: &Arc<Stop>,
+    ) -> Self {
         Self {
             id: instance.id.clone(),
             plugin: plugin.to_owned(),
             options: serde_json::to_vec(&instance.options).expect("a map of JSON values serialises"),
             state_folder: folder.instance(&instance.id).to_string_lossy().into_owned(),
-            context: Context::leaked(&instance.id, stop),
+            context: Context::leaked(kind, &instance.id, plugin, stop),
         }
     }
 }
@@ -330,9 +350,10 @@ fn not_available(error: impl std::fmt::Display) -> PluginError {
 }
 
 impl Context {
-    fn leaked(instance: &str, stop: &Arc<Stop>) -> &'static Self {
+    fn leaked(kind: PluginKind, instance: &str, plugin: &str, stop: &Arc<Stop>) -> &'static Self {
         Box::leak(Box::new(Self {
             instance: instance.to_owned(),
+            caller: Caller { name: format!("{} {instance} ({plugin})", kind.word()) },
             stop: Arc::clone(stop),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),

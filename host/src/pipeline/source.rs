@@ -6,6 +6,7 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position}
 
 use super::instance::{Context, InputOpener};
 use super::letters::LetterSource;
+use crate::plugins::guard;
 use crate::state::LetterHistory;
 
 /// One input of a run.
@@ -34,9 +35,26 @@ impl PluginSource {
         Self { opener, handle: Some(handle), schema, start, reopened: false }
     }
 
-    pub(super) fn handle(&mut self) -> Result<&mut InputHandle, PluginError> {
+    fn call<T>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut InputHandle) -> Result<T, PluginError>,
+    ) -> Result<T, PluginError> {
+        let caller = self.opener.context().caller();
         let closed = || PluginError::new(ErrorKind::Unavailable, "the input is closed");
-        self.handle.as_mut().ok_or_else(closed)
+        let handle = self.handle.as_mut().ok_or_else(closed)?;
+        guard::during(caller, name, || work(handle))
+    }
+
+    fn close(&mut self) {
+        let handle = self.handle.take();
+        guard::during(self.opener.context().caller(), "close", || drop(handle));
+    }
+}
+
+impl Drop for PluginSource {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -94,7 +112,7 @@ impl Source {
     pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
         match self {
             Self::Plugin(plugin) => {
-                let next = plugin.handle()?.next(recycled)?;
+                let next = plugin.call("next", |handle| handle.next(recycled))?;
                 // A report may begin again right after the source was opened again, and later no more.
                 plugin.reopened &= matches!(next, Next::ReportStart(_));
                 Ok(next)
@@ -116,7 +134,7 @@ impl Source {
         let Self::Plugin(plugin) = self else {
             return Err(PluginError::bug("dead letters are read once"));
         };
-        plugin.handle = None;
+        plugin.close();
         let handle = plugin.opener.open(&place.0)?;
         if *handle.schema() != plugin.schema {
             return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
@@ -127,14 +145,14 @@ impl Source {
 
     pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
         match self {
-            Self::Plugin(plugin) => plugin.handle()?.check(),
+            Self::Plugin(plugin) => plugin.call("check", InputHandle::check),
             Self::Letters(_) => Ok(CheckReport::default()),
         }
     }
 
     pub(super) fn committed(&mut self, position: &Position) -> Result<(), PluginError> {
         match self {
-            Self::Plugin(plugin) => plugin.handle()?.committed(position),
+            Self::Plugin(plugin) => plugin.call("committed", |handle| handle.committed(position)),
             Self::Letters(_) => Ok(()),
         }
     }

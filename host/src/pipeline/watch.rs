@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::plugins::guard::{self, Caller};
+
 /// The call that one instance is in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CallWatch {
+    caller: &'static Caller,
     /// Milliseconds since the first call of all, plus one; 0 when no call is under way.
     since: AtomicU64,
     call: Mutex<&'static str>,
@@ -16,12 +19,16 @@ pub(super) struct CallWatch {
 static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl CallWatch {
+    pub(super) fn of(caller: &'static Caller) -> Self {
+        Self { caller, since: AtomicU64::new(0), call: Mutex::default(), abandoned: AtomicBool::new(false) }
+    }
+
     /// Makes a call and knows about it meanwhile.
     pub(super) fn during<T>(&self, call: &'static str, work: impl FnOnce() -> T) -> T {
         *self.call.lock().unwrap_or_else(PoisonError::into_inner) = call;
         let now = u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.since.store(now + 1, Ordering::Relaxed);
-        let result = work();
+        let result = guard::during(self.caller, call, work);
         self.since.store(0, Ordering::Relaxed);
         result
     }

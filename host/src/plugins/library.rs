@@ -9,6 +9,7 @@ use scanbridge_plugin_api::abi::{
 };
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
+use super::guard::{self, Caller};
 use super::identity::{self, Refusal};
 use super::search::FilePermissionCheck;
 
@@ -100,7 +101,10 @@ impl Library {
     fn open(&self) -> Result<Loaded, String> {
         use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
         // SAFETY: the file says that it is a plugin of this ABI; its constructors are the author's to answer for.
-        let library = unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) }.map_err(one_line)?;
+        let load = || unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) };
+        let loading: &'static Caller = Box::leak(Box::new(Caller { name: self.path.display().to_string() }));
+        let library = guard::during(loading, "load", load).map_err(one_line)?;
+        guard::register();
         // SAFETY: the symbol is only taken as an address here.
         let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
         std::mem::forget(library);
@@ -110,7 +114,8 @@ impl Library {
             tracing::debug!("{}: {}", self.path.display(), error.detail);
             error.summary
         })?;
-        let descriptors = root.descriptors().map_err(|error| error.message)?;
+        let descriptors = guard::during(loading, "describe", || root.descriptors());
+        let descriptors = descriptors.map_err(|error| error.message)?;
         Ok(Loaded { root, descriptors })
     }
 

@@ -1,6 +1,7 @@
 //! Which plugins exist and how they come into the process: first their files are read, then the ones that a
 //! pipeline names are loaded.
 
+pub(crate) mod guard;
 mod identity;
 mod library;
 mod registry;

@@ -126,7 +126,11 @@ mod tests {
         assert!(error.message.starts_with("pipeline `nightly` is in use by process "), "{error}");
         assert_eq!(error.exit_code, 75);
         drop(first);
-        assert_eq!(Lock::holder(&folder).unwrap(), None, "the content left in an unlocked file has no meaning");
+        assert_eq!(
+            Lock::holder(&folder).unwrap(),
+            None,
+            "the content left in an unlocked file has no meaning"
+        );
         assert!(Lock::take(&folder).unwrap().is_ok());
     }
 

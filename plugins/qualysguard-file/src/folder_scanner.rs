@@ -153,7 +153,8 @@ impl FolderScanner {
 }
 
 fn was_delivered(path: &Path, delivered: &mut Delivered) -> bool {
-    let was = !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.finish_if_delivered(&key));
+    let was =
+        !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.finish_if_delivered(&key));
     if was {
         tracing::debug!(path = %path.display(), "already delivered; skipped");
     }

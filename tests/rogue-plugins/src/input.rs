@@ -23,6 +23,7 @@ register_input!(Rogue);
 
 const ACTS: &[&str] = &[
     "behave",
+    "exit-in-next",
     "panic-in-open",
     "panic-in-check",
     "panic-in-next",
@@ -67,6 +68,7 @@ impl Input for Rogue {
         self.steps += 1;
         let position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
         match (self.act.as_str(), self.steps) {
+            ("exit-in-next", 3) => exit(),
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("told to panic in next"),
             ("wait-for-ever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
@@ -100,6 +102,12 @@ impl Input for Rogue {
             _ => Ok(Next::Finished),
         }
     }
+}
+
+/// Ends the process with success, as a C library may do on an error.
+#[expect(clippy::disallowed_methods, reason = "this is what the host has to notice")]
+fn exit() -> ! {
+    std::process::exit(0)
 }
 
 fn first_time(services: &Services) -> Result<bool> {

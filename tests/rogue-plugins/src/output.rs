@@ -28,6 +28,12 @@ register_output!(Rogue);
 
 const ACTS: &[&str] = &[
     "behave",
+    "exit-in-open",
+    "exit-in-check",
+    "exit-in-write",
+    "exit-in-close",
+    "exit-in-a-thread",
+    "quick-exit-in-write",
     "panic-in-open",
     "panic-in-check",
     "panic-in-begin",
@@ -49,7 +55,29 @@ const ACTS: &[&str] = &[
     "tire",
 ];
 
+/// Ends the process with success, as a C library may do on an error.
+#[expect(clippy::disallowed_methods, reason = "this is what the host has to notice")]
+fn exit() -> ! {
+    std::process::exit(0)
+}
+
+/// The same without the functions that are registered for `exit`.
+#[expect(unsafe_code, reason = "a function of the C standard")]
+fn quick_exit() -> ! {
+    unsafe extern "C" {
+        fn quick_exit(code: std::ffi::c_int) -> !;
+    }
+    // SAFETY: it needs nothing.
+    unsafe { quick_exit(0) }
+}
+
 impl Rogue {
+    fn exit(&self, act: &str) {
+        if self.act == act {
+            exit();
+        }
+    }
+
     fn act(&self, act: &str) {
         assert!(self.act != act, "told to {act}");
     }
@@ -116,6 +144,7 @@ impl Output for Rogue {
             pending: Vec::new(),
             path: String::new(),
         };
+        rogue.exit("exit-in-open");
         rogue.act("panic-in-open");
         rogue.fail("fail-to-open")?;
         rogue.may_be_away()?;
@@ -131,6 +160,7 @@ impl Output for Rogue {
     }
 
     fn check(&mut self) -> Result<CheckReport> {
+        self.exit("exit-in-check");
         self.act("panic-in-check");
         self.may_be_away()?;
         Ok(CheckReport::default())
@@ -144,6 +174,13 @@ impl Output for Rogue {
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
+        self.exit("exit-in-write");
+        if self.act == "quick-exit-in-write" {
+            quick_exit();
+        }
+        if self.act == "exit-in-a-thread" {
+            let _ = std::thread::spawn(exit).join();
+        }
         self.act("panic-in-write");
         self.fail("fail-to-write")?;
         if self.act == "tire" && !self.is_due("tire")? {
@@ -220,6 +257,7 @@ impl Output for Rogue {
     }
 
     fn close(self) -> Result<()> {
+        self.exit("exit-in-close");
         self.act("panic-in-close");
         Ok(())
     }

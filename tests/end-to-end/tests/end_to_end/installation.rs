@@ -32,7 +32,6 @@ fn install() -> PathBuf {
     ] {
         fs::hard_link(built, folder.join(name)).unwrap();
     }
-    let built = std::env::current_exe().unwrap();
     for plugin in [
         "scanbridge_qualysguard_file",
         "scanbridge_csv",
@@ -41,12 +40,28 @@ fn install() -> PathBuf {
         "scanbridge_qualysguard",
         "scanbridge_sourcefire",
     ] {
-        let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        let from = built.with_file_name(&library);
-        fs::hard_link(&from, folder.join("plugins").join(&library))
-            .unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        link(plugin, &folder.join("plugins"));
     }
     host
+}
+
+/// The folder of the plugins that misbehave on purpose, which are not installed.
+pub(crate) fn rogue_plugins() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rogue-plugins");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        link("scanbridge_rogue_plugins", &folder);
+        folder
+    })
+}
+
+/// Links a library that was built next to the test into a folder.
+fn link(plugin: &str, folder: &Path) {
+    let library = format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let from = std::env::current_exe().unwrap().with_file_name(&library);
+    fs::hard_link(&from, folder.join(&library)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
 /// A file of the project, by its path from the project's root.

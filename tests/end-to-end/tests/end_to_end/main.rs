@@ -10,6 +10,7 @@ mod damage;
 mod defense_center;
 mod describe;
 mod exit_codes;
+mod exiting_plugins;
 mod installation;
 mod legacy;
 mod legacy_peers;

@@ -1,0 +1,90 @@
+//! Notices a plugin that ends the process: a library that calls `exit` must not look like a successful run.
+//!
+//! The guard is a function that the C library calls when a program exits. It is registered before the first plugin
+//! library is loaded and again after each one, because the C library calls the latest one first, and a plugin may
+//! register functions of its own. Not noticed: `_exit` and system calls, which call no such function.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// An instance whose calls are recorded. It lives as long as the process.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// What messages name it by: `output siem (Acme)`.
+    pub name: String,
+}
+
+thread_local! {
+    /// The call that this thread is in. It needs no destructor: at exit, thread-locals that have one are gone.
+    static CALL: Cell<Option<(&'static Caller, &'static str)>> = const { Cell::new(None) };
+}
+
+/// Makes a call into a plugin and records it meanwhile.
+pub(crate) fn during<T>(caller: &'static Caller, call: &'static str, work: impl FnOnce() -> T) -> T {
+    let outer = CALL.replace(Some((caller, call)));
+    let result = work();
+    CALL.set(outer);
+    result
+}
+
+/// The process that is guarded; 0 while no command runs. A child that a plugin has forked may exit as it likes.
+static GUARDED: AtomicU32 = AtomicU32::new(0);
+
+/// Guards the process from the start of a command to its end.
+#[derive(Debug)]
+pub(crate) struct ExitGuard(());
+
+impl ExitGuard {
+    pub(crate) fn arm() -> Self {
+        GUARDED.store(std::process::id(), Ordering::Release);
+        register();
+        Self(())
+    }
+}
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        GUARDED.store(0, Ordering::Release);
+    }
+}
+
+/// Registers the guard once more, after a library was loaded.
+#[expect(unsafe_code, reason = "the C library's lists of functions to call at exit")]
+pub(super) fn register() {
+    if GUARDED.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    // SAFETY: the functions need nothing and stay loaded. A full list is the only error; then `exit` is not noticed.
+    unsafe {
+        libc::atexit(end_with_70);
+        #[cfg(target_os = "linux")]
+        at_quick_exit(end_with_70);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a function of the C standard that the crate libc does not declare")]
+unsafe extern "C" {
+    fn at_quick_exit(function: extern "C" fn()) -> c_int;
+}
+
+/// The exit code of a plugin bug, `EX_SOFTWARE`.
+const PLUGIN_BUG: c_int = 70;
+
+#[expect(unsafe_code, reason = "ends the process at once, other threads and destructors included")]
+extern "C" fn end_with_70() {
+    if GUARDED.load(Ordering::Acquire) != std::process::id() {
+        return;
+    }
+    let line = match CALL.get() {
+        Some((caller, call)) => format!("plugin bug: {} called exit in `{call}`", caller.name),
+        None => "plugin bug: a plugin called exit from a thread of its own".to_owned(),
+    };
+    let line = format!("error: {line}; the command was stopped (run again to resume)\n");
+    // SAFETY: the buffer is valid for its length. Standard error may be closed; the exit code remains.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
+        libc::_exit(PLUGIN_BUG);
+    }
+}
