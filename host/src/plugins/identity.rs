@@ -1,6 +1,6 @@
 //! Reads who a library is from its file, before any of its code runs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection, ReadCache};
@@ -81,6 +81,20 @@ pub enum Refusal {
         /// The file or its folder.
         what: String,
     },
+    /// Another user may replace the file.
+    #[error(
+        "{}: not loaded because {what} belongs to user ID {user}, who could replace the plugin; it must belong to \
+         root or to the user who runs this program",
+        path.display()
+    )]
+    ForeignOwner {
+        /// The file.
+        path: PathBuf,
+        /// The file, link or directory.
+        what: String,
+        /// Its owner.
+        user: u32,
+    },
     /// The system's loader or the library's own start refused.
     #[error("{}: {plugin} cannot be loaded: {reason}", path.display())]
     NotLoadable {
@@ -105,18 +119,19 @@ impl Refusal {
             | Self::WrongTarget { path, .. }
             | Self::WrongAbi { path, .. }
             | Self::WorldWritable { path, .. }
+            | Self::ForeignOwner { path, .. }
             | Self::NotLoadable { path, .. } => path,
         }
     }
 }
 
-/// Reads and checks the identity of a library.
+/// Reads and checks the identity of the library at `path`, which was found as `named`.
 ///
 /// # Errors
 /// Why the file is not for this host.
-pub(super) fn read(path: &Path, trust: FilePermissionCheck) -> Result<Identity, Refusal> {
+pub(super) fn read(path: &Path, named: &Path, trust: FilePermissionCheck) -> Result<Identity, Refusal> {
     if trust == FilePermissionCheck::OwnerOnly {
-        refuse_world_writable(path)?;
+        refuse_replaceable(path, named)?;
     }
     let identity = identity_of(path)?;
     let plugin = format!("{} {}", identity.crate_name, identity.crate_version);
@@ -149,20 +164,30 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
 }
 
 #[cfg(unix)]
-fn refuse_world_writable(path: &Path) -> Result<(), Refusal> {
-    use std::os::unix::fs::MetadataExt;
-    const OTHERS_WRITE: u32 = 0o002;
-    for what in [Some(path), path.parent()].into_iter().flatten() {
-        let metadata =
-            fs::metadata(what).map_err(|error| Refusal::Unreadable { path: path.to_owned(), error })?;
-        if metadata.mode() & OTHERS_WRITE != 0 {
-            return Err(Refusal::WorldWritable { path: path.to_owned(), what: what.display().to_string() });
+fn refuse_replaceable(path: &Path, named: &Path) -> Result<(), Refusal> {
+    use super::ownership::{self, Unsafe};
+    let path = path.to_owned();
+    let group_writable = ownership::check(named).map_err(|error| match error {
+        Unsafe::WorldWritable(what) => {
+            Refusal::WorldWritable { path: path.clone(), what: what.display().to_string() }
         }
+        Unsafe::ForeignOwner(what, user) => {
+            Refusal::ForeignOwner { path: path.clone(), what: what.display().to_string(), user }
+        }
+        Unsafe::Unreadable(error) => Refusal::Unreadable { path: path.clone(), error },
+    })?;
+    if let Some(what) = group_writable.first() {
+        tracing::warn!(
+            "{}: {} is group-writable: every member of its group can replace the plugin; run `chmod g-w {}`",
+            path.display(),
+            what.display(),
+            what.display()
+        );
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn refuse_world_writable(_: &Path) -> Result<(), Refusal> {
+fn refuse_replaceable(_: &Path, _: &Path) -> Result<(), Refusal> {
     Ok(())
 }

@@ -33,12 +33,13 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Library {
-    /// Reads the identity of the file at `path`, which must be canonical. Runs none of its code.
+    /// Reads the identity of the file at `path`, which must be canonical; `named` is the path by which it was found. Runs
+    /// none of its code.
     ///
     /// # Errors
     /// Why the file is not for this host.
-    pub fn read(path: PathBuf, trust: FilePermissionCheck) -> Result<Self, Refusal> {
-        let identity = identity::read(&path, trust)?;
+    pub fn read(path: PathBuf, named: &Path, trust: FilePermissionCheck) -> Result<Self, Refusal> {
+        let identity = identity::read(&path, named, trust)?;
         Ok(Self { path, identity, loaded: OnceLock::new() })
     }
 

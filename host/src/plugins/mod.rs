@@ -4,6 +4,8 @@
 pub(crate) mod guard;
 mod identity;
 mod library;
+#[cfg(unix)]
+mod ownership;
 mod registry;
 mod search;
 

@@ -1,6 +1,6 @@
 //! All plugins that were found, by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::DLL_EXTENSION;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -68,9 +68,11 @@ impl Registry {
         for folder in folders {
             match library_files(&folder.path) {
                 Ok(files) => {
-                    files.into_iter().filter(|path| seen.insert(path.clone())).for_each(|path| {
-                        registry.take(path, folder, trust);
-                    });
+                    files.into_iter().filter(|(path, _)| seen.insert(path.clone())).for_each(
+                        |(path, named)| {
+                            registry.take(path, &named, folder, trust);
+                        },
+                    );
                 }
                 Err(error) if folder.named || error.kind() != ErrorKind::NotFound => {
                     tracing::warn!("plugin directory {} is ignored: {error}", folder.path.display());
@@ -81,8 +83,8 @@ impl Registry {
         registry
     }
 
-    fn take(&mut self, path: PathBuf, folder: &Folder, trust: FilePermissionCheck) {
-        match Library::read(path, trust) {
+    fn take(&mut self, path: PathBuf, named: &Path, folder: &Folder, trust: FilePermissionCheck) {
+        match Library::read(path, named, trust) {
             Ok(library) => self.libraries.push(library),
             // Whatever lies beside the executable need not be ours; in a folder for plugins it is a mistake.
             Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. })) if !folder.named => {
@@ -178,12 +180,15 @@ impl Catalogue for Registry {
     }
 }
 
-/// The libraries of a folder by canonical path, sorted.
-fn library_files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+/// The libraries of a folder: canonical path → the path by which it was found, sorted.
+fn library_files(folder: &Path) -> io::Result<BTreeMap<PathBuf, PathBuf>> {
     let entries = folder.read_dir()?;
     Ok(entries
-        .filter_map(|entry| entry.ok()?.path().canonicalize().ok())
-        .filter(|path| path.extension().is_some_and(|extension| extension == DLL_EXTENSION))
-        .filter(|path| path.is_file())
+        .filter_map(|entry| {
+            let named = entry.ok()?.path();
+            Some((named.canonicalize().ok()?, named))
+        })
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == DLL_EXTENSION))
+        .filter(|(path, _)| path.is_file())
         .collect())
 }

@@ -17,6 +17,7 @@ mod legacy_peers;
 mod old_connector;
 mod old_settings;
 mod outputs;
+mod plugin_ownership;
 mod plugins;
 mod qualys_api;
 mod qualys_memory;
