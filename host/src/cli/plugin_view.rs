@@ -55,7 +55,8 @@ pub fn list_plugins(
     }
 }
 
-/// One plugin with all its options. Text is wrapped as in [`list_plugins`].
+/// One plugin with all its options. Text is wrapped to `width` columns; `usize::MAX` is a pipe, where it is
+/// wrapped to 80.
 #[must_use]
 pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) -> String {
     let descriptor = plugin.descriptor;
@@ -64,7 +65,7 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
         value["options"] = descriptor.options.iter().map(option_to_json).collect();
         return pretty(&value);
     }
-    let mut text = format!(
+    let text = format!(
         "{} {}, {}\n{}\nlibrary: {}\n",
         plain(&descriptor.name),
         plain(&descriptor.version),
@@ -75,11 +76,50 @@ pub fn describe_plugin(plugin: &ListedPlugin<'_>, format: Format, width: usize) 
     if descriptor.options.is_empty() {
         return text + "\nThis plugin has no options.\n";
     }
-    let rows = descriptor.options.iter().map(|option| {
-        [option.name.clone(), option.kind.describe(), default_in_words(option), help_in_words(option)]
-    });
-    text.push('\n');
-    text + &render(["OPTION", "TAKES", "DEFAULT", "MEANING"], rows, width)
+    let width = if width == usize::MAX { PIPE_WIDTH } else { width };
+    descriptor.options.iter().fold(text, |text, option| text + "\n" + &option_block(option, width))
+}
+
+/// Columns of a description that goes into a pipe or a file: people read it there too.
+const PIPE_WIDTH: usize = 80;
+
+/// A default that is longer than this gets lines of its own.
+const LONG_DEFAULT: usize = 40;
+
+/// One option: its name, type and default on the first line, what it means below.
+fn option_block(option: &OptionDescriptor, width: usize) -> String {
+    let default = option.default.as_ref().map(|default| quoted(value_in_words(&option.kind, default)));
+    let (short, long) = match default {
+        Some(default) if default.chars().count() > LONG_DEFAULT => (None, Some(default)),
+        short => (short, None),
+    };
+    let mut facts = vec![option.kind.describe()];
+    facts.extend(option.required.then(|| "required".to_owned()));
+    facts.extend(short.map(|default| format!("default: {default}")));
+    facts.extend(option.secret.then(|| "secret, always redacted".to_owned()));
+    let mut block = wrapped(&format!("{} ({})", option.name, facts.join("; ")), "", width);
+    block += &wrapped(&option.help, "    ", width);
+    if let Some(default) = long {
+        block += &wrapped(&format!("Default: {default}."), "    ", width);
+    }
+    if !option.deprecated_names.is_empty() {
+        block +=
+            &wrapped(&format!("Deprecated name: {}.", option.deprecated_names.join(", ")), "    ", width);
+    }
+    block
+}
+
+/// Text that has no letter or digit, or ends in a space, would be lost among the words around it.
+fn quoted(text: String) -> String {
+    let is_visible = text.contains(char::is_alphanumeric) && text.trim() == text;
+    if is_visible || text == "''" { text } else { format!("'{text}'") }
+}
+
+/// Lines of at most `width` columns. The first line starts with `indent`, the others too, but at least with four spaces.
+fn wrapped(text: &str, indent: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width).initial_indent(indent).subsequent_indent("    ");
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(&plain(text), options).iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], width: usize) -> String {
@@ -104,23 +144,6 @@ fn list_as_text(plugins: &[ListedPlugin<'_>], refused: &[RefusedLibrary<'_>], wi
 
 fn with_note(summary: &str, note: &str) -> String {
     if note.is_empty() { summary.to_owned() } else { format!("{summary} ({note})") }
-}
-
-fn default_in_words(option: &OptionDescriptor) -> String {
-    match &option.default {
-        _ if option.required => "required".to_owned(),
-        Some(default) => value_in_words(&option.kind, default),
-        None => "-".to_owned(),
-    }
-}
-
-fn help_in_words(option: &OptionDescriptor) -> String {
-    let secret = if option.secret { " (secret, always redacted)" } else { "" };
-    let old = match option.deprecated_names.as_slice() {
-        [] => String::new(),
-        names => format!(" (deprecated name: {})", names.join(", ")),
-    };
-    format!("{}{secret}{old}", option.help)
 }
 
 /// A value as an operator would write it.
