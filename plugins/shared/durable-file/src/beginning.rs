@@ -17,7 +17,7 @@ use crate::target::{IfExists, Target};
 #[derive(Debug)]
 pub(crate) struct AppendPoint {
     pub(crate) number: u32,
-    /// The published piece that it goes on from, and what is known of its content.
+    /// The published piece whose content is copied into the new part, and what is known of that content.
     pub(crate) from: Option<(PathBuf, Option<Content>)>,
     pub(crate) begun: Moment,
 }
@@ -50,9 +50,10 @@ impl AppendPoint {
             Ok(found) if is_same(&found) && found.len() == known.content.length => {
                 Ok(Self::on_top_of(path, target, number, known.begun, Some(known.content)))
             }
-            // Whoever waits for finished files has taken it away, or emptied it: a new one begins.
+            // Another program, such as a collector, moved the file away or emptied it: a new file is started.
             Ok(found) if found.is_file() && found.len() == 0 => Ok(Self::new(next)),
-            // Who wrote behind it knows why; no sum tells its content then.
+            // The program that appended to the file is responsible for it; its content can no longer be described by
+            // a sum.
             Ok(found) if is_same(&found) && known.content.is_head_of(&piece).unwrap_or(false) => {
                 Ok(Self::on_top_of(path, target, number, known.begun, None))
             }

@@ -8,23 +8,23 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-/// The beginning of a file, as this run has written it. It is known by its sum, which a copy of it has too: a second
-/// report into one path is written behind a copy of the first. The number of the device is not kept, for it may change
-/// when the machine starts anew.
+/// The beginning of a file, as this run has written it. It is identified by a checksum, which also holds for a copy:
+/// a second report with the same path is written after a copy of the first. The device number is not stored, because
+/// it may change at a reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Content {
     pub(crate) inode: u64,
-    /// So many bytes at the beginning were there before this run.
+    /// Number of bytes at the beginning that existed before this run.
     pub(crate) base: u64,
     pub(crate) length: u64,
-    /// CRC-32 of what stands between `base` and `length`.
+    /// CRC-32 of the bytes between `base` and `length`.
     pub(crate) sum: u32,
 }
 
 impl Content {
-    /// Whether the file of this name begins with the content. A file that is not there does not. It is read, for
-    /// a new file soon gets the inode of one that was removed.
+    /// Whether the file of this name begins with the content; false if the file does not exist. The file is read,
+    /// because a new file may get the inode of one that was removed.
     pub(crate) fn is_head_of(&self, path: &Path) -> io::Result<bool> {
         let Some(file) = open(path)? else { return Ok(false) };
         let metadata = file.metadata()?;
@@ -54,7 +54,7 @@ impl Content {
     }
 }
 
-/// Opens a file for reading; `None` where there is none, or a link in its place.
+/// Opens a file for reading; `None` if it does not exist or is a symbolic link.
 pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {

@@ -1,4 +1,4 @@
-//! Standard output, devices and pipes: written directly, for there is no name to give late.
+//! Standard output, devices and pipes: written directly, because there is no final name to publish.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -38,8 +38,8 @@ enum Stream {
 
 fn standard_stream(path: &Path) -> Option<Stream> {
     match path.to_str()? {
-        // The names under /dev may stand for a regular file that somebody redirected to; opened by name it
-        // would be written from its beginning.
+        // The names under /dev may refer to a regular file to which the output is redirected. Opened by name, that
+        // file would be written from its beginning.
         "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Stream::Output),
         "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Stream::Error),
         _ => None,

@@ -24,7 +24,7 @@ pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(tail)
 }
 
-/// Appends so many bytes. The kernel copies, or shares blocks where the file system can.
+/// Appends `length` bytes. The kernel copies them, or shares blocks where the file system can.
 pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<()> {
     step()?;
     match io::copy(&mut source.take(length), &mut target)? {
@@ -79,8 +79,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the files that follow each other without a gap: `findings.2025.csv` may be somebody's own. The last
-/// goes first, so that what an interruption leaves has no gap either. Gives the one that failed.
+/// Removes the files that follow each other without a gap: `findings.2025.csv` may belong to the operator. The last
+/// file is removed first, so that an interruption leaves no gap either. Returns the path that failed.
 pub(crate) fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<(), (PathBuf, io::Error)> {
     let there = (first..).map(path).take_while(|path| fs::symlink_metadata(path).is_ok());
     for path in there.collect::<Vec<_>>().into_iter().rev() {

@@ -1,4 +1,4 @@
-//! How failures of the file system are told: the file is named, and the kind decides the exit code.
+//! Messages for failures of the file system: they name the file, and their kind decides the exit code.
 
 use std::fs;
 use std::io;
@@ -52,7 +52,7 @@ pub(crate) fn already_there(path: &Path) -> PluginError {
         .with_hint("move it away, or set `if_exists: replace`")
 }
 
-/// The folder that a file stands in, in a form that can be opened.
+/// The directory of a file, in a form that can be opened.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -20,7 +20,7 @@ thread_local! {
     static DEAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// After so many steps more the fault comes.
+/// Plans the fault for the step after the next `steps` steps.
 pub(crate) fn plan(steps: u32, fault: Fault) {
     PLAN.set(Some((steps, fault)));
 }

@@ -1,4 +1,4 @@
-//! The report that a receipt speaks of, from the opening of the file until the first report begins.
+//! The report that a receipt names, from the opening of the file until the first report begins.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl Interrupted {
         is_there && self.under_way.report == *report
     }
 
-    /// Its part files, to go on with; `None` for a device or pipe.
+    /// Its part files, to resume the report; `None` for a device or pipe.
     pub(crate) fn into_pieces(self) -> Result<Option<Box<Pieces>>> {
         match self.left {
             Some(RecoveredReport::Whole(pieces)) => Ok(Some(pieces)),

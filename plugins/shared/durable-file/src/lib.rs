@@ -1,23 +1,23 @@
-//! Files that appear under their name only when they are whole: what every output that writes files stands on.
+//! Files that appear under their final name only when they are complete: the base of every output that writes files.
 //!
-//! A report is written to `.NAME.part` beside its target, brought to the disk, and renamed when the report is
-//! complete. Whoever reads the target therefore sees a whole file or none, whatever happens: a cut report, a
-//! full disk, a kill. The crate knows nothing of what is in the files.
+//! A report is written to `.NAME.part` in the directory of its target, synchronized to disk, and renamed when the
+//! report is complete. A program that reads the target therefore sees a complete file or none, whatever happens: a
+//! truncated report, a full disk, a kill. The crate does not know what the files contain.
 //!
 //! - A second report of one run that resolves to the same name goes on from a copy of the published file, so
 //!   the file always holds all complete reports so far. (The copy is free where the file system shares blocks.)
 //! - With [`Rotation`] the pieces are `stem.0001.ext`, `stem.0002.ext` …, published together and in order.
-//! - Devices, pipes and `-` (standard output) have no name to give late: they are written directly, and what
-//!   was written of a report that is not delivered cannot be taken back.
+//! - Devices, pipes and `-` (standard output) have no final name: they are written directly, and what was written of
+//!   a report that is not delivered cannot be rolled back.
 //! - Two processes never write one file: the part file is locked, and the second one gets an error.
 //! - A symbolic link as target is replaced, not followed (unless it leads to a device or pipe).
 //!
 //! # After a crash
 //!
-//! [`ReportFile::commit`] brings everything to the disk and gives a receipt; [`ReportFile::open`] with that receipt
-//! brings the folder back to what it was then, whatever happened since. So a file that was interrupted any number of
-//! times is, byte for byte, the one of an undisturbed run, provided that the caller repeats what came after the
-//! receipt. Any earlier receipt of the run will do as well as the last one, unless its report was taken back since.
+//! [`ReportFile::commit`] synchronizes everything to disk and returns a receipt. [`ReportFile::open`] with that
+//! receipt restores the directory to its state at that time, whatever happened since. A file that was interrupted any
+//! number of times is therefore, byte for byte, that of an undisturbed run, provided that the caller repeats what
+//! came after the receipt. Any earlier receipt of the run can be used too, unless its report was rolled back since.
 //!
 //! | the crash came | what `open` and `begin` find | what they do |
 //! |---|---|---|
@@ -32,10 +32,10 @@
 //! case: the next report begins a new one. Devices and pipes cannot go back; what was written to them since the last
 //! commit may come twice, which the log says.
 //!
-//! A receipt can know only what had begun when it was given. A report that began and ended after the last one that
-//! was stored is repeated: with `if_exists: replace` the repetition takes its place; with `append`, when it is the
-//! run's first report into that file, it stands there twice, and `fail` refuses. Whoever stores a receipt between
-//! the `begin` and the `end` of each report has no such gap.
+//! A receipt covers only reports that had begun when it was made. A report that began and ended after the last stored
+//! receipt is repeated. With `if_exists: replace` the repetition replaces the file. With `append`, if it is the run's
+//! first report into that file, it is in the file twice; `fail` refuses. A caller that stores a receipt between the
+//! `begin` and the `end` of each report has no such gap.
 
 mod beginning;
 mod content;

@@ -53,7 +53,7 @@ impl NameTemplate {
     }
 }
 
-/// The words in braces; a brace without its partner is an ordinary letter.
+/// The words in braces; a brace without its partner is an ordinary character.
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(word, _)| word))
 }
@@ -85,7 +85,7 @@ fn reduce(text: &str) -> String {
     word.trim_matches(['.', '_', '-']).to_owned()
 }
 
-/// File systems take names of 255 bytes; this leaves room for the rest of the name.
+/// File systems allow names of 255 bytes; this leaves space for the rest of the name.
 const MAX_WORD: usize = 100;
 
 /// `out/findings.csv` → `findings.csv`. Names are UTF-8, which [`NameTemplate::parse`] has seen to.

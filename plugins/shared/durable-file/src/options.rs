@@ -26,10 +26,10 @@ pub const ROTATE_SECS: OptionSpec = OptionSpec::integer("rotate_secs", 1, 366 * 
     .help("File age, in seconds, at which a new file is started. Default: no rotation by age.");
 
 impl Target {
-    /// Reads the five options of this module, all of which stand in the plugin's table.
+    /// Reads the five options of this module, all of which must be in the plugin's table.
     ///
     /// # Errors
-    /// [`Config`](scanbridge_plugin_api::ErrorKind) when `mode` is no mode that lets the owner write.
+    /// [`Config`](scanbridge_plugin_api::ErrorKind) when `mode` is not a valid mode, or does not let the owner write.
     pub fn read(options: &Options) -> Result<Self> {
         let path = options.path("path")?.ok_or_else(|| PluginError::config("option `path` is required"))?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! One file under construction: locked, buffered, gone again unless it is sealed or a receipt speaks of it.
+//! One file that is being written: locked, buffered, and removed again unless it is sealed or a receipt names it.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -20,7 +20,7 @@ pub(crate) struct Part {
     buffer: Vec<u8>,
     /// What is in the file, without the buffer.
     content: Content,
-    /// The sum of the content, in a form that can be gone on with.
+    /// The checksum of the content, in a form that can be continued.
     sum: crc32fast::Hasher,
     /// Whether all of the content is on the disk.
     synced: bool,
@@ -39,7 +39,7 @@ impl Part {
         Ok(part)
     }
 
-    /// Takes over the file that a receipt speaks of, and cuts off what came later.
+    /// Adopts the file that a receipt names, and truncates it to the length in the receipt.
     pub(crate) fn adopt(path: PathBuf, mode: u32, content: Content) -> Result<Self> {
         let file = lock(&path, mode, OFlags::empty())?;
         let inode = file.metadata().map_err(|error| cannot_create(&path, &error))?.ino();
@@ -116,7 +116,7 @@ impl Part {
 
     fn prepare(&self, mode: u32, length: u64) -> io::Result<()> {
         disk::set_length(&self.file, length)?;
-        // The umask of whoever started us says nothing about who may read the findings; the option does.
+        // The option decides who may read the findings, not the umask of the calling process.
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::part::Part;
 use crate::receipt::{Moment, Piece, Published, Series};
 use crate::target::{IfExists, Target};
 
-/// The part files of one report. Dropped without [`Pieces::publish`] they are all removed, but for those that a
-/// receipt speaks of.
+/// The part files of one report. If the value is dropped without [`Pieces::publish`], they are removed, except those
+/// that a receipt names.
 #[derive(Debug)]
 pub(crate) struct Pieces {
     pub(crate) path: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct Pieces {
     /// The last piece.
     pub(crate) current: Part,
     pub(crate) begun: Moment,
-    /// The length of the published piece that the first one goes on from.
+    /// The length of the published piece whose content the first part starts with.
     pub(crate) before: Option<u64>,
     /// The last piece that this run has published before.
     pub(crate) earlier: Option<u32>,
@@ -34,7 +34,8 @@ pub(crate) struct Pieces {
     /// Whether the names of all part files are on the disk.
     pub(crate) named: bool,
     pub(crate) published: bool,
-    /// With rotation, the lock on the whole: pieces come and go, and nobody keeps thousands of them open.
+    /// With rotation, the lock of the whole series: single pieces are closed again, so that thousands of them need no
+    /// open files.
     pub(crate) _guard: Option<Part>,
 }
 
@@ -101,19 +102,19 @@ impl Pieces {
         Ok(Series { first: self.first, before: self.before, pieces })
     }
 
-    /// Whether a receipt speaks of these pieces.
+    /// Whether a receipt names these pieces.
     pub(crate) fn is_committed(&self) -> bool {
         self.kept > 0
     }
 
-    /// No receipt speaks of them any more: they go when this value is dropped.
+    /// No receipt names them any more: they are removed when this value is dropped.
     pub(crate) fn forget(&mut self) {
         self.kept = 0;
         self.current.stays(false);
     }
 
-    /// Gives all pieces their final names, in order. When one name cannot be given, those that were given are
-    /// taken back, but for names that an older file had: that one is gone.
+    /// Gives all pieces their final names, in order. If one rename fails, the names that were already given are
+    /// removed again, except those that replaced an older file: that file cannot be restored.
     pub(crate) fn publish(mut self, if_exists: IfExists) -> Result<Published> {
         let last = self.seal_last()?;
         let must_be_new = |number| if_exists == IfExists::Fail && self.earlier != Some(number);
@@ -143,7 +144,7 @@ impl Pieces {
         Ok(last)
     }
 
-    /// Seals the piece under way. One that nothing was written to is dropped when others stand before it.
+    /// Seals the current piece. An empty piece is dropped if there are others before it.
     fn seal_last(&mut self) -> Result<Published> {
         if self.current.length() == 0 && !self.sealed.is_empty() {
             self.current.stays(false);

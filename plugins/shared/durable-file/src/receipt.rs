@@ -1,4 +1,4 @@
-//! What stands in a receipt: one line of JSON, and behind it what the plugin wants back.
+//! The content of a receipt: one line of JSON, followed by the plugin's own bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub(crate) struct UnderWay {
 pub(crate) struct Series {
     /// The number of the first.
     pub(crate) first: u32,
-    /// The length of the published file that the first one goes on from.
+    /// The length of the published file whose content the first part starts with.
     pub(crate) before: Option<u64>,
     /// All, in order; at least one. The last is the one being written.
     pub(crate) pieces: Vec<Piece>,
@@ -205,7 +205,7 @@ fn sound(piece: &Piece) -> Result<(), &'static str> {
     }
 }
 
-/// What to do when a run cannot go on where the last one was interrupted.
+/// What to do when an interrupted run cannot be resumed.
 pub(crate) const START_OVER: &str = "start from the beginning with `scanbridge run --restart`, or discard the interrupted run with \
      `scanbridge state reset`";
 

@@ -1,8 +1,8 @@
 //! Brings the disk back to what a receipt says, after a crash at any moment since.
 //!
-//! Files are known by the sum of their content. Where a part has got its final name already, a new one is made of the
-//! beginning of that file. First all parts are made and on the disk, then what was published
-//! since the receipt is taken back, the first piece last: so an interruption in between is met by doing all again.
+//! Files are identified by the checksum of their content. If a part was already renamed to its final name, a new part
+//! is made from the beginning of that file. First all parts are made and synchronized; then what was published since
+//! the receipt is removed, the first piece last. An interruption in between is handled by doing everything again.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,7 @@ use crate::target::{IfExists, Target};
 /// What is left of a report that was under way.
 #[derive(Debug)]
 pub(crate) enum RecoveredReport {
-    /// All that the receipt speaks of.
+    /// Everything that the receipt names.
     Whole(Box<Pieces>),
     /// Not all; this is the first file that is missing. Nothing was touched.
     Broken(PathBuf),
@@ -47,7 +47,7 @@ enum ContentLocation {
 }
 
 impl Pieces {
-    /// Takes over the part files of a report under way, and takes back what was published of it since.
+    /// Adopts the part files of the report that was in progress, and removes what was published of it since.
     pub(crate) fn recover(
         path: PathBuf,
         series: &Series,
@@ -155,7 +155,7 @@ fn settle(Found { path, place, content }: &Found, mode: u32) -> Result<Part> {
     Ok(part)
 }
 
-/// Takes back what was published of a series since its receipt.
+/// Removes what was published of a series since its receipt.
 fn unpublish(path: &Path, series: &Series) -> Result<()> {
     let file = piece_path(path, series.first);
     let failed = |error: io::Error| cannot_write(&file, &error);
@@ -177,7 +177,8 @@ fn unpublish(path: &Path, series: &Series) -> Result<()> {
     }
 }
 
-/// Cuts a published file at the end of a report. Who has it open sees whole reports before and after.
+/// Truncates a published file to the end of a report. A program that has it open sees complete reports before and
+/// after.
 fn cut(path: &Path, length: u64) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);

@@ -54,12 +54,12 @@ pub struct ReportFile {
     sink: Sink,
     /// The report under way.
     report: ReportKey,
-    /// What the run has done so far, but for the report under way.
+    /// What the run has done so far, except for the current report.
     record: Record,
-    /// The report that the receipt speaks of, until the first one begins.
+    /// The report that the receipt names, until the first report begins.
     interrupted: Option<Interrupted>,
-    /// The committed part files of a report that was taken back: a crash before the next commit makes them
-    /// wanted again.
+    /// The committed part files of a report that was rolled back: after a crash before the next commit they are
+    /// needed again.
     withdrawn: Option<Box<Pieces>>,
     direct: Option<Direct>,
     target: Target,
@@ -89,9 +89,10 @@ impl ReportFile {
     /// back to what they were when it was given.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a path that cannot be one, and for a receipt that is damaged or of another path;
-    /// [`ErrorKind::CannotCreate`] when the folder is not there or not writable, when the file must be new and is
-    /// not, or when another process writes it; [`ErrorKind::Io`] when what was written later cannot be taken back.
+    /// [`ErrorKind::Config`] for an invalid path, and for a receipt that is invalid or belongs to another path;
+    /// [`ErrorKind::CannotCreate`] when the directory is missing or not writable, when the file must be new and
+    /// exists, or when another process writes it; [`ErrorKind::Io`] when what was written later cannot be rolled
+    /// back.
     pub fn open(target: Target, receipt: Option<&Receipt>) -> Result<Self> {
         let (record, state) = match receipt {
             Some(receipt) => Record::read(receipt, &target)?,
@@ -116,13 +117,13 @@ impl ReportFile {
         Ok(file)
     }
 
-    /// A report begins, or goes on. One that goes on where no receipt speaks of it begins like any other, for then
-    /// nothing of it was committed here.
+    /// Begins a report, or resumes it. A report that resumes without a receipt that names it begins like any other,
+    /// because nothing of it was committed here.
     ///
     /// # Errors
-    /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it;
-    /// [`ErrorKind::Io`] when the copy of what was there before fails, or when the report cannot go on because
-    /// what the receipt speaks of is not there any more.
+    /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it; [`ErrorKind::Io`]
+    /// when copying the existing file fails, or when the report cannot be resumed because the files that the receipt
+    /// names no longer exist.
     pub fn begin(&mut self, report: &ReportStart) -> Result<StartMode> {
         if !matches!(self.sink, Sink::Closed) {
             return Err(PluginError::bug("plugin bug: a report started before the previous one ended"));
@@ -178,13 +179,12 @@ impl ReportFile {
         }
     }
 
-    /// Ends the report: brings it to the disk and gives it its name, or takes it back.
+    /// Ends the report: synchronizes it to disk and renames it to its final name, or rolls it back.
     ///
     /// # Errors
-    /// As in [`ReportFile::write`]; the file then keeps what it had before this report. Of a series of pieces the
-    /// names that were new are taken back. Only when the folder cannot be brought to the disk, after the rename,
-    /// does the new file stand under its name; the message says so. In either case the report can go on from the
-    /// last receipt.
+    /// As in [`ReportFile::write`]; the file then keeps the content it had before this report. Of a series of pieces,
+    /// the new names are removed again. Only if the directory cannot be synchronized after the rename, the new file
+    /// stays under its final name; the message says so. In each case the report can be resumed from the last receipt.
     pub fn end(&mut self, deliver: bool) -> Result<()> {
         match std::mem::replace(&mut self.sink, Sink::Closed) {
             Sink::Closed => Err(no_report()),
@@ -263,7 +263,7 @@ impl ReportFile {
         }
     }
 
-    /// Goes on with the report that was interrupted.
+    /// Resumes the report that was interrupted.
     fn go_on(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<StartMode> {
         let state = std::mem::take(&mut interrupted.state);
         match interrupted.into_pieces()? {

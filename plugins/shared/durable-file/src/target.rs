@@ -33,7 +33,7 @@ pub enum IfExists {
     /// reach are removed.
     #[default]
     Replace,
-    /// The run goes on at its end.
+    /// The run appends to it.
     Append,
     /// The run refuses to touch it.
     Fail,

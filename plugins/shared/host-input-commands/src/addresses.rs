@@ -35,7 +35,7 @@ impl AddressSet {
         }
     }
 
-    /// Takes an address out; false when it was not there.
+    /// Removes an address; false if it was not in the set.
     pub fn remove(&mut self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.remove(&address.to_bits()),
@@ -76,7 +76,7 @@ impl AddressSet {
     /// Takes a set from the head of a snapshot.
     ///
     /// # Errors
-    /// When what stands there is no set.
+    /// The bytes are not a valid set.
     pub fn restore(snapshot: &mut &[u8]) -> Result<Self, BadSnapshot> {
         let v4 =
             take_ascending(snapshot)?.into_iter().map(|bits| u32::try_from(bits).map_err(|_| BadSnapshot));
@@ -136,11 +136,11 @@ impl AddressRange {
         if range.first > range.last { Err(bad()) } else { Ok(range) }
     }
 
-    /// The addresses in order. A range may hold more than anybody can wait for.
+    /// The addresses in order. A range may contain more addresses than can be iterated in practice.
     pub(crate) fn addresses(self) -> impl Iterator<Item = IpAddr> {
         (self.first..=self.last).map(move |bits| {
             if self.is_v4 {
-                // It began as an IPv4 address, so nothing is cut off.
+                // It was made from an IPv4 address, so nothing is truncated.
                 IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
             } else {
                 IpAddr::V6(Ipv6Addr::from_bits(bits))

@@ -27,7 +27,7 @@ pub(crate) struct Asset {
     pub(crate) is_part: bool,
     /// Whether its old results are on their way out, and cannot be kept any more.
     pub(crate) is_replaced: bool,
-    /// Where its old results are deleted, as long as that was not handed on.
+    /// The range of the command that deletes its old results, as long as it was not passed on.
     pub(crate) deletion: Option<Range<usize>>,
     /// The command that brings about what its lines ask for.
     pub(crate) update: &'static str,
@@ -53,8 +53,8 @@ impl Asset {
         }
     }
 
-    /// Whether this row goes on with the asset: it is the same row, or says that it continues. Another row with
-    /// the same address does not, so that blocks end in the same places wherever a report is interrupted.
+    /// Whether this row continues the asset: it is the same row, or is marked as continued. Another row with the same
+    /// address does not, so that blocks end in the same places wherever a report is interrupted.
     pub(crate) fn continues_in(&self, asset: &AssetView<'_>, new_batch: bool) -> bool {
         if new_batch { asset.is_continued() && self.has_address_of(asset) } else { self.row == asset.row() }
     }

@@ -31,9 +31,9 @@ pub struct Block<'a> {
     pub commands: u64,
     /// How many of them are findings.
     pub findings: u64,
-    /// Whether the asset is done: the text ends in [`SCAN_UPDATE`] or [`SCAN_FLUSH`]. Otherwise the asset was too
-    /// large for one block, and the next block goes on with it; until the last one the Defense Center keeps what
-    /// was asked for, so that the asset is replaced as a whole all the same.
+    /// Whether the asset is complete: the text ends in [`SCAN_UPDATE`] or [`SCAN_FLUSH`]. Otherwise the asset was too
+    /// large for one block, and the next block continues it. Until the last block the Defense Center keeps the
+    /// commands pending, so the asset is still replaced completely.
     pub ends_asset: bool,
 }
 
@@ -48,13 +48,13 @@ pub struct Totals {
     pub warnings: Vec<String>,
 }
 
-/// Makes commands of reports. It keeps the block of one asset, the addresses of the report, and what it made of
-/// recent definitions; a report of any size takes the same memory, but for 10 to 40 bytes an asset.
+/// Makes commands from reports. It buffers the block of one asset, the addresses of the report, and text made from
+/// recent definitions. Memory does not depend on the size of the report, except for 10 to 40 bytes per asset.
 ///
 /// For each report: [`CommandWriter::begin`], [`CommandWriter::batch`] for each batch, [`CommandWriter::end`].
-/// Between two batches [`CommandWriter::finish_asset`] and [`CommandWriter::snapshot`] say where another writer can
-/// go on, with [`CommandWriter::restore`] behind `begin`. The blocks are the same, byte for byte, wherever that was.
-/// [`CommandWriter::header`] is the caller's to put where a file or a message begins.
+/// Between two batches, [`CommandWriter::finish_asset`] and [`CommandWriter::snapshot`] describe where another writer
+/// can resume, with [`CommandWriter::restore`] after `begin`. The blocks are the same, byte for byte, wherever that
+/// was. The caller writes [`CommandWriter::header`] at the beginning of each file or message.
 #[derive(Debug)]
 pub struct CommandWriter {
     settings: Settings,
@@ -66,7 +66,7 @@ pub struct CommandWriter {
     /// Whether no row of the batch was entered yet.
     new_batch: bool,
     add_host: bool,
-    /// As the settings say, but for partial reports, which replace nothing.
+    /// As the settings say, except for partial reports, which replace nothing.
     replace: Replace,
     /// Assets of this report whose results are replaced already.
     replaced: AddressSet,
@@ -98,15 +98,15 @@ impl CommandWriter {
         }
     }
 
-    /// The lines that must stand at the head of a file and of every message. The Defense Center does not count
-    /// them in its answer.
+    /// The lines at the beginning of a file and of every message. The Defense Center does not count them in its
+    /// reply.
     #[must_use]
     pub fn header(&self) -> String {
         let domain = self.settings.domain.as_ref().map(|domain| format!("SetDomain,{domain}\n"));
         format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.settings.source)
     }
 
-    /// Bounds the blocks anew, between two reports.
+    /// Sets a new limit for blocks, between two reports.
     pub fn limit_blocks(&mut self, bytes: usize) {
         self.settings.limits.bytes = bytes;
     }
@@ -124,7 +124,7 @@ impl CommandWriter {
         self.totals = Totals::default();
     }
 
-    /// Hands on the block of the last asset. Only where the asset is whole: what belongs to it must not come later.
+    /// Passes on the block of the last asset. Call it only at the end of an asset: no later finding may belong to it.
     ///
     /// # Errors
     /// The sink's own.
@@ -132,8 +132,8 @@ impl CommandWriter {
         self.leave(sink)
     }
 
-    /// What of the report under way another writer must know to go on behind the last asset, which is finished.
-    /// Some 1 to 5 bytes an asset. No finding and no secret is in it.
+    /// What another writer needs to resume the current report after the last asset, which is finished. About 1 to 5
+    /// bytes per asset. It contains no finding and no secret.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         debug_assert!(self.asset.is_none(), "the last asset is not finished");
@@ -145,10 +145,10 @@ impl CommandWriter {
         snapshot
     }
 
-    /// Goes on with a report, just begun again, where the snapshot was made.
+    /// Resumes a report, which was just begun again, at the position of the snapshot.
     ///
     /// # Errors
-    /// When the bytes are no snapshot of this form; the report then is as just begun.
+    /// The bytes are not a snapshot of this format version; the report is then in the state after `begin`.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), BadSnapshot> {
         let mut rest = snapshot.strip_prefix(&[SNAPSHOT_FORM]).ok_or(BadSnapshot)?;
         let hosts_added = u64::try_from(take_number(&mut rest)?).map_err(|_| BadSnapshot)?;
@@ -191,9 +191,9 @@ impl CommandWriter {
         Ok(written)
     }
 
-    /// The report ends: hands on the last block, and for a complete report the blocks that clear the assets
-    /// without findings. The last asset of an incomplete report may be cut: its new results are added, its old
-    /// ones stay. When the report is not to be delivered, nothing is handed on any more.
+    /// Ends the report: passes on the last block, and for a complete report the blocks that clear the assets without
+    /// findings. The last asset of an incomplete report may be truncated: its new results are added and its old ones
+    /// are kept. If the report is not delivered, nothing more is passed on.
     ///
     /// # Errors
     /// The sink's own.
@@ -214,8 +214,8 @@ impl CommandWriter {
         Ok(std::mem::take(&mut self.totals))
     }
 
-    /// Makes this asset the one that findings belong to, unless it is already. A batch that goes on with another asset
-    /// than the last one follows a gap: the end of the last one never came.
+    /// Makes this asset the current one, unless it already is. A batch that continues another asset than the last one
+    /// follows a gap: the end of the last asset never came.
     fn enter<E>(
         &mut self,
         asset: &AssetView<'_>,
@@ -263,7 +263,7 @@ impl CommandWriter {
         self.account(start, sink)
     }
 
-    /// Writes what stands before an asset's first finding.
+    /// Writes the commands before an asset's first finding.
     fn begin_block(&mut self) {
         let Some(asset @ Asset { address: Ok(_), begun: false, .. }) = &mut self.asset else { return };
         asset.begun = true;
@@ -295,7 +295,7 @@ impl CommandWriter {
         }
     }
 
-    /// Sees to it that an asset which may be cut keeps its old results.
+    /// Makes sure that an asset that may be truncated keeps its old results.
     fn keep_old_results(&mut self) {
         let Some(asset @ Asset { begun: true, .. }) = &mut self.asset else { return };
         asset.update = SCAN_UPDATE;
@@ -313,7 +313,7 @@ impl CommandWriter {
         }
     }
 
-    /// Counts the finding whose line begins at `start`; hands on what stands before it when all is too much.
+    /// Counts the finding whose line begins at `start`; passes on the text before it when the block is too large.
     fn account<E>(
         &mut self,
         start: usize,
@@ -415,8 +415,9 @@ impl CommandWriter {
     }
 }
 
-/// A report may name whole networks as clean; beyond this many the import would take longer than anybody waits.
+/// A report may list whole networks as clean; clearing more assets than this would take too long at the Defense
+/// Center.
 const MOST_CLEARED: u64 = 1 << 20;
 
-/// Leads each snapshot, so that another form of it is told from this one.
+/// The first byte of each snapshot, which distinguishes format versions.
 const SNAPSHOT_FORM: u8 = 1;

@@ -1,8 +1,8 @@
 //! From assets and findings to the commands that a Defense Center imports, as text. No I/O: who calls decides
 //! whether the lines go to a file or over the wire.
 //!
-//! Each asset is replaced as a whole: what the scanner once said of it is deleted, what it says now is added,
-//! and `ScanUpdate` brings both about, deletions first. So a repeat is harmless.
+//! Each asset is replaced completely: the results that the scanner reported before are deleted, the new ones are
+//! added, and `ScanUpdate` applies both, deletions first. A repetition is therefore harmless.
 //!
 //! ```text
 //! SetSource,QualysGuard
@@ -12,8 +12,8 @@
 //! ScanUpdate
 //! ```
 //!
-//! The Defense Center drops a line that it cannot read without a word, and its reader is strict: so every line
-//! here is printable ASCII, texts are quoted, quotes doubled, and lines end in LF alone.
+//! The Defense Center silently drops a line that it cannot read, and its reader is strict. So every line here is
+//! printable ASCII, texts are quoted, quotes are doubled, and lines end in LF alone.
 //!
 //! [`CommandWriter`] is where to begin.
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The name of a source or scanner: letters, digits, blank, `.`, `_` and `-`, with at least one that is no
-/// digit, for a number would be taken as the id of a source that exists.
+/// The name of a source or scanner: letters, digits, space, `.`, `_` and `-`, with at least one character that is not
+/// a digit, because a number would be treated as the ID of an existing source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -11,16 +11,16 @@ pub struct Name(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain(String);
 
-/// Why a text is no name.
+/// Why a name is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
-    /// It is empty, or holds nothing but blanks.
+    /// It is empty, or contains only spaces.
     #[error("must not be empty")]
     Empty,
     /// It is longer than any name that is known to work.
     #[error("must not be longer than {MAX_LENGTH} characters")]
     Long,
-    /// It holds a letter that the Defense Center may misread.
+    /// It contains a character that the Defense Center may misread.
     #[error("may contain only letters, digits, spaces, `.`, `_` and `-`, found {0:?}")]
     Letter(char),
     /// It consists of digits.
@@ -72,7 +72,7 @@ fn check(text: &str, marks: &str) -> Result<(), BadName> {
     if text.len() > MAX_LENGTH {
         return Err(BadName::Long);
     }
-    // Blanks at either end would be dropped by the reader, and the lookup is exact.
+    // The reader would drop spaces at either end, and the lookup is exact.
     let edge = text.starts_with(' ') || text.ends_with(' ');
     let bad = text.chars().find(|letter| !letter.is_ascii_alphanumeric() && !marks.contains(*letter));
     match bad.or(edge.then_some(' ')) {

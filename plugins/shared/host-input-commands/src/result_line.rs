@@ -21,8 +21,8 @@ pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
     })
 }
 
-/// Appends the line that sets an asset's operating system. The scanner gives it as one text, which is no name of a
-/// vendor or a version: it stands in the place of the product.
+/// Appends the line that sets an asset's operating system. The scanner reports it as one text, without separate
+/// vendor and version, so it is written as the product.
 pub(crate) fn push_os(line: &mut String, address: &str, os: &str) {
     let mut clean = CleanText::default();
     clean.begin(NAME_LENGTH);
@@ -145,7 +145,7 @@ fn describe(
             clean.push_str(part.label());
         }
         match part {
-            // What a machine answered is no HTML, whatever it looks like.
+            // Text that a machine returned is not HTML, whatever it looks like.
             DescriptionPart::Result => clean.push_str(text),
             _ => {
                 plain.clear();
@@ -196,7 +196,7 @@ const NAME_LENGTH: usize = 500;
 /// How long a list may be: some two thousand CVE ids, twice as many as any known definition has.
 const LIST_BYTES: usize = 32 * 1024;
 
-/// How much is kept of what was made for definitions; some 3,000 of them with texts of ordinary length.
+/// Size of the cache for texts made from definitions: about 3,000 definitions with texts of ordinary length.
 const KEPT_BYTES: usize = 4 << 20;
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ pub struct Settings {
     pub min_severity: u8,
     /// Which texts make up the description, in this order.
     pub description: Vec<DescriptionPart>,
-    /// How long the description may be, in letters.
+    /// Maximum length of the description, in characters.
     pub description_length: usize,
-    /// When the block of an asset is handed on in parts.
+    /// When the block of an asset is passed on in parts.
     pub limits: BlockLimits,
 }
 
@@ -57,7 +57,7 @@ pub enum DescriptionPart {
     Result,
 }
 
-/// When the block of an asset is handed on in parts.
+/// When the block of an asset is passed on in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockLimits {
     /// The most bytes a part may have. Only a single line that is longer than this makes a longer part.
@@ -199,7 +199,7 @@ impl DescriptionPart {
         Self::ALL.into_iter().zip(DESCRIPTION_WORDS).find(|(_, name)| **name == word).map(|(part, _)| part)
     }
 
-    /// What stands before the text when there are several.
+    /// The label before the text when there are several.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Diagnosis => "Diagnosis: ",

@@ -1,6 +1,6 @@
 //! State as bytes: numbers in groups of seven bits, the lowest first, as LEB128 has them.
 
-/// Bytes are no snapshot that this version has written.
+/// The bytes are not a snapshot written by this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the saved state of a report in progress is invalid")]
 pub struct BadSnapshot;

@@ -2,12 +2,12 @@
 
 use deunicode::deunicode_char;
 
-/// A text being cleaned: transliterated to printable ASCII, white space and control characters made single
-/// blanks, none at either end, and cut when too long. Its memory is used again for the next one.
+/// A text that is being cleaned: transliterated to printable ASCII, white space and control characters replaced by
+/// single spaces, no space at either end, and truncated when it is too long. Its memory is reused for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct CleanText {
     text: String,
-    /// White space was met since the last letter.
+    /// White space was found since the last character.
     gap: bool,
     /// Where the mark of a cut would begin.
     limit: usize,
@@ -15,7 +15,7 @@ pub(crate) struct CleanText {
 }
 
 impl CleanText {
-    /// Begins a text of at most so many letters.
+    /// Begins a text of at most `limit` characters.
     pub(crate) fn begin(&mut self, limit: usize) {
         self.text.clear();
         self.gap = false;
@@ -23,7 +23,7 @@ impl CleanText {
         self.limit = limit;
     }
 
-    /// Adds a letter; false when there is no room for any more.
+    /// Adds a character; false when the limit is reached.
     pub(crate) fn push(&mut self, letter: char) -> bool {
         if letter.is_whitespace() || letter.is_control() {
             self.gap = true;
@@ -53,7 +53,7 @@ impl CleanText {
         self.text.is_empty()
     }
 
-    /// The text, with a mark at its end when it was cut.
+    /// The text, with `...` at its end when it was truncated.
     pub(crate) fn finish(&mut self) -> &str {
         if self.cut {
             self.text.truncate(self.limit.saturating_sub(CUT_MARK.len()));
@@ -86,8 +86,8 @@ pub(crate) fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Writes a part of a quoted field: quotes doubled; and since some Defense Centers decode `%41` to `A`, a blank
-/// keeps a percent sign and two hexadecimal digits apart.
+/// Writes a part of a quoted field. Quotes are doubled. Some Defense Centers decode `%41` to `A`, so a space
+/// separates a percent sign from two hexadecimal digits.
 pub(crate) fn push_quoted_part(line: &mut String, text: &str) {
     let bytes = text.as_bytes();
     for (index, letter) in text.char_indices() {

@@ -563,7 +563,7 @@ fn check_result(fields: &[String], length: usize) -> Result<(), TestCaseError> {
     prop_assert!(fields[3].parse::<u32>().is_ok_and(|id| id > 0));
     prop_assert!(fields[4].is_empty() || fields[4].parse::<u16>().is_ok_and(|port| port > 0));
     prop_assert!(["", "tcp", "udp"].contains(&fields[5].as_str()));
-    // The blank that breaks a percent code comes on top.
+    // The space that breaks a percent code is added on top.
     prop_assert!(fields[7].replace("% ", "%").len() <= length);
     for (list, prefix) in [(&fields[8], "cve_ids:"), (&fields[9], "bugtraq_ids:")] {
         prop_assert!(list.strip_prefix(prefix).is_some_and(|ids| ids.is_empty() || ids.starts_with(' ')));

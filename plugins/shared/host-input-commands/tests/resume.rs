@@ -1,4 +1,4 @@
-//! A writer that goes on where another one stopped, and the ways to treat old results.
+//! A writer that resumes where another one stopped, and the settings for old results.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 

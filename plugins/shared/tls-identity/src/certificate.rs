@@ -38,7 +38,7 @@ pub struct Certificate {
     pub domain: Option<String>,
 }
 
-/// Where a moment stands to a certificate's validity.
+/// Relation of a time to a certificate's validity period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
     /// It begins only later.
@@ -53,7 +53,7 @@ impl Certificate {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// [`BadData`](ErrorKind::BadData) when it is no X.509 certificate.
+    /// [`BadData`](ErrorKind::BadData) when it is not an X.509 certificate.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self> {
         let (_, certificate) = X509Certificate::from_der(der)
             .map_err(|error| PluginError::bad_data(format!("not an X.509 certificate: {error}")))?;
@@ -83,7 +83,7 @@ impl Certificate {
         })
     }
 
-    /// Where `now` stands to this certificate's validity.
+    /// Relation of `now` to this certificate's validity period.
     #[must_use]
     pub fn validity(&self, now: Timestamp) -> Validity {
         if now < self.not_before {

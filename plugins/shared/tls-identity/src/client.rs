@@ -93,9 +93,9 @@ impl ClientTls {
     /// Makes one sentence with a hint of what went wrong on a connection: of a `rustls::Error`, of an
     /// `io::Error` around it, or of whatever library's error has one of the two among its sources.
     ///
-    /// Whom we do not trust, and who does not trust us, is [`Auth`](scanbridge_plugin_api::ErrorKind::Auth)
-    /// (never retried); no common version or no TLS at all is
-    /// [`Protocol`](scanbridge_plugin_api::ErrorKind::Protocol); a connection that is cut off is
+    /// A peer that is not trusted, or that does not trust us, is [`Auth`](scanbridge_plugin_api::ErrorKind::Auth)
+    /// (never retried). No common version, or no TLS at all, is
+    /// [`Protocol`](scanbridge_plugin_api::ErrorKind::Protocol). A connection that is closed early is
     /// [`Unavailable`](scanbridge_plugin_api::ErrorKind::Unavailable).
     ///
     /// With TLS 1.3 a peer refuses a client certificate only after the handshake has ended for us: errors of
@@ -107,7 +107,7 @@ impl ClientTls {
 }
 
 impl fmt::Debug for ClientTls {
-    /// Without the configuration, in which rustls shows more than anybody should see.
+    /// Without the configuration: rustls would print secrets from it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls")
             .field("peer", &self.peer)

@@ -222,7 +222,7 @@ fn protocol(message: String) -> PluginError {
     PluginError::new(ErrorKind::Protocol, message)
 }
 
-/// How many names of a certificate are told.
+/// Maximum number of certificate names in a message.
 const MOST_NAMES: usize = 5;
 
 #[cfg(test)]

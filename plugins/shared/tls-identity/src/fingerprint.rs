@@ -31,8 +31,8 @@ impl Fingerprint {
 impl FromStr for Fingerprint {
     type Err = PluginError;
 
-    /// Reads 64 hexadecimal digits, with or without colons or blanks between them; a `sha256:` or
-    /// `SHA256 Fingerprint=` before them is taken too.
+    /// Reads 64 hexadecimal digits, with or without colons or spaces between them. A prefix `sha256:` or `SHA256
+    /// Fingerprint=` is accepted.
     ///
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when it is anything else; the length is named

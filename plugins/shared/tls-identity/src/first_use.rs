@@ -11,8 +11,8 @@ use crate::fingerprint::Fingerprint;
 /// The fingerprint that `file` remembers for `peer`.
 ///
 /// # Errors
-/// [`Io`](ErrorKind::Io) when the file is there and cannot be read, [`Config`](ErrorKind::Config) when the
-/// peer's line is damaged. A damaged memory is never taken for none.
+/// [`Io`](ErrorKind::Io) when the file exists and cannot be read, [`Config`](ErrorKind::Config) when the peer's line
+/// is corrupt. A corrupt file is never treated as an empty one.
 pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,

@@ -58,7 +58,7 @@ impl Identity {
         Self::from_material(path, path, material)
     }
 
-    /// Opens a certificate and a key that stand in two PEM files.
+    /// Opens a certificate and a key from two PEM files.
     ///
     /// # Errors
     /// As [`Identity::open`].

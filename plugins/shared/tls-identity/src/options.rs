@@ -69,11 +69,11 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Reads those options of this module that stand in the plugin's table; the others have their defaults.
+    /// Reads those options of this module that are in the plugin's table; the others have their defaults.
     ///
     /// # Errors
-    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for a fingerprint that is none, for more than one
-    /// kind of trust, and for a key without a certificate.
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for an invalid fingerprint, for more than one kind of
+    /// trust, and for a key without a certificate.
     pub fn read(options: &Options) -> Result<Self> {
         let read = Self {
             certificate: options.path(CERTIFICATE.name)?,

@@ -70,7 +70,7 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     };
     let (label, document) = Document::from_pem(block).map_err(|_| broken())?;
     EncryptedPrivateKeyInfoRef::validate_pem_label(label).map_err(|_| broken())?;
-    // The frame is whole, so what cannot be read is the name of the cipher.
+    // The frame is complete, so what cannot be read is the name of the cipher.
     let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| rare_cipher(path))?;
     match info.decrypt(password.expose()) {
         Ok(key) => Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into())),

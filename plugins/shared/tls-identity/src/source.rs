@@ -14,7 +14,7 @@ pub(crate) struct Material {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// The key, wiped when this is dropped.
     pub(crate) key: Option<PrivateKeyDer<'static>>,
-    /// Certificates that stand beside: the authorities to trust.
+    /// Certificates that are in the file in addition: the authorities to trust.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
 }
 
@@ -29,8 +29,8 @@ impl Drop for Material {
 /// The bytes of a file with certificates, wiped when dropped.
 ///
 /// # Errors
-/// [`NoInput`](ErrorKind::NoInput) when it is not there or cannot be opened, [`Io`](ErrorKind::Io) when
-/// reading fails, [`BadData`](ErrorKind::BadData) when it is far too large to be what it should be.
+/// [`NoInput`](ErrorKind::NoInput) when it does not exist or cannot be opened, [`Io`](ErrorKind::Io) when reading
+/// fails, [`BadData`](ErrorKind::BadData) when it is much larger than a certificate or key file can be.
 pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| {

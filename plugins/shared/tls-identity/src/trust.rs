@@ -11,9 +11,9 @@ use crate::fingerprint::Fingerprint;
 use crate::pem;
 use crate::source::read_file;
 
-/// Which peers are trusted: those whose certificate is signed by an authority in a list, those whose
-/// certificate has a known fingerprint, or the one that was met first under its address. One of the three;
-/// a fingerprint or first meeting stands in for the whole chain, the name and the dates.
+/// Which peers are trusted: those whose certificate is signed by an authority in a list, those whose certificate has
+/// a known fingerprint, or those whose certificate was seen first for their address. One of the three; a fingerprint
+/// or first use replaces the checks of chain, name and dates.
 #[derive(Debug, Clone)]
 pub struct Trust {
     pub(crate) anchor: Anchor,
@@ -42,8 +42,7 @@ pub(crate) struct Authorities {
 }
 
 impl Trust {
-    /// The authorities that this machine trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` stand in for the usual
-    /// places.
+    /// The authorities that this machine trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the usual locations.
     ///
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when the machine has none.
@@ -60,7 +59,7 @@ impl Trust {
         Ok(Self::of(roots, Vec::new(), "the system's list of authorities".to_owned()))
     }
 
-    /// The authorities in a PEM file, and no others. A server's self-signed certificate may stand there too.
+    /// The authorities in a PEM file, and no others. It may also contain a server's self-signed certificate.
     ///
     /// # Errors
     /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened, [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when it holds
@@ -91,8 +90,7 @@ impl Trust {
         Ok(Self::of(roots, given, origin.to_owned()))
     }
 
-    /// Peers whose own certificate has one of these fingerprints, whoever signed it and whatever name or
-    /// dates stand in it.
+    /// Peers whose own certificate has one of these fingerprints, whatever its issuer, names and dates.
     ///
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when the list is empty.

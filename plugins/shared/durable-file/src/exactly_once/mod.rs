@@ -1,5 +1,5 @@
-//! Kills and full disks at every step, against a model that knows no files: whatever happens, what stands under
-//! the names in the end is what an undisturbed run leaves.
+//! Kills and full disks at every step, compared with a model that knows no files: whatever happens, the files under
+//! their final names are those of an undisturbed run.
 
 mod model;
 mod scenario;
@@ -10,7 +10,7 @@ use crate::fault::{self, Fault};
 use crate::target::IfExists;
 use scenario::{Report, Scenario};
 
-/// Reports that meet each other in every way: the same path twice, one that is taken back, an empty one.
+/// Reports in every combination: the same path twice, one that is rolled back, an empty one.
 fn reports() -> Vec<Report> {
     vec![
         Report::new("a", &["a1\n", "a2\n", "a3\n"], true),

@@ -1,4 +1,4 @@
-//! What reports make of a folder, told without files.
+//! The files that reports leave in a directory, described without files.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -32,7 +32,7 @@ pub(super) struct Scenario {
     /// Behind which calls there is a commit, and which receipts are stored, over and over.
     pub(super) commits: Vec<bool>,
     pub(super) stores: Vec<bool>,
-    /// Whether the input can go on within a report; otherwise the report begins anew.
+    /// Whether the input can resume within a report; otherwise it reads the report from the beginning.
     pub(super) goes_on: bool,
 }
 
@@ -111,7 +111,7 @@ impl Scenario {
         came
     }
 
-    /// One process: goes on where the ledger stands. Its files are dropped before it returns.
+    /// One process: resumes at the ledger's checkpoint. Its files are dropped before it returns.
     fn attempt(&self, folder: &Path, ledger: &mut Ledger) -> Result<()> {
         let target = Target {
             if_exists: self.if_exists,
@@ -182,8 +182,8 @@ impl Scenario {
         self.commits[index % self.commits.len()] || self.must_store(call)
     }
 
-    /// What a host has to do for exactly-once: a file that is not simply replaced is known before it is published,
-    /// and a report that was taken back stays so.
+    /// What a host has to store for exactly-once delivery: a file that is not simply replaced is stored before it is
+    /// published, and so is a report that was rolled back.
     fn must_store(&self, call: Call) -> bool {
         match call {
             Call::Begin(_) => self.if_exists != IfExists::Replace,
@@ -198,6 +198,6 @@ fn content(folder: &Path) -> BTreeMap<String, String> {
     let read = |entry: fs::DirEntry| {
         (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
     };
-    // A part file that could not be removed, or whose owner was killed when all was done, is in nobody's way.
+    // A part file that could not be removed, or whose process was killed at the very end, disturbs no later run.
     entries.map(read).filter(|(name, _)| !name.starts_with('.')).collect()
 }

@@ -1,4 +1,4 @@
-//! What stands in a folder.
+//! The content of a directory.
 
 use std::fs;
 use std::path::Path;

@@ -49,7 +49,7 @@ fn the_process_without_rights() {
     println!("\nrefused");
 }
 
-/// Root may write anywhere, so this is done as nobody when root runs the tests.
+/// Root may write anywhere, so the user `nobody` is used when root runs the tests.
 #[test]
 fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
     let folder = tempfile::tempdir().unwrap();
@@ -83,7 +83,7 @@ fn the_process_that_prints() {
 fn standard_output_goes_where_the_caller_sent_it() {
     let folder = tempfile::tempdir().unwrap();
     for path in ["-", "/dev/stdout"] {
-        // A regular file as standard output must be gone on with, not written from its beginning.
+        // A regular file as standard output must be appended to, not written from its beginning.
         let printed = folder.path().join("printed");
         fs::write(&printed, "before\n").unwrap();
         let stdout = fs::OpenOptions::new().append(true).open(&printed).unwrap();

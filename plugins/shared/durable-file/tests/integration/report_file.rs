@@ -171,7 +171,7 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
     }
     file.end(true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv"]);
-    // The next report finds what the last one published, and goes on behind it.
+    // The next report starts with what the last one published, and is written after it.
     file.begin(&report("2")).unwrap();
     file.write(b"c\n").unwrap();
     file.end(true).unwrap();
@@ -195,7 +195,7 @@ fn pieces_that_must_be_new_appear_all_or_none() {
     assert!(error.message.contains("out.0002.csv already exists"), "{error}");
     assert_eq!(names(folder.path()), ["out.0002.csv"]);
     assert_eq!(read(folder.path().join("out.0002.csv")), "old");
-    // Out of the way, the same run may write two reports: its own files are no reason to refuse.
+    // Once the file is removed, the same run may write two reports: its own files are not a reason to refuse.
     fs::remove_file(folder.path().join("out.0002.csv")).unwrap();
     write_report(&mut file, "2", &["a\n", "b\n", "c\n"], true);
     write_report(&mut file, "3", &["d\n", "e\n"], true);

@@ -1,5 +1,5 @@
-//! Going on with a receipt, as an output meets it. That every step on the disk may be the last one is tested
-//! beside the code.
+//! Resuming with a receipt, as an output uses it. Unit tests next to the code interrupt every single step on the
+//! disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Interrupted {
 fn resume_appends_after_committed_bytes() {
     let run = Interrupted::new();
     assert_eq!(names(run.folder.path()), [".out.csv.part"]);
-    // What a killed process had written since is cut off.
+    // What a killed process had written since is truncated.
     fs::write(run.part(), "one\nhalf a rec").unwrap();
     assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
     assert_eq!(names(run.folder.path()), ["out.csv"]);
@@ -97,7 +97,7 @@ fn a_part_that_is_gone_or_another_one_is_told_with_its_name() {
         assert_eq!(error.kind, ErrorKind::Io);
         assert!(error.message.contains(".out.csv.part, or is not what"), "{error}");
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
-        // Beginning anew, as a restart does, needs nothing of it.
+        // Starting from the beginning, as `--restart` does, needs nothing of it.
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
         assert_eq!(file.begin(&report("r")).unwrap(), StartMode::Empty);
     }
@@ -193,7 +193,7 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     assert_eq!(read(&path), "longer, and of another program\n");
 }
 
-/// The parts of a report that was taken back are wanted again when the next receipt is lost.
+/// The parts of a report that was rolled back are needed again when the next receipt is lost.
 #[test]
 fn a_report_that_was_taken_back_can_go_on_until_the_next_commit() {
     let run = Interrupted::new();

@@ -44,7 +44,7 @@ fn assets_that_a_gap_has_cut_keep_their_old_results() {
     ];
     assert_eq!(frame(&outcome), expected);
     assert_eq!(outcome.totals.warnings, [""; 0]);
-    // An asset that goes on as it should is replaced.
+    // An asset that is continued correctly is replaced.
     let batches = [vec![("192.0.2.1", false, vec![])], vec![("192.0.2.1", true, vec![finding("1")])]];
     let outcome = run(settings(), Hints::default(), &batches, &end(true, &[]));
     assert_eq!(frame(&outcome), ["DeleteScanResult,192.0.2.1", "ScanUpdate"]);

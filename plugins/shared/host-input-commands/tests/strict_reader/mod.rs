@@ -1,5 +1,5 @@
-//! A reader as strict as the one that stock Defense Centers use (Perl's Text::CSV, blanks around fields allowed,
-//! not in binary mode), written from its documented behaviour alone.
+//! A reader as strict as the one that stock Defense Centers use (Perl's Text::CSV, spaces around fields allowed, not
+//! in binary mode), written from its documented behavior alone.
 
 /// The fields of a line, or what makes the reader drop the line.
 pub(crate) fn fields(line: &str) -> Result<Vec<String>, String> {

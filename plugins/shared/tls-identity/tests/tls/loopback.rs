@@ -32,7 +32,7 @@ pub(crate) fn serve(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<Se
     (address, handle)
 }
 
-/// Starts a server that sends these bytes as soon as somebody connects, reads a little, and closes.
+/// Starts a server that sends these bytes as soon as a client connects, reads a little, and closes.
 pub(crate) fn serve_raw(bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -55,7 +55,7 @@ pub(crate) fn talk(
     talk_by(&ClientTls::new(address, trust, identity)?, address, name)
 }
 
-/// As [`talk`], by a client that is there already.
+/// As [`talk`], with an existing client.
 pub(crate) fn talk_by(tls: &ClientTls, address: &str, name: &str) -> Result<(), PluginError> {
     exchange(tls, address, name).map_err(|error| tls.explain(error.as_ref()))
 }
