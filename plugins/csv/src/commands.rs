@@ -36,8 +36,8 @@ impl Commands {
             self.writer.restore(&state).map_err(|error| file.bad_state(&error))?;
             return Ok(0);
         }
-        // Each report names its source: an older file may name another one, the report before may have been taken
-        // back, and naming it twice does no harm.
+        // Each report names its source: an older file may name another one, the previous report may have been rolled
+        // back, and a second SetSource does no harm.
         file.write(self.header.as_bytes())?;
         Ok(self.header.len() as u64)
     }
@@ -65,7 +65,7 @@ impl Commands {
         Ok(Written { bytes: std::mem::take(bytes), ..Written::default() })
     }
 
-    /// Writes out the last asset, which is whole. Gives the bytes written and the receipt.
+    /// Writes the last asset, which is complete. Returns the bytes written and the receipt.
     pub(crate) fn commit(&mut self, file: &mut ReportFile) -> Result<(u64, Receipt)> {
         if !self.in_report {
             return Ok((0, file.commit(b"")?));

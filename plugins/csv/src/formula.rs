@@ -1,10 +1,11 @@
 //! Which cells a spreadsheet would run instead of show.
 //!
-//! A scanned machine chooses its own name and its own answers; `=HYPERLINK(…)` among them would run on the desk
-//! of whoever opens the file. The rule is that of OWASP's page on CSV injection: cells that begin with `=`, `+`,
-//! `-`, `@` or their full-width forms, also after white space, and cells that begin with a tab or line break.
+//! A scanned machine chooses its own name and its own responses; `=HYPERLINK(…)` in one of them would run on the
+//! desktop of the person who opens the file. The rule is that of OWASP's page on CSV injection: cells that begin with
+//! `=`, `+`, `-`, `@` or their full-width forms, also after white space, and cells that begin with a tab or line
+//! break.
 
-/// Whether a spreadsheet may take the cell for a formula. Plain numbers are none, whatever their sign.
+/// Whether a spreadsheet may interpret the cell as a formula. Plain numbers are not formulas, whatever their sign.
 pub(crate) fn is_formula(cell: &str) -> bool {
     // Nearly all cells end here.
     if cell.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {

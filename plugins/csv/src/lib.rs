@@ -1,8 +1,8 @@
 //! Output plugin `CSV`: findings as a table for people, or as the commands that a Defense Center imports.
 //!
-//! `options` says what the operator may set, `output` is the plugin; the two formats are `table` (with
-//! `column`, `row_buffer` and `formula`) and `commands` (which leaves the text to the crate
-//! `scanbridge-host-input-commands`). Files are whole or not there; that is `scanbridge-durable-file`'s work.
+//! `options` reads the operator's settings, `output` is the plugin. The two formats are `table` (with `column`,
+//! `row_buffer` and `formula`) and `commands` (whose text is made by the crate `scanbridge-host-input-commands`). The
+//! crate `scanbridge-durable-file` publishes complete files only.
 
 mod column;
 mod commands;

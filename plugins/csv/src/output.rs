@@ -9,8 +9,8 @@ use crate::commands::Commands;
 use crate::options::{Checked, FormatOptions, OPTIONS};
 use crate::table::Table;
 
-/// Output `CSV`. A report's file, or piece of a file, appears when the report is delivered and not before. An
-/// interrupted report goes on where it was committed last.
+/// Output `CSV`. The file of a report, or a piece of it, appears only when the report is delivered. An interrupted
+/// report is resumed at its last commit.
 #[derive(Debug)]
 pub struct CsvOutput {
     file: ReportFile,

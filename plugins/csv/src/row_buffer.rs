@@ -46,7 +46,7 @@ impl RowBuffer {
         self.used += written;
     }
 
-    /// Appends bytes that are no cell, between two rows.
+    /// Appends bytes that are not a cell, between two rows.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         while self.bytes.len() - self.used < bytes.len() {
             self.grow();
@@ -65,7 +65,7 @@ impl RowBuffer {
         self.used >= FULL
     }
 
-    /// Begins anew. The memory of one huge cell does not stay for ever.
+    /// Clears the buffer. The memory of one huge cell is not kept.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
         if self.bytes.len() > 4 * KEPT {

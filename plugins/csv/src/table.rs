@@ -1,4 +1,4 @@
-//! The table: one row a finding.
+//! The table: one row per finding.
 
 use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::Result;
@@ -18,7 +18,7 @@ pub(crate) struct Table {
     rows: RowBuffer,
     list: String,
     escaped: String,
-    /// Whether rows go to the file one by one, because a piece may end behind each of them.
+    /// Whether rows go to the file one by one, because a piece may end after each of them.
     rotates: bool,
 }
 
@@ -100,7 +100,8 @@ impl Table {
     }
 }
 
-/// Joins the items of a list; the parts of an item, which tabs part in the batch, get a blank between them.
+/// Joins the items of a list; the parts of an item, which are separated by tabs in the batch, get a space between
+/// them.
 fn joined<'a>(scratch: &'a mut String, list: &str, separator: &str) -> &'a str {
     scratch.clear();
     for (index, item) in list_items(list).enumerate() {

@@ -79,7 +79,7 @@ impl Delivered {
         self.ended.insert(Hash::of(&key), DeliveredReport { key, complete });
     }
 
-    /// The present place: behind the files that ended, and this far in the one that is read.
+    /// The current position: after the files that ended, and this far in the one that is being read.
     pub(crate) fn place(&self, report: Option<Inside>) -> ParsedPosition {
         let of = |complete| {
             let those = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
@@ -148,8 +148,8 @@ fn incomplete(key: &FileKey) -> String {
     format!("{}\tincomplete", key.text())
 }
 
-/// Whether a file or folder is not there any more. A folder that is empty says nothing: so looks a file system
-/// that is not mounted, and forgetting all its files would deliver them again. `full` keeps what was seen.
+/// Whether a file or directory no longer exists. An empty directory proves nothing: a file system that is not mounted
+/// looks the same, and without its list all its files would be delivered again. `full` caches the results.
 fn is_gone(path: &Path, full: &mut HashMap<PathBuf, bool>) -> bool {
     if !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return false;

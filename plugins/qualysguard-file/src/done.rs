@@ -64,7 +64,7 @@ impl OnDone {
         })
     }
 
-    /// Whether the file lies where delivered ones are moved to.
+    /// Whether the file is in the directory for delivered files.
     pub(crate) fn is_done(&self, path: &Path) -> bool {
         let Some(parent) = path.parent() else { return false };
         match self {
@@ -89,7 +89,7 @@ impl OnDone {
 /// The folder beside a file that it is moved to when the options name none.
 pub(crate) const DONE: &str = "done";
 
-/// Moves the file under its own name or, if that is taken, with a number behind it.
+/// Moves the file under its own name or, if that exists, with a number appended.
 fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let target = reserve(path, folder)?;
@@ -104,7 +104,7 @@ fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// An empty file that nobody else can take: `rename` alone would replace what is there.
+/// An empty file reserves the name: `rename` alone would replace an existing file.
 fn reserve(path: &Path, folder: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default();
     for number in 0_u32.. {
@@ -121,7 +121,7 @@ fn reserve(path: &Path, folder: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// The way to another file system: the copy is whole and on disk before the file goes.
+/// Moving to another file system: the copy is complete and on disk before the original is removed.
 fn copy(path: &Path, target: &Path) -> io::Result<()> {
     let mut part = OsString::from(".");
     part.push(target.file_name().unwrap_or_default());

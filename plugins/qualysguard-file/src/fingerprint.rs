@@ -79,7 +79,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Of what lies there now.
+    /// The fingerprint of the file as it is now.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
@@ -94,7 +94,7 @@ impl Stamp {
 /// How much of each end is hashed.
 const HASHED: usize = 64 << 10;
 
-/// A path as text without tabs: what is no UTF-8, tabs and `%` are written as `%` and two digits.
+/// A path as text without tabs: invalid UTF-8, tabs and `%` are written as `%` and two digits.
 fn to_text(path: &Path) -> String {
     let mut text = String::new();
     let escape = |text: &mut String, byte: u8| text.push_str(&format!("%{byte:02x}"));

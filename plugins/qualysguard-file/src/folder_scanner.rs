@@ -22,7 +22,7 @@ pub(crate) struct FolderScanner {
     seen: HashMap<PathBuf, Option<Stamp>>,
     /// Files that are not finished. Only for watched folders: elsewhere they are waited for.
     growing: HashMap<PathBuf, UnchangedSince>,
-    /// What could not be opened, so that it is told only once.
+    /// Paths that could not be opened, so that each is reported only once.
     told: HashSet<String>,
     /// Files that could not be read, though that may pass, and why. Only for watched folders.
     troubled: HashMap<PathBuf, String>,
@@ -33,7 +33,7 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) services: &'a Services,
     pub(crate) delivered: &'a mut Delivered,
-    /// Whether the run goes on with an interrupted one.
+    /// Whether the run resumes an interrupted one.
     pub(crate) resumed: bool,
 }
 
@@ -93,7 +93,7 @@ impl FolderScanner {
         let found = look_up(paths, patterns);
         if poll.is_some() {
             self.forget(&found);
-            // Behind a folder that cannot be read nobody knows what is gone.
+            // If a directory cannot be read, it is unknown which of its files were removed.
             if !found.iter().any(|candidate| matches!(candidate, Candidate::Missing(..))) {
                 around.delivered.forget_gone()?;
             }

@@ -26,11 +26,12 @@ pub struct QualysGuardFile {
     settings: Settings,
     services: Services,
     opener: Opener,
-    /// Where the run goes on, if it does.
+    /// Where the run resumes, if it does.
     resume: Option<ParsedPosition>,
     /// The report that was under way there, until it has begun again.
     under_way: Option<Inside>,
-    /// What was delivered; read at the first call that needs it, for a check may stand beside a run.
+    /// The list of delivered files; read at the first call that needs it, because a check may run at the same time as
+    /// a run.
     delivered: Option<Delivered>,
     looks: FolderScanner,
     report: Option<Current>,
@@ -133,8 +134,8 @@ impl QualysGuardFile {
         self.looks.next(&mut around)
     }
 
-    /// Whether a refusal is to be told. Where files are watched for, one that may pass (a full disk, a file server that
-    /// does not answer) is told once, and the next look tries again.
+    /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
+    /// not respond) is reported once, and the next scan retries.
     fn is_news(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
         match file {
             Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
@@ -213,7 +214,7 @@ impl QualysGuardFile {
         Ok(Some(Next::ReportStart(Box::new(start))))
     }
 
-    /// Where this file is gone on with, if it is the one that was under way and has not changed.
+    /// Where to resume this file, if it is the one that was in progress and has not changed.
     fn mark_in(&mut self, key: &FileKey) -> Option<Mark> {
         let inside = self.under_way.take_if(|inside| inside.key().path() == key.path())?;
         if inside.key() == *key {

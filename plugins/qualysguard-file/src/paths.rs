@@ -63,7 +63,7 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
     for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
         let name = entry.map_err(|error| cannot(&error))?.file_name();
         let path = folder.join(&name);
-        // A name that is no UTF-8 matches as it is shown.
+        // A name with invalid UTF-8 is matched as it is displayed.
         let shown = name.to_string_lossy();
         if patterns.iter().any(|pattern| pattern.matches_with(&shown, MATCHING)) && !path.is_dir() {
             files.push(path);
@@ -126,7 +126,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Endings come in capitals, too, and hidden files are mostly somebody's half-written ones.
+/// Extensions may be in upper case, and hidden files are usually incomplete files of other programs.
 const MATCHING: MatchOptions = MatchOptions {
     case_sensitive: false,
     require_literal_separator: true,

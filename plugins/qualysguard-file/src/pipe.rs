@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::Services;
 
-/// Reads on a thread of its own, so that the host's wish to stop is heard while nothing comes. A thread that
-/// still waits for its pipe then is left behind; it ends with the process.
+/// Reads on its own thread, so that a cancellation by the host is noticed while no data arrives. A thread that is
+/// still blocked on its pipe then is abandoned; it ends with the process.
 pub(crate) struct PatientReader {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: Vec<u8>,
@@ -35,7 +35,7 @@ impl PatientReader {
                         length => length?,
                     };
                     block.truncate(length);
-                    // Nobody takes the block any more, or there is none.
+                    // The receiver is gone, or the pipe has ended.
                     if sender.send(Ok(block)).is_err() || length == 0 {
                         return Ok(());
                     }
@@ -54,7 +54,7 @@ impl Read for PatientReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.position == self.block.len() {
             match self.blocks.recv_timeout(Duration::from_millis(200)) {
-                // The end is told by an empty block.
+                // An empty block marks the end.
                 Ok(Ok(block)) if block.is_empty() => return Ok(0),
                 Ok(block) => (self.block, self.position) = (block?, 0),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),

@@ -10,11 +10,11 @@ use crate::fingerprint::FileKey;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ParsedPosition {
-    /// Files that ended since the input last heard what is committed: the hashes of their keys, for there may be
-    /// thousands, and every batch brings a position.
+    /// Files that ended since the last `committed` call: the hashes of their keys, because there may be thousands,
+    /// and every batch has a position.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) complete: Vec<Hash>,
-    /// The same for incomplete reports that were delivered all the same.
+    /// The same for incomplete reports that were delivered anyway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) incomplete: Vec<Hash>,
     /// The report that was under way.

@@ -10,7 +10,7 @@ use scanbridge_qualys_report::Settled;
 use crate::fingerprint::FileKey;
 use crate::source::{Opened, Opener};
 
-/// A source that is as whole as it will get, and what its file is known by.
+/// A source that will not become more complete, and the fingerprint of its file.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) settled: Settled,

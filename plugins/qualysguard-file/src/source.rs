@@ -1,5 +1,5 @@
-//! The bytes of one report: a regular file as it lies there, anything else unpacked or copied into a
-//! temporary file, so that it can be looked at from its end and read more than once.
+//! The bytes of one report: a regular file as it is; anything else is decompressed or copied into a temporary file,
+//! so that it can be examined from its end and read more than once.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -26,9 +26,9 @@ pub(crate) struct Opener {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) source: Source,
-    /// Of the bytes as they lie there, packed or not.
+    /// Of the bytes as stored, compressed or not.
     pub(crate) fingerprint: String,
-    /// Whether they lie there, and did not come through a pipe.
+    /// Whether the bytes are in a file, and did not come through a pipe.
     pub(crate) stays: bool,
 }
 
@@ -60,7 +60,7 @@ impl Opener {
         let mut head = source.head(Kind::WINDOW).map_err(no_input)?;
         if head.starts_with(GZIP) {
             let mut unpacked = Vec::new();
-            // An early end of the packed bytes is expected here.
+            // The compressed bytes end early here; that is expected.
             let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut unpacked);
             head = unpacked;
         }
@@ -110,7 +110,7 @@ impl Opener {
                 Ok(0) => break false,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Only gzip says so: the end of a plain file is no error.
+                // Only gzip reports this: the end of a plain file is not an error.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break true,
                 Err(error) => return Err(unreadable(name, &error)),
             };

@@ -110,5 +110,5 @@ const SETTINGS: &str = "not visible to this client; check on the Defense Center:
      source is Scanner in the network discovery policy, (2) third-party vulnerability mapping is Yes \
      (impact assessment), (3) host licenses (FireSIGHT) are available if `add_host` is on";
 
-/// A certificate with so many days left is worth a word.
+/// A certificate with fewer days left gives a warning.
 const SOON: i64 = 30;

@@ -36,9 +36,9 @@ pub(crate) struct Delivery {
 struct Line {
     session: Option<Session>,
     confirmed: Confirmed,
-    /// Assets about which commands were refused since somebody asked.
+    /// Assets about which commands were refused since the last query.
     refused: Refused,
-    /// Bytes that went over since somebody asked.
+    /// Bytes sent since the last query.
     bytes: u64,
     /// How many refusals of this report were logged.
     warned: usize,
@@ -210,8 +210,9 @@ impl Line {
     }
 }
 
-/// After so many refusals of a report, the log has seen enough.
+/// After this number of refusals in a report, further ones are not logged.
 const MOST_WARNINGS: usize = 100;
 
-/// After so many messages the Defense Center rather counts otherwise than we do, and to ask on would double its load.
+/// After this number of messages the Defense Center probably counts differently from us, and asking again would
+/// double its load.
 const MOST_IN_VAIN: u32 = 3;

@@ -75,7 +75,7 @@ impl Target {
         let mut last = None;
         for (address, others) in addresses.iter().zip((0..addresses.len()).rev()) {
             let address = SocketAddr::new(*address, self.port);
-            // An address that swallows everything leaves time for those behind it.
+            // An address that never responds leaves time for the following addresses.
             let left = deadline.saturating_duration_since(Instant::now()).max(SHORTEST);
             let share = left / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
             let outcome = aside(services, Instant::now() + share, move || {
@@ -149,7 +149,7 @@ pub(crate) fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
 }
 
-/// Why something that went on aside was not waited for.
+/// Why work on another thread was not waited for.
 enum Interrupted {
     Cancelled,
     Late,
@@ -163,7 +163,7 @@ fn aside<T: Send + 'static>(
 ) -> Result<io::Result<T>, Interrupted> {
     let (sender, receiver) = mpsc::channel();
     let thread = thread::Builder::new().name("sourcefire-dial".to_owned()).spawn(move || {
-        // Nobody waits any more when it fails.
+        // If sending fails, the receiver no longer waits.
         let _ = sender.send(work());
     });
     if let Err(error) = thread {

@@ -137,7 +137,7 @@ fn server(options: &Options) -> Result<String> {
             "option `server` must be a host name or IP address, without scheme and spaces",
         ));
     }
-    // A name with a port behind it is a common slip; an IPv6 address has more than one colon.
+    // A port after the name is a common mistake; an IPv6 address has more than one colon.
     if bare.matches(':').count() == 1 {
         return Err(
             PluginError::config("option `server` must not contain a port").with_hint("use option `port`")

@@ -204,7 +204,7 @@ impl fmt::Debug for SourcefireOutput {
     }
 }
 
-/// All went through but for these assets.
+/// Everything was accepted except these assets.
 fn rejected(refused: &AddressSet) -> PluginError {
     let shown: Vec<_> = refused.iter().take(SHOWN_ASSETS).map(|address| address.to_string()).collect();
     let more = refused.len() - shown.len();

@@ -1,4 +1,4 @@
-//! Blocks of commands become message bodies: the header lines first, then as many whole assets as there is room for.
+//! Blocks of commands become message bodies: the header lines first, then as many complete assets as fit.
 
 use std::net::IpAddr;
 
@@ -45,12 +45,13 @@ impl Body {
         body
     }
 
-    /// Whether it speaks of this asset.
+    /// Whether it contains this asset.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.shares.iter().any(|share| share.address == address)
     }
 
-    /// The same in bodies of one asset each. None is cut, for a part of an asset is in a body of its own.
+    /// The same in bodies of one asset each. No asset is split, because a part of an asset is already in a body of
+    /// its own.
     pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
         let header = self.shares.first().map_or(0, |share| share.start);
         let ends = self.shares.iter().skip(1).map(|share| share.start).chain([self.text.len()]);
@@ -80,8 +81,8 @@ impl Body {
     }
 }
 
-/// Fills bodies. An asset is split only when it alone is too large for a body; then the Defense Center keeps what
-/// was asked for until the asset's last line, so that it is replaced as a whole all the same.
+/// Fills bodies. An asset is split only when it alone is too large for a body. Then the Defense Center keeps its
+/// commands pending until the asset's last line, so that it is still replaced completely.
 #[derive(Debug)]
 pub(crate) struct Packer {
     header: String,
@@ -118,8 +119,8 @@ impl Packer {
         self.cut = false;
     }
 
-    /// Adds a block; what there is no room for any more is sent before. Gives how many lines were left out since
-    /// the center takes no message that long.
+    /// Adds a block; if it does not fit, the current body is sent first. Returns the number of lines that were
+    /// skipped because the Defense Center accepts no message of that size.
     ///
     /// # Errors
     /// Those of `send`.

@@ -4,7 +4,8 @@ use super::*;
 
 const HEADER: &str = "SetSource,S\n";
 
-/// A block of an asset: its lines, each a finding of so many bytes more, and whether it ends the asset.
+/// A block of an asset: its lines, each a finding that is longer by this number of bytes, and whether it ends the
+/// asset.
 #[derive(Debug, Clone)]
 struct Part {
     address: IpAddr,

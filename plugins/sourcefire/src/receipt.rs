@@ -35,7 +35,7 @@ impl Progress {
     /// Reads a receipt.
     ///
     /// # Errors
-    /// A config error, when it is no receipt of this plugin.
+    /// A config error, when it is not a receipt of this plugin.
     pub(crate) fn read(receipt: &Receipt) -> Result<Self> {
         if receipt.0.is_empty() {
             return Ok(Self::default());
@@ -60,7 +60,7 @@ pub(crate) fn unreadable() -> PluginError {
     )
 }
 
-/// Leads each receipt, so that another form of it is told from this one.
+/// The first byte of each receipt, which distinguishes format versions.
 const FORM: u8 = 1;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What the Defense Center's answer to a message means.
 //!
-//! The answer is a text: messages, the line `Done processing N commands.`, then failures of scan commands. Success is
-//! that line and nothing else, with the right number: lines that the center cannot read are dropped without a word,
-//! and the number is their only trace.
+//! The reply is a text: messages, the line `Done processing N commands.`, then failures of scan commands. Success is
+//! that line alone, with the right number: the Defense Center silently drops lines that it cannot read, and the
+//! number is the only sign of it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -84,7 +84,7 @@ impl Judgment {
     }
 }
 
-/// What stands before the Done line, its number, and what stands after it.
+/// The text before the Done line, its number, and the text after it.
 fn split(text: &str) -> Option<(&str, Option<u64>, &str)> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -179,7 +179,7 @@ struct Fragment {
     /// What it holds, in this order.
     parts: &'static [&'static str],
     meaning: &'static str,
-    /// What to set otherwise, when an option is to blame and the whole message is given up.
+    /// The option to change, when an option is the cause and the whole message was aborted.
     option: Option<&'static str>,
 }
 

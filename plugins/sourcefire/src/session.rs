@@ -10,7 +10,8 @@ use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, Kind, VERSION, max_size, printable, unexpected};
 use crate::socket::WAKE_UP;
 
-/// A connection on which the center has said how large messages may be. At most one message is without its answer.
+/// A connection on which the Defense Center has sent the maximum size of messages. At most one message is without its
+/// reply.
 pub(crate) struct Session {
     stream: TlsStream,
     max_size: usize,
@@ -35,11 +36,11 @@ impl Session {
         Self::greet(target, target.secure(stream)?, deadline)
     }
 
-    /// The first words: our version, and the center's largest size.
+    /// The protocol greeting: our version, and the Defense Center's maximum size.
     ///
     /// # Errors
-    /// [`ErrorKind::Auth`] when the center closes without a word: so it treats clients that it does not know.
-    /// [`ErrorKind::Protocol`] when it says anything but its largest size.
+    /// [`ErrorKind::Auth`] when the Defense Center closes silently: that is how it treats unknown clients.
+    /// [`ErrorKind::Protocol`] when it sends anything but its maximum size.
     pub(crate) fn greet(target: &Target, stream: TlsStream, deadline: Instant) -> Result<Self> {
         let mut session = Self { stream, max_size: 0 };
         session.stream.sock.expect("the protocol greeting", deadline);
@@ -150,7 +151,7 @@ impl Wire<'_> {
         Ok(Reading::Whole)
     }
 
-    /// Writing failed: what the center said before it hung up explains more than the failure.
+    /// Writing failed: what the Defense Center sent before it closed explains more than the failure.
     fn broken(&mut self, error: &io::Error) -> PluginError {
         let Self { target, stream } = self;
         while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {

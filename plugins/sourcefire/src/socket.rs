@@ -1,4 +1,4 @@
-//! TCP that never makes anybody wait for longer than agreed, however slowly the other side trickles.
+//! TCP with time limits for every call, however slowly the peer sends.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -31,7 +31,7 @@ struct Wait {
     told: Instant,
 }
 
-/// Why reading or writing ended although the connection stands.
+/// Why reading or writing ended although the connection is open.
 #[derive(Debug, Clone, Copy)]
 enum WaitError {
     Cancelled,
@@ -47,7 +47,7 @@ impl Socket {
         services: &Services,
         deadline: Instant,
     ) -> Result<Self> {
-        // Reads and writes wake up now and then to see whether they shall end.
+        // Reads and writes return from time to time to check whether they must end.
         let prepared = stream
             .set_read_timeout(Some(WAKE_UP))
             .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)))
@@ -99,7 +99,7 @@ impl Socket {
             }
             if now - self.wait.told >= TELL_EVERY {
                 self.wait.told = now;
-                // The wait has its own end: it is no hang.
+                // The wait has its own limit, so it does not count as a hang.
                 self.services.progress(0, 0);
                 let seconds = (now - self.wait.since).as_secs();
                 info!("waiting for {} to finish {} ({seconds} s so far)", self.center, self.wait.due);

@@ -1,5 +1,5 @@
-//! What the generator says it wrote is what stands in the report, seen by a reader of XML that knows nothing of
-//! the generator.
+//! What the generator says it wrote is what the report contains, checked by an XML reader that knows nothing of the
+//! generator.
 
 #![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
 

@@ -19,7 +19,7 @@ impl Event {
         serde_json::from_str(line).map_err(|error| format!("bad expectation: {error}"))
     }
 
-    /// What differs in `other`, if anything, the order of keys left aside.
+    /// The difference to `other`, if any, ignoring the order of keys.
     pub fn difference(&self, other: &Self) -> Option<String> {
         if self.header != other.header {
             return Some(format!("header {:?} instead of {:?}", other.header, self.header));

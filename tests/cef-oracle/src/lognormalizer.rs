@@ -50,7 +50,7 @@ pub fn parse(lines: &[&str]) -> Result<Option<Verdicts>, String> {
     Ok(Some(verdicts))
 }
 
-/// Version 2.0.6 eats the first letter of the first key unless a space stands behind the header.
+/// Version 2.0.6 drops the first character of the first key unless a space follows the header.
 fn with_space(line: &str) -> String {
     let mut bars = 0;
     let mut escaped = false;

@@ -42,8 +42,8 @@ fn run(program: &Program, line: &str) -> Result<Event, String> {
     Ok(Event { header, extension })
 }
 
-/// What this judge makes of an event by design: it drops blanks and bars that stand before the next key (so the
-/// standard's own example loses one), and then one pair of quotation marks around a value or header field.
+/// What this parser makes of an event by design: it drops spaces and bars before the next key (so the standard's own
+/// example loses one), and then one pair of quotation marks around a value or header field.
 pub fn as_it_reads(event: &Event) -> Event {
     let last = event.extension.len().saturating_sub(1);
     let value = |(index, (key, value)): (usize, &(String, String))| {

@@ -31,8 +31,8 @@ struct Expectation {
 
 /// Gives every line that is legal to both judges and counts those that either reads wrongly.
 ///
-/// The file is the one that `SCANBRIDGE_CEF_VECTORS` names: JSON objects, one a line, with `id`, `kind` (`parse`),
-/// `line`, `producer_legal` (`legal`) and `expect` (`header`, `ext`).
+/// The file named by `SCANBRIDGE_CEF_VECTORS`: JSON objects, one per line, with `id`, `kind` (`parse`), `line`,
+/// `producer_legal` (`legal`) and `expect` (`header`, `ext`).
 pub fn judge_the_judges() -> Result<usize, String> {
     let Some(path) = env::var_os("SCANBRIDGE_CEF_VECTORS") else {
         println!("vectors: skipped, SCANBRIDGE_CEF_VECTORS is not set");
@@ -84,8 +84,8 @@ impl Vector {
     }
 }
 
-/// The two differ by design in how a carriage return, trailing blanks and bars, and quotation marks come back.
-/// None of our own lines holds the first two.
+/// The two parsers differ by design in how a carriage return, trailing spaces and bars, and quotation marks are
+/// returned. Our own lines contain none of the first two.
 fn loosely(event: &Event) -> Event {
     let loose = |text: &String| {
         let text = text.replace('\r', "\n");

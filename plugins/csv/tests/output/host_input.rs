@@ -124,7 +124,7 @@ fn appending_names_the_source_again() {
     assert_eq!(sources, ["SetSource,One", "SetSource,One", "SetSource,Two", "SetSource,Two"]);
 }
 
-/// What a report that was taken back wrote is gone, its `SetSource` too.
+/// What a report wrote before it was rolled back is removed, its `SetSource` too.
 #[test]
 fn the_source_is_named_behind_a_report_that_was_taken_back() {
     let folder = tempfile::tempdir().unwrap();

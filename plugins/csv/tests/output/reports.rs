@@ -57,7 +57,7 @@ pub(crate) fn write(
 pub(crate) type Cells<'a> =
     (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(FindingField, &'a str)]);
 
-/// Findings of the same asset stand one after the other; its cells tell which belong together.
+/// Findings of the same asset follow each other; the address shows which belong together.
 pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuilder {
     let mut builder = BatchBuilder::default();
     let mut last = None;
@@ -118,7 +118,7 @@ pub(crate) const WHOLE: &[(FindingField, &str)] =
 pub(crate) const INFO: &[(FindingField, &str)] =
     &[(FindingField::Kind, "information"), (FindingField::Severity, "1")];
 
-/// Two batches: the second goes on with the asset that ended the first.
+/// Two batches: the second continues the asset that ended the first.
 pub(crate) fn sample() -> Vec<BatchBuilder> {
     vec![
         batch(&[(WEB, WEAK, ON_443), (WEB, PATCH, WHOLE), (V6, WEAK, ON_443)], false),

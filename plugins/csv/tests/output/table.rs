@@ -58,7 +58,7 @@ fn columns_that_the_model_does_not_know_ride_along() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut report = start();
-    // What an input of a later version might send in place of a column of this one.
+    // What an input of a later version might send instead of a column of this one.
     let last = report.schema.findings.len() - 1;
     report.schema.findings[last] = "epss".to_owned();
     let cells = &[(FindingField::Kind, "vulnerability"), (FindingField::Facts, "0.97")];

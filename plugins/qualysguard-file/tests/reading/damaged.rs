@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::drive::{Told, read_with, report_of};
 
-/// File, what is said of it behind its name, and how many findings stand before the damage.
+/// File, the message after its name, and the number of findings before the damage.
 const DAMAGED: &[(&str, &str, usize)] = &[
     ("detections-cut.xml", " is truncated: </HOST_LIST_VM_DETECTION_OUTPUT>", 5),
     ("scan-cut-between-assets.xml", " is truncated: </SCAN>", 1),
@@ -34,7 +34,7 @@ const DAMAGED: &[(&str, &str, usize)] = &[
 /// Damage that is replaced and counted: these reports are read to their end.
 const REPAIRED: [&str; 2] = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
 
-/// What was said of the report, wherever it was said.
+/// The message about the report, in a failure or in its notes.
 fn said(told: &Told, path: &Path) -> String {
     let reason = match (&told.refused[..], &told.reports[..]) {
         ([refusal], []) => {
@@ -90,7 +90,7 @@ fn invalid_bytes_are_replaced_counted_and_said() {
     }
 }
 
-/// Wherever a report is cut before the end of its root, it is refused, and with `deliver_incomplete` it is
+/// A report that is truncated anywhere before the end of its root is refused; with `deliver_incomplete` it is
 /// delivered as incomplete.
 #[test]
 fn a_report_cut_anywhere_is_never_complete() {

@@ -31,7 +31,7 @@ fn a_scan_gives_every_cell() {
                 ("netbios", "WEB01"),
                 ("os", "Ubuntu / Linux 5.x"),
                 ("os_cpe", "cpe:/o:canonical:ubuntu_linux:22.04"),
-                // It stands behind the findings, and reaches them all the same.
+                // It appears after the findings and is still set for them.
                 ("network", "Global Default Network"),
             ]),
             row(&[("address", "192.0.2.11"), ("os", "Windows Server 2022"), ("status", "Finish")]),

@@ -1,4 +1,4 @@
-//! What is no report is named, in one sentence.
+//! Input that is not a report is refused with one sentence.
 
 use std::path::Path;
 

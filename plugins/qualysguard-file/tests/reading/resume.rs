@@ -22,8 +22,8 @@ fn read(options: &Value) -> Session {
     session
 }
 
-/// What follows `position` is what followed it in the undisturbed run, behind the start of the report that was
-/// under way. Rows may be cut into other batches, so within a report assets and findings are compared apart.
+/// What follows `position` is what followed it in the undisturbed run, after the start of the report that was in
+/// progress. Rows may be split into other batches, so within a report assets and findings are compared separately.
 fn goes_on(options: &Value, whole: &[Event], at: usize, position: &Position) {
     let state = tempfile::tempdir().unwrap();
     let mut session = Session::open(options, state.path(), Some(position));
@@ -104,7 +104,7 @@ fn every_asset_of_every_good_report_is_a_place_to_go_on_at() {
             let mut place: Value = serde_json::from_slice(&position.0).unwrap();
             place["report"]["assets"] = taken.into();
             let position = Position(place.to_string().into_bytes());
-            // The same report with the rows of the first assets behind one another, then those of the rest.
+            // The same report with the rows of the first assets one after the other, then those of the rest.
             let gone: Vec<_> = assets[..taken].iter().map(|asset| address(asset)).collect();
             let (mut first, mut rest) = (Vec::new(), Vec::new());
             for event in &whole.events {
@@ -230,7 +230,7 @@ fn the_report_under_way_comes_first() {
     assert_eq!(third.files(), ["m.xml", "a.xml"]);
     assert_eq!(third.ends()[0].bytes, bytes.len() as u64 + 1);
 
-    // One that is gone is nothing to go on with.
+    // A file that no longer exists cannot be resumed.
     fs::remove_file(&path).unwrap();
     let mut fourth = Session::open(&options, state.path(), Some(&position));
     fourth.go();

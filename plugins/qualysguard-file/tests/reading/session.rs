@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Goes on until so many reports have ended.
+    /// Continues until `reports` reports have ended.
     pub(crate) fn go_to_end_of(&mut self, reports: usize) -> Position {
         while self.ends().len() < reports {
             assert_eq!(self.step(), None, "there are fewer than {reports} reports");
@@ -100,7 +100,7 @@ impl Session {
         self.events.iter().filter_map(Event::end).collect()
     }
 
-    /// The names of the files whose reports were begun since `from`, `+` behind those that were gone on with.
+    /// The names of the files whose reports were begun since `from`, with `+` after those that were resumed.
     pub(crate) fn files(&self) -> Vec<String> {
         let name = |event: &Event| match event {
             Event::Start(start) => {

@@ -91,7 +91,7 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
     assert_eq!(session.files(), ["a.xml"]);
 }
 
-/// There is no room to unpack it, until somebody makes some: nothing about the file changes by that.
+/// There is no space to decompress it until the operator frees some: the file itself does not change by that.
 #[test]
 fn a_file_that_could_not_be_unpacked_is_tried_again_and_told_once() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -184,8 +184,8 @@ fn an_incomplete_report_that_is_delivered_stays_and_is_not_delivered_again() {
     }
 }
 
-/// Nothing is moved before the host says that it is delivered, and everything is once it has said so, whether
-/// this run or the next one does it.
+/// Nothing is moved before the host reports that it is delivered; afterwards everything is, by this run or the next
+/// one.
 #[test]
 fn delivered_files_are_moved_when_they_are_committed() {
     for (watch, crash) in [(false, false), (false, true), (true, false), (true, true)] {

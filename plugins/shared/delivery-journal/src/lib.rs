@@ -1,13 +1,13 @@
 //! Remembers what was delivered, across runs: a set of keys in one file of an instance's state folder.
 //!
-//! A key is whatever its owner knows a thing by: the path of a file with its length and time, the reference of a
-//! scan. What [`Journal::record`] returned from stays known, also after the power went. A file that is not there
-//! is an empty journal; one that is damaged is refused, for an input that forgets what it delivered would deliver
-//! all of it again.
+//! A key is whatever identifies a thing for its owner: the path of a file with its length and time, the reference of
+//! a scan. Keys for which [`Journal::record`] has returned survive a power failure. A missing file is an empty
+//! journal. A corrupt file is refused, because an input without its list of deliveries would deliver everything
+//! again.
 //!
-//! The file is text, one key to a line, each line behind a checksum. It grows by appending and is written anew,
-//! beside the old one and then in its place, when keys are forgotten. All keys are in memory: its owner forgets
-//! those of things that are gone, so there are about as many as there are things that could be delivered twice.
+//! The file is text, one key per line, each line after a checksum. It grows by appending. When keys are deleted, a
+//! new file is written next to the old one and replaces it. All keys are in memory: the owner deletes those of things
+//! that no longer exist, so there are about as many keys as things that could be delivered twice.
 //!
 //! One journal belongs to one instance; two that write to the same folder at once would lose keys.
 
@@ -26,12 +26,12 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 pub struct Journal {
     folder: PathBuf,
     keys: HashSet<String>,
-    /// The file with the bytes of it that hold; what stands behind them is overwritten. None until the first key.
+    /// The file and the number of its valid bytes; what follows them is overwritten. None until the first key.
     file: Option<(File, u64)>,
 }
 
 impl Journal {
-    /// Reads the journal of this folder and changes nothing. A journal that is not there is empty.
+    /// Reads the journal of this directory and changes nothing. A missing journal is empty.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] when the file cannot be read or is damaged.
@@ -69,7 +69,7 @@ impl Journal {
         self.keys.is_empty()
     }
 
-    /// Records what was delivered. When this returns, the keys are on disk. Keys that are known take no room.
+    /// Records what was delivered. When this returns, the keys are on disk. Known keys take no space.
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; then none of the keys is recorded, and recording them later is sound.
@@ -84,7 +84,7 @@ impl Journal {
             return self.write_anew().inspect_err(|_| self.keys.clear());
         };
         let lines: String = new.iter().map(|key| line::of(key)).collect();
-        // What a failed or torn append left behind the good bytes goes first: a shorter one would not cover it.
+        // The rest of a failed or torn append is removed first: a shorter append would not overwrite all of it.
         file.set_len(*length)
             .and_then(|()| file.write_all_at(lines.as_bytes(), *length))
             .and_then(|()| file.sync_data())
@@ -94,7 +94,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets the keys that `keep` does not want; the file is written anew if there are any.
+    /// Deletes the keys that `keep` rejects; if there are any, the file is written again.
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; then the keys may come back when the journal is opened again.
@@ -158,15 +158,16 @@ pub fn keys_of(bytes: &[u8]) -> Result<HashSet<String>> {
 
 /// Reads all lines; gives the keys, and the length of what holds.
 ///
-/// Bytes behind the last line break are what a crash left of an append. The call that wrote them had not returned,
-/// so nobody was told that they are recorded, and dropping them breaks no promise. A whole line is another matter:
-/// it may have been acknowledged, so if it cannot be read, that is said.
+/// Bytes after the last line break are the rest of an append that crashed. The call that wrote them had not returned,
+/// so the keys were never acknowledged and may be dropped. A complete line may have been acknowledged, so an
+/// unreadable one is an error.
 fn read(mut reader: impl BufRead, path: &Path) -> Result<(HashSet<String>, u64)> {
     let (mut keys, mut bytes, mut length) = (HashSet::new(), Vec::new(), 0);
     for number in 1_u64.. {
         bytes.clear();
         reader.read_until(b'\n', &mut bytes).map_err(|error| failed("cannot read", path, &error))?;
-        // A file without a whole first line was never in its place: it is moved there when it is whole.
+        // A file without a complete first line cannot be ours: a new file is renamed to its name only when it is
+        // complete.
         match bytes.split_last() {
             None if number > 1 => break,
             Some((b'\n', HEAD)) if number == 1 => {}

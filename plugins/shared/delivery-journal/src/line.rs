@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The line of a key: a checksum, a blank, the key with its line breaks and backslashes escaped, a line break.
+/// The line of a key: a checksum, a space, the key with its line breaks and backslashes escaped, a line break.
 pub(crate) fn of(key: &str) -> String {
     let text = key.replace('\\', r"\\").replace('\n', r"\n").replace('\r', r"\r");
     format!("{} {text}\n", sum_of(&text))

@@ -13,7 +13,7 @@ pub(crate) fn decode(after: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// The longest name with its semicolon, and room for a number with leading zeros.
+/// The longest name with its semicolon, with space for a number with leading zeros.
 const LONGEST: usize = 12;
 
 fn numbered(number: &str) -> Option<char> {
@@ -24,7 +24,7 @@ fn numbered(number: &str) -> Option<char> {
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }
-    // What is too large for a `u32` is no character either.
+    // A number that is too large for a `u32` is not a character either.
     let code = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
     Some(match code {
         0 => char::REPLACEMENT_CHARACTER,

@@ -11,8 +11,8 @@ use crate::entity;
 ///
 /// Takes time linear in what it reads, however hostile the text.
 ///
-/// Tags go. Blocks (paragraphs, items, rows, breaks) and line breaks become one line break however many stand
-/// together, table cells one space. Entities become their characters, doubly escaped ones too.
+/// Removes tags. Blocks (paragraphs, items, rows, breaks) and line breaks become one line break, however many follow
+/// each other; table cells become one space. Entities become their characters, doubly escaped ones too.
 pub fn append_text(out: &mut String, html: &str, enough: usize) {
     let mut text = Text { start: out.len(), out, gap: Gap::None };
     let mut rest = html;
@@ -35,7 +35,7 @@ pub fn append_text(out: &mut String, html: &str, enough: usize) {
     }
 }
 
-/// A tag longer than this is taken for text: it bounds the search for its end.
+/// A longer tag is treated as text: this limits the search for its end.
 const LONGEST_TAG: usize = 4096;
 
 /// Tags that end a line.
@@ -154,7 +154,7 @@ fn markup<'a>(text: &mut Text<'_>, rest: &'a str, comments_end: &mut bool) -> &'
     &rest[end + 1..]
 }
 
-/// Where the `>` of the tag stands that begins at the head of `bytes`; none when it is no tag.
+/// The position of the `>` of the tag at the start of `bytes`; none when it is not a tag.
 fn tag_end(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [_, b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?', ..] | [_, b'/', b'a'..=b'z' | b'A'..=b'Z', ..] => {}
@@ -167,7 +167,7 @@ fn tag_end(bytes: &[u8]) -> Option<usize> {
         if bytes[at] == b'>' {
             return Some(at);
         }
-        // Only behind `=` does a quote begin a value, and only when it ends may the value hold a `>`.
+        // Only after `=` does a quote begin a value; a `>` inside the value does not end the tag.
         let opens = bytes[..at].trim_ascii_end().ends_with(b"=");
         match memchr(bytes[at], &bytes[at + 1..]).filter(|_| opens) {
             Some(closing) => at += closing + 2,

@@ -1,9 +1,9 @@
-//! One Qualys report, from bytes that lie in a file to the steps of an input: what the inputs that read files
-//! and those that fetch reports do alike.
+//! One Qualys report, from bytes in a file to the steps of an input: what the inputs that read files and those that
+//! download reports have in common.
 //!
-//! A [`Source`] is bytes that can be read from the beginning as often as needed. [`Settled`] judges it by its
-//! first and last bytes; [`OpenReport`] refuses what is no whole report, in words, and delivers the rest batch
-//! by batch. Definitions wait in a [`FileSpool`]. Where the bytes come from is the caller's business.
+//! A [`Source`] is bytes that can be read from the beginning as often as needed. [`Settled`] examines its first and
+//! last bytes. [`OpenReport`] refuses what is not a complete report, with a message, and delivers the rest batch by
+//! batch. Definitions are kept in a [`FileSpool`]. The caller decides where the bytes come from.
 
 mod report;
 mod settled;

@@ -94,7 +94,7 @@ impl OpenReport {
         Ok(Ok((report, start)))
     }
 
-    /// Goes on behind what another reading of the same bytes has delivered; to be called before the first batch.
+    /// Resumes after what another reader of the same bytes has delivered; to be called before the first batch.
     pub fn resume_at(&mut self, mark: Mark) {
         self.skip = Some(mark);
     }
@@ -215,7 +215,7 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
     }
 }
 
-/// What is no report is named; an answer of the API shows what it says.
+/// Anything that is not a report is named; of an API response, its message is shown.
 fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
     if settled.kind.is_report() {
         return None;
@@ -253,7 +253,7 @@ fn refuse_ending(name: &str, settled: &Settled, around: &ReportContext<'_>) -> O
     Some(refusal(name, PluginError::bad_data(message).with_hint(hint), true))
 }
 
-/// Damage that was met before the first asset, or an error in place of all assets.
+/// Damage before the first asset, or an error instead of all assets.
 fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option<Damage>) -> Option<Refusal> {
     if let Some(damage) = damage {
         let message = sentence(name, source, &damage);

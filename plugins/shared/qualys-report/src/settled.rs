@@ -8,7 +8,7 @@ use scanbridge_qualys_xml::tail::Ending;
 
 use crate::source::Source;
 
-/// A source that is as whole as it will get.
+/// A source that will not become more complete.
 #[derive(Debug)]
 pub struct Settled {
     /// Its bytes.
@@ -23,7 +23,7 @@ impl Settled {
     /// Judges a source as it is now.
     ///
     /// # Errors
-    /// When it cannot be read; `name` stands in the message.
+    /// The source cannot be read; the message contains `name`.
     pub fn now(source: Source, name: &str) -> Result<Self> {
         let judge = || -> io::Result<(Kind, Ending)> {
             let kind = source.kind()?;

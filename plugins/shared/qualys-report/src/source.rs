@@ -72,7 +72,7 @@ impl Source {
     }
 }
 
-/// What the host is told while a source is read.
+/// The progress that the host gets while a source is read.
 #[derive(Debug, Clone)]
 pub struct Watch {
     /// The host.
@@ -93,7 +93,7 @@ pub struct SourceReader {
     unwatched: usize,
 }
 
-/// The host is asked and told once in this many bytes: often enough for a slow disk.
+/// Progress is reported and cancellation checked once per this number of bytes: often enough for a slow disk.
 const WATCH_BYTES: usize = 1 << 20;
 
 impl Read for SourceReader {

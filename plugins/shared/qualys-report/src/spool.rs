@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_qualys_xml::Spool;
 
-/// A new temporary file in the instance's own folder, readable by nobody else.
+/// A new temporary file in the instance's own directory, readable only by its owner.
 ///
 /// # Errors
 /// When it cannot be made.

@@ -28,7 +28,7 @@ pub(crate) struct Cells {
     begun: bool,
     /// Bytes of text (moved ones too) since the finding or definition began.
     weight: usize,
-    /// The same for the asset: its texts may stand between its findings, and stay with it.
+    /// The same for the asset: its texts may appear between its findings, and are kept with it.
     asset_weight: usize,
     limit: usize,
 }
@@ -60,14 +60,14 @@ impl Cells {
         self.asset.clear();
     }
 
-    /// A finding begins, and with it perhaps the definition that stands in it.
+    /// Begins a finding, and with it the definition that it may contain.
     pub(crate) fn begin_finding(&mut self) {
         (self.weight, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
         self.finding.clear();
         self.definition.clear();
     }
 
-    /// A text begins that stands in no record: those before it do not count.
+    /// Begins a text that belongs to no record: earlier texts do not count.
     pub(crate) fn begin_text(&mut self) {
         self.weight = 0;
     }
@@ -120,8 +120,8 @@ impl Cells {
         }
     }
 
-    /// A cell that has text already goes on in a new line: nothing is lost when an element stands twice, and
-    /// a customer's comment follows the text that it comments on.
+    /// A cell that already has text continues on a new line: nothing is lost when an element appears twice, and a
+    /// customer's comment follows the text that it comments on.
     #[inline]
     fn go_on<F: Field>(&mut self, place: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
     where
@@ -269,8 +269,8 @@ impl Cells {
         list_items(known).any(|known| known == self.item)
     }
 
-    /// A list that something else was put beside has to be moved before it can go on: a report that takes turns
-    /// between long lists must not grow the row without bound.
+    /// A list after which another cell was written has to be moved before it can grow. A report that alternates
+    /// between long lists must not grow the row without limit.
     fn weigh_item(&mut self, list: ElementRole, present: usize) -> Result<(), Box<Fault>> {
         let moved = if self.open_list == Some(list) { 0 } else { present };
         self.open_list = Some(list);
@@ -329,7 +329,7 @@ impl Rows<FindingField> for Cells {
     }
 }
 
-/// Whether text that stands there, outside CDATA, goes anywhere.
+/// Whether text at this position, outside CDATA, is used.
 #[inline]
 pub(crate) fn takes_text(place: ElementRole) -> bool {
     matches!(

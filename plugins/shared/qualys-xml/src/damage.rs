@@ -13,14 +13,14 @@ use crate::sanitizer::Sanitizer;
 pub struct Damage {
     /// Where, in bytes of the washed stream: what [`line_at`] takes.
     pub offset: u64,
-    /// Why. Boxed, for it is handed up through every step of a sound report as well.
+    /// The fault. Boxed, because it is also in the return type of every step of a valid report.
     pub fault: Box<Fault>,
 }
 
 /// Why a report cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The bytes could not be had: the disk, or the caller's own reader, failed.
+    /// The bytes cannot be read: the disk, or the caller's own reader, failed.
     #[error("read error: {0}")]
     Read(String),
     /// The bytes end while elements are open.
@@ -40,13 +40,13 @@ pub enum Fault {
         /// The name that was expected.
         expected: &'static str,
     },
-    /// Something stands behind the end of the report.
+    /// There is content after the end of the report.
     #[error("unexpected {what} after the end of the report")]
     Junk {
         /// What it is.
         what: String,
     },
-    /// Text stands before the report.
+    /// There is text before the report.
     #[error("unexpected text before the report")]
     TextBefore,
     /// A reference to an entity that is not one of the five of XML.
@@ -95,7 +95,7 @@ impl Fault {
         matches!(self, Self::Cut { .. } | Self::NoRoot)
     }
 
-    /// Sorts an error of the parser. Its I/O errors are told apart by the caller, who knows the limits.
+    /// Converts an error of the parser. The caller distinguishes its I/O errors, because the caller knows the limits.
     pub(crate) fn of_parser(error: quick_xml::Error, root: &'static str) -> Self {
         match error {
             quick_xml::Error::Io(error) => Self::Read(error.to_string()),
@@ -111,8 +111,8 @@ impl Fault {
     }
 }
 
-/// The line that a [`Damage::offset`] stands in, counted from 1, found by reading `source` again from its
-/// beginning. Counting while parsing would cost every good report what only a bad one needs.
+/// The line of a [`Damage::offset`], counted from 1, found by reading `source` again from its beginning. Counting
+/// while parsing would slow down every valid report.
 ///
 /// # Errors
 /// When `source` fails.

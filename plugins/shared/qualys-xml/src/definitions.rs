@@ -19,7 +19,7 @@ pub trait Spool: Send {
     /// Gives bytes that were added.
     ///
     /// # Errors
-    /// When they cannot be had.
+    /// The bytes cannot be read.
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()>;
 
     /// Forgets everything.

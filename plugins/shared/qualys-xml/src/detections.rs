@@ -14,7 +14,7 @@ use crate::place::{ElementRole, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
 
-/// Reads the time of the answer, which stands before the assets.
+/// Reads the time of the response, which comes before the assets.
 pub(crate) fn read_preface(source: impl Read, limits: Limits) -> (Preface, Option<Damage>) {
     let mut walk = Walk::new::<()>(source, Head::default(), limits);
     let damage = walk.run(&mut ()).err();
@@ -138,7 +138,7 @@ impl Document<()> for Head {
                 self.time.clone_from(&state.cells.value);
                 Ok(Flow::Pause)
             }
-            // The time stands before the assets, or nowhere.
+            // The time comes before the assets, or is missing.
             ElementRole::Of(Structure::Asset) => Ok(Flow::Pause),
             _ => Ok(Flow::On),
         }

@@ -58,7 +58,7 @@ pub(crate) struct Events<R: Read> {
     buffer: Vec<u8>,
     gate: ElementStack,
     limits: Limits,
-    /// The parser has told all of what it has looked at.
+    /// The parser has returned everything that it has read.
     is_between: bool,
     /// The element that has begun is empty.
     is_empty: bool,
@@ -82,7 +82,7 @@ impl<R: Read> Events<R> {
         self.parser.get_ref().replaced()
     }
 
-    /// Where the reader stands, in bytes of the washed stream.
+    /// The position of the reader, in bytes of the sanitized stream.
     pub(crate) fn position(&self) -> u64 {
         self.parser.buffer_position()
     }
@@ -178,7 +178,7 @@ impl<R: Read> Events<R> {
             Err(_) if self.parser.get_ref().is_over_limit() => {
                 Fault::TooMuchText(self.limits.text_bytes).into()
             }
-            // The parser says the same of a <! that goes on in an unknown way as of one that the file ends in.
+            // The parser reports the same error for an unknown `<!` construct as for a file that ends in one.
             Err(quick_xml::Error::Syntax(_)) if !self.parser.get_ref().is_at_end() => {
                 Fault::Malformed("invalid markup after <!".to_owned()).into()
             }
@@ -208,7 +208,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Box<Fault>> {
         "quot" => Ok('"'),
         name => match reference.resolve_char_ref() {
             Ok(Some(c)) => Ok(c),
-            // Zero, and what is no code point at all.
+            // Zero, and numbers that are not code points.
             Err(_) => Ok('\0'),
             Ok(None) => Err(Fault::Entity(Shown(name).to_string()).into()),
         },

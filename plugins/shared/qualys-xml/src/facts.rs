@@ -37,8 +37,8 @@ pub(crate) fn reader_of(qid: &str) -> Option<FactReader> {
 const MOST_ROWS: usize = 65_536;
 
 impl FactReader {
-    /// The facts of a result, one a line. `table` says that the first line names the columns; without it, a
-    /// first line that looks like the names is taken for them.
+    /// The facts of a result, one per line. With `table` the first line contains the column names; without it, a
+    /// first line that looks like column names is treated as such.
     pub(crate) fn facts(self, result: &str, table: bool) -> String {
         let mut facts = String::new();
         let mut lines = result.lines().filter(|line| !line.trim().is_empty()).take(MOST_ROWS).peekable();
@@ -74,7 +74,7 @@ impl FactReader {
         first.eq_ignore_ascii_case(expected)
     }
 
-    /// Rows may be shorter than the heading, and cells padded with blanks.
+    /// Rows may be shorter than the heading, and cells padded with spaces.
     fn fact_of_row(self, line: &str) -> Option<Fact<'_>> {
         let mut cells = line.split('\t').map(str::trim);
         let first = cells.next().filter(|cell| !cell.is_empty())?;
@@ -96,7 +96,7 @@ impl FactReader {
     }
 }
 
-/// What the scanner writes where a name should stand and there is none.
+/// What the scanner writes instead of a missing name.
 pub(crate) fn is_no_name(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("No registered hostname")
 }

@@ -26,7 +26,7 @@ pub(crate) struct BatchWriter {
     pub(crate) is_open: bool,
     /// How many assets have begun to go out, or were left out.
     pub(crate) assets: u64,
-    /// Behind this many assets the walk pauses, whatever the batch holds.
+    /// The walk pauses after this number of assets, even if the batch is not full.
     pub(crate) pause_behind: Option<u64>,
     /// Which assets go out; all without one.
     pub(crate) wanted: Option<AssetFilter>,
@@ -91,7 +91,7 @@ impl BatchWriter {
         self.started
     }
 
-    /// The asset ends; one without findings goes out on its own. A full batch is best handed on here.
+    /// Ends the asset; one without findings is sent on its own. This is the best position to pass on a full batch.
     pub(crate) fn end_asset(&mut self, cells: &Cells, batch: &mut BatchBuilder) -> Flow {
         self.is_open = false;
         match self.row {

@@ -16,7 +16,7 @@ const MAX_NAME: usize = 256;
 pub(crate) struct ElementStack {
     root: &'static str,
     root_seen: bool,
-    /// The names of the open elements, one behind the other.
+    /// The names of the open elements, concatenated.
     names: String,
     open: Vec<Open>,
 }
@@ -120,7 +120,7 @@ impl ElementStack {
         }
     }
 
-    /// What stands outside the root, or means nothing inside it.
+    /// Content outside the root, or without meaning inside it.
     pub(crate) fn beside(&self, event: &Raw<'_>) -> Result<(), Box<Fault>> {
         let what = match event {
             Raw::Text(text) if text.trim_matches(is_blank).is_empty() => return Ok(()),
@@ -136,7 +136,7 @@ impl ElementStack {
     }
 }
 
-/// White space of XML, and a byte order mark that stands behind some.
+/// White space of XML, and a byte order mark after some.
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{FEFF}')
 }

@@ -12,7 +12,7 @@ pub(crate) enum Token {
     Text,
     /// A whole CDATA section.
     Verbatim { length: usize },
-    /// A whole start tag; behind its `<` is a name of this length.
+    /// A complete start tag, with the length of the name after its `<`.
     Open { name: usize, length: usize },
     /// The end tag of the innermost element, written without white space.
     Close { length: usize },
@@ -20,8 +20,8 @@ pub(crate) enum Token {
     NotInPlace,
 }
 
-/// Looks at what is at hand within an element. Gives how much text stands before the token; text that is not
-/// wanted is no token.
+/// Examines the buffered bytes within an element. Returns the length of the text before the token; unused text is not
+/// a token.
 #[inline]
 pub(crate) fn next(bytes: &[u8], gate: &ElementStack, wants_text: bool) -> (usize, Token) {
     let before = match bytes {
@@ -100,7 +100,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
 }
 
-/// Whether the `>` that follows stands outside every value. Single quotes are rare enough to be left to the
+/// Whether the `>` that follows is outside every attribute value. Single quotes are rare, so they are left to the
 /// parser.
 #[inline]
 fn are_quotes_closed(attributes: &[u8]) -> bool {

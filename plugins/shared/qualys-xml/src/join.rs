@@ -17,7 +17,7 @@ pub(crate) struct Joined<'a> {
     pub(crate) definitions: Option<&'a mut Definitions>,
 }
 
-/// The definitions that were sent already, in this batch or earlier ones: those need no look-up and no copy.
+/// The definitions that were already sent, in this batch or earlier: these need no lookup and no copy.
 #[derive(Debug, Default)]
 pub(crate) struct SentDefinitions {
     sent: HashMap<u32, DefinitionNumber>,

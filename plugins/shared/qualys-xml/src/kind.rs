@@ -17,7 +17,7 @@ pub enum Kind {
     Reply(String),
     /// Another XML file: its root.
     OtherXml(String),
-    /// XML whose root does not stand in the bytes that were looked at.
+    /// XML whose root element is not within the examined bytes.
     Unclear,
     /// Nothing, or white space.
     Empty,
@@ -186,7 +186,7 @@ fn after<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
     memchr::memmem::find(text, end).map(|at| &text[at + end.len()..])
 }
 
-/// Behind the `>` of a DOCTYPE: not one in quotes or in its internal subset.
+/// The bytes after the `>` of a DOCTYPE, ignoring any `>` in quotes or in its internal subset.
 fn after_doctype(text: &[u8]) -> Option<&[u8]> {
     let (mut quote, mut depth) = (None, 0_u32);
     for (at, byte) in text.iter().enumerate() {

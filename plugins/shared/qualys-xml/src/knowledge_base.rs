@@ -15,7 +15,7 @@ use crate::walk::{Document, Flow, State, Walk};
 /// Puts a whole knowledge base into `definitions` and gives what the operator should know of it.
 ///
 /// # Errors
-/// What is damaged. A knowledge base that was read in part is no use: findings would lack titles at random.
+/// The damage. A knowledge base that was read only in part is not used: findings would lack titles at random.
 pub fn index_knowledge_base(
     source: impl Read,
     limits: Limits,

@@ -7,12 +7,13 @@
 //!
 //! A caller goes through these steps:
 //!
-//! 1. [`Kind::of`] looks at the first bytes and says what they are; what is no report is refused in words.
-//! 2. [`tail::Ending`] looks at the last bytes: is the root closed, and does nothing stand behind it?
-//! 3. [`read_preface`] gives what stands at the head of the report; of a template report all but the assets is
-//!    read, because its glossary stands behind them.
-//! 4. [`ReportReader::fill`] fills one batch after the other. Between two of them [`ReportReader::mark`] says where
-//!    a later reader can go on with [`ReportReader::skip`].
+//! 1. [`Kind::of`] examines the first bytes and identifies the format; anything that is not a report is refused by
+//!    name.
+//! 2. [`tail::Ending`] examines the last bytes: whether the root is closed and nothing follows it.
+//! 3. [`read_preface`] returns the head of the report. Of a template report everything except the assets is read,
+//!    because its glossary comes after them.
+//! 4. [`ReportReader::fill`] fills one batch after the other. Between two batches, [`ReportReader::mark`] returns
+//!    where a later reader can resume with [`ReportReader::skip`].
 //!
 //! The small answers of the API are read in one piece: [`Reply`], [`read_reports`] and the other lists.
 //!

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::markup::{Visitor, visit};
 use crate::reply::clean;
 
-/// One `REPORT` of a `REPORT_LIST_OUTPUT`. What is not said is empty.
+/// One `REPORT` of a `REPORT_LIST_OUTPUT`. Missing values are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredReport {
     /// Its number.
@@ -18,7 +18,7 @@ pub struct StoredReport {
     pub format: String,
     /// Running, Finished, Submitted, Canceled, Errors.
     pub state: String,
-    /// What is said of that.
+    /// The message that explains the status.
     pub message: String,
     /// How much of it is made, while it is running.
     pub percent: String,
@@ -26,7 +26,7 @@ pub struct StoredReport {
     pub size: String,
 }
 
-/// One `SCAN_REPORT` of a `SCAN_REPORT_LIST`. What is not said is empty.
+/// One `SCAN_REPORT` of a `SCAN_REPORT_LIST`. Missing values are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredScan {
     /// What it is fetched by: `scan/1234567890.12345`.
@@ -54,7 +54,7 @@ const MOST_ENTRIES: usize = 50_000;
 /// Reads a `REPORT_LIST_OUTPUT`.
 ///
 /// # Errors
-/// What is missing from a list that is not whole nobody knows.
+/// A list that is incomplete may lack any of its entries, so nothing of it is used.
 pub fn read_reports(source: impl Read) -> Result<Vec<StoredReport>, ListFault> {
     read(source, Reports::default(), |reports| reports.0)
 }

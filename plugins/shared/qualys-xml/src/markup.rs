@@ -20,7 +20,7 @@ const MOST_DEPTH: usize = 32;
 pub(crate) trait Visitor {
     /// An element begins.
     fn open(&mut self, path: &str, attributes: &[(String, String)]);
-    /// An element ends; its text, with blanks at the ends removed.
+    /// Ends an element; its text has no spaces at either end.
     fn close(&mut self, path: &str, text: &str);
 }
 

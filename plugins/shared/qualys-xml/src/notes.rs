@@ -20,7 +20,7 @@ pub(crate) struct Notes {
     pub(crate) unknown_types: u64,
     /// References to characters that XML forbids.
     pub(crate) forbidden_references: u64,
-    /// Assets that the scanner reports an error for in place of findings.
+    /// Assets for which the scanner reports an error instead of findings.
     pub(crate) asset_errors: u64,
     /// Errors, warnings and other sentences, each once.
     said: Vec<Note>,
@@ -40,8 +40,8 @@ impl Notes {
         }
     }
 
-    /// A sentence; equal ones are counted. Beyond some number of different ones they are dropped: a report
-    /// full of errors shall not become a log full of errors.
+    /// Adds a sentence; equal sentences are counted. Above a maximum number of different ones, further ones are
+    /// dropped: a report full of errors must not become a log full of errors.
     pub(crate) fn say(&mut self, text: String) {
         if let Some(note) = self.said.iter_mut().find(|note| note.text == text) {
             note.count += 1;

@@ -8,11 +8,11 @@ use quick_xml::reader::BinaryStream;
 use crate::in_place::CDATA;
 use crate::sanitizer::Sanitizer;
 
-/// Goes on until the stream stands before the end tag of the element `name`, which has begun. `false` when the
-/// stream ends before.
+/// Skips to the end tag of the element `name`, whose start tag was read. `false` when the stream ends first.
 ///
-/// In a well-formed element every `<` outside comments, CDATA and instructions begins a tag. Of an ill-formed
-/// one another end may be taken for its end: whoever reads the element itself has to compare.
+/// In a well-formed element every `<` outside comments, CDATA and processing instructions begins a tag. In an
+/// ill-formed element another end tag may be found; a caller that later reads the element itself has to compare the
+/// position.
 pub(crate) fn to_end_of<R: Read>(
     name: &str,
     stream: &mut BinaryStream<'_, Sanitizer<R>>,
@@ -20,7 +20,7 @@ pub(crate) fn to_end_of<R: Read>(
     let mut depth = 0_u32;
     let mut is_last = false;
     loop {
-        // However long this takes, it is no event.
+        // The skipped bytes do not count towards the maximum length of an event.
         stream.get_mut().begin_event();
         let (passed, next) = look(stream.get_ref().at_hand(), name, is_last);
         stream.consume(passed);
@@ -42,9 +42,9 @@ pub(crate) fn to_end_of<R: Read>(
     }
 }
 
-/// What stands where the search stopped.
+/// What the search stopped at.
 enum Next {
-    /// Nothing, or something that more bytes are needed to tell of.
+    /// Nothing, or something that cannot be identified without more bytes.
     More,
     /// The inside of something that ends with this.
     Behind(&'static str),
@@ -54,7 +54,7 @@ enum Next {
     Begin,
 }
 
-/// How far the next stop is, and what stands there. `is_last`: no bytes follow these.
+/// The distance to the next stop, and what is there. `is_last`: no bytes follow these.
 fn look(bytes: &[u8], name: &str, is_last: bool) -> (usize, Next) {
     let enough = CDATA.len().max("</".len() + name.len() + ">".len());
     for at in memchr::memchr_iter(b'<', bytes) {
@@ -84,7 +84,7 @@ fn is_tag(tag: &[u8], name: &str, ends: &[u8]) -> bool {
         && tag.get(name.len()).is_some_and(|next| ends.contains(next) || next.is_ascii_whitespace())
 }
 
-/// Goes behind the next `terminator`, wherever blocks end. `false` when there is none.
+/// Skips to after the next `terminator`, across blocks. `false` when there is none.
 fn pass<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>, terminator: &str) -> io::Result<bool> {
     loop {
         stream.get_mut().begin_event();
@@ -104,7 +104,7 @@ fn pass<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>, terminator: &str) 
     }
 }
 
-/// Goes behind a start tag, byte by byte, for it is rare. Whether the element is empty.
+/// Skips a start tag byte by byte, because it is rare. Returns whether the element is empty.
 fn pass_start_tag<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>) -> io::Result<bool> {
     let (mut quote, mut last) = (None, 0);
     loop {

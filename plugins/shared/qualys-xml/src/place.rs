@@ -1,4 +1,4 @@
-//! Where in a report the walk stands: what an element means, decided by its name and its parent's place.
+//! The role of an element in a report, decided by its name and its parent's role.
 
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
@@ -19,7 +19,7 @@ pub(crate) enum ElementRole {
     Asset(AssetField),
     /// The text of a cell, when the cell has none yet.
     AssetFallback(AssetField),
-    /// The text of a cell, in place of what it may have.
+    /// The text of a cell, which replaces an earlier text.
     AssetBetter(AssetField),
     /// The text of a cell.
     Definition(DefinitionField),
@@ -32,7 +32,7 @@ pub(crate) enum ElementRole {
 /// The structure of the reports; each name belongs to one kind of report unless it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Structure {
-    /// What the root stands in.
+    /// The parent of the root.
     Document,
     /// The root of whatever is read.
     Root,
@@ -70,7 +70,7 @@ pub(crate) enum Structure {
     CleanRange,
     /// `WARNING`.
     Warning,
-    /// `ID_SET`, which some answers have in place of what was asked for.
+    /// `ID_SET`, which some responses contain instead of the requested data.
     IdSet,
 }
 
@@ -139,8 +139,8 @@ impl ElementRole {
     }
 }
 
-/// What `name` means within one of the lists of a definition. They look the same in every kind of report but
-/// for some spellings of the knowledge base.
+/// The role of `name` within one of the lists of a definition. They look the same in every kind of report, except for
+/// some spellings of the knowledge base.
 pub(crate) fn in_list(list: List, name: &str) -> ElementRole {
     match (list, name) {
         (List::Cves, "CVE_ID" | "CVE") => ElementRole::Item(Item::Cve),

@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::notes::Notes;
 use crate::{detections, glossary, scan_preface};
 
-/// What stands at the head of a report, or had to be gathered from all of it.
+/// The head of a report, and what has to be collected from all of it before its assets are read.
 #[derive(Debug, Default)]
 pub struct Preface {
     /// The scanner's number for the scan; empty when there is none.
@@ -18,9 +18,9 @@ pub struct Preface {
     pub title: String,
     /// When the scan or report was made, as the report writes it; empty when it does not say.
     pub time: String,
-    /// An error that stands in the report in place of assets: the report is an error page.
+    /// An error that the report contains instead of assets: the report is an error page.
     pub error: Option<String>,
-    /// An error that stands beside a list of assets, which may be empty.
+    /// An error next to a list of assets, which may be empty.
     pub(crate) error_beside: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
     pub clean_assets: Vec<String>,
@@ -34,12 +34,12 @@ pub struct Preface {
     pub(crate) notes: Notes,
 }
 
-/// Reads what has to be known of a report of this kind before its assets. Of a scan or of detections this is
-/// mostly their first block; a template report is gone through to its end, but for its assets, and its glossary
-/// goes into `definitions`.
+/// Reads what must be known of a report of this kind before its assets. Of a scan or of detections this is usually
+/// the first block. A template report is read to its end, except for its assets, and its glossary goes into
+/// `definitions`.
 ///
-/// With the preface comes the damage that ended the reading, if there is any. A template report without any is
-/// whole but for, perhaps, its assets. With damage the preface holds what was read before it.
+/// The preface comes with the damage that ended the reading, if any. A template report without damage is complete,
+/// except perhaps for its assets. With damage, the preface contains what was read before it.
 pub fn read_preface(
     kind: &Kind,
     source: impl Read,

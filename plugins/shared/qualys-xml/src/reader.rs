@@ -21,7 +21,7 @@ use crate::walk::{State, Walk};
 /// Why [`ReportReader::fill`] came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The batch is full; the report goes on.
+    /// The batch is full; the report continues.
     Full,
     /// The report has ended as it should. The batch may hold its last findings.
     Ended,
@@ -32,8 +32,7 @@ pub enum Progress {
 pub struct Mark {
     /// How many assets have gone out by then.
     pub assets: u64,
-    /// How many of their texts came too late. It depends on how the batches were cut, so it cannot be found again
-    /// by reading.
+    /// Number of their texts that came too late. It depends on the batches, so it cannot be found again by reading.
     pub late_asset_fields: u64,
 }
 
@@ -126,8 +125,8 @@ impl<R: Read> ReportReader<R> {
         Ok(())
     }
 
-    /// Lets only those assets out whose address `wanted` takes; to be called before the first batch. The others
-    /// are read and counted all the same.
+    /// Returns only assets whose address `wanted` accepts; to be called before the first batch. The others are still
+    /// read and counted.
     pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
         self.feed_mut().wanted = Some(AssetFilter(Box::new(wanted)));
     }
@@ -138,8 +137,8 @@ impl<R: Read> ReportReader<R> {
         self.feed().assets
     }
 
-    /// The first error that stands in the report beside its assets, with its number and text; to be asked at the
-    /// report's end. A report of no assets that has one is not complete.
+    /// The first error in the report next to its assets, with its number and text; to be called at the report's end.
+    /// A report without assets that has one is not complete.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match &self.walk {
@@ -204,7 +203,8 @@ impl<R: Read> ReportReader<R> {
     }
 }
 
-/// The first pass has read all that stands outside the assets, if both passes found them to end at the same place.
+/// The first pass has read everything outside the assets, if both passes found the end of the assets at the same
+/// position.
 fn end_template_report<R: Read>(walk: &mut Walk<R, TemplateReport>) -> Result<(), Damage> {
     let offset = walk.position();
     match walk.document.assets_end {

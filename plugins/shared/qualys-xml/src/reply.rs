@@ -1,5 +1,5 @@
-//! What Qualys says in place of data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and
-//! an `ERROR` within another root.
+//! What Qualys returns instead of data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and an
+//! `ERROR` within another root.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct Reply {
     pub code: Option<u32>,
     /// The text; empty when there is none.
     pub text: String,
-    /// When it was given, by the clock of Qualys; empty when that is not said.
+    /// When it was returned, by the clock of Qualys; empty if missing.
     pub time: String,
     /// Keys with their values; the first few.
     pub items: Vec<(String, String)>,
@@ -113,7 +113,7 @@ const MOST_ITEMS: usize = 16;
 const MOST_SHOWN: usize = 1_000;
 const MOST_TEXT: usize = 500;
 
-/// One line of bounded length without characters that move a cursor: what others wrote stands in our messages.
+/// One line of limited length without characters that move a cursor: text from outside becomes part of our messages.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let is_gap = |c: char| c.is_whitespace() || c.is_control() || is_hidden(c);

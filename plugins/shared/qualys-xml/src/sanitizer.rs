@@ -1,15 +1,15 @@
-//! The stream as the parser shall see it: UTF-8, without the control characters that XML forbids, with line
-//! ends as XML wants them.
+//! The stream that the parser reads: UTF-8, without the control characters that XML forbids, with the line ends that
+//! XML requires.
 
 use std::io::{self, BufRead, Read};
 
-/// Washes bytes block by block: what is no UTF-8 or no XML character becomes U+FFFD and is counted, CR LF and
-/// a lone CR become LF. A clean block is looked at once and never copied.
+/// Sanitizes bytes block by block: invalid UTF-8 and characters that XML forbids become U+FFFD and are counted; CR LF
+/// and a lone CR become LF. A clean block is checked once and never copied.
 #[derive(Debug)]
 pub struct Sanitizer<R> {
     source: R,
-    /// What is handed out: a block as it was read, or a washed one. It is text by type, so that whoever takes a
-    /// piece of it need not prove that again.
+    /// The current block, as it was read or sanitized. Its type is text, so that users of a part of it need not
+    /// validate it again.
     block: String,
     start: usize,
     /// What the next block begins with: the first bytes of a character, a CR, or what was not taken yet.
@@ -70,7 +70,7 @@ impl<R: Read> Sanitizer<R> {
         &self.block.as_bytes()[self.start..]
     }
 
-    /// The last `length` bytes that were taken. They must be whole characters of the present block.
+    /// The last `length` bytes that were consumed. They must be whole characters of the current block.
     #[inline]
     pub(crate) fn taken(&self, length: usize) -> &str {
         &self.block[self.start - length..self.start]
@@ -82,7 +82,7 @@ impl<R: Read> Sanitizer<R> {
         if self.ended {
             return Ok(false);
         }
-        // A CR or a beginning of a character that is held already stands behind them.
+        // They are followed by a CR or the beginning of a character that is already held.
         self.held.splice(0..0, self.block.bytes().skip(self.start));
         self.refill()?;
         Ok(true)
@@ -105,7 +105,7 @@ impl<R: Read> Sanitizer<R> {
         Ok(())
     }
 
-    /// Reads behind the bytes held back, and gives the length of both.
+    /// Reads after the held bytes, and returns the length of both.
     fn read_block(&mut self, block: &mut Vec<u8>) -> io::Result<usize> {
         let held = self.held.len();
         block.resize(Self::BLOCK.max(2 * held), 0);
@@ -134,7 +134,7 @@ impl<R: Read> Sanitizer<R> {
         }
     }
 
-    /// Joins texts and what stood for the invalid bytes behind each.
+    /// Joins texts and the replacements for the invalid bytes after each.
     fn wash<'a>(&mut self, texts: impl IntoIterator<Item = (&'a str, usize)>) -> String {
         let mut clean = String::with_capacity(Self::BLOCK);
         for (text, invalid) in texts {
@@ -211,12 +211,12 @@ fn is_control(byte: u8) -> bool {
     (byte < b' ') & (byte != b'\n') & (byte != b'\t')
 }
 
-/// Where U+FFFE or U+FFFF stands: UTF-8 can write them, XML forbids them.
+/// The position of U+FFFE or U+FFFF: UTF-8 can encode them, XML forbids them.
 fn noncharacter(block: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xEF, block).find(|at| matches!(block[at + 1..], [0xBF, 0xBE | 0xBF, ..]))
 }
 
-/// Where the next control character stands, found in strides that are looked at as a whole.
+/// The position of the next control character, found in strides that are checked as one word.
 fn next_control(bytes: &[u8]) -> Option<usize> {
     const STRIDE: usize = 256;
     let stride = bytes.chunks(STRIDE).position(|stride| survey(stride).0)?;

@@ -15,7 +15,7 @@ use crate::walk::{Document, Flow, MUTE_ERROR, State};
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) feed: BatchWriter,
-    /// The first error that stands beside the assets.
+    /// The first error next to the assets.
     pub(crate) error: Option<String>,
     category: Category,
 }

@@ -1,4 +1,4 @@
-//! The header of a `SCAN`. In scans that were written while they ran, it stands behind all assets.
+//! The header of a `SCAN`. In scans that were written while they ran, it comes after all assets.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! The end of a file tells whether it is whole, before anything of it is delivered.
+//! The end of a file shows whether it is complete, before anything of it is delivered.
 
 /// How many of a file's last bytes [`Ending::of`] is best given.
 pub const WINDOW: usize = 64 << 10;
@@ -6,13 +6,13 @@ pub const WINDOW: usize = 64 << 10;
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// With the end of its root; nothing but white space, comments and processing instructions behind it.
+    /// With the end of its root; only white space, comments and processing instructions follow.
     Closed,
-    /// Before the end of its root, or within a comment behind it.
+    /// Before the end of its root, or within a comment after it.
     Cut,
-    /// With something behind the end of its root.
+    /// With other content after the end of its root.
     Junk,
-    /// Not to be said from these bytes alone: a comment is longer than they are.
+    /// Unknown from these bytes alone: a comment is longer than they are.
     Unclear,
 }
 
@@ -55,7 +55,7 @@ fn ends_root(text: &[u8], root: &str) -> bool {
     open.trim_ascii_end().strip_suffix(root.as_bytes()).is_some_and(|rest| rest.ends_with(b"</"))
 }
 
-/// What stands behind the last end tag of the root.
+/// The bytes after the last end tag of the root.
 fn behind_root<'a>(text: &'a [u8], root: &str) -> Option<&'a [u8]> {
     let tag = format!("</{root}");
     let at = memchr::memmem::rfind(text, tag.as_bytes())?;

@@ -14,7 +14,7 @@ use crate::place::{ElementRole, Structure, in_item, in_list};
 pub(crate) trait Document<S> {
     /// The name of the outermost element.
     const ROOT: &'static str;
-    /// What is in such an element is passed over: no event tells of it.
+    /// The content of such an element is skipped: it causes no event.
     const PASSED_OVER: Option<ElementRole> = None;
 
     /// What the element `name` within `parent` means; pure, so that a table can be read off it.
@@ -49,8 +49,8 @@ pub(crate) struct State {
 pub(crate) const MUTE_ERROR: &str = "an error without code and text";
 
 impl State {
-    /// The sentence about the `ERROR` that ends, from its number and the text that was collected; none when a
-    /// `SUMMARY` within it has said all.
+    /// The message of the `ERROR` that ends, from its number and the collected text; none when a `SUMMARY` within it
+    /// already contains everything.
     pub(crate) fn take_error(&mut self) -> Option<String> {
         let number = Shown(&std::mem::take(&mut self.error_number)).to_string();
         let text = Shown(&self.cells.value).to_string();
@@ -70,7 +70,7 @@ pub(crate) struct Walk<R: Read, D> {
     pub(crate) document: D,
     pub(crate) state: State,
     top: ElementRole,
-    /// The places of the open elements but for the innermost.
+    /// The roles of the open elements, except the innermost.
     below: Vec<ElementRole>,
 }
 
@@ -92,7 +92,7 @@ impl<R: Read, D> Walk<R, D> {
         }
     }
 
-    /// Where the walk stands, in bytes of the washed stream.
+    /// The position of the walk, in bytes of the sanitized stream.
     pub(crate) fn position(&self) -> u64 {
         self.events.position()
     }
@@ -165,7 +165,7 @@ fn open<S, D: Document<S>>(
     }
     if element.has_attributes() || matches!(place, ElementRole::Of(_) | ElementRole::Asset(_)) {
         if matches!(place, ElementRole::Asset(_) | ElementRole::Finding(_)) {
-            // The values of attributes go to cells, too, and the element may stand any number of times.
+            // Attribute values go to cells too, and the element may appear any number of times.
             state.cells.weigh_in(place, element.len())?;
         }
         document.open(place, element, state)?;

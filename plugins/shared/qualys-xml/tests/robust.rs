@@ -1,4 +1,4 @@
-//! Whatever the bytes, and however they come: no panic, the same batches, nothing complete that is cut.
+//! For any bytes in any blocks: no panic, the same batches, and no truncated report counts as complete.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 

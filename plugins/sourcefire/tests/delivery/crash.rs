@@ -17,7 +17,7 @@ type Step = (Vec<Asset>, bool);
 /// What goes wrong, in this order.
 #[derive(Debug, Clone)]
 enum Fault {
-    /// The connection ends when so many bytes have come.
+    /// The connection ends after this number of bytes.
     Bytes(usize),
     /// The connection ends at this point.
     At(u64, u8),
@@ -25,7 +25,7 @@ enum Fault {
     Kill(usize),
 }
 
-/// Hands the report over as the host does: after an error, or a kill, it goes on behind the last receipt.
+/// Delivers the report as the host does: after an error, or a kill, it resumes after the last receipt.
 fn run(registered: &Registered, more: &Value, steps: &[Step], commits: &[bool], faults: &[Fault]) {
     let (mut receipt, mut position) = (None::<Receipt>, 0);
     let mut faults = faults.iter();
@@ -45,7 +45,7 @@ fn run(registered: &Registered, more: &Value, steps: &[Step], commits: &[bool], 
         let mut output = registered.resume(more, receipt.as_ref()).unwrap();
         let outcome = attempt(&mut output, steps, commits, killed_at, &mut receipt, &mut position);
         drop(output);
-        // What was cut off comes about before the host tries again.
+        // What was received before the cut is applied before the host retries.
         registered.center.wait_until_idle();
         if let Ok(true) = outcome {
             return;
@@ -96,7 +96,7 @@ fn steps() -> impl Strategy<Value = (Vec<Asset>, Vec<Step>)> {
     })
 }
 
-/// Cuts assets into batches behind so many findings.
+/// Splits assets into batches after these numbers of findings.
 fn cut(assets: &[Asset], cuts: &[usize]) -> Vec<Step> {
     let mut steps = vec![(Vec::new(), false)];
     let (mut count, mut cuts) = (0, cuts.iter().peekable());

@@ -100,7 +100,7 @@ fn an_incomplete_report_clears_nothing() {
     };
     deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &cut).unwrap();
     output.close().unwrap();
-    // The last asset may be cut: its new finding is added.
+    // The last asset may be truncated: its new finding is added.
     let now = vec![
         asset("192.0.2.1", &[(1, 0), (2, 0)]),
         asset("192.0.2.2", &[(1, 0)]),

@@ -30,7 +30,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
     let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
     // Two findings each, of the second and the third asset.
     assert_eq!(rows, [2, 3, 4, 5]);
-    // The reason asks for what an operator can mend: the asset may be unknown, and licences may be used up.
+    // The reason names what an operator can fix: the asset may be unknown, and licenses may be used up.
     for part in
         ["could not store the scan results", "does it know the asset (`add_host`)", "is a licence left?"]
     {
@@ -85,7 +85,7 @@ fn a_refusal_is_not_forgotten_by_a_crash() {
     assert!(error.message.contains("192.0.2.4"), "{error}");
 }
 
-/// Only the count tells of a line that the center could not read.
+/// Only the count shows that the Defense Center could not read a line.
 #[test]
 fn a_count_that_is_short_blames_the_assets_of_the_message() {
     let Some(registered) = Registered::new() else { return };
@@ -142,7 +142,7 @@ fn a_count_that_is_always_wrong_does_not_double_the_load_for_ever() {
     output.end(&complete(&[])).unwrap();
     // Five assets to a message; the first three messages are repeated asset by asset.
     assert_eq!(registered.center.message_count(), 12 + 1 + 3 * 5);
-    // What was refused by count alone is there all the same.
+    // Assets that were refused by count alone are applied anyway.
     assert_eq!(registered.results(), expected(&assets));
 }
 

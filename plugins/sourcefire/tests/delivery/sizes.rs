@@ -103,7 +103,7 @@ fn oversized_command_is_reported_and_others_are_sent() {
     assert_eq!(registered.results().len(), 3);
 }
 
-/// What a file of commands holds is what goes over the wire, but for the header lines.
+/// A command file contains what is sent, except for the header lines.
 #[test]
 fn the_wire_carries_what_a_file_would_hold() {
     use scanbridge_host_input_commands::{Block, BlockLimits, CommandWriter, Settings};

@@ -1,4 +1,4 @@
-//! What is in a report, for whoever compares it with what came out.
+//! The content of a report, to compare it with what was delivered.
 
 use std::io::{self, Write};
 

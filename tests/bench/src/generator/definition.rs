@@ -23,17 +23,17 @@ pub struct Definition {
     pub qid: u32,
     /// What its findings are.
     pub kind: Kind,
-    /// 1 to 5; up to 3 for what is no vulnerability.
+    /// 1 to 5; at most 3 for anything that is not a vulnerability.
     pub severity: u8,
     /// One line.
     pub title: String,
     /// The section of the scan it belongs to.
     pub category: &'static str,
-    /// CVE ids; none for what is no vulnerability.
+    /// CVE IDs; empty for anything that is not a vulnerability.
     pub cves: Vec<String>,
     /// The vendor's advisory.
     pub advisory: String,
-    /// CVSS base score in tenths; none for what is no vulnerability.
+    /// CVSS base score in tenths; none for anything that is not a vulnerability.
     pub cvss_tenths: Option<usize>,
     /// HTML.
     pub diagnosis: String,
@@ -82,7 +82,7 @@ impl Definition {
         }
     }
 
-    /// The score as reports write it: some with the vector behind the number, some without any score.
+    /// The score as reports write it: some with the vector after the number, some without any score.
     pub(super) fn cvss(&self) -> String {
         match self.cvss_tenths {
             None => "-".to_owned(),

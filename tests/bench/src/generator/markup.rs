@@ -26,7 +26,7 @@ pub(super) fn section(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(b"]]>")
 }
 
-/// The text with references in place of what must not stand there, decimal and hexadecimal ones among them.
+/// The text with references instead of forbidden characters, decimal and hexadecimal ones among them.
 pub(super) fn references(out: &mut impl Write, text: &str) -> io::Result<()> {
     for character in text.chars() {
         match character {

@@ -25,9 +25,9 @@ use population::Population;
 pub enum Format {
     /// `SCAN`: every finding carries its definition, about 5.3 kB in all.
     Scan,
-    /// `ASSET_DATA_REPORT`: the definitions stand in a glossary behind the assets.
+    /// `ASSET_DATA_REPORT`: the definitions are in a glossary after the assets.
     Template,
-    /// `HOST_LIST_VM_DETECTION_OUTPUT`: the definitions stand in a file of their own.
+    /// `HOST_LIST_VM_DETECTION_OUTPUT`: the definitions are in a separate file.
     Detections,
     /// `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: the definitions for the detections of the same seed and QIDs.
     KnowledgeBase,
@@ -58,7 +58,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Writes the report and tells what is in it.
+    /// Writes the report and returns its counts.
     ///
     /// # Errors
     /// Whatever `out` fails with.
@@ -80,7 +80,7 @@ impl Shape {
 }
 
 impl Format {
-    /// How long the texts of definitions are. A scan has findings of some 5.3 kB; elsewhere definitions have 2.1 kB and
+    /// Length of the texts of definitions. A scan has findings of about 5.3 kB; elsewhere definitions have 2.1 kB and
     /// findings 1.3 kB, close to the largest template report that is public.
     fn text_percent(self) -> usize {
         match self {

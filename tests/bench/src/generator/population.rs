@@ -30,7 +30,7 @@ pub(super) struct Asset {
 
 /// Something found on it.
 pub(super) struct Finding {
-    /// Where its definition stands in [`Population::definitions`].
+    /// The index of its definition in [`Population::definitions`].
     pub(super) definition: usize,
     pub(super) kind: Kind,
     pub(super) port: Option<u16>,
@@ -179,7 +179,7 @@ impl Population {
     }
 }
 
-/// 198.18.0.0/15 is set aside for benchmarks, 2001:db8::/32 for documentation.
+/// 198.18.0.0/15 is reserved for benchmarks, 2001:db8::/32 for documentation.
 fn address(number: u64, is_ipv6: bool) -> String {
     if is_ipv6 {
         return format!("2001:db8::{:x}:{:x}", number >> 16, number & 0xFFFF);

@@ -29,7 +29,7 @@ pub(super) fn write(
     out.write_all(b"</SCAN>\n<!-- CONFIDENTIAL. Invented data. -->\n")
 }
 
-/// A definition as it stands in each of its findings.
+/// A definition as it appears in each of its findings.
 struct Rendered {
     category: &'static str,
     open: String,

@@ -1,4 +1,4 @@
-//! `ASSET_DATA_REPORT`: findings that only name their QID, and the glossary behind all assets.
+//! `ASSET_DATA_REPORT`: findings that contain only their QID, and the glossary after all assets.
 
 use std::io::{self, Write};
 

@@ -11,7 +11,7 @@ pub struct Bound {
     pub measured: f64,
     /// What it may be.
     pub limit: Limit,
-    /// What stands behind the figures: `x`, ` MiB`, ` %`.
+    /// The unit after the figures: `x`, ` MiB`, ` %`.
     pub unit: &'static str,
 }
 
@@ -25,7 +25,7 @@ pub enum Limit {
 }
 
 impl Bound {
-    /// Whether the figure keeps within its limit; a figure that is no number never does.
+    /// Whether the figure is within its limit; never for a figure that is not a number.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         match self.limit {

@@ -26,7 +26,7 @@ const AHEAD: usize = 3;
 /// What an undisturbed run makes.
 struct Reference {
     files: Vec<Vec<u8>>,
-    /// Each event with how often it stands in the file.
+    /// Each event with the number of its occurrences in the file.
     events: HashMap<Vec<u8>, usize>,
     /// The most events between two checkpoints.
     most_between: usize,
@@ -100,7 +100,8 @@ impl Stage {
         let lines = files[1].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut events = HashMap::new();
         lines.for_each(|line| *events.entry(line.to_vec()).or_default() += 1);
-        // Each commit is proved by the end of a connection, so what came over one lies between two checkpoints.
+        // The end of a connection proves each commit, so the events of one connection are those between two
+        // checkpoints.
         let count = |connection: &Connection| connection.bytes.iter().filter(|byte| **byte == b'\n').count();
         let most_between = round.sink.connections().iter().map(count).max().unwrap_or_default();
         round.remove();
@@ -207,7 +208,7 @@ impl Round {
             .map_err(|error| StageError::new("host", error))
     }
 
-    /// Whether the ledger says that there is nothing to go on with.
+    /// Whether the ledger has no interrupted run to resume.
     fn has_finished(&self, executables: &Path) -> Result<bool, StageError> {
         let output = Command::new(executables.join("scanbridge"))
             .args(["state", "export"])

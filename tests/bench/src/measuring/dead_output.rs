@@ -11,10 +11,10 @@ use super::table;
 use crate::generator::{Extent, Format};
 
 impl Stage {
-    /// Measures a run into CSV and CEF files with and without a receiver beside them that nobody is at.
+    /// Measures a run into CSV and CEF files with and without an additional receiver that refuses connections.
     ///
     /// # Errors
-    /// When the report cannot be written, or the host fails otherwise than by saying that the receiver is away.
+    /// The report cannot be written, or the host fails for another reason than the unavailable receiver.
     pub fn dead_output(
         &self,
         megabytes: u64,
@@ -73,7 +73,7 @@ impl Stage {
     }
 }
 
-/// An address at which nobody listens.
+/// An address that refuses connections.
 fn free_port() -> Result<std::net::SocketAddr, StageError> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map_err(|error| StageError::new("loopback", error))

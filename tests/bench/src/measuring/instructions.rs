@@ -66,7 +66,7 @@ impl Instructions {
     /// The stored counts.
     ///
     /// # Errors
-    /// When the file is not there or is no such file.
+    /// The file does not exist or has another format.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let text = fs::read_to_string(path).map_err(|error| StageError::new(path.display(), error))?;
         serde_json::from_str(&text).map_err(|error| StageError::new(path.display(), error))
@@ -82,8 +82,8 @@ impl Instructions {
         fs::write(path, text + "\n").map_err(|error| StageError::new(path.display(), error))
     }
 
-    /// How far each count lies from the stored one. Fewer instructions are held against the same limit: the
-    /// stored count has to follow, or the next step back hides behind it.
+    /// Difference of each count from the stored one. Fewer instructions are compared with the same limit: the stored
+    /// count has to follow, or the next regression would be hidden.
     #[must_use]
     pub fn against(&self, stored: &Self) -> Vec<Bound> {
         [
@@ -102,7 +102,7 @@ impl Instructions {
     }
 }
 
-/// The number behind `totals:` (or, in older versions, `summary:`) in a callgrind profile.
+/// The number after `totals:` (or, in older versions, `summary:`) in a callgrind profile.
 fn total(profile: &str) -> Option<u64> {
     let line = profile
         .lines()

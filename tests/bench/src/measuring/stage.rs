@@ -40,7 +40,7 @@ pub(super) struct Report {
 }
 
 impl Stage {
-    /// A stage in this folder, which is made if it is not there.
+    /// A stage in this directory, which is created if it is missing.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -51,7 +51,7 @@ impl Stage {
         Ok(Self { folder, executables })
     }
 
-    /// The report of this shape, written anew.
+    /// The report of this shape, written again.
     pub(super) fn report(&self, name: &str, shape: Shape) -> Result<Report, StageError> {
         let path = self.folder.join(format!("{name}.xml"));
         let failed = |error| StageError::new(path.display(), error);
@@ -76,7 +76,7 @@ impl Stage {
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
-        // Every measurement starts with nothing remembered: the history of earlier ones is no part of it.
+        // Every measurement starts without saved state: the history of earlier ones is not part of it.
         let _ = fs::remove_dir_all(self.folder.join("state"));
         let pipeline = report.path.with_extension("yaml");
         let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
