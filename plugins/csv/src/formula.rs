@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_texts_and_numbers_are_none() {
+    fn plain_texts_and_numbers_are_not_formulas() {
         for cell in ["", "a=1", "1+1", "-1", "+1.5", "-", "+", " -7", "<b>=</b>", "'=1", "\"=1", " ", "é"] {
             assert!(!is_formula(cell), "{cell:?}");
         }

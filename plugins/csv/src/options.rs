@@ -1,7 +1,7 @@
 //! What the operator may set, and the same checked, so that no option can be wrong from there on.
 
 use scanbridge_durable_file::{Target, options as file};
-use scanbridge_host_input_commands::{BlockLimits, Settings, options as shared};
+use scanbridge_host_input_commands::{BlockLimits, Settings, format_options as shared};
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
 
 use crate::column::ColumnName;

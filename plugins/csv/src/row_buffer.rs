@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lonely_empty_cell_is_not_an_empty_line() {
+    fn row_with_one_empty_cell_is_not_an_empty_line() {
         let mut rows = RowBuffer::new(b',', false);
         rows.cell("");
         rows.end_row();

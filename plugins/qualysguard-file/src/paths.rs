@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_utf_8_is_found() {
+    fn file_name_with_invalid_utf8_is_found() {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
 

@@ -40,7 +40,7 @@ impl Target {
     /// wanted kind.
     pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<IpAddr>> {
         let (server, port) = (self.server.clone(), self.port);
-        let found = aside(services, deadline, move || {
+        let found = on_another_thread(services, deadline, move || {
             Ok((server.as_str(), port).to_socket_addrs()?.map(|address| address.ip()).collect::<Vec<_>>())
         });
         let all = match found {
@@ -78,7 +78,7 @@ impl Target {
             // An address that never responds leaves time for the following addresses.
             let left = deadline.saturating_duration_since(Instant::now()).max(SHORTEST);
             let share = left / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
-            let outcome = aside(services, Instant::now() + share, move || {
+            let outcome = on_another_thread(services, Instant::now() + share, move || {
                 TcpStream::connect_timeout(&address, share.max(SHORTEST))
             });
             match outcome {
@@ -156,7 +156,7 @@ enum Interrupted {
 }
 
 /// Runs what cannot be interrupted on a thread of its own, which is left behind when it takes too long.
-fn aside<T: Send + 'static>(
+fn on_another_thread<T: Send + 'static>(
     services: &Services,
     deadline: Instant,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -30,7 +30,7 @@ pub(crate) struct Judgment {
 /// When the center gave the message up: [`ErrorKind::Config`] for a domain, source or map that it does not take, else
 /// [`ErrorKind::Protocol`].
 pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
-    let Some((before, count, after)) = split(text) else { return Err(given_up(center, text)) };
+    let Some((before, count, after)) = split(text) else { return Err(aborted(center, text)) };
     let is_exact = before.is_empty() && after.is_empty() && text.ends_with('\n');
     let mut judgment = Judgment::default();
     if is_exact && count == Some(body.commands) {
@@ -143,7 +143,7 @@ fn explain(message: &str) -> String {
 }
 
 /// The message was not brought to its end.
-fn given_up(center: &str, text: &str) -> PluginError {
+fn aborted(center: &str, text: &str) -> PluginError {
     let shown = printable(text);
     match fragment(text) {
         Some(Fragment { meaning, option: Some(option), .. }) => {
@@ -183,7 +183,7 @@ struct Fragment {
     option: Option<&'static str>,
 }
 
-const fn said(parts: &'static [&'static str], meaning: &'static str) -> Fragment {
+const fn fragment(parts: &'static [&'static str], meaning: &'static str) -> Fragment {
     Fragment { parts, meaning, option: None }
 }
 
@@ -212,32 +212,32 @@ const FRAGMENTS: &[Fragment] = &[
         meaning: "not a leaf domain; only leaf domains contain hosts",
         option: Some("set `domain` to a leaf domain"),
     },
-    said(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
-    said(
+    fragment(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
+    fragment(
         &["Failure to Run Scan API:"],
         "the scan results could not be stored; check that the asset exists (`add_host`) and that a host \
          license is free",
     ),
-    said(&["Must set source application"], "the source of the commands is not set"),
-    said(&["Failed to recognize IP address:"], "invalid IP address of the asset"),
-    said(&["Failed to recognize MAC address:"], "invalid MAC address"),
-    said(&["' is not a valid address"], "invalid IP address in a list"),
-    said(&["address range"], "invalid address range"),
-    said(&["Wrong protocol ", " entered"], "unknown protocol"),
-    said(&["can not find the header: '"], "the list of CVE or BugTraq IDs is missing"),
-    said(&["Wrong command syntax on Vuln ID:"], "the list of CVE or BugTraq IDs is missing"),
-    said(&["Wrong command syntax on DeleteScanResult"], "invalid command DeleteScanResult"),
-    said(&["Invalid Attribute"], "invalid host attribute"),
-    said(&["Can not Find Attribute Name"], "unknown host attribute"),
-    said(&["Can not Delete "], "a host attribute that is in use cannot be deleted"),
-    said(&["unknown vuln type"], "unknown vulnerability type"),
-    said(&["Unknown proto '"], "unknown protocol"),
-    said(
+    fragment(&["Must set source application"], "the source of the commands is not set"),
+    fragment(&["Failed to recognize IP address:"], "invalid IP address of the asset"),
+    fragment(&["Failed to recognize MAC address:"], "invalid MAC address"),
+    fragment(&["' is not a valid address"], "invalid IP address in a list"),
+    fragment(&["address range"], "invalid address range"),
+    fragment(&["Wrong protocol ", " entered"], "unknown protocol"),
+    fragment(&["can not find the header: '"], "the list of CVE or BugTraq IDs is missing"),
+    fragment(&["Wrong command syntax on Vuln ID:"], "the list of CVE or BugTraq IDs is missing"),
+    fragment(&["Wrong command syntax on DeleteScanResult"], "invalid command DeleteScanResult"),
+    fragment(&["Invalid Attribute"], "invalid host attribute"),
+    fragment(&["Can not Find Attribute Name"], "unknown host attribute"),
+    fragment(&["Can not Delete "], "a host attribute that is in use cannot be deleted"),
+    fragment(&["unknown vuln type"], "unknown vulnerability type"),
+    fragment(&["Unknown proto '"], "unknown protocol"),
+    fragment(
         &["Failed to send UserMessage"],
         "internal error on the Defense Center while processing a \
          command; check that a host license is free",
     ),
-    said(&["Failed to Execute Command:"], "a command failed on the Defense Center"),
+    fragment(&["Failed to Execute Command:"], "a command failed on the Defense Center"),
 ];
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn failures_name_their_assets() {
 }
 
 #[test]
-fn what_names_no_asset_is_told_apart_from_what_does() {
+fn messages_with_and_without_an_asset_are_distinguished() {
     for (text, named, of_any) in [
         ("Something about 192.0.2.1\nDone processing 3 commands.\n", 1, None),
         ("Something about 192.0.2.1\nDone processing 2 commands.\n", 1, Some("counted 2 of 3")),

@@ -126,7 +126,7 @@ fn appending_names_the_source_again() {
 
 /// What a report wrote before it was rolled back is removed, its `SetSource` too.
 #[test]
-fn the_source_is_named_behind_a_report_that_was_taken_back() {
+fn source_is_named_again_after_a_rolled_back_report() {
     let folder = tempfile::tempdir().unwrap();
     let old = "SetSource,Somebody else\n";
     for name in ["a.csv", "b.csv"] {

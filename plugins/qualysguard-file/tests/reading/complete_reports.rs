@@ -47,7 +47,7 @@ fn every_asset_and_finding_arrives() {
 }
 
 #[test]
-fn what_is_odd_is_noted() {
+fn unusual_content_is_noted() {
     for (name, notes) in [
         ("scan-all-kinds.xml", vec![]),
         ("scan-crlf.xml", vec![]),

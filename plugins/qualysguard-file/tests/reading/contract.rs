@@ -17,7 +17,7 @@ fn the_input_keeps_every_promise() {
 
 /// Several files, one of them larger than a batch: there are positions within reports and between them.
 #[test]
-fn the_input_goes_on_wherever_it_says_so() {
+fn input_resumes_at_every_position() {
     let folder = tempfile::tempdir().unwrap();
     let shape = Shape {
         format: Format::Template,

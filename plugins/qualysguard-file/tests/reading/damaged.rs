@@ -35,7 +35,7 @@ const DAMAGED: &[(&str, &str, usize)] = &[
 const REPAIRED: [&str; 2] = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
 
 /// The message about the report, in a failure or in its notes.
-fn said(told: &Told, path: &Path) -> String {
+fn message_about(told: &Told, path: &Path) -> String {
     let reason = match (&told.refused[..], &told.reports[..]) {
         ([refusal], []) => {
             assert!(refusal.incomplete);
@@ -56,7 +56,7 @@ fn nothing_of_a_damaged_report_takes_effect() {
     for (name, reason, _) in DAMAGED {
         let path = damaged(name);
         let told = read_with(&path, &json!({})).unwrap();
-        assert_eq!(said(&told, &path), *reason, "{name}");
+        assert_eq!(message_about(&told, &path), *reason, "{name}");
         assert!(told.reports.iter().all(|report| !report.end.deliver), "{name}");
         assert!(told.reports.iter().all(|report| report.findings.is_empty()), "{name}");
     }
@@ -77,7 +77,7 @@ fn deliver_incomplete_delivers_findings_before_the_damage() {
 }
 
 #[test]
-fn invalid_bytes_are_replaced_counted_and_said() {
+fn invalid_bytes_are_replaced_counted_and_reported() {
     for (name, title, replaced) in [
         ("scan-invalid-utf8.xml", "Caf\u{FFFD} \u{FFFD}\u{FFFD} finding", 3),
         ("scan-control-characters.xml", "NUL \u{FFFD} and ESC \u{FFFD} finding", 2),

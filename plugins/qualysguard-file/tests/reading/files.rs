@@ -38,7 +38,7 @@ fn a_folder_is_read_by_name_packed_or_not() {
 }
 
 #[test]
-fn a_damaged_gzip_file_is_told_from_a_cut_one() {
+fn damaged_and_truncated_gzip_files_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml.gz");
     let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
@@ -133,7 +133,7 @@ fn a_file_that_stays_cut_is_judged_when_it_has_settled() {
 }
 
 #[test]
-fn an_asset_larger_than_a_batch_goes_on_in_the_next() {
+fn asset_larger_than_a_batch_continues_in_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.xml");
     let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::drive::{Report, Told, read_with};
 
-fn told_of(xml: &str, more: &serde_json::Value) -> Result<Told> {
+fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Told> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml");
     fs::write(&path, xml).unwrap();
@@ -15,7 +15,7 @@ fn told_of(xml: &str, more: &serde_json::Value) -> Result<Told> {
 }
 
 fn report_of(xml: &str) -> Report {
-    let mut told = told_of(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    let mut told = messages_about(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
     assert_eq!((told.reports.len(), &told.refused[..]), (1, &[][..]), "{xml:.200}");
     told.reports.remove(0)
 }
@@ -55,7 +55,7 @@ fn texts_of_an_asset_between_its_findings_are_bounded() {
 }
 
 #[test]
-fn an_error_in_place_of_all_assets_is_no_complete_report() {
+fn error_instead_of_all_assets_is_not_a_complete_report() {
     const HEADER: &str = "<HEADER><KEY value=\"TITLE\">Night</KEY></HEADER>";
     const ERROR: &str = "<ERROR number=\"3509\">no host alive</ERROR>";
     for xml in [

@@ -24,7 +24,7 @@ fn read(options: &Value) -> Session {
 
 /// What follows `position` is what followed it in the undisturbed run, after the start of the report that was in
 /// progress. Rows may be split into other batches, so within a report assets and findings are compared separately.
-fn goes_on(options: &Value, whole: &[Event], at: usize, position: &Position) {
+fn assert_resumes(options: &Value, whole: &[Event], at: usize, position: &Position) {
     let state = tempfile::tempdir().unwrap();
     let mut session = Session::open(options, state.path(), Some(position));
     assert_eq!(session.go(), Pause::Finished);
@@ -85,14 +85,14 @@ fn large_report_resumes_at_every_position() {
         let inside: Vec<_> = whole.positions.iter().filter(|(_, position)| !position.0.is_empty()).collect();
         assert!(inside.len() > 4, "{format:?} {findings}: {} positions", inside.len());
         for (at, position) in inside {
-            goes_on(&options, &whole.events, *at, position);
+            assert_resumes(&options, &whole.events, *at, position);
         }
     }
 }
 
 /// Fixtures fit into one batch, so the positions between are made up.
 #[test]
-fn every_asset_of_every_good_report_is_a_place_to_go_on_at() {
+fn every_valid_report_resumes_after_every_asset() {
     let mut places = 0;
     for path in Group::Good.files() {
         let options = options(&[&path]);
@@ -117,7 +117,7 @@ fn every_asset_of_every_good_report_is_a_place_to_go_on_at() {
             }
             let at = first.len();
             first.append(&mut rest);
-            goes_on(&options, &first, at, &position);
+            assert_resumes(&options, &first, at, &position);
             places += 1;
         }
     }
@@ -147,14 +147,14 @@ proptest! {
         let options = options(&[&path]);
         let whole = read(&options);
         for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-            goes_on(&options, &whole.events, *at, position);
+            assert_resumes(&options, &whole.events, *at, position);
         }
     }
 }
 
 /// The note about late texts counts by the cuts between batches; it still says the same after going on.
 #[test]
-fn what_was_noted_before_is_still_noted() {
+fn notes_are_kept_after_a_resume() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("late.xml");
     let xml = fs::read_to_string(good("scan-ipv6.xml")).unwrap();
@@ -172,7 +172,7 @@ fn what_was_noted_before_is_still_noted() {
     let empty = whole.positions.iter().filter(|(_, position)| position.0.is_empty()).count();
     assert!(empty >= 2, "an asset larger than a batch has no place to go on at");
     for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        goes_on(&options, &whole.events, *at, position);
+        assert_resumes(&options, &whole.events, *at, position);
     }
 }
 
@@ -254,18 +254,18 @@ fn a_report_with_fewer_assets_than_before_is_not_complete() {
 }
 
 #[test]
-fn a_cut_report_that_is_delivered_goes_on_too() {
+fn delivered_truncated_report_resumes_too() {
     let mut options = options(&[&damaged("scan-cut-between-assets.xml"), &good("scan-ipv6.xml")]);
     options["deliver_incomplete"] = true.into();
     let whole = read(&options);
     assert!(!whole.ends()[0].complete && whole.ends()[0].deliver);
     for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        goes_on(&options, &whole.events, *at, position);
+        assert_resumes(&options, &whole.events, *at, position);
     }
 }
 
 #[test]
-fn a_pipe_cannot_be_gone_on_with_but_is_known_again() {
+fn pipe_cannot_resume_but_is_recognized() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -108,7 +108,7 @@ fn a_glossary_beyond_the_limit_makes_no_complete_report() {
 }
 
 #[test]
-fn what_is_replaced_is_counted_once() {
+fn replaced_bytes_are_counted_once() {
     let report = read_changed(
         &[
             ("All findings", "]]>&#1;<![CDATA[\u{1}"),

@@ -93,7 +93,7 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
 
 /// There is no space to decompress it until the operator frees some: the file itself does not change by that.
 #[test]
-fn a_file_that_could_not_be_unpacked_is_tried_again_and_told_once() {
+fn failed_decompression_is_retried_and_reported_once() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
     let mounted = Command::new("mount").args(mount).arg(state.path()).output();

@@ -81,7 +81,7 @@ impl Journal {
         }
         let Some((file, length)) = &mut self.file else {
             self.keys = new;
-            return self.write_anew().inspect_err(|_| self.keys.clear());
+            return self.rewrite().inspect_err(|_| self.keys.clear());
         };
         let lines: String = new.iter().map(|key| line::of(key)).collect();
         // The rest of a failed or torn append is removed first: a shorter append would not overwrite all of it.
@@ -101,7 +101,7 @@ impl Journal {
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) -> Result<()> {
         let before = self.keys.len();
         self.keys.retain(|key| keep(key));
-        if self.keys.len() == before { Ok(()) } else { self.write_anew() }
+        if self.keys.len() == before { Ok(()) } else { self.rewrite() }
     }
 
     /// Forgets everything.
@@ -113,7 +113,7 @@ impl Journal {
     }
 
     /// Writes all keys to a new file and moves it into the place of the old one.
-    fn write_anew(&mut self) -> Result<()> {
+    fn rewrite(&mut self) -> Result<()> {
         let (path, new) = (self.path(), self.folder.join(NEW_NAME));
         let mut replace = || {
             let written = self.write_all(&new)?;

@@ -67,7 +67,7 @@ impl Interrupted {
     }
 
     /// Removes its part files, for it will not go on.
-    pub(crate) fn take_back(self, record: &mut Record, name: &NameTemplate) -> Result<()> {
+    pub(crate) fn roll_back(self, record: &mut Record, name: &NameTemplate) -> Result<()> {
         match self.left {
             Some(RecoveredReport::Whole(mut pieces)) => pieces.forget(),
             // The file was left as it is, for the report might have gone on.

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_pieces_stand_beside_the_target() {
+    fn parts_and_pieces_are_in_the_directory_of_the_target() {
         let path = Path::new("out/a.b.csv");
         assert_eq!(part_path(path), Path::new("out/.a.b.csv.part"));
         assert_eq!(piece_path(path, 7), Path::new("out/a.b.0007.csv"));

@@ -126,7 +126,7 @@ impl Pieces {
             let path = piece_path(&self.path, number);
             let is_new = fs::symlink_metadata(&path).is_err();
             if let Err(error) = publish_as(&path, must_be_new(number)) {
-                take_back(&given);
+                roll_back(&given);
                 return Err(error);
             }
             if is_new {
@@ -190,7 +190,7 @@ fn publish_as(path: &Path, must_be_new: bool) -> Result<()> {
 
 /// Makes parts again of what was published a moment ago. The caller has a failure to tell already; a second one
 /// adds nothing.
-fn take_back(given: &[PathBuf]) {
+fn roll_back(given: &[PathBuf]) {
     for path in given {
         let _ = disk::rename(path, &part_path(path));
     }

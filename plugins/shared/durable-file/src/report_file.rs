@@ -136,9 +136,9 @@ impl ReportFile {
         self.report = ReportKey::of(report);
         if let Some(interrupted) = self.interrupted.take() {
             if report.continued && interrupted.is(&self.report, &path) {
-                return self.go_on(interrupted, path);
+                return self.resume_report(interrupted, path);
             }
-            interrupted.take_back(&mut self.record, &self.name)?;
+            interrupted.roll_back(&mut self.record, &self.name)?;
         }
         if report.continued {
             warn!("cannot resume {}: the report continues, but no part of it was committed", path.display());
@@ -264,7 +264,7 @@ impl ReportFile {
     }
 
     /// Resumes the report that was interrupted.
-    fn go_on(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<StartMode> {
+    fn resume_report(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<StartMode> {
         let state = std::mem::take(&mut interrupted.state);
         match interrupted.into_pieces()? {
             Some(pieces) => self.sink = Sink::Pieces(pieces),

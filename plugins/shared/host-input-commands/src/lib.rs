@@ -29,5 +29,5 @@ mod text;
 pub use addresses::AddressSet;
 pub use commands::{Block, CommandWriter, SCAN_FLUSH, SCAN_UPDATE, Totals};
 pub use names::{BadName, Domain, Name};
-pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, options};
+pub use settings::{BlockLimits, DescriptionPart, OPTIONS, Replace, Settings, format_options, options};
 pub use snapshot::{BadSnapshot, put_number, take_number};

@@ -71,57 +71,87 @@ impl Default for BlockLimits {
     }
 }
 
-/// The options that every output of commands has; an output lists them in its own table.
-pub mod options {
-    use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
+/// Defines the options of commands in a module. `$scope` ends each help text.
+macro_rules! command_options {
+    ($(#[$doc:meta])* $module:ident, $scope:literal) => {
+        $(#[$doc])*
+        pub mod $module {
+            use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
 
-    /// The name that `SetSource` gives.
-    pub const SOURCE: OptionSpec = OptionSpec::text("source").default_text("QualysGuard").help(
-        "Source name shown by the Defense Center for imported results. Letters, digits, space, `.`, \
-             `_`, `-`; not a number.",
-    );
-    /// The scanner's name.
-    pub const SCANNER: OptionSpec = OptionSpec::text("scanner").default_text("QualysGuard").help(
-        "Scanner name whose results on an asset are replaced. After a change, results under the old name \
-         stay on the Defense Center.",
-    );
-    /// The domain.
-    pub const DOMAIN: OptionSpec = OptionSpec::text("domain").help(
-        "commands: the domain to write to, for a Defense Center that has several: a UUID, or names joined by `\\`",
-    );
-    /// Whether unknown assets are created.
-    pub const ADD_HOST: OptionSpec = OptionSpec::flag("add_host").help(
-        "Create assets that the Defense Center does not know, if they have findings. Each created asset \
-         uses one host license. Default: the input's `add_host`, otherwise no.",
-    );
-    /// What becomes of old results.
-    pub const REPLACE: OptionSpec = OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").help(
-        "Replacement of an asset's old results: `asset` deletes them and adds the new ones in one step; \
-         `flush` uses ScanFlush; `merge` only adds.",
-    );
-    /// Whether the operating system is set.
-    pub const SET_OS: OptionSpec = OptionSpec::flag("set_os")
-        .default_flag(false)
-        .help("Set the operating system reported by the scanner on assets with findings.");
-    /// The least severity.
-    pub const MIN_SEVERITY: OptionSpec = OptionSpec::integer("min_severity", 1, 5)
-        .default_integer(1)
-        .help("Minimum severity of findings to send, 1 to 5. Findings without a severity are always sent.");
-    /// Which findings are sent.
-    pub const KINDS: OptionSpec = OptionSpec::list("kinds", &ValueSpec::Choice(KIND_WORDS))
-        .default_list(&["vulnerability", "potential"])
-        .help("Kinds of findings to send. Other kinds are skipped and not counted as rejected.");
-    /// Which texts make up the description.
-    pub const DESCRIPTION: OptionSpec =
-        OptionSpec::list("description", &ValueSpec::Choice(DESCRIPTION_WORDS))
-            .default_list(&["diagnosis"])
-            .help("Texts that form the description of a finding, in this order; HTML is removed.");
-    /// How long the description may be.
-    pub const DESCRIPTION_LENGTH: OptionSpec =
-        OptionSpec::integer("description_length", 16, 30_000).default_integer(1000).help(
-            "Maximum length of the description, in characters. Longer texts are truncated and end in \
-             `...`.",
-        );
+            /// The name that `SetSource` sends.
+            pub const SOURCE: OptionSpec = OptionSpec::text("source").default_text("QualysGuard").help(concat!(
+                "Source name shown by the Defense Center for imported results. Letters, digits, space, `.`, `_`, `-`; \
+                 not a number.",
+                $scope
+            ));
+            /// The scanner's name.
+            pub const SCANNER: OptionSpec = OptionSpec::text("scanner").default_text("QualysGuard").help(concat!(
+                "Scanner name whose results on an asset are replaced. After a change, results under the old name stay \
+                 on the Defense Center.",
+                $scope
+            ));
+            /// The domain.
+            pub const DOMAIN: OptionSpec = OptionSpec::text("domain").help(concat!(
+                "Domain to write to, on a Defense Center with several domains: UUID, or names joined by `\\`. \
+                 Default: none (no SetDomain command is sent).",
+                $scope
+            ));
+            /// Whether unknown assets are created.
+            pub const ADD_HOST: OptionSpec = OptionSpec::flag("add_host").help(concat!(
+                "Create assets that the Defense Center does not know, if they have findings. Each created asset uses \
+                 one host license. Default: the input's `add_host`, otherwise no.",
+                $scope
+            ));
+            /// Replacement of old results.
+            pub const REPLACE: OptionSpec =
+                OptionSpec::choice("replace", REPLACE_WORDS).default_text("asset").help(concat!(
+                    "Replacement of an asset's old results: `asset` deletes them and adds the new ones in one step; \
+                     `flush` uses ScanFlush; `merge` only adds.",
+                    $scope
+                ));
+            /// Whether the operating system is set.
+            pub const SET_OS: OptionSpec = OptionSpec::flag("set_os").default_flag(false).help(concat!(
+                "Set the operating system reported by the scanner on assets with findings.",
+                $scope
+            ));
+            /// The minimum severity.
+            pub const MIN_SEVERITY: OptionSpec =
+                OptionSpec::integer("min_severity", 1, 5).default_integer(1).help(concat!(
+                    "Minimum severity of findings to send, 1 to 5. Findings without a severity are always sent.",
+                    $scope
+                ));
+            /// The kinds of findings that are sent.
+            pub const KINDS: OptionSpec = OptionSpec::list("kinds", &ValueSpec::Choice(KIND_WORDS))
+                .default_list(&["vulnerability", "potential"])
+                .help(concat!(
+                    "Kinds of findings to send. Other kinds are skipped and not counted as rejected.",
+                    $scope
+                ));
+            /// The texts of the description.
+            pub const DESCRIPTION: OptionSpec =
+                OptionSpec::list("description", &ValueSpec::Choice(DESCRIPTION_WORDS))
+                    .default_list(&["diagnosis"])
+                    .help(concat!(
+                        "Texts that form the description of a finding, in this order; HTML is removed.",
+                        $scope
+                    ));
+            /// The maximum length of the description.
+            pub const DESCRIPTION_LENGTH: OptionSpec =
+                OptionSpec::integer("description_length", 16, 30_000).default_integer(1000).help(concat!(
+                    "Maximum length of the description, in characters. Longer texts are truncated and end in `...`.",
+                    $scope
+                ));
+        }
+    };
+}
+
+command_options! {
+    /// The options of an output that only writes commands; it lists them in its own table.
+    options, ""
+}
+command_options! {
+    /// The same options for an output that also has other formats: each help text names the format.
+    format_options, " Only with `format: host-input`."
 }
 
 /// All of [`options`].

@@ -270,7 +270,7 @@ fn the_cut_last_asset_of_an_incomplete_report_keeps_its_old_results() {
 }
 
 #[test]
-fn a_cut_asset_whose_deletion_is_on_its_way_is_told() {
+fn truncated_asset_with_sent_deletion_is_reported() {
     let limits = BlockLimits { bytes: 250 };
     let parts: Vec<_> = (1..=5).map(|qid| finding(&qid.to_string())).collect();
     let twice = vec![

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_stays() {
+    fn text_that_is_not_a_tag_is_kept() {
         for plain in ["1 < 2 > 0", "<", "a<", "a <1.2.3 b", "<unclosed tag", "</", "</ p>", "<>", "a <= b"] {
             assert_eq!(text(plain), plain);
         }

@@ -95,9 +95,9 @@ impl Cells {
         self.begun = false;
         self.pending.clear();
         match place {
-            ElementRole::Finding(field) => self.go_on(place, field),
-            ElementRole::Definition(field) => self.go_on(place, field),
-            ElementRole::Asset(field) => self.go_on(place, field),
+            ElementRole::Finding(field) => self.start_next_line(place, field),
+            ElementRole::Definition(field) => self.start_next_line(place, field),
+            ElementRole::Asset(field) => self.start_next_line(place, field),
             ElementRole::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(ElementRole::Ignored),
             ElementRole::AssetFallback(field) => Ok(ElementRole::Asset(field)),
             ElementRole::AssetBetter(field) => {
@@ -123,7 +123,7 @@ impl Cells {
     /// A cell that already has text continues on a new line: nothing is lost when an element appears twice, and a
     /// customer's comment follows the text that it comments on.
     #[inline]
-    fn go_on<F: Field>(&mut self, place: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
+    fn start_next_line<F: Field>(&mut self, place: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
     where
         Self: Rows<F>,
     {

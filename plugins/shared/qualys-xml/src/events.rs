@@ -226,36 +226,37 @@ mod tests {
     use super::*;
     use crate::sanitizer::tests::Pieces;
 
-    fn told(xml: &str) -> Result<String, String> {
-        told_of(xml, &[usize::MAX]).map_err(|damage| damage.to_string())
+    fn events_of_parser(xml: &str) -> Result<String, String> {
+        events_of(xml, &[usize::MAX]).map_err(|damage| damage.to_string())
     }
 
     /// What all events tell, when the bytes come in pieces of these lengths.
-    fn told_of(xml: &str, pieces: &[usize]) -> Result<String, Damage> {
+    fn events_of(xml: &str, pieces: &[usize]) -> Result<String, Damage> {
         let mut events = Events::new(Pieces::new(xml.as_bytes(), pieces), "R", Limits { text_bytes: 1000 });
-        let mut told = String::new();
+        let mut events_of_parser = String::new();
         loop {
             let before = events.position();
             match events.next(true)? {
                 Event::Open(element) => {
-                    told.push_str(&format!("<{}", element.name()));
-                    let attribute = |key: &str, value: &str| told.push_str(&format!(" {key}={value}"));
+                    events_of_parser.push_str(&format!("<{}", element.name()));
+                    let attribute =
+                        |key: &str, value: &str| events_of_parser.push_str(&format!(" {key}={value}"));
                     element.attributes(attribute).map_err(|fault| Damage { offset: before, fault })?;
-                    told.push('>');
+                    events_of_parser.push('>');
                 }
-                Event::Text(text) => told.push_str(&text),
-                Event::Verbatim(text) => told.push_str(&format!("[{text}]")),
-                Event::Char(c) => told.push(c),
-                Event::Forbidden => told.push('\u{FFFD}'),
-                Event::Close => told.push_str("</>"),
+                Event::Text(text) => events_of_parser.push_str(&text),
+                Event::Verbatim(text) => events_of_parser.push_str(&format!("[{text}]")),
+                Event::Char(c) => events_of_parser.push(c),
+                Event::Forbidden => events_of_parser.push('\u{FFFD}'),
+                Event::Close => events_of_parser.push_str("</>"),
                 Event::Nothing => {}
-                Event::End => return Ok(told),
+                Event::End => return Ok(events_of_parser),
             }
         }
     }
 
     #[test]
-    fn what_a_report_may_hold() {
+    fn report_text() {
         for (xml, expected) in [
             ("\n \u{FEFF}<?xml version='1.0'?><!DOCTYPE R SYSTEM 'x'>\n<R/> <!-- end -->\n", "<R></>"),
             ("<R a='1' b=\"&lt;&#65;\nx\">t&amp;&#x42;<![CDATA[&lt;]]></R>", "<R a=1 b=<A x>t&B[&lt;]</>"),
@@ -263,7 +264,7 @@ mod tests {
             ("<R a='x&#1;&#0;&#xFFFE;&#65;y'/>", "<R a=x\u{FFFD}\u{FFFD}\u{FFFD}Ay></>"),
             ("<R>a\r\nb</R>", "<R>a\nb</>"),
         ] {
-            assert_eq!(told(xml).as_deref(), Ok(expected), "{xml}");
+            assert_eq!(events_of_parser(xml).as_deref(), Ok(expected), "{xml}");
         }
     }
 
@@ -292,9 +293,9 @@ mod tests {
             (&format!("<R{attributes}/>"), "the element R exceeds 32 attributes"),
             (&format!("<R><{}/></R>", "n".repeat(300)), "element name longer than 256 bytes"),
         ] {
-            assert_eq!(told(xml), Err(problem.to_owned()), "{xml}");
+            assert_eq!(events_of_parser(xml), Err(problem.to_owned()), "{xml}");
         }
-        assert!(told("<R><a></b></R>").is_err_and(|problem| problem.contains("expected `</a>`")));
+        assert!(events_of_parser("<R><a></b></R>").is_err_and(|problem| problem.contains("expected `</a>`")));
     }
 
     #[test]
@@ -305,7 +306,7 @@ mod tests {
             format!("<R><!-- {} --></R>", "x".repeat(600_000)),
             format!("<R a='{}'/>", "x".repeat(600_000)),
         ] {
-            assert_eq!(told(&xml), Err(problem.to_owned()));
+            assert_eq!(events_of_parser(&xml), Err(problem.to_owned()));
         }
     }
 
@@ -354,13 +355,13 @@ mod tests {
 
         /// In pieces of one byte nothing but text lies whole in a block: the parser reads all markup.
         #[test]
-        fn what_is_read_in_place_is_what_the_parser_reads(
+        fn in_place_reader_and_parser_read_the_same(
             tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..25),
             pieces in prop::collection::vec(1_usize..30, 1..4),
             closes in any::<bool>(),
         ) {
             let xml = format!("<R>{}{}", tokens.concat(), if closes { "</R>" } else { "" });
-            let tell = |pieces: &[usize]| told_of(&xml, pieces).map_err(|damage| (damage.offset, damage.to_string()));
+            let tell = |pieces: &[usize]| events_of(&xml, pieces).map_err(|damage| (damage.offset, damage.to_string()));
             let by_parser = tell(&[1]);
             prop_assert_eq!(&tell(&[usize::MAX]), &by_parser);
             prop_assert_eq!(&tell(&pieces), &by_parser);

@@ -88,7 +88,7 @@ impl FactReader {
             }
             Self::OperatingSystem => Some(Fact::OperatingSystem { name: first, technique: next() }),
             Self::DnsName => {
-                let name = Some(next()).filter(|name| !name.is_empty() && !is_no_name(name))?;
+                let name = Some(next()).filter(|name| !name.is_empty() && !is_placeholder(name))?;
                 Some(Fact::Name { name, source: "DNS" })
             }
             Self::Names | Self::NetbiosName => Some(Fact::Name { name: first, source: next() }),
@@ -97,7 +97,7 @@ impl FactReader {
 }
 
 /// What the scanner writes instead of a missing name.
-pub(crate) fn is_no_name(name: &str) -> bool {
+pub(crate) fn is_placeholder(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("No registered hostname")
 }
 

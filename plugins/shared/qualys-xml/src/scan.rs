@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, Fi
 use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
-use crate::facts::{is_no_name, reader_of};
+use crate::facts::{is_placeholder, reader_of};
 use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
 use crate::place::{ElementRole, Structure, Value, in_definition};
 use crate::walk::{Document, Flow, MUTE_ERROR, State};
@@ -173,7 +173,7 @@ fn open_asset(element: &Element<'_>, cells: &mut Cells) -> Result<(), Box<Fault>
     cells.begin_asset();
     element.attributes(|key, value| match key {
         "value" => cells.asset.set(AssetField::Address, value.trim()),
-        "name" if !is_no_name(value) => cells.asset.set(AssetField::Dns, value.trim()),
+        "name" if !is_placeholder(value) => cells.asset.set(AssetField::Dns, value.trim()),
         "status" => cells.asset.set(AssetField::Status, value.trim()),
         _ => {}
     })

@@ -16,7 +16,7 @@ fn detail<'a>(report: &'a CheckReport, name: &str) -> &'a str {
 }
 
 #[test]
-fn every_step_is_told() {
+fn every_step_is_reported() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "domain": "Global\\Lab" })).unwrap();
     let report = output.check().unwrap();

@@ -84,7 +84,7 @@ fn connection_refused() {
 }
 
 #[test]
-fn a_name_that_nobody_knows() {
+fn unknown_host_name() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "server": "dc.invalid" })).unwrap();
     let error = output.begin(&start()).unwrap_err();
@@ -106,7 +106,7 @@ fn peer_that_does_not_speak_tls_is_rejected() {
 }
 
 #[test]
-fn a_greeting_that_is_none() {
+fn invalid_greeting() {
     for (kind, body, part) in [
         (1, &[0, 0, 0, 1][..], "messages of 1 bytes at most"),
         (1, &[0, 8], "in 2 bytes, expected 4"),
@@ -120,7 +120,7 @@ fn a_greeting_that_is_none() {
 }
 
 #[test]
-fn an_answer_that_is_none() {
+fn invalid_reply() {
     for (reply, part) in [
         ((4, &b"out of\x1b memory"[..]), "replied with an error message: `out of? memory`"),
         ((1, &[0, 0, 0, 9]), "a message of type 1 where the reply to a message was due"),

@@ -47,7 +47,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
 
 /// The last asset goes out when the report ends: no batch is at hand to name its findings in.
 #[test]
-fn a_refusal_that_names_no_finding_is_told_at_the_very_end() {
+fn refusal_without_a_finding_is_reported_at_the_end() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.extend([ip("192.0.2.4"), ip("192.0.2.99")]);

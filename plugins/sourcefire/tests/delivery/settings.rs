@@ -11,7 +11,7 @@ use crate::report::*;
 use crate::setting_up::Registered;
 
 #[test]
-fn files_of_all_kinds_open_and_what_is_wrong_with_others_is_told_apart() {
+fn all_identity_files_open_and_errors_are_distinguished() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let file =

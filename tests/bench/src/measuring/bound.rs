@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_stands_in_the_middle() {
+    fn median_is_the_middle_value() {
         assert_eq!(median([9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 9.0]), 3.0);
     }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_back_and_a_step_forward_are_both_told() {
+    fn regression_and_improvement_are_both_reported() {
         let stored = Instructions { start_up: 1000, scan: 1000, template: 1000 };
         let counted = Instructions { start_up: 1020, scan: 1031, template: 960 };
         let kept: Vec<bool> = counted.against(&stored).iter().map(Bound::is_kept).collect();

@@ -123,7 +123,7 @@ impl Scenario {
         let mut next = ledger.0;
         if let Some(Call::Write(report, _) | Call::End(report)) = calls.get(next).copied() {
             next = match self.goes_on {
-                true => self.go_on(&mut file, report, next)?,
+                true => self.resume_report(&mut file, report, next)?,
                 false => calls.iter().position(|call| *call == Call::Begin(report)).unwrap(),
             };
         }
@@ -149,7 +149,7 @@ impl Scenario {
         calls
     }
 
-    fn go_on(&self, file: &mut ReportFile, report: usize, next: usize) -> Result<usize> {
+    fn resume_report(&self, file: &mut ReportFile, report: usize, next: usize) -> Result<usize> {
         let begun = file.begin(&ReportStart { continued: true, ..self.start(report) })?;
         assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
         Ok(next)

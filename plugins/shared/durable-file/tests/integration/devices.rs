@@ -93,7 +93,7 @@ fn fill(folder: &Path) -> (Result<()>, String, Vec<String>) {
 
 /// `scanbridge run … | head` ends the reader first.
 #[test]
-fn a_reader_that_ends_first_is_told_as_such() {
+fn reader_that_closes_early_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = pipe(folder.path());
     let reader = {

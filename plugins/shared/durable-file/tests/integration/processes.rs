@@ -127,7 +127,7 @@ fn content(folder: &Path) -> String {
 }
 
 #[test]
-fn a_killed_process_is_gone_on_with_at_any_receipt_it_gave() {
+fn killed_process_resumes_at_any_of_its_receipts() {
     for (name, receipts) in [("out.csv", 1), ("out.csv", 90), ("rotated.csv", 2), ("rotated.csv", 70)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);

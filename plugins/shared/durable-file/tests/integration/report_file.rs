@@ -274,7 +274,7 @@ fn a_finished_file_may_be_taken_away_but_not_replaced() {
 
 /// What `logrotate` leaves with `create` and with `copytruncate`.
 #[test]
-fn an_emptied_file_is_begun_anew() {
+fn emptied_file_is_started_again() {
     for rotate in [None, Some(100)] {
         let folder = tempfile::tempdir().unwrap();
         let target =

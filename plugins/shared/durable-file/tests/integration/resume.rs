@@ -41,7 +41,7 @@ impl Interrupted {
         self.folder.path().join(".out.csv.part")
     }
 
-    fn go_on(&self) -> Result<String, PluginError> {
+    fn resume(&self) -> Result<String, PluginError> {
         let mut file = ReportFile::open(Target::new(&self.path), Some(&self.receipt))?;
         assert_eq!(file.begin(&continued("r"))?, StartMode::Continued(b"state".to_vec()));
         file.write(b"two\n")?;
@@ -56,12 +56,12 @@ fn resume_appends_after_committed_bytes() {
     assert_eq!(names(run.folder.path()), [".out.csv.part"]);
     // What a killed process had written since is truncated.
     fs::write(run.part(), "one\nhalf a rec").unwrap();
-    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+    assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
     assert_eq!(names(run.folder.path()), ["out.csv"]);
 }
 
 #[test]
-fn a_report_that_begins_anew_takes_the_interrupted_one_back() {
+fn report_begun_again_rolls_back_the_interrupted_one() {
     for start in [report("r"), report("other"), continued("other")] {
         let run = Interrupted::new();
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
@@ -78,11 +78,11 @@ fn a_run_that_has_nothing_more_to_do_leaves_the_part_as_it_is() {
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
     assert_eq!(file.commit(b"").unwrap(), run.receipt);
     drop(file);
-    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+    assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
 }
 
 #[test]
-fn a_part_that_is_gone_or_another_one_is_told_with_its_name() {
+fn missing_or_foreign_part_is_named() {
     let cut = |run: &Interrupted| fs::write(run.part(), "on").unwrap();
     let exchange = |run: &Interrupted| {
         fs::remove_file(run.part()).unwrap();
@@ -93,7 +93,7 @@ fn a_part_that_is_gone_or_another_one_is_told_with_its_name() {
     for damage in [&cut as &dyn Fn(&Interrupted), &exchange, &remove] {
         let run = Interrupted::new();
         damage(&run);
-        let error = run.go_on().unwrap_err();
+        let error = run.resume().unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io);
         assert!(error.message.contains(".out.csv.part, or is not what"), "{error}");
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
@@ -132,7 +132,7 @@ fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
         let hint = error.hint.unwrap();
         assert!(hint.contains("scanbridge run --restart") && hint.contains("scanbridge state reset"));
     }
-    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()), "none of them has touched the part");
+    assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()), "none of them has touched the part");
 }
 
 #[test]
@@ -195,13 +195,13 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
 
 /// The parts of a report that was rolled back are needed again when the next receipt is lost.
 #[test]
-fn a_report_that_was_taken_back_can_go_on_until_the_next_commit() {
+fn rolled_back_report_can_resume_until_the_next_commit() {
     let run = Interrupted::new();
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
     file.begin(&continued("r")).unwrap();
     file.end(false).unwrap();
     drop(file);
-    assert_eq!(run.go_on(), Ok("one\ntwo\n".to_owned()));
+    assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
 
     let run = Interrupted::new();
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
@@ -213,7 +213,7 @@ fn a_report_that_was_taken_back_can_go_on_until_the_next_commit() {
 }
 
 #[test]
-fn many_pieces_go_on_behind_the_last_one_and_no_second_process_writes_them_meanwhile() {
+fn many_pieces_resume_after_the_last_one_under_a_lock() {
     let folder = tempfile::tempdir().unwrap();
     let rotate = Rotation { max_bytes: Some(4), max_age: None };
     let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out")) };
@@ -241,7 +241,7 @@ fn many_pieces_go_on_behind_the_last_one_and_no_second_process_writes_them_meanw
 }
 
 #[test]
-fn a_device_goes_on_without_a_second_header() {
+fn device_resumes_without_a_second_header() {
     let target = Target::new("/dev/null");
     let mut file = ReportFile::open(target.clone(), None).unwrap();
     assert_eq!(file.begin(&report("1")).unwrap(), StartMode::Empty);
@@ -257,14 +257,14 @@ fn a_device_goes_on_without_a_second_header() {
 #[test]
 fn run_resumes_after_disk_full() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(outcome) = on_a_small_disk(folder.path(), fill_and_go_on) else { return };
+    let Some(outcome) = on_a_small_disk(folder.path(), fill_and_resume) else { return };
     let (full, names, text) = outcome.unwrap();
     assert_eq!(full.kind, ErrorKind::Io);
     assert_eq!(names, [".out.csv.part", "in the way"], "nothing half-written stands under the name");
     assert!(text == "x".repeat(300_000));
 }
 
-fn fill_and_go_on(folder: &Path) -> Result<(PluginError, Vec<String>, String), PluginError> {
+fn fill_and_resume(folder: &Path) -> Result<(PluginError, Vec<String>, String), PluginError> {
     let target = Target::new(folder.join("out.csv"));
     fs::write(folder.join("in the way"), vec![0; 800_000]).unwrap();
     let mut file = ReportFile::open(target.clone(), None)?;

@@ -56,7 +56,7 @@ fn a_pinned_certificate_needs_no_authority_name_or_date() {
 }
 
 #[test]
-fn a_self_signed_server_may_stand_in_the_file_of_authorities() {
+fn self_signed_server_in_the_authorities_file_is_trusted() {
     let folder = tempdir().unwrap();
     let server = Issued::self_signed(&Request::server(&["127.0.0.1"]));
     let (file, _key) = server.write_pem(folder.path(), "server");
@@ -71,7 +71,7 @@ fn a_self_signed_server_may_stand_in_the_file_of_authorities() {
 }
 
 #[test]
-fn what_a_certificate_says_is_read() {
+fn certificate_fields_are_read() {
     let authority = Authority::new("Example CA");
     let request = Request::host_input_client("192.0.2.7", "e276abec-e0f2-11e3-8169-6d9ed49b625f");
     let shown = Certificate::read(&authority.issue(&request.email("scan@example.com")).der()).unwrap();

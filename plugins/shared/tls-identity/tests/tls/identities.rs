@@ -89,7 +89,7 @@ fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_conv
 }
 
 #[test]
-fn a_wrong_password_a_rare_cipher_and_a_broken_file_are_told_apart() {
+fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     for shape in [Pkcs12::Modern, Pkcs12::DefenseCenter] {
@@ -109,7 +109,7 @@ fn a_wrong_password_a_rare_cipher_and_a_broken_file_are_told_apart() {
 }
 
 #[test]
-fn a_pkcs12_file_without_a_key_is_said_to_have_none() {
+fn pkcs12_file_without_a_key_is_reported() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     if !installed("openssl") {
@@ -179,7 +179,7 @@ fn encrypted_pem_keys_open_with_their_password() {
 }
 
 #[test]
-fn files_that_are_no_identity_are_told_apart() {
+fn invalid_identity_files_are_distinguished() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");

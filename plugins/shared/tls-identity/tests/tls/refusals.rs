@@ -37,7 +37,7 @@ fn an_unknown_authority_is_named_with_the_fingerprint_that_would_be_trusted() {
 }
 
 #[test]
-fn dates_are_told() {
+fn expired_and_not_yet_valid_certificates_are_reported() {
     let authority = Authority::new("Example CA");
     let expired = authority.issue(&Request::server(&["dc.example.com"]).expired());
     assert_says(&met(&authority, &authority, &expired), ErrorKind::Auth, &["expired on 20", "clock"]);
@@ -50,7 +50,7 @@ fn dates_are_told() {
 }
 
 #[test]
-fn a_wrong_name_is_told_with_the_right_ones() {
+fn name_mismatch_lists_the_names_of_the_certificate() {
     let authority = Authority::new("Example CA");
     let names =
         ["a.example.com", "b.example.com", "192.0.2.1", "2001:db8::1", "c.example", "d.example", "e.example"];
@@ -115,7 +115,7 @@ fn an_expired_client_certificate_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_peer_that_speaks_no_tls_is_told_from_one_that_cuts_the_connection() {
+fn peer_without_tls_and_closed_connection_are_distinguished() {
     let trust = trust(&Authority::new("Example CA"));
     let address = serve_raw(b"220 mail.example.com ESMTP\r\n");
     let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();

@@ -67,7 +67,7 @@ fn the_options_make_a_client() {
 }
 
 #[test]
-fn what_is_trusted_otherwise_is_asked_for_only_when_no_option_says_it() {
+fn default_trust_is_used_only_without_an_option() {
     let options = read(&format!(r#"{{"tls_fingerprint": ["{}"]}}"#, "ab".repeat(32))).unwrap();
     options.trust_or(|| panic!("asked")).unwrap();
     let authority = Authority::new("Example CA");
