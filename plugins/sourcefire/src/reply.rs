@@ -183,7 +183,7 @@ struct Fragment {
     option: Option<&'static str>,
 }
 
-const fn fragment(parts: &'static [&'static str], meaning: &'static str) -> Fragment {
+const fn known_message(parts: &'static [&'static str], meaning: &'static str) -> Fragment {
     Fragment { parts, meaning, option: None }
 }
 
@@ -212,32 +212,32 @@ const FRAGMENTS: &[Fragment] = &[
         meaning: "not a leaf domain; only leaf domains contain hosts",
         option: Some("set `domain` to a leaf domain"),
     },
-    fragment(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
-    fragment(
+    known_message(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
+    known_message(
         &["Failure to Run Scan API:"],
         "the scan results could not be stored; check that the asset exists (`add_host`) and that a host \
          license is free",
     ),
-    fragment(&["Must set source application"], "the source of the commands is not set"),
-    fragment(&["Failed to recognize IP address:"], "invalid IP address of the asset"),
-    fragment(&["Failed to recognize MAC address:"], "invalid MAC address"),
-    fragment(&["' is not a valid address"], "invalid IP address in a list"),
-    fragment(&["address range"], "invalid address range"),
-    fragment(&["Wrong protocol ", " entered"], "unknown protocol"),
-    fragment(&["can not find the header: '"], "the list of CVE or BugTraq IDs is missing"),
-    fragment(&["Wrong command syntax on Vuln ID:"], "the list of CVE or BugTraq IDs is missing"),
-    fragment(&["Wrong command syntax on DeleteScanResult"], "invalid command DeleteScanResult"),
-    fragment(&["Invalid Attribute"], "invalid host attribute"),
-    fragment(&["Can not Find Attribute Name"], "unknown host attribute"),
-    fragment(&["Can not Delete "], "a host attribute that is in use cannot be deleted"),
-    fragment(&["unknown vuln type"], "unknown vulnerability type"),
-    fragment(&["Unknown proto '"], "unknown protocol"),
-    fragment(
+    known_message(&["Must set source application"], "the source of the commands is not set"),
+    known_message(&["Failed to recognize IP address:"], "invalid IP address of the asset"),
+    known_message(&["Failed to recognize MAC address:"], "invalid MAC address"),
+    known_message(&["' is not a valid address"], "invalid IP address in a list"),
+    known_message(&["address range"], "invalid address range"),
+    known_message(&["Wrong protocol ", " entered"], "unknown protocol"),
+    known_message(&["can not find the header: '"], "the list of CVE or BugTraq IDs is missing"),
+    known_message(&["Wrong command syntax on Vuln ID:"], "the list of CVE or BugTraq IDs is missing"),
+    known_message(&["Wrong command syntax on DeleteScanResult"], "invalid command DeleteScanResult"),
+    known_message(&["Invalid Attribute"], "invalid host attribute"),
+    known_message(&["Can not Find Attribute Name"], "unknown host attribute"),
+    known_message(&["Can not Delete "], "a host attribute that is in use cannot be deleted"),
+    known_message(&["unknown vuln type"], "unknown vulnerability type"),
+    known_message(&["Unknown proto '"], "unknown protocol"),
+    known_message(
         &["Failed to send UserMessage"],
         "internal error on the Defense Center while processing a \
          command; check that a host license is free",
     ),
-    fragment(&["Failed to Execute Command:"], "a command failed on the Defense Center"),
+    known_message(&["Failed to Execute Command:"], "a command failed on the Defense Center"),
 ];
 
 #[cfg(test)]
