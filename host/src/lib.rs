@@ -1,5 +1,5 @@
-//! The host runtime: finds plugins, checks a pipeline file against them, runs the pipeline and reports what was
-//! delivered. It contains no code for a particular plugin.
+//! The host runtime: finds plugins, checks a pipeline file against them, runs the pipeline and reports what
+//! was delivered. It contains no code for a particular plugin.
 //!
 //! ```text
 //! cli ─► config (pipeline file) ──┐

@@ -1,6 +1,6 @@
-//! Replay: sends dead letters to their outputs again, in the order in which they were written. A dead letter is removed
-//! when its output has accepted it, and written again when it is rejected again. If the output becomes unavailable, the
-//! committed dead letters are removed and the rest are kept.
+//! Replay: sends dead letters to their outputs again, in the order in which they were written. A dead letter
+//! is removed when its output has accepted it, and written again when it is rejected again. If the output
+//! becomes unavailable, the committed dead letters are removed and the rest are kept.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -58,8 +58,8 @@ pub fn replay(
     Ok(total)
 }
 
-/// Locks the pipeline for a replay or purge of dead letters. Refused after an interrupted run: when it is resumed, its
-/// dead letters may still be rolled back.
+/// Locks the pipeline for a replay or purge of dead letters. Refused after an interrupted run: when it is
+/// resumed, its dead letters may still be rolled back.
 ///
 /// # Errors
 /// When the pipeline is in use or was interrupted.
@@ -81,8 +81,8 @@ pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, S
     Ok(lock)
 }
 
-/// Removes the filters, which the dead letters have passed already, and the failover. Sets `if_exists: append` for
-/// outputs that have it, because the dead letters alone must not replace an existing file.
+/// Removes the filters, which the dead letters have passed already, and the failover. Sets `if_exists:
+/// append` for outputs that have it, because the dead letters alone must not replace an existing file.
 fn prepare(output: &mut OutputInstance, registry: &Registry) {
     output.filters.clear();
     output.delivery.failover = None;
@@ -118,8 +118,8 @@ fn replay_one(
         }
     };
     let (summary, _) = pipeline::run(opened, Arc::clone(stop), false, None);
-    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all others is
-    // the number of dead letters at the start of the file that are done.
+    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all
+    // others is the number of dead letters at the start of the file that are done.
     let done = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
     remove_done(&replaying, &file.path, done).map_err(|error| refused(StateError::io(&replaying, &error)))?;
     Ok(summary)
@@ -148,8 +148,8 @@ fn restore(folder: &StateFolder) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Removes the first `done` dead letters of the replay. The rest go back to the dead letter file, before those written
-/// during the replay.
+/// Removes the first `done` dead letters of the replay. The rest go back to the dead letter file, before
+/// those written during the replay.
 fn remove_done(replaying: &Path, letters: &Path, done: u64) -> io::Result<()> {
     drop_first(replaying, done)?;
     match fs::metadata(replaying)?.len() {

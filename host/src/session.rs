@@ -1,5 +1,5 @@
-//! One run of a pipeline with its saved state: locks the pipeline, reads the ledger for the checkpoint to resume from,
-//! runs the pipeline and stores the result in the ledger.
+//! One run of a pipeline with its saved state: locks the pipeline, reads the ledger for the checkpoint to
+//! resume from, runs the pipeline and stores the result in the ledger.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub struct RunOptions {
 /// Runs a checked pipeline once. `state` is the state directory of all pipelines.
 ///
 /// # Errors
-/// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be opened.
+/// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be
+/// opened.
 pub fn run(
     pipeline: &Pipeline,
     registry: &Registry,

@@ -56,8 +56,8 @@ pub(crate) fn has_colors() -> bool {
         && !is_set("TERM", |value| value == "dumb")
 }
 
-/// Starts the log with other targets than standard error: `lines` gets complete lines with a timestamp, `syslog` gets
-/// them without one. Call once per process, like [`start`].
+/// Starts the log with other targets than standard error: `lines` gets complete lines with a timestamp,
+/// `syslog` gets them without one. Call once per process, like [`start`].
 pub(crate) fn start_into<L, S>(level: Level, lines: L, syslog: Option<S>)
 where
     L: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
@@ -115,8 +115,8 @@ pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &st
     }
 }
 
-/// The text with line breaks and other control characters escaped, so that it can neither forge a log line nor control
-/// the terminal.
+/// The text with line breaks and other control characters escaped, so that it can neither forge a log line
+/// nor control the terminal.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }

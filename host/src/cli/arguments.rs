@@ -8,8 +8,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
-/// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all errors with
-/// line numbers and delivers nothing.
+/// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all
+/// errors with line numbers and delivers nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(
     name = "scanbridge",
@@ -60,8 +60,8 @@ pub enum Command {
     },
     /// Validate a pipeline file without delivering anything
     ///
-    /// By default, loads each plugin with its options, which finds invalid combinations and missing directories.
-    /// --offline only reads files; --probe also contacts sources and destinations.
+    /// By default, loads each plugin with its options, which finds invalid combinations and missing
+    /// directories. --offline only reads files; --probe also contacts sources and destinations.
     Check {
         /// Pipeline file
         file: PathBuf,
@@ -106,8 +106,8 @@ pub enum StateCommand {
     Reset {
         /// Pipeline file
         file: PathBuf,
-        /// Reset only the private data of this input or output, such as its list of delivered files. An interrupted
-        /// run can still be resumed
+        /// Reset only the private data of this input or output, such as its list of delivered files. An
+        /// interrupted run can still be resumed
         #[arg(long, value_name = "ID")]
         instance: Option<String>,
     },
@@ -135,7 +135,7 @@ pub enum DeadLettersCommand {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Retry rejected findings; accepted ones are removed from the dead letter file
+    /// Send rejected findings to their outputs again; accepted ones are removed from the dead letter file
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -171,7 +171,7 @@ pub struct CheckDepth {
 /// `scanbridge plugin …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum PluginCommand {
-    /// List all plugins, and libraries that could not be loaded with the reason
+    /// List all plugins, and the libraries that could not be loaded, with the reasons
     List {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -240,7 +240,8 @@ pub enum Format {
     Json,
 }
 
-/// Result of parsing that ends the program before any command: a usage error, or a request for help or the version.
+/// Result of parsing that ends the program before any command: a usage error, or a request for help or the
+/// version.
 #[derive(Debug)]
 pub struct Usage(clap::Error);
 
@@ -266,8 +267,8 @@ impl Usage {
         }
     }
 
-    /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors are
-    /// ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
+    /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors
+    /// are ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
     pub fn print(&self) {
         let _ = self.0.print();
     }

@@ -1,5 +1,5 @@
-//! The command line: argument definitions and output formatting. Free of side effects, except that a usage error can
-//! print itself; the commands are carried out in `commands`.
+//! The command line: argument definitions and output formatting. Free of side effects, except that a usage
+//! error can print itself; the commands are carried out in `commands`.
 
 mod arguments;
 mod dead_letters_view;

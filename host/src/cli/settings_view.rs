@@ -10,8 +10,8 @@ use crate::config::{Catalogue, Filter, Instance, Origin, Pipeline};
 
 const REDACTED: &str = "[redacted]";
 
-/// Every input and output with the effective value of each option and the origin of that value. Text is wrapped to
-/// `width` columns; pass `usize::MAX` for a pipe.
+/// Every input and output with the effective value of each option and the origin of that value. Text is
+/// wrapped to `width` columns; pass `usize::MAX` for a pipe.
 #[must_use]
 pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: Format, width: usize) -> String {
     let inputs = pipeline.inputs.iter().map(|input| Shown {

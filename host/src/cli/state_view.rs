@@ -155,7 +155,8 @@ fn output(state: &OutputState) -> Value {
     })
 }
 
-/// Bytes whose format only the plugin knows: shown as JSON if possible, else as text, else as hexadecimal digits.
+/// Bytes whose format only the plugin knows: shown as JSON if possible, else as text, else as hexadecimal
+/// digits.
 fn opaque(bytes: &[u8]) -> Value {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return value;

@@ -21,7 +21,8 @@ pub(super) fn render<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Replaces control characters: text of settings and plugins comes from outside and must not control the terminal.
+/// Replaces control characters: text of settings and plugins comes from outside and must not control the
+/// terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

@@ -92,8 +92,8 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
     code
 }
 
-/// One line per step. Control characters are escaped: file names, certificates and responses of peers come from
-/// outside.
+/// One line per step. Control characters are escaped: file names, certificates and responses of peers come
+/// from outside.
 fn probe_in_words((instance, report): &Probe) -> String {
     match report {
         Ok(report) => {

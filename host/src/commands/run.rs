@@ -91,8 +91,8 @@ pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
     print_output(&text, summary.exit_code())
 }
 
-/// Calls `give` on the first SIGINT or SIGTERM, which stops the run at the next checkpoint. A second signal ends the
-/// process inside the signal handler, so that it works even when all threads are blocked.
+/// Calls `give` on the first SIGINT or SIGTERM, which stops the run at the next checkpoint. A second signal
+/// ends the process inside the signal handler, so that it works even when all threads are blocked.
 pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
     if let Err(error) = try_to_stop_on_signal(give) {
         tracing::warn!("cannot install signal handlers: {error}; Ctrl-C will end the run immediately");

@@ -76,8 +76,8 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     Ok(known)
 }
 
-/// Archives the complete state, or only the private data of one input or output; in the latter case an interrupted
-/// run can still be resumed.
+/// Archives the complete state, or only the private data of one input or output; in the latter case an
+/// interrupted run can still be resumed.
 fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
     if !folder.path().exists() {
         return print_text(&format!("no saved state for pipeline {name}\n"));

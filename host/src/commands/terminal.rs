@@ -19,8 +19,8 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints the output of a command with exit code `code` and returns the exit code: `code`, or 74 (`EX_IOERR`) when
-/// `code` is 0 and the output cannot be written.
+/// Prints the output of a command with exit code `code` and returns the exit code: `code`, or 74 (`EX_IOERR`)
+/// when `code` is 0 and the output cannot be written.
 pub(crate) fn print_output(text: &str, code: u8) -> u8 {
     match print(text) {
         Ok(()) => code,
@@ -47,8 +47,8 @@ pub(super) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
 }
 
-/// Maximum columns of a table on standard output: the width of the terminal, or unlimited without a terminal, so
-/// that a pipe gets one line per row.
+/// Maximum columns of a table on standard output: the width of the terminal, or unlimited without a terminal,
+/// so that a pipe gets one line per row.
 pub(super) fn width() -> usize {
     if !stdout().is_terminal() {
         return usize::MAX;

@@ -292,7 +292,8 @@ impl Checker<'_> {
         None
     }
 
-    /// Reads the options of the settings file, then those under `with:`, which override them, and reports missing ones.
+    /// Reads the options of the settings file, then those under `with:`, which override them, and reports
+    /// missing ones.
     fn settings(&mut self, node: &Node, fields: &Fields<'_>, plugin: &Descriptor, owner: &str) -> Settings {
         let mut settings = Settings::default();
         let mut file = None;

@@ -22,8 +22,8 @@ impl<'a> Checker<'a> {
         Self { collector: Collector::default(), catalogue, environment, settings_files: HashMap::new() }
     }
 
-    /// The text of a single value of a host key, with references resolved. `key` is the name in messages. Credentials are
-    /// rejected, because the host may print its own values.
+    /// The text of a single value of a host key, with references resolved. `key` is the name in messages.
+    /// Credentials are rejected, because the host may print its own values.
     pub(super) fn text(&mut self, node: &Node, key: &str) -> Option<Resolved> {
         match &node.content {
             _ if node.is_null() => {

@@ -61,9 +61,9 @@ impl Collector {
         self.error("yaml", &error.at, error.message).help(error.help);
     }
 
-    /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line: in
-    /// `secret #more`, `&secret`, `*secret` and (inside braces) `sec,ret`, YAML treats a part of the secret as something
-    /// else, such as a comment.
+    /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line:
+    /// in `secret #more`, `&secret`, `*secret` and (inside braces) `sec,ret`, YAML treats a part of the
+    /// secret as something else, such as a comment.
     pub(super) fn hide_value(&mut self, key: &Span, node: &Node) {
         let text = key.source.text();
         let from = key.end + text[key.end..].find([':', '\n']).map_or(0, |colon| colon + 1);
@@ -123,8 +123,8 @@ impl Collector {
         self.pending.last_mut().expect("a problem has just been added")
     }
 
-    /// Removes one problem so that a new one can be added: the last warning, else the last error if the new problem is an
-    /// error.
+    /// Removes one problem so that a new one can be added: the last warning, else the last error if the new
+    /// problem is an error.
     fn drop_one(&mut self, level: ProblemLevel) {
         let warning = |pending: &Pending| pending.problem.level == ProblemLevel::Warning;
         match self.pending.iter().rposition(warning) {
@@ -187,8 +187,8 @@ impl Collector {
 
 const REDACTED: &str = "[redacted]";
 
-/// The line with every hidden range redacted, and the new range of the marker. A marker that touches a hidden range
-/// covers its complete replacement, so that it does not reveal the length of the secret.
+/// The line with every hidden range redacted, and the new range of the marker. A marker that touches a hidden
+/// range covers its complete replacement, so that it does not reveal the length of the secret.
 fn redact(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
     let mut text = String::new();
     let (mut copied, mut start, mut end) = (0, None, None);
@@ -251,8 +251,9 @@ fn shorten(message: String) -> String {
     }
 }
 
-/// Redacts everything under a key whose meaning is unknown. In block style, keys stay visible, and so do host keys with
-/// their values. Inside `{…}` everything is redacted, because a key may be part of an unquoted password.
+/// Redacts everything under a key whose meaning is unknown. In block style, keys stay visible, and so do host
+/// keys with their values. Inside `{…}` everything is redacted, because a key may be part of an unquoted
+/// password.
 pub(super) fn hide_all(collector: &mut Collector, key: &Span, node: &Node) {
     match &node.content {
         Content::Mapping(entries) if !node.span.text().starts_with('{') => entries
@@ -271,8 +272,8 @@ pub(super) fn hide_content(collector: &mut Collector, node: &Node) {
     }
 }
 
-/// Redacts the mappings in a value of a host key. Such a value is not secret itself, but a misplaced mapping may contain
-/// a secret.
+/// Redacts the mappings in a value of a host key. Such a value is not secret itself, but a misplaced mapping
+/// may contain a secret.
 pub(super) fn hide_mappings(collector: &mut Collector, node: &Node) {
     match &node.content {
         Content::Scalar(_) => {}

@@ -66,7 +66,8 @@ pub struct QueueLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFull {
-    /// The input waits, and so do the other outputs. It does not wait for an optional output that is unavailable.
+    /// The input waits, and so do the other outputs. It does not wait for an optional output that is
+    /// unavailable.
     Block,
     /// Findings are dropped for this output and counted as undelivered.
     Drop,
@@ -84,8 +85,8 @@ pub struct RetryPolicy {
     /// Time limit for retries after the first failure; zero disables retries.
     #[serde(rename = "max_elapsed_secs", serialize_with = "seconds")]
     pub max_elapsed: Duration,
-    /// Consecutive failures that open the circuit breaker: the destination is then only probed, and the `failover` output
-    /// is used.
+    /// Consecutive failures that open the circuit breaker: the destination is then only probed, and the
+    /// `failover` output is used.
     pub breaker_failures: u32,
 }
 

@@ -1,16 +1,16 @@
-//! Filters: which assets and findings an output receives.
+//! Filters: the assets and findings that reach an output.
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
 
 use super::ranges::{AddressRanges, Ranges};
 
-/// One `filter:` of a pipeline. A finding passes when it matches every condition that is set. Evaluated for every finding,
-/// so it does not allocate.
+/// One `filter:` of a pipeline. A finding passes when it matches every condition that is set. Evaluated for
+/// every finding, so it does not allocate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every finding, and
-    /// delivering too many findings is better than losing one.
+    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every
+    /// finding, and delivering too many findings is better than losing one.
     pub min_severity: Option<Severity>,
     /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
@@ -29,8 +29,8 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether the asset passes: its IPv4 or IPv6 address is in `ip_ranges`. Call once per asset; when it does not pass,
-    /// none of its findings passes.
+    /// Whether the asset passes: its IPv4 or IPv6 address is in `ip_ranges`. Call once per asset; when it
+    /// does not pass, none of its findings passes.
     #[must_use]
     pub fn admits_asset(&self, asset: &AssetView<'_>) -> bool {
         self.ip_ranges.as_ref().is_none_or(|ranges| {
@@ -70,8 +70,9 @@ impl Statuses {
         bit != 0
     }
 
-    /// Whether a finding with this status passes. A finding without a status (information gathered, reports of single
-    /// scans) is current: it passes unless `Fixed` is the only status in the set. The same holds for unknown statuses.
+    /// Whether a finding with this status passes. A finding without a status (information gathered, reports
+    /// of single scans) is current: it passes unless `Fixed` is the only status in the set. The same holds
+    /// for unknown statuses.
     #[must_use]
     pub fn admit(self, status: &str) -> bool {
         match Self::bit(status) {

@@ -71,8 +71,8 @@ pub struct Instance {
     pub id: String,
     /// The plugin's name in its own spelling.
     pub plugin: String,
-    /// The options that are set, by their current names, in the format of the plugin ABI, with all references resolved.
-    /// Does not include defaults. Contains secrets.
+    /// The options that are set, by their current names, in the format of the plugin ABI, with all references
+    /// resolved. Does not include defaults. Contains secrets.
     pub options: Map<String, Value>,
     /// Origin of each of `options`.
     pub origins: BTreeMap<String, Origin>,

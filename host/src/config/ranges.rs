@@ -1,4 +1,5 @@
-//! Sets of numbers and addresses as sorted, merged ranges: a membership test is one binary search without allocation.
+//! Sets of numbers and addresses as sorted, merged ranges: a membership test is one binary search without
+//! allocation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -81,7 +82,8 @@ impl AddressRanges {
         Self { v4: Ranges::of(v4.collect()), v6: Ranges::of(v6.collect()) }
     }
 
-    /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 one.
+    /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4
+    /// one.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
@@ -96,8 +98,8 @@ impl AddressRanges {
         text.parse().is_ok_and(|address| self.contains(address))
     }
 
-    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, as text; empty for an invalid
-    /// entry.
+    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, as text; empty for an
+    /// invalid entry.
     #[must_use]
     pub fn common_with(&self, entry: &str) -> Vec<String> {
         let common = match AddressSpan::read(entry) {

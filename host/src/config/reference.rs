@@ -1,7 +1,7 @@
 //! References in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
 //!
-//! References are resolved after the YAML has been parsed, in values only, and once: the value of a reference is text,
-//! never YAML, and a `${` in it stays unchanged.
+//! References are resolved after the YAML has been parsed, in values only, and once: the value of a reference
+//! is text, never YAML, and a `${` in it stays unchanged.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -138,8 +138,8 @@ impl<'a> Reference<'a> {
             Self::Variable { name, default } => variable(name, *default, environment),
             Self::File { path } => {
                 let path = folder.join(path);
-                let help = "the file must contain one value as plain text; relative paths start at the directory \
-                            of the settings file";
+                let help = "the file must contain one value as plain text; relative paths start at the \
+                            directory of the settings file";
                 file(&path, format!("file {}", path.display()), help)
             }
             Self::Credential { name } => match (environment.variable)("CREDENTIALS_DIRECTORY") {
@@ -197,8 +197,8 @@ fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
 fn malformed(message: &str) -> Unresolved {
     Unresolved {
         message: message.to_owned(),
-        help: "use `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; write a literal \
-               `${` as `$${`"
+        help: "use `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; write a \
+               literal `${` as `$${`"
             .to_owned(),
     }
 }
@@ -267,7 +267,8 @@ mod tests {
                 "environment variable `NO_A` is not set",
                 "environment variable `NO_B` is not set",
                 "unknown reference type in `${…}`",
-                "`${…}` needs a source: env, file or credential; for an environment variable use `${env:NAME}`",
+                "`${…}` needs a source: env, file or credential; for an environment variable use \
+                `${env:NAME}`",
                 "missing `}` after `${`",
             ]
         );

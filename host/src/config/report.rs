@@ -100,8 +100,8 @@ fn group(problem: &Problem) -> Group<'_> {
     }
 }
 
-/// Corrects the column: the renderer counts it in the line as shown, but redacted text may be longer or shorter than the
-/// text in the file.
+/// Corrects the column: the renderer counts it in the line as shown, but redacted text may be longer or
+/// shorter than the text in the file.
 fn with_column(problem: &Problem, rendered: String) -> String {
     let Some(excerpt) = &problem.location.excerpt else { return rendered };
     let shown = excerpt.text[..excerpt.marked.start].chars().count() + 1;

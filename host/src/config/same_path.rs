@@ -8,8 +8,8 @@ use super::tree::Node;
 const PATH: &str = "path";
 
 impl Checker<'_> {
-    /// Warns about each output with the same `path` as an earlier one. Not an error, because the meaning of `path` is up to
-    /// the plugin. Devices may have any number of writers.
+    /// Warns about each output with the same `path` as an earlier one. Not an error, because the meaning of
+    /// `path` is up to the plugin. Devices may have any number of writers.
     pub(super) fn same_paths(&mut self, outputs: &[OutputInstance], nodes: &[(usize, &Node)]) {
         // Outputs with errors are missing from `outputs`; then the two lists do not correspond.
         if outputs.len() != nodes.len() {
@@ -31,8 +31,8 @@ impl Checker<'_> {
                     ),
                 )
                 .help(
-                    "set a different `path` for each; two outputs cannot write one file at the same time, so one \
-                     of them fails",
+                    "set a different `path` for each; two outputs cannot write the same file, so one of \
+                    them fails",
                 );
         }
     }

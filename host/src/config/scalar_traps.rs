@@ -1,5 +1,5 @@
-//! Values that YAML probably interprets differently from what the operator intended. They are valid, so they cause only
-//! warnings.
+//! Values that YAML probably interprets differently from what the operator intended. They are valid, so they
+//! cause only warnings.
 
 use scanbridge_plugin_api::OptionDescriptor;
 use serde_saphyr::granit_parser::ScalarStyle;
@@ -42,8 +42,8 @@ pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &
     }
 }
 
-/// Whether a comment is probably the rest of the value. A comment after a value is common: `path: a.csv  # ours`. After a
-/// password it is suspicious, after other values only when no space follows the `#`.
+/// Whether a comment is probably the rest of the value. A comment after a value is common: `path: a.csv  #
+/// ours`. After a password it is suspicious, after other values only when no space follows the `#`.
 fn is_truncated(node: &Node, secret: bool) -> bool {
     let rest = node.span.rest_of_line();
     let Some(comment) = rest.trim_start().strip_prefix('#') else { return false };

@@ -8,8 +8,9 @@ use super::delivery_settings::{self, described};
 use super::filter::Statuses;
 use super::pipeline::Catalogue;
 
-/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
-/// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part alone.
+/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each
+/// plugin are under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part
+/// alone.
 ///
 /// It is stricter than the check in one point: plugin names are case-sensitive.
 #[must_use]
@@ -38,8 +39,8 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
             "type": "array",
             "minItems": 1,
             "items": { "$ref": "#/$defs/output" },
-            "description": "Outputs of the pipeline. Each output receives all findings that pass its filters. At least \
-                            one.",
+            "description": "Outputs of the pipeline. Each output receives all findings that pass its \
+                            filters. At least one.",
         },
     });
     delivery_settings::add_run_to_schema(&mut properties);
@@ -83,8 +84,8 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
     if kind == PluginKind::Output {
         properties["required"] = described(
             flag(),
-            "Fail the run when this output fails. Default: yes. With `no`, the run continues without it and ends as \
-             `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
+            "Fail the run when this output fails. Default: yes. With `no`, the run continues without it and \
+            ends as `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
         );
         properties["filter"] = json!({ "$ref": "#/$defs/filter" });
     }
@@ -190,8 +191,8 @@ fn filter() -> Value {
     };
     json!({
         "type": ["object", "null"],
-        "description": "Filter: only findings that match every condition are delivered. At the top level for all \
-                        outputs, in an output for that one.",
+        "description": "Filter: only findings that match every condition are delivered. At the top level \
+                        for all outputs, in an output for that one.",
         "additionalProperties": false,
         "properties": {
             "min_severity": {
@@ -210,8 +211,8 @@ fn filter() -> Value {
             ),
             "statuses": several(
                 json!({ "enum": Statuses::WORDS }),
-                "Finding statuses to deliver. Findings without a status count as current: they pass unless only `Fixed` is \
-                 listed.",
+                "Finding statuses to deliver. Findings without a status count as current: they pass unless \
+                only `Fixed` is listed.",
             ),
             "ip_ranges": several(
                 json!({ "type": "string" }),

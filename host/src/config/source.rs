@@ -133,8 +133,8 @@ impl fmt::Debug for Span {
     }
 }
 
-/// The shortest unambiguous path for messages: without `..`, and relative if the file is below the working directory.
-/// Resolved by the file system, because `a/..` is not always `.` when `a` is a symbolic link.
+/// The shortest unambiguous path for messages: without `..`, and relative if the file is below the working
+/// directory. Resolved by the file system, because `a/..` is not always `.` when `a` is a symbolic link.
 fn shown(path: &Path) -> PathBuf {
     if !path.components().any(|part| part == std::path::Component::ParentDir) {
         return path.to_owned();

@@ -3,10 +3,11 @@
 use serde_saphyr::granit_parser::ErrorKind;
 
 /// Hint for most errors.
-pub(super) const QUOTE: &str = "put values that contain `: ` or ` #`, or start with one of @ ` % & * ! | > { [ ' \", \
-                                in single quotes; double a single quote inside: 'it''s'";
+pub(super) const QUOTE: &str = "put values that contain `: ` or ` #`, or start with one of @ ` % & * ! | > \
+                                { [ ' \", in single quotes; double a single quote inside: 'it''s'";
 
-/// Message and hint for an error. Neither quotes the file: in invalid YAML, any part of the text may be a password.
+/// Message and hint for an error. Neither quotes the file: in invalid YAML, any part of the text may be a
+/// password.
 pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
     let (message, help) = match kind {
         ErrorKind::TabNotAllowed
@@ -56,7 +57,8 @@ pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
         | ErrorKind::ExpectedFlowSequenceSeparator
         | ErrorKind::MismatchedFlowCollectionEnd { .. } => (
             "unclosed `{` or `[`, here or above, or a missing comma",
-            "add the closing bracket or the comma; put values that contain `{` in quotes: path: 'out/{report}.csv'",
+            "add the closing bracket or the comma; put values that contain `{` in quotes: path: \
+            'out/{report}.csv'",
         ),
         ErrorKind::RecursionLimitExceeded => {
             ("more than 32 levels of nesting", "pipeline files need fewer levels; check the indentation")

@@ -1,8 +1,9 @@
 //! A YAML file as a tree with the position of every key and value.
 //!
-//! The tree is built from parser events instead of serde, because options are checked against the tables of plugins:
-//! every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`) until the type of its option
-//! is known, duplicate keys stay visible, and quoted and plain values can be distinguished.
+//! The tree is built from parser events instead of serde, because options are checked against the tables of
+//! plugins: every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`) until
+//! the type of its option is known, duplicate keys stay visible, and quoted and plain values can be
+//! distinguished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -280,8 +281,8 @@ impl<'a> Builder<'a> {
         SyntaxError { message, help, key: self.key_of_line(&at), at }
     }
 
-    /// The key at the start of a line, if the parser accepted it as a key in block style. Any other word before a colon
-    /// may be part of a password that continues on this line or contains a comma inside `{…}`.
+    /// The key at the start of a line, if the parser accepted it as a key in block style. Any other word
+    /// before a colon may be part of a password that continues on this line or contains a comma inside `{…}`.
     fn key_of_line(&self, at: &Span) -> Option<Span> {
         let frame = self.open.iter().rev().find(|frame| !frame.flow)?;
         let last = match &frame.content {

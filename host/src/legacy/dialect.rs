@@ -1,4 +1,5 @@
-//! Option syntax of the 2014 commands: `-name=value`, `-name value`, `-name`, and any unambiguous prefix of a name.
+//! Option syntax of the 2014 commands: `-name=value`, `-name value`, `-name`, and any unambiguous prefix of a
+//! name.
 
 use std::ffi::OsString;
 

@@ -97,7 +97,8 @@ impl Write for LineWriter {
 }
 
 impl LogFile {
-    /// Writes a line. The first write error is printed to standard error, so that a truncated log has an explanation.
+    /// Writes a line. The first write error is printed to standard error, so that a truncated log has an
+    /// explanation.
     fn write_line(&mut self, line: &[u8]) {
         if let Err(error) = self.file.write_all(line)
             && !std::mem::replace(&mut self.has_failed, true)
@@ -108,8 +109,8 @@ impl LogFile {
     }
 }
 
-/// Opens the log file for appending. A new file is readable only by owner and group, because a log may contain host names
-/// and account names.
+/// Opens the log file for appending. A new file is readable only by owner and group, because a log may
+/// contain host names and account names.
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)

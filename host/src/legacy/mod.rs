@@ -3,7 +3,7 @@
 //! Only a translation: the arguments become a pipeline, which is checked and run like any other.
 //!
 //! ```text
-//! arguments ─► dialect (names, values) ─► request (checked options) ─► translation (a pipeline) ─► session (runs it)
+//! arguments ─► dialect (names, values) ─► request (checked options) ─► translation (pipeline) ─► session (run)
 //! ```
 
 mod dialect;
@@ -19,8 +19,8 @@ use std::ffi::OsString;
 use request::Request;
 use usage::{Program, Usage};
 
-/// `qualys_connector [options] [plugin]`: downloads a report and sends it to a Defense Center, or writes the Defense
-/// Center's commands to a file. Returns the exit code.
+/// `qualys_connector [options] [plugin]`: downloads a report and sends it to a Defense Center, or writes the
+/// Defense Center's commands to a file. Returns the exit code.
 #[must_use]
 pub fn qualys_connector<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
     start(Program::QualysConnector, arguments)

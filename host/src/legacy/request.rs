@@ -21,7 +21,8 @@ pub(super) struct Request {
     pub(super) destination: Destination,
     /// Warning about an option that has no effect.
     pub(super) warning: Option<&'static str>,
-    /// Report template IDs of `process_multiple`; empty for `qualys_connector`, which uses that of the settings file.
+    /// Report template IDs of `process_multiple`; empty for `qualys_connector`, which uses that of the
+    /// settings file.
     pub(super) templates: Vec<String>,
     /// Log targets.
     pub(super) log: LogTargets,
@@ -149,7 +150,8 @@ impl Options {
 }
 
 impl Destination {
-    /// Path of the command file. With a template, its ID and `_` precede the file name; standard output (`-`) is unchanged.
+    /// Path of the command file. With a template, its ID and `_` precede the file name; standard output (`-`)
+    /// is unchanged.
     pub(super) fn csv_path(path: &str, template: Option<&str>) -> String {
         let Some(template) = template.filter(|_| path != "-") else { return path.to_owned() };
         match Path::new(path).file_name().and_then(|name| name.to_str()) {

@@ -146,7 +146,8 @@ impl Session<'_> {
         }
     }
 
-    /// Reports a problem in the log and on standard error, without duplicating it when the log goes to standard error.
+    /// Reports a problem in the log and on standard error, without duplicating it when the log goes to
+    /// standard error.
     fn report(&self, problem: &str, hint: Option<&str>) {
         tracing::error!("{problem}{}", hint.map(|hint| format!(" ({hint})")).unwrap_or_default());
         if !self.log.on_stderr {
@@ -170,8 +171,9 @@ fn print_problem(program: &str, problem: &str, hint: Option<&str>) {
     print_error(&format!("{program}: {problem}\n{hint}"));
 }
 
-/// State directory. When the programs are in an unpacked archive, with `InputPlugins` next to them, it is the subdirectory
-/// `state`, so that removing the archive's directory removes everything. Otherwise it is the default of `scanbridge`.
+/// State directory. When the programs are in an unpacked archive, with `InputPlugins` next to them, it is the
+/// subdirectory `state`, so that removing the archive's directory removes everything. Otherwise it is the
+/// default of `scanbridge`.
 fn state_folder() -> PathBuf {
     let program = env::current_exe().ok();
     let archive =

@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::request::{DefenseCenter, Destination, Request};
 
-/// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and `settings` are
-/// the input plugin and its settings file; `template` is one template of `process_multiple`.
+/// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and
+/// `settings` are the input plugin and its settings file; `template` is one template of `process_multiple`.
 pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
     let mut text = String::from("version: 1\n");
     line(&mut text, "name", &name(request, plugin, settings, template));
@@ -73,7 +73,8 @@ fn instance(text: &mut String, id: &str, plugin: &str) {
     line(text, "    plugin", plugin);
 }
 
-/// Writes a key with a quoted value. `${` is escaped, because values of the command line contain no references.
+/// Writes a key with a quoted value. `${` is escaped, because values of the command line contain no
+/// references.
 fn line(text: &mut String, key: &str, value: &str) {
     let quoted = quoted(&value.replace("${", "$${"));
     writeln!(text, "{key}: {quoted}").expect("writing to a string cannot fail");

@@ -62,8 +62,8 @@ impl Program {
 }
 
 impl Usage {
-    /// Prints usage and version to standard output and a usage error to standard error. Returns the exit code: 0 for
-    /// `-help` and `-version`, otherwise 64 (`EX_USAGE`).
+    /// Prints usage and version to standard output and a usage error to standard error. Returns the exit
+    /// code: 0 for `-help` and `-version`, otherwise 64 (`EX_USAGE`).
     pub(super) fn print(&self, program: Program) -> u8 {
         match self {
             Self::NothingTyped => print_output(&program.usage(), USAGE),

@@ -28,7 +28,10 @@ pub enum Refusal {
         reason: String,
     },
     /// The file is a shared library, but not a plugin.
-    #[error("{}: a shared library, but not a Scanbridge plugin; remove it from the plugin directory", path.display())]
+    #[error(
+        "{}: a shared library, but not a Scanbridge plugin; remove it from the plugin directory",
+        path.display()
+    )]
     NotAPlugin {
         /// The file.
         path: PathBuf,

@@ -12,8 +12,8 @@ use scanbridge_plugin_api::{Descriptor, PluginKind};
 use super::identity::{self, Refusal};
 use super::search::FilePermissionCheck;
 
-/// A plugin library. Loaded on first use and never unloaded, because its threads and thread-locals can live longer
-/// than any call.
+/// A plugin library. Loaded on first use and never unloaded, because its threads and thread-locals can live
+/// longer than any call.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -89,8 +89,8 @@ impl Library {
         let loaded = self.open().map_err(|reason| self.not_loadable(reason))?;
         if !self.identity.panic_unwinds {
             tracing::warn!(
-                "{}: built with `panic = \"abort\"`: a panic ends the whole run without a summary; ask the author \
-                 for a build with `panic = \"unwind\"`",
+                "{}: built with `panic = \"abort\"`: a panic ends the whole run without a summary; ask the \
+                author for a build with `panic = \"unwind\"`",
                 self.path.display()
             );
         }
@@ -100,13 +100,15 @@ impl Library {
     #[expect(unsafe_code, reason = "loading a library runs its code; its identity has been checked before")]
     fn open(&self) -> Result<Loaded, String> {
         use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-        // SAFETY: the identity says that the file is a plugin of this ABI; its author is responsible for its constructors.
+        // SAFETY: the identity says that the file is a plugin of this ABI; its author is responsible for its
+        // constructors.
         let library = unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) }.map_err(one_line)?;
         // SAFETY: only the address of the symbol is used here.
         let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
         std::mem::forget(library);
         let symbol = NonNull::new(symbol.cast::<()>()).ok_or("the root module is missing")?;
-        // SAFETY: the identity guarantees a root module of this ABI under this name, and the library is never unloaded.
+        // SAFETY: the identity guarantees a root module of this ABI under this name, and the library is never
+        // unloaded.
         let root = unsafe { open_root(symbol) }.map_err(|error| {
             tracing::debug!("{}: {}", self.path.display(), error.detail);
             error.summary

@@ -1,4 +1,5 @@
-//! Finding and loading plugins: the files of all plugins are read, but only those that a pipeline uses are loaded.
+//! Finding and loading plugins: the files of all plugins are read, but only those that a pipeline uses are
+//! loaded.
 
 mod identity;
 mod library;

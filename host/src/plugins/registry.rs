@@ -42,7 +42,12 @@ pub enum Unavailable {
         name: String,
     },
     /// More than one library contains it.
-    #[error("the {} plugin `{name}` is provided by two libraries, {} and {}; remove one of them", kind.word(), first.display(), second.display())]
+    #[error(
+        "the {} plugin `{name}` is provided by two libraries, {} and {}; remove one of them",
+        kind.word(),
+        first.display(),
+        second.display()
+    )]
     Twice {
         /// Input or output.
         kind: PluginKind,
@@ -59,8 +64,8 @@ pub enum Unavailable {
 }
 
 impl Registry {
-    /// Reads all libraries in the directories. A file that cannot be loaded is kept with its reason and does not affect
-    /// the others. A file that is found twice (for example through a symbolic link) counts once.
+    /// Reads all libraries in the directories. A file that cannot be loaded is kept with its reason and does
+    /// not affect the others. A file that is found twice (for example through a symbolic link) counts once.
     #[must_use]
     pub fn discover(folders: &[Folder], check: FilePermissionCheck) -> Self {
         let mut registry = Self::default();

@@ -1,5 +1,5 @@
-//! Plugin directories. The working directory and the dynamic linker's search path are never used: a library that
-//! another user placed there would run with the operator's permissions (CWE-427).
+//! Plugin directories. The working directory and the dynamic linker's search path are never used: a library
+//! that another user placed there would run with the operator's permissions (CWE-427).
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Folder {
     /// Path of the directory.
     pub path: PathBuf,
-    /// Whether the operator set it. Problems in such a directory are logged as warnings; the executable's own directory
-    /// may contain other libraries.
+    /// Whether the operator set it. Problems in such a directory are logged as warnings; the executable's own
+    /// directory may contain other libraries.
     pub named: bool,
 }
 
@@ -24,9 +24,9 @@ pub enum FilePermissionCheck {
     Anybody,
 }
 
-/// Plugin directories in search order: those of `--plugin-dir`, those of `SCANBRIDGE_PLUGIN_DIR` (split like `PATH`),
-/// the executable's directory, its subdirectory `plugins`, and `../lib/scanbridge/plugins` relative to it. Duplicates
-/// are removed.
+/// Plugin directories in search order: those of `--plugin-dir`, those of `SCANBRIDGE_PLUGIN_DIR` (split like
+/// `PATH`), the executable's directory, its subdirectory `plugins`, and `../lib/scanbridge/plugins` relative
+/// to it. Duplicates are removed.
 #[must_use]
 pub fn folders(named: &[PathBuf]) -> Vec<Folder> {
     let variable = env::var_os("SCANBRIDGE_PLUGIN_DIR").unwrap_or_default();
