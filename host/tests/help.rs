@@ -10,7 +10,7 @@ const COLUMNS: usize = 80;
 fn usage(line: &[String]) -> (ErrorKind, String) {
     // A fixed width: clap uses that of the terminal otherwise.
     let command = Arguments::command().term_width(COLUMNS);
-    let error = command.try_get_matches_from(line).unwrap_err();
+    let error = command.try_get_matches_from(line).expect_err("help is an error");
     (error.kind(), error.render().to_string())
 }
 

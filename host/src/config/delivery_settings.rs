@@ -106,7 +106,7 @@ impl Checker<'_> {
                 .label(near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default())
                 .help(
                     "set `failover` to the `id` of another output; that output receives findings only while \
-                    this one is unavailable",
+                     this one is unavailable",
                 );
         }
     }
@@ -188,14 +188,14 @@ pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
         properties["on_full"] = described(
             json!({ "enum": ["block", "drop"] }),
             "When the queue is full: `block` (default) makes the input wait; `drop` drops findings for this \
-            output, counts them and ends the run with exit code 69.",
+             output, counts them and ends the run with exit code 69.",
         );
         properties["max_findings_per_sec"] =
             described(number_schema(1), "Rate limit in findings per second. Default: none.");
         properties["hang_secs"] = described(
             number_schema(1),
             "Timeout of one plugin call without progress, in seconds. Default: 600. The output is then \
-            abandoned (exit code 70).",
+             abandoned (exit code 70).",
         );
     }
 }
@@ -209,18 +209,18 @@ pub(super) fn add_run_to_schema(properties: &mut Value) {
     properties["if_running"] = described(
         json!({ "enum": ["fail", "wait"] }),
         "When the pipeline is already running: `fail` (default) ends with exit code 75; `wait` waits for \
-        that run.",
+         that run.",
     );
     properties["checkpoint"] = mapping_schema(
         "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
-        either limit is reached.",
+         either limit is reached.",
         &[
             (
                 "bytes",
                 described(
                     size_schema(),
                     "Amount of finding data between two checkpoints. Default: 4 MiB. Checkpoints are made \
-                    at the end of an asset.",
+                     at the end of an asset.",
                 ),
             ),
             ("secs", described(number_schema(1), "Time between two checkpoints, in seconds. Default: 5.")),
@@ -229,7 +229,7 @@ pub(super) fn add_run_to_schema(properties: &mut Value) {
     properties["dead_letter_bytes"] = described(
         size_schema(),
         "Maximum size of an output's dead letter file. Default: 256 MiB. Further rejected findings are \
-        counted but not stored.",
+         counted but not stored.",
     );
 }
 
@@ -242,7 +242,7 @@ fn retry_schema() -> Value {
                 described(
                     number_schema(1),
                     "First pause between retries, in seconds. Default: 1. Doubles up to `max_secs`; half of \
-                    each pause is random.",
+                     each pause is random.",
                 ),
             ),
             (

@@ -268,7 +268,7 @@ mod tests {
                 "environment variable `NO_B` is not set",
                 "unknown reference type in `${…}`",
                 "`${…}` needs a source: env, file or credential; for an environment variable use \
-                `${env:NAME}`",
+                 `${env:NAME}`",
                 "missing `}` after `${`",
             ]
         );

@@ -32,7 +32,7 @@ impl Checker<'_> {
                 )
                 .help(
                     "set a different `path` for each; two outputs cannot write the same file, so one of \
-                    them fails",
+                     them fails",
                 );
         }
     }

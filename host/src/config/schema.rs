@@ -85,7 +85,7 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
         properties["required"] = described(
             flag(),
             "Fail the run when this output fails. Default: yes. With `no`, the run continues without it and \
-            ends as `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
+             ends as `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
         );
         properties["filter"] = json!({ "$ref": "#/$defs/filter" });
     }
@@ -212,7 +212,7 @@ fn filter() -> Value {
             "statuses": several(
                 json!({ "enum": Statuses::WORDS }),
                 "Finding statuses to deliver. Findings without a status count as current: they pass unless \
-                only `Fixed` is listed.",
+                 only `Fixed` is listed.",
             ),
             "ip_ranges": several(
                 json!({ "type": "string" }),

@@ -58,7 +58,7 @@ pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
         | ErrorKind::MismatchedFlowCollectionEnd { .. } => (
             "unclosed `{` or `[`, here or above, or a missing comma",
             "add the closing bracket or the comma; put values that contain `{` in quotes: path: \
-            'out/{report}.csv'",
+             'out/{report}.csv'",
         ),
         ErrorKind::RecursionLimitExceeded => {
             ("more than 32 levels of nesting", "pipeline files need fewer levels; check the indentation")
