@@ -242,7 +242,7 @@ impl Checker<'_> {
             self.collector
                 .error("duplicate-id", &value.span, format!("duplicate id `{id}`"))
                 .label(format!("first defined on line {line}"))
-                .help("ids must be unique across inputs and outputs, ignoring case");
+                .help("IDs must be unique across inputs and outputs, ignoring case");
             return None;
         }
         ids.push((id.to_ascii_lowercase(), &value.span));
