@@ -1,9 +1,9 @@
-//! The host runtime: finds plugins, checks a pipeline file against them, runs the pipeline and says what was
-//! delivered. It knows no plugin by name.
+//! The host runtime: finds plugins, checks a pipeline file against them, runs the pipeline and reports what
+//! was delivered. It contains no code for a particular plugin.
 //!
 //! ```text
-//! cli ─► config (what was asked) ─┐
-//! plugins (what exists) ──────────┴─► pipeline: input ─► queue ─► output ─► summary
+//! cli ─► config (pipeline file) ──┐
+//! plugins (installed) ────────────┴─► pipeline: input ─► queue ─► output ─► summary
 //! ```
 
 pub mod cli;

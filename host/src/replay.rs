@@ -1,6 +1,6 @@
-//! Sends dead letters to their outputs again, in the order in which they were written. A letter is removed when its
-//! output has taken it; one that is refused again is written anew. Where the output goes away in between, what it
-//! committed is removed and the rest stays.
+//! Replay: sends dead letters to their outputs again, in the order in which they were written. A dead letter
+//! is removed when its output has accepted it, and written again when it is rejected again. If the output
+//! becomes unavailable, the committed dead letters are removed and the rest are kept.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -16,7 +16,7 @@ use crate::plugins::Registry;
 use crate::session;
 use crate::state::{Checkpoint, Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
 
-/// Replays the dead letters of the pipeline's outputs, or of one of them. None when there are none.
+/// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
 ///
 /// # Errors
 /// When nothing was sent: the pipeline is in use or was interrupted, or its state cannot be used.
@@ -28,11 +28,11 @@ pub fn replay(
     stop: &Arc<Stop>,
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let refused = |error: StateError| vec![Failure::of_state("state", &error)];
-    let _lock = lock_for_letters(&folder, &pipeline.name).map_err(refused)?;
+    let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(refused)?;
     restore(&folder).map_err(refused)?;
     let mut files = list_letters(&folder).map_err(refused)?;
     files.retain(|file| only.is_none_or(|id| file.output == id));
-    let mut whole: Option<Summary> = None;
+    let mut total: Option<Summary> = None;
     pipeline.inputs.clear();
     let outputs = std::mem::take(&mut pipeline.outputs);
     for file in &files {
@@ -48,22 +48,22 @@ pub fn replay(
         prepare(&mut output, registry);
         pipeline.outputs = vec![output];
         let replayed = replay_one(&pipeline, registry, &folder, file, stop);
-        // Another output may have been served before this one: its summary is not thrown away.
+        // A failure of this output must not discard the summaries of the outputs before it.
         let summary = replayed.unwrap_or_else(|failures| Summary::not_started(&pipeline, failures));
-        whole = Some(match whole {
+        total = Some(match total {
             Some(known) => known.with(summary),
             None => summary,
         });
     }
-    Ok(whole)
+    Ok(total)
 }
 
-/// Takes the pipeline's lock for work on dead letters. While an interrupted run waits to be gone on with, its letters
-/// may still be taken back, so they are left alone.
+/// Locks the pipeline for a replay or purge of dead letters. Refused after an interrupted run: when it is
+/// resumed, its dead letters may still be rolled back.
 ///
 /// # Errors
 /// When the pipeline is in use or was interrupted.
-pub fn lock_for_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateError> {
+pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateError> {
     let held = session::lock(folder, name, false, &Stop::default());
     let lock = held.map_err(|failures| StateError::of_failures(&failures))?;
     let path = folder.ledger();
@@ -81,16 +81,16 @@ pub fn lock_for_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateE
     Ok(lock)
 }
 
-/// The letters passed the filters once. A file that would be replaced by the letters alone grows instead: outputs
-/// that replace offer `if_exists: append`.
+/// Removes the filters, which the dead letters have passed already, and the failover. Sets `if_exists:
+/// append` for outputs that have it, because the dead letters alone must not replace an existing file.
 fn prepare(output: &mut OutputInstance, registry: &Registry) {
     output.filters.clear();
     output.delivery.failover = None;
     let plugin = registry.find(scanbridge_plugin_api::PluginKind::Output, &output.instance.plugin);
-    let replaces = plugin
+    let can_append = plugin
         .and_then(|plugin| plugin.option("if_exists"))
         .is_some_and(|option| option.kind.parse("append").is_ok());
-    if replaces {
+    if can_append {
         output.instance.options.insert("if_exists".to_owned(), json!("append"));
     }
 }
@@ -103,42 +103,43 @@ fn replay_one(
     stop: &Arc<Stop>,
 ) -> Result<Summary, Vec<Failure>> {
     let refused = |error: StateError| vec![Failure::of_state(&file.output, &error)];
-    let aside = aside(&file.path);
-    fs::rename(&file.path, &aside).map_err(|error| refused(StateError::io(&file.path, &error)))?;
-    let source = LetterFile { path: aside.clone(), ..file.clone() };
+    let replaying = replaying_path(&file.path);
+    fs::rename(&file.path, &replaying).map_err(|error| refused(StateError::io(&file.path, &error)))?;
+    let source = LetterFile { path: replaying.clone(), ..file.clone() };
     let settings = Settings { folder: folder.clone(), from: Checkpoint::default(), run: 0 };
     let letters = source.letters().map_err(refused)?;
-    let built = pipeline::build_replay(pipeline, registry, settings, Box::new(letters));
-    let built = match built {
-        Ok(built) => built,
+    let opened = pipeline::build_replay(pipeline, registry, settings, Box::new(letters));
+    let opened = match opened {
+        Ok(opened) => opened,
         Err(failures) => {
-            fs::rename(&aside, &file.path).map_err(|error| refused(StateError::io(&aside, &error)))?;
+            fs::rename(&replaying, &file.path)
+                .map_err(|error| refused(StateError::io(&replaying, &error)))?;
             return Err(failures);
         }
     };
-    let (summary, _) = pipeline::run(built, Arc::clone(stop), false, None);
-    // Letters are sent in their order, and what came behind the last commit counts as not delivered.
-    let settled =
-        summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
-    settle(&aside, &file.path, settled).map_err(|error| refused(StateError::io(&aside, &error)))?;
+    let (summary, _) = pipeline::run(opened, Arc::clone(stop), false, None);
+    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all
+    // others is the number of dead letters at the start of the file that are done.
+    let done = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
+    remove_done(&replaying, &file.path, done).map_err(|error| refused(StateError::io(&replaying, &error)))?;
     Ok(summary)
 }
 
-/// Letters that a replay has in hand.
-fn aside(path: &Path) -> PathBuf {
+/// File with the dead letters of a replay in progress.
+fn replaying_path(path: &Path) -> PathBuf {
     path.with_extension("replaying")
 }
 
-/// A replay that was killed left letters in its hand: they come before those that were written since.
+/// Restores the dead letters of a replay that was killed. They go before those written since.
 fn restore(folder: &StateFolder) -> Result<(), StateError> {
-    let place = folder.dead_letters();
-    let entries = match fs::read_dir(&place) {
+    let dead_letters = folder.dead_letters();
+    let entries = match fs::read_dir(&dead_letters) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StateError::io(&place, &error)),
+        Err(error) => return Err(StateError::io(&dead_letters, &error)),
     };
     for entry in entries {
-        let path = entry.map_err(|error| StateError::io(&place, &error))?.path();
+        let path = entry.map_err(|error| StateError::io(&dead_letters, &error))?.path();
         if path.extension().is_some_and(|extension| extension == "replaying") {
             let letters = path.with_extension("ndjson");
             join(&path, &letters).map_err(|error| StateError::io(&path, &error))?;
@@ -147,21 +148,22 @@ fn restore(folder: &StateFolder) -> Result<(), StateError> {
     Ok(())
 }
 
-/// The first letters in hand are settled; those behind them wait again, before those that were written anew.
-fn settle(aside: &Path, letters: &Path, settled: u64) -> io::Result<()> {
-    keep_the_rest(aside, settled)?;
-    match fs::metadata(aside)?.len() {
-        0 => fs::remove_file(aside),
-        _ => join(aside, letters),
+/// Removes the first `done` dead letters of the replay. The rest go back to the dead letter file, before
+/// those written during the replay.
+fn remove_done(replaying: &Path, letters: &Path, done: u64) -> io::Result<()> {
+    drop_first(replaying, done)?;
+    match fs::metadata(replaying)?.len() {
+        0 => fs::remove_file(replaying),
+        _ => join(replaying, letters),
     }
 }
 
-/// Takes so many letters off the beginning of the file.
-fn keep_the_rest(letters: &Path, settled: u64) -> io::Result<()> {
+/// Removes the first `count` dead letters from the file.
+fn drop_first(letters: &Path, count: u64) -> io::Result<()> {
     let rest = letters.with_extension("rest");
     let mut from = BufReader::new(fs::File::open(letters)?);
     let mut line = Vec::new();
-    let mut left = settled;
+    let mut left = count;
     while left > 0 && from.read_until(b'\n', &mut line)? > 0 {
         left -= u64::from(line != b"\n");
         line.clear();
@@ -172,7 +174,7 @@ fn keep_the_rest(letters: &Path, settled: u64) -> io::Result<()> {
     fs::rename(&rest, letters)
 }
 
-/// Makes one file of two, under the name of the second one.
+/// Joins two files under the name of the second one.
 fn join(first: &Path, second: &Path) -> io::Result<()> {
     if second.exists() {
         let both = first.with_extension("both");
@@ -186,7 +188,7 @@ fn join(first: &Path, second: &Path) -> io::Result<()> {
     fs::rename(first, second)
 }
 
-/// A file for letters, which are nobody else's to read.
+/// Creates a dead letter file that only its owner can read.
 fn create(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

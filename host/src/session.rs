@@ -1,5 +1,5 @@
-//! One run of a pipeline with what is remembered of the runs before: the lock is taken, the ledger tells where to go
-//! on, the pipeline runs, and the ledger learns how it ended.
+//! One run of a pipeline with its saved state: locks the pipeline, reads the ledger for the checkpoint to
+//! resume from, runs the pipeline and stores the result in the ledger.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,38 +12,39 @@ use crate::state::{
     Checkpoint, Ledger, Lock, RunRecord, RunState, StateError, StateFolder, fingerprint, now,
 };
 
-/// What the operator wishes of one run.
+/// Options of one run, from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
     /// Whether a progress bar is drawn.
     pub bar: bool,
-    /// Whether to start over although an interrupted run could be gone on with.
+    /// Whether to start from the beginning instead of resuming an interrupted run.
     pub restart: bool,
-    /// Whether to wait for another run of this pipeline.
+    /// Whether to wait for another run of this pipeline to finish.
     pub wait: bool,
 }
 
-/// Runs a checked pipeline once. `state` is the folder in which all pipelines keep their state.
+/// Runs a checked pipeline once. `state` is the state directory of all pipelines.
 ///
 /// # Errors
-/// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be opened.
+/// When nothing was started: the pipeline is in use, its state cannot be used, or an instance could not be
+/// opened.
 pub fn run(
     pipeline: &Pipeline,
     registry: &Registry,
     state: &Path,
-    wish: RunOptions,
+    options: RunOptions,
     stop: &Arc<Stop>,
 ) -> Result<Summary, Vec<Failure>> {
     let folder = StateFolder::of(state, &pipeline.name);
-    let waits = wish.wait || pipeline.run.if_running == IfRunning::Wait;
+    let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
     let _lock = lock(&folder, &pipeline.name, waits, stop)?;
     let refused = |error: StateError| vec![Failure::of_state("state", &error)];
     let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(refused)?;
     let ledger = Arc::new(ledger);
     let fingerprint = fingerprint(pipeline, registry);
-    let (from, number) = beginning(&ledger, &fingerprint, wish.restart).map_err(refused)?;
+    let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(refused)?;
     let settings = Settings { folder, from: from.clone().unwrap_or_default(), run: number };
-    let built = pipeline::build(pipeline, registry, settings, stop)?;
+    let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let mut record = RunRecord {
         number,
         started: now(),
@@ -54,7 +55,8 @@ pub fn run(
         findings: 0,
     };
     ledger.begin(&record, from.as_ref()).map_err(refused)?;
-    let (mut summary, ending) = pipeline::run(built, Arc::clone(stop), wish.bar, Some(Arc::clone(&ledger)));
+    let (mut summary, ending) =
+        pipeline::run(opened, Arc::clone(stop), options.bar, Some(Arc::clone(&ledger)));
     record.state = ending.state;
     record.ended = Some(now());
     record.exit_code = Some(summary.exit_code());
@@ -65,13 +67,13 @@ pub fn run(
     Ok(summary)
 }
 
-/// Takes the pipeline's lock; waits for it if that is wished.
+/// Locks the pipeline. With `waits`, waits for another run to finish.
 ///
 /// # Errors
-/// When it is held by another run, or its file cannot be used.
+/// When another run holds the lock, or the lock file cannot be used.
 pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> Result<Lock, Vec<Failure>> {
     let refused = |error: StateError| vec![Failure::of_state("state", &error)];
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         let occupied = match Lock::take(folder).map_err(refused)? {
             Ok(lock) => return Ok(lock),
@@ -80,19 +82,23 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
         if !waits {
             return Err(refused(occupied.error(pipeline)));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             tracing::info!("waiting for another run of pipeline `{pipeline}` to finish: {occupied}");
         }
-        if stop.wait(LOOK_EVERY) {
+        if stop.wait(LOCK_POLL) {
             return Err(vec![Failure::interrupted("interrupted while waiting for another run to finish")]);
         }
     }
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Interval between attempts to take the lock.
+const LOCK_POLL: Duration = Duration::from_millis(250);
 
-/// What this run goes on with, and its number.
-fn beginning(
+/// The checkpoint to resume from, if any, and the number of this run.
+///
+/// # Errors
+/// When the pipeline file has changed since the interrupted run, or the ledger cannot be read.
+fn resume_point(
     ledger: &Ledger,
     fingerprint: &str,
     restart: bool,

@@ -14,22 +14,22 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How a log line looks.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The level that plugins are told, as the ABI counts: 1 error to 5 trace.
+/// The log level that plugins get, numbered as in the ABI: 1 error to 5 trace.
 static LEVEL: AtomicU32 = AtomicU32::new(3);
 
-/// Starts the log. Once a process; a later call changes nothing.
+/// Starts the log. Call once per process; later calls have no effect.
 ///
-/// `verbosity` counts up from information (0): 1 debug, 2 trace, -1 warnings, -2 errors only.
+/// `verbosity` is 0 for info, 1 debug, 2 trace, -1 warnings, -2 errors only.
 pub fn start(format: LogFormat, verbosity: i8) {
     let level = match verbosity {
         i8::MIN..=-2 => Level::ERROR,
@@ -41,23 +41,23 @@ pub fn start(format: LogFormat, verbosity: i8) {
     LEVEL.store(level_number(level), Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(has_colours()).try_init(),
+        LogFormat::Text => builder.with_ansi(has_colors()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }
 
-/// Whether standard error takes colours: it is a terminal, and nobody wants it plain (`NO_COLOR`, unless it is empty,
-/// as <https://no-color.org> has it). A file or journal keeps plain text.
-pub(crate) fn has_colours() -> bool {
-    let says =
-        |name: &str, refusal: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| refusal(&value));
+/// Whether to use colors on standard error: only on a terminal, unless `NO_COLOR` is set and not empty
+/// (<https://no-color.org>) or `TERM` is `dumb`.
+pub(crate) fn has_colors() -> bool {
+    let is_set =
+        |name: &str, matches: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| matches(&value));
     stderr().is_terminal()
-        && !says("NO_COLOR", |value| !value.is_empty())
-        && !says("TERM", |value| value == "dumb")
+        && !is_set("NO_COLOR", |value| !value.is_empty())
+        && !is_set("TERM", |value| value == "dumb")
 }
 
-/// Starts the log into other places than standard error: `lines` takes whole lines with their time, `syslog`
-/// what a syslog adds the time to. Once a process, as [`start`].
+/// Starts the log with other targets than standard error: `lines` gets complete lines with a timestamp,
+/// `syslog` gets them without one. Call once per process, like [`start`].
 pub(crate) fn start_into<L, S>(level: Level, lines: L, syslog: Option<S>)
 where
     L: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
@@ -74,15 +74,15 @@ where
         .try_init();
 }
 
-/// The progress bar that is on the terminal now: lines are written above it.
+/// The progress bar that is shown now; log lines are written above it.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Says which bar is on the terminal from now on.
+/// Sets the progress bar that log lines must not overwrite.
 pub(crate) fn keep_clear_of(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
-/// Standard error, with the bar taken away for the moment of writing.
+/// Standard error; hides the progress bar while a line is written.
 struct StderrWithProgress;
 
 impl Write for StderrWithProgress {
@@ -98,12 +98,12 @@ impl Write for StderrWithProgress {
     }
 }
 
-/// The most detailed level that is logged, as the ABI counts.
+/// The most detailed level that is logged, numbered as in the ABI.
 pub(crate) fn plugins_level() -> u32 {
     LEVEL.load(Ordering::Relaxed)
 }
 
-/// Takes a line of a plugin. Line breaks are shown as such, so that no plugin can forge a line of the host.
+/// Logs a line of a plugin. Line breaks are escaped, so that a plugin cannot forge a log line of the host.
 pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str) {
     let message = without_controls(message);
     match level {
@@ -115,8 +115,8 @@ pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &st
     }
 }
 
-/// The text with line breaks and other controls shown as escapes, so that it can forge no line and steer no
-/// terminal.
+/// The text with line breaks and other control characters escaped, so that it can neither forge a log line
+/// nor control the terminal.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }

@@ -1,11 +1,10 @@
-//! Good pipeline files, and what they amount to.
+//! Valid pipeline files: effective configuration, plugin lists and JSON Schema.
 
 mod config_catalogue;
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::CommandFactory;
 use config_catalogue::FakeCatalogue;
 use scanbridge::cli::{self, Format, ListedPlugin, RefusedLibrary};
 use scanbridge::config::{self, Catalogue, Environment, Pipeline};
@@ -21,7 +20,7 @@ fn variable(name: &str) -> Option<OsString> {
 }
 
 fn check(path: &str) -> Pipeline {
-    let document = config::read(Path::new(path)).expect("the file is good YAML");
+    let document = config::read(Path::new(path)).expect("the file is valid YAML");
     config::check_in(&document, &FakeCatalogue::new(), Environment { variable: &variable })
         .unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -31,20 +30,20 @@ fn options(yaml: &str) -> Value {
         "version: 1\ninputs: [{{ id: a, plugin: qualysguard, with: {{ username: u, password: p }} }}]\n\
          outputs:\n  - id: b\n    plugin: csv\n    with:\n      path: out.csv\n{yaml}"
     );
-    let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is good YAML");
+    let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is valid YAML");
     let pipeline = config::check(&document, &FakeCatalogue::new()).unwrap_or_else(|p| panic!("{p}"));
     Value::Object(pipeline.outputs[0].instance.options.clone())
 }
 
 #[test]
-fn a_full_pipeline_is_read() {
+fn full_pipeline_is_read() {
     let pipeline = check("tests/good-configs/full.yaml");
     assert_eq!(pipeline.warnings.len(), 1, "{:?}", pipeline.warnings);
     assert_eq!(pipeline.warnings[0].code, "deprecated");
 
     let api = &pipeline.inputs[0].instance;
     assert_eq!((api.id.as_str(), api.plugin.as_str()), ("qualys-eu", "QualysGuard"));
-    // From the settings file, except what the pipeline itself says.
+    // Options of the settings file, overridden by those of the pipeline file.
     assert_eq!(
         Value::Object(api.options.clone()),
         json!({
@@ -66,35 +65,38 @@ fn a_full_pipeline_is_read() {
 }
 
 #[test]
-fn the_settings_file_of_the_old_guide_is_taken_as_it_stands() {
+fn settings_file_of_the_2014_guide_is_accepted_unchanged() {
     let pipeline = check("tests/good-configs/old-guide.yaml");
     assert_eq!(pipeline.inputs[0].instance.options["username"], "dirk_g");
-    // A trailing blank is no part of a plain value; quotes keep everything else.
+    // A trailing space is not part of a plain value; quotes keep special characters.
     assert_eq!(pipeline.inputs[0].instance.options["url"], "https://qualysapi.example.com");
     assert_eq!(pipeline.inputs[0].instance.options["password"], "p@ss: w#rd");
     assert_eq!(pipeline.inputs[0].instance.options["add_host"], true);
 }
 
 #[test]
-fn an_output_that_was_copied_with_its_path_is_warned_of() {
+fn same_path_in_two_outputs_is_warned_about() {
     let warnings = |paths: [&str; 2]| {
         let [first, second] = paths;
         let text = format!(
             "version: 1\ninputs: [{{ id: a, plugin: qualysguard, with: {{ username: u, password: p }} }}]\noutputs:\n\
              - {{ id: b, plugin: csv, with: {{ path: {first} }} }}\n- {{ id: c, plugin: csv, with: {{ path: {second} }} }}"
         );
-        let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is good YAML");
+        let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is valid YAML");
         config::check(&document, &FakeCatalogue::new()).unwrap_or_else(|p| panic!("{p}")).warnings
     };
     let [warning] = &warnings(["out.csv", "out.csv"])[..] else { panic!("one warning") };
     assert_eq!(warning.message, "outputs `b` and `c` write to the same `path`");
-    assert_eq!(warning.place.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)), Some((5, 39)));
+    assert_eq!(
+        warning.location.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)),
+        Some((5, 39))
+    );
     assert!(warnings(["out.csv", "other.csv"]).is_empty());
     assert!(warnings(["/dev/null", "/dev/null"]).is_empty());
 }
 
 #[test]
-fn values_stay_what_the_operator_typed() {
+fn yaml_scalars_keep_their_text() {
     let given = options(
         "      columns: [007, 1e3, yes, 0x1F, 1_000, '', \"a\\tb\", 2026-01-31, on]\n      passphrase: no\n",
     );
@@ -106,7 +108,7 @@ fn values_stay_what_the_operator_typed() {
 }
 
 #[test]
-fn a_list_is_a_list_in_every_notation() {
+fn lists_are_accepted_in_every_yaml_notation() {
     for yaml in [
         "      ports: [80, 443]\n",
         "      ports: 80, 443\n",
@@ -118,7 +120,7 @@ fn a_list_is_a_list_in_every_notation() {
 }
 
 #[test]
-fn aliases_work_within_reason() {
+fn yaml_aliases_are_expanded() {
     let given = options("      columns: &c [qid, title]\n      passphrase: &p hunter2\n");
     assert_eq!(given["columns"], json!(["qid", "title"]));
     let text = "version: 1\ninputs: [{ id: a, plugin: QualysGuardFile, with: &w { path: a.xml } },\n\
@@ -130,7 +132,7 @@ fn aliases_work_within_reason() {
 }
 
 #[test]
-fn effective_settings_are_shown_with_their_origin_and_without_secrets() {
+fn config_show_has_origins_and_redacts_secrets() {
     let pipeline = check("tests/good-configs/full.yaml");
     let text = cli::show_settings(&pipeline, &FakeCatalogue::new(), Format::Text, 110);
     insta::assert_snapshot!("show-settings", text);
@@ -155,7 +157,8 @@ fn plugins_are_listed_and_described() {
         .collect();
     let refused = [RefusedLibrary {
         file: Path::new("/usr/lib/scanbridge/plugins/libold.so"),
-        reason: "/usr/lib/scanbridge/plugins/libold.so: it was built for plugin ABI 0, this host takes 1: build it again",
+        reason: "/usr/lib/scanbridge/plugins/libold.so: old 0.9.0 requires plugin ABI 0, but this host \
+                 provides ABI 1",
     }];
     insta::assert_snapshot!("plugin-list", cli::list_plugins(&listed, &refused, Format::Text, 110));
     insta::assert_snapshot!("plugin-list-none", cli::list_plugins(&[], &[], Format::Text, 110));
@@ -167,22 +170,7 @@ fn plugins_are_listed_and_described() {
 }
 
 #[test]
-fn help_texts_are_as_designed() {
-    for (name, line) in [
-        ("help", "scanbridge --help"),
-        ("help-run", "scanbridge run --help"),
-        ("help-check", "scanbridge check --help"),
-        ("usage-error", "scanbridge run p.yaml --sumary json"),
-    ] {
-        // Of a fixed width, for clap otherwise asks the terminal that the tests happen to run in.
-        let command = cli::Arguments::command().term_width(100);
-        let usage = command.try_get_matches_from(line.split(' ')).unwrap_err().render();
-        insta::assert_snapshot!(name, usage.to_string());
-    }
-}
-
-#[test]
-fn the_schema_knows_every_option() {
+fn schema_contains_every_option() {
     let schema = config::schema(&FakeCatalogue::new());
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let csv = &schema["$defs"]["output.CSV"];
@@ -191,10 +179,33 @@ fn the_schema_knows_every_option() {
     assert_eq!(names, ["cols", "columns", "format", "passphrase", "path", "ports", "rotate_bytes"]);
     assert_eq!(csv["properties"]["cols"]["deprecated"], true);
     assert_eq!(csv["properties"]["format"]["default"], "table");
-    // Every `$ref` leads somewhere.
+    // Every `$ref` has a target.
     let text = schema.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1) {
         let pointer = reference.split('"').next().unwrap();
         assert!(schema.pointer(pointer).is_some(), "{pointer}");
     }
+}
+
+#[test]
+fn schema_describes_every_key() {
+    fn check(schema: &Value, path: &str) -> usize {
+        let Some(properties) = schema["properties"].as_object() else { return 0 };
+        let mut count = 0;
+        for (key, value) in properties {
+            // The description of the filter is at the target of its `$ref`.
+            let description = value["description"].as_str().unwrap_or_default();
+            let is_sentence = description.starts_with(char::is_uppercase) && description.ends_with('.');
+            assert!(is_sentence || value.get("$ref").is_some(), "{path}{key}: `{description}`");
+            assert!(description.len() <= 260, "{path}{key}: {} bytes", description.len());
+            count += 1 + check(value, &format!("{path}{key}."));
+        }
+        count
+    }
+    let schema = config::schema(&FakeCatalogue::new());
+    let filter = &schema["$defs"]["filter"];
+    assert!(filter["description"].is_string());
+    let counts =
+        [&schema, &schema["$defs"]["input"], &schema["$defs"]["output"], filter].map(|part| check(part, ""));
+    assert!(counts.iter().all(|count| *count >= 5), "{counts:?}");
 }

@@ -1,4 +1,4 @@
-//! Anything may stand in a settings file: no panic, no unbounded memory, no secret shown.
+//! Arbitrary settings files cause no panic and no unbounded memory use, and reveal no secret.
 
 mod config_catalogue;
 
@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use scanbridge::cli::{self, Format};
 use scanbridge::config::{self, Environment, RenderStyle};
 
-/// `PROPTEST_CASES` may ask for more.
+/// At least 2,000 cases; `PROPTEST_CASES` can set more.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig { cases: default.cases.max(2_000), failure_persistence: None, ..default }
 }
 
-/// Everything that can be shown of a text, whatever becomes of it.
+/// All output for a text: problems, or warnings and effective configuration.
 fn everything_shown(text: &str) -> String {
     let catalogue = FakeCatalogue::new();
     let environment = Environment { variable: &|_| None };
@@ -23,8 +23,8 @@ fn everything_shown(text: &str) -> String {
         .and_then(|document| config::check_in(&document, &catalogue, environment));
     match checked {
         Err(problems) => {
-            let coloured = problems.render(RenderStyle { colour: true, width: 40 });
-            format!("{problems}{coloured}{}{problems:?}", problems.to_json())
+            let colored = problems.render(RenderStyle { color: true, width: 40 });
+            format!("{problems}{colored}{}{problems:?}", problems.to_json())
         }
         Ok(pipeline) => {
             let warnings = config::render_all(&pipeline.warnings, RenderStyle::default());
@@ -35,7 +35,7 @@ fn everything_shown(text: &str) -> String {
     }
 }
 
-/// Texts that are nearly pipelines, for real surprises are near to what is right.
+/// Texts similar to pipelines, which find more faults than arbitrary text.
 fn pieces() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
         "version",
@@ -96,7 +96,7 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
 }
 
-/// Passwords of all kinds, with a core by which they are found again wherever they turn up.
+/// Passwords with arbitrary characters around a fixed part, by which they are found in the output.
 fn passwords() -> impl Strategy<Value = String> {
     let part = "[ -~éß]{0,6}";
     (part, part).prop_map(|(before, after)| format!("{before}XYZZY{after}"))
@@ -106,18 +106,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_text_makes_it_panic(text in any::<String>()) {
+    fn arbitrary_text_does_not_panic(text in any::<String>()) {
         everything_shown(&text);
     }
 
     #[test]
-    fn no_near_pipeline_makes_it_panic(text in pieces()) {
+    fn near_valid_pipeline_does_not_panic(text in pieces()) {
         let shown = everything_shown(&text);
         prop_assert!(!shown.contains("\u{1b}[2J"), "an escape sequence reaches the terminal");
     }
 
     #[test]
-    fn no_password_is_ever_shown(
+    fn passwords_are_never_shown(
         password in passwords(),
         key in prop::sample::select(vec!["password", "passwrod", "pin", "Password", "secret", "user_pass", "zzz"]),
         form in 0..9,
@@ -136,7 +136,7 @@ proptest! {
             7 => format!("'${{env:NO_SUCH:-{}}}'", password.replace('\'', "''")),
             _ => format!("&p {quoted}"),
         };
-        // A quote or bracket that is left open before the password makes it part of another value, which may be shown.
+        // After an open quote or bracket, the password is part of another value, which may be shown.
         let closed = if other.ends_with(['[', 'a']) { "url: b" } else { other };
         for text in [
             format!("version: 1\ninputs:\n  - id: a\n    plugin: QualysGuard\n    with:\n      {key}: {value}\n      {other}\n"),
@@ -147,7 +147,7 @@ proptest! {
             format!("{key}: {value}\n{other}\n"),
         ] {
             let shown = everything_shown(&text);
-            prop_assert!(!shown.contains("XYZZY"), "of\n{text}\nis shown\n{shown}");
+            prop_assert!(!shown.contains("XYZZY"), "text:\n{text}\noutput:\n{shown}");
         }
     }
 }
@@ -159,14 +159,14 @@ fn yaml_alias_expansion_is_limited() {
         let list = vec![format!("*a{}", level - 1); 9].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
     }
-    assert!(everything_shown(&text).contains("unfolds to more than"));
+    assert!(everything_shown(&text).contains("the file is too large after its aliases are expanded"));
     let long = "x".repeat(100_000);
     let text = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 5_000].join(", "));
-    assert!(everything_shown(&text).contains("unfolds to more than"));
+    assert!(everything_shown(&text).contains("the file is too large after its aliases are expanded"));
 }
 
 #[test]
-fn a_file_without_end_is_no_settings_file() {
+fn endless_file_is_rejected() {
     let problems = config::read(Path::new("/dev/zero")).unwrap_err();
     assert!(problems.to_string().contains("larger than 256 KiB"), "{problems}");
 }

@@ -1,4 +1,4 @@
-//! Every file of `bad-configs/` against what the operator gets to read about it.
+//! Messages for every invalid pipeline file in `bad-configs/`.
 
 mod config_catalogue;
 
@@ -47,13 +47,13 @@ fn every_bad_config_is_explained() {
 }
 
 #[test]
-fn a_missing_pipeline_file_is_named() {
+fn missing_pipeline_file_is_reported() {
     let problems = check(Path::new("tests/bad-configs/absent.yml")).unwrap_err();
     insta::assert_snapshot!("absent-file", problems.to_string());
 }
 
 #[test]
-fn the_same_problems_are_json_for_scripts() {
+fn problems_as_json() {
     let problems = check(Path::new("tests/bad-configs/unknown-option.yaml")).unwrap_err();
     let json = problems.to_json();
     assert_eq!(json["errors"], problems.errors());
@@ -65,15 +65,15 @@ fn the_same_problems_are_json_for_scripts() {
 }
 
 #[test]
-fn colours_are_for_terminals_only() {
+fn colors_only_on_terminals() {
     let problems = check(Path::new("tests/bad-configs/secrets-in-the-way.yaml")).unwrap_err();
-    let coloured = problems.render(RenderStyle { colour: true, width: 80 });
-    assert!(coloured.contains("\u{1b}[") && !coloured.contains("hunter"));
+    let colored = problems.render(RenderStyle { color: true, width: 80 });
+    assert!(colored.contains("\u{1b}[") && !colored.contains("hunter"));
     assert!(!problems.to_string().contains('\u{1b}'));
-    // The column is that of the file, although a password before it was cut out of the line.
+    // The column is that in the file, although a password before it is redacted.
     let column = problems.list.iter().find(|problem| problem.message.contains("page_size")).unwrap();
-    let place = format!("secrets-in-the-way.yaml:3:{}", column.place.excerpt.as_ref().unwrap().column);
-    assert!(coloured.contains(&place) && problems.to_string().contains(&place), "{coloured}");
+    let location = format!("secrets-in-the-way.yaml:3:{}", column.location.excerpt.as_ref().unwrap().column);
+    assert!(colored.contains(&location) && problems.to_string().contains(&location), "{colored}");
 }
 
 #[test]
@@ -83,5 +83,5 @@ fn only_the_first_hundred_problems_are_shown() {
     let problems = config::check(&document, &FakeCatalogue::new()).unwrap_err();
     // 150 unknown keys; version, inputs and outputs are missing.
     assert_eq!((problems.list.len(), problems.errors()), (100, 153));
-    assert!(problems.to_string().ends_with("153 problems (53 not shown); nothing was started\n"));
+    assert!(problems.to_string().ends_with("153 errors (53 not shown); nothing was started\n"));
 }

@@ -1,4 +1,4 @@
-//! The command `process_multiple`, as it was called in 2014.
+//! The command `process_multiple` of the Qualys Connector of 2014.
 
 use std::process::ExitCode;
 

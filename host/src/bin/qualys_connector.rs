@@ -1,4 +1,4 @@
-//! The command `qualys_connector`, as it was called in 2014.
+//! The command `qualys_connector` of the Qualys Connector of 2014.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What may be typed. Scripts depend on it: names and meanings stay.
+//! Command-line arguments of `scanbridge`. Scripts depend on them: names and meanings must not change.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Transfer vulnerability findings from Qualys to Defense Center, ArcSight (CEF), CSV and JSON.
 ///
-/// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all errors with
-/// line numbers and delivers nothing.
+/// A pipeline file (YAML) lists the inputs and outputs. Start with `scanbridge check FILE`: it reports all
+/// errors with line numbers and delivers nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(
     name = "scanbridge",
@@ -30,12 +30,15 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 all delivered    64 usage error            65 invalid, truncated or rejected data
- 66 no input found   69 unreachable or timeout 70 bug, crash or hang of a plugin
- 73 cannot create    74 read or write error    75 already running, try again later
- 76 protocol error   77 access denied          78 invalid configuration  130 interrupted";
+    0 all delivered                          73 cannot create file or directory
+   64 usage error                            74 read or write error
+   65 invalid, truncated or rejected data    75 already running, try again later
+   66 no input found                         76 protocol error
+   69 unreachable or timed out               77 access denied
+   70 plugin bug, crash or hang              78 invalid configuration
+  130 interrupted";
 
-/// The commands.
+/// Commands of `scanbridge`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run a pipeline and print a summary
@@ -57,8 +60,8 @@ pub enum Command {
     },
     /// Validate a pipeline file without delivering anything
     ///
-    /// By default, loads each plugin with its options, which finds invalid combinations and missing directories.
-    /// --offline only reads files; --probe also contacts sources and destinations.
+    /// By default, loads each plugin with its options, which finds invalid combinations and missing
+    /// directories. --offline only reads files; --probe also contacts sources and destinations.
     Check {
         /// Pipeline file
         file: PathBuf,
@@ -103,8 +106,8 @@ pub enum StateCommand {
     Reset {
         /// Pipeline file
         file: PathBuf,
-        /// Reset only the private data of this input or output, such as its list of delivered files. An interrupted
-        /// run can still be resumed
+        /// Reset only the private data of this input or output, such as its list of delivered files. An
+        /// interrupted run can still be resumed
         #[arg(long, value_name = "ID")]
         instance: Option<String>,
     },
@@ -132,7 +135,7 @@ pub enum DeadLettersCommand {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// Retry rejected findings; accepted ones are removed from the dead letter file
+    /// Send rejected findings to their outputs again; accepted ones are removed from the dead letter file
     Replay {
         /// Pipeline file
         file: PathBuf,
@@ -168,7 +171,7 @@ pub struct CheckDepth {
 /// `scanbridge plugin …`
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum PluginCommand {
-    /// List all plugins, and libraries that could not be loaded with the reason
+    /// List all plugins, and the libraries that could not be loaded, with the reasons
     List {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -227,7 +230,7 @@ pub struct CommonOptions {
     pub quiet: u8,
 }
 
-/// Output for people or for programs.
+/// Output format of a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Human-readable text
@@ -237,14 +240,15 @@ pub enum Format {
     Json,
 }
 
-/// Why the program ends before any command: a usage error, or help and version that were asked for.
+/// Result of parsing that ends the program before any command: a usage error, or a request for help or the
+/// version.
 #[derive(Debug)]
 pub struct Usage(clap::Error);
 
-/// Reads the command line, the program's name first.
+/// Parses the command line; the first argument is the program name.
 ///
 /// # Errors
-/// When it cannot be understood, and when help or the version is asked for.
+/// [`Usage`] on a usage error, and when help or the version is requested.
 pub fn parse<I, A>(arguments: I) -> Result<Arguments, Usage>
 where
     I: IntoIterator<Item = A>,
@@ -254,7 +258,7 @@ where
 }
 
 impl Usage {
-    /// 0 for help and version, 64 (`EX_USAGE`) for everything else.
+    /// Exit code: 0 for help and version, 64 (`EX_USAGE`) for usage errors.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.0.kind() {
@@ -263,8 +267,8 @@ impl Usage {
         }
     }
 
-    /// Prints it: help to standard output, errors to standard error, with colours if that is a terminal. A closed
-    /// pipe is no failure, so nothing is returned.
+    /// Prints help to standard output or the error to standard error, in color on a terminal. Write errors
+    /// are ignored, because a closed pipe (`scanbridge --help | head`) is not a failure.
     pub fn print(&self) {
         let _ = self.0.print();
     }
@@ -287,15 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn clap_definitions_are_valid() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn common_options_may_stand_before_or_behind_the_command() {
+    fn global_options_before_or_after_the_command() {
         let before = read("scanbridge --plugin-dir a --plugin-dir b -v run p.yaml --summary json").unwrap();
-        let behind = read("scanbridge run p.yaml --summary json -v --plugin-dir a --plugin-dir b").unwrap();
-        assert_eq!(before, behind);
+        let after = read("scanbridge run p.yaml --summary json -v --plugin-dir a --plugin-dir b").unwrap();
+        assert_eq!(before, after);
         assert_eq!(before.common.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(before.common.verbose, 1);
         let run = Command::Run {
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_errors_end_with_64_and_help_with_0() {
+    fn usage_errors_exit_with_64_and_help_with_0() {
         for (line, code) in [
             ("scanbridge", 64),
             ("scanbridge run", 64),
@@ -326,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typing_error_gets_a_suggestion() {
+    fn misspelled_command_gets_a_suggestion() {
         assert!(read("scanbridge chek p.yaml").unwrap_err().to_string().contains("'check'"));
     }
 }

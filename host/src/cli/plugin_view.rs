@@ -1,4 +1,4 @@
-//! `plugin list` and `plugin describe`.
+//! Output of `plugin list` and `plugin describe`.
 
 use std::path::Path;
 
@@ -8,31 +8,31 @@ use serde_json::{Value, json};
 use super::arguments::Format;
 use super::table::{plain, render};
 
-/// A plugin and the library that brings it.
+/// A plugin and the library that contains it.
 #[derive(Debug, Clone, Copy)]
 pub struct ListedPlugin<'a> {
-    /// What the plugin says about itself.
+    /// The plugin's own description.
     pub descriptor: &'a Descriptor,
-    /// The library.
+    /// File of the library.
     pub file: &'a Path,
-    /// What the operator should know, for example that a panic would end the program; empty if nothing.
+    /// Warning for the operator, for example that a panic would end the program; may be empty.
     pub note: &'a str,
 }
 
-/// A file that looked like a plugin library and was not loaded.
+/// A file in a plugin directory that was not loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusedLibrary<'a> {
     /// The file.
     pub file: &'a Path,
-    /// Why, as one sentence that names the file.
+    /// The reason, as one sentence that names the file.
     pub reason: &'a str,
 }
 
-/// What to do where there are none.
+/// Message when no plugin was found.
 pub const NO_PLUGINS: &str =
     "no plugins found; set their directory with --plugin-dir or SCANBRIDGE_PLUGIN_DIR";
 
-/// All plugins, and what was refused. Text is wrapped to `width` columns; give `usize::MAX` for a pipe.
+/// All plugins and refused libraries. Text is wrapped to `width` columns; pass `usize::MAX` for a pipe.
 #[must_use]
 pub fn list_plugins(
     plugins: &[ListedPlugin<'_>],
@@ -146,7 +146,7 @@ fn with_note(summary: &str, note: &str) -> String {
     if note.is_empty() { summary.to_owned() } else { format!("{summary} ({note})") }
 }
 
-/// A value as an operator would write it.
+/// A value as written in a pipeline file.
 pub(super) fn value_in_words(kind: &OptionKind, value: &Value) -> String {
     match (kind, value) {
         (_, Value::Bool(true)) => "yes".to_owned(),

@@ -1,4 +1,4 @@
-//! `config show`: what a pipeline file amounts to, without any secret.
+//! Output of `config show`: the effective configuration, with secrets redacted.
 
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, PluginKind};
 use serde_json::{Map, Value, json};
@@ -10,8 +10,8 @@ use crate::config::{Catalogue, Filter, Instance, Origin, Pipeline};
 
 const REDACTED: &str = "[redacted]";
 
-/// Every instance with every option it has, by value or by default, and where the value comes from. Text is wrapped
-/// to `width` columns; give `usize::MAX` for a pipe.
+/// Every input and output with the effective value of each option and the origin of that value. Text is
+/// wrapped to `width` columns; pass `usize::MAX` for a pipe.
 #[must_use]
 pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: Format, width: usize) -> String {
     let inputs = pipeline.inputs.iter().map(|input| Shown {
@@ -41,7 +41,7 @@ pub fn show_settings(pipeline: &Pipeline, catalogue: &dyn Catalogue, format: For
     }
 }
 
-/// One instance with what is needed to show it.
+/// One input or output with its plugin and filters.
 struct Shown<'a> {
     instance: &'a Instance,
     plugin: Option<&'a Descriptor>,
@@ -53,7 +53,7 @@ struct Shown<'a> {
 /// One option with its effective value.
 struct Setting<'a> {
     option: &'a OptionDescriptor,
-    /// `None` when it has no value at all.
+    /// `None` when the option is not set and has no default.
     value: Option<&'a Value>,
     origin: Option<&'a Origin>,
 }
@@ -119,10 +119,10 @@ impl Setting<'_> {
             (None, None) => "not set".to_owned(),
             (None, Some(_)) => "default".to_owned(),
             (Some(origin), _) => {
-                let place = format!("{}:{}", origin.file.display(), origin.line);
+                let location = format!("{}:{}", origin.file.display(), origin.line);
                 match origin.references.as_slice() {
-                    [] => place,
-                    references => format!("{place}, {}", references.join(", ")),
+                    [] => location,
+                    references => format!("{location}, {}", references.join(", ")),
                 }
             }
         }

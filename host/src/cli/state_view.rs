@@ -1,4 +1,4 @@
-//! `state show` and `state export`: what is remembered of a pipeline's runs.
+//! Output of `state show` and `state export`: the saved state of a pipeline.
 
 use std::path::PathBuf;
 
@@ -8,33 +8,33 @@ use super::plugin_view::pretty;
 use super::table::render;
 use crate::state::{Checkpoint, LetterFile, OutputState, RunRecord, RunState, SentReport};
 
-/// What is remembered of one pipeline.
+/// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownState {
-    /// The name under which it is kept.
+    /// Name of the pipeline.
     pub name: String,
-    /// The folder in which it is kept.
+    /// State directory of the pipeline.
     pub folder: PathBuf,
-    /// The pipeline file; none when nothing is remembered.
+    /// The pipeline file; `None` when no state is saved.
     pub pipeline: Option<PathBuf>,
-    /// The process that uses it now, as it describes itself; none when nobody does.
+    /// Description of the process that holds the lock; `None` when the pipeline is not in use.
     pub holder: Option<String>,
-    /// What the next run goes on with.
+    /// Checkpoint from which the next run resumes.
     pub checkpoint: Option<Checkpoint>,
-    /// When that was stored, in UTC.
+    /// Time of the checkpoint, in UTC.
     pub stored: Option<String>,
     /// The last runs, oldest first.
     pub runs: Vec<RunRecord>,
-    /// The last reports that were delivered, oldest first.
+    /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
-    /// Files of dead letters.
+    /// Dead letter files, one per output.
     pub letters: Vec<LetterFile>,
 }
 
-/// How many runs and reports are shown.
+/// Maximum number of runs, and of reports, in the text output.
 const SHOWN: usize = 10;
 
-/// For people: what the next run does, and the last runs and reports.
+/// Text output: what the next run does, then the last runs and reports. Wrapped to `width` columns.
 #[must_use]
 pub fn show_state(known: &KnownState, width: usize) -> String {
     let letters = known
@@ -53,7 +53,7 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         known.folder.display(),
         describe_next_run(known)
     );
-    let under_way = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
+    let running = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
     let runs = known.runs.iter().rev().take(SHOWN).map(|run| {
         let code = run.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
         let ended = run.ended.clone().unwrap_or_else(|| "-".to_owned());
@@ -61,9 +61,9 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
             run.number.to_string(),
             run.started.clone(),
             ended,
-            word(run, under_way).to_owned(),
+            word(run, running).to_owned(),
             code,
-            // They are counted when a run ends.
+            // Findings are counted when a run ends.
             run.ended.as_ref().map_or_else(|| "-".to_owned(), |_| run.findings.to_string()),
         ]
     });
@@ -71,20 +71,20 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
     text.push_str(&render(["RUN", "STARTED", "ENDED", "STATE", "EXIT", "FINDINGS"], runs, width));
     let reports = known.reports.iter().rev().take(SHOWN).map(|report| {
         let name = if report.title.is_empty() { &report.id } else { &report.title };
-        let whole = if report.complete { "complete" } else { "incomplete" };
+        let completeness = if report.complete { "complete" } else { "incomplete" };
         [
             report.sent.clone(),
             report.input.clone(),
             printable(name),
             printable(&report.path),
-            whole.to_owned(),
+            completeness.to_owned(),
         ]
     });
     text.push('\n');
     text + &render(["SENT", "INPUT", "REPORT", "FROM", ""], reports, width)
 }
 
-/// For programs: everything.
+/// The complete state as JSON.
 #[must_use]
 pub fn export_state(known: &KnownState) -> String {
     let letters: Vec<Value> = known
@@ -105,33 +105,33 @@ pub fn export_state(known: &KnownState) -> String {
     }))
 }
 
-/// What goes on now, or what the next run will do.
+/// The run in progress, or what the next run will do.
 fn describe_next_run(known: &KnownState) -> String {
-    let place = known.checkpoint.as_ref().map(|checkpoint| {
-        let place = match &checkpoint.under_way {
+    let position = known.checkpoint.as_ref().map(|checkpoint| {
+        let position = match &checkpoint.under_way {
             Some(input) => format!("in the middle of a report of {input}"),
             None => "between reports".to_owned(),
         };
         let stored = known.stored.as_ref().map(|time| format!(", saved {time}"));
-        place + &stored.unwrap_or_default()
+        position + &stored.unwrap_or_default()
     });
-    match (&known.holder, known.runs.last(), place) {
-        (Some(holder), Some(run), place) if run.state == RunState::Running => {
-            let place = place.unwrap_or_else(|| "none yet".to_owned());
-            format!("run {} is in progress: {holder}\nlast checkpoint: {place}\n", run.number)
+    match (&known.holder, known.runs.last(), position) {
+        (Some(holder), Some(run), position) if run.state == RunState::Running => {
+            let position = position.unwrap_or_else(|| "none yet".to_owned());
+            format!("run {} is in progress: {holder}\nlast checkpoint: {position}\n", run.number)
         }
-        // It is about to begin a run, or sends dead letters again.
+        // The process is about to start a run, or replays dead letters.
         (Some(holder), ..) => format!("in use by {holder}\n"),
-        (None, Some(run), Some(place)) => {
-            format!("the next run resumes the interrupted run {}, {place}\n", run.number)
+        (None, Some(run), Some(position)) => {
+            format!("the next run resumes the interrupted run {}, {position}\n", run.number)
         }
         _ => "the next run starts from the beginning\n".to_owned(),
     }
 }
 
-fn word(run: &RunRecord, under_way: Option<u64>) -> &'static str {
+fn word(run: &RunRecord, running: Option<u64>) -> &'static str {
     match run.state {
-        RunState::Running if under_way == Some(run.number) => "running",
+        RunState::Running if running == Some(run.number) => "running",
         RunState::Running => "killed",
         RunState::Interrupted => "interrupted",
         RunState::Finished => "finished",
@@ -155,7 +155,8 @@ fn output(state: &OutputState) -> Value {
     })
 }
 
-/// Bytes in a plugin's own words: JSON if they are that, else text, else hexadecimal digits.
+/// Bytes whose format only the plugin knows: shown as JSON if possible, else as text, else as hexadecimal
+/// digits.
 fn opaque(bytes: &[u8]) -> Value {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return value;
@@ -166,7 +167,7 @@ fn opaque(bytes: &[u8]) -> Value {
     }
 }
 
-/// Titles are somebody else's: nothing in them steers a terminal.
+/// Escapes control characters: report titles come from outside and must not control the terminal.
 fn printable(text: &str) -> String {
     crate::telemetry::without_controls(text).into_owned()
 }

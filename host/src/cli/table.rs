@@ -1,8 +1,8 @@
-//! Tables for a terminal and for a pipe.
+//! Tables for terminals and pipes.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-/// A table without lines: columns aligned, long cells wrapped to `width`.
+/// A table without rules: aligned columns, long cells wrapped so that lines fit into `width` columns.
 pub(super) fn render<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
@@ -21,7 +21,8 @@ pub(super) fn render<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Control characters would steer the terminal; settings and plugins come from outside.
+/// Replaces control characters: text of settings and plugins comes from outside and must not control the
+/// terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

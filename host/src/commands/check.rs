@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{CheckReport, CheckStep, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use super::run::{print_failures, state_folder};
-use super::terminal::{answer as print_answer, print_error};
+use super::terminal::{print_error, print_output};
 use super::{checked, registry};
 use crate::cli::{CheckDepth, CommonOptions, Format};
 use crate::config::{self, Pipeline, Problems, problem_to_json};
@@ -29,7 +29,7 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     let settings = Settings::fresh(StateFolder::of(&state_folder(common), &pipeline.name));
     match pipeline::build(&pipeline, &registry, settings, &Arc::new(Stop::default())) {
         Err(failures) => refuse(&pipeline, &failures, format),
-        // A run would go on without them; whoever checks wants to know.
+        // A run continues without optional outputs that cannot be opened; a check must report them.
         Ok(built) if !built.absences().is_empty() => refuse(&pipeline, &built.absences(), format),
         Ok(mut built) if depth.probe => conclude(&pipeline, &built.probe(), format),
         Ok(_) => conclude(&pipeline, &[], format),
@@ -39,9 +39,9 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
 fn checked_as_json(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     pipeline.map_err(|problems| {
-        let mut answer = problems.to_json();
-        answer["ok"] = json!(false);
-        print_answer(&format!("{answer:#}\n"), Problems::EXIT_CODE)
+        let mut output = problems.to_json();
+        output["ok"] = json!(false);
+        print_output(&format!("{output:#}\n"), Problems::EXIT_CODE)
     })
 }
 
@@ -53,13 +53,13 @@ fn refuse(pipeline: &Pipeline, failures: &[Failure], format: Format) -> u8 {
             code
         }
         Format::Json => {
-            let answer = json!({ "ok": false, "problems": warnings(pipeline), "failures": failures });
-            print_answer(&format!("{answer:#}\n"), code)
+            let output = json!({ "ok": false, "problems": warnings(pipeline), "failures": failures });
+            print_output(&format!("{output:#}\n"), code)
         }
     }
 }
 
-/// What the probe of one instance found.
+/// Name of an input or output, and the result of its probe.
 type Probe = (String, Result<CheckReport, PluginError>);
 
 fn conclude(pipeline: &Pipeline, probes: &[Probe], format: Format) -> u8 {
@@ -68,8 +68,8 @@ fn conclude(pipeline: &Pipeline, probes: &[Probe], format: Format) -> u8 {
         Format::Text => conclude_in_words(pipeline, probes, code),
         Format::Json => {
             let probes: Vec<Value> = probes.iter().map(probe_to_json).collect();
-            let answer = json!({ "ok": code == 0, "problems": warnings(pipeline), "probes": probes });
-            print_answer(&format!("{answer:#}\n"), code)
+            let output = json!({ "ok": code == 0, "problems": warnings(pipeline), "probes": probes });
+            print_output(&format!("{output:#}\n"), code)
         }
     }
 }
@@ -85,14 +85,15 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
         let (inputs, outputs) = (pipeline.inputs.len(), pipeline.outputs.len());
         text.push_str(&format!("{file} is valid (inputs: {inputs}, outputs: {outputs})\n"));
     }
-    let code = print_answer(&text, code);
+    let code = print_output(&text, code);
     if code != 0 {
         print_error(&format!("check failed for {file}; nothing was delivered\n"));
     }
     code
 }
 
-/// File names, certificates and answers of peers are in it: nothing of them steers a terminal.
+/// One line per step. Control characters are escaped: file names, certificates and responses of peers come
+/// from outside.
 fn probe_in_words((instance, report): &Probe) -> String {
     match report {
         Ok(report) => {

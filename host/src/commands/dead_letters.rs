@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use super::run::{print_failures, print_summary, state_folder, stoppable};
-use super::state::{say, with_folder};
-use super::terminal::{answer, width};
+use super::state::{print_text, with_folder};
+use super::terminal::{print_output, width};
 use super::{checked, registry};
 use crate::cli::{
-    CommonOptions, DeadLettersCommand, Format, LetterCount, list_letter_counts, no_letters, show_letter,
+    CommonOptions, DeadLetterCount, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters,
+    show_dead_letter,
 };
 use crate::pipeline::Summary;
 use crate::replay;
@@ -18,16 +19,16 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
     match command {
         DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
             let counts = list_letters(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
-            say(&list_letter_counts(&counts, *format, width()))
+            print_text(&list_dead_letter_counts(&counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |_, folder| {
-            let files = chosen(folder, output.as_deref())?;
+            let files = selected(folder, output.as_deref())?;
             if files.is_empty() && *format == Format::Text {
-                return say(&no_letters(output.as_deref()));
+                return print_text(&no_dead_letters(output.as_deref()));
             }
             for letters in files {
                 for letter in letters.letters()? {
-                    say(&show_letter(&letter?, *format))?;
+                    print_text(&show_dead_letter(&letter?, *format))?;
                 }
             }
             Ok(())
@@ -36,16 +37,16 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             replay(file, output.as_deref(), *summary, common)
         }
         DeadLettersCommand::Purge { file, output } => with_folder(file, common, |name, folder| {
-            let _lock = replay::lock_for_letters(folder, name)?;
-            let files = chosen(folder, output.as_deref())?;
+            let _lock = replay::lock_for_dead_letters(folder, name)?;
+            let files = selected(folder, output.as_deref())?;
             if files.is_empty() {
-                return say(&no_letters(output.as_deref()));
+                return print_text(&no_dead_letters(output.as_deref()));
             }
             for letters in files {
                 let counted =
                     count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
                 fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
-                say(&format!("{}: removed {counted} dead letters\n", letters.output))?;
+                print_text(&format!("{}: removed {counted} dead letters\n", letters.output))?;
             }
             Ok(())
         }),
@@ -61,7 +62,7 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
     match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
         Ok(None) => match format {
-            Format::Text => answer(&no_letters(output), 0),
+            Format::Text => print_output(&no_dead_letters(output), 0),
             Format::Json => print_summary(&Summary::nothing_done(), format),
         },
         Ok(Some(summary)) => print_summary(&summary, format),
@@ -72,14 +73,15 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
     }
 }
 
-fn chosen(folder: &StateFolder, output: Option<&str>) -> Result<Vec<LetterFile>, StateError> {
+fn selected(folder: &StateFolder, output: Option<&str>) -> Result<Vec<LetterFile>, StateError> {
     let mut files = list_letters(folder)?;
     files.retain(|file| output.is_none_or(|id| file.output == id));
     Ok(files)
 }
 
-fn count(file: &LetterFile) -> Result<LetterCount, StateError> {
-    let mut count = LetterCount { output: file.output.clone(), bytes: file.bytes, ..LetterCount::default() };
+fn count(file: &LetterFile) -> Result<DeadLetterCount, StateError> {
+    let mut count =
+        DeadLetterCount { output: file.output.clone(), bytes: file.bytes, ..DeadLetterCount::default() };
     for letter in file.letters()? {
         let time = letter?.time;
         if count.letters == 0 {

@@ -1,4 +1,4 @@
-//! What each command does. The answers are drawn in [`cli`](crate::cli); here the pieces meet.
+//! Implementation of each command. [`cli`](crate::cli) formats the output.
 
 mod check;
 mod dead_letters;
@@ -17,9 +17,9 @@ use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
 pub(crate) use run::{default_state_folder, stop_on_signal};
-use terminal::{is_watched, look, print_error};
+use terminal::{error_style, print_error, stderr_is_terminal};
 
-/// Carries a command out and gives the exit code.
+/// Executes a command and returns the exit code.
 #[must_use]
 pub fn execute(arguments: &Arguments) -> u8 {
     let _guard = ExitGuard::arm();
@@ -31,8 +31,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
     telemetry::start(format, verbosity(common));
     match &arguments.command {
         Command::Run { file, summary, no_progress, restart, wait } => {
-            let wish = RunOptions { bar: !no_progress && is_watched(), restart: *restart, wait: *wait };
-            run::run(file, *summary, wish, common)
+            let options =
+                RunOptions { bar: !no_progress && stderr_is_terminal(), restart: *restart, wait: *wait };
+            run::run(file, *summary, options, common)
         }
         Command::Check { file, depth, format } => check::check(file, *depth, *format, common),
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
@@ -52,30 +53,30 @@ fn verbosity(common: &CommonOptions) -> i8 {
 }
 
 fn registry(common: &CommonOptions) -> Registry {
-    let trust = if common.allow_world_writable_plugins {
+    let check = if common.allow_world_writable_plugins {
         FilePermissionCheck::Anybody
     } else {
         FilePermissionCheck::OwnerOnly
     };
-    if trust == FilePermissionCheck::Anybody {
+    if check == FilePermissionCheck::Anybody {
         tracing::warn!("--allow-world-writable-plugins: loading plugins that any local user can replace");
     }
-    Registry::discover(&folders(&common.plugin_dirs), trust)
+    Registry::discover(&folders(&common.plugin_dirs), check)
 }
 
-/// Reads and checks a pipeline file; what is wrong is printed here, warnings too.
+/// Reads and checks a pipeline file. Prints errors and warnings.
 ///
 /// # Errors
-/// The exit code.
+/// The exit code, when the file has errors.
 fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
-            print_error(&config::render_all(&pipeline.warnings, look()));
+            print_error(&config::render_all(&pipeline.warnings, error_style()));
             Ok(pipeline)
         }
         Err(problems) => {
-            print_error(&problems.render(look()));
+            print_error(&problems.render(error_style()));
             Err(Problems::EXIT_CODE)
         }
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
-use super::terminal::{answer, print_error, width};
+use super::terminal::{print_error, print_output, width};
 use crate::cli::{Format, ListedPlugin, NO_PLUGINS, RefusedLibrary, describe_plugin, list_plugins};
 use crate::config::{Problems, nearest};
 use crate::plugins::{Claim, Refusal, Registry, Unavailable};
 
-const NOTE_ABORT: &str = "built with panic = abort: a panic in this plugin ends the whole run";
+const NOTE_ABORT: &str =
+    "built with panic = abort: a panic in this plugin ends the whole run without a summary";
 
 pub(super) fn list(format: Format, registry: &Registry) -> u8 {
     let claims = registry.claims();
@@ -33,7 +34,7 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
         print_error(&format!("error: {clash}\n"));
     }
     let code = if clashes.is_empty() { 0 } else { Problems::EXIT_CODE };
-    answer(&list_plugins(&plugins, &refused, format, width()), code)
+    print_output(&list_plugins(&plugins, &refused, format, width()), code)
 }
 
 pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
@@ -48,7 +49,7 @@ pub(super) fn describe(name: &str, format: Format, registry: &Registry) -> u8 {
             claim.and_then(|claim| Ok((claim, claim.library.descriptor(claim.kind, claim.name)?)));
         match described {
             Ok((claim, descriptor)) => {
-                code = answer(&describe_plugin(&listed(claim, descriptor), format, width()), code);
+                code = print_output(&describe_plugin(&listed(claim, descriptor), format, width()), code);
             }
             Err(Unavailable::Unknown { .. }) => {}
             Err(error) => {

@@ -10,23 +10,23 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::terminal::{answer, print_error};
+use super::terminal::{print_error, print_output};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format};
 use crate::pipeline::{Failure, Stop, Summary};
 use crate::session::{self, RunOptions};
 
-/// What a shell shows for a process that was interrupted.
+/// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: i32 = 130;
 
-pub(super) fn run(file: &Path, format: Format, wish: RunOptions, common: &CommonOptions) -> u8 {
+pub(super) fn run(file: &Path, format: Format, options: RunOptions, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     let pipeline = match checked(file, &registry) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
     let stop = stoppable();
-    match session::run(&pipeline, &registry, &state_folder(common), wish, &stop) {
+    match session::run(&pipeline, &registry, &state_folder(common), options, &stop) {
         Ok(summary) => print_summary(&summary, format),
         Err(failures) => {
             print_failures(&failures);
@@ -36,7 +36,7 @@ pub(super) fn run(file: &Path, format: Format, wish: RunOptions, common: &Common
     }
 }
 
-/// A stop that signals give.
+/// A [`Stop`] that SIGINT and SIGTERM trigger.
 pub(super) fn stoppable() -> Arc<Stop> {
     let stop = Arc::new(Stop::default());
     stop_on_signal({
@@ -46,20 +46,20 @@ pub(super) fn stoppable() -> Arc<Stop> {
     stop
 }
 
-/// The folder that was named, else systemd's, else the user's own (XDG Base Directory Specification).
+/// The state directory of `--state-dir`, else the default.
 pub(super) fn state_folder(common: &CommonOptions) -> PathBuf {
     common.state_dir.clone().unwrap_or_else(default_state_folder)
 }
 
-/// The folder when none is named.
+/// Default state directory: that of the systemd unit, else of the user (XDG Base Directory Specification).
 pub(crate) fn default_state_folder() -> PathBuf {
-    usual_state_folder(|name| env::var_os(name))
+    default_state_folder_in(|name| env::var_os(name))
 }
 
-fn usual_state_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    // A relative path in one of them counts as none (same specification): it would be another one tomorrow.
+fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    // Relative paths are ignored, as the XDG specification requires: they depend on the working directory.
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // A unit with several state folders gets them all, with colons between (systemd.exec, RuntimeDirectory=).
+    // systemd separates several state directories of a unit with colons (systemd.exec, RuntimeDirectory=).
     let of_unit = variable("STATE_DIRECTORY").and_then(|paths| env::split_paths(&paths).next());
     of_unit
         .filter(|path| path.is_absolute())
@@ -68,7 +68,7 @@ fn usual_state_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
 }
 
-/// Says for each instance why it could not be opened.
+/// Prints each failure with its hint, then their number.
 pub(super) fn print_failures(failures: &[Failure]) {
     for failure in failures {
         print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
@@ -80,17 +80,19 @@ pub(super) fn print_failures(failures: &[Failure]) {
     print_error(&format!("{} error{plural}; nothing was started\n", failures.len()));
 }
 
-/// Prints the counts of a run and gives its exit code.
+/// Prints the summary of a run and returns its exit code.
 pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
     let text = match format {
         Format::Text => summary.text(),
-        Format::Json => serde_json::to_string(summary).expect("a summary serialises") + "\n",
+        Format::Json => {
+            serde_json::to_string(summary).expect("a summary consists of strings and numbers") + "\n"
+        }
     };
-    answer(&text, summary.exit_code())
+    print_output(&text, summary.exit_code())
 }
 
-/// The first signal drains: what was read is finished, nothing new is begun. A second one ends the process from
-/// within the handler, so that it works whatever the threads wait for.
+/// Calls `give` on the first SIGINT or SIGTERM, which stops the run at the next checkpoint. A second signal
+/// ends the process inside the signal handler, so that it works even when all threads are blocked.
 pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
     if let Err(error) = try_to_stop_on_signal(give) {
         tracing::warn!("cannot install signal handlers: {error}; Ctrl-C will end the run immediately");
@@ -109,11 +111,11 @@ fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new(SIGNALS)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
-            // First the deed: saying it may have to wait for whoever reads the log.
+            // Stop before logging: writing the log may block on its reader.
             give();
             tracing::warn!(
-                "stopping at the next checkpoint; the next run resumes there (press Ctrl-C \
-                 again to stop immediately)"
+                "stopping at the next checkpoint; the next run resumes there (press Ctrl-C again to stop \
+                 immediately)"
             );
         }
     })?;
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn state_lies_where_the_system_says_and_never_below_the_working_directory() {
+    fn default_state_directory_is_absolute_and_set_by_environment() {
         let unit = ("STATE_DIRECTORY", "/var/lib/bridge:/var/lib/other");
         let (xdg, home) = (("XDG_STATE_HOME", "/srv/state"), ("HOME", "/home/scan"));
         for (variables, folder) in [
@@ -138,7 +140,7 @@ mod tests {
             let variable = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
             };
-            assert_eq!(usual_state_folder(variable), Path::new(folder), "{variables:?}");
+            assert_eq!(default_state_folder_in(variable), Path::new(folder), "{variables:?}");
         }
     }
 }

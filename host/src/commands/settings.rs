@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::terminal::{answer, width};
+use super::terminal::{print_output, width};
 use super::{checked, registry};
 use crate::cli::{CommonOptions, Format, show_settings};
 use crate::config;
@@ -11,11 +11,11 @@ use crate::plugins::Registry;
 pub(super) fn show(file: &Path, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     match checked(file, &registry) {
-        Ok(pipeline) => answer(&show_settings(&pipeline, &registry, format, width()), 0),
+        Ok(pipeline) => print_output(&show_settings(&pipeline, &registry, format, width()), 0),
         Err(code) => code,
     }
 }
 
 pub(super) fn schema(registry: &Registry) -> u8 {
-    answer(&format!("{:#}\n", config::schema(registry)), 0)
+    print_output(&format!("{:#}\n", config::schema(registry)), 0)
 }

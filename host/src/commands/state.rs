@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::run::{print_failures, state_folder};
-use super::terminal::{look, print, print_error, width};
+use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
 use crate::config;
 use crate::pipeline::{Failure, Stop};
@@ -15,13 +15,13 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
         StateCommand::Show { file, format } => with_folder(file, common, |name, folder| {
             let known = known(name, folder)?;
-            say(&match format {
+            print_text(&match format {
                 Format::Text => show_state(&known, width()),
                 Format::Json => export_state(&known),
             })
         }),
         StateCommand::Export { file } => {
-            with_folder(file, common, |name, folder| say(&export_state(&known(name, folder)?)))
+            with_folder(file, common, |name, folder| print_text(&export_state(&known(name, folder)?)))
         }
         StateCommand::Reset { file, instance } => {
             with_folder(file, common, |name, folder| reset(name, folder, instance.as_deref()))
@@ -29,12 +29,15 @@ pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     }
 }
 
-/// Prints part of an answer.
-pub(super) fn say(text: &str) -> Result<(), StateError> {
+/// Prints part of the output.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(super) fn print_text(text: &str) -> Result<(), StateError> {
     print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
 }
 
-/// Calls with the pipeline's name and the folder of its state. No plugin is needed for that.
+/// Calls `work` with the pipeline's name and its state directory. Requires no plugin. Returns the exit code.
 pub(super) fn with_folder(
     file: &Path,
     common: &CommonOptions,
@@ -43,7 +46,7 @@ pub(super) fn with_folder(
     let name = match config::read(file) {
         Ok(document) => document.name(),
         Err(problems) => {
-            print_error(&problems.render(look()));
+            print_error(&problems.render(error_style()));
             return config::Problems::EXIT_CODE;
         }
     };
@@ -73,20 +76,18 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     Ok(known)
 }
 
-/// Puts everything aside, or what one instance keeps for itself: then an interrupted run is still gone on with.
+/// Archives the complete state, or only the private data of one input or output; in the latter case an
+/// interrupted run can still be resumed.
 fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
     if !folder.path().exists() {
-        return say(&format!("no saved state for pipeline {name}\n"));
+        return print_text(&format!("no saved state for pipeline {name}\n"));
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
-    let (paths, then) = match instance {
+    let (paths, effect) = match instance {
         None => (
             vec![folder.ledger(), folder.instances()],
-            format!(
-                "state of pipeline {name} was reset: \
-             its next run starts from the beginning"
-            ),
+            format!("state of pipeline {name} was reset: its next run starts from the beginning"),
         ),
         Some(id) => {
             let path = instance_folder(folder, id)?;
@@ -94,15 +95,17 @@ fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(),
         }
     };
     match archive(folder, &paths)? {
-        None => say(&format!("no saved state for pipeline {name}\n")),
-        Some(aside) => say(&format!("{then}; the previous state was archived in {}\n", aside.display())),
+        None => print_text(&format!("no saved state for pipeline {name}\n")),
+        Some(archive) => {
+            print_text(&format!("{effect}; the previous state was archived in {}\n", archive.display()))
+        }
     }
 }
 
-/// Where this instance keeps what is its own.
+/// Directory with the private data of this input or output.
 ///
 /// # Errors
-/// When there is nothing; those that have something are named.
+/// When it does not exist; the hint lists the inputs and outputs that have one.
 fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError> {
     let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
     let mut known: Vec<String> =
@@ -118,16 +121,16 @@ fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError
     Err(StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 })
 }
 
-/// Nothing is thrown away: a folder with the time in its name takes what there was.
+/// Moves the paths into a new directory with the time in its name. `None` when none of them exists.
 fn archive(folder: &StateFolder, paths: &[PathBuf]) -> Result<Option<PathBuf>, StateError> {
     let time = crate::state::now().replace(':', "");
-    let aside = folder.path().join(format!("aside-{time}-{}", std::process::id()));
+    let archive = folder.path().join(format!("aside-{time}-{}", std::process::id()));
     let mut moved = None;
     for path in paths.iter().filter(|path| path.exists()) {
-        fs::create_dir_all(&aside).map_err(|error| StateError::cannot_create(&aside, &error))?;
-        let target = aside.join(path.file_name().unwrap_or_default());
+        fs::create_dir_all(&archive).map_err(|error| StateError::cannot_create(&archive, &error))?;
+        let target = archive.join(path.file_name().unwrap_or_default());
         fs::rename(path, &target).map_err(|error| StateError::io(path, &error))?;
-        moved = Some(aside.clone());
+        moved = Some(archive.clone());
     }
     Ok(moved)
 }

@@ -1,4 +1,4 @@
-//! What goes to the two streams. A reader that has gone away (`scanbridge … | head`) is no failure.
+//! Output to standard output and standard error. A closed pipe (`scanbridge … | head`) is not a failure.
 
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use rustix::termios::tcgetwinsize;
 
 use crate::config::RenderStyle;
-use crate::telemetry::has_colours;
+use crate::telemetry::has_colors;
 
-/// Prints an answer on standard output.
+/// Prints text to standard output.
 ///
 /// # Errors
-/// When it did not arrive, though somebody waits for it: the disk under the file that it goes to is full.
+/// Any write error except a closed pipe, for example a full disk when standard output is a file.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
@@ -19,9 +19,9 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints the answer of a command that ends with this exit code, and gives the exit code: another one only when all
-/// was well but for the answer.
-pub(crate) fn answer(text: &str, code: u8) -> u8 {
+/// Prints the output of a command with exit code `code` and returns the exit code: `code`, or 74 (`EX_IOERR`)
+/// when `code` is 0 and the output cannot be written.
+pub(crate) fn print_output(text: &str, code: u8) -> u8 {
     match print(text) {
         Ok(()) => code,
         Err(error) => {
@@ -31,24 +31,24 @@ pub(crate) fn answer(text: &str, code: u8) -> u8 {
     }
 }
 
-/// Prints what is wrong on standard error.
+/// Prints an error message to standard error; write errors are ignored.
 pub(crate) fn print_error(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }
 
-/// How text for people is drawn on standard error.
-pub(crate) fn look() -> RenderStyle {
-    let usual = RenderStyle::default();
-    RenderStyle { colour: has_colours(), width: columns(&stderr()).unwrap_or(usual.width) }
+/// Color and width of text on standard error.
+pub(crate) fn error_style() -> RenderStyle {
+    let default = RenderStyle::default();
+    RenderStyle { color: has_colors(), width: columns(&stderr()).unwrap_or(default.width) }
 }
 
-/// Whether somebody watches: a progress bar is drawn then.
-pub(super) fn is_watched() -> bool {
+/// Whether standard error is a terminal, so that a progress bar can be drawn.
+pub(super) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
 }
 
-/// The columns of a table on standard output: those of the terminal, or plenty where there is none, so that
-/// a pipe gets one line a row.
+/// Maximum columns of a table on standard output: the width of the terminal, or unlimited without a terminal,
+/// so that a pipe gets one line per row.
 pub(super) fn width() -> usize {
     if !stdout().is_terminal() {
         return usize::MAX;
@@ -56,11 +56,11 @@ pub(super) fn width() -> usize {
     columns(&stdout()).unwrap_or(RenderStyle::default().width)
 }
 
-/// How wide the terminal behind a stream is; none where there is no terminal, or it does not tell.
+/// Columns of the stream's terminal; `None` without a terminal or when the terminal does not report its size.
 fn columns(stream: &impl AsFd) -> Option<usize> {
-    let told = tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
-    // Narrower than this, a table has a letter a line and nobody can read it.
-    told.filter(|columns| *columns > 0).map(|columns| columns.max(40))
+    let reported = tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+    // Below 40 columns, a table would wrap to about one character per line.
+    reported.filter(|columns| *columns > 0).map(|columns| columns.max(40))
 }
 
 /// `EX_IOERR`.

@@ -1,4 +1,4 @@
-//! The check of a pipeline file: every problem at once.
+//! Checks a pipeline file and reports all problems at once.
 
 use std::path::Path;
 
@@ -18,18 +18,18 @@ use super::source::Span;
 use super::suggestion::nearest;
 use super::tree::{Content, Node};
 
-/// Checks a pipeline file and the settings files that it names. Starts nothing.
+/// Checks a pipeline file and its settings files. Starts nothing.
 ///
 /// # Errors
-/// Everything that is wrong, and the warnings beside it.
+/// All errors and warnings, when there is at least one error.
 pub fn check(document: &Document, catalogue: &dyn Catalogue) -> Result<Pipeline, Problems> {
     check_in(document, catalogue, Environment::of_process())
 }
 
-/// As [`check`], with an environment of the caller's choice.
+/// Like [`check`], with the given environment.
 ///
 /// # Errors
-/// As [`check`].
+/// Like [`check`].
 pub fn check_in(
     document: &Document,
     catalogue: &dyn Catalogue,
@@ -49,7 +49,7 @@ const KEYS: [&str; 4] = ["version", "inputs", "filter", "outputs"];
 const INPUT_KEYS: [&str; 4] = ["id", "plugin", "config", "with"];
 const OUTPUT_KEYS: [&str; 6] = ["id", "plugin", "required", "filter", "config", "with"];
 
-/// The ids so far, in lower case, each with its place.
+/// The IDs found so far, in lower case, with their locations.
 type Ids<'n> = Vec<(String, &'n Span)>;
 
 impl Checker<'_> {
@@ -89,7 +89,7 @@ impl Checker<'_> {
 
     fn version(&mut self, root: &Node, fields: &Fields<'_>) {
         let Some(node) = fields.get("version") else {
-            if fields.is_misspelt("version") {
+            if fields.is_misspelled("version") {
                 return;
             }
             self.collector
@@ -106,7 +106,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The items of `inputs` or `outputs`, numbered from 1.
+    /// The entries of `inputs` or `outputs`, numbered from 1.
     fn instances<'n>(
         &mut self,
         root: &'n Node,
@@ -135,14 +135,11 @@ impl Checker<'_> {
                     .error(
                         "missing-key",
                         &node.span,
-                        format!(
-                            "`{key}` is empty; at least one entry is \
-                         required"
-                        ),
+                        format!("`{key}` is empty; at least one entry is required"),
                     )
                     .help(form);
             }
-            None if fields.is_misspelt(&key) => {}
+            None if fields.is_misspelled(&key) => {}
             None => {
                 self.collector.error("missing-key", &start(root), format!("`{key}` is missing")).help(form);
             }
@@ -172,18 +169,15 @@ impl Checker<'_> {
         self.host_value(node, key, &OptionKind::Flag)?.as_bool()
     }
 
-    /// A name under which things are kept in a folder.
+    /// An `id` or `name`, which becomes the name of a directory.
     fn name(&mut self, node: &Node, key: &str) -> Option<String> {
         let name = self.text(node, key)?.text;
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(good) {
-            self.collector
-                .error("bad-value", &node.span, format!("invalid `{name}`: {}", article(key)))
-                .help(format!(
-                    "{} must have 1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start \
-                     with `.`",
-                    article(key)
-                ));
+            self.collector.error("bad-value", &node.span, format!("invalid {key} `{name}`")).help(format!(
+                "`{key}` must have 1 to 64 characters (letters, digits, `-`, `_`, `.`) and must not start \
+                     with `.`"
+            ));
             return None;
         }
         Some(name)
@@ -212,7 +206,7 @@ impl Checker<'_> {
         let id = self.id(node, &fields, &owner, ids);
         let plugin = self.plugin(node, &fields, &owner, kind);
         let Some(plugin) = plugin else {
-            // Without its table nobody knows which of the options are secret.
+            // Without the plugin's option table it is unknown which options are secret.
             if let Some(with) = fields.get("with") {
                 hide_content(&mut self.collector, with);
             }
@@ -248,7 +242,7 @@ impl Checker<'_> {
             self.collector
                 .error("duplicate-id", &value.span, format!("duplicate id `{id}`"))
                 .label(format!("first defined on line {line}"))
-                .help("ids must be unique across inputs and outputs, ignoring case");
+                .help("IDs must be unique across inputs and outputs, ignoring case");
             return None;
         }
         ids.push((id.to_ascii_lowercase(), &value.span));
@@ -266,8 +260,7 @@ impl Checker<'_> {
         let word = kind.word();
         let listing = match known.as_slice() {
             [] => format!(
-                "no {word} plugin found; set the plugin directory with --plugin-dir or \
-                 SCANBRIDGE_PLUGIN_DIR"
+                "no {word} plugin found; set the plugin directory with --plugin-dir or SCANBRIDGE_PLUGIN_DIR"
             ),
             names => format!("available {word} plugins: {}", names.join(", ")),
         };
@@ -299,7 +292,8 @@ impl Checker<'_> {
         None
     }
 
-    /// The settings file first, then what stands in the pipeline itself, then what neither has given.
+    /// Reads the options of the settings file, then those under `with:`, which override them, and reports
+    /// missing ones.
     fn settings(&mut self, node: &Node, fields: &Fields<'_>, plugin: &Descriptor, owner: &str) -> Settings {
         let mut settings = Settings::default();
         let mut file = None;
@@ -315,18 +309,18 @@ impl Checker<'_> {
                 None => settings.suppress_missing(plugin),
             }
         }
-        if fields.is_misspelt("with") || fields.is_misspelt("config") {
+        if fields.is_misspelled("with") || fields.is_misspelled("config") {
             settings.suppress_missing(plugin);
         }
-        // Options that stand beside `with:` have been reported as misplaced.
-        let beside = node.entries().iter().filter_map(|entry| plugin.option(&entry.key.text));
-        settings.wrong.extend(beside.map(|option| option.name.clone()));
+        // Options next to `with:` instead of under it have been reported.
+        let misplaced = node.entries().iter().filter_map(|entry| plugin.option(&entry.key.text));
+        settings.wrong.extend(misplaced.map(|option| option.name.clone()));
         if let Some(with) = fields.get("with") {
             self.options(plugin, with, &mut settings);
         }
         for option in plugin.options.iter().filter(|option| option.required && !settings.has(option)) {
             let name = &option.name;
-            let place = match &file {
+            let target = match &file {
                 Some(file) => format!("to {} or under `with:`", file.display()),
                 None => "under `with:`".to_owned(),
             };
@@ -337,13 +331,13 @@ impl Checker<'_> {
                     &at,
                     format!("{owner} has no `{name}`, which is required by {}", plugin.name),
                 )
-                .help(format!("add `{name}: …` {place}: {}", option.help));
+                .help(format!("add `{name}: …` {target}: {}", option.help));
         }
         settings
     }
 }
 
-/// `input `scans``, or by its number when it has no id.
+/// Name of an entry in messages: ``input `scans` ``, or `input #2` when it has no `id`.
 fn owner(node: &Node, kind: PluginKind, number: usize) -> String {
     match node.entry("id").and_then(Node::text).filter(|id| !id.is_empty()) {
         Some(id) => format!("{} `{id}`", kind.word()),
@@ -361,11 +355,7 @@ fn belongs_to_instance(key: &str) -> Option<String> {
     }
 }
 
-fn article(key: &str) -> &'static str {
-    if key == "id" { "an id" } else { "a name" }
-}
-
-/// Where something begins: its first key, for a caret under a whole block tells nothing.
+/// Location of a node for messages: its first key, because marking a complete block is of no help.
 fn start(node: &Node) -> Span {
     match &node.content {
         Content::Mapping(entries) => {

@@ -1,4 +1,4 @@
-//! What all parts of the check share: the problems so far, the plugins, the environment.
+//! Context of the check: the problems found so far, the plugins and the environment.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub(super) struct Checker<'a> {
     pub(super) collector: Collector,
     pub(super) catalogue: &'a dyn Catalogue,
     pub(super) environment: Environment<'a>,
-    /// Settings files that have been read, so that one that two instances share is read and reported once.
+    /// Settings files read so far, so that a file shared by two instances is read and reported once.
     settings_files: HashMap<PathBuf, Option<Node>>,
 }
 
@@ -22,8 +22,8 @@ impl<'a> Checker<'a> {
         Self { collector: Collector::default(), catalogue, environment, settings_files: HashMap::new() }
     }
 
-    /// The text of a single value of the host's own, references replaced. `key` is the name that messages use. What
-    /// the host reads it may print, so a credential is refused.
+    /// The text of a single value of a host key, with references resolved. `key` is the name in messages.
+    /// Credentials are rejected, because the host may print its own values.
     pub(super) fn text(&mut self, node: &Node, key: &str) -> Option<Resolved> {
         match &node.content {
             _ if node.is_null() => {
@@ -49,7 +49,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Replaces the references in a scalar, or reports each that cannot be.
+    /// Resolves the references in a scalar, or reports each one that cannot be resolved.
     pub(super) fn resolve(&mut self, text: &str, at: &Span) -> Option<Resolved> {
         match resolve(text, at.source.folder(), self.environment) {
             Ok(resolved) => Some(resolved),
@@ -62,7 +62,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A list, or one scalar with commas between the items.
+    /// The items of a list, or of one scalar with comma-separated items.
     pub(super) fn items<'n>(&mut self, node: &'n Node, key: &str) -> Vec<(String, &'n Node)> {
         let nodes: Vec<&Node> = match &node.content {
             Content::Sequence(items) => items.iter().collect(),
@@ -84,7 +84,7 @@ impl<'a> Checker<'a> {
         found
     }
 
-    /// A settings file that `at` names; `None` when it has been reported as unreadable.
+    /// The settings file that is set at `at`; `None` when it cannot be read, which has been reported.
     pub(super) fn settings_file(&mut self, path: PathBuf, at: &Span) -> Option<Node> {
         if let Some(known) = self.settings_files.get(&path) {
             return known.clone();

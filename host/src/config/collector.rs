@@ -1,4 +1,4 @@
-//! Gathers problems while a configuration is read, and remembers which text must not be shown.
+//! Collects problems while a configuration is read, and the spans of text that must be redacted.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::problem::{Excerpt, Problem, ProblemLevel, Problems, SourceLocation};
 use super::source::{Source, Span};
 use super::tree::{Content, Node, SyntaxError};
 
-/// Collects. Lines are quoted only at the end, when every secret in them is known.
+/// Collects problems. Lines are quoted only in [`Collector::finish`], when all secrets in them are known.
 #[derive(Default)]
 pub(super) struct Collector {
     pending: Vec<Pending>,
@@ -19,7 +19,7 @@ pub(super) struct Collector {
     omitted: usize,
 }
 
-/// A problem whose line is not cut out yet. What is not given stays empty.
+/// A problem whose line has not been quoted yet. Label and help are optional.
 pub(super) struct Pending {
     problem: Problem,
     span: Option<Span>,
@@ -37,9 +37,9 @@ impl Pending {
     }
 }
 
-/// More problems than this help nobody, and a hostile file could hold millions.
+/// An operator does not read more, and a hostile file could cause millions.
 const MAX_PROBLEMS: usize = 100;
-/// A message may quote a value; a value may be long.
+/// Messages may quote values, which can be long.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 impl Collector {
@@ -51,7 +51,7 @@ impl Collector {
         self.push(ProblemLevel::Warning, code, at.file(), Some(at), message)
     }
 
-    /// A problem of a file as a whole.
+    /// A problem of the file itself, without a line.
     pub(super) fn file_error(&mut self, code: &'static str, file: &Path, message: String) -> &mut Pending {
         self.push(ProblemLevel::Error, code, file, None, message)
     }
@@ -61,23 +61,24 @@ impl Collector {
         self.error("yaml", &error.at, error.message).help(error.help);
     }
 
-    /// The text of this value is never quoted, nor what stands between it and its key, nor the rest of its line:
-    /// of `secret #more`, `&secret`, `*secret` and, inside braces, `sec,ret` YAML takes a part for something else.
+    /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line:
+    /// in `secret #more`, `&secret`, `*secret` and (inside braces) `sec,ret`, YAML treats a part of the
+    /// secret as something else, such as a comment.
     pub(super) fn hide_value(&mut self, key: &Span, node: &Node) {
         let text = key.source.text();
         let from = key.end + text[key.end..].find([':', '\n']).map_or(0, |colon| colon + 1);
-        let blanks = text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len();
+        let spaces = text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len();
         let follows_key = Arc::ptr_eq(&node.span.source, &key.source) && node.span.start >= key.end;
-        // The value of an alias stands where its anchor is, elsewhere; here is only its name.
+        // The value of an alias is located at its anchor; here is only its name.
         let end = if follows_key { node.span.end } else { key.line_end() };
-        let mut here = Span { source: Arc::clone(&key.source), start: from + blanks, end };
+        let mut here = Span { source: Arc::clone(&key.source), start: from + spaces, end };
         here.end = here.end.max(here.start);
         here.end += here.rest_of_line().len();
         self.hide(here);
         self.hide(node.span.clone());
     }
 
-    /// Nothing in this place is ever quoted.
+    /// Redacts this span, and a comment directly after it, in all quoted lines.
     pub(super) fn hide(&mut self, mut span: Span) {
         let rest = span.rest_of_line();
         if rest.starts_with([' ', '\t', '#']) && rest.trim_start().starts_with('#') {
@@ -87,21 +88,21 @@ impl Collector {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.gravity == ProblemLevel::Error)
+        self.omitted > 0 || self.pending.iter().any(|pending| pending.problem.level == ProblemLevel::Error)
     }
 
     pub(super) fn finish(mut self) -> Problems {
         let mut pending = std::mem::take(&mut self.pending);
         pending.sort_by(|a, b| self.order(a, b));
-        let mut list: Vec<Problem> = pending.into_iter().map(|pending| self.settle(pending)).collect();
-        // Two instances may share a settings file, and then find the same in it.
+        let mut list: Vec<Problem> = pending.into_iter().map(|pending| self.with_excerpt(pending)).collect();
+        // Two instances that share a settings file report the same problems.
         list.dedup();
         Problems { list, omitted: self.omitted }
     }
 
     fn push(
         &mut self,
-        gravity: ProblemLevel,
+        level: ProblemLevel,
         code: &'static str,
         file: &Path,
         span: Option<&Span>,
@@ -113,23 +114,24 @@ impl Collector {
             self.files.push(Arc::clone(&span.source));
         }
         if self.pending.len() >= MAX_PROBLEMS {
-            self.make_room(gravity);
+            self.drop_one(level);
         }
-        let place = SourceLocation { file: file.to_owned(), excerpt: None };
+        let location = SourceLocation { file: file.to_owned(), excerpt: None };
         let message = shorten(message);
-        let problem = Problem { gravity, code, message, place, label: String::new(), help: String::new() };
+        let problem = Problem { level, code, message, location, label: String::new(), help: String::new() };
         self.pending.push(Pending { problem, span: span.cloned() });
-        self.pending.last_mut().expect("`- ` is missing, or the line above has one too many")
+        self.pending.last_mut().expect("a problem has just been added")
     }
 
-    /// An error takes the place of a warning. Where there are errors only, the new problem takes that of the last.
-    fn make_room(&mut self, gravity: ProblemLevel) {
-        let warning = |pending: &Pending| pending.problem.gravity == ProblemLevel::Warning;
+    /// Removes one problem so that a new one can be added: the last warning, else the last error if the new
+    /// problem is an error.
+    fn drop_one(&mut self, level: ProblemLevel) {
+        let warning = |pending: &Pending| pending.problem.level == ProblemLevel::Warning;
         match self.pending.iter().rposition(warning) {
             Some(index) => {
                 self.pending.remove(index);
             }
-            None if gravity == ProblemLevel::Warning => {}
+            None if level == ProblemLevel::Warning => {}
             None => {
                 self.pending.pop();
                 self.omitted += 1;
@@ -145,13 +147,13 @@ impl Collector {
         rank(a).cmp(&rank(b))
     }
 
-    fn settle(&self, pending: Pending) -> Problem {
+    fn with_excerpt(&self, pending: Pending) -> Problem {
         let Pending { mut problem, span } = pending;
-        problem.place.excerpt = span.map(|span| self.excerpt(&span));
+        problem.location.excerpt = span.map(|span| self.excerpt(&span));
         problem
     }
 
-    /// Of a line of a broken file only the key is shown: what follows, or a line without a key, may be anything.
+    /// Redacts all of the line except its key: in invalid YAML, any other text may be part of a secret.
     fn hide_all_but_key(&mut self, at: &Span, key: Option<&Span>) {
         let (start, end) = (at.line_start(), at.line_end());
         if !at.line().contains(char::is_alphanumeric) {
@@ -177,7 +179,7 @@ impl Collector {
             .collect();
         hidden.sort_by_key(|hidden| (hidden.start, hidden.end));
         let marked = span.start - start..span.end.min(end).max(span.start) - start;
-        let (text, marked) = cut_out(line, &hidden, marked);
+        let (text, marked) = redact(line, &hidden, marked);
         let (text, marked) = window(&text, marked);
         Excerpt { line: span.line_number(), column: span.column(), text, marked }
     }
@@ -185,9 +187,9 @@ impl Collector {
 
 const REDACTED: &str = "[redacted]";
 
-/// The line with every hidden range replaced, and where the mark is now. A mark that touches a hidden range
-/// covers its whole replacement, so that its length tells nothing.
-fn cut_out(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
+/// The line with every hidden range redacted, and the new range of the marker. A marker that touches a hidden
+/// range covers its complete replacement, so that it does not reveal the length of the secret.
+fn redact(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String, Range<usize>) {
     let mut text = String::new();
     let (mut copied, mut start, mut end) = (0, None, None);
     for range in hidden {
@@ -195,7 +197,7 @@ fn cut_out(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String
             continue;
         }
         let from = range.start.max(copied);
-        place(&mut start, &mut end, &marked, copied..from, text.len());
+        move_marker(&mut start, &mut end, &marked, copied..from, text.len());
         text.push_str(&line[copied..from]);
         if from == range.start {
             if marked.start < range.end && marked.end >= range.start {
@@ -206,15 +208,15 @@ fn cut_out(line: &str, hidden: &[Range<usize>], marked: Range<usize>) -> (String
         }
         copied = range.end;
     }
-    place(&mut start, &mut end, &marked, copied..line.len() + 1, text.len());
+    move_marker(&mut start, &mut end, &marked, copied..line.len() + 1, text.len());
     text.push_str(&line[copied..]);
     let start = start.unwrap_or(text.len()).min(text.len());
     let end = end.unwrap_or(start).clamp(start, text.len());
     (text, start..end)
 }
 
-/// Where the two ends of the mark come to lie if they are in `piece`, which is copied to `target`.
-fn place(
+/// Sets the new start and end of the marker if they are in `piece`, which is copied to offset `target`.
+fn move_marker(
     start: &mut Option<usize>,
     end: &mut Option<usize>,
     marked: &Range<usize>,
@@ -229,7 +231,7 @@ fn place(
     }
 }
 
-/// At most some hundred bytes around the mark.
+/// The part of the text around the marker: at most 120 bytes before its start and 240 after.
 fn window(text: &str, marked: Range<usize>) -> (String, Range<usize>) {
     const BEFORE: usize = 120;
     const AFTER: usize = 240;
@@ -249,8 +251,9 @@ fn shorten(message: String) -> String {
     }
 }
 
-/// Everything under a key, for values of which nobody knows what they are. In a block, keys stay readable, and the
-/// host's own with their values; inside `{…}` a key may be part of a password that was not quoted.
+/// Redacts everything under a key whose meaning is unknown. In block style, keys stay visible, and so do host
+/// keys with their values. Inside `{…}` everything is redacted, because a key may be part of an unquoted
+/// password.
 pub(super) fn hide_all(collector: &mut Collector, key: &Span, node: &Node) {
     match &node.content {
         Content::Mapping(entries) if !node.span.text().starts_with('{') => entries
@@ -261,7 +264,7 @@ pub(super) fn hide_all(collector: &mut Collector, key: &Span, node: &Node) {
     }
 }
 
-/// The same for a mapping without a key before it.
+/// Like [`hide_all`], for a node without a key.
 pub(super) fn hide_content(collector: &mut Collector, node: &Node) {
     match &node.content {
         Content::Mapping(_) if !node.span.text().starts_with('{') => hide_mappings(collector, node),
@@ -269,7 +272,8 @@ pub(super) fn hide_content(collector: &mut Collector, node: &Node) {
     }
 }
 
-/// For a value of the host's own, which is no secret itself: only a mapping may hold one, by mistake.
+/// Redacts the mappings in a value of a host key. Such a value is not secret itself, but a misplaced mapping
+/// may contain a secret.
 pub(super) fn hide_mappings(collector: &mut Collector, node: &Node) {
     match &node.content {
         Content::Scalar(_) => {}
@@ -280,6 +284,7 @@ pub(super) fn hide_mappings(collector: &mut Collector, node: &Node) {
     }
 }
 
+/// Host keys whose values are never secret.
 const NEVER_SECRET: [&str; 5] = ["version", "id", "plugin", "required", "config"];
 
 #[cfg(test)]
@@ -287,20 +292,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_ranges_are_cut_out_and_the_mark_follows() {
+    fn hidden_ranges_are_redacted_and_the_marker_moves() {
         let line = "with: { pw: abc, size: 0, pin: 77 }";
         let hidden = [12..15, 31..33];
-        let (text, marked) = cut_out(line, &hidden, 23..24);
+        let (text, marked) = redact(line, &hidden, 23..24);
         assert_eq!(text, "with: { pw: [redacted], size: 0, pin: [redacted] }");
         assert_eq!(&text[marked], "0");
-        let (text, marked) = cut_out(line, &hidden, 12..15);
+        let (text, marked) = redact(line, &hidden, 12..15);
         assert_eq!(&text[marked], "[redacted]");
-        let (text, marked) = cut_out(line, &hidden, 17..21);
+        let (text, marked) = redact(line, &hidden, 17..21);
         assert_eq!(&text[marked], "size");
     }
 
     #[test]
-    fn a_flood_of_warnings_neither_fails_the_check_nor_hides_an_error() {
+    fn too_many_warnings_do_not_hide_an_error() {
         let source = Source::new(Path::new("a.yaml"), "key: value".to_owned());
         let at = Span { source, start: 0, end: 3 };
         let mut collector = Collector::default();
@@ -314,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_mark() {
+    fn long_line_is_shortened_around_the_marker() {
         let line = format!("{}key{}", "ä".repeat(500), "b".repeat(500));
         let (text, marked) = window(&line, 1000..1003);
         assert_eq!(&text[marked], "key");

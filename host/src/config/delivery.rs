@@ -1,90 +1,92 @@
-//! How findings are delivered: what the host itself is told about runs, inputs and outputs.
+//! Delivery settings of a pipeline: the host's own settings of runs, inputs and outputs.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How a run goes on after an interruption, and what it does beside another one.
+/// Settings of a run: checkpoints, concurrent runs and dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunSettings {
-    /// What a second run of a pipeline does while the first one is under way.
+    /// Behavior when the pipeline is already running.
     pub if_running: IfRunning,
-    /// How much may be delivered anew after a crash.
+    /// Interval between checkpoints. After a crash, findings since the last checkpoint are delivered again.
     pub checkpoint: CheckpointInterval,
-    /// How large the dead letters of one output may grow, in bytes.
+    /// Maximum size of the dead letter file of each output, in bytes.
     pub dead_letter_bytes: u64,
 }
 
-/// What a second run of a pipeline does while the first one is under way.
+/// Behavior of a run when the pipeline is already running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfRunning {
-    /// It ends with exit code 75.
+    /// Fails with exit code 75.
     Fail,
-    /// It waits.
+    /// Waits until the other run has finished.
     Wait,
 }
 
-/// A checkpoint is made when either limit is reached, at the next place where the input can go on.
+/// A checkpoint is made when either limit is reached, at the next position where the input can resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CheckpointInterval {
-    /// Bytes of findings since the last one, as they travel.
+    /// Size of findings since the last checkpoint, in bytes of the batch format.
     pub bytes: u64,
-    /// Time since the last one.
+    /// Time since the last checkpoint.
     #[serde(rename = "secs", serialize_with = "seconds")]
     pub time: Duration,
 }
 
-/// How an output is fed.
+/// Delivery settings of an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// What may wait before it.
+    /// Limits of its queue.
     pub queue: QueueLimits,
-    /// What happens when no more may wait.
+    /// Behavior when the queue is full.
     pub on_full: OnFull,
-    /// How it is tried again when it is unavailable.
+    /// Retries when its destination is unavailable.
     pub retry: RetryPolicy,
-    /// The `id:` of the output that stands in for it while it is down.
+    /// The `id:` of the failover output, which receives the findings while this output is unavailable.
     pub failover: Option<String>,
-    /// The most findings that are handed to it in a second.
+    /// Rate limit, in findings per second; `None` for no limit.
     pub max_findings_per_sec: Option<u64>,
-    /// How long one call may take before the output counts as hung.
+    /// Timeout of one plugin call without progress; then the output is abandoned.
     #[serde(rename = "hang_secs", serialize_with = "seconds")]
     pub hang: Duration,
 }
 
-/// What may wait before an output. One batch always may.
+/// Limits of an output's queue. One batch is always accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QueueLimits {
-    /// Bytes of findings, as they travel.
+    /// Maximum size of queued findings, in bytes of the batch format.
     pub bytes: u64,
-    /// Findings.
+    /// Maximum number of queued findings.
     pub findings: u64,
 }
 
-/// What happens to findings for which an output has no room.
+/// Behavior when an output's queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFull {
-    /// The input waits, and so do the other outputs. An output that is down and not required is never waited for.
+    /// The input waits, and so do the other outputs. It does not wait for an optional output that is
+    /// unavailable.
     Block,
-    /// They are left out for this output, and counted as not delivered.
+    /// Findings are dropped for this output and counted as undelivered.
     Drop,
 }
 
-/// How something that is unavailable is tried again: after pauses that double, with jitter, until the time is up.
+/// Retries of an unavailable source or destination: exponential backoff with jitter and a time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RetryPolicy {
-    /// The first pause.
+    /// First pause between retries.
     #[serde(rename = "initial_secs", serialize_with = "seconds")]
     pub initial: Duration,
-    /// The longest pause.
+    /// Longest pause between retries.
     #[serde(rename = "max_secs", serialize_with = "seconds")]
     pub longest: Duration,
-    /// How long to go on trying after the first failure; nothing means that nothing is tried again.
+    /// Time limit for retries after the first failure; zero disables retries.
     #[serde(rename = "max_elapsed_secs", serialize_with = "seconds")]
     pub max_elapsed: Duration,
-    /// After so many failures in a row the peer is only probed, and the `failover` takes over.
+    /// Consecutive failures that open the circuit breaker: the destination is then only probed, and the
+    /// `failover` output is used.
     pub breaker_failures: u32,
 }
 
@@ -112,7 +114,7 @@ impl Default for Delivery {
 }
 
 impl Default for RetryPolicy {
-    /// The values that the OpenTelemetry Collector's exporters have in common, with a longer pause in the end.
+    /// Values of the OpenTelemetry Collector's exporters, except for a longer maximum pause.
     fn default() -> Self {
         Self {
             initial: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! Reads what the host itself is told about runs, inputs and outputs.
+//! Reads and checks the host's own settings of runs, inputs and outputs.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use super::pipeline::OutputInstance;
 use super::suggestion::nearest;
 use super::tree::Node;
 
-/// The keys of an input that say how it is retried.
+/// Delivery keys of an input.
 pub(super) const INPUT_KEYS: [&str; 1] = ["retry"];
-/// The keys of an output that say how it is fed.
+/// Delivery keys of an output.
 pub(super) const OUTPUT_KEYS: [&str; 6] =
     ["on_full", "queue", "retry", "failover", "max_findings_per_sec", "hang_secs"];
-/// The keys of the pipeline that say how it is run.
+/// Run settings at the top level of the pipeline.
 pub(super) const RUN_KEYS: [&str; 4] = ["name", "if_running", "checkpoint", "dead_letter_bytes"];
 
 const DAY: i64 = 86_400;
@@ -80,32 +80,33 @@ impl Checker<'_> {
         }
     }
 
-    /// A standby is named once, is no standby of a standby, and stands in for nobody but one output.
+    /// Checks every `failover`: it must be another output, must not have a `failover` itself, and must not be
+    /// the failover of a second output.
     pub(super) fn failovers(&mut self, outputs: &[OutputInstance], nodes: &[(usize, &Node)]) {
-        let mut taken: Vec<&str> = Vec::new();
+        let mut used: Vec<&str> = Vec::new();
         for output in outputs {
-            let Some(standby) = &output.delivery.failover else { continue };
+            let Some(failover) = &output.delivery.failover else { continue };
             let known = || outputs.iter().map(|output| output.instance.id.as_str());
-            let named = outputs.iter().find(|other| other.instance.id == *standby);
+            let named = outputs.iter().find(|other| other.instance.id == *failover);
             let problem = match named {
                 None => "is not an output of this pipeline",
                 Some(other) if other.instance.id == output.instance.id => "must not be the output itself",
                 Some(other) if other.delivery.failover.is_some() => "already has a failover of its own",
-                Some(_) if taken.contains(&standby.as_str()) => "is already the failover of another output",
+                Some(_) if used.contains(&failover.as_str()) => "is already the failover of another output",
                 Some(other) => {
-                    taken.push(&other.instance.id);
+                    used.push(&other.instance.id);
                     continue;
                 }
             };
-            let near = nearest(standby, known()).filter(|_| named.is_none());
-            let place = nodes.iter().find_map(|(_, node)| failover_of(node, standby));
-            let Some(place) = place else { continue };
+            let near = nearest(failover, known()).filter(|_| named.is_none());
+            let location = nodes.iter().find_map(|(_, node)| failover_of(node, failover));
+            let Some(location) = location else { continue };
             self.collector
-                .error("bad-value", &place.span, format!("`failover`: `{standby}` {problem}"))
+                .error("bad-value", &location.span, format!("`failover`: `{failover}` {problem}"))
                 .label(near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default())
                 .help(
-                    "set `failover` to the `id` of another output; that output receives findings only \
-                     while this one is unavailable",
+                    "set `failover` to the `id` of another output; that output receives findings only while \
+                     this one is unavailable",
                 );
         }
     }
@@ -145,7 +146,7 @@ impl Checker<'_> {
         self.host_value(node, key, &OptionKind::Choice { words })?.as_str().map(str::to_owned)
     }
 
-    /// One value of the host's own, read as an option of this kind would be.
+    /// The value of a host key, parsed like an option of this kind.
     pub(super) fn host_value(&mut self, node: &Node, key: &str, kind: &OptionKind) -> Option<Value> {
         let text = self.text(node, key)?.text;
         match kind.parse(&text) {
@@ -163,44 +164,126 @@ fn failover_of<'n>(output: &'n Node, id: &str) -> Option<&'n Node> {
     (node.text()? == id).then_some(node)
 }
 
-/// The keys of this page in the JSON Schema.
+/// Adds the delivery keys of an input or output to its JSON Schema.
 pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
     properties["retry"] = retry_schema();
     if kind == PluginKind::Output {
-        properties["on_full"] = json!({ "enum": ["block", "drop"] });
-        properties["queue"] = limits_schema(&[("bytes", size_schema()), ("findings", number_schema(1))]);
-        properties["failover"] = json!({ "type": "string", "description": "Id of the output that receives findings while this \
-                 output is unavailable." });
-        properties["max_findings_per_sec"] = number_schema(1);
-        properties["hang_secs"] = number_schema(1);
+        properties["failover"] = described(
+            json!({ "type": "string" }),
+            "Id of the output that receives findings while this output is unavailable.",
+        );
+        properties["queue"] = mapping_schema(
+            "Limits of this output's queue. One batch is always accepted.",
+            &[
+                ("bytes", described(size_schema(), "Maximum queue size of this output. Default: 2 MiB.")),
+                (
+                    "findings",
+                    described(
+                        number_schema(1),
+                        "Maximum number of queued findings of this output. Default: 50000.",
+                    ),
+                ),
+            ],
+        );
+        properties["on_full"] = described(
+            json!({ "enum": ["block", "drop"] }),
+            "When the queue is full: `block` (default) makes the input wait; `drop` drops findings for this \
+             output, counts them and ends the run with exit code 69.",
+        );
+        properties["max_findings_per_sec"] =
+            described(number_schema(1), "Rate limit in findings per second. Default: none.");
+        properties["hang_secs"] = described(
+            number_schema(1),
+            "Timeout of one plugin call without progress, in seconds. Default: 600. The output is then \
+             abandoned (exit code 70).",
+        );
     }
 }
 
-/// The keys of the pipeline itself in the JSON Schema.
+/// Adds the run settings to the JSON Schema of the pipeline.
 pub(super) fn add_run_to_schema(properties: &mut Value) {
-    properties["name"] = json!({
-        "type": "string",
-        "description": "Name of the pipeline's state directory. Default: the file name without its \
-             extension.",
-    });
-    properties["if_running"] = json!({ "enum": ["fail", "wait"] });
-    properties["checkpoint"] = limits_schema(&[("bytes", size_schema()), ("secs", number_schema(1))]);
-    properties["dead_letter_bytes"] = size_schema();
+    properties["name"] = described(
+        json!({ "type": "string" }),
+        "Name of the pipeline's state directory. Default: the file name without its extension.",
+    );
+    properties["if_running"] = described(
+        json!({ "enum": ["fail", "wait"] }),
+        "When the pipeline is already running: `fail` (default) ends with exit code 75; `wait` waits for \
+         that run.",
+    );
+    properties["checkpoint"] = mapping_schema(
+        "Interval between checkpoints, from which an interrupted run resumes. A checkpoint is made when \
+         either limit is reached.",
+        &[
+            (
+                "bytes",
+                described(
+                    size_schema(),
+                    "Amount of finding data between two checkpoints. Default: 4 MiB. Checkpoints are made \
+                     at the end of an asset.",
+                ),
+            ),
+            ("secs", described(number_schema(1), "Time between two checkpoints, in seconds. Default: 5.")),
+        ],
+    );
+    properties["dead_letter_bytes"] = described(
+        size_schema(),
+        "Maximum size of an output's dead letter file. Default: 256 MiB. Further rejected findings are \
+         counted but not stored.",
+    );
 }
 
 fn retry_schema() -> Value {
-    let keys = ["initial_secs", "max_secs", "max_elapsed_secs", "breaker_failures"];
-    limits_schema(&keys.map(|key| (key, number_schema(u64::from(key != "max_elapsed_secs")))))
+    mapping_schema(
+        "Retries when the source or destination is unavailable.",
+        &[
+            (
+                "initial_secs",
+                described(
+                    number_schema(1),
+                    "First pause between retries, in seconds. Default: 1. Doubles up to `max_secs`; half of \
+                     each pause is random.",
+                ),
+            ),
+            (
+                "max_secs",
+                described(number_schema(1), "Longest pause between retries, in seconds. Default: 60."),
+            ),
+            (
+                "max_elapsed_secs",
+                described(
+                    number_schema(0),
+                    "Total time for retries, in seconds. Default: 300. With 0, nothing is retried.",
+                ),
+            ),
+            (
+                "breaker_failures",
+                described(
+                    number_schema(1),
+                    "Consecutive failures that open the circuit breaker and activate `failover`. Default: 5.",
+                ),
+            ),
+        ],
+    )
 }
 
-fn limits_schema(keys: &[(&str, Value)]) -> Value {
+fn mapping_schema(description: &str, keys: &[(&str, Value)]) -> Value {
     let properties: serde_json::Map<String, Value> =
         keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    json!({ "type": ["object", "null"], "additionalProperties": false, "properties": properties })
+    described(
+        json!({ "type": ["object", "null"], "additionalProperties": false, "properties": properties }),
+        description,
+    )
 }
 
-fn number_schema(least: u64) -> Value {
-    json!({ "type": "integer", "minimum": least })
+/// The schema with a description, which editors show.
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = json!(description);
+    schema
+}
+
+fn number_schema(min: u64) -> Value {
+    json!({ "type": "integer", "minimum": min })
 }
 
 fn size_schema() -> Value {

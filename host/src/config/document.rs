@@ -1,4 +1,4 @@
-//! A pipeline file that is readable YAML, and nothing more than that.
+//! A pipeline file that has been parsed as YAML, but not checked.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::problem::Problems;
 use super::source::Source;
 use super::tree::{self, Node};
 
-/// A pipeline file as a tree. It may hold secrets, so it never prints itself.
+/// A pipeline file as a YAML tree. It may contain secrets, so `Debug` shows only its path.
 pub struct Document {
     pub(super) source: Arc<Source>,
     pub(super) root: Node,
@@ -23,7 +23,8 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// The name under which the pipeline's state is kept, as far as it can be told without a check.
+    /// Name of the pipeline's state directory: its `name`, else the file name without extension. The name is
+    /// not validated, and references in it are not resolved.
     #[must_use]
     pub fn name(&self) -> String {
         let named = self.root.entry("name").and_then(Node::text);
@@ -31,10 +32,10 @@ impl Document {
     }
 }
 
-/// Reads a pipeline file, without looking at what it says.
+/// Reads a pipeline file without checking its content.
 ///
 /// # Errors
-/// When the file cannot be read or is no YAML.
+/// When the file cannot be read, is too large or is invalid YAML.
 pub fn read(path: &Path) -> Result<Document, Problems> {
     let mut collector = Collector::default();
     match Source::open(path) {
@@ -46,10 +47,10 @@ pub fn read(path: &Path) -> Result<Document, Problems> {
     Err(collector.finish())
 }
 
-/// Reads a pipeline from a text, for which `path` is the name in messages and the base of relative paths.
+/// Reads a pipeline from a string. `path` is its name in messages and the base of relative paths.
 ///
 /// # Errors
-/// When the text is no YAML, or longer than a settings file may be.
+/// When the text is invalid YAML or larger than 256 KiB.
 pub fn read_text(path: &Path, text: &str) -> Result<Document, Problems> {
     if text.len() as u64 > Source::MAX_BYTES {
         let mut collector = Collector::default();

@@ -1,4 +1,4 @@
-//! The keys of a mapping that belongs to the host.
+//! Mappings with keys of the host, as opposed to plugin options.
 
 use super::collector::{Collector, hide_all, hide_mappings};
 use super::suggestion::{nearest, sounds_secret};
@@ -8,13 +8,13 @@ use super::tree::{Content, Entry, Key, Node};
 #[derive(Default)]
 pub(super) struct Fields<'n> {
     entries: Vec<&'n Entry>,
-    /// Known keys that are probably meant by unknown ones. They are not called missing as well.
+    /// Known keys that are probably misspelled in the file. They are not reported as missing.
     meant: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
-    /// Reads a mapping and reports what else is in it. `owner` begins sentences: `the pipeline`. `elsewhere` says
-    /// where a key belongs that is unknown here.
+    /// Reads a mapping and reports unknown and duplicate keys. `owner` names the mapping in messages: `the
+    /// pipeline`. `elsewhere` returns a hint for an unknown key that belongs to another mapping.
     pub(super) fn read(
         collector: &mut Collector,
         node: &'n Node,
@@ -41,8 +41,10 @@ impl<'n> Fields<'n> {
         for (index, entry) in entries.iter().enumerate() {
             let key = &entry.key;
             let is_known = |entry: &Entry| known.contains(&entry.key.text.as_str());
-            if is_spilt(node, &entries[..index], entry, |before| !is_known(before)) && !is_known(entry) {
-                report_spilt(collector, entry);
+            if is_rest_of_value(node, &entries[..index], entry, |before| !is_known(before))
+                && !is_known(entry)
+            {
+                report_rest_of_value(collector, entry);
             } else if !is_known(entry) {
                 let near = nearest(&key.text, known.iter().copied());
                 fields.meant.extend(near.map(str::to_owned));
@@ -61,8 +63,8 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|entry| entry.key.text == name).map(|entry| &entry.value)
     }
 
-    /// Whether the key is probably there under a wrong name, which has been reported.
-    pub(super) fn is_misspelt(&self, name: &str) -> bool {
+    /// Whether the key is probably misspelled in the file, which has been reported.
+    pub(super) fn is_misspelled(&self, name: &str) -> bool {
         self.meant.iter().any(|meant| meant == name)
     }
 }
@@ -79,9 +81,9 @@ pub(super) fn report_duplicate(collector: &mut Collector, again: &Key, first: &K
         .help("remove one of them");
 }
 
-/// Whether an unknown key may be the rest of a value before it: in `{ password: a,b }` the comma ends the value, and
-/// `b` becomes a key. Such a key must not be quoted.
-pub(super) fn is_spilt(
+/// Whether an unknown key may be the rest of the value before it: in `{ password: a,b }` the comma ends the
+/// value and `b` becomes a key. Such a key must be redacted.
+pub(super) fn is_rest_of_value(
     mapping: &Node,
     before: &[Entry],
     entry: &Entry,
@@ -94,7 +96,7 @@ pub(super) fn is_spilt(
         && before.iter().filter(is_plain).any(may_be_secret)
 }
 
-pub(super) fn report_spilt(collector: &mut Collector, entry: &Entry) {
+pub(super) fn report_rest_of_value(collector: &mut Collector, entry: &Entry) {
     collector.hide(entry.key.span.clone());
     collector
         .error(
@@ -113,7 +115,7 @@ fn report_unknown(
     (near, elsewhere): (Option<&str>, Option<String>),
 ) {
     let key = &entry.key;
-    // An option of a plugin that slipped up one level may be its password.
+    // The key may be a plugin option on the wrong level, such as a password.
     if near.is_none() || sounds_secret(&key.text) {
         hide_all(collector, &key.span, &entry.value);
     }

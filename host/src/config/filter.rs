@@ -1,36 +1,36 @@
-//! Which assets and findings reach an output.
+//! Filters: the assets and findings that reach an output.
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
 
 use super::ranges::{AddressRanges, Ranges};
 
-/// One `filter:` of a pipeline. Every part that is set must let a finding through; a part that is not set lets
-/// everything through. It is asked once a finding, so it allocates nothing.
+/// One `filter:` of a pipeline. A finding passes when it matches every condition that is set. Evaluated for
+/// every finding, so it does not allocate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The least severity. A finding without one passes: better one too many than one lost for a gap in the
-    /// scanner's glossary.
+    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every
+    /// finding, and delivering too many findings is better than losing one.
     pub min_severity: Option<Severity>,
-    /// The kinds that pass.
+    /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
-    /// The QIDs that pass.
+    /// QIDs that pass.
     pub qids: Option<Ranges<u32>>,
-    /// The statuses that pass.
+    /// Statuses that pass.
     pub statuses: Option<Statuses>,
-    /// The addresses whose assets pass. An asset without an address does not.
+    /// Addresses of assets that pass. An asset without an address does not pass.
     pub ip_ranges: Option<AddressRanges>,
 }
 
 impl Filter {
-    /// Whether it lets everything through.
+    /// Whether no condition is set, so that everything passes.
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the asset passes: its IPv4 or its IPv6 address lies in `ip_ranges`. To be asked once an asset;
-    /// the findings of an asset that is out are out with it.
+    /// Whether the asset passes: its IPv4 or IPv6 address is in `ip_ranges`. Call once per asset; when it
+    /// does not pass, none of its findings passes.
     #[must_use]
     pub fn admits_asset(&self, asset: &AssetView<'_>) -> bool {
         self.ip_ranges.as_ref().is_none_or(|ranges| {
@@ -39,7 +39,7 @@ impl Filter {
         })
     }
 
-    /// Whether the finding passes by itself; its asset is asked separately.
+    /// Whether the finding itself passes; check its asset with [`Filter::admits_asset`].
     #[must_use]
     pub fn admits_finding(&self, finding: &FindingView<'_>) -> bool {
         let severe =
@@ -59,20 +59,20 @@ impl Filter {
 pub struct Statuses(u8);
 
 impl Statuses {
-    /// The words, as scanners write them.
+    /// The statuses in the spelling of scanners.
     pub const WORDS: [&'static str; 4] = ["New", "Active", "Re-Opened", "Fixed"];
     const FIXED: u8 = 1 << 3;
 
-    /// Adds a status, in any case; false when there is no such status.
+    /// Adds a status, ignoring case. Returns false when the status is unknown.
     pub fn insert(&mut self, word: &str) -> bool {
         let bit = Self::bit(word);
         self.0 |= bit;
         bit != 0
     }
 
-    /// Whether a finding with this status passes. A finding without one (information, reports of single scans)
-    /// is current, so it passes unless only `Fixed` is asked for; absence never means fixed. A status that this
-    /// version does not know is current for the same reason.
+    /// Whether a finding with this status passes. A finding without a status (information gathered, reports
+    /// of single scans) is current: it passes unless `Fixed` is the only status in the set. The same holds
+    /// for unknown statuses.
     #[must_use]
     pub fn admit(self, status: &str) -> bool {
         match Self::bit(status) {
@@ -81,7 +81,7 @@ impl Statuses {
         }
     }
 
-    /// The words of the statuses in the set.
+    /// The statuses in the set.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         (0..).zip(Self::WORDS).filter(move |(index, _)| self.0 & (1 << index) != 0).map(|(_, word)| word)
     }
@@ -100,7 +100,7 @@ mod tests {
         AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
     };
 
-    /// A batch with one asset and one finding, and what the filter says to the two.
+    /// Whether the filter passes the asset and the finding of a batch with one of each.
     fn ask(
         filter: &Filter,
         asset: &[(AssetField, &str)],
@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn an_open_filter_lets_everything_through() {
+    fn empty_filter_passes_everything() {
         assert!(Filter::default().is_open());
         assert_eq!(ask(&Filter::default(), &[], &[], ""), [true, true]);
     }
 
     #[test]
-    fn severity_counts_from_the_least_and_a_missing_one_passes() {
+    fn min_severity_is_inclusive_and_missing_severity_passes() {
         let filter = Filter { min_severity: Severity::new(3), ..Filter::default() };
         for (severity, passes) in [("1", false), ("2", false), ("3", true), ("5", true), ("", true)] {
             let finding = [(FindingField::Severity, severity)];
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_qids_are_sets() {
+    fn kinds_and_qids_filter_findings() {
         let kinds = Some(vec![FindingKind::Vulnerability, FindingKind::Potential]);
         let filter = Filter { kinds, ..Filter::default() };
         for (kind, passes) in
@@ -160,24 +160,24 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_without_status_is_current() {
-        for (wanted, passing, stopped) in [
+    fn finding_without_status_is_current() {
+        for (selected, passing, stopped) in [
             (&["new", "ACTIVE"][..], &["New", "Active", "", "active"][..], &["Fixed", "Re-Opened"][..]),
             (&["Fixed"], &["Fixed", "fixed"], &["", "New", "Active", "Re-Opened", "Odd"]),
         ] {
             let mut statuses = Statuses::default();
-            assert!(wanted.iter().all(|word| statuses.insert(word)));
+            assert!(selected.iter().all(|word| statuses.insert(word)));
             let filter = Filter { statuses: Some(statuses), ..Filter::default() };
             for status in passing {
                 assert!(
                     finding_passes(&filter, &[(FindingField::Status, status)], "1"),
-                    "{wanted:?} {status:?}"
+                    "{selected:?} {status:?}"
                 );
             }
             for status in stopped {
                 assert!(
                     !finding_passes(&filter, &[(FindingField::Status, status)], "1"),
-                    "{wanted:?} {status:?}"
+                    "{selected:?} {status:?}"
                 );
             }
         }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asset_passes_by_either_address_and_not_without_one() {
+    fn asset_passes_by_ipv4_or_ipv6_address() {
         let spans = ["192.0.2.0/24", "2001:db8::/32"].map(|entry| AddressSpan::read(entry).unwrap());
         let filter = Filter { ip_ranges: Some(AddressRanges::of(&spans)), ..Filter::default() };
         for (address, ipv6, passes) in [

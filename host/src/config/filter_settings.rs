@@ -1,4 +1,4 @@
-//! Reads a `filter:`.
+//! Reads and checks a `filter:`.
 
 use scanbridge_plugin_api::model::{FindingKind, Severity};
 
@@ -13,7 +13,7 @@ use super::tree::Node;
 const KEYS: [&str; 5] = ["min_severity", "kinds", "qids", "statuses", "ip_ranges"];
 
 impl Checker<'_> {
-    /// Reads a filter; what is wrong in it is reported and left out.
+    /// Reads a filter. Invalid conditions are reported and omitted.
     pub(super) fn filter(&mut self, node: &Node) -> Filter {
         let fields = Fields::read(&mut self.collector, node, "the filter", &KEYS, |_| None);
         Filter {
@@ -67,7 +67,7 @@ impl Checker<'_> {
         for (item, at) in self.items(node, key) {
             match read(&item) {
                 Ok(entry) => entries.push(entry),
-                Err(why) => self.bad_item(&at.span, format!("`{key}`: {why}"), None),
+                Err(problem) => self.bad_item(&at.span, format!("`{key}`: {problem}"), None),
             }
         }
         entries

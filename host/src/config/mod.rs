@@ -1,8 +1,8 @@
-//! The pipeline file and the settings files that it names: read, checked, explained.
+//! Reads and checks the pipeline file and its settings files.
 //!
-//! A file is first read as YAML, into a tree that remembers every position; then `${…}` references are resolved,
-//! in values only; then every value is checked against the option table of its plugin. All problems are found at
-//! once. Nothing here starts anything, and no secret leaves through a message.
+//! A file is first parsed as YAML into a tree that stores the position of every value. Then `${…}` references
+//! are resolved, in values only. Then every value is checked against the option table of its plugin. All
+//! problems are reported at once. This module starts nothing, and messages never contain secrets.
 
 mod check;
 mod checker;

@@ -1,4 +1,4 @@
-//! What a checked pipeline file says.
+//! The content of a checked pipeline file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,38 +11,38 @@ use super::delivery::{Delivery, RetryPolicy, RunSettings};
 use super::filter::Filter;
 use super::problem::Problem;
 
-/// The plugins that exist.
+/// The available plugins.
 pub trait Catalogue {
-    /// The plugin with this name, in any case.
+    /// The plugin with this name, ignoring case.
     fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor>;
-    /// Why a plugin that is there by name cannot be had: a sentence for the operator.
+    /// Reason why an installed plugin with this name cannot be used: a sentence for the operator.
     fn refusal(&self, kind: PluginKind, name: &str) -> Option<String> {
         let _ = (kind, name);
         None
     }
-    /// The names of all plugins of a kind, in the order in which they are shown.
+    /// Names of all plugins of a kind, in display order.
     fn names(&self, kind: PluginKind) -> Vec<String>;
 }
 
-/// A pipeline in which everything that can be checked without starting a plugin is right.
+/// A pipeline that passed all checks that need no plugin to be opened.
 #[derive(Debug)]
 pub struct Pipeline {
     /// The pipeline file.
     pub file: PathBuf,
-    /// The name under which its state is kept: its `name:`, else the stem of the file.
+    /// Name of the state directory: the `name:` in the file, else the file name without extension.
     pub name: String,
-    /// How it is run.
+    /// Settings of the run.
     pub run: RunSettings,
-    /// At least one.
+    /// Inputs, at least one.
     pub inputs: Vec<InputInstance>,
-    /// At least one.
+    /// Outputs, at least one.
     pub outputs: Vec<OutputInstance>,
-    /// What somebody should look at although nothing is wrong.
+    /// Warnings for the operator; the pipeline can run.
     pub warnings: Vec<Problem>,
 }
 
 impl Pipeline {
-    /// A pipeline without anything in it.
+    /// An empty pipeline with the default name of this file.
     pub(super) fn named_after(file: &Path) -> Self {
         let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
         Self {
@@ -61,43 +61,43 @@ impl Pipeline {
 pub struct InputInstance {
     /// The plugin and its options.
     pub instance: Instance,
-    /// How it is tried again when its source is unavailable.
+    /// Retries when its source is unavailable.
     pub retry: RetryPolicy,
 }
 
-/// One use of a plugin.
+/// A plugin as configured in one input or output.
 pub struct Instance {
-    /// Unique in the pipeline, also when letter case is ignored: letters, digits, `-`, `_` and `.`.
+    /// Unique in the pipeline, ignoring case. Letters, digits, `-`, `_` and `.`.
     pub id: String,
-    /// The plugin's name as the plugin spells it.
+    /// The plugin's name in its own spelling.
     pub plugin: String,
-    /// The options that are given, by their present names, in the form that crosses the ABI, with all references
-    /// resolved. Defaults are not in it. Holds secrets.
+    /// The options that are set, by their current names, in the format of the plugin ABI, with all references
+    /// resolved. Does not include defaults. Contains secrets.
     pub options: Map<String, Value>,
-    /// Where each of `options` was given.
+    /// Origin of each of `options`.
     pub origins: BTreeMap<String, Origin>,
-    /// Where the instance itself stands.
+    /// Location of this input or output in the pipeline file.
     pub declared: Origin,
 }
 
 impl fmt::Debug for Instance {
-    /// Without the values, for some are secret.
+    /// Omits the values, because some are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.options.keys().collect();
         write!(f, "Instance({} of {}, options {names:?})", self.id, self.plugin)
     }
 }
 
-/// Where a value was written.
+/// Location at which a value is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The settings file.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The references that the value was made of, as they may be shown: `${env:NAME}`.
+    /// The references in the value, without defaults: `${env:NAME}`.
     pub references: Vec<String>,
-    /// Whether the value must not be shown even if its option is no secret.
+    /// Whether the value is a credential, which must be redacted even if the option is not secret.
     pub is_credential: bool,
 }
 
@@ -106,10 +106,10 @@ pub struct Origin {
 pub struct OutputInstance {
     /// The plugin and its options.
     pub instance: Instance,
-    /// Whether the run fails when this output fails; true unless the file says otherwise.
+    /// Whether the run fails when this output fails. Default: true.
     pub required: bool,
-    /// The filter of the pipeline, then that of the output, as far as they are given. A finding must pass all.
+    /// The filters of the pipeline and of this output, if set. A finding must pass all of them.
     pub filters: Vec<Filter>,
-    /// How it is fed.
+    /// Queue, retries and limits.
     pub delivery: Delivery,
 }

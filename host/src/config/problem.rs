@@ -1,20 +1,20 @@
-//! What is wrong with a configuration: found all at once, shown without any secret.
+//! Problems of a configuration. They contain no secrets.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// Whether a problem stops the run.
+/// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProblemLevel {
-    /// Nothing is started.
+    /// The pipeline cannot run.
     Error,
-    /// The run goes on; somebody should look.
+    /// The pipeline can run, but the operator should check this.
     Warning,
 }
 
 impl ProblemLevel {
-    /// The word in messages.
+    /// `error` or `warning`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -24,72 +24,72 @@ impl ProblemLevel {
     }
 }
 
-/// One problem. It stands for itself: the lines it quotes have been stripped of secrets already.
+/// One problem. Complete in itself, without reference to the file; secrets in the quoted line are redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Whether it stops the run.
-    pub gravity: ProblemLevel,
-    /// A stable word for scripts: `unknown-option`.
+    /// Error or warning.
+    pub level: ProblemLevel,
+    /// Stable code for scripts, for example `unknown-option`.
     pub code: &'static str,
-    /// What is wrong, as a sentence in lower case without a full stop.
+    /// The problem: a sentence in lower case without a full stop.
     pub message: String,
-    /// Where.
-    pub place: SourceLocation,
-    /// What is to be said at the place itself, for example `did you mean …?`.
+    /// File and line.
+    pub location: SourceLocation,
+    /// Note next to the marked text, for example `did you mean …?`; may be empty.
     pub label: String,
-    /// What to do about it; empty when the message says it.
+    /// What to do; empty when the message says it.
     pub help: String,
 }
 
-/// Where a problem is.
+/// Location of a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLocation {
     /// The file.
     pub file: PathBuf,
-    /// Line and column, both from 1, with the line; `None` when the problem concerns the file as a whole.
+    /// The line; `None` when the problem concerns the file itself.
     pub excerpt: Option<Excerpt>,
 }
 
-/// One line of a file, with what must not be seen cut out.
+/// One line of a file, with secrets redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The line's number, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The character, from 1.
+    /// Column of the problem in the file, in characters, from 1.
     pub column: usize,
-    /// The line.
+    /// Text of the line, or the part of a long line around the problem.
     pub text: String,
-    /// The bytes of `text` that the problem is about.
+    /// Byte range of `text` to mark.
     pub marked: Range<usize>,
 }
 
-/// Everything that is wrong with a configuration: at least one error, perhaps warnings beside it.
+/// All problems of a configuration: at least one error, and possibly warnings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
-    /// In the order of the files and of their lines.
+    /// The problems, sorted by file and position.
     pub list: Vec<Problem>,
-    /// How many more there were than are kept.
+    /// Number of further errors, which are not in `list`.
     pub omitted: usize,
 }
 
 impl Problems {
-    /// The exit code of a program that ends because of them: `EX_CONFIG`.
+    /// Exit code for an invalid configuration: `EX_CONFIG`.
     pub const EXIT_CODE: u8 = 78;
 
-    /// How many of them stop the run.
+    /// Number of errors, including those not in `list`.
     #[must_use]
     pub fn errors(&self) -> usize {
         self.count(ProblemLevel::Error) + self.omitted
     }
 
-    /// How many of them are warnings.
+    /// Number of warnings in `list`.
     #[must_use]
     pub fn warnings(&self) -> usize {
         self.count(ProblemLevel::Warning)
     }
 
-    fn count(&self, gravity: ProblemLevel) -> usize {
-        self.list.iter().filter(|problem| problem.gravity == gravity).count()
+    fn count(&self, level: ProblemLevel) -> usize {
+        self.list.iter().filter(|problem| problem.level == level).count()
     }
 }
 

@@ -1,10 +1,11 @@
-//! Sets of numbers and addresses as sorted, merged ranges: a look-up is one binary search and allocates nothing.
+//! Sets of numbers and addresses as sorted, merged ranges: a membership test is one binary search without
+//! allocation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Ranges of numbers, both ends included, that ascend and do not touch.
+/// Ranges of numbers, both ends included, sorted and without overlaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranges<T>(Vec<(T, T)>);
 
@@ -15,7 +16,7 @@ impl<T> Default for Ranges<T> {
 }
 
 impl<T: Ord + Copy> Ranges<T> {
-    /// Sorts and merges.
+    /// Sorts the ranges and merges overlapping ones.
     pub(super) fn of(mut ranges: Vec<(T, T)>) -> Self {
         ranges.sort_unstable();
         let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());
@@ -28,36 +29,35 @@ impl<T: Ord + Copy> Ranges<T> {
         Self(merged)
     }
 
-    /// Whether the number lies in one of the ranges.
+    /// Whether the number is in one of the ranges.
     #[must_use]
     pub fn contains(&self, number: T) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
         after.checked_sub(1).is_some_and(|before| number <= self.0[before].1)
     }
 
-    /// What the ranges have in common with the one from `first` to `last`.
+    /// The intersection of the ranges with the one from `first` to `last`.
     fn common(&self, first: T, last: T) -> impl Iterator<Item = (T, T)> {
-        let reach = move |range: &&(T, T)| range.0 <= last && first <= range.1;
-        self.0.iter().filter(reach).map(move |range| (range.0.max(first), range.1.min(last)))
+        let overlaps = move |range: &&(T, T)| range.0 <= last && first <= range.1;
+        self.0.iter().filter(overlaps).map(move |range| (range.0.max(first), range.1.min(last)))
     }
 
-    /// The ranges, ascending.
+    /// The ranges in ascending order.
     #[must_use]
     pub fn as_slice(&self) -> &[(T, T)] {
         &self.0
     }
 }
 
-/// QIDs from `first` to `last`: reads `38170` or `38170-38175`.
+/// First and last QID of `38170` or `38170-38175`.
 pub(super) fn read_qids(entry: &str) -> Result<(u32, u32), String> {
     let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
     let number = |text: &str| text.trim().trim_start_matches("QID").trim_start().parse::<u32>().ok();
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(first), Some(last)) => Err(format!(
-            "invalid range `{entry}`: start {first} is greater than \
-             end {last}"
-        )),
+        (Some(first), Some(last)) => {
+            Err(format!("invalid range `{entry}`: start {first} is greater than end {last}"))
+        }
         _ => Err(format!("invalid QID `{entry}`; expected for example `38170` or `38170-38175`")),
     }
 }
@@ -82,7 +82,8 @@ impl AddressRanges {
         Self { v4: Ranges::of(v4.collect()), v6: Ranges::of(v6.collect()) }
     }
 
-    /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 one.
+    /// Whether the address is in the set. An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4
+    /// one.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
@@ -97,8 +98,8 @@ impl AddressRanges {
         text.parse().is_ok_and(|address| self.contains(address))
     }
 
-    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, in words; nothing for an
-    /// entry that cannot be read.
+    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, as text; empty for an
+    /// invalid entry.
     #[must_use]
     pub fn common_with(&self, entry: &str) -> Vec<String> {
         let common = match AddressSpan::read(entry) {
@@ -113,7 +114,7 @@ impl AddressRanges {
         common.to_texts()
     }
 
-    /// The ranges in words, ascending: `192.0.2.0-192.0.2.255`, `2001:db8::1`.
+    /// The ranges as text, in ascending order: `192.0.2.0-192.0.2.255`, `2001:db8::1`.
     #[must_use]
     pub fn to_texts(&self) -> Vec<String> {
         let v4 =
@@ -145,8 +146,7 @@ impl AddressSpan {
                 Ok(IpNet::V4(net)) => Ok(Self::V4(net.network(), net.broadcast())),
                 Ok(IpNet::V6(net)) => Ok(Self::V6(net.network(), net.broadcast())),
                 Err(_) => Err(format!(
-                    "invalid network `{entry}`; expected for example `192.0.2.0/24` or \
-                     `2001:db8::/32`"
+                    "invalid network `{entry}`; expected for example `192.0.2.0/24` or `2001:db8::/32`"
                 )),
             };
         }
@@ -165,10 +165,9 @@ impl AddressSpan {
             (first, last) if first.is_ipv4() != last.is_ipv4() => {
                 Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed"))
             }
-            (first, last) if first > last => Err(format!(
-                "invalid range `{entry}`: the start is greater \
-                 than the end"
-            )),
+            (first, last) if first > last => {
+                Err(format!("invalid range `{entry}`: the start is greater than the end"))
+            }
             (IpAddr::V4(first), IpAddr::V4(last)) => Ok(Self::V4(first, last)),
             (IpAddr::V6(first), IpAddr::V6(last)) => Ok(Self::V6(first, last)),
             _ => Err(format!("invalid range `{entry}`: IPv4 and IPv6 addresses cannot be mixed")),
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_holds_its_first_and_its_last_address() {
+    fn network_contains_first_and_last_address() {
         assert_edges(
             &["192.0.2.0/24"],
             &["192.0.2.0", "192.0.2.1", "192.0.2.255", "::ffff:192.0.2.7"],
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dashed_range_holds_both_ends() {
+    fn range_includes_both_ends() {
         assert_edges(
             &["198.51.100.234 - 198.51.101.2"],
             &["198.51.100.234", "198.51.100.255", "198.51.101.0", "198.51.101.2"],
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_works_in_all_three_forms() {
+    fn ipv6_network_range_and_single_address() {
         assert_edges(
             &["2001:db8:1::/48", "2001:db8:2::5-2001:db8:2::f", "2001:DB8:3::1"],
             &["2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "2001:db8:2::f", "2001:db8:3:0:0::1"],
@@ -225,21 +224,21 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_cut_to_what_the_set_holds() {
+    fn entry_is_intersected_with_the_set() {
         let set = set(&["192.0.2.10-192.0.2.20", "192.0.2.30-192.0.2.40", "2001:db8::/64"]);
         for (entry, common) in [
             ("192.0.2.15", &["192.0.2.15"][..]),
             ("192.0.2.1-192.0.2.31", &["192.0.2.10-192.0.2.20", "192.0.2.30-192.0.2.31"]),
             ("192.0.2.21-192.0.2.29", &[]),
             ("2001:db8::1-2001:db8:0:1::1", &["2001:db8::1-2001:db8::ffff:ffff:ffff:ffff"]),
-            ("no address", &[]),
+            ("not an address", &[]),
         ] {
             assert_eq!(set.common_with(entry), common, "{entry}");
         }
     }
 
     #[test]
-    fn ranges_that_overlap_or_nest_are_one() {
+    fn overlapping_ranges_are_merged() {
         let ranges = Ranges::of(vec![(10_u32, 20), (1, 5), (12, 13), (18, 30), (5, 6)]);
         assert_eq!(ranges.as_slice(), [(1, 6), (10, 30)]);
         for (number, inside) in
@@ -253,11 +252,21 @@ mod tests {
     #[test]
     fn invalid_range_error_gives_the_reason() {
         for (entry, why) in [
-            ("192.0.2.0/33", "`192.0.2.0/33`; expected for example `192.0.2.0/24` or `2001:db8::/32`"),
-            ("192.0.2.300", "`192.0.2.300` is no IP address"),
-            ("192.0.2.9-192.0.2.1", "`192.0.2.9-192.0.2.1`: the start is greater than the end"),
-            ("192.0.2.1-2001:db8::1", "`192.0.2.1-2001:db8::1`: IPv4 and IPv6 addresses cannot be mixed"),
-            ("192.0.2.1-20", "`192.0.2.1-20`: `20` is no IP address"),
+            (
+                "192.0.2.0/33",
+                "invalid network `192.0.2.0/33`; expected for example `192.0.2.0/24` or `2001:db8::/32`",
+            ),
+            ("192.0.2.300", "invalid IP address `192.0.2.300`"),
+            ("192.0.2.9-192.0.2.1", "invalid range `192.0.2.9-192.0.2.1`: the start is greater than the end"),
+            (
+                "192.0.2.1-2001:db8::1",
+                "invalid range `192.0.2.1-2001:db8::1`: IPv4 and IPv6 addresses cannot be mixed",
+            ),
+            (
+                "192.0.2.1-20",
+                "invalid range `192.0.2.1-20`: `20` is not an IP address; expected for example \
+                 `192.0.2.10-192.0.2.20`",
+            ),
         ] {
             assert_eq!(AddressSpan::read(entry), Err(why.to_owned()));
         }

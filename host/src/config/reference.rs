@@ -1,17 +1,17 @@
-//! `${…}` in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
+//! References in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
 //!
-//! References are resolved after the YAML has been read, in values only, and once: what a reference brings is
-//! text and never YAML, and a `${` in it stays as it is.
+//! References are resolved after the YAML has been parsed, in values only, and once: the value of a reference
+//! is text, never YAML, and a `${` in it stays unchanged.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Where references look things up. Given from outside, so that tests need not change the process.
+/// Source of environment variables. A parameter, so that tests need not change the process environment.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
-    /// The environment variable with this name.
+    /// Returns the environment variable with this name.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
@@ -27,20 +27,23 @@ impl Environment<'static> {
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) text: String,
-    /// The references as they may be shown, without defaults: `${env:NAME}`.
+    /// The references without defaults, which may be secret: `${env:NAME}`.
     pub(super) references: Vec<String>,
-    /// Whether part of it is a credential of systemd, which is a secret wherever it stands.
+    /// Whether part of it is a systemd credential, which is secret in every option.
     pub(super) is_credential: bool,
 }
 
-/// Why a reference cannot be resolved.
+/// A reference that cannot be resolved.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unresolved {
     pub(super) message: String,
     pub(super) help: String,
 }
 
-/// Replaces the references in `text`. `folder` is that of the file that holds the text.
+/// Replaces the references in `text`. Relative paths start at `folder`.
+///
+/// # Errors
+/// Every reference that cannot be resolved.
 pub(super) fn resolve(
     text: &str,
     folder: &Path,
@@ -78,7 +81,7 @@ pub(super) fn resolve(
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
-/// Whether the text is one reference and nothing else, so that showing it gives no secret away.
+/// Whether the text is exactly one reference without a default, so that showing it reveals no secret.
 pub(super) fn is_bare_reference(text: &str) -> bool {
     text.strip_prefix("${")
         .and_then(|rest| rest.strip_suffix('}'))
@@ -92,7 +95,7 @@ enum Reference<'a> {
     Credential { name: &'a str },
 }
 
-/// A password or a token is far shorter; a certificate chain still fits.
+/// Passwords and tokens are far shorter, and a certificate chain still fits.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 impl<'a> Reference<'a> {
@@ -106,7 +109,9 @@ impl<'a> Reference<'a> {
                 if is_name(name) {
                     Ok(Self::Variable { name, default })
                 } else {
-                    Err(malformed("`${env:…}` needs the name of an environment variable"))
+                    Err(malformed(
+                        "`${env:…}` needs the name of an environment variable (letters, digits, `_`)",
+                    ))
                 }
             }
             Some(("file", "")) => Err(malformed("`${file:…}` needs a path")),
@@ -134,18 +139,14 @@ impl<'a> Reference<'a> {
             Self::File { path } => {
                 let path = folder.join(path);
                 let help = "the file must contain one value as plain text; relative paths start at the \
-                     directory of the settings file";
+                            directory of the settings file";
                 file(&path, format!("file {}", path.display()), help)
             }
             Self::Credential { name } => match (environment.variable)("CREDENTIALS_DIRECTORY") {
                 Some(credentials) => {
                     let path = Path::new(&credentials).join(name);
-                    file(
-                        &path,
-                        format!("credential `{name}`"),
-                        "set it in the systemd unit with \
-                         `LoadCredential=`",
-                    )
+                    let help = "set it in the systemd unit with `LoadCredential=`";
+                    file(&path, format!("credential `{name}`"), help)
                 }
                 None => Err(Unresolved {
                     message: format!("credential `{name}` not found: CREDENTIALS_DIRECTORY is not set"),
@@ -159,7 +160,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// As in a shell, an empty variable takes the default too.
+/// The value of an environment variable. As in a shell, the default also replaces an empty value.
 fn variable(name: &str, default: Option<&str>, environment: Environment<'_>) -> Result<String, Unresolved> {
     match ((environment.variable)(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
@@ -175,7 +176,7 @@ fn variable(name: &str, default: Option<&str>, environment: Environment<'_>) -> 
     }
 }
 
-/// The text of a file that holds one value; `what` begins the sentence about a failure.
+/// The text of a file that contains one value. `what` is the subject of error messages.
 fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
     let refuse = |why: &str| Unresolved { message: format!("{what} {why}"), help: help.to_owned() };
     let read = File::open(path).and_then(|file| {
@@ -188,7 +189,7 @@ fn file(path: &Path, what: String, help: &str) -> Result<String, Unresolved> {
         return Err(refuse("is larger than 64 KiB"));
     }
     let mut text = String::from_utf8(bytes).map_err(|_| refuse("is not valid UTF-8"))?;
-    // Editors end a file with a line break that nobody means to be part of a password.
+    // Editors add a line break at the end of the file; it is not part of the password.
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
@@ -197,7 +198,7 @@ fn malformed(message: &str) -> Unresolved {
     Unresolved {
         message: message.to_owned(),
         help: "use `${env:NAME}`, `${env:NAME:-default}`, `${file:PATH}` or `${credential:NAME}`; write a \
-             literal `${` as `$${`"
+               literal `${` as `$${`"
             .to_owned(),
     }
 }
@@ -215,7 +216,7 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// A credential is a file of one folder; a path would lead out of it.
+/// Whether the text is a file name: a path could leave the credentials directory.
 fn is_file_name(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('.')
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_that_fails_is_named() {
+    fn every_unresolved_reference_is_reported() {
         let problems = in_text("${env:NO_A} ${env:NO_B} ${vault:x} ${USER_ID} ${env:").unwrap_err();
         let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         assert_eq!(
@@ -265,15 +266,16 @@ mod tests {
             [
                 "environment variable `NO_A` is not set",
                 "environment variable `NO_B` is not set",
-                "`${…}`",
-                "a reference says where to look; for an environment variable use `${env:NAME}`",
-                "a `${` has no `}`",
+                "unknown reference type in `${…}`",
+                "`${…}` needs a source: env, file or credential; for an environment variable use \
+                 `${env:NAME}`",
+                "missing `}` after `${`",
             ]
         );
     }
 
     #[test]
-    fn files_are_relative_to_the_settings_file_and_lose_their_last_line_break() {
+    fn file_references_are_relative_and_lose_the_last_line_break() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("password"), "s3cret \r\n").unwrap();
         let credentials = folder.path().as_os_str().to_owned();
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_makes_a_reference_worth_hiding() {
+    fn reference_with_a_default_is_redacted() {
         assert!(is_bare_reference("${env:PASSWORD}") && is_bare_reference("${file:a b}"));
         for text in ["${env:PASSWORD:-hunter2}", "x${env:PASSWORD}", "hunter2", "${hunter2}"] {
             assert!(!is_bare_reference(text), "{text}");

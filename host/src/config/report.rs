@@ -1,31 +1,31 @@
-//! How problems look: carets for people, JSON for scripts.
+//! Formats problems: text with quoted lines for operators, JSON for scripts.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::problem::{Problem, ProblemLevel, Problems};
 
-/// How text for people is drawn.
+/// Format of text output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenderStyle {
-    /// With colours; only for a terminal, and not where somebody wants none.
-    pub colour: bool,
-    /// Columns that a line may take.
+    /// Use colors; only for a terminal.
+    pub color: bool,
+    /// Maximum line width, in columns.
     pub width: usize,
 }
 
 impl Default for RenderStyle {
-    /// For a file or a pipe: plain, 110 columns.
+    /// For a file or a pipe: no colors, 110 columns.
     fn default() -> Self {
-        Self { colour: false, width: 110 }
+        Self { color: false, width: 110 }
     }
 }
 
 impl Problems {
-    /// All problems with file, line, caret and hint, and a last line that counts them.
+    /// All problems with file, line, marker and hint, and a last line with their number.
     #[must_use]
-    pub fn render(&self, look: RenderStyle) -> String {
-        let mut text = render_all(&self.list, look);
+    pub fn render(&self, style: RenderStyle) -> String {
+        let mut text = render_all(&self.list, style);
         text.push_str(&self.last_line());
         text
     }
@@ -54,23 +54,23 @@ impl Problems {
     }
 }
 
-/// Warnings that came with a configuration that is otherwise good: as [`Problems::render`], without a count.
+/// Warnings of a valid configuration: like [`Problems::render`], without the last line.
 #[must_use]
-pub fn render_all(problems: &[Problem], look: RenderStyle) -> String {
-    let renderer = if look.colour { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.term_width(look.width);
+pub fn render_all(problems: &[Problem], style: RenderStyle) -> String {
+    let renderer = if style.color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(style.width);
     problems.iter().map(|problem| with_column(problem, renderer.render(&[group(problem)])) + "\n\n").collect()
 }
 
 /// One problem as a JSON object.
 #[must_use]
 pub fn problem_to_json(problem: &Problem) -> Value {
-    let excerpt = problem.place.excerpt.as_ref();
+    let excerpt = problem.location.excerpt.as_ref();
     json!({
-        "level": problem.gravity.word(),
+        "level": problem.level.word(),
         "code": problem.code,
         "message": problem.message,
-        "file": problem.place.file.display().to_string(),
+        "file": problem.location.file.display().to_string(),
         "line": excerpt.map(|excerpt| excerpt.line),
         "column": excerpt.map(|excerpt| excerpt.column),
         "label": problem.label,
@@ -79,13 +79,13 @@ pub fn problem_to_json(problem: &Problem) -> Value {
 }
 
 fn group(problem: &Problem) -> Group<'_> {
-    let level = match problem.gravity {
+    let level = match problem.level {
         ProblemLevel::Error => Level::ERROR,
         ProblemLevel::Warning => Level::WARNING,
     };
     let title = level.primary_title(problem.message.as_str());
-    let file = problem.place.file.display().to_string();
-    let group = match &problem.place.excerpt {
+    let file = problem.location.file.display().to_string();
+    let group = match &problem.location.excerpt {
         None => title.element(Origin::path(file)),
         Some(excerpt) => {
             let annotation = AnnotationKind::Primary.span(excerpt.marked.clone());
@@ -100,16 +100,16 @@ fn group(problem: &Problem) -> Group<'_> {
     }
 }
 
-/// The renderer counts the column in the line as it is shown; where something was cut out of the line, the file
-/// has another one.
+/// Corrects the column: the renderer counts it in the line as shown, but redacted text may be longer or
+/// shorter than the text in the file.
 fn with_column(problem: &Problem, rendered: String) -> String {
-    let Some(excerpt) = &problem.place.excerpt else { return rendered };
+    let Some(excerpt) = &problem.location.excerpt else { return rendered };
     let shown = excerpt.text[..excerpt.marked.start].chars().count() + 1;
     if shown == excerpt.column {
         return rendered;
     }
-    let place = format!("{}:{}", problem.place.file.display(), excerpt.line);
-    rendered.replacen(&format!("{place}:{shown}"), &format!("{place}:{}", excerpt.column), 1)
+    let location = format!("{}:{}", problem.location.file.display(), excerpt.line);
+    rendered.replacen(&format!("{location}:{shown}"), &format!("{location}:{}", excerpt.column), 1)
 }
 
 fn counted(number: usize, thing: &str) -> String {

@@ -1,17 +1,17 @@
-//! Two outputs that would write to one place: what is left of an output that was copied and not changed to its end.
+//! Warns when two outputs write to the same path, for example because one was copied from the other.
 
 use super::checker::Checker;
 use super::pipeline::OutputInstance;
 use super::tree::Node;
 
-/// Where an output that writes files writes, by the custom of all of them.
+/// Option of an output that contains its output file; all file outputs use this name.
 const PATH: &str = "path";
 
 impl Checker<'_> {
-    /// Warns of a later output that has the `path` of an earlier one. Not an error: what a `path` means is the plugin's
-    /// to say, and devices take any number of writers.
+    /// Warns about each output with the same `path` as an earlier one. Not an error, because the meaning of
+    /// `path` is up to the plugin. Devices may have any number of writers.
     pub(super) fn same_paths(&mut self, outputs: &[OutputInstance], nodes: &[(usize, &Node)]) {
-        // Where an output is left out for its errors, nothing can be said of the rest either.
+        // Outputs with errors are missing from `outputs`; then the two lists do not correspond.
         if outputs.len() != nodes.len() {
             return;
         }
@@ -20,19 +20,19 @@ impl Checker<'_> {
             let Some(first) = outputs[..index].iter().find(|other| self::path(other) == Some(path)) else {
                 continue;
             };
-            let place = node.entry("with").and_then(|with| with.entry(PATH)).unwrap_or(node);
+            let location = node.entry("with").and_then(|with| with.entry(PATH)).unwrap_or(node);
             self.collector
                 .warning(
                     "same-path",
-                    &place.span,
+                    &location.span,
                     format!(
                         "outputs `{}` and `{}` write to the same `path`",
                         first.instance.id, output.instance.id
                     ),
                 )
                 .help(
-                    "set a different `path` for each; two outputs cannot write one file at the same time, \
-                     so one of them fails",
+                    "set a different `path` for each; two outputs cannot write the same file, so one of \
+                     them fails",
                 );
         }
     }

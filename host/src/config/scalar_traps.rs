@@ -1,4 +1,5 @@
-//! Values of which YAML makes something else than what the operator typed. They are valid, so they are warnings.
+//! Values that YAML probably interprets differently from what the operator intended. They are valid, so they
+//! cause only warnings.
 
 use scanbridge_plugin_api::OptionDescriptor;
 use serde_saphyr::granit_parser::ScalarStyle;
@@ -6,12 +7,12 @@ use serde_saphyr::granit_parser::ScalarStyle;
 use super::collector::Collector;
 use super::tree::{Content, Node};
 
-/// Warns when a value was probably meant to be longer or other than it is.
+/// Warns when YAML has truncated, joined or unescaped a value, probably against the operator's intention.
 pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &Node) {
     let Content::Scalar(scalar) = &node.content else { return };
     let name = &option.name;
     match scalar.style {
-        ScalarStyle::Plain if is_cut(node, option.secret) => {
+        ScalarStyle::Plain if is_truncated(node, option.secret) => {
             collector
                 .warning("cut-value", &node.span, format!("the value of `{name}` is truncated at ` #`"))
                 .label("` #` starts a comment")
@@ -41,11 +42,11 @@ pub(super) fn warn(collector: &mut Collector, option: &OptionDescriptor, node: &
     }
 }
 
-/// A comment behind a value is common and fine, `path: a.csv  # ours`; in a password it is more likely the rest of
-/// it. In anything else only a `#` that is not followed by a blank looks like part of the value.
-fn is_cut(node: &Node, secret: bool) -> bool {
+/// Whether a comment is probably the rest of the value. A comment after a value is common: `path: a.csv  #
+/// ours`. After a password it is suspicious, after other values only when no space follows the `#`.
+fn is_truncated(node: &Node, secret: bool) -> bool {
     let rest = node.span.rest_of_line();
     let Some(comment) = rest.trim_start().strip_prefix('#') else { return false };
-    let glued = !comment.is_empty() && !comment.starts_with([' ', '\t', '#']);
-    rest.starts_with([' ', '\t']) && (secret || glued)
+    let without_space = !comment.is_empty() && !comment.starts_with([' ', '\t', '#']);
+    rest.starts_with([' ', '\t']) && (secret || without_space)
 }

@@ -1,17 +1,18 @@
-//! A JSON Schema of pipeline files, for editors that complete and check while somebody types.
+//! JSON Schema of pipeline files, for completion and validation in editors.
 
 use scanbridge_plugin_api::model::FindingKind;
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
 use serde_json::{Map, Value, json};
 
-use super::delivery_settings;
+use super::delivery_settings::{self, described};
 use super::filter::Statuses;
 use super::pipeline::Catalogue;
 
-/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
-/// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can point at its part alone.
+/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each
+/// plugin are under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part
+/// alone.
 ///
-/// It is looser than the check in one way: plugin names are matched with their case.
+/// It is stricter than the check in one point: plugin names are case-sensitive.
 #[must_use]
 pub fn schema(catalogue: &dyn Catalogue) -> Value {
     let mut definitions = Map::new();
@@ -26,10 +27,21 @@ pub fn schema(catalogue: &dyn Catalogue) -> Value {
         definitions.insert(kind.word().to_owned(), instance(kind, &plugins));
     }
     let mut properties = json!({
-        "version": { "const": 1 },
-        "inputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/input" } },
+        "version": { "const": 1, "description": "Version of the pipeline file format. Must be 1." },
+        "inputs": {
+            "type": "array",
+            "minItems": 1,
+            "items": { "$ref": "#/$defs/input" },
+            "description": "Inputs of the pipeline. At least one.",
+        },
         "filter": { "$ref": "#/$defs/filter" },
-        "outputs": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/output" } },
+        "outputs": {
+            "type": "array",
+            "minItems": 1,
+            "items": { "$ref": "#/$defs/output" },
+            "description": "Outputs of the pipeline. Each output receives all findings that pass its \
+                            filters. At least one.",
+        },
     });
     delivery_settings::add_run_to_schema(&mut properties);
     json!({
@@ -55,15 +67,26 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
             "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$",
             "description": "Unique name of this input or output, used in logs, summaries and state.",
         },
-        "plugin": { "enum": names },
-        "config": { "type": "string", "description": "Settings file with options of the plugin, relative \
-             to this file." },
-        "with": { "type": ["object", "null"], "description": "Options of the plugin; they override those \
-             from `config`." },
+        "plugin": {
+            "enum": names,
+            "description": "Plugin name (case-insensitive); `scanbridge plugin list` shows them.",
+        },
+        "config": {
+            "type": "string",
+            "description": "Settings file with options of the plugin, relative to this file.",
+        },
+        "with": {
+            "type": ["object", "null"],
+            "description": "Options of the plugin; they override those from `config`.",
+        },
     });
     delivery_settings::add_to_schema(&mut properties, kind);
     if kind == PluginKind::Output {
-        properties["required"] = flag();
+        properties["required"] = described(
+            flag(),
+            "Fail the run when this output fails. Default: yes. With `no`, the run continues without it and \
+             ends as `partial`; findings it misses are counted as undelivered and not kept as dead letters.",
+        );
         properties["filter"] = json!({ "$ref": "#/$defs/filter" });
     }
     json!({
@@ -75,7 +98,7 @@ fn instance(kind: PluginKind, plugins: &[&Descriptor]) -> Value {
     })
 }
 
-/// Required options may stand in the settings file, so `with` needs them only when there is none.
+/// Required options may be in the settings file, so `with` must contain them only without `config`.
 fn options_by_plugin(plugin: &Descriptor) -> Value {
     let required: Vec<&str> =
         plugin.options.iter().filter(|option| option.required).map(|option| option.name.as_str()).collect();
@@ -136,7 +159,7 @@ fn kind(kind: &OptionKind) -> Value {
             { "type": "integer", "minimum": min, "maximum": max },
             { "type": "string", "pattern": "^[0-9]+ *([KkMmGg][Ii]?)?[Bb]$" },
         ] }),
-        // Text is taken as it is written: 007 is text too.
+        // Text is read as written, so that unquoted 007 is text too.
         OptionKind::Text | OptionKind::Path => json!({ "type": ["string", "number", "boolean"] }),
         OptionKind::Choice { words } => json!({ "enum": words }),
         OptionKind::List { of } => json!({ "anyOf": [
@@ -162,18 +185,39 @@ fn reference() -> Value {
 }
 
 fn filter() -> Value {
-    let several = |items: Value| json!({ "anyOf": [{ "type": "array", "items": items }, { "type": ["string", "integer"] }] });
+    let several = |items: Value, description: &str| {
+        let list = json!({ "type": "array", "items": items });
+        described(json!({ "anyOf": [list, { "type": ["string", "integer"] }] }), description)
+    };
     json!({
         "type": ["object", "null"],
         "description": "Filter: only findings that match every condition are delivered. At the top level \
-             for all outputs, in an output for that one.",
+                        for all outputs, in an output for that one.",
         "additionalProperties": false,
         "properties": {
-            "min_severity": { "type": "integer", "minimum": 1, "maximum": 5 },
-            "kinds": several(json!({ "enum": FindingKind::ALL.map(FindingKind::word) })),
-            "qids": several(json!({ "type": ["integer", "string"] })),
-            "statuses": several(json!({ "enum": Statuses::WORDS })),
-            "ip_ranges": several(json!({ "type": "string" })),
+            "min_severity": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 5,
+                "description": "Minimum severity, 1 to 5. Findings without a severity always pass.",
+            },
+            "kinds": several(
+                json!({ "enum": FindingKind::ALL.map(FindingKind::word) }),
+                "Kinds of findings to deliver.",
+            ),
+            "qids": several(
+                json!({ "type": ["integer", "string"] }),
+                "QIDs or QID ranges to deliver, for example 38170 or 38170-38175.",
+            ),
+            "statuses": several(
+                json!({ "enum": Statuses::WORDS }),
+                "Finding statuses to deliver. Findings without a status count as current: they pass unless \
+                 only `Fixed` is listed.",
+            ),
+            "ip_ranges": several(
+                json!({ "type": "string" }),
+                "IP networks, ranges or addresses to deliver, for example 192.0.2.0/24.",
+            ),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! Options of a plugin instance, checked against the plugin's table.
+//! Reads the options of a plugin and checks them against its option table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,24 @@ use serde_json::{Map, Value};
 
 use super::checker::Checker;
 use super::collector::{hide_all, hide_content};
-use super::fields::{is_spilt, report_duplicate, report_spilt};
+use super::fields::{is_rest_of_value, report_duplicate, report_rest_of_value};
 use super::pipeline::Origin;
 use super::reference::is_bare_reference;
 use super::scalar_traps;
 use super::suggestion::{nearest, sounds_secret};
 use super::tree::{Content, Entry, Node};
 
-/// The options that are given, a later layer over an earlier one.
+/// The options that are set. Those under `with:` override those of the settings file.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) options: Map<String, Value>,
     pub(super) origins: BTreeMap<String, Origin>,
-    /// Options that are given but wrong: they have been reported and do not count as missing.
+    /// Options with an invalid value. They have been reported and are not reported as missing.
     pub(super) wrong: BTreeSet<String>,
 }
 
 impl Settings {
-    /// What this layer would have given is unknown, so nothing shall be called missing.
+    /// Reports no option as missing, because the options of this file or mapping are unknown.
     pub(super) fn suppress_missing(&mut self, plugin: &Descriptor) {
         self.wrong.extend(plugin.options.iter().map(|option| option.name.clone()));
     }
@@ -34,7 +34,7 @@ impl Settings {
     }
 }
 
-/// A value that was read, and how much of it may be shown.
+/// A value, and what is needed to decide how it is shown.
 struct ReadValue {
     value: Value,
     references: Vec<String>,
@@ -42,7 +42,7 @@ struct ReadValue {
 }
 
 impl Checker<'_> {
-    /// Reads one mapping of options over what `settings` has so far.
+    /// Reads one mapping of options. Its values override those in `settings`.
     pub(super) fn options(&mut self, plugin: &Descriptor, node: &Node, settings: &mut Settings) {
         let entries = match &node.content {
             Content::Mapping(entries) => entries,
@@ -55,14 +55,14 @@ impl Checker<'_> {
                 return;
             }
         };
-        // First of all, so that no problem of this file quotes a secret.
+        // Before any problem is reported, so that no message quotes a secret.
         entries.iter().for_each(|entry| self.hide_secret(plugin, entry));
         let mut seen: Vec<(&OptionDescriptor, &Entry)> = Vec::new();
         let may_be_secret = |entry: &Entry| plugin.option(&entry.key.text).is_none_or(|option| option.secret);
         for (index, entry) in entries.iter().enumerate() {
             match plugin.option(&entry.key.text) {
-                None if is_spilt(node, &entries[..index], entry, may_be_secret) => {
-                    report_spilt(&mut self.collector, entry);
+                None if is_rest_of_value(node, &entries[..index], entry, may_be_secret) => {
+                    report_rest_of_value(&mut self.collector, entry);
                 }
                 None => {
                     let meant = suggestion(plugin, &entry.key.text);
@@ -110,8 +110,9 @@ impl Checker<'_> {
             (Content::Scalar(scalar), kind) => self.scalar(option, kind, &scalar.text, node),
             (Content::Sequence(items), OptionKind::List { of }) => self.list(option, of, items),
             (_, kind) => {
-                let takes = if matches!(kind, OptionKind::List { .. }) { "a list" } else { "a single value" };
-                let message = format!("option `{}` must be {takes}, found {}", option.name, node.form());
+                let expected =
+                    if matches!(kind, OptionKind::List { .. }) { "a list" } else { "a single value" };
+                let message = format!("option `{}` must be {expected}, found {}", option.name, node.form());
                 self.collector
                     .error("wrong-form", &node.span, message)
                     .help("to use it as text, put it in single quotes");
@@ -162,7 +163,7 @@ impl Checker<'_> {
                 let (references, is_credential) = (resolved.references, resolved.is_credential);
                 return Some(ReadValue { value, references, is_credential });
             }
-            // What a reference brought may be a secret wherever it stands.
+            // The value of a reference may be secret in every option.
             Err(_) if option.secret || !resolved.references.is_empty() => {
                 format!("has an invalid value (not shown, it may be secret); expected: {}", kind.describe())
             }

@@ -1,4 +1,4 @@
-//! A settings file in memory, and places in it.
+//! A settings file in memory, and spans of its text.
 
 use std::fmt;
 use std::fs::File;
@@ -6,17 +6,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The text of one settings file. It may hold secrets, so it never prints itself.
+/// The text of one settings file. It may contain secrets, so `Debug` shows only its path.
 pub(super) struct Source {
-    /// The name that messages use.
+    /// The path in messages.
     path: PathBuf,
-    /// The folder that paths in this file are relative to.
+    /// The directory at which relative paths in this file start.
     folder: PathBuf,
     text: String,
 }
 
 impl Source {
-    /// Nobody writes a settings file of this size by hand; beyond it the file is something else.
+    /// Maximum size. Files written by hand are much smaller; a larger file is not a settings file.
     pub(super) const MAX_BYTES: u64 = 256 * 1024;
 
     pub(super) fn new(path: &Path, text: String) -> Arc<Self> {
@@ -24,7 +24,10 @@ impl Source {
         Arc::new(Self { path: shown(path), folder, text })
     }
 
-    /// Reads a file whole.
+    /// Reads a complete file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is larger than [`Source::MAX_BYTES`] or is not valid UTF-8.
     pub(super) fn open(path: &Path) -> Result<Arc<Self>, Unreadable> {
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(Unreadable::Io)?;
@@ -36,17 +39,17 @@ impl Source {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             Unreadable::NotText { line: good.iter().filter(|byte| **byte == b'\n').count() + 1 }
         })?;
-        // A byte order mark is no part of the first key.
+        // A byte order mark must not become part of the first key.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(Self::new(path, text))
     }
 
-    /// The name that messages use.
+    /// The path in messages.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that paths in this file are relative to.
+    /// The directory at which relative paths in this file start.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -62,7 +65,7 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Why a settings file cannot be read; the rest of a sentence that begins with the file.
+/// Reason why a settings file cannot be read. The message continues a sentence that starts with the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("cannot be read: {0}")]
@@ -73,7 +76,7 @@ pub(super) enum Unreadable {
     NotText { line: usize },
 }
 
-/// Part of a settings file, in bytes.
+/// A byte range of a settings file.
 #[derive(Clone)]
 pub(super) struct Span {
     pub(super) source: Arc<Source>,
@@ -87,12 +90,12 @@ impl Span {
         self.source.path()
     }
 
-    /// The line's number, from 1.
+    /// Number of the line in which the span starts, from 1.
     pub(super) fn line_number(&self) -> usize {
         self.source.text[..self.start].bytes().filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// The character within the line, counted from 1.
+    /// Column of the first character, from 1.
     pub(super) fn column(&self) -> usize {
         self.source.text[self.line_start()..self.start].chars().count() + 1
     }
@@ -101,24 +104,24 @@ impl Span {
         self.source.text[..self.start].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// The line that the span begins in.
+    /// The line in which the span starts.
     pub(super) fn line(&self) -> &str {
         &self.source.text[self.line_start()..self.line_end()]
     }
 
-    /// Where the line that the span begins in ends, without its line break.
+    /// End of the line in which the span starts, without the line break.
     pub(super) fn line_end(&self) -> usize {
         let rest = &self.source.text[self.start..];
         let end = self.start + rest.find('\n').unwrap_or(rest.len());
         if self.source.text[self.start..end].ends_with('\r') { end - 1 } else { end }
     }
 
-    /// The text as it stands in the file, with quotes.
+    /// The text in the file, including quotes.
     pub(super) fn text(&self) -> &str {
         &self.source.text[self.start..self.end]
     }
 
-    /// What stands behind the span in the line that it ends in.
+    /// The text after the span, up to the end of its last line.
     pub(super) fn rest_of_line(&self) -> &str {
         self.source.text[self.end..].lines().next().unwrap_or("")
     }
@@ -130,15 +133,15 @@ impl fmt::Debug for Span {
     }
 }
 
-/// The shortest unambiguous name for messages: without `..`, and relative when the file lies below the working
-/// directory. The file system does the shortening, for `a/..` is not always `.` where there are links.
+/// The shortest unambiguous path for messages: without `..`, and relative if the file is below the working
+/// directory. Resolved by the file system, because `a/..` is not always `.` when `a` is a symbolic link.
 fn shown(path: &Path) -> PathBuf {
     if !path.components().any(|part| part == std::path::Component::ParentDir) {
         return path.to_owned();
     }
-    let Ok(whole) = path.canonicalize() else { return path.to_owned() };
+    let Ok(absolute) = path.canonicalize() else { return path.to_owned() };
     match std::env::current_dir().and_then(|folder| folder.canonicalize()) {
-        Ok(folder) => whole.strip_prefix(folder).map(Path::to_owned).unwrap_or(whole),
-        Err(_) => whole,
+        Ok(folder) => absolute.strip_prefix(folder).map(Path::to_owned).unwrap_or(absolute),
+        Err(_) => absolute,
     }
 }

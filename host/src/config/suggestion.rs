@@ -1,9 +1,9 @@
-//! Did you mean …?
+//! Suggestions for misspelled words: "did you mean …?".
 
-/// The known word that a mistyped one most likely stands for; none when all are too far off.
+/// The known word that is most similar to a misspelled one, ignoring case; `None` when all differ too much.
 pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
-    // Beyond this length it is no word, and the distance takes time in the square of it.
+    // Longer text is not a word, and computing the distance takes quadratic time.
     if typed.len() > 64 {
         return None;
     }
@@ -16,7 +16,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
         .map(|(_, word)| word)
 }
 
-/// Whether a key may hold a secret, judged by its name alone.
+/// Whether the value of a key may be secret, judged only by the key's name.
 pub(super) fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["pass", "pwd", "secret", "token", "key", "cred", "auth", "pin"].iter().any(|word| key.contains(word))
@@ -36,6 +36,6 @@ mod tests {
         assert_eq!(nearest("usrname", known), Some("username"));
         assert_eq!(nearest("Page-Size", known), Some("page_size"));
         assert_eq!(nearest("pth", known), Some("path"));
-        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("color", known), None);
     }
 }

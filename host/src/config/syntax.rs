@@ -1,13 +1,13 @@
-//! The words for what the YAML parser objects to.
+//! Messages for errors of the YAML parser.
 
 use serde_saphyr::granit_parser::ErrorKind;
 
-/// What to do about most of it.
-pub(super) const QUOTE: &str = "put values that contain `: ` or ` #`, or start with one of @ ` % & * ! | \
-     > { [ ' \" in single quotes; double a single quote inside: 'it''s'";
+/// Hint for most errors.
+pub(super) const QUOTE: &str = "put values that contain `: ` or ` #`, or start with one of @ ` % & * ! | > \
+                                { [ ' \", in single quotes; double a single quote inside: 'it''s'";
 
-/// What is wrong and what to do. Neither holds any part of the file: where the YAML is broken, nobody can tell
-/// which part of it is a password.
+/// Message and hint for an error. Neither quotes the file: in invalid YAML, any part of the text may be a
+/// password.
 pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
     let (message, help) = match kind {
         ErrorKind::TabNotAllowed
@@ -57,14 +57,12 @@ pub(super) fn explain(kind: &ErrorKind) -> (String, &'static str) {
         | ErrorKind::ExpectedFlowSequenceSeparator
         | ErrorKind::MismatchedFlowCollectionEnd { .. } => (
             "unclosed `{` or `[`, here or above, or a missing comma",
-            "add the closing bracket or the comma; put values that contain `{` in double quotes: path: \
-             \"out/{report}.csv\"",
+            "add the closing bracket or the comma; put values that contain `{` in quotes: path: \
+             'out/{report}.csv'",
         ),
-        ErrorKind::RecursionLimitExceeded => (
-            "more than 32 levels of nesting",
-            "pipeline files need fewer levels; check the \
-                 indentation",
-        ),
+        ErrorKind::RecursionLimitExceeded => {
+            ("more than 32 levels of nesting", "pipeline files need fewer levels; check the indentation")
+        }
         ErrorKind::DirectiveDisallowed => {
             ("YAML directives (`%…`) are not supported", "remove the line, or quote the value")
         }

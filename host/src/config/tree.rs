@@ -1,8 +1,9 @@
-//! A YAML text as a tree that remembers where everything stood.
+//! A YAML file as a tree with the position of every key and value.
 //!
-//! The tree is built from the parser's events and not through serde, for options are checked against the tables
-//! that plugins bring: every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`)
-//! until an option says what it is, duplicate keys stay visible, and quoted and plain values can be told apart.
+//! The tree is built from parser events instead of serde, because options are checked against the tables of
+//! plugins: every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`) until
+//! the type of its option is known, duplicate keys stay visible, and quoted and plain values can be
+//! distinguished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(super) struct Scalar {
 }
 
 impl Scalar {
-    /// Whether it stands without quotes, in a single piece.
+    /// Whether it is a plain scalar: without quotes and not a block scalar.
     pub(super) fn is_plain(&self) -> bool {
         self.style == ScalarStyle::Plain
     }
@@ -53,7 +54,7 @@ pub(super) struct Key {
 }
 
 impl Node {
-    /// Whether there is a key without a value: nothing, `~` or `null`, without quotes.
+    /// Whether the value is null: empty, `~` or `null`, without quotes.
     pub(super) fn is_null(&self) -> bool {
         match &self.content {
             Content::Scalar(Scalar { text, style: ScalarStyle::Plain }) => {
@@ -63,7 +64,7 @@ impl Node {
         }
     }
 
-    /// The entries of a mapping; none of anything else.
+    /// The entries of a mapping; empty for other nodes.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Mapping(entries) => entries,
@@ -76,7 +77,7 @@ impl Node {
         self.entries().iter().find(|entry| entry.key.text == key).map(|entry| &entry.value)
     }
 
-    /// The text of a single value, references and all.
+    /// The text of a single value, with unresolved references.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(scalar) => Some(&scalar.text),
@@ -84,7 +85,7 @@ impl Node {
         }
     }
 
-    /// What it is, in words.
+    /// Description for messages.
     pub(super) fn form(&self) -> &'static str {
         match &self.content {
             _ if self.is_null() => "nothing",
@@ -95,17 +96,20 @@ impl Node {
     }
 }
 
-/// Why a text is no tree. Never quotes the text, for nobody knows yet what in it is secret.
+/// A YAML syntax error. Never quotes the text, because it is not yet known which parts are secret.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) help: &'static str,
     pub(super) at: Span,
-    /// The key that the line of the error begins with, when it surely is one: all of the line that may be shown.
+    /// The key at the start of the line, if it certainly is one. The rest of the line must be redacted.
     pub(super) key: Option<Span>,
 }
 
-/// Reads the one document of a file. An empty file is a null scalar.
+/// Parses the single document of a file. An empty file is a null scalar.
+///
+/// # Errors
+/// Invalid YAML, an unsupported feature (tags, directives, merge keys), or a size limit.
 pub(super) fn parse(source: &Arc<Source>) -> Result<Node, SyntaxError> {
     let options = granit_parser::options! {
         disallow_directives: true,
@@ -124,9 +128,9 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Node, SyntaxError> {
     Ok(builder.root.unwrap_or(nothing))
 }
 
-/// Far beyond any real file, far below what recursion minds.
+/// Much deeper than any real file, and low enough for recursive functions.
 const MAX_DEPTH: usize = 32;
-/// Bounds on what aliases may multiply: a file of 256 KiB could otherwise unfold to any size.
+/// Limits after alias expansion: a file of 256 KiB could otherwise expand to any size.
 const MAX_NODES: usize = 10_000;
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
@@ -140,7 +144,7 @@ struct Builder<'a> {
     text_bytes: usize,
 }
 
-/// A sequence or mapping whose end has not come yet.
+/// A sequence or mapping that is still open.
 struct Frame {
     content: Content,
     start: Span,
@@ -226,7 +230,7 @@ impl<'a> Builder<'a> {
             Content::Mapping(entries) => entries.last().map(|entry| &entry.value),
             Content::Scalar(_) => None,
         };
-        // The end of a block is announced where the next thing begins, that of `[…]` at its bracket.
+        // The parser reports the end of a block at the start of the next token, that of `[…]` at its bracket.
         let end = match last {
             Some(last) if !flow => last.span.end.max(start.start),
             _ => end.end,
@@ -277,8 +281,8 @@ impl<'a> Builder<'a> {
         SyntaxError { message, help, key: self.key_of_line(&at), at }
     }
 
-    /// The key at the beginning of a line, if the parser took it for a key of a block. A word before a colon may
-    /// as well be part of a password that is broken over lines, or that holds a comma inside `{…}`.
+    /// The key at the start of a line, if the parser accepted it as a key in block style. Any other word
+    /// before a colon may be part of a password that continues on this line or contains a comma inside `{…}`.
     fn key_of_line(&self, at: &Span) -> Option<Span> {
         let frame = self.open.iter().rev().find(|frame| !frame.flow)?;
         let last = match &frame.content {
@@ -308,7 +312,7 @@ fn empty(span: Span) -> Node {
     Node { content: Content::Scalar(Scalar { text: String::new(), style: ScalarStyle::Plain }), span }
 }
 
-/// Nodes and bytes of text in a subtree.
+/// Number of nodes and bytes of text in a subtree.
 fn size(node: &Node) -> (usize, usize) {
     let children: Vec<&Node> = match &node.content {
         Content::Scalar(scalar) => return (1, scalar.text.len()),

@@ -1,4 +1,5 @@
-//! How options were typed in 2014: `-name=value`, `-name value`, `-name`, and any prefix that fits only one name.
+//! Option syntax of the 2014 commands: `-name=value`, `-name value`, `-name`, and any unambiguous prefix of a
+//! name.
 
 use std::ffi::OsString;
 
@@ -21,67 +22,58 @@ pub(super) enum Name {
     Version,
 }
 
-/// A row of the table of options.
+/// A row of the option table.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: Name,
-    /// As it is typed, without the dash.
+    /// Full name, without the dash.
     pub(super) word: &'static str,
     /// The abbreviation that the guide of 2014 lists.
     pub(super) short: &'static str,
-    /// What stands for the value in the usage; none for a flag.
+    /// Placeholder of the value in the usage; `None` for a flag.
     pub(super) value: Option<&'static str>,
+    /// Help text; `\n` separates lines.
     pub(super) help: &'static str,
 }
 
-/// All options, in the order of the usage. `multiinfo` belongs to `process_multiple` alone.
+/// All options, in the order of the usage. Only `process_multiple` has `multiinfo`.
 pub(super) const TABLE: [Row; 14] = [
     row(
         Name::Multiinfo,
         "multiinfo",
         "m",
         Some("IDS"),
-        "IDs of the report templates, separated by commas without spaces",
+        "report template IDs, separated by commas, no spaces",
     ),
-    row(Name::Server, "server", "se", Some("HOST"), "Defense Center, host name or IP address"),
+    row(Name::Server, "server", "se", Some("HOST"), "Defense Center: host name or IP address"),
     row(Name::Port, "port", "po", Some("PORT"), "TCP port (default 8307)"),
     row(
         Name::Plugininfo,
         "plugininfo",
         "pl",
         Some("FILE"),
-        "settings file (default \
-         InputPlugins/<plugin>.yaml)",
+        "settings file (default InputPlugins/<plugin>.yaml)",
     ),
-    row(Name::Ipv6, "ipv6", "i", None, "connect to the Defense Center over IPv6 (keep)"),
+    row(Name::Ipv6, "ipv6", "i", None, "connect to the Defense Center over IPv6"),
     row(
         Name::Pkcs12,
         "pkcs12",
         "pk",
         Some("FILE"),
-        "client certificate file (default: first *.pkcs12 in \
-         the working directory)",
+        "client certificate file (default: first *.pkcs12\nin the working directory)",
     ),
     row(Name::Password, "password", "pa", Some("WORD"), "password of the certificate file (default: none)"),
-    row(Name::Syslog, "syslog", "sy", None, "log to syslog; to standard error if syslog is unavailable"),
-    row(Name::Stderr, "stderr", "st", None, "log to standard error (keep)"),
+    row(Name::Syslog, "syslog", "sy", None, "log to syslog (standard error if it is unavailable)"),
+    row(Name::Stderr, "stderr", "st", None, "log to standard error"),
     row(Name::Logfile, "logfile", "lo", Some("FILE"), "append the log to this file"),
     row(
         Name::Level,
         "level",
         "le",
         Some("0..3"),
-        "log level: 3 debug, 2 info (default), 1 warnings, 0 \
-         errors",
+        "log level: 3 debug, 2 info (default), 1 warnings,\n0 errors",
     ),
-    row(
-        Name::Csvfile,
-        "csvfile",
-        "c",
-        Some("FILE"),
-        "write the commands to this file instead of sending \
-         them",
-    ),
+    row(Name::Csvfile, "csvfile", "c", Some("FILE"), "write commands to this file instead of sending them"),
     row(Name::Help, "help", "h", None, "print this help"),
     row(Name::Version, "version", "v", None, "print the version"),
 ];
@@ -96,19 +88,19 @@ const fn row(
     Row { name, word, short, value, help }
 }
 
-/// What was typed, in its order.
+/// A command-line argument.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
     /// An option; a flag has an empty value.
     Option(Name, String),
-    /// A word that is no option.
+    /// An argument that is not an option.
     Word(String),
 }
 
-/// Reads the arguments. `known` says which rows of the table there are.
+/// Parses the arguments, in order. `known` selects the options of the command.
 ///
 /// # Errors
-/// The sentence for the operator: an unknown or ambiguous name, a value that is missing or too much.
+/// A message for the operator: unknown or ambiguous option, or missing or unexpected value.
 pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Result<Vec<Typed>, String> {
     let rows: Vec<&Row> = TABLE.iter().filter(|row| known(row.name)).collect();
     let mut texts = arguments.into_iter().map(text).peekable();
@@ -138,7 +130,7 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
                     Some(value) => Some(value),
                     None => texts.next_if(is_value).transpose()?,
                 };
-                // No password is a password: a script may hand over a variable that is empty.
+                // An empty password is valid: a script may pass an empty variable.
                 value
                     .filter(|value| !value.is_empty() || row.name == Name::Password)
                     .ok_or_else(|| format!("option `-{}` requires a value: -{0}={placeholder}", row.word))?
@@ -146,7 +138,7 @@ pub(super) fn read(arguments: Vec<OsString>, known: impl Fn(Name) -> bool) -> Re
         };
         typed.push(Typed::Option(row.name, value));
     }
-    // Behind `--` nothing is an option.
+    // After `--` nothing is an option.
     typed.extend(texts.map(|text| text.map(Typed::Word)).collect::<Result<Vec<_>, _>>()?);
     Ok(typed)
 }
@@ -155,7 +147,7 @@ fn text(argument: OsString) -> Result<String, String> {
     argument.into_string().map_err(|bad| format!("argument `{}` is not valid UTF-8", bad.to_string_lossy()))
 }
 
-/// The option behind one dash or two; a lone dash is a word.
+/// The text after one or two dashes; `None` without a dash and for a dash alone, which is not an option.
 fn after_dashes(argument: &str) -> Option<&str> {
     let option = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'))?;
     (!option.is_empty()).then_some(option)
@@ -165,14 +157,15 @@ fn is_known(rows: &[&Row], option: &str) -> bool {
     find(rows, option.split('=').next().unwrap_or_default()).is_ok()
 }
 
-/// The row with this name or abbreviation, else the only one that begins so. Letter case is ignored.
+/// The option with this name or abbreviation, else the only one with this prefix, ignoring case.
 fn find<'r>(rows: &[&'r Row], typed: &str) -> Result<&'r Row, String> {
     let word = typed.to_ascii_lowercase();
     if let Some(row) = rows.iter().find(|row| row.word == word || row.short == word) {
         return Ok(row);
     }
-    let fitting: Vec<_> = rows.iter().filter(|row| !word.is_empty() && row.word.starts_with(&word)).collect();
-    match fitting.as_slice() {
+    let matching: Vec<_> =
+        rows.iter().filter(|row| !word.is_empty() && row.word.starts_with(&word)).collect();
+    match matching.as_slice() {
         [row] => Ok(row),
         [] => Err(unknown(rows, typed)),
         several => {
@@ -211,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_every_option_with_a_value_is_the_same() {
+    fn every_prefix_of_an_option_with_a_value_is_accepted() {
         for (name, long, short) in [
             (Name::Server, "server", "se"),
             (Name::Port, "port", "po"),
@@ -234,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_take_no_value() {
+    fn flags_reject_a_value() {
         for (name, long, short) in
             [(Name::Ipv6, "ipv6", "i"), (Name::Syslog, "syslog", "sy"), (Name::Stderr, "stderr", "st")]
         {
@@ -252,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_names_list_what_they_may_mean() {
+    fn ambiguous_option_lists_the_candidates() {
         for (typed, candidates) in [
             ("-p=1", "-port, -plugininfo, -pkcs12, -password"),
             ("-s", "-server, -syslog, -stderr"),
@@ -265,20 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_refused_with_a_suggestion() {
+    fn unknown_option_gets_a_suggestion() {
         for (typed, expected) in [
             ("-bogus", "unknown option `-bogus`"),
             ("-sevrer=a", "unknown option `-sevrer`; did you mean `-server`?"),
             ("-csvfiles=a", "unknown option `-csvfiles`; did you mean `-csvfile`?"),
             ("-=a", "unknown option `-`"),
-            ("-multiinfo", "there is no option `-multiinfo`; it is an option of process_multiple"),
+            ("-multiinfo", "unknown option `-multiinfo`; it is an option of process_multiple"),
         ] {
             assert_eq!(single(&[typed]), Err(expected.to_owned()));
         }
     }
 
     #[test]
-    fn a_value_that_is_missing_is_said() {
+    fn missing_value_is_reported() {
         for line in [
             &["-logfile"][..],
             &["-logfile="],
@@ -296,13 +289,13 @@ mod tests {
             assert_eq!(single(line), Ok(vec![Typed::Option(Name::Password, String::new())]), "{line:?}");
         }
         assert!(single(&["-password"]).is_err() && single(&["-password", "-level=3"]).is_err());
-        // What only looks like an option is a value: passwords do.
+        // A value that only looks like an option, as a password may.
         let expected = Ok(vec![Typed::Option(Name::Password, "-x!".to_owned())]);
         assert_eq!(single(&["-password", "-x!"]), expected);
     }
 
     #[test]
-    fn words_may_stand_anywhere_and_all_behind_two_dashes_are_words() {
+    fn plugin_name_is_accepted_anywhere_and_after_two_dashes() {
         let words = |line: &[&str]| {
             let typed = single(line).unwrap();
             typed.into_iter().filter(|typed| matches!(typed, Typed::Word(_))).count()

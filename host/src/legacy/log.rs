@@ -1,4 +1,4 @@
-//! Where the log goes: standard output unless something else is named, and to all that are named.
+//! Log targets: all that are set, or standard output when none is set.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use super::syslog::Syslog;
 use crate::commands::terminal::print_error;
 use crate::telemetry;
 
-/// Where the log goes. None of the three is standard output.
+/// Log targets. Without any, the log goes to standard output.
 #[derive(Debug, Default)]
 pub(super) struct LogTargets {
     pub(super) syslog: bool,
@@ -23,7 +23,7 @@ impl LogTargets {
     /// Starts the log.
     ///
     /// # Errors
-    /// The exit code, when the file cannot be opened; it has been said then.
+    /// The exit code, when the log file cannot be opened; the error has been printed.
     pub(super) fn start(&self, program: &'static str, level: Level) -> Result<Started, u8> {
         let file = match &self.file {
             Some(path) => Some(open(path).map_err(|error| {
@@ -51,14 +51,14 @@ impl LogTargets {
     }
 }
 
-/// The log is on.
+/// Proof that the log has been started.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Started {
-    /// Whether standard error has it.
+    /// Whether the log goes to standard error.
     pub(super) on_stderr: bool,
 }
 
-/// Takes whole lines and writes each to every place.
+/// Writes each line to all targets except syslog.
 #[derive(Debug, Clone)]
 struct LineWriter {
     stdout: bool,
@@ -66,18 +66,18 @@ struct LineWriter {
     file: Option<Arc<Mutex<LogFile>>>,
 }
 
-/// The file that takes the log.
+/// The log file.
 #[derive(Debug)]
 struct LogFile {
     program: &'static str,
     path: PathBuf,
     file: File,
-    /// It was said that the file takes no more.
+    /// Whether a write error has been printed.
     has_failed: bool,
 }
 
 impl Write for LineWriter {
-    /// A place that fails keeps no other from its line, and no run from its end.
+    /// Always succeeds: a failed target affects neither the other targets nor the run.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.stdout {
             let _ = io::stdout().write_all(line);
@@ -86,7 +86,7 @@ impl Write for LineWriter {
             let _ = io::stderr().write_all(line);
         }
         if let Some(file) = &self.file {
-            file.lock().unwrap_or_else(PoisonError::into_inner).take(line);
+            file.lock().unwrap_or_else(PoisonError::into_inner).write_line(line);
         }
         Ok(line.len())
     }
@@ -97,8 +97,9 @@ impl Write for LineWriter {
 }
 
 impl LogFile {
-    /// Lines that are lost are told of once: a run that goes well must not leave a log that ends without a reason.
-    fn take(&mut self, line: &[u8]) {
+    /// Writes a line. The first write error is printed to standard error, so that a truncated log has an
+    /// explanation.
+    fn write_line(&mut self, line: &[u8]) {
         if let Err(error) = self.file.write_all(line)
             && !std::mem::replace(&mut self.has_failed, true)
         {
@@ -108,7 +109,8 @@ impl LogFile {
     }
 }
 
-/// A log may name hosts and accounts: a new file is its owner's and the group's.
+/// Opens the log file for appending. A new file is readable only by owner and group, because a log may
+/// contain host names and account names.
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)

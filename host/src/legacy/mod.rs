@@ -1,9 +1,9 @@
-//! The command lines of 2014: `qualys_connector` and `process_multiple`.
+//! The commands of the Qualys Connector of 2014: `qualys_connector` and `process_multiple`.
 //!
-//! A translation and nothing more: what was typed becomes a pipeline, which is checked and run as any other.
+//! Only a translation: the arguments become a pipeline, which is checked and run like any other.
 //!
 //! ```text
-//! arguments ─► dialect (names, values) ─► request (what is wanted) ─► translation (a pipeline) ─► session (runs it)
+//! arguments ─► dialect (names, values) ─► request (checked options) ─► translation (pipeline) ─► session (run)
 //! ```
 
 mod dialect;
@@ -20,24 +20,24 @@ use crate::plugins::guard::ExitGuard;
 use request::Request;
 use usage::{Program, Usage};
 
-/// `qualys_connector [options] [plugin]`: fetches a report and sends it to a Defense Center, or into a file of
-/// its commands. Gives the exit code.
+/// `qualys_connector [options] [plugin]`: downloads a report and sends it to a Defense Center, or writes the
+/// Defense Center's commands to a file. Returns the exit code.
 #[must_use]
 pub fn qualys_connector<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
     start(Program::QualysConnector, arguments)
 }
 
 /// `process_multiple -multiinfo IDS [options] [plugin]`: the same for several report templates, one after the
-/// other. Gives the exit code.
+/// other. Returns the exit code.
 #[must_use]
 pub fn process_multiple<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
     start(Program::ProcessMultiple, arguments)
 }
 
-/// The pipeline that arguments become for `process_multiple`, which takes every option: for tests that type anything.
+/// The pipeline for arguments of `process_multiple`, which has all options. For fuzz tests.
 ///
 /// # Errors
-/// What is said in place of a run; empty when help or the version was asked for.
+/// The usage error; empty for help and version.
 #[doc(hidden)]
 pub fn pipeline_of(arguments: Vec<OsString>) -> Result<String, String> {
     match Request::read(Program::ProcessMultiple, arguments) {
@@ -51,7 +51,7 @@ pub fn pipeline_of(arguments: Vec<OsString>) -> Result<String, String> {
     }
 }
 
-/// The first argument is the path of the program, as the system hands it over.
+/// Runs the command. The first argument is the path of the program and is ignored.
 fn start<I: IntoIterator<Item = OsString>>(program: Program, arguments: I) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
     match Request::read(program, arguments) {

@@ -1,4 +1,4 @@
-//! What is wanted: the options, read and checked.
+//! The request: options of the command line, checked.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,35 +10,36 @@ use super::dialect::{self, Name, Typed};
 use super::log::LogTargets;
 use super::usage::{Program, Usage};
 
-/// One call of the old command line.
+/// One call of an old command.
 #[derive(Debug)]
 pub(super) struct Request {
     /// The input plugin.
     pub(super) plugin: String,
-    /// The settings file, if one is named.
+    /// The settings file, if set.
     pub(super) plugininfo: Option<String>,
-    /// Where the findings go.
+    /// Destination of the findings.
     pub(super) destination: Destination,
-    /// Why a part of what was typed has no effect.
+    /// Warning about an option that has no effect.
     pub(super) warning: Option<&'static str>,
-    /// The report templates of `process_multiple`; none when the settings file names the one.
+    /// Report template IDs of `process_multiple`; empty for `qualys_connector`, which uses that of the
+    /// settings file.
     pub(super) templates: Vec<String>,
-    /// Where the log goes.
+    /// Log targets.
     pub(super) log: LogTargets,
-    /// What is logged.
+    /// Log level.
     pub(super) level: Level,
 }
 
-/// Where the findings go.
+/// Destination of the findings.
 #[derive(Debug)]
 pub(super) enum Destination {
-    /// A file of commands.
+    /// A file with Defense Center commands.
     CsvFile(String),
     /// A Defense Center.
     DefenseCenter(DefenseCenter),
 }
 
-/// How the Defense Center is reached.
+/// Connection settings of a Defense Center.
 #[derive(Debug, Default)]
 pub(super) struct DefenseCenter {
     pub(super) server: String,
@@ -48,7 +49,7 @@ pub(super) struct DefenseCenter {
     pub(super) ipv6: bool,
 }
 
-/// The options as they were typed last.
+/// Options read so far; the last value counts.
 #[derive(Default)]
 struct Options {
     plugin: Option<String>,
@@ -62,15 +63,15 @@ struct Options {
 }
 
 impl Request {
-    /// Reads the arguments, the program's own name left out.
+    /// Reads the arguments, without the program name.
     ///
     /// # Errors
-    /// What is to be shown in place of a run.
+    /// What to print instead of running.
     pub(super) fn read(program: Program, arguments: Vec<OsString>) -> Result<Self, Usage> {
         if arguments.is_empty() {
             return Err(Usage::NothingTyped);
         }
-        let typed = dialect::read(arguments, |name| program.takes(name))?;
+        let typed = dialect::read(arguments, |name| program.has(name))?;
         let has = |name| typed.iter().any(|typed| matches!(typed, Typed::Option(found, _) if *found == name));
         if has(Name::Help) {
             return Err(Usage::Help);
@@ -80,14 +81,14 @@ impl Request {
         }
         let mut options = Options::default();
         for typed in typed {
-            options.take(typed)?;
+            options.set(typed)?;
         }
         options.into_request(program)
     }
 }
 
 impl Options {
-    fn take(&mut self, typed: Typed) -> Result<(), String> {
+    fn set(&mut self, typed: Typed) -> Result<(), String> {
         let (name, value) = match typed {
             Typed::Option(name, value) => (name, value),
             Typed::Word(word) => {
@@ -123,7 +124,7 @@ impl Options {
                 .into());
         }
         let mut log = self.log;
-        // Commands on standard output are not to be mixed with the log.
+        // Commands on standard output must not be mixed with the log.
         log.stderr |= self.csvfile.as_deref() == Some("-") && !log.syslog && log.file.is_none();
         let warning = (self.csvfile.is_some() && self.server.is_some())
             .then_some("-server is ignored because -csvfile is set; the commands are written to the file");
@@ -149,7 +150,8 @@ impl Options {
 }
 
 impl Destination {
-    /// The same for one of several templates: its id is put before the name of the file. Standard output has none.
+    /// Path of the command file. With a template, its ID and `_` precede the file name; standard output (`-`)
+    /// is unchanged.
     pub(super) fn csv_path(path: &str, template: Option<&str>) -> String {
         let Some(template) = template.filter(|_| path != "-") else { return path.to_owned() };
         match Path::new(path).file_name().and_then(|name| name.to_str()) {
@@ -176,18 +178,14 @@ fn level(text: &str) -> Result<Level, String> {
         "2" => Ok(Level::INFO),
         "3" => Ok(Level::DEBUG),
         _ => Err(format!(
-            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found \
-             `{text}`"
+            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (info) or 3 (debug), found `{text}`"
         )),
     }
 }
 
 fn templates(text: &str) -> Result<Vec<String>, String> {
-    let bad = |why: String| {
-        Err(format!(
-            "invalid `-multiinfo`: expected IDs separated by commas, without \
-             spaces; {why}"
-        ))
+    let bad = |problem: String| {
+        Err(format!("invalid `-multiinfo`: expected IDs separated by commas, without spaces; {problem}"))
     };
     let mut ids = Vec::new();
     for id in text.split(',') {
@@ -244,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_wins_over_a_server_with_one_warning() {
+    fn csvfile_overrides_server_with_a_warning() {
         let request = single(&["-server=dc", "-csvfile=a.csv", "QualysGuardFile"]);
         assert!(matches!(request.destination, Destination::CsvFile(path) if path == "a.csv"));
         assert!(request.warning.is_some());
@@ -259,48 +257,46 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_ports_have_their_range() {
+    fn out_of_range_level_and_port_are_rejected() {
         for (typed, level) in
             [("0", Level::ERROR), ("1", Level::WARN), ("2", Level::INFO), ("3", Level::DEBUG)]
         {
             assert_eq!(single(&["-c=a", "-level", typed]).level, level);
         }
-        for line in [
-            ["-c=a", "-le=4"],
-            ["-c=a", "-le=x"],
-            ["-c=a", "-po=0"],
-            ["-c=a", "-po=65536"],
-            ["-c=a", "-po=x"],
-        ] {
-            assert!(problem(Program::QualysConnector, &line).contains(" takes "), "{line:?}");
+        for (option, value) in
+            [("-level", "4"), ("-level", "x"), ("-port", "0"), ("-port", "65536"), ("-port", "x")]
+        {
+            let problem = problem(Program::QualysConnector, &["-c=a", option, value]);
+            let (start, end) = (format!("invalid `{option}`: expected "), format!(", found `{value}`"));
+            assert!(problem.starts_with(&start) && problem.ends_with(&end), "{problem}");
         }
     }
 
     #[test]
-    fn templates_are_numbers_with_commas_between() {
+    fn multiinfo_requires_comma_separated_ids() {
         let request = read(Program::ProcessMultiple, &["-multiinfo", "424242,535353", "-c=a"]).unwrap();
         assert_eq!(request.templates, ["424242", "535353"]);
         for (ids, part) in [
             ("1, 2", "` 2` is not a number"),
             ("1,,2", "empty ID in `1,,2`"),
-            ("1,", "an id is missing"),
+            ("1,", "empty ID in `1,`"),
             ("1,x", "`x` is not a number"),
         ] {
             let problem = problem(Program::ProcessMultiple, &["-multiinfo", ids, "-c=a"]);
             assert!(problem.contains(part), "{problem}");
         }
-        assert!(problem(Program::ProcessMultiple, &["-c=a"]).starts_with("option `-multiinfo` is missing"));
+        assert!(problem(Program::ProcessMultiple, &["-c=a"]).starts_with("option `-multiinfo` is required"));
     }
 
     #[test]
-    fn a_run_without_destination_or_with_two_plugins_is_refused() {
+    fn missing_destination_and_second_plugin_are_rejected() {
         assert!(problem(Program::QualysConnector, &["QualysGuard"]).starts_with("no destination"));
         let two = problem(Program::QualysConnector, &["-c=a", "A", "B"]);
         assert_eq!(two, "only one plugin can be given, found `A` and `B`");
     }
 
     #[test]
-    fn the_id_of_a_template_goes_before_the_name_of_the_file() {
+    fn template_id_precedes_the_file_name() {
         for (path, expected) in [
             ("Output.csv", "424242_Output.csv"),
             ("sub/Output.csv", "sub/424242_Output.csv"),

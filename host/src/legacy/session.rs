@@ -1,4 +1,4 @@
-//! Carries a request out: one pipeline, or one for each template.
+//! Executes a request: one pipeline, or one per report template.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use super::log::Started;
 use super::request::Request;
 use super::translation;
 use super::usage::Program;
-use crate::commands::terminal::{look, print_error};
+use crate::commands::terminal::{error_style, print_error};
 use crate::commands::{default_state_folder, stop_on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
 use crate::pipeline::{Failure, RunStatus, Stop, Summary};
 use crate::plugins::{FilePermissionCheck, Registry, folders};
 use crate::session::{self, RunOptions};
 
-/// Runs what is asked for and gives the exit code: that of the first template that failed.
+/// Executes the request and returns the exit code, for several templates that of the first failed one.
 pub(super) fn run(program: Program, request: &Request) -> u8 {
     let log = match request.log.start(program.name(), request.level) {
         Ok(log) => log,
@@ -48,7 +48,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// One template after the other; one that fails does not keep the rest from being tried.
+    /// Delivers one template after the other. A failed template does not prevent the others.
     fn deliver_each(&self, templates: &[String]) -> u8 {
         let mut failed = Vec::new();
         for template in templates {
@@ -67,7 +67,7 @@ impl Session<'_> {
             return 0;
         };
         let named: Vec<_> = failed.iter().map(|(id, code)| format!("{id} (exit code {code})")).collect();
-        self.say(
+        self.report(
             &format!("{} of {} templates failed: {}", failed.len(), templates.len(), named.join(", ")),
             None,
         );
@@ -81,19 +81,21 @@ impl Session<'_> {
         }
     }
 
+    /// Translates the request and checks the pipeline.
+    ///
     /// # Errors
-    /// The exit code, when what was asked for cannot be; it has been said then.
+    /// The exit code; the problem has been logged and printed.
     fn check(&self, template: Option<&str>) -> Result<Pipeline, u8> {
         let plugin = self.registry.find(PluginKind::Input, &self.request.plugin);
         let plugin = plugin.map_or(self.request.plugin.as_str(), |found| found.name.as_str());
-        let usual = format!("InputPlugins/{plugin}.yaml");
-        let settings = self.request.plugininfo.as_deref().unwrap_or(&usual);
-        // Where the plugin is unknown, that is what is wrong, and not that it has no settings.
+        let default = format!("InputPlugins/{plugin}.yaml");
+        let settings = self.request.plugininfo.as_deref().unwrap_or(&default);
+        // For an unknown plugin, the check below reports the plugin, not its missing settings file.
         if self.registry.find(PluginKind::Input, plugin).is_some() && !Path::new(settings).exists() {
             let folder = env::current_dir().unwrap_or_default();
             let hint =
                 format!("set the file with -plugininfo=FILE; the working directory is {}", folder.display());
-            self.say(&format!("settings file not found: {settings}"), Some(&hint));
+            self.report(&format!("settings file not found: {settings}"), Some(&hint));
             return Err(Problems::EXIT_CODE);
         }
         let text = translation::pipeline(self.request, plugin, settings, template);
@@ -107,45 +109,46 @@ impl Session<'_> {
                 if !self.log.on_stderr {
                     problems.list.iter().for_each(|problem| tracing::error!("{}", in_one_line(problem)));
                 }
-                print_error(&problems.render(look()));
+                print_error(&problems.render(error_style()));
                 Err(Problems::EXIT_CODE)
             }
         }
     }
 
-    /// Every run begins anew, as in 2014: what an interrupted one left is not gone on with days later.
+    /// Runs the pipeline from the beginning, as in 2014: an interrupted run is never resumed.
     fn run(&self, pipeline: &Pipeline) -> u8 {
-        let wish = RunOptions { bar: false, restart: true, wait: false };
-        let stop = self.interruption.begin();
-        match session::run(pipeline, &self.registry, &state_folder(), wish, &stop) {
+        let options = RunOptions { bar: false, restart: true, wait: false };
+        let stop = self.interruption.next_run();
+        match session::run(pipeline, &self.registry, &state_folder(), options, &stop) {
             Ok(summary) => {
                 self.conclude(&summary);
                 summary.exit_code()
             }
             Err(failures) => {
                 for failure in &failures {
-                    self.say(&told(failure), failure.hint.as_deref());
+                    self.report(&describe(failure), failure.hint.as_deref());
                 }
                 failures.first().map_or(0, |failure| failure.exit_code)
             }
         }
     }
 
-    /// The counts go into the log, and when something failed at every level of it.
+    /// Logs the summary; after a failure as errors, so that it is logged at every log level.
     fn conclude(&self, summary: &Summary) {
-        let is_well = summary.status == RunStatus::Ok;
+        let is_ok = summary.status == RunStatus::Ok;
         for line in summary.text().lines() {
-            if is_well { tracing::info!("{line}") } else { tracing::error!("{line}") }
+            if is_ok { tracing::info!("{line}") } else { tracing::error!("{line}") }
         }
         if !self.log.on_stderr {
             for failure in &summary.failures {
-                print_problem(self.program.name(), &told(failure), failure.hint.as_deref());
+                print_problem(self.program.name(), &describe(failure), failure.hint.as_deref());
             }
         }
     }
 
-    /// Says what is wrong, in the log and on standard error, and there once.
-    fn say(&self, problem: &str, hint: Option<&str>) {
+    /// Reports a problem in the log and on standard error, without duplicating it when the log goes to
+    /// standard error.
+    fn report(&self, problem: &str, hint: Option<&str>) {
         tracing::error!("{problem}{}", hint.map(|hint| format!(" ({hint})")).unwrap_or_default());
         if !self.log.on_stderr {
             print_problem(self.program.name(), problem, hint);
@@ -154,11 +157,12 @@ impl Session<'_> {
 }
 
 fn in_one_line(problem: &Problem) -> String {
-    let line = problem.place.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line)).unwrap_or_default();
-    format!("{}{line}: {}", problem.place.file.display(), problem.message)
+    let line =
+        problem.location.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line)).unwrap_or_default();
+    format!("{}{line}: {}", problem.location.file.display(), problem.message)
 }
 
-fn told(failure: &Failure) -> String {
+fn describe(failure: &Failure) -> String {
     format!("{}: {}", failure.instance, failure.message)
 }
 
@@ -167,8 +171,9 @@ fn print_problem(program: &str, problem: &str, hint: Option<&str>) {
     print_error(&format!("{program}: {problem}\n{hint}"));
 }
 
-/// Where an unpacked archive holds the programs, with `InputPlugins` beside them, state stays in it too: to remove
-/// the folder is to remove everything. Elsewhere it is where `scanbridge` keeps it.
+/// State directory. When the programs are in an unpacked archive, with `InputPlugins` next to them, it is the
+/// subdirectory `state`, so that removing the archive's directory removes everything. Otherwise it is the
+/// default of `scanbridge`.
 fn state_folder() -> PathBuf {
     let program = env::current_exe().ok();
     let archive =
@@ -176,7 +181,7 @@ fn state_folder() -> PathBuf {
     archive.map_or_else(default_state_folder, |folder| folder.join("state"))
 }
 
-/// What SIGINT and SIGTERM reach: the run under way, and those that would follow.
+/// Stops the current run and those after it on SIGINT or SIGTERM.
 #[derive(Default)]
 struct Interruption {
     state: Mutex<Interrupted>,
@@ -196,8 +201,8 @@ impl Interruption {
         interruption
     }
 
-    /// The signal of the next run.
-    fn begin(&self) -> Arc<Stop> {
+    /// The [`Stop`] of the next run, already triggered after a signal.
+    fn next_run(&self) -> Arc<Stop> {
         let stop = Arc::new(Stop::default());
         let mut state = self.lock();
         if state.given {
@@ -224,5 +229,5 @@ impl Interruption {
     }
 }
 
-/// What a shell shows for a process that was interrupted.
+/// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
 const INTERRUPTED: u8 = 130;

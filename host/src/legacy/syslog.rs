@@ -1,4 +1,4 @@
-//! The local syslog, over its datagram socket.
+//! Sends log lines to the local syslog over its datagram socket.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -17,13 +17,13 @@ pub(crate) struct Syslog {
 }
 
 impl Syslog {
-    /// Connects to `/dev/log`, or to the socket that `SCANBRIDGE_SYSLOG_SOCKET` names.
+    /// Connects to `/dev/log`, or to the socket in `SCANBRIDGE_SYSLOG_SOCKET`.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When the socket does not exist or the connection is refused.
     pub(super) fn connect(program: &'static str) -> io::Result<Self> {
-        let path =
-            std::env::var_os("SCANBRIDGE_SYSLOG_SOCKET").map_or_else(|| PathBuf::from(USUAL), PathBuf::from);
+        let path = std::env::var_os("SCANBRIDGE_SYSLOG_SOCKET")
+            .map_or_else(|| PathBuf::from(DEFAULT_SOCKET), PathBuf::from);
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
         Ok(Self { socket: Arc::new(socket), program })
@@ -42,7 +42,7 @@ impl<'a> MakeWriter<'a> for Syslog {
     }
 }
 
-/// Sends the lines of one event.
+/// Sends one log event with its severity.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     syslog: &'a Syslog,
@@ -56,7 +56,7 @@ impl Write for Line<'_> {
         let time = Zoned::now().strftime("%b %e %H:%M:%S");
         let (program, process) = (self.syslog.program, std::process::id());
         let message = format!("<{priority}>{time} {program}[{process}]: {text}");
-        // A syslog that went away shall not end the run, nor shall the line be lost.
+        // If syslog becomes unavailable, the run must continue and the line must not be lost.
         if self.syslog.socket.send(message.as_bytes()).is_err() {
             let _ = io::stderr().write_all(line);
         }
@@ -68,7 +68,7 @@ impl Write for Line<'_> {
     }
 }
 
-/// The severities of RFC 5424, section 6.2.1.
+/// Severity number (RFC 5424, section 6.2.1).
 fn severity(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -78,6 +78,6 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// The facility of messages of ordinary programs (RFC 5424, section 6.2.1).
+/// Facility number of user-level messages (RFC 5424, section 6.2.1).
 const USER: u8 = 1;
-const USUAL: &str = "/dev/log";
+const DEFAULT_SOCKET: &str = "/dev/log";

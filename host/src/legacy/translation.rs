@@ -1,4 +1,4 @@
-//! What is wanted, as a pipeline.
+//! Translates a request into a pipeline.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::request::{DefenseCenter, Destination, Request};
 
-/// The pipeline in the words of a pipeline file, with paths that are relative to the working directory.
-/// `plugin` and `settings` are the input and its settings file, `template` is one of several.
+/// The pipeline as the text of a pipeline file. Relative paths start at the working directory. `plugin` and
+/// `settings` are the input plugin and its settings file; `template` is one template of `process_multiple`.
 pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
     let mut text = String::from("version: 1\n");
     line(&mut text, "name", &name(request, plugin, settings, template));
@@ -27,7 +27,7 @@ pub(super) fn pipeline(request: &Request, plugin: &str, settings: &str, template
     text
 }
 
-/// The name under which the run's state is kept: another one for everything that may run at the same time.
+/// Name of the pipeline's state directory. Different for runs that may be concurrent.
 fn name(request: &Request, plugin: &str, settings: &str, template: Option<&str>) -> String {
     let destination = match &request.destination {
         Destination::CsvFile(path) => absolute(path),
@@ -35,8 +35,8 @@ fn name(request: &Request, plugin: &str, settings: &str, template: Option<&str>)
     };
     let parts =
         [Path::new(plugin), &absolute(settings), &destination, Path::new(template.unwrap_or_default())];
-    let whole: Vec<&[u8]> = parts.iter().map(|part| part.as_os_str().as_encoded_bytes()).collect();
-    format!("qualys_connector-{:016x}", xxh3_64(&whole.join(&0)))
+    let bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+    format!("qualys_connector-{:016x}", xxh3_64(&bytes.join(&0)))
 }
 
 fn absolute(path: &str) -> PathBuf {
@@ -73,19 +73,18 @@ fn instance(text: &mut String, id: &str, plugin: &str) {
     line(text, "    plugin", plugin);
 }
 
-/// A key with a quoted value. What was typed is taken as it is, so `${` refers to nothing.
+/// Writes a key with a quoted value. `${` is escaped, because values of the command line contain no
+/// references.
 fn line(text: &mut String, key: &str, value: &str) {
     let quoted = quoted(&value.replace("${", "$${"));
-    writeln!(text, "{key}: {quoted}").expect("a text takes a line");
+    writeln!(text, "{key}: {quoted}").expect("writing to a string cannot fail");
 }
 
-/// A text of JSON is a double-quoted scalar of YAML, but for characters that YAML does not take as they are.
+/// A JSON string is a double-quoted YAML scalar, except for characters that YAML does not allow unescaped.
 fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
-    let is_taken = |letter: char| matches!(letter, ' '..='~') || letter.is_alphanumeric();
-    let escape = |letter| {
-        if is_taken(letter) { String::from(letter) } else { format!("\\U{:08x}", u32::from(letter)) }
-    };
+    let is_allowed = |c: char| matches!(c, ' '..='~') || c.is_alphanumeric();
+    let escape = |c: char| if is_allowed(c) { String::from(c) } else { format!("\\U{:08x}", u32::from(c)) };
     json.chars().map(escape).collect()
 }
 
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_may_be_at_the_same_time_have_different_names() {
+    fn concurrent_runs_have_different_names() {
         let name = |arguments: &[&str], settings: &str, template: Option<&str>| {
             let arguments = arguments.iter().map(OsString::from).collect();
             let request = Request::read(Program::QualysConnector, arguments).unwrap();
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_defense_center_gets_what_was_typed_and_no_more() {
+    fn only_given_options_are_set_for_a_defense_center() {
         let short = translate(Program::QualysConnector, &["-server=192.0.2.1"], None);
         insta::assert_snapshot!(short, @r#"
         version: 1
@@ -145,9 +144,9 @@ mod tests {
             with:
               server: "192.0.2.1"
         "#);
-        let whole = ["-se=dc.example.com", "-po=8308", "-pk=a b.pkcs12", "-pa=p\"$${x}\\'#", "-i", "Other"];
-        let whole = translate(Program::QualysConnector, &whole, None);
-        insta::assert_snapshot!(whole, @r#"
+        let all = ["-se=dc.example.com", "-po=8308", "-pk=a b.pkcs12", "-pa=p\"$${x}\\'#", "-i", "Other"];
+        let all = translate(Program::QualysConnector, &all, None);
+        insta::assert_snapshot!(all, @r#"
         version: 1
         name: "NAME"
         inputs:
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_arrives_as_it_was_typed() {
+    fn every_character_is_quoted_unchanged() {
         for (typed, expected) in [
             ("p\u{e4}ss", "\"p\u{e4}ss\""),
             ("a\u{7f}b\u{85}\u{2028}", r#""a\U0000007fb\U00000085\U00002028""#),
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_templates_replaces_that_of_the_file_and_marks_the_file_of_commands() {
+    fn template_overrides_the_settings_and_precedes_the_file_name() {
         let arguments = ["-multiinfo=424242,535353", "-csvfile=sub/Output.csv"];
         insta::assert_snapshot!(translate(Program::ProcessMultiple, &arguments, Some("535353")), @r#"
         version: 1

@@ -1,9 +1,9 @@
-//! Version line and usage, and what is said in place of a run.
+//! Version line, usage and usage errors.
 
 use std::fmt::Write as _;
 
 use super::dialect::{Name, Row, TABLE};
-use crate::commands::terminal::{answer, print_error};
+use crate::commands::terminal::{print_error, print_output};
 
 /// Which of the two commands was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,16 +12,16 @@ pub(super) enum Program {
     ProcessMultiple,
 }
 
-/// What is said in place of a run.
+/// What to print instead of running.
 #[derive(Debug)]
 pub(super) enum Usage {
-    /// Nothing was typed at all: the version, the usage, and the exit code of an error, for nothing was delivered.
+    /// No arguments: version and usage, with the exit code of a usage error because nothing was delivered.
     NothingTyped,
-    /// The usage was asked for.
+    /// The usage, for `-help`.
     Help,
-    /// The version was asked for.
+    /// The version, for `-version`.
     Version,
-    /// What was typed cannot be understood.
+    /// A usage error.
     Wrong(String),
 }
 
@@ -35,7 +35,7 @@ impl Program {
     }
 
     /// Whether the command has this option.
-    pub(super) fn takes(self, name: Name) -> bool {
+    pub(super) fn has(self, name: Name) -> bool {
         name != Name::Multiinfo || self == Self::ProcessMultiple
     }
 
@@ -44,16 +44,17 @@ impl Program {
         format!("{} Ver. {}\n", self.name(), env!("CARGO_PKG_VERSION"))
     }
 
-    /// The version, and all that may be typed.
+    /// Version line and usage.
     fn usage(self) -> String {
         let line = match self {
             Self::QualysConnector => "qualys_connector [options] [plugin]",
             Self::ProcessMultiple => "process_multiple -multiinfo IDS [options] [plugin]",
         };
         let mut text = format!("{}\nUsage: {line}\n\nOptions:\n", self.version());
-        for row in TABLE.iter().filter(|row| self.takes(row.name)) {
-            writeln!(text, "  {:<18} {:<4} {}", long(row), format!("-{}", row.short), row.help)
-                .expect("a text takes a line");
+        for row in TABLE.iter().filter(|row| self.has(row.name)) {
+            let help = row.help.replace('\n', &format!("\n{:26}", ""));
+            writeln!(text, "  {:<18} {:<4} {help}", long(row), format!("-{}", row.short))
+                .expect("writing to a string cannot fail");
         }
         text.push_str(ENDING);
         text
@@ -61,18 +62,17 @@ impl Program {
 }
 
 impl Usage {
-    /// Prints it: what was asked for on standard output, what is wrong on standard error. Gives the exit code: 0 for
-    /// what was asked for, 64 (`EX_USAGE`) otherwise.
+    /// Prints usage and version to standard output and a usage error to standard error. Returns the exit
+    /// code: 0 for `-help` and `-version`, otherwise 64 (`EX_USAGE`).
     pub(super) fn print(&self, program: Program) -> u8 {
         match self {
-            Self::NothingTyped => answer(&program.usage(), USAGE),
-            Self::Help => answer(&program.usage(), 0),
-            Self::Version => answer(&program.version(), 0),
+            Self::NothingTyped => print_output(&program.usage(), USAGE),
+            Self::Help => print_output(&program.usage(), 0),
+            Self::Version => print_output(&program.version(), 0),
             Self::Wrong(problem) => {
                 let name = program.name();
                 print_error(&format!(
-                    "{name}: {problem}\n  = help: run `{name} -help` for a list of \
-                     options\n"
+                    "{name}: {problem}\n  = help: run `{name} -help` for a list of options\n"
                 ));
                 USAGE
             }
@@ -97,15 +97,20 @@ fn long(row: &Row) -> String {
 const USAGE: u8 = 64;
 
 const ENDING: &str = "
-The plugin reads the findings; the default is QualysGuard. Option names may be shortened to any unambiguous
-prefix and start with one or two dashes; the value follows after `=` or a space.
-Set -server or -csvfile; if both are set, -csvfile is used. Without -syslog, -stderr or -logfile the log goes
-to standard output.
+The plugin reads the findings; the default is QualysGuard. Option names may be
+shortened to any unambiguous prefix and start with one or two dashes; the value
+follows after `=` or a space.
+Set -server or -csvfile; if both are set, -csvfile is used. Without -syslog,
+-stderr or -logfile the log goes to standard output.
 
-Exit codes: 0 all delivered, 64 usage error, 65 invalid, truncated or rejected data, 66 no input found,
-69 unreachable or timeout, 70 bug, 73 cannot create, 74 read or write error, 75 already running, 76 protocol
-error, 77 access denied, 78 invalid configuration, 130 interrupted.
-`scanbridge` is the successor of this command line; docs/legacy-command-line.md explains how to migrate.
+Exit codes: 0 all delivered, 64 usage error, 65 invalid, truncated or rejected
+data, 66 no input found, 69 unreachable or timed out, 70 plugin bug, crash or
+hang, 73 cannot create file or directory, 74 read or write error, 75 already
+running, 76 protocol error, 77 access denied, 78 invalid configuration,
+130 interrupted.
+
+`scanbridge` is the successor of this command. docs/legacy-command-line.md
+explains how to migrate and where to get help.
 ";
 
 #[cfg(test)]
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_is_the_version_of_2014s_form() {
+    fn first_line_is_the_version() {
         for program in [Program::QualysConnector, Program::ProcessMultiple] {
             let usage = program.usage();
             let first = usage.lines().next().unwrap();
@@ -124,9 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn the_usage_is_this() {
-        let usage = Program::ProcessMultiple.usage().replace(env!("CARGO_PKG_VERSION"), "X.Y.Z");
-        insta::assert_snapshot!(usage);
+    fn usage_text() {
+        for program in [Program::QualysConnector, Program::ProcessMultiple] {
+            let usage = program.usage().replace(env!("CARGO_PKG_VERSION"), "X.Y.Z");
+            assert!(usage.lines().all(|line| line.chars().count() <= 80), "{usage}");
+            insta::assert_snapshot!(format!("usage-{}", program.name()), usage);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reads who a library is from its file, before any of its code runs.
+//! Reads the identity of a plugin library from its file, before any of its code runs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use scanbridge_plugin_api::abi::{ABI_MAJOR, Identity, IdentityError, SECTION, TA
 
 use super::search::FilePermissionCheck;
 
-/// Why a file is not loaded. The message is one sentence: file, plugin, what is wrong, what to do.
+/// Reason why a file is not loaded. The message is one sentence: file, plugin, problem, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The file cannot be opened or read.
@@ -16,32 +16,35 @@ pub enum Refusal {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// It is no shared library that this system could load, or it was cut short.
+    /// The file is not a shared library for this system, or is truncated.
     #[error("{}: not a shared library, or truncated ({reason}); copy the file again", path.display())]
     NotALibrary {
         /// The file.
         path: PathBuf,
-        /// What the reader of object files said.
+        /// The error of the object file parser.
         reason: String,
     },
-    /// It is a shared library of something else.
-    #[error("{}: a shared library, but not a Scanbridge plugin; remove it from the plugin directory", path.display())]
+    /// The file is a shared library, but not a plugin.
+    #[error(
+        "{}: a shared library, but not a Scanbridge plugin; remove it from the plugin directory",
+        path.display()
+    )]
     NotAPlugin {
         /// The file.
         path: PathBuf,
     },
-    /// Its records contradict each other.
+    /// The identity section is invalid or its records contradict each other.
     #[error("{}: {error}; rebuild the plugin with exactly one `export_plugin!`", path.display())]
     BadIdentity {
         /// The file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The problem.
         error: IdentityError,
     },
-    /// It was built for another kind of machine.
+    /// The plugin was built for another platform.
     #[error(
         "{}: {plugin} was built for {target}, but this host runs on {TARGET}; install the build for \
          {TARGET}",
@@ -52,10 +55,10 @@ pub enum Refusal {
         path: PathBuf,
         /// The crate and version.
         plugin: String,
-        /// What it was built for.
+        /// The platform that it was built for.
         target: String,
     },
-    /// It was built for another ABI.
+    /// The plugin requires another version of the plugin ABI.
     #[error(
         "{}: {plugin} requires plugin ABI {abi}, but this host provides ABI {ABI_MAJOR}; install a {} of \
          the plugin",
@@ -67,10 +70,10 @@ pub enum Refusal {
         path: PathBuf,
         /// The crate and version.
         plugin: String,
-        /// The ABI that it needs.
+        /// The major ABI version that it requires.
         abi: u32,
     },
-    /// Anybody may replace the file.
+    /// Any local user can replace the file.
     #[error(
         "{}: not loaded because {what} is world-writable; run `chmod o-w {what}`",
         path.display()
@@ -78,7 +81,7 @@ pub enum Refusal {
     WorldWritable {
         /// The file.
         path: PathBuf,
-        /// The file or its folder.
+        /// The world-writable path: the file or its directory.
         what: String,
     },
     /// Another user may replace the file.
@@ -95,14 +98,14 @@ pub enum Refusal {
         /// Its owner.
         user: u32,
     },
-    /// The system's loader or the library's own start refused.
+    /// The dynamic loader or the library's own initialization failed.
     #[error("{}: {plugin} cannot be loaded: {reason}", path.display())]
     NotLoadable {
         /// The file.
         path: PathBuf,
         /// The crate and version.
         plugin: String,
-        /// What was said.
+        /// The error.
         reason: String,
     },
 }
@@ -128,9 +131,9 @@ impl Refusal {
 /// Reads and checks the identity of the library at `path`, which was found as `named`.
 ///
 /// # Errors
-/// Why the file is not for this host.
-pub(super) fn read(path: &Path, named: &Path, trust: FilePermissionCheck) -> Result<Identity, Refusal> {
-    if trust == FilePermissionCheck::OwnerOnly {
+/// The reason why this host cannot load the file.
+pub(super) fn read(path: &Path, named: &Path, check: FilePermissionCheck) -> Result<Identity, Refusal> {
+    if check == FilePermissionCheck::OwnerOnly {
         refuse_replaceable(path, named)?;
     }
     let identity = identity_of(path)?;
@@ -149,14 +152,14 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
     let not_a_library =
         |error: object::Error| Refusal::NotALibrary { path: path.to_owned(), reason: error.to_string() };
     let file = File::open(path).map_err(unreadable)?;
-    // The cache reads only the parts that are asked for: a library with debug information may be large.
+    // Reads only the required parts: a library with debug information may be large.
     let cache = ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(not_a_library)?;
     let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
     let section =
         object.section_by_name(name).ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
     let bad = |error| Refusal::BadIdentity { path: path.to_owned(), error };
-    // Before it is read: a section of a file with holes may be as large as it says.
+    // Checked before reading: the section of a sparse file can really have any size that its header states.
     if section.size() > Identity::MOST_BYTES as u64 {
         return Err(bad(IdentityError::TooLarge));
     }

@@ -1,4 +1,4 @@
-//! One plugin library: its file, its identity and, once a pipeline needs it, its functions.
+//! One plugin library: its file, its identity and, once a pipeline uses it, its functions.
 
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -13,7 +13,8 @@ use super::guard::{self, Caller};
 use super::identity::{self, Refusal};
 use super::search::FilePermissionCheck;
 
-/// A library that may be loaded. It is never unloaded: its threads and thread-locals may outlive every call.
+/// A plugin library. Loaded on first use and never unloaded, because its threads and thread-locals can live
+/// longer than any call.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -37,19 +38,19 @@ impl Library {
     /// none of its code.
     ///
     /// # Errors
-    /// Why the file is not for this host.
-    pub fn read(path: PathBuf, named: &Path, trust: FilePermissionCheck) -> Result<Self, Refusal> {
-        let identity = identity::read(&path, named, trust)?;
+    /// The reason why this host cannot load the file.
+    pub fn read(path: PathBuf, named: &Path, check: FilePermissionCheck) -> Result<Self, Refusal> {
+        let identity = identity::read(&path, named, check)?;
         Ok(Self { path, identity, loaded: OnceLock::new() })
     }
 
-    /// The file.
+    /// Path of the library.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file says of itself.
+    /// The identity in the file.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -58,13 +59,13 @@ impl Library {
     /// The description of one of its plugins. Loads the library.
     ///
     /// # Errors
-    /// The library cannot be loaded, or does not have the plugin that its file names.
+    /// When the library cannot be loaded, or does not export a plugin that its identity lists.
     pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Refusal> {
         let descriptors = &self.load()?.descriptors;
         descriptors
             .iter()
             .find(|descriptor| descriptor.kind == kind && descriptor.name == name)
-            .ok_or_else(|| self.broken_promise(kind, name))
+            .ok_or_else(|| self.missing_plugin(kind, name))
     }
 
     /// The functions of one of its inputs. Loads the library.
@@ -72,7 +73,7 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn input_table(&self, name: &str) -> Result<InputTable1, Refusal> {
-        self.load()?.root.input_table(name).ok_or_else(|| self.broken_promise(PluginKind::Input, name))
+        self.load()?.root.input_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Input, name))
     }
 
     /// The functions of one of its outputs. Loads the library.
@@ -80,7 +81,7 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn output_table(&self, name: &str) -> Result<OutputTable1, Refusal> {
-        self.load()?.root.output_table(name).ok_or_else(|| self.broken_promise(PluginKind::Output, name))
+        self.load()?.root.output_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Output, name))
     }
 
     fn load(&self) -> Result<&Loaded, Refusal> {
@@ -90,8 +91,8 @@ impl Library {
         let loaded = self.open().map_err(|reason| self.not_loadable(reason))?;
         if !self.identity.panic_unwinds {
             tracing::warn!(
-                "{}: built with `panic = \"abort\"`: a panic ends the whole run without a summary; ask \
-                 the author for a build with `panic = \"unwind\"`",
+                "{}: built with `panic = \"abort\"`: a panic ends the whole run without a summary; ask the \
+                author for a build with `panic = \"unwind\"`",
                 self.path.display()
             );
         }
@@ -101,16 +102,18 @@ impl Library {
     #[expect(unsafe_code, reason = "loading a library runs its code; its identity has been checked before")]
     fn open(&self) -> Result<Loaded, String> {
         use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-        // SAFETY: the file says that it is a plugin of this ABI; its constructors are the author's to answer for.
+        // SAFETY: the identity says that the file is a plugin of this ABI; its author is responsible for its
+        // constructors.
         let load = || unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) };
         let loading: &'static Caller = Box::leak(Box::new(Caller { name: self.path.display().to_string() }));
         let library = guard::during(loading, "load", load).map_err(one_line)?;
         guard::register();
-        // SAFETY: the symbol is only taken as an address here.
+        // SAFETY: only the address of the symbol is used here.
         let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
         std::mem::forget(library);
         let symbol = NonNull::new(symbol.cast::<()>()).ok_or("the root module is missing")?;
-        // SAFETY: the identity promises a root module of this ABI under this name, and nothing is unloaded.
+        // SAFETY: the identity guarantees a root module of this ABI under this name, and the library is never
+        // unloaded.
         let root = unsafe { open_root(symbol) }.map_err(|error| {
             tracing::debug!("{}: {}", self.path.display(), error.detail);
             error.summary
@@ -125,10 +128,9 @@ impl Library {
         Refusal::NotLoadable { path: self.path.clone(), plugin, reason }
     }
 
-    fn broken_promise(&self, kind: PluginKind, name: &str) -> Refusal {
+    fn missing_plugin(&self, kind: PluginKind, name: &str) -> Refusal {
         self.not_loadable(format!(
-            "the identity section lists the {} `{name}`, but the library does not \
-             export it",
+            "the identity section lists the {} `{name}`, but the library does not export it",
             kind.word()
         ))
     }

@@ -1,5 +1,5 @@
-//! Which plugins exist and how they come into the process: first their files are read, then the ones that a
-//! pipeline names are loaded.
+//! Finding and loading plugins: the files of all plugins are read, but only those that a pipeline uses are
+//! loaded.
 
 pub(crate) mod guard;
 mod identity;

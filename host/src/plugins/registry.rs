@@ -1,4 +1,4 @@
-//! All plugins that were found, by name.
+//! Registry of all plugins that were found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::DLL_EXTENSION;
@@ -12,7 +12,7 @@ use super::library::Library;
 use super::search::{FilePermissionCheck, Folder};
 use crate::config::Catalogue;
 
-/// The plugins on this machine. Finding them runs none of their code.
+/// The installed plugins. Finding them runs none of their code.
 #[derive(Debug, Default)]
 pub struct Registry {
     libraries: Vec<Library>,
@@ -26,23 +26,28 @@ pub struct Claim<'a> {
     pub library: &'a Library,
     /// Input or output.
     pub kind: PluginKind,
-    /// The plugin's name as it spells it.
+    /// The plugin's name in its own spelling.
     pub name: &'a str,
 }
 
-/// Why a plugin that a pipeline names cannot be had.
+/// Reason why a plugin is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// No library has it.
+    /// No library contains it.
     #[error("unknown {} plugin `{name}`", kind.word())]
     Unknown {
         /// Input or output.
         kind: PluginKind,
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
-    /// More than one library has it.
-    #[error("the {} plugin `{name}` is provided by two libraries, {} and {}; remove one of them", kind.word(), first.display(), second.display())]
+    /// More than one library contains it.
+    #[error(
+        "the {} plugin `{name}` is provided by two libraries, {} and {}; remove one of them",
+        kind.word(),
+        first.display(),
+        second.display()
+    )]
     Twice {
         /// Input or output.
         kind: PluginKind,
@@ -53,16 +58,16 @@ pub enum Unavailable {
         /// The other one.
         second: PathBuf,
     },
-    /// The library that has it cannot be used.
+    /// The library that contains it cannot be loaded.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
 impl Registry {
-    /// Looks through the folders. A file that cannot be used is remembered with its reason and does not
-    /// disturb the others. A file that is reached by two ways counts once.
+    /// Reads all libraries in the directories. A file that cannot be loaded is kept with its reason and does
+    /// not affect the others. A file that is found twice (for example through a symbolic link) counts once.
     #[must_use]
-    pub fn discover(folders: &[Folder], trust: FilePermissionCheck) -> Self {
+    pub fn discover(folders: &[Folder], check: FilePermissionCheck) -> Self {
         let mut registry = Self::default();
         let mut seen = BTreeSet::new();
         for folder in folders {
@@ -70,7 +75,7 @@ impl Registry {
                 Ok(files) => {
                     files.into_iter().filter(|(path, _)| seen.insert(path.clone())).for_each(
                         |(path, named)| {
-                            registry.take(path, &named, folder, trust);
+                            registry.add(path, &named, folder, check);
                         },
                     );
                 }
@@ -83,10 +88,10 @@ impl Registry {
         registry
     }
 
-    fn take(&mut self, path: PathBuf, named: &Path, folder: &Folder, trust: FilePermissionCheck) {
-        match Library::read(path, named, trust) {
+    fn add(&mut self, path: PathBuf, named: &Path, folder: &Folder, check: FilePermissionCheck) {
+        match Library::read(path, named, check) {
             Ok(library) => self.libraries.push(library),
-            // Whatever lies beside the executable need not be ours; in a folder for plugins it is a mistake.
+            // Other libraries next to the executable are normal; in a plugin directory they are a mistake.
             Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. })) if !folder.named => {
                 tracing::debug!("{refusal}");
             }
@@ -97,7 +102,7 @@ impl Registry {
         }
     }
 
-    /// Files in plugin folders that are not used, each with its reason.
+    /// Files in plugin directories that cannot be loaded, each with its reason.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
@@ -118,15 +123,15 @@ impl Registry {
         claims
     }
 
-    /// The one plugin of this kind and name, whatever the case of its letters.
+    /// The plugin of this kind and name, ignoring case.
     ///
     /// # Errors
-    /// There is none, or there are two.
+    /// When no library or more than one library contains it.
     pub fn claim(&self, kind: PluginKind, name: &str) -> Result<Claim<'_>, Unavailable> {
         let claims = self.claims();
-        let mut fitting =
+        let mut matching =
             claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
-        match (fitting.next(), fitting.next()) {
+        match (matching.next(), matching.next()) {
             (Some(one), None) => Ok(*one),
             (Some(first), Some(second)) => Err(Unavailable::Twice {
                 kind,
@@ -138,7 +143,7 @@ impl Registry {
         }
     }
 
-    /// The names that more than one library claims, each once. Such a plugin cannot be used.
+    /// Plugins that more than one library contains, each listed once. They cannot be used.
     #[must_use]
     pub fn clashes(&self) -> Vec<Unavailable> {
         let claims = self.claims();
@@ -154,7 +159,7 @@ impl Registry {
     /// The description of a plugin. Loads its library.
     ///
     /// # Errors
-    /// Why the plugin cannot be had.
+    /// The reason why the plugin is not available.
     pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Unavailable> {
         let claim = self.claim(kind, name)?;
         Ok(claim.library.descriptor(kind, claim.name)?)
@@ -180,7 +185,7 @@ impl Catalogue for Registry {
     }
 }
 
-/// The libraries of a folder: canonical path → the path by which it was found, sorted.
+/// The libraries of a directory: canonical path → the path by which it was found, sorted.
 fn library_files(folder: &Path) -> io::Result<BTreeMap<PathBuf, PathBuf>> {
     let entries = folder.read_dir()?;
     Ok(entries

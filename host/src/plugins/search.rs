@@ -1,32 +1,32 @@
-//! Where plugins are looked for. Never the working directory and never the linker's path: a library that
-//! somebody left there would run with the operator's rights (CWE-427).
+//! Plugin directories. The working directory and the dynamic linker's search path are never used: a library
+//! that another user placed there would run with the operator's permissions (CWE-427).
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// A folder that may hold plugins.
+/// A plugin directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
-    /// The folder.
+    /// Path of the directory.
     pub path: PathBuf,
-    /// Whether the operator named it. What is wrong in a named folder is worth a warning; the executable's
-    /// own folder may hold libraries that have nothing to do with plugins.
+    /// Whether the operator set it. Problems in such a directory are logged as warnings; the executable's own
+    /// directory may contain other libraries.
     pub named: bool,
 }
 
-/// What is asked of a library's file before it is opened.
+/// Permission check of a library file before it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FilePermissionCheck {
-    /// Nobody but the owner and the group may write to the file or to its folder.
+    /// Only the owner and the group may have write permission for the file and its directory.
     #[default]
     OwnerOnly,
-    /// Anybody may: for a laptop, never for a server.
+    /// No check: any local user may have write permission. Not for servers.
     Anybody,
 }
 
-/// The folders in the order in which they are searched: those of `--plugin-dir`, those of
-/// `SCANBRIDGE_PLUGIN_DIR` (split like `PATH`), the executable's folder and its `plugins`, and
-/// `../lib/scanbridge/plugins` seen from there. A folder that is reached twice is listed once.
+/// Plugin directories in search order: those of `--plugin-dir`, those of `SCANBRIDGE_PLUGIN_DIR` (split like
+/// `PATH`), the executable's directory, its subdirectory `plugins`, and `../lib/scanbridge/plugins` relative
+/// to it. Duplicates are removed.
 #[must_use]
 pub fn folders(named: &[PathBuf]) -> Vec<Folder> {
     let variable = env::var_os("SCANBRIDGE_PLUGIN_DIR").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `dead-letters list` and `dead-letters show`.
+//! Output of `dead-letters list` and `dead-letters show`.
 
 use serde_json::{Value, json};
 
@@ -8,29 +8,29 @@ use super::table::render;
 use crate::state::Letter;
 use crate::telemetry::without_controls;
 
-/// The dead letters of one output, counted.
+/// Number, size and age of the dead letters of one output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LetterCount {
+pub struct DeadLetterCount {
     /// The `id:` of the output.
     pub output: String,
-    /// How many letters there are.
+    /// Number of dead letters.
     pub letters: u64,
-    /// How large their file is.
+    /// Size of the dead letter file, in bytes.
     pub bytes: u64,
-    /// When the first one was written.
+    /// Time of the first dead letter, in UTC; empty when there is none.
     pub oldest: String,
-    /// When the last one was written.
+    /// Time of the last dead letter, in UTC; empty when there is none.
     pub newest: String,
 }
 
-/// One line an output.
+/// The counts, one line per output. Text is wrapped to `width` columns.
 #[must_use]
-pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) -> String {
+pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width: usize) -> String {
     if format == Format::Json {
         let counts: Vec<Value> = counts
             .iter()
             .map(|count| {
-                let LetterCount { output, letters, bytes, oldest, newest } = count;
+                let DeadLetterCount { output, letters, bytes, oldest, newest } = count;
                 json!({
                     "output": output, "letters": letters, "bytes": bytes, "oldest": oldest, "newest": newest,
                 })
@@ -39,7 +39,7 @@ pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) 
         return pretty(&json!(counts));
     }
     if counts.is_empty() {
-        return no_letters(None);
+        return no_dead_letters(None);
     }
     let rows = counts.iter().map(|count| {
         [
@@ -53,18 +53,18 @@ pub fn list_letter_counts(counts: &[LetterCount], format: Format, width: usize) 
     render(["OUTPUT", "LETTERS", "BYTES", "OLDEST", "NEWEST"], rows, width)
 }
 
-/// That there are none, or none of this output.
+/// Message for an empty list, optionally of one output.
 #[must_use]
-pub fn no_letters(output: Option<&str>) -> String {
-    let whose = output.map(|id| format!(" of `{id}`")).unwrap_or_default();
-    format!("no dead letters{whose}\n")
+pub fn no_dead_letters(output: Option<&str>) -> String {
+    let of_output = output.map(|id| format!(" of output `{id}`")).unwrap_or_default();
+    format!("no dead letters{of_output}\n")
 }
 
-/// One letter: when, what, where, why.
+/// One dead letter: time, output, finding, rejection reason, run, attempts and report.
 #[must_use]
-pub fn show_letter(letter: &Letter, format: Format) -> String {
+pub fn show_dead_letter(letter: &Letter, format: Format) -> String {
     if format == Format::Json {
-        return serde_json::to_string(letter).expect("plain data serialises") + "\n";
+        return serde_json::to_string(letter).expect("a dead letter consists of strings and numbers") + "\n";
     }
     let field = |fields: &std::collections::BTreeMap<String, String>, name: &str| {
         let text = fields.get(name).map_or("-", String::as_str);
