@@ -109,7 +109,8 @@ fn the_addresses_of_pages_are_not_trusted() {
              <ID>1000</ID><IP>192.0.2.1</IP></HOST></HOST_LIST><WARNING><CODE>1980</CODE><TEXT>x</TEXT>\
              <URL><![CDATA[{next}]]></URL></WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
         );
-        // A port that is free again may be another one: for those two the origin is compared by a moved server.
+        // A port that is free again may be another one: for those two the origin is compared by a moved
+        // server.
         let bench = Bench::new(move |request: &Seen| {
             let host = request.header("host").unwrap_or_default();
             let page = match page.find("https://127.0.0.1:") {
