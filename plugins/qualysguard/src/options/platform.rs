@@ -1,7 +1,7 @@
 //! The Qualys platforms: API URL, gateway URL and the mark in user names.
 //!
 //! The table only sets defaults and improves hints; `url` accepts any https URL. The mark is the first
-//! character after the leading lowercase letters of a user name (source: Qualys's documentation of its
+//! character after the leading lowercase characters of a user name (source: Qualys's documentation of its
 //! platforms).
 
 /// One platform.

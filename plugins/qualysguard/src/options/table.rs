@@ -14,8 +14,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .secret()
         .help("Password of the Qualys account. Put a password with punctuation in single quotes."),
     OptionSpec::list("template_id", &ValueSpec::Text).help(
-        "Report templates: IDs, or URLs of template info pages, which end in id=NUMBER. Each template \
-         gives one report. Required for `source: template-report`.",
+        "Report templates: IDs, or URLs of template info pages, which end in id=NUMBER. Each template gives \
+         one report. Required for `source: template-report` unless `report_id`, or `report: newest` with \
+         `report_title`, is set.",
     ),
     OptionSpec::text("url")
         .default_text(DEFAULT_URL)
