@@ -124,7 +124,9 @@ impl Client {
                 ResponseAction::Data => {
                     let mut token = Vec::new();
                     let read = response.body.source.read(None).take(MAX_TOKEN_BYTES).read_to_end(&mut token);
-                    read.map_err(|error| PluginError::new(ErrorKind::Io, error.to_string()))?;
+                    read.map_err(|error| {
+                        PluginError::new(ErrorKind::Io, format!("cannot read the token response: {error}"))
+                    })?;
                     return Ok(self.login.take_token(&token)?);
                 }
                 action => self.wait_or_fail(&call, action, reply.as_ref(), budget)?,
@@ -145,7 +147,10 @@ impl Client {
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
         self.limits.update(&response.headers);
         let unreadable = |error: std::io::Error| {
-            PluginError::new(ErrorKind::Io, format!("{} failed: invalid response: {error}", call.what))
+            PluginError::new(
+                ErrorKind::Io,
+                format!("{} failed: cannot read the stored response: {error}", call.what),
+            )
         };
         let kind = response.body.source.kind().map_err(unreadable)?;
         // A short response may be an error with the root element of a report; larger ones are parsed by the

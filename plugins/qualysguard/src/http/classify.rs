@@ -34,7 +34,8 @@ pub(super) async fn classify(route: &Route, error: &reqwest::Error) -> HttpError
 
 /// Connecting through a proxy failed: the cause, or `None` if the proxy is not the failed peer.
 async fn classify_at_proxy(route: &Route, via: &ViaProxy, error: &reqwest::Error) -> Option<Cause> {
-    // After the tunnel is open only TLS to Qualys can fail; the proxy resolves the host name.
+    // Through an open tunnel only TLS to Qualys can fail, because the proxy resolves the host name. All other
+    // errors concern the proxy.
     let tls = via.tls.as_ref().unwrap_or(&route.tls);
     match source_of::<TunnelError>(error) {
         // A rejected login is not retried, because accounts may be locked.
