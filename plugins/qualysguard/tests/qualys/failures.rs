@@ -192,7 +192,11 @@ fn truncated_body_is_never_delivered() {
             let bench = Bench::new(Script::new().on("action=fetch", [reply]).on("", finished_list()))
                 .with(json!({ "report_id": 77 }));
             let error = bench.fails();
-            assert_eq!(error.kind, ErrorKind::Unavailable, "truncated at byte {cut}, variant {index}: {error}");
+            assert_eq!(
+                error.kind,
+                ErrorKind::Unavailable,
+                "truncated at byte {cut}, variant {index}: {error}"
+            );
         }
     }
     let bench = Bench::new(
