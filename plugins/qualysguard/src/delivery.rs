@@ -1,4 +1,4 @@
-//! A fetched report on its way to the host: from the file it was kept in to its end mark.
+//! Delivers a downloaded report from its file to the host.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,21 +16,21 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::http::Body;
 use crate::options::Settings;
 
-/// A report in the state folder, as a position names it.
+/// A downloaded report in the state directory, as stored in a position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fetched {
-    /// Where it was fetched, without any secret.
+    /// The URL it was downloaded from, without secrets.
     pub(crate) address: String,
-    /// The number and title that it is known by, where it does not say them itself.
+    /// ID and title, used if the report itself does not contain them.
     pub(crate) id: String,
     title: String,
-    /// The name of its file.
+    /// File name in the directory of downloaded reports.
     file: String,
     bytes: u64,
     hash: String,
 }
 
-/// Where in a fetched report a later run can go on.
+/// A position in a downloaded report where a later run can resume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResumePoint {
     assets: u64,
@@ -44,14 +44,14 @@ pub(crate) struct Delivery {
     glossary: Definitions,
 }
 
-/// The folder of fetched reports.
+/// The directory of downloaded reports.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     folder: PathBuf,
 }
 
 impl Store {
-    /// Makes the folder and removes what an earlier run left in it, but for one report.
+    /// Creates the directory and removes the files of earlier runs, except one report.
     pub(crate) fn open(services: &Services, keep: Option<&Fetched>) -> Result<Self> {
         let folder = services.state_folder()?.join("reports");
         let made = fs::create_dir_all(&folder);
@@ -64,7 +64,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Removes all reports but this one.
+    /// Removes all reports except this one.
     pub(crate) fn clear(&self, keep: Option<&Fetched>) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
@@ -74,15 +74,15 @@ impl Store {
         }
     }
 
-    /// Where a report of this name is kept. Names are numbers of reports and scans: anything else in them
-    /// becomes a dash.
+    /// The file of a report. Names are IDs of reports and scans; all characters except ASCII letters, digits
+    /// and dots are replaced by dashes, so that a name cannot leave the directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let name: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         self.folder.join(format!("{name}.xml"))
     }
 
-    /// The kept report, if it is still the same.
+    /// The cached report, if its length and hash are unchanged.
     fn reopen(&self, fetched: &Fetched) -> Option<Source> {
         let file = File::open(self.folder.join(&fetched.file)).ok()?;
         let length = file.metadata().ok()?.len();
@@ -105,11 +105,11 @@ impl Fetched {
 }
 
 impl Delivery {
-    /// Begins to deliver a report that has just been fetched.
+    /// Starts the delivery of a report that was just downloaded.
     ///
     /// # Errors
-    /// The outer one ends the input: the download is cut and should be repeated. The inner one is about this
-    /// report alone.
+    /// The outer error ends the run: the download is truncated and must be repeated. The inner one concerns
+    /// only this report.
     pub(crate) fn begin(
         fetched: Fetched,
         body: Body,
@@ -123,27 +123,31 @@ impl Delivery {
         {
             let message =
                 format!("{} is truncated: the download ended early without an error", fetched.address);
-            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"));
+            return Err(PluginError::new(ErrorKind::Unavailable, message)
+                .with_hint("the next attempt downloads it again"));
         }
         Self::begin_settled(fetched, settled, settings, services)
     }
 
-    /// Goes on with a report of an interrupted run; `None` when that is not possible any more.
+    /// Resumes a report of an interrupted run; `None` if its cached file is missing or has changed.
     pub(crate) fn resume(
         store: &Store,
         fetched: &Fetched,
-        place: ResumePoint,
+        point: ResumePoint,
         settings: &Settings,
         services: &Services,
     ) -> Result<Option<(Self, ReportStart)>> {
         let Some(source) = store.reopen(fetched) else {
-            tracing::info!("{} is no longer cached; downloading it again", fetched.address);
+            tracing::info!(
+                "the cached copy of {} is missing or has changed; downloading it again",
+                fetched.address
+            );
             return Ok(None);
         };
         let settled = Settled::now(source, &fetched.address)?;
-        let begun = Self::begin_settled(fetched.clone(), settled, settings, services)?;
-        let Ok((mut delivery, mut start)) = begun else { return Ok(None) };
-        delivery.report.resume_at(Mark { assets: place.assets, late_asset_fields: place.late_asset_fields });
+        let opened = Self::begin_settled(fetched.clone(), settled, settings, services)?;
+        let Ok((mut delivery, mut start)) = opened else { return Ok(None) };
+        delivery.report.resume_at(Mark { assets: point.assets, late_asset_fields: point.late_asset_fields });
         start.continued = true;
         Ok(Some((delivery, start)))
     }
@@ -155,9 +159,9 @@ impl Delivery {
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let mut glossary = Definitions::new(Box::new(FileSpool::new(services)));
-        let mut around = ReportContext { settings: settings.reading, services, definitions: &mut glossary };
-        let begun = OpenReport::begin(&fetched.address, settled, &mut around)?;
-        Ok(begun.map(|(mut report, mut start)| {
+        let mut context = ReportContext { settings: settings.reading, services, definitions: &mut glossary };
+        let opened = OpenReport::begin(&fetched.address, settled, &mut context)?;
+        Ok(opened.map(|(mut report, mut start)| {
             if start.id.is_empty() {
                 start.id.clone_from(&fetched.id);
             }
@@ -171,22 +175,22 @@ impl Delivery {
         }))
     }
 
-    /// The next step, and where a later run can go on behind it.
+    /// The next step, and the point after it where a later run can resume.
     pub(crate) fn next(
         &mut self,
         recycled: BatchBuilder,
         services: &Services,
     ) -> Result<(Next, Option<ResumePoint>)> {
         let next = self.report.next(recycled, Some(&mut self.glossary), services)?;
-        let place = self
+        let point = self
             .report
             .mark()
             .map(|mark| ResumePoint { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
-        Ok((next, place))
+        Ok((next, point))
     }
 }
 
-/// The hash of all bytes, as [`Body`] has it.
+/// The XXH3 hash of all bytes in hexadecimal; the same hash as [`Body::hash`].
 fn hash(source: &Source) -> Option<String> {
     let (mut hash, mut block) = (Xxh3::new(), vec![0; 256 << 10]);
     let mut reader = source.read(None);

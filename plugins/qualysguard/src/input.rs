@@ -1,4 +1,4 @@
-//! The input plugin: the source that the settings name, and the probe.
+//! The input plugin: runs the configured source, and the probe.
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services};
@@ -11,34 +11,34 @@ use crate::scan_reports::ScanReports;
 use crate::source::{SourceContext, Work};
 use crate::template_reports::TemplateReports;
 
-/// Fetches template reports, scan reports or detections from the Qualys API.
+/// Downloads template reports, scan reports or detections from the Qualys API.
 pub struct QualysGuard {
     work: Option<Box<dyn Work>>,
     resume: Option<Position>,
-    around: SourceContext,
+    context: SourceContext,
 }
 
 impl Input for QualysGuard {
     const NAME: &'static str = "QualysGuard";
     const SUMMARY: &'static str =
-        "fetches from the Qualys API: template reports, scan reports, host detections";
+        "downloads from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
 
-    /// Nothing is asked of Qualys yet.
+    /// Reads the settings; sends no request to Qualys yet.
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let client = Client::new(&settings.account, &settings.network, services)?;
-        let around = SourceContext {
+        let context = SourceContext {
             fingerprint: settings.fingerprint(),
             settings,
             services: services.clone(),
             client,
         };
-        Ok(Self { work: None, resume: resume.cloned(), around })
+        Ok(Self { work: None, resume: resume.cloned(), context })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        probe::probe(&mut self.around)
+        probe::probe(&mut self.context)
     }
 
     fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
@@ -46,16 +46,16 @@ impl Input for QualysGuard {
             self.work = Some(self.begin()?);
         }
         let work = self.work.as_mut().expect("it was made above");
-        let next = work.next(recycled, &mut self.around)?;
+        let next = work.next(recycled, &mut self.context)?;
         if matches!(next, Next::Finished) {
-            self.around.client.log_out();
+            self.context.client.log_out();
         }
         Ok(next)
     }
 
     fn committed(&mut self, position: &Position) -> Result<()> {
         match &mut self.work {
-            Some(work) => work.committed(position, &mut self.around),
+            Some(work) => work.committed(position, &mut self.context),
             None => Ok(()),
         }
     }
@@ -64,11 +64,11 @@ impl Input for QualysGuard {
 impl QualysGuard {
     fn begin(&mut self) -> Result<Box<dyn Work>> {
         let resume = self.resume.take();
-        let (around, resume) = (&self.around, resume.as_ref());
-        Ok(match &around.settings.source {
-            Source::TemplateReports(wanted) => Box::new(TemplateReports::open(wanted, around, resume)?),
-            Source::Detections(wanted) => Box::new(Detections::open(wanted, around, resume)?),
-            Source::ScanReports(wanted) => Box::new(ScanReports::open(wanted, around, resume)?),
+        let (context, resume) = (&self.context, resume.as_ref());
+        Ok(match &context.settings.source {
+            Source::TemplateReports(wanted) => Box::new(TemplateReports::open(wanted, context, resume)?),
+            Source::Detections(wanted) => Box::new(Detections::open(wanted, context, resume)?),
+            Source::ScanReports(wanted) => Box::new(ScanReports::open(wanted, context, resume)?),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `check --probe`: the cheapest call, and what can be said without one.
+//! `check --probe`: checks the client certificate locally, then makes the cheapest API call.
 
 use scanbridge_plugin_api::{CheckReport, PluginError, Result, Verdict};
 use scanbridge_tls_identity::Validity;
@@ -7,20 +7,20 @@ use crate::api::{Answer, Call};
 use crate::options::Source;
 use crate::source::SourceContext;
 
-/// Looks at the client certificate, and whether the login works.
-pub(crate) fn probe(around: &mut SourceContext) -> Result<CheckReport> {
-    let (mut report, usable) = certificate(CheckReport::default(), around);
+/// Checks the client certificate and the login.
+pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
+    let (mut report, usable) = certificate(CheckReport::default(), context);
     if !usable {
-        // With a certificate that nobody takes, a login would only be shown around.
+        // The server would reject the certificate; do not send the credentials for nothing.
         return Ok(report.step(
             "login",
             Verdict::Failed,
             "skipped, because the client certificate is not usable",
         ));
     }
-    let call = cheapest(around);
-    let user = around.settings.account.user.clone();
-    report = match around.client.call(&call) {
+    let call = cheapest(context);
+    let user = context.settings.account.user.clone();
+    report = match context.client.call(&call) {
         Ok(Answer::Data(_) | Answer::Done(_)) => {
             report.step("login", Verdict::Ok, format!("{user} at {}", call.shown()))
         }
@@ -30,7 +30,7 @@ pub(crate) fn probe(around: &mut SourceContext) -> Result<CheckReport> {
         }
         Err(failure) => report.step("login", Verdict::Failed, shown(&failure.error)),
     };
-    Ok(match around.client.calls_left() {
+    Ok(match context.client.calls_left() {
         Some((0, most)) => {
             report.step("calls", Verdict::Warning, format!("none of {most} calls left in this period"))
         }
@@ -41,30 +41,30 @@ pub(crate) fn probe(around: &mut SourceContext) -> Result<CheckReport> {
     })
 }
 
-/// A call that moves next to no data, takes the way that the source takes, and needs the same rights. API v1 may
-/// leave out how many calls are left.
-fn cheapest(around: &SourceContext) -> Call {
-    match &around.settings.source {
+/// A call with a small response that uses the same route as the source and needs the same permissions. API v1
+/// may not report the number of calls left.
+fn cheapest(context: &SourceContext) -> Call {
+    match &context.settings.source {
         Source::ScanReports(scans) => {
             let url = scans.list.join("about.php").unwrap_or_else(|_| scans.list.clone());
-            Call::first_version("asking for the version", url, &["ABOUT"])
+            Call::first_version("requesting the API version", url, &["ABOUT"])
         }
         Source::TemplateReports(_) => {
-            let url = around.client.at(&format!("api/{}/fo/report/", around.settings.report_version));
+            let url = context.client.at(&format!("api/{}/fo/report/", context.settings.report_version));
             let call = Call::post("listing reports", url, &["REPORT_LIST_OUTPUT"]);
             call.field("action", "list").field("state", "Canceled")
         }
         Source::Detections(_) => {
-            let url = around.client.at("api/2.0/fo/asset/host/");
+            let url = context.client.at("api/2.0/fo/asset/host/");
             let call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"]);
             call.field("action", "list").field("details", "None").field("truncation_limit", "1")
         }
     }
 }
 
-/// Whose certificate it is, who vouches for it, and for how long. False when it cannot be used.
-fn certificate(report: CheckReport, around: &SourceContext) -> (CheckReport, bool) {
-    let identity = match around.settings.network.tls.identity() {
+/// Reports subject, issuer and validity of the client certificate. False if it is not usable.
+fn certificate(report: CheckReport, context: &SourceContext) -> (CheckReport, bool) {
+    let identity = match context.settings.network.tls.identity() {
         Ok(None) => return (report, true),
         Ok(Some(identity)) => identity,
         Err(error) => return (report.step("client certificate", Verdict::Failed, shown(&error)), false),

@@ -1,5 +1,5 @@
-//! Source `scan-reports`: the stored results of finished scans, each fetched and sent once. Only API v1 has them
-//! as XML.
+//! Source `scan-reports`: the stored results of finished scans, each downloaded and delivered once. Only API
+//! v1 provides them as XML.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
@@ -15,23 +15,23 @@ use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
-use crate::source::{SourceContext, Work, end_round, is_of_one_report, position, read_position};
+use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
 
-/// The scans of one account.
+/// Downloads the scans of one account.
 pub(crate) struct ScanReports {
     wanted: Wanted,
     journal: Journal,
     store: Store,
-    /// The scans of this round that are still to be fetched; none before they are listed.
+    /// Scans of this round that are not downloaded yet; `None` before they are listed.
     queue: Option<VecDeque<StoredScan>>,
     delivery: Option<Delivery>,
-    /// The scan that is being delivered.
+    /// Reference of the scan that is being delivered.
     current: String,
-    /// Scans that were handed on to their end, and are not known to be delivered yet.
+    /// Scans that were passed on completely, but whose delivery the host has not confirmed yet.
     ended: Vec<String>,
-    /// Scans that could not be read: once a run is enough.
+    /// Scans that were refused; they are tried only once per run.
     refused: HashSet<String>,
-    /// Scans whose answer did not come or was not whole: the others come first.
+    /// Scans whose response was missing or incomplete; they are retried after the others.
     postponed: HashSet<String>,
     resume: Option<(Fetched, ResumePoint)>,
     began: Instant,
@@ -39,22 +39,22 @@ pub(crate) struct ScanReports {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Progress {
-    /// The scans that are delivered by then.
+    /// Scans delivered up to this position.
     ended: Vec<String>,
-    /// The scan within which it is.
+    /// Reference of the scan that contains this position.
     current: String,
     within: Option<(Fetched, ResumePoint)>,
 }
 
 impl ScanReports {
-    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
-        let mut journal = Journal::open(around.services.state_folder()?)?;
-        let progress = read_position::<Progress>(around, resume).unwrap_or_default();
+    pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
+        let mut journal = Journal::open(context.services.state_folder()?)?;
+        let progress = read_position::<Progress>(context, resume).unwrap_or_default();
         journal.record(progress.ended)?;
         Ok(Self {
             wanted: wanted.clone(),
             journal,
-            store: Store::open(&around.services, progress.within.as_ref().map(|(fetched, _)| fetched))?,
+            store: Store::open(&context.services, progress.within.as_ref().map(|(fetched, _)| fetched))?,
             queue: None,
             delivery: None,
             current: progress.current,
@@ -66,17 +66,16 @@ impl ScanReports {
         })
     }
 
-    /// The scans that are finished and were not sent, oldest first.
-    fn list(&self, around: &mut SourceContext) -> Result<VecDeque<StoredScan>> {
+    /// Lists the scans with a configured status that were not delivered yet, oldest first.
+    fn list(&self, context: &mut SourceContext) -> Result<VecDeque<StoredScan>> {
         let mut call = Call::first_version("listing scans", self.wanted.list.clone(), &["SCAN_REPORT_LIST"]);
         if let Some(since) = &self.wanted.since {
             call = call.field("since_datetime", since);
         }
-        let Answer::Data(body) = around.client.call(&call.fields(around.settings.extra.clone()))? else {
+        let Answer::Data(body) = context.client.call(&call.fields(context.settings.extra.clone()))? else {
             return Err(PluginError::new(
                 ErrorKind::Protocol,
-                "listing scans failed: the response is not a \
-                 list of scans",
+                "listing scans failed: the response is not a list of scans",
             ));
         };
         let mut scans =
@@ -87,7 +86,7 @@ impl ScanReports {
         let empty = if is_fetched(NOTHING_FOUND) { 0 } else { empty.count() };
         scans.retain(|scan| is_fetched(&scan.status) && self.is_wanted(&scan.reference));
         scans.sort_by(|a, b| a.date.cmp(&b.date));
-        tracing::info!("{all} scans listed, {} of them finished and not yet sent", scans.len());
+        tracing::info!("{all} scans listed, {} of them to download", scans.len());
         if empty > 0 {
             tracing::info!(
                 "{empty} scans are listed as {NOTHING_FOUND}; add this status to `scan_statuses` to \
@@ -110,11 +109,11 @@ impl ScanReports {
             && !self.refused.contains(reference)
     }
 
-    /// Begins with the next scan of the queue. None: there is none.
-    fn begin(&mut self, around: &mut SourceContext) -> Result<Option<Next>> {
+    /// Starts the next scan of the queue; `None` if the queue is empty.
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Next>> {
         while let Some(scan) = self.queue.as_mut().and_then(VecDeque::pop_front) {
             let reference = scan.reference.clone();
-            let refusal = match self.fetch(&reference, around) {
+            let refusal = match self.fetch(&reference, context) {
                 Ok(Ok((delivery, start))) => {
                     tracing::info!("QualysGuard Report Processing Complete");
                     self.delivery = Some(delivery);
@@ -122,12 +121,13 @@ impl ScanReports {
                     return Ok(Some(Next::ReportStart(Box::new(start))));
                 }
                 Ok(Err(refusal)) => refusal,
-                // What is wrong with one scan is no reason to leave out the others, in this run and all later ones.
-                Err(failure) if is_of_one_report(failure.error.kind) => {
+                // A failure of one scan must not keep the others from being delivered, in this and in later
+                // runs.
+                Err(failure) if concerns_one_report(failure.error.kind) => {
                     let path = address_of(&self.wanted, &reference);
                     Refusal { path, error: failure.error, incomplete: false }
                 }
-                Err(failure) if failure.of_size && self.postpone(&scan) => {
+                Err(failure) if failure.smaller_may_help && self.postpone(&scan) => {
                     tracing::warn!("scan {reference} is retried after the others: {}", failure.error);
                     continue;
                 }
@@ -139,17 +139,17 @@ impl ScanReports {
         Ok(None)
     }
 
-    /// The inner error is about this scan alone.
+    /// Downloads a scan. The inner error concerns only this scan.
     fn fetch(
         &self,
         reference: &str,
-        around: &mut SourceContext,
+        context: &mut SourceContext,
     ) -> Result<Result<(Delivery, ReportStart), Refusal>, Failure> {
         let path = self.store.path(reference);
         let call = Call::first_version("downloading the scan", self.wanted.report.clone(), &["SCAN"])
             .field("ref", reference)
             .keep(Keep::At(path.clone()));
-        let body = match around.client.call(&call)? {
+        let body = match context.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
                 let message = format!("cannot download scan {reference}: {reply}");
@@ -157,31 +157,32 @@ impl ScanReports {
             }
         };
         let fetched = Fetched::new(address_of(&self.wanted, reference), reference, &path, &body);
-        Delivery::begin(fetched, body, &around.settings, &around.services).map_err(|error| {
+        Delivery::begin(fetched, body, &context.settings, &context.services).map_err(|error| {
             let is_cut = error.kind == ErrorKind::Unavailable;
-            Failure { of_size: is_cut, ..error.into() }
+            Failure { smaller_may_help: is_cut, ..error.into() }
         })
     }
 
-    /// Puts a scan behind the others, once. False: then it is no fault of the scan.
+    /// Moves a scan to the end of the queue, once. False if the scan was postponed before, or if
+    /// [`MAX_POSTPONED`] is reached.
     fn postpone(&mut self, scan: &StoredScan) -> bool {
-        let is_first = self.postponed.len() < MOST_POSTPONED && self.postponed.insert(scan.reference.clone());
+        let is_first = self.postponed.len() < MAX_POSTPONED && self.postponed.insert(scan.reference.clone());
         if is_first && let Some(queue) = &mut self.queue {
             queue.push_back(scan.clone());
         }
         is_first
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, around: &SourceContext) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Next> {
         let Some(delivery) = &mut self.delivery else {
-            return Err(PluginError::bug("plugin bug: a scan that does not exist was marked as delivered"));
+            return Err(PluginError::bug("plugin bug: deliver was called without an open scan"));
         };
-        let (next, place) = delivery.next(recycled, &around.services)?;
+        let (next, point) = delivery.next(recycled, &context.services)?;
         Ok(match next {
             Next::Batch { batch, .. } => {
-                let within = place.map(|place| (delivery.fetched.clone(), place));
+                let within = point.map(|point| (delivery.fetched.clone(), point));
                 let progress = Progress { ended: self.ended.clone(), current: self.current.clone(), within };
-                let at = progress.within.is_some().then(|| position(around, &progress));
+                let at = progress.within.is_some().then(|| position(context, &progress));
                 Next::Batch { batch, position: at.unwrap_or_default() }
             }
             Next::ReportEnd { end, .. } => {
@@ -193,7 +194,7 @@ impl ScanReports {
                     self.refused.insert(current);
                 }
                 let progress = Progress { ended: self.ended.clone(), ..Progress::default() };
-                Next::ReportEnd { end, position: position(around, &progress) }
+                Next::ReportEnd { end, position: position(context, &progress) }
             }
             other => other,
         })
@@ -201,31 +202,32 @@ impl ScanReports {
 }
 
 impl Work for ScanReports {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
         if self.delivery.is_some() {
-            return self.deliver(recycled, around);
+            return self.deliver(recycled, context);
         }
-        if let Some((fetched, place)) = self.resume.take() {
-            let resumed = Delivery::resume(&self.store, &fetched, place, &around.settings, &around.services)?;
+        if let Some((fetched, point)) = self.resume.take() {
+            let resumed =
+                Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
                 return Ok(Next::ReportStart(Box::new(start)));
             }
         }
         if self.queue.is_none() {
-            self.queue = Some(self.list(around)?);
+            self.queue = Some(self.list(context)?);
         }
-        if let Some(next) = self.begin(around)? {
+        if let Some(next) = self.begin(context)? {
             return Ok(next);
         }
-        Ok(end_round(&around.settings, &mut self.began, || {
+        Ok(end_round(&context.settings, &mut self.began, || {
             self.queue = None;
             self.postponed.clear();
         }))
     }
 
-    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
-        let Some(progress) = read_position::<Progress>(around, Some(at)) else { return Ok(()) };
+    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+        let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
         self.journal.record(progress.ended.iter().cloned())?;
         self.ended.retain(|ended| !progress.ended.contains(ended));
         if self.delivery.is_none() {
@@ -235,14 +237,14 @@ impl Work for ScanReports {
     }
 }
 
-/// Where a scan is fetched, for messages.
+/// The URL of a scan, for messages.
 fn address_of(wanted: &Wanted, reference: &str) -> String {
     let mut url = wanted.report.clone();
     url.set_query(None);
     format!("{url}?ref={}", clean(reference))
 }
 
-/// The status of a scan that came to its end without a vulnerability.
+/// The status of a finished scan without vulnerabilities.
 const NOTHING_FOUND: &str = "NOVULNSFOUND";
-/// When so many scans in a row cannot be had, it is no fault of theirs.
-const MOST_POSTPONED: usize = 3;
+/// Number of scans that may be postponed per round. More failures mean that the service is unavailable.
+const MAX_POSTPONED: usize = 3;

@@ -1,4 +1,4 @@
-//! What the three sources have in common.
+//! Types and functions shared by the three sources.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 use crate::api::Client;
 use crate::options::Settings;
 
-/// What a source works with.
+/// Everything a source needs to work.
 pub(crate) struct SourceContext {
     pub(crate) settings: Settings,
     pub(crate) services: Services,
     pub(crate) client: Client,
-    /// What makes a position ours: another source, platform or choice has others.
+    /// Identifies the settings that a position belongs to: source, platform and selection.
     pub(crate) fingerprint: String,
 }
 
-/// One source.
+/// One source of reports.
 pub(crate) trait Work: Send {
     /// As [`scanbridge_plugin_api::Input::next`].
-    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next>;
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next>;
 
     /// As [`scanbridge_plugin_api::Input::committed`].
-    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()>;
+    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,41 +34,42 @@ struct Stamped<T> {
     at: T,
 }
 
-/// A position of this instance.
-pub(crate) fn position(around: &SourceContext, progress: &impl Serialize) -> Position {
-    let stamped = Stamped { of: around.fingerprint.clone(), at: progress };
+/// Serializes a position, together with the fingerprint of the settings.
+pub(crate) fn position(context: &SourceContext, progress: &impl Serialize) -> Position {
+    let stamped = Stamped { of: context.fingerprint.clone(), at: progress };
     Position(serde_json::to_vec(&stamped).expect("progress is plain data"))
 }
 
-/// What a position says; nothing if it is of other settings or another release.
+/// The progress stored in a position; `None` if other settings or another release wrote it.
 pub(crate) fn read_position<T: DeserializeOwned>(
-    around: &SourceContext,
+    context: &SourceContext,
     position: Option<&Position>,
 ) -> Option<T> {
     let position = position.filter(|position| !position.0.is_empty())?;
     let stamped: Option<Stamped<T>> = serde_json::from_slice(&position.0).ok();
-    let stamped = stamped.filter(|stamped| stamped.of == around.fingerprint);
+    let stamped = stamped.filter(|stamped| stamped.of == context.fingerprint);
     if stamped.is_none() {
         tracing::info!(
-            "cannot resume: the settings have changed since the interrupted run; starting from \
-             the beginning"
+            "cannot resume: the settings or the release have changed since the interrupted run; starting \
+             from the beginning"
         );
     }
     stamped.map(|stamped| stamped.at)
 }
 
-/// Whether a failure is about the report that was asked for, and the next one may well be had.
-pub(crate) fn is_of_one_report(kind: ErrorKind) -> bool {
+/// True if a failure concerns only the requested report, so that the next one can be tried.
+pub(crate) fn concerns_one_report(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Rejected | ErrorKind::BadData | ErrorKind::NoInput)
 }
 
-/// A short name for parameters.
+/// A hash of parameters, as 32 hexadecimal digits.
 pub(crate) fn fingerprint(of: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(of).expect("parameters are plain data");
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes))
 }
 
-/// All is fetched: the end, or a rest until the next round is due. `again` begins it.
+/// Ends a round: finished without `interval_minutes`, otherwise idle until the next round is due. `again`
+/// starts it.
 pub(crate) fn end_round(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Next {
     let Some(interval) = settings.interval else { return Next::Finished };
     let left = interval.saturating_sub(began.elapsed());

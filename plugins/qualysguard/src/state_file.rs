@@ -1,4 +1,4 @@
-//! Small things that an instance remembers between runs: one JSON file each, replaced as a whole.
+//! Saved state of an instance: one JSON file per kind of state, replaced atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A file of the state folder.
+/// A file in the state directory.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFile {
     path: PathBuf,
@@ -19,7 +19,7 @@ impl StateFile {
         Ok(Self { path: services.state_folder()?.join(name) })
     }
 
-    /// What it holds; nothing when it is not there or cannot be understood.
+    /// The stored value; `None` if the file is missing or corrupt.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         let bytes = fs::read(&self.path).ok()?;
         match serde_json::from_slice(&bytes) {
@@ -31,7 +31,7 @@ impl StateFile {
         }
     }
 
-    /// Replaces it. When this returns, the new one is on disk; until then the old one is there.
+    /// Replaces the file. The new content is on disk when this returns; until then the old content stays.
     pub(crate) fn write(&self, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| PluginError::bug(format!("cannot serialize the state as JSON: {error}")))?;
@@ -41,13 +41,13 @@ impl StateFile {
     }
 }
 
-/// Beside it first, then in its place.
+/// Writes a temporary file next to `path`, then renames it.
 fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)?;
+    fs::rename(&temporary, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -1,25 +1,26 @@
-//! One call of the API.
+//! Describes one API call.
 
 use scanbridge_plugin_api::Secret;
 use url::Url;
 
 use crate::http::Keep;
 
-/// What is called, and what is expected.
+/// An API call and the expected response.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// As the beginning of a sentence: `launching the report`.
+    /// What the call does, as the start of a message: `launching the report`.
     pub(crate) what: &'static str,
     pub(crate) url: Url,
     pub(crate) post: bool,
     pub(crate) fields: Vec<(String, String)>,
-    /// API v1: the login goes with each call, and its errors come with status 200.
+    /// API v1: credentials are sent with each call, and errors have status 200.
     pub(crate) first_version: bool,
-    /// The outermost elements that are data. Short answers are understood always.
+    /// Root elements of data responses; `""` is plain text. Short replies (`SIMPLE_RETURN`) are always
+    /// accepted.
     pub(crate) roots: &'static [&'static str],
-    /// Where the body is kept.
+    /// File for the response body.
     pub(crate) keep: Keep,
-    /// Whether it is worth waiting for, when Qualys has no room for it now.
+    /// Wait and retry if a rate or concurrency limit is reached. False: fail at once.
     pub(crate) waits: bool,
 }
 
@@ -50,13 +51,13 @@ impl Call {
         self
     }
 
-    /// Fails where others would wait.
+    /// Fails at once if a rate or concurrency limit is reached.
     pub(crate) fn without_waiting(mut self) -> Self {
         self.waits = false;
         self
     }
 
-    /// The address without its query, for messages.
+    /// The URL without its query, for messages.
     pub(crate) fn shown(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
@@ -64,7 +65,7 @@ impl Call {
     }
 }
 
-/// Fields as a form.
+/// Fields as a URL-encoded form.
 pub(crate) fn form(fields: &[(String, String)]) -> Secret {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in fields {

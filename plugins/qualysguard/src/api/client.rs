@@ -1,4 +1,4 @@
-//! Makes calls: logs in, waits as it is told, and says what each answer means.
+//! The API client: logs in, makes calls, waits for rate and concurrency limits.
 
 use std::io::Read;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use scanbridge_qualys_xml::{Kind, ListFault, Reply, clean};
 use url::Url;
 
 use super::call::{Call, form};
+use super::classify::{ResponseAction, Seen, classify, kind_root};
 use super::limits::{Limits, WaitBudget};
 use super::login::{self, Login};
-use super::verdict::{ResponseAction, Seen, judge, kind_root};
 use crate::http::{Body, Exchange, HttpError, Request, Response, Runtime, seconds};
 use crate::options::{Account, Network};
 
-/// One account at one platform.
+/// A client for one account on one platform.
 pub(crate) struct Client {
     account: Account,
     pub(crate) network: Network,
@@ -23,18 +23,18 @@ pub(crate) struct Client {
     exchange: Exchange,
     login: Login,
     limits: Limits,
-    // Last, for the connection runs on it.
+    // Dropped last, because the connections run on it.
     runtime: Runtime,
 }
 
-/// What a call led to.
+/// The result of a successful call.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// Data of one of the kinds that were expected.
+    /// Data with one of the expected root elements.
     Data(Body),
-    /// It was done.
+    /// The action is done; the short reply.
     Done(Reply),
-    /// A report that cannot be fetched, yet or at all.
+    /// The report is not ready, or does not exist (code 7001).
     NotReady(Reply),
 }
 
@@ -42,10 +42,10 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: PluginError,
-    /// Whether asking for less might help.
-    pub(crate) of_size: bool,
-    /// The platform does not have the call.
-    pub(crate) is_gone: bool,
+    /// True if a smaller request may succeed.
+    pub(crate) smaller_may_help: bool,
+    /// True if the platform does not offer the call.
+    pub(crate) is_not_offered: bool,
 }
 
 impl From<Failure> for PluginError {
@@ -56,13 +56,13 @@ impl From<Failure> for PluginError {
 
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        Self { error, of_size: false, is_gone: false }
+        Self { error, smaller_may_help: false, is_not_offered: false }
     }
 }
 
 impl From<HttpError> for Failure {
-    fn from(trouble: HttpError) -> Self {
-        Self { of_size: trouble.is_of_size(), error: trouble.into(), is_gone: false }
+    fn from(error: HttpError) -> Self {
+        Self { smaller_may_help: error.smaller_may_help(), error: error.into(), is_not_offered: false }
     }
 }
 
@@ -79,55 +79,57 @@ impl Client {
         })
     }
 
-    /// An address below that of the API.
+    /// A URL below the API URL.
     pub(crate) fn at(&self, path: &str) -> Url {
         login::at(&self.network.url, path)
     }
 
-    /// Calls left and calls allowed, as the last answer said.
+    /// Calls left and calls allowed in this period, according to the last response that reports them.
     pub(crate) fn calls_left(&self) -> Option<(u64, u64)> {
         self.limits.left
     }
 
-    /// Makes a call, and waits as long as Qualys wants and the settings allow.
+    /// Makes a call. Logs in first if needed, and waits for limits up to `max_wait_minutes`.
     pub(crate) fn call(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let mut patience = WaitBudget::new(if call.waits { self.network.max_wait } else { Duration::ZERO });
+        let mut budget = WaitBudget::new(if call.waits { self.network.max_wait } else { Duration::ZERO });
         let mut is_renewed = false;
         loop {
             if self.login.is_missing(call) {
-                self.log_in(&mut patience)?;
+                self.log_in(&mut budget)?;
             }
-            let (response, kind, reply) = self.exchange(call, &mut patience)?;
+            let (response, kind, reply) = self.exchange(call, &mut budget)?;
             let ended = matches!(response.status, 401) && !call.first_version && !is_renewed;
-            if ended && self.login.forget() {
-                // A session or token ends after some time; the login itself is good.
+            if ended && self.login.discard() {
+                // The session or token has expired; renew it once.
                 is_renewed = true;
                 continue;
             }
-            match self.judge(call, &response, &kind, reply.as_ref()) {
+            match self.classify(call, &response, &kind, reply.as_ref()) {
                 ResponseAction::Data => return Ok(Answer::Data(response.body)),
                 ResponseAction::Done => return Ok(Answer::Done(reply.unwrap_or_default())),
                 ResponseAction::NotReady => return Ok(Answer::NotReady(reply.unwrap_or_default())),
-                verdict => self.wait_or_fail(call, verdict, reply.as_ref(), &mut patience)?,
+                action => self.wait_or_fail(call, action, reply.as_ref(), &mut budget)?,
             }
         }
     }
 
-    fn log_in(&mut self, patience: &mut WaitBudget) -> Result<(), Failure> {
+    fn log_in(&mut self, budget: &mut WaitBudget) -> Result<(), Failure> {
         let call = self.login.call(&self.account, &self.network)?;
         loop {
-            let (response, kind, reply) = self.exchange(&call, patience)?;
-            match self.judge(&call, &response, &kind, reply.as_ref()) {
+            let (response, kind, reply) = self.exchange(&call, budget)?;
+            match self.classify(&call, &response, &kind, reply.as_ref()) {
                 ResponseAction::Done | ResponseAction::NotReady => {
                     return Ok(self.login.take_cookies(&response.headers)?);
                 }
                 ResponseAction::Data => {
                     let mut token = Vec::new();
-                    let read = response.body.source.read(None).take(MOST_TOKEN).read_to_end(&mut token);
-                    read.map_err(|error| PluginError::new(ErrorKind::Io, error.to_string()))?;
+                    let read = response.body.source.read(None).take(MAX_TOKEN_BYTES).read_to_end(&mut token);
+                    read.map_err(|error| {
+                        PluginError::new(ErrorKind::Io, format!("cannot read the token response: {error}"))
+                    })?;
                     return Ok(self.login.take_token(&token)?);
                 }
-                verdict => self.wait_or_fail(&call, verdict, reply.as_ref(), patience)?,
+                action => self.wait_or_fail(&call, action, reply.as_ref(), budget)?,
             }
         }
     }
@@ -135,21 +137,25 @@ impl Client {
     fn exchange(
         &mut self,
         call: &Call,
-        patience: &mut WaitBudget,
+        budget: &mut WaitBudget,
     ) -> Result<(Response, Kind, Option<Reply>), Failure> {
         if let Some(due) = self.limits.due() {
-            patience.wait(due, "Qualys API rate limit reached", &self.services)?;
+            budget.wait(due, "Qualys API rate limit reached", &self.services)?;
         }
         let request = self.request(call);
         let response = self.runtime.run(self.exchange.call(&request, &call.keep))??;
         tracing::debug!(status = response.status, bytes = response.body.source.length, "{}", call.what);
-        self.limits.note(&response.headers);
+        self.limits.update(&response.headers);
         let unreadable = |error: std::io::Error| {
-            PluginError::new(ErrorKind::Io, format!("{} failed: invalid response: {error}", call.what))
+            PluginError::new(
+                ErrorKind::Io,
+                format!("{} failed: cannot read the stored response: {error}", call.what),
+            )
         };
         let kind = response.body.source.kind().map_err(unreadable)?;
-        // Reports are read by others; what is small may be an error in a report's clothes.
-        let is_short = response.body.source.length <= SHORT && kind_root(&kind).is_some();
+        // A short response may be an error with the root element of a report; larger ones are parsed by the
+        // report reader.
+        let is_short = response.body.source.length <= SHORT_REPLY_BYTES && kind_root(&kind).is_some();
         let reply = (is_short || matches!(kind, Kind::Reply(_)))
             .then(|| Reply::read(response.body.source.read(None)))
             .filter(|reply| matches!(kind, Kind::Reply(_)) || !reply.is_success());
@@ -165,13 +171,19 @@ impl Client {
         Request { url, form, headers: self.login.headers(call) }
     }
 
-    fn judge(&self, call: &Call, response: &Response, kind: &Kind, reply: Option<&Reply>) -> ResponseAction {
+    fn classify(
+        &self,
+        call: &Call,
+        response: &Response,
+        kind: &Kind,
+        reply: Option<&Reply>,
+    ) -> ResponseAction {
         let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(|to| clean(to.split(['?', '#']).next().unwrap_or_default()));
         let to_wait = seconds(&response.headers, "x-ratelimit-towait-sec");
-        // `Retry-After` may also give a date, which is not looked at.
+        // `Retry-After` with a date instead of seconds is ignored.
         let wait = to_wait.max(seconds(&response.headers, "retry-after")).filter(|wait| !wait.is_zero());
-        judge(
+        classify(
             call,
             &Seen { status: response.status, kind, reply, wait, location: location.as_deref() },
             &self.account,
@@ -181,36 +193,40 @@ impl Client {
     fn wait_or_fail(
         &mut self,
         call: &Call,
-        verdict: ResponseAction,
+        action: ResponseAction,
         reply: Option<&Reply>,
-        patience: &mut WaitBudget,
+        budget: &mut WaitBudget,
     ) -> Result<(), Failure> {
-        let said = reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
-        let (wait, why) = match verdict {
-            ResponseAction::Failed(error, of_size) => return Err(Failure { error, of_size, is_gone: false }),
-            ResponseAction::Gone(error) => return Err(Failure { error, of_size: false, is_gone: true }),
+        let details = reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
+        let (wait, why) = match action {
+            ResponseAction::Failed(error, smaller_may_help) => {
+                return Err(Failure { error, smaller_may_help, is_not_offered: false });
+            }
+            ResponseAction::NotOffered(error) => {
+                return Err(Failure { error, smaller_may_help: false, is_not_offered: true });
+            }
             ResponseAction::Rate(wait) => (wait, "Qualys API rate limit reached"),
             ResponseAction::Later(wait) => (wait, "Qualys asked to retry later"),
             _ => (None, "Qualys concurrency limit reached (calls or reports in progress)"),
         };
         let wait = match wait {
-            Some(wait) => patience.requested_wait(wait),
-            None => patience.busy(self.network.busy_wait),
+            Some(wait) => budget.requested_wait(wait),
+            None => budget.busy(self.network.busy_wait),
         };
-        Ok(patience.wait(wait, &format!("{}: {why}{said}", call.what), &self.services)?)
+        Ok(budget.wait(wait, &format!("{}: {why}{details}", call.what), &self.services)?)
     }
 
-    /// Ends a session, if there is one.
+    /// Logs out if there is a session. Errors are ignored, because the session expires anyway.
     pub(crate) fn log_out(&mut self) {
         if !self.login.has_session() {
             return;
         }
         let call = login::logout(&self.network);
         let request = self.request(&call);
-        self.runtime.run_briefly(FAREWELL, async {
+        self.runtime.run_briefly(LOGOUT_TIMEOUT, async {
             let _ = self.exchange.call(&request, &call.keep).await;
         });
-        self.login.forget();
+        self.login.discard();
     }
 }
 
@@ -220,17 +236,19 @@ impl Drop for Client {
     }
 }
 
-/// A list that nothing can be concluded from.
+/// The error for a list that is truncated or too long.
 pub(crate) fn unusable_list(what: &str, fault: ListFault) -> PluginError {
     let message = format!("{what} {fault}");
     match fault {
-        ListFault::Cut => PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"),
+        ListFault::Cut => {
+            PluginError::new(ErrorKind::Unavailable, message).with_hint("the next attempt downloads it again")
+        }
         ListFault::TooLong => PluginError::bad_data(message).with_hint("request less data per call"),
     }
 }
 
-/// Answers up to this size are looked at for an error.
-const SHORT: u64 = 64 << 10;
-const MOST_TOKEN: u64 = 64 << 10;
-/// How long the end may take.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// Responses up to this size, in bytes, are searched for an error reply.
+const SHORT_REPLY_BYTES: u64 = 64 << 10;
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
+/// Timeout of the logout, which must not delay the end of a run.
+const LOGOUT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What Qualys allows: how many calls in a time, and how many at once.
+//! Rate and concurrency limits of the Qualys API, and the waits for them.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,67 +7,68 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, tracing};
 
 use crate::http::{number, seconds};
 
-/// What is known of the limits.
+/// The limits reported by the last response.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    /// Not before this time, by the headers of the last answer.
+    /// Earliest time of the next call, from the headers of the last response.
     not_before: Option<Instant>,
-    /// Calls left and calls allowed, as the last answer said.
+    /// Calls left and calls allowed in this period.
     pub(crate) left: Option<(u64, u64)>,
 }
 
 impl Limits {
-    /// Takes the headers of an answer.
-    pub(crate) fn note(&mut self, headers: &HeaderMap) {
+    /// Updates the limits from the headers of a response.
+    pub(crate) fn update(&mut self, headers: &HeaderMap) {
         let Some(left) = number(headers, "x-ratelimit-remaining") else { return };
         self.left = Some((left, number(headers, "x-ratelimit-limit").unwrap_or(0)));
         let wait = seconds(headers, "x-ratelimit-towait-sec").filter(|wait| left == 0 && !wait.is_zero());
         self.not_before = wait.map(|wait| Instant::now() + wait);
     }
 
-    /// How long to wait before the next call.
+    /// Time to wait before the next call; `None` if it can be made now.
     pub(crate) fn due(&self) -> Option<Duration> {
         let due = self.not_before?.checked_duration_since(Instant::now())?;
         (!due.is_zero()).then_some(due)
     }
 }
 
-/// Waits within one call, with a limit on all of them.
+/// Waits within one call, with a limit on their sum.
 #[derive(Debug)]
 pub(crate) struct WaitBudget {
-    most: Duration,
+    limit: Duration,
     waited: Duration,
-    /// How often Qualys did not say how long, and how often it did.
+    /// Number of waits without a time requested by Qualys, and with one.
     busy: u32,
     requested: u32,
 }
 
 impl WaitBudget {
-    pub(crate) fn new(most: Duration) -> Self {
-        Self { most, waited: Duration::ZERO, busy: 0, requested: 0 }
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, waited: Duration::ZERO, busy: 0, requested: 0 }
     }
 
-    /// How long to wait when it is said: so long, and at least twice as long each time, for who is told over and over
-    /// to come back in a second would else make a call each second.
+    /// The next wait if Qualys requests a time: at least that time, and at least twice the previous minimum,
+    /// up to 64 s. Otherwise repeated requests to wait 1 s would cause a call each second.
     pub(crate) fn requested_wait(&mut self, wait: Duration) -> Duration {
         let least = Duration::from_secs(1 << self.requested.min(6));
         self.requested += 1;
         wait.max(least)
     }
 
-    /// How long to wait when it is not said, mostly for other calls or reports to end: a little longer each time.
+    /// The next wait if Qualys requests no time, mostly for other calls or reports to end: grows by a quarter
+    /// of `first` each time, up to twice `first`.
     pub(crate) fn busy(&mut self, first: Duration) -> Duration {
         let wait = first + first / 4 * self.busy.min(4);
         self.busy += 1;
         wait
     }
 
-    /// Waits, tells why, and hears the host's wish to stop.
+    /// Logs the reason and waits; ends early if the host stops the run.
     ///
     /// # Errors
-    /// Cancelled; unavailable when this would be more than is waited for.
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::Unavailable`] if the sum of waits would exceed the limit.
     pub(crate) fn wait(&mut self, wait: Duration, why: &str, services: &Services) -> Result<()> {
-        if self.waited + wait > self.most {
+        if self.waited + wait > self.limit {
             let seconds = wait.as_secs();
             return Err(PluginError::new(
                 ErrorKind::Unavailable,
@@ -83,7 +84,8 @@ impl WaitBudget {
     }
 }
 
-/// Up to a tenth more, so that those who were all told the same time do not come back all at once.
+/// Random extra time, up to a tenth and at most 30 s, so that clients with the same wait do not retry at
+/// once.
 fn jitter(wait: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     (wait / 10).min(Duration::from_secs(30)).mul_f64(f64::from(nanos % 1_000_000) / 1_000_000.0)
@@ -95,16 +97,16 @@ mod tests {
 
     #[test]
     fn retry_after_is_at_least_exponential() {
-        let mut patience = WaitBudget::new(Duration::from_secs(3_600));
+        let mut budget = WaitBudget::new(Duration::from_secs(3_600));
         let waits: Vec<u64> =
-            (0..9).map(|_| patience.requested_wait(Duration::from_secs(2)).as_secs()).collect();
+            (0..9).map(|_| budget.requested_wait(Duration::from_secs(2)).as_secs()).collect();
         assert_eq!(waits, [2, 2, 4, 8, 16, 32, 64, 64, 64]);
-        let busy: Vec<u64> = (0..6).map(|_| patience.busy(Duration::from_secs(8)).as_secs()).collect();
+        let busy: Vec<u64> = (0..6).map(|_| budget.busy(Duration::from_secs(8)).as_secs()).collect();
         assert_eq!(busy, [8, 10, 12, 14, 16, 16]);
     }
 
     #[test]
-    fn no_number_in_a_header_is_too_large() {
+    fn huge_wait_in_a_header_does_not_overflow() {
         let mut limits = Limits::default();
         let mut headers = HeaderMap::new();
         for (name, value) in
@@ -112,14 +114,14 @@ mod tests {
         {
             headers.insert(name, value.parse().unwrap());
         }
-        limits.note(&headers);
+        limits.update(&headers);
         let due = limits.due().unwrap();
         assert!(due > Duration::from_secs(86_400), "{due:?}");
         let folder = tempfile::tempdir().unwrap();
         let services = Services::without_host(folder.path());
-        let mut patience = WaitBudget { waited: Duration::from_secs(1), ..WaitBudget::new(due) };
-        let error = patience.wait(due, "x", &services).unwrap_err();
+        let mut budget = WaitBudget { waited: Duration::from_secs(1), ..WaitBudget::new(due) };
+        let error = budget.wait(due, "x", &services).unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(due)));
-        assert!(limits.due().is_some(), "what was not waited for is still due");
+        assert!(limits.due().is_some(), "the wait is still due");
     }
 }

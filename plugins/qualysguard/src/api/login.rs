@@ -1,4 +1,4 @@
-//! How calls show who makes them.
+//! Authentication of API calls.
 
 use std::time::{Duration, Instant};
 
@@ -10,32 +10,32 @@ use super::call::Call;
 use crate::http::basic;
 use crate::options::{Account, Auth, Network};
 
-/// The state of the login.
+/// Credentials, and the session or token obtained with them.
 #[derive(Debug)]
 pub(crate) struct Login {
     basic: Secret,
     kind: Auth,
-    /// Cookies of a session, or the token's header value, and since when.
-    got: Option<(Secret, Instant)>,
+    /// Session cookies, or the header value of the token, and when they were received.
+    obtained: Option<(Secret, Instant)>,
 }
 
-/// Tokens are good for about four hours.
+/// A token is renewed after this time, because tokens expire after about four hours.
 const TOKEN_AGE: Duration = Duration::from_secs(3 * 3_600 + 1_800);
 
 impl Login {
     pub(crate) fn new(account: &Account) -> Self {
-        Self { basic: basic(&account.user, &account.password), kind: account.auth, got: None }
+        Self { basic: basic(&account.user, &account.password), kind: account.auth, obtained: None }
     }
 
-    /// Whether something has to be had before this call.
+    /// True if a session or token is needed before this call.
     pub(crate) fn is_missing(&self, call: &Call) -> bool {
         let is_old = |since: &Instant| self.kind == Auth::Jwt && since.elapsed() > TOKEN_AGE;
         self.kind != Auth::Basic
             && !call.first_version
-            && self.got.as_ref().is_none_or(|(_, since)| is_old(since))
+            && self.obtained.as_ref().is_none_or(|(_, since)| is_old(since))
     }
 
-    /// The headers of a call.
+    /// The request headers of a call.
     pub(crate) fn headers(&self, call: &Call) -> Vec<(&'static str, Secret)> {
         let text = |text: &str| Secret::new(text.to_owned());
         let mut headers = vec![
@@ -43,7 +43,7 @@ impl Login {
             ("user-agent", text(concat!("Scanbridge/", env!("CARGO_PKG_VERSION")))),
             ("accept", text("*/*")),
         ];
-        match (&self.got, self.kind) {
+        match (&self.obtained, self.kind) {
             _ if is_login(call) => {}
             (Some((cookies, _)), Auth::Session) if !call.first_version => {
                 headers.push(("cookie", cookies.clone()));
@@ -56,16 +56,16 @@ impl Login {
         headers
     }
 
-    /// Forgets a session or token that has ended: true when there was one.
-    pub(crate) fn forget(&mut self) -> bool {
-        self.got.take().is_some()
+    /// Discards the session or token; true if there was one.
+    pub(crate) fn discard(&mut self) -> bool {
+        self.obtained.take().is_some()
     }
 
     pub(crate) fn has_session(&self) -> bool {
-        self.kind == Auth::Session && self.got.is_some()
+        self.kind == Auth::Session && self.obtained.is_some()
     }
 
-    /// The call that gets what is missing.
+    /// The call that obtains a session or token.
     pub(crate) fn call(&self, account: &Account, network: &Network) -> Result<Call> {
         let password = account.password.expose();
         if self.kind == Auth::Session {
@@ -83,28 +83,28 @@ impl Login {
         Ok(call.field("username", &account.user).field("password", password).field("token", "true"))
     }
 
-    /// Takes the cookies of a session.
+    /// Stores the cookies of a session.
     ///
     /// # Errors
-    /// When there are none.
+    /// The response sets no cookies.
     pub(crate) fn take_cookies(&mut self, headers: &HeaderMap) -> Result<()> {
         let all = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies: Vec<&str> = all.filter_map(|cookie| cookie.split(';').next()).map(str::trim).collect();
         if cookies.is_empty() {
             let error = PluginError::new(
                 scanbridge_plugin_api::ErrorKind::Protocol,
-                "login failed: the response contains no session",
+                "login failed: the response contains no session cookie",
             );
             return Err(error.with_hint("set `auth: basic`"));
         }
-        self.got = Some((Secret::new(cookies.join("; ")), Instant::now()));
+        self.obtained = Some((Secret::new(cookies.join("; ")), Instant::now()));
         Ok(())
     }
 
-    /// Takes a token.
+    /// Stores a token.
     ///
     /// # Errors
-    /// When it is none.
+    /// The response is not a valid token.
     pub(crate) fn take_token(&mut self, body: &[u8]) -> Result<()> {
         let token = std::str::from_utf8(body).map(str::trim).unwrap_or_default();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+/~".contains(&byte);
@@ -115,7 +115,7 @@ impl Login {
             );
             return Err(error.with_hint("check option `gateway_url`"));
         }
-        self.got = Some((Secret::new(format!("Bearer {token}")), Instant::now()));
+        self.obtained = Some((Secret::new(format!("Bearer {token}")), Instant::now()));
         Ok(())
     }
 }
@@ -133,7 +133,7 @@ fn session_address(url: &Url) -> Url {
     at(url, "api/2.0/fo/session/")
 }
 
-/// A path below an address.
+/// A URL with `path` appended to the path of `base`.
 pub(crate) fn at(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));

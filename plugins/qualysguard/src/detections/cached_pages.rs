@@ -1,4 +1,4 @@
-//! Pages that were fetched and are not known to be delivered: an interrupted pull takes them from disk.
+//! Downloaded pages whose delivery is not confirmed yet. An interrupted download resumes from these files.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_qualys_report::Source;
 
-/// The folder of kept pages. The name of each says for which assets it was fetched: from the first number, to the
-/// one that the next page begins with.
+/// The directory of cached pages. Each file name contains the asset ID that the page was requested from, and
+/// the first asset ID of the next page.
 #[derive(Debug, Clone)]
 pub(super) struct CachedPages {
     folder: PathBuf,
 }
 
-/// A host that commits keeps them fewer.
-const MOST: usize = 64;
+/// Maximum number of cached pages. A host that commits keeps fewer.
+const MAX_PAGES: usize = 64;
 
 impl CachedPages {
     pub(super) fn open(services: &Services) -> Result<Self> {
@@ -26,22 +26,23 @@ impl CachedPages {
         Ok(Self { folder })
     }
 
-    /// Where a page is put while it comes.
+    /// The file of a page that is being downloaded.
     pub(super) fn incoming(&self) -> PathBuf {
         self.folder.join("incoming.part")
     }
 
-    /// The page that has come is whole. Where it cannot be kept, it is fetched again if need be.
+    /// Keeps a page that was downloaded completely. Errors are ignored: a page that is missing is downloaded
+    /// again.
     pub(super) fn keep(&self, first: u64, next: Option<u64>) {
         let name = format!("{first:020}-{:020}.xml", next.unwrap_or(u64::MAX));
         let _ = fs::rename(self.incoming(), self.folder.join(name));
         let pages = self.pages();
-        for (path, ..) in pages.iter().take(pages.len().saturating_sub(MOST)) {
+        for (path, ..) in pages.iter().take(pages.len().saturating_sub(MAX_PAGES)) {
             let _ = fs::remove_file(path);
         }
     }
 
-    /// The page that was fetched for this asset, and the asset that it was fetched from.
+    /// The page that contains this asset, and the asset ID that the page was requested from.
     pub(super) fn find(&self, asset: u64) -> Option<(Source, u64)> {
         let (path, first, _) =
             self.pages().into_iter().find(|(_, first, next)| *first <= asset && asset < *next)?;
@@ -50,21 +51,21 @@ impl CachedPages {
         Some((Source::whole(file, length), first))
     }
 
-    /// All before this asset is delivered.
-    pub(super) fn forget(&self, before: u64) {
+    /// Removes the pages that contain only assets before this one, because these are delivered.
+    pub(super) fn remove_before(&self, before: u64) {
         for (path, ..) in self.pages().into_iter().filter(|(_, _, next)| *next <= before) {
             let _ = fs::remove_file(path);
         }
     }
 
-    /// Removes all: they belong to another pull.
+    /// Removes all pages, which belong to another download.
     pub(super) fn clear(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let _ = fs::remove_file(entry.path());
         }
     }
 
-    /// Paths with their bounds, ascending.
+    /// The files with first asset ID and first asset ID of the next page, in ascending order.
     fn pages(&self) -> Vec<(PathBuf, u64, u64)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut pages: Vec<_> = entries.filter_map(|entry| bounds(&entry.path())).collect();

@@ -1,7 +1,7 @@
-//! Titles and texts for QIDs: fetched once, kept on disk, brought up to date.
+//! Titles and texts of QIDs: downloaded once, cached on disk, updated regularly.
 //!
-//! The answers of Qualys are kept as they came, in the order in which they came: of two entries for one QID the
-//! later one counts. They are read into one index at the first page of a run.
+//! The responses are stored unchanged and in order: of two entries for one QID the later one counts. They are
+//! read into one index at the first page of a run.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -23,93 +23,94 @@ use crate::state_file::StateFile;
 pub(super) struct KnowledgeBase {
     folder: PathBuf,
     file: StateFile,
-    memory: Memory,
+    state: CacheState,
     definitions: Definitions,
-    /// QIDs that Qualys has no entry for; asked for once a run.
-    absent: HashSet<u32>,
+    /// QIDs without an entry at Qualys; they are requested only once per run.
+    unknown: HashSet<u32>,
     version: String,
     next_file: u32,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Memory {
-    /// By the clock of Qualys: what has changed since then has not been asked for.
+struct CacheState {
+    /// Changes after this time, by the clock of Qualys, were not requested yet.
     up_to: String,
-    /// Where it is from: another account may see other texts and severities.
+    /// Identifies platform, account and API version: another account may see other texts and severities.
     #[serde(default)]
     of: String,
-    /// By our clock, in seconds: when that was asked last, and when the cache was begun.
+    /// Times of the last update and of the creation of the cache, by the local clock, in seconds since 1970.
     asked: u64,
     begun: u64,
 }
 
-/// More at once is slow or fails.
+/// QIDs per call. Larger calls are slow or fail.
 const BATCH: usize = 300;
 
 impl KnowledgeBase {
-    /// Reads the cache.
-    pub(super) fn open(wanted: &Wanted, around: &SourceContext) -> Result<Self> {
-        let folder = around.services.state_folder()?.join("knowledge-base");
+    /// Reads the cache; deletes it if it is old, or belongs to another account, platform or version.
+    pub(super) fn open(wanted: &Wanted, context: &SourceContext) -> Result<Self> {
+        let folder = context.services.state_folder()?.join("knowledge-base");
         fs::create_dir_all(&folder).map_err(|error| {
             let message = format!("cannot create {}: {error}", folder.display());
             PluginError::new(ErrorKind::CannotCreate, message)
         })?;
-        let file = StateFile::new(&around.services, "knowledge-base.json")?;
+        let file = StateFile::new(&context.services, "knowledge-base.json")?;
         let mut this = Self {
             folder,
-            memory: file.read().unwrap_or_default(),
+            state: file.read().unwrap_or_default(),
             file,
-            definitions: Definitions::new(Box::new(FileSpool::new(&around.services))),
-            absent: HashSet::new(),
+            definitions: Definitions::new(Box::new(FileSpool::new(&context.services))),
+            unknown: HashSet::new(),
             version: wanted.knowledge_base_version.clone(),
             next_file: 1,
         };
-        let is_old = now().saturating_sub(this.memory.begun) > wanted.knowledge_base_age.as_secs();
-        let account = (around.settings.network.url.as_str(), &around.settings.account.user);
+        let is_old = now().saturating_sub(this.state.begun) > wanted.knowledge_base_age.as_secs();
+        let account = (context.settings.network.url.as_str(), &context.settings.account.user);
         let of = fingerprint(&(account, &wanted.knowledge_base_version));
         for path in this.files() {
             let is_whole = path.extension().is_some_and(|extension| extension == "xml");
-            if is_old || this.memory.of != of || !is_whole || !this.index(&path, around) {
+            if is_old || this.state.of != of || !is_whole || !this.index(&path, context) {
                 let _ = fs::remove_file(&path);
             }
         }
         if this.definitions.is_empty() {
-            this.memory = Memory { of, begun: now(), asked: now(), ..Memory::default() };
+            this.state = CacheState { of, begun: now(), asked: now(), ..CacheState::default() };
         }
         tracing::debug!(definitions = this.definitions.len(), "knowledge base read");
         Ok(this)
     }
 
-    /// The definitions, to join a page with.
+    /// The definitions, to be joined with the findings of a page.
     pub(super) fn definitions(&mut self) -> &mut Definitions {
         &mut self.definitions
     }
 
-    /// Asks for what has changed, if that was long ago.
-    pub(super) fn update(&mut self, every: Duration, around: &mut SourceContext) -> Result<()> {
+    /// Downloads the changes if the last update is older than `every`.
+    pub(super) fn update(&mut self, every: Duration, context: &mut SourceContext) -> Result<()> {
         if self.definitions.is_empty()
-            || self.memory.up_to.is_empty()
-            || now().saturating_sub(self.memory.asked) < every.as_secs()
+            || self.state.up_to.is_empty()
+            || now().saturating_sub(self.state.asked) < every.as_secs()
         {
             return Ok(());
         }
-        tracing::info!(since = %self.memory.up_to, "updating the knowledge base");
-        let (path, time) = self.fetch(&[("last_modified_after", self.memory.up_to.clone())], around)?;
-        if !self.index(&path, around) {
+        tracing::info!(since = %self.state.up_to, "updating the knowledge base");
+        let (path, time) = self.fetch(&[("last_modified_after", self.state.up_to.clone())], context)?;
+        if !self.index(&path, context) {
             let _ = fs::remove_file(&path);
             let message = "the knowledge base update is invalid";
-            return Err(PluginError::new(ErrorKind::Unavailable, message).with_hint("downloading it again"));
+            return Err(PluginError::new(ErrorKind::Unavailable, message)
+                .with_hint("the next attempt downloads it again"));
         }
-        self.memory.asked = now();
+        self.state.asked = now();
         if !time.is_empty() {
-            self.memory.up_to = time;
+            self.state.up_to = time;
         }
-        self.file.write(&self.memory)
+        self.file.write(&self.state)
     }
 
-    /// Fetches the definitions of these QIDs that are not there yet.
-    pub(super) fn ensure(&mut self, qids: &BTreeSet<u32>, around: &mut SourceContext) -> Result<()> {
-        let is_new = |qid: &&u32| !self.definitions.contains(**qid) && !self.absent.contains(qid);
+    /// Downloads the definitions of these QIDs that are not cached yet.
+    pub(super) fn ensure(&mut self, qids: &BTreeSet<u32>, context: &mut SourceContext) -> Result<()> {
+        let is_new = |qid: &&u32| !self.definitions.contains(**qid) && !self.unknown.contains(qid);
         let missing: Vec<u32> = qids.iter().filter(is_new).copied().collect();
         if missing.is_empty() {
             return Ok(());
@@ -117,50 +118,53 @@ impl KnowledgeBase {
         tracing::info!("downloading {} definitions of the knowledge base", missing.len());
         let mut batches: Vec<&[u32]> = missing.chunks(BATCH).rev().collect();
         while let Some(batch) = batches.pop() {
-            if self.fetch_batch(batch, around)? {
+            if self.fetch_batch(batch, context)? {
                 continue;
             }
             match batch {
-                [qid] => tracing::warn!("invalid definition of QID {qid}"),
+                [qid] => {
+                    tracing::warn!("invalid definition of QID {qid}: its findings have no title and texts")
+                }
                 _ => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     batches.extend([second, first]);
                 }
             }
         }
-        let absent = missing.into_iter().filter(|qid| !self.definitions.contains(*qid));
-        self.absent.extend(absent);
+        let unknown = missing.into_iter().filter(|qid| !self.definitions.contains(*qid));
+        self.unknown.extend(unknown);
         Ok(())
     }
 
-    /// False: the answer is of no use, and asking for less might help.
-    fn fetch_batch(&mut self, batch: &[u32], around: &mut SourceContext) -> Result<bool> {
+    /// Downloads the definitions of one batch. False if the response is not usable and a smaller batch may
+    /// succeed.
+    fn fetch_batch(&mut self, batch: &[u32], context: &mut SourceContext) -> Result<bool> {
         let ids: Vec<String> = batch.iter().map(u32::to_string).collect();
-        let (path, time) = match self.fetch(&[("ids", ids.join(","))], around) {
+        let (path, time) = match self.fetch(&[("ids", ids.join(","))], context) {
             Ok(fetched) => fetched,
-            Err(failure) if failure.of_size && batch.len() > 1 => return Ok(false),
+            Err(failure) if failure.smaller_may_help && batch.len() > 1 => return Ok(false),
             Err(failure) => return Err(failure.into()),
         };
-        if !self.index(&path, around) {
+        if !self.index(&path, context) {
             let _ = fs::remove_file(&path);
             return Ok(false);
         }
-        if self.memory.up_to.is_empty() {
-            self.memory.up_to = time;
+        if self.state.up_to.is_empty() {
+            self.state.up_to = time;
         }
-        self.file.write(&self.memory)?;
+        self.file.write(&self.state)?;
         Ok(true)
     }
 
-    /// An answer, kept under the next name, and its time.
+    /// Downloads a response into the next file of the cache. Returns the file and the time of the response.
     fn fetch(
         &mut self,
         what: &[(&str, String)],
-        around: &mut SourceContext,
+        context: &mut SourceContext,
     ) -> Result<(PathBuf, String), Failure> {
         let path = self.folder.join("incoming.part");
         let body = loop {
-            let url = around.client.at(&format!("api/{}/fo/knowledge_base/vuln/", self.version));
+            let url = context.client.at(&format!("api/{}/fo/knowledge_base/vuln/", self.version));
             let mut call =
                 Call::post("downloading the knowledge base", url, &["KNOWLEDGE_BASE_VULN_LIST_OUTPUT"])
                     .field("action", "list")
@@ -169,13 +173,14 @@ impl KnowledgeBase {
             for (name, value) in what {
                 call = call.field(name, value);
             }
-            match around.client.call(&call) {
+            match context.client.call(&call) {
                 Ok(Answer::Data(body)) => break body,
                 Ok(_) => {
-                    let message = "downloading the knowledge base failed: the response contains none";
+                    let message =
+                        "downloading the knowledge base failed: the response contains no definitions";
                     return Err(PluginError::new(ErrorKind::Protocol, message).into());
                 }
-                Err(failure) if failure.is_gone && self.fall_back() => {}
+                Err(failure) if failure.is_not_offered && self.fall_back() => {}
                 Err(failure) => return Err(failure),
             }
         };
@@ -190,7 +195,7 @@ impl KnowledgeBase {
         Ok((kept, time))
     }
 
-    /// Takes the next older version of the call: true when there is one.
+    /// Switches to the next older version of the call; false if there is none.
     fn fall_back(&mut self) -> bool {
         let older = match self.version.as_str() {
             "2.0" => return false,
@@ -205,14 +210,14 @@ impl KnowledgeBase {
         true
     }
 
-    /// Reads one kept answer: false when it is damaged.
-    fn index(&mut self, path: &PathBuf, around: &SourceContext) -> bool {
+    /// Adds one cached response to the index; false if it is corrupt.
+    fn index(&mut self, path: &PathBuf, context: &SourceContext) -> bool {
         let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         self.next_file = self.next_file.max(number.unwrap_or(0) + 1);
         let Ok(file) = File::open(path) else { return false };
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let source = Source::whole(file, length);
-        let limits = around.settings.reading.limits;
+        let limits = context.settings.reading.limits;
         match index_knowledge_base(source.read(None), limits, &mut self.definitions) {
             Ok(notes) => {
                 for note in notes {
@@ -227,7 +232,7 @@ impl KnowledgeBase {
         }
     }
 
-    /// The kept answers, oldest first.
+    /// The cached responses, oldest first.
     fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -236,7 +241,7 @@ impl KnowledgeBase {
     }
 }
 
-/// The time of an answer, which stands before its entries.
+/// The time of a response, which precedes its entries.
 fn time_of(body: &Body) -> String {
     use std::io::Read;
     Reply::read(body.source.read(None).take(16 << 10)).time

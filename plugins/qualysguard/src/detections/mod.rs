@@ -1,9 +1,10 @@
-//! Source `host-detections`: the present detections of all assets, page by page, joined with the knowledge base.
+//! Source `host-detections`: the current detections of all assets, page by page, joined with the knowledge
+//! base.
 
-mod asking;
 mod cached_pages;
 mod knowledge_base;
 mod page;
+mod page_requests;
 mod pull;
 mod watermark;
 

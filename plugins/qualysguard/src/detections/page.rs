@@ -1,4 +1,4 @@
-//! One page on its way to the host.
+//! Delivers one page to the host.
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Note;
@@ -7,7 +7,7 @@ use scanbridge_qualys_xml::{
     Damage, Definitions, Kind, MORE_PAGES, Mark, Progress, ReportReader, read_preface,
 };
 
-use super::asking::Got;
+use super::page_requests::FetchedPage;
 use crate::source::SourceContext;
 
 /// A page that is being delivered.
@@ -15,39 +15,39 @@ pub(super) struct OpenPage {
     reader: ReportReader<SourceReader>,
     assets: Vec<u64>,
     pub(super) next: Option<u64>,
-    /// How large it is.
+    /// Size of the page, in bytes.
     pub(super) bytes: u64,
-    /// Of an interrupted run: how many assets it had delivered, and what it had noted by then.
+    /// Number of assets that an interrupted run delivered, and the warnings for them.
     delivered: u64,
-    noted: Vec<Note>,
+    reported: Vec<Note>,
 }
 
 impl OpenPage {
-    /// Begins to read a page that was found to be whole. `done` is how many bytes came before it.
+    /// Opens a page that was checked to be complete. `done` is the number of bytes of all previous pages.
     ///
     /// # Errors
-    /// When the assets that were delivered before cannot be passed over.
+    /// The assets that were already delivered cannot be skipped.
     pub(super) fn begin(
-        got: Got,
+        fetched: FetchedPage,
         done: u64,
-        around: &SourceContext,
+        context: &SourceContext,
         definitions: &mut Definitions,
     ) -> Result<Self, Damage> {
-        let (settings, source) = (&around.settings, got.source);
+        let (settings, source) = (&context.settings, fetched.source);
         let limits = settings.reading.limits;
-        // The head was read with the page.
+        // Damage is not expected here: the page was checked to be complete.
         let (mut preface, _) = read_preface(&Kind::Detections, source.read(None), limits, definitions);
-        let watch = Watch { services: around.services.clone(), done, total: 0 };
+        let watch = Watch { services: context.services.clone(), done, total: 0 };
         let mut reader = ReportReader::new(&Kind::Detections, source.read(Some(watch)), limits, &mut preface);
         if let Some(wanted) = settings.addresses.filter() {
             reader.only(wanted);
         }
-        let (delivered, bytes) = (got.delivered, source.length);
+        let (delivered, bytes) = (fetched.delivered, source.length);
         if delivered > 0 {
             reader.skip(Mark { assets: delivered, ..Mark::default() }, Some(definitions))?;
         }
-        let noted = if delivered > 0 { reader.notes() } else { Vec::new() };
-        Ok(Self { reader, assets: got.page.assets, next: got.next, bytes, delivered, noted })
+        let reported = if delivered > 0 { reader.notes() } else { Vec::new() };
+        Ok(Self { reader, assets: fetched.page.assets, next: fetched.next, bytes, delivered, reported })
     }
 
     /// Fills a batch.
@@ -59,27 +59,27 @@ impl OpenPage {
         self.reader.fill(batch, Some(definitions))
     }
 
-    /// The first asset that is still to come, where a later run could ask for; none inside an asset, or where
-    /// numbers do not ascend.
+    /// The lowest asset ID that is not delivered yet, where a later run can resume. `None` inside an asset,
+    /// or if the IDs are not ascending.
     pub(super) fn first_to_come(&self) -> Option<u64> {
-        let gone = usize::try_from(self.reader.mark()?.assets).ok()?;
-        let (gone, to_come) = self.assets.split_at_checked(gone)?;
-        let last = gone.last()?;
-        to_come.iter().all(|id| id > last).then_some(*last).and_then(|last| last.checked_add(1))
+        let delivered = usize::try_from(self.reader.mark()?.assets).ok()?;
+        let (delivered, remaining) = self.assets.split_at_checked(delivered)?;
+        let last = delivered.last()?;
+        remaining.iter().all(|id| id > last).then_some(*last).and_then(|last| last.checked_add(1))
     }
 
-    /// How many assets have gone out in this run.
+    /// Number of assets delivered in this run.
     pub(super) fn assets(&self) -> u64 {
         self.reader.assets().saturating_sub(self.delivered)
     }
 
-    /// What is worth knowing of it, as far as this run has read it. That there are more pages is not: they are
-    /// fetched.
+    /// Warnings about the part of the page that this run has read. The note about further pages is omitted,
+    /// because they are downloaded.
     pub(super) fn notes(&mut self) -> Vec<Note> {
         let mut notes = self.reader.notes();
         for note in &mut notes {
-            let noted = self.noted.iter().find(|noted| noted.text == note.text);
-            note.count -= noted.map_or(0, |noted| noted.count.min(note.count));
+            let reported = self.reported.iter().find(|reported| reported.text == note.text);
+            note.count -= reported.map_or(0, |reported| reported.count.min(note.count));
         }
         notes.retain(|note| note.count > 0 && note.text != MORE_PAGES);
         notes

@@ -1,4 +1,4 @@
-//! One pull: a report of many pages, and the rounds of it.
+//! Pulls: each is a download of all pages, delivered as one report; repeated with `interval_minutes`.
 
 use std::time::Instant;
 
@@ -8,83 +8,83 @@ use scanbridge_plugin_api::{Next, PluginError, Position, Result, tracing};
 use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
 
-use super::asking::PageRequests;
 use super::cached_pages::CachedPages;
 use super::knowledge_base::KnowledgeBase;
 use super::page::OpenPage;
+use super::page_requests::PageRequests;
 use super::watermark::Watermark;
 use crate::options::Detections as Wanted;
 use crate::source::{SourceContext, Work, end_round, position, read_position};
 
-/// The detections of one account.
+/// Downloads the detections of one account.
 pub(crate) struct Detections {
     wanted: Wanted,
-    asking: PageRequests,
-    /// Read when the first page comes.
+    requests: PageRequests,
+    /// Opened with the first page.
     knowledge_base: Option<KnowledgeBase>,
     watermark: Watermark,
-    kept: CachedPages,
+    cache: CachedPages,
     pull: Pull,
     page: Option<OpenPage>,
     state: State,
     began: Instant,
 }
 
-/// What the next step is.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A pull, which may go on with an interrupted one.
+    /// Start a pull, or resume an interrupted one.
     Begin,
-    /// A page, or the next part of one.
+    /// Deliver a page, or the next part of it.
     Pages,
-    /// The end of the pull.
+    /// End the pull.
     End,
-    /// Nothing, until the next round.
+    /// Wait for the next round.
     Rest,
 }
 
-/// How far a pull is: also the position.
+/// The progress of a pull; also the content of a position.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Pull {
-    /// It has begun to be delivered.
+    /// The report start was delivered.
     #[serde(default)]
     under_way: bool,
-    /// Only assets that were processed since then are asked for.
+    /// Only assets processed since this time are requested; `None`: all.
     since: Option<String>,
-    /// The time of its first page, by the clock of Qualys; empty before that.
+    /// Time of the first page by the clock of Qualys; empty before that page.
     started: String,
-    /// The number of the first asset that has not been delivered; none when all are.
+    /// Lowest asset ID that is not delivered yet; `None` if all are delivered.
     first: Option<u64>,
     assets: u64,
     bytes: u64,
-    /// Assets that could not be fetched: how many, and the first of them.
+    /// Number of skipped assets, and the first of their IDs.
     missing_assets: u64,
     missing: Vec<u64>,
     notes: Vec<Note>,
-    /// It is delivered to its end.
+    /// The pull was delivered completely.
     ended: bool,
 }
 
 impl Detections {
-    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
-        let watermark = Watermark::open(&around.services)?;
-        let resumed = read_position::<Pull>(around, resume);
-        let kept = CachedPages::open(&around.services)?;
+    pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
+        let watermark = Watermark::open(&context.services)?;
+        let resumed = read_position::<Pull>(context, resume);
+        let cache = CachedPages::open(&context.services)?;
         let (state, pull) = match resumed {
             Some(pull) if pull.ended => {
-                pull.reach(&watermark, around)?;
-                // Nobody knows how long ago that was: the next round begins, if there is to be one.
-                let next = if around.settings.interval.is_some() { State::Begin } else { State::Rest };
+                pull.store_watermark(&watermark, context)?;
+                // The end time of that pull is unknown: start the next round at once if there is an interval.
+                let next = if context.settings.interval.is_some() { State::Begin } else { State::Rest };
                 (next, Pull::default())
             }
             resumed => (State::Begin, resumed.unwrap_or_default()),
         };
         Ok(Self {
             wanted: wanted.clone(),
-            asking: PageRequests::new(wanted, kept.clone()),
+            requests: PageRequests::new(wanted, cache.clone()),
             knowledge_base: None,
             watermark,
-            kept,
+            cache,
             pull,
             page: None,
             state,
@@ -92,24 +92,24 @@ impl Detections {
         })
     }
 
-    /// Begins a pull with its first page, or goes on with an interrupted one.
-    fn begin(&mut self, around: &mut SourceContext) -> Result<Next> {
+    /// Starts a pull with its first page, or resumes an interrupted one.
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Next> {
         let continued = self.pull.under_way;
         let is_over = continued && self.pull.first.is_none();
         if !continued {
-            self.kept.clear();
+            self.cache.clear();
             let since = self
                 .wanted
                 .incremental
-                .then(|| self.watermark.since(&around.fingerprint, self.wanted.overlap));
+                .then(|| self.watermark.since(&context.fingerprint, self.wanted.overlap));
             self.pull = Pull { since: since.flatten(), first: Some(0), ..Pull::default() };
         }
         if !is_over {
-            self.open_page(around)?;
+            self.open_page(context)?;
         }
         self.pull.under_way = true;
         self.state = if is_over { State::End } else { State::Pages };
-        let url = around.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
+        let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
         Ok(Next::ReportStart(Box::new(ReportStart {
             kind: "HOST_LIST_VM_DETECTION_OUTPUT".to_owned(),
             title: match &self.pull.since {
@@ -118,70 +118,73 @@ impl Detections {
             },
             time: self.pull.started.clone(),
             path: url.to_string(),
-            hints: Hints { add_host: around.settings.reading.add_host },
+            hints: Hints { add_host: context.settings.reading.add_host },
             continued,
             schema: Schema::default(),
             ..ReportStart::default()
         })))
     }
 
-    /// Fetches the next page, with the definitions that it needs.
-    fn open_page(&mut self, around: &mut SourceContext) -> Result<()> {
-        let first = self.pull.first.ok_or_else(|| PluginError::bug("no next page"))?;
-        let got = self.asking.page(first, self.pull.since.as_deref(), around)?;
+    /// Downloads the next page and the definitions of its QIDs.
+    fn open_page(&mut self, context: &mut SourceContext) -> Result<()> {
+        let first = self
+            .pull
+            .first
+            .ok_or_else(|| PluginError::bug("plugin bug: a page was requested after the last one"))?;
+        let fetched = self.requests.page(first, self.pull.since.as_deref(), context)?;
         if self.knowledge_base.is_none() {
-            self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, around)?);
+            self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, context)?);
         }
         let knowledge_base = self.knowledge_base.as_mut().expect("it was made above");
-        knowledge_base.update(self.wanted.knowledge_base_update, around)?;
-        knowledge_base.ensure(&got.page.qids, around)?;
+        knowledge_base.update(self.wanted.knowledge_base_update, context)?;
+        knowledge_base.ensure(&fetched.page.qids, context)?;
         if self.pull.started.is_empty() {
-            self.pull.started.clone_from(&got.page.time);
+            self.pull.started.clone_from(&fetched.page.time);
         }
-        self.pull.missing_assets += got.missing.len() as u64;
-        self.pull.missing.extend(&got.missing);
-        self.pull.missing.truncate(SHOWN_MISSING);
+        self.pull.missing_assets += fetched.missing.len() as u64;
+        self.pull.missing.extend(&fetched.missing);
+        self.pull.missing.truncate(MAX_SHOWN_MISSING);
         let done = self.pull.bytes;
-        self.pull.bytes += got.source.length;
-        let assets = self.pull.assets + got.page.assets.len() as u64;
-        tracing::info!(assets, "a page of {} assets", got.page.assets.len());
-        let page = OpenPage::begin(got, done, around, knowledge_base.definitions());
+        self.pull.bytes += fetched.source.length;
+        let assets = self.pull.assets + fetched.page.assets.len() as u64;
+        tracing::info!(assets, "downloaded a page of {} assets", fetched.page.assets.len());
+        let page = OpenPage::begin(fetched, done, context, knowledge_base.definitions());
         self.page = Some(page.map_err(|damage| {
             PluginError::bad_data(format!("cannot resume from a cached page of detections: {damage}"))
         })?);
         Ok(())
     }
 
-    fn deliver(&mut self, mut batch: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
+    fn deliver(&mut self, mut batch: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
         if self.page.is_none() {
-            self.open_page(around)?;
+            self.open_page(context)?;
         }
         let (Some(page), Some(knowledge_base)) = (&mut self.page, &mut self.knowledge_base) else {
-            return Err(PluginError::bug("plugin bug: a page that does not exist was marked as delivered"));
+            return Err(PluginError::bug("plugin bug: deliver was called without an open page"));
         };
         match page.fill(&mut batch, knowledge_base.definitions()) {
             Ok(Filled::Full) => {
                 let at = page.first_to_come().map(|first| {
                     let mut pull = Pull { first: Some(first), ..self.pull.clone() };
                     pull.assets += page.assets();
-                    // A later run counts the page anew.
+                    // A later run counts the bytes of this page again.
                     pull.bytes = pull.bytes.saturating_sub(page.bytes);
                     pull.note(page.notes());
-                    position(around, &pull)
+                    position(context, &pull)
                 });
                 Ok(Next::Batch { batch: batch.finish(), position: at.unwrap_or_default() })
             }
             Ok(Filled::Ended) => {
                 self.end_page();
-                // Also where it is empty: the position is worth it.
-                Ok(Next::Batch { batch: batch.finish(), position: position(around, &self.pull) })
+                // An empty batch is sent too, because it carries the position.
+                Ok(Next::Batch { batch: batch.finish(), position: position(context, &self.pull) })
             }
-            Err(_) if around.services.is_cancelled() => Err(PluginError::cancelled()),
+            Err(_) if context.services.is_cancelled() => Err(PluginError::cancelled()),
             Err(damage) => {
                 self.end_page();
                 let reason = format!("invalid page of detections: {damage}");
-                let deliver = around.settings.reading.deliver_incomplete;
-                Ok(self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, around))
+                let deliver = context.settings.reading.deliver_incomplete;
+                Ok(self.end(ReportEnd { reason, deliver, ..ReportEnd::default() }, context))
             }
         }
     }
@@ -194,7 +197,7 @@ impl Detections {
         self.state = if page.next.is_some() { State::Pages } else { State::End };
     }
 
-    fn end_pull(&mut self, around: &SourceContext) -> Next {
+    fn end_pull(&mut self, context: &SourceContext) -> Next {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
             self.pull.notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
@@ -207,73 +210,74 @@ impl Detections {
             let more = if count > shown.len() as u64 { " and more" } else { "" };
             format!("{count} assets could not be downloaded and were skipped: {}{more}", shown.join(", "))
         };
-        // The other assets are whole, each of them; what is left out is never cleared anywhere.
-        self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, around)
+        // Each delivered asset is complete, and outputs never clear an asset that is missing from a report.
+        self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, context)
     }
 
-    fn end(&mut self, end: ReportEnd, around: &SourceContext) -> Next {
+    fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Next {
         self.state = State::Rest;
         let mut pull = std::mem::take(&mut self.pull);
         (pull.ended, pull.first) = (true, None);
         if !end.complete && pull.missing_assets == 0 {
-            // Damaged: not to be remembered as reached.
+            // Not a complete pull: must not move the watermark.
             pull.started.clear();
         }
         let notes = std::mem::take(&mut pull.notes);
         let end = ReportEnd { notes, bytes: pull.bytes, ..end };
-        Next::ReportEnd { end, position: position(around, &pull) }
+        Next::ReportEnd { end, position: position(context, &pull) }
     }
 }
 
 impl Pull {
     fn note(&mut self, notes: Vec<Note>) {
         for note in notes {
-            match self.notes.iter_mut().find(|said| said.text == note.text) {
-                Some(said) => said.count += note.count,
+            match self.notes.iter_mut().find(|known| known.text == note.text) {
+                Some(known) => known.count += note.count,
                 None => self.notes.push(note),
             }
         }
-        self.notes.truncate(MOST_NOTES);
+        self.notes.truncate(MAX_NOTES);
     }
 
-    /// A pull without a gap is remembered: the next one need only ask for what changed since.
-    fn reach(&self, watermark: &Watermark, around: &SourceContext) -> Result<()> {
+    /// Moves the watermark after a complete pull without skipped assets; the next pull requests only later
+    /// changes.
+    fn store_watermark(&self, watermark: &Watermark, context: &SourceContext) -> Result<()> {
         if self.ended && self.missing_assets == 0 && !self.started.is_empty() {
-            watermark.reached(&around.fingerprint, &self.started)?;
+            watermark.store(&context.fingerprint, &self.started)?;
         }
         Ok(())
     }
 }
 
 impl Work for Detections {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
         match self.state {
-            State::Begin => self.begin(around),
-            State::Pages => self.deliver(recycled, around),
-            State::End => Ok(self.end_pull(around)),
+            State::Begin => self.begin(context),
+            State::Pages => self.deliver(recycled, context),
+            State::End => Ok(self.end_pull(context)),
             State::Rest => {
                 let state = &mut self.state;
-                Ok(end_round(&around.settings, &mut self.began, || *state = State::Begin))
+                Ok(end_round(&context.settings, &mut self.began, || *state = State::Begin))
             }
         }
     }
 
-    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
-        match read_position::<Pull>(around, Some(at)) {
+    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+        match read_position::<Pull>(context, Some(at)) {
             Some(pull) => {
                 match pull.first {
-                    Some(first) => self.kept.forget(first),
-                    None if self.state == State::Rest => self.kept.clear(),
+                    Some(first) => self.cache.remove_before(first),
+                    None if self.state == State::Rest => self.cache.clear(),
                     None => {}
                 }
-                pull.reach(&self.watermark, around)
+                pull.store_watermark(&self.watermark, context)
             }
             None => Ok(()),
         }
     }
 }
 
-/// So many of the assets that are left out are named.
-const SHOWN_MISSING: usize = 20;
-/// Notes of all pages together; each page has far fewer.
-const MOST_NOTES: usize = 50;
+/// Maximum number of skipped assets named in the reason.
+const MAX_SHOWN_MISSING: usize = 20;
+/// Maximum number of different notes of all pages together; each page has far fewer.
+const MAX_NOTES: usize = 50;

@@ -1,4 +1,4 @@
-//! How far the last complete pull reached, so that the next one asks only for what has changed since.
+//! The time of the last complete pull; an incremental pull requests only later changes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct Watermark {
 
 #[derive(Serialize, Deserialize)]
 struct Reached {
-    /// The settings that the pull was made with.
+    /// Fingerprint of the settings of that pull.
     of: String,
     time: String,
 }
@@ -26,7 +26,8 @@ impl Watermark {
         Ok(Self { file: StateFile::new(services, "watermark.json")? })
     }
 
-    /// Since when to ask: the last complete pull with these settings, less an overlap. None: for everything.
+    /// Start time of the next pull: the last complete pull with these settings minus the overlap. `None`: a
+    /// full pull.
     pub(super) fn since(&self, of: &str, overlap: Duration) -> Option<String> {
         let reached = self.file.read::<Reached>().filter(|reached| reached.of == of)?;
         let time: Timestamp = reached.time.parse().ok()?;
@@ -34,8 +35,8 @@ impl Watermark {
         Some(since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
-    /// A pull that began at this time is complete and delivered.
-    pub(super) fn reached(&self, of: &str, time: &str) -> Result<()> {
+    /// Stores the start time of a pull that is complete and delivered.
+    pub(super) fn store(&self, of: &str, time: &str) -> Result<()> {
         self.file.write(&Reached { of: of.to_owned(), time: time.to_owned() })
     }
 }

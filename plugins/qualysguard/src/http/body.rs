@@ -1,4 +1,4 @@
-//! The body of an answer, on its way to a file and in it.
+//! Writes response bodies to files.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,24 +11,24 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::http_error::Cause;
 
-/// Where a body is kept.
+/// The file for a response body.
 #[derive(Debug, Clone)]
 pub(crate) enum Keep {
-    /// In a file without a name, which vanishes with the process.
+    /// An unnamed temporary file, which disappears when the process ends.
     Unnamed,
-    /// In this file of the state folder, readable by its owner alone.
+    /// This file in the state directory, readable only by its owner.
     At(PathBuf),
 }
 
-/// A whole body.
+/// A complete body.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
     pub(crate) source: Source,
-    /// XXH3 of all bytes: to know a kept file again.
+    /// XXH3 hash of all bytes, to verify a cached file.
     pub(crate) hash: u128,
 }
 
-/// Takes the pieces of a body.
+/// Writes the chunks of a body, decompressed.
 pub(super) struct Writer {
     sink: Sink,
 }
@@ -41,20 +41,20 @@ enum Sink {
 struct Counted {
     file: File,
     length: u64,
-    most: u64,
+    limit: u64,
     hash: Xxh3,
-    /// Why a write failed, where it was not the disk.
+    /// True if a write failed because of the size limit.
     too_large: bool,
 }
 
 impl Writer {
-    pub(super) fn new(keep: &Keep, services: &Services, most: u64, gzip: bool) -> Result<Self, Cause> {
+    pub(super) fn new(keep: &Keep, services: &Services, limit: u64, gzip: bool) -> Result<Self, Cause> {
         let file = match keep {
             Keep::Unnamed => temporary_file(services),
             Keep::At(path) => create(path),
         };
         let file = file.map_err(Cause::Disk)?;
-        let counted = Counted { file, length: 0, most, hash: Xxh3::new(), too_large: false };
+        let counted = Counted { file, length: 0, limit, hash: Xxh3::new(), too_large: false };
         let sink = if gzip {
             Sink::Gzip(Box::new(MultiGzDecoder::new(counted)))
         } else {
@@ -71,7 +71,7 @@ impl Writer {
         written.map_err(|error| self.cause(&error))
     }
 
-    /// How many bytes there are by now.
+    /// Number of bytes written so far.
     pub(super) fn length(&self) -> u64 {
         self.counted().length
     }
@@ -84,7 +84,7 @@ impl Writer {
         let counted = match self.sink {
             Sink::Plain(counted) => counted,
             Sink::Gzip(decoder) => {
-                Box::new(decoder.finish().map_err(|error| Cause::Packed(error.to_string()))?)
+                Box::new(decoder.finish().map_err(|error| Cause::InvalidGzip(error.to_string()))?)
             }
         };
         let hash = counted.hash.digest128();
@@ -100,11 +100,11 @@ impl Writer {
 
     fn cause(&self, error: &io::Error) -> Cause {
         if self.counted().too_large {
-            return Cause::TooLarge(show_size(self.counted().most));
+            return Cause::TooLarge(show_size(self.counted().limit));
         }
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-                Cause::Packed(error.to_string())
+                Cause::InvalidGzip(error.to_string())
             }
             _ => Cause::Disk(PluginError::new(
                 ErrorKind::Io,
@@ -116,7 +116,7 @@ impl Writer {
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.length + bytes.len() as u64 > self.most {
+        if self.length + bytes.len() as u64 > self.limit {
             self.too_large = true;
             return Err(io::Error::other("too large"));
         }

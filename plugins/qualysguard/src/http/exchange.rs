@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! Sends requests and receives responses.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,62 +10,64 @@ use scanbridge_plugin_api::{Secret, Services};
 use url::Url;
 
 use super::body::{Body, Keep, Writer};
+use super::classify::classify;
 use super::http_error::{Cause, HttpError, Peer};
 use super::route::{Route, address};
-use super::sorting::sort;
 use crate::options::Network;
 
-/// What is asked.
+/// An HTTP request.
 pub(crate) struct Request {
     pub(crate) url: Url,
-    /// A form makes it a POST.
+    /// URL-encoded form; present: POST, otherwise GET.
     pub(crate) form: Option<Secret>,
-    /// Headers, some of which are secret.
+    /// Headers; some contain credentials.
     pub(crate) headers: Vec<(&'static str, Secret)>,
 }
 
-/// What came.
+/// An HTTP response with its body.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
 
-/// Makes calls, one after the other, and keeps the connection between them.
+/// Makes calls one after the other and keeps connections open between them.
 pub(crate) struct Exchange {
     network: Network,
     services: Services,
     /// By `host:port`.
-    ways: HashMap<String, Route>,
+    routes: HashMap<String, Route>,
 }
 
 impl Exchange {
     pub(crate) fn new(network: &Network, services: &Services) -> Self {
-        Self { network: network.clone(), services: services.clone(), ways: HashMap::new() }
+        Self { network: network.clone(), services: services.clone(), routes: HashMap::new() }
     }
 
-    /// Asks, and keeps the body as it comes. A kept connection that turns out to be closed is replaced.
+    /// Sends a request and writes the body to a file while it arrives. A closed kept-alive connection is
+    /// replaced.
     pub(crate) async fn call(&mut self, request: &Request, keep: &Keep) -> Result<Response, HttpError> {
-        let way = self.way(&request.url)?;
-        // Nothing was read from a kept connection since the last call: now its end is noticed, if it has come.
+        let route = self.route(&request.url)?;
+        // Lets the runtime poll the idle connection, so that a close by the peer is noticed before it is
+        // reused.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut response = match http_request(&way, request).send().await {
+        let mut response = match http_request(&route, request).send().await {
             Ok(response) => response,
-            Err(error) => return Err(sort(&way, &error).await),
+            Err(error) => return Err(classify(&route, &error).await),
         };
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        let body = self.receive(response, &headers, keep, &way).await?;
+        let body = self.receive(response, &headers, keep, &route).await?;
         Ok(Response { status, headers, body })
     }
 
-    fn way(&mut self, url: &Url) -> Result<Route, HttpError> {
+    fn route(&mut self, url: &Url) -> Result<Route, HttpError> {
         let address = address(url);
-        if let Some(way) = self.ways.get(&address) {
-            return Ok(way.clone());
+        if let Some(route) = self.routes.get(&address) {
+            return Ok(route.clone());
         }
-        let way = Route::new(&self.network, url)?;
-        self.ways.insert(address, way.clone());
-        Ok(way)
+        let route = Route::new(&self.network, url)?;
+        self.routes.insert(address, route.clone());
+        Ok(route)
     }
 
     async fn receive(
@@ -73,45 +75,45 @@ impl Exchange {
         mut response: reqwest::Response,
         headers: &HeaderMap,
         keep: &Keep,
-        way: &Route,
+        route: &Route,
     ) -> Result<Body, HttpError> {
-        let at = |cause| HttpError { peer: Peer::Qualys, address: way.address.clone(), cause };
+        let at = |cause| HttpError { peer: Peer::Qualys, address: route.address.clone(), cause };
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let gzip = text(CONTENT_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("gzip"));
         let total = text(CONTENT_LENGTH).and_then(|value| value.parse().ok()).filter(|_| !gzip).unwrap_or(0);
         let mut writer = Writer::new(keep, &self.services, self.network.max_bytes, gzip).map_err(at)?;
-        let (began, mut told) = (Instant::now(), 0);
+        let (began, mut reported) = (Instant::now(), 0);
         loop {
             match response.chunk().await {
                 Ok(None) => break,
                 Ok(Some(piece)) => writer.write(&piece).map_err(at)?,
-                Err(error) => return Err(sort(way, &error).await),
+                Err(error) => return Err(classify(route, &error).await),
             }
             if began.elapsed() > self.network.request_timeout {
-                return Err(at(Cause::TooLong(self.network.request_timeout)));
+                return Err(at(Cause::ResponseTimeout(self.network.request_timeout)));
             }
-            if writer.length() >= told + TOLD_EVERY {
-                told = writer.length();
-                self.services.progress(told, if told > total { 0 } else { total });
+            if writer.length() >= reported + PROGRESS_BYTES {
+                reported = writer.length();
+                self.services.progress(reported, if reported > total { 0 } else { total });
             }
         }
         writer.finish().map_err(at)
     }
 }
 
-/// The host is told of so many bytes at a time.
-const TOLD_EVERY: u64 = 1 << 20;
+/// Number of bytes between two progress reports to the host.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
-fn http_request(way: &Route, request: &Request) -> reqwest::RequestBuilder {
+fn http_request(route: &Route, request: &Request) -> reqwest::RequestBuilder {
     let mut builder = match &request.form {
-        None => way.client.get(request.url.clone()),
-        Some(form) => way
+        None => route.client.get(request.url.clone()),
+        Some(form) => route
             .client
             .post(request.url.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.expose().to_owned()),
     };
-    // It is unpacked on its way to the file, where its size is bounded.
+    // `Writer` decompresses the body, because it limits the decompressed size.
     builder = builder.header(ACCEPT_ENCODING, "gzip");
     for (name, value) in &request.headers {
         if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
@@ -122,17 +124,17 @@ fn http_request(way: &Route, request: &Request) -> reqwest::RequestBuilder {
     builder
 }
 
-/// A header's number.
+/// The number in a header.
 pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// A header's number of seconds to wait.
+/// The number of seconds to wait in a header.
 pub(crate) fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
     number(headers, name).map(to_wait)
 }
 
-/// How long somebody asks to wait. Nobody means more than a month, and no clock has room for every number.
+/// A requested wait. Clamped to 30 days: larger values overflow `Instant`.
 pub(crate) fn to_wait(seconds: u64) -> Duration {
     Duration::from_secs(seconds.min(30 * 86_400))
 }

@@ -1,7 +1,8 @@
-//! A proxy that speaks TLS, and Qualys behind it: two handshakes for which reqwest has one configuration.
+//! TLS to Qualys through a proxy that also uses TLS: two handshakes, for which reqwest has only one
+//! configuration.
 //!
-//! The first handshake of a connection is that of the proxy. Until its certificate has been accepted and its key
-//! proven, the peer is held against what is expected of the proxy, and is shown no client certificate.
+//! The first handshake of a connection is with the proxy. Until the proxy's certificate and signature are
+//! verified, the proxy's rules apply to the peer, and the client certificate is not sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +14,13 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use scanbridge_tls_identity::ClientTls;
 
-/// Whose handshake is next. Calls are made one after the other, so that there is one connection at a time.
+/// The peer of the next handshake. Calls are made one after the other, so only one connection is opened at a
+/// time.
 #[derive(Debug, Clone)]
 pub(super) struct HandshakeOrder(Arc<AtomicBool>);
 
 impl HandshakeOrder {
-    /// A new connection begins.
+    /// Call this before each new connection.
     pub(super) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -32,33 +34,34 @@ impl HandshakeOrder {
     }
 }
 
-/// One configuration for both handshakes; each connection must [`begin`](Turn::begin).
-pub(super) fn two_in_one(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig, HandshakeOrder) {
-    let turn = HandshakeOrder(Arc::new(AtomicBool::new(true)));
+/// One configuration for both handshakes. Call [`HandshakeOrder::begin`] before each connection.
+pub(super) fn config_for_both_hops(proxy: &ClientTls, qualys: &ClientTls) -> (ClientConfig, HandshakeOrder) {
+    let order = HandshakeOrder(Arc::new(AtomicBool::new(true)));
     let mut config = ClientConfig::clone(&qualys.config());
-    // A resumed session skips the verification by which the turns are told.
+    // A resumed TLS session skips the certificate verification that marks the end of the first handshake.
     config.resumption = Resumption::disabled();
-    config.client_auth_cert_resolver = Arc::new(ShownToQualys {
-        turn: turn.clone(),
+    config.client_auth_cert_resolver = Arc::new(CertificateForQualys {
+        order: order.clone(),
         identity: Arc::clone(&config.client_auth_cert_resolver),
     });
-    config.dangerous().set_certificate_verifier(Arc::new(EachInTurn {
-        turn: turn.clone(),
+    config.dangerous().set_certificate_verifier(Arc::new(VerifierPerHop {
+        order: order.clone(),
         proxy: proxy.verifier(),
         qualys: qualys.verifier(),
     }));
-    (config, turn)
+    (config, order)
 }
 
+/// Sends the client certificate only to Qualys.
 #[derive(Debug)]
-struct ShownToQualys {
-    turn: HandshakeOrder,
+struct CertificateForQualys {
+    order: HandshakeOrder,
     identity: Arc<dyn ResolvesClientCert>,
 }
 
-impl ResolvesClientCert for ShownToQualys {
+impl ResolvesClientCert for CertificateForQualys {
     fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        if self.turn.is_of_proxy() { None } else { self.identity.resolve(issuers, schemes) }
+        if self.order.is_of_proxy() { None } else { self.identity.resolve(issuers, schemes) }
     }
 
     fn has_certs(&self) -> bool {
@@ -66,20 +69,21 @@ impl ResolvesClientCert for ShownToQualys {
     }
 }
 
+/// Verifies the proxy first, then Qualys.
 #[derive(Debug)]
-struct EachInTurn {
-    turn: HandshakeOrder,
+struct VerifierPerHop {
+    order: HandshakeOrder,
     proxy: Arc<dyn ServerCertVerifier>,
     qualys: Arc<dyn ServerCertVerifier>,
 }
 
-impl EachInTurn {
+impl VerifierPerHop {
     fn current(&self) -> &dyn ServerCertVerifier {
-        if self.turn.is_of_proxy() { &*self.proxy } else { &*self.qualys }
+        if self.order.is_of_proxy() { &*self.proxy } else { &*self.qualys }
     }
 }
 
-impl ServerCertVerifier for EachInTurn {
+impl ServerCertVerifier for VerifierPerHop {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -98,7 +102,7 @@ impl ServerCertVerifier for EachInTurn {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = self.current().verify_tls12_signature(message, leaf, signature)?;
-        self.turn.end();
+        self.order.end();
         Ok(valid)
     }
 
@@ -109,7 +113,7 @@ impl ServerCertVerifier for EachInTurn {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = self.current().verify_tls13_signature(message, leaf, signature)?;
-        self.turn.end();
+        self.order.end();
         Ok(valid)
     }
 

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to an answer, told apart.
+//! HTTP failures, classified by peer and cause.
 
 use std::fmt;
 use std::io;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
-/// Who was talked to.
+/// The peer of a failed connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Proxy,
     Qualys,
 }
 
-/// One failure of a call.
+/// A failed HTTP call.
 #[derive(Debug)]
 pub(crate) struct HttpError {
     pub(crate) peer: Peer,
@@ -22,50 +22,56 @@ pub(crate) struct HttpError {
     pub(crate) cause: Cause,
 }
 
-/// Why.
+/// The cause of a failure.
 #[derive(Debug)]
 pub(crate) enum Cause {
-    /// The name has no address, or the name service failed.
-    Name(String),
-    /// Nobody listens there.
+    /// DNS lookup failed.
+    Dns(String),
+    /// Connection refused.
     Refused,
-    /// There is no way there.
+    /// Host or network unreachable, or the system's TCP timeout.
     Unreachable(String),
-    /// No connection within this time.
+    /// No connection within `connect_timeout_secs`.
     ConnectTimeout(Duration),
-    /// TLS failed, or one side does not take the other's certificate.
+    /// The TLS handshake failed, or a certificate was rejected.
     Tls(PluginError),
-    /// The proxy wants a login; whether one was sent.
+    /// The proxy requires authentication (status 407); true if credentials were sent.
     ProxyLogin(bool),
-    /// The proxy answered CONNECT with this.
+    /// The proxy rejected CONNECT with this status.
     ProxyRefused(String),
-    /// Nothing came for this time.
-    Silence(Duration),
-    /// The answer took longer than this in all.
-    TooLong(Duration),
-    /// The connection ended before the answer had.
-    Cut(String),
-    /// What came is no HTTP.
-    NoHttp(String),
-    /// The body is packed and damaged.
-    Packed(String),
-    /// The body is larger than is taken.
+    /// No data for `read_timeout_secs`.
+    ReadTimeout(Duration),
+    /// The response took longer than `request_timeout_minutes`.
+    ResponseTimeout(Duration),
+    /// The connection ended before the response was complete.
+    ConnectionLost(String),
+    /// The response is not valid HTTP.
+    InvalidHttp(String),
+    /// The compressed body is invalid or truncated.
+    InvalidGzip(String),
+    /// The body is larger than `max_download_bytes`.
     TooLarge(String),
-    /// The settings lead nowhere.
+    /// Invalid settings.
     Settings(PluginError),
-    /// The body could not be kept.
+    /// The body could not be written to disk.
     Disk(PluginError),
 }
 
 impl HttpError {
-    /// Whether asking for less might help.
-    pub(crate) fn is_of_size(&self) -> bool {
+    /// True if a smaller request may succeed.
+    pub(crate) fn smaller_may_help(&self) -> bool {
         self.peer == Peer::Qualys
-            && matches!(self.cause, Cause::Silence(_) | Cause::TooLong(_) | Cause::Cut(_) | Cause::Packed(_))
+            && matches!(
+                self.cause,
+                Cause::ReadTimeout(_)
+                    | Cause::ResponseTimeout(_)
+                    | Cause::ConnectionLost(_)
+                    | Cause::InvalidGzip(_)
+            )
     }
 }
 
-/// An error of a socket.
+/// The cause of a socket error.
 pub(crate) fn of_io(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::Refused,
@@ -73,7 +79,7 @@ pub(crate) fn of_io(error: &io::Error) -> Cause {
             Cause::Unreachable(error.to_string())
         }
         io::ErrorKind::TimedOut => Cause::Unreachable("connection timed out".to_owned()),
-        _ => Cause::Cut(error.to_string()),
+        _ => Cause::ConnectionLost(error.to_string()),
     }
 }
 
@@ -82,7 +88,7 @@ impl fmt::Display for HttpError {
         let address = &self.address;
         let at = if self.peer == Peer::Proxy { format!("the proxy {address}") } else { address.clone() };
         match &self.cause {
-            Cause::Name(error) => write!(f, "cannot resolve the name of {at}: {error}"),
+            Cause::Dns(error) => write!(f, "cannot resolve the name of {at}: {error}"),
             Cause::Refused => write!(f, "connection refused by {at}"),
             Cause::Unreachable(error) => write!(f, "cannot connect to {at}: {error}"),
             Cause::ConnectTimeout(limit) => {
@@ -92,15 +98,15 @@ impl fmt::Display for HttpError {
             Cause::ProxyLogin(false) => write!(f, "{at} requires authentication (HTTP 407)"),
             Cause::ProxyLogin(true) => write!(f, "{at} rejected the login (HTTP 407)"),
             Cause::ProxyRefused(status) => write!(f, "{at} rejected CONNECT: {status}"),
-            Cause::Silence(limit) => {
+            Cause::ReadTimeout(limit) => {
                 write!(f, "read from {at} timed out after {} s without data", limit.as_secs())
             }
-            Cause::TooLong(limit) => {
+            Cause::ResponseTimeout(limit) => {
                 write!(f, "response from {at} timed out after {} minutes", limit.as_secs() / 60)
             }
-            Cause::Cut(error) => write!(f, "connection to {at} lost: {error}"),
-            Cause::NoHttp(error) => write!(f, "invalid HTTP response from {at}: {error}"),
-            Cause::Packed(error) => write!(f, "invalid compressed response from {at}: {error}"),
+            Cause::ConnectionLost(error) => write!(f, "connection to {at} lost: {error}"),
+            Cause::InvalidHttp(error) => write!(f, "invalid HTTP response from {at}: {error}"),
+            Cause::InvalidGzip(error) => write!(f, "invalid compressed response from {at}: {error}"),
             Cause::TooLarge(limit) => write!(f, "response from {at} exceeds {limit}"),
             Cause::Settings(error) | Cause::Disk(error) => write!(f, "{error}"),
         }
@@ -108,32 +114,32 @@ impl fmt::Display for HttpError {
 }
 
 impl From<HttpError> for PluginError {
-    fn from(trouble: HttpError) -> Self {
-        let kind = match &trouble.cause {
+    fn from(failure: HttpError) -> Self {
+        let kind = match &failure.cause {
             Cause::Settings(error) | Cause::Disk(error) => return error.clone(),
             Cause::Tls(error) => {
-                return Self { message: trouble.to_string(), ..error.clone() };
+                return Self { message: failure.to_string(), ..error.clone() };
             }
             Cause::ProxyLogin(_) => ErrorKind::Auth,
-            Cause::NoHttp(_) => ErrorKind::Protocol,
+            Cause::InvalidHttp(_) => ErrorKind::Protocol,
             Cause::TooLarge(_) => ErrorKind::BadData,
             _ => ErrorKind::Unavailable,
         };
-        let error = PluginError::new(kind, trouble.to_string());
-        match hint(&trouble) {
+        let error = PluginError::new(kind, failure.to_string());
+        match hint(&failure) {
             Some(hint) => error.with_hint(hint),
             None => error,
         }
     }
 }
 
-fn hint(trouble: &HttpError) -> Option<String> {
-    let proxy = trouble.peer == Peer::Proxy;
+fn hint(failure: &HttpError) -> Option<String> {
+    let proxy = failure.peer == Peer::Proxy;
     Some(
-        match &trouble.cause {
+        match &failure.cause {
             Cause::Tls(_) | Cause::Settings(_) | Cause::Disk(_) => return None,
-            Cause::Name(_) if proxy => "check option `proxy` and DNS",
-            Cause::Name(_) => "check option `url` and DNS; behind a proxy, set option `proxy`",
+            Cause::Dns(_) if proxy => "check option `proxy` and DNS",
+            Cause::Dns(_) => "check option `url` and DNS; behind a proxy, set option `proxy`",
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) if proxy => {
                 "check option `proxy`; direct connections are not attempted when a proxy is set"
             }
@@ -143,11 +149,11 @@ fn hint(trouble: &HttpError) -> Option<String> {
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",
             Cause::ProxyRefused(_) => "the proxy must allow CONNECT to port 443 of Qualys",
-            Cause::Silence(_) => "increase `read_timeout_secs` if needed",
-            Cause::TooLong(_) => "increase `request_timeout_minutes` if needed",
+            Cause::ReadTimeout(_) => "increase `read_timeout_secs` if needed",
+            Cause::ResponseTimeout(_) => "increase `request_timeout_minutes` if needed",
             Cause::TooLarge(_) => "increase `max_download_bytes` if this size is expected",
-            Cause::NoHttp(_) => "check option `url`",
-            Cause::Cut(_) | Cause::Packed(_) => "it is downloaded again on the next attempt",
+            Cause::InvalidHttp(_) => "check option `url`",
+            Cause::ConnectionLost(_) | Cause::InvalidGzip(_) => "the next attempt repeats the request",
         }
         .to_owned(),
     )

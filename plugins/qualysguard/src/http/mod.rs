@@ -1,16 +1,16 @@
-//! HTTP as this input needs it: reqwest, one call after the other over one kept connection, through a proxy if there
-//! is one, with every failure told apart. Bodies go to a file as they come.
+//! HTTP client of this input, based on reqwest: one call after the other over a kept-alive connection,
+//! optionally through a proxy, with classified failures. Bodies are written to files while they arrive.
 //!
-//! Redirects are never followed, and no other host than that of the call is talked to.
+//! Redirects are never followed, and each call connects only to the host in its URL.
 
 mod body;
+mod classify;
+mod dns;
 mod exchange;
 mod hops;
 mod http_error;
-mod names;
 mod route;
 mod runtime;
-mod sorting;
 mod tunnel;
 
 pub(crate) use body::{Body, Keep};

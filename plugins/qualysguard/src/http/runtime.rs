@@ -1,17 +1,17 @@
-//! Waiting for the network while listening to the host's wish to stop.
+//! Runs network operations and stops them if the host cancels the run.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use scanbridge_plugin_api::{PluginError, Result, Services};
 
-/// The instance's own executor, on the thread that calls it.
+/// The executor of one instance; it runs on the calling thread.
 pub(crate) struct Runtime {
     tokio: Option<tokio::runtime::Runtime>,
     services: Services,
 }
 
-/// How often the host is asked whether to stop.
+/// Interval between two checks for cancellation.
 const TICK: Duration = Duration::from_millis(200);
 
 impl Runtime {
@@ -23,12 +23,15 @@ impl Runtime {
         Ok(Self { tokio: Some(tokio), services: services.clone() })
     }
 
-    /// Runs this to its end.
+    /// Runs a future to its end.
     ///
     /// # Errors
-    /// [`scanbridge_plugin_api::ErrorKind::Cancelled`] when the host wants to stop; the work is dropped.
+    /// [`scanbridge_plugin_api::ErrorKind::Cancelled`] if the host stops the run; the future is dropped.
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let tokio = self.tokio.as_ref().ok_or_else(|| PluginError::bug("the network runtime has ended"))?;
+        let tokio = self
+            .tokio
+            .as_ref()
+            .ok_or_else(|| PluginError::bug("plugin bug: the network runtime was used after its end"))?;
         tokio.block_on(async {
             let mut work = pin!(work);
             loop {
@@ -44,7 +47,7 @@ impl Runtime {
         })
     }
 
-    /// Runs this for at most so long, whatever the host wants: for a farewell.
+    /// Runs a future for at most `limit`, even if the host stops the run: for the logout.
     pub(crate) fn run_briefly(&self, limit: Duration, work: impl Future<Output = ()>) {
         if let Some(tokio) = &self.tokio {
             let _ = tokio.block_on(async { tokio::time::timeout(limit, work).await });
@@ -54,7 +57,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // A look-up of a name that still hangs is left behind.
+        // Does not wait for a DNS lookup that hangs.
         if let Some(tokio) = self.tokio.take() {
             tokio.shutdown_background();
         }

@@ -1,6 +1,7 @@
-//! A proxy is asked why it opens no tunnel.
+//! Diagnoses why a proxy does not open a tunnel.
 //!
-//! reqwest asks for the tunnels that are used, but hides with which status one was refused.
+//! reqwest opens the tunnels that are used, but hides the status with which a proxy rejects one. So the
+//! request is repeated here once.
 
 use std::time::Duration;
 
@@ -10,35 +11,36 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::dns::DnsResolver;
 use super::http_error::{Cause, of_io};
-use super::names::Names;
 use super::route::ViaProxy;
 use crate::options::Proxy;
 
-/// No proxy has a longer answer.
-const MOST_ANSWER: usize = 16 << 10;
+/// Maximum length of a status line, in bytes.
+const MAX_STATUS_LINE_BYTES: usize = 16 << 10;
 
-/// Asks once for a tunnel to `host:port`, only to see what is wrong. The limit on the time is for all of it.
+/// Requests one tunnel to `host:port`, only to find the cause of a failure. `limit` covers connecting and the
+/// response.
 ///
 /// # Errors
-/// What is wrong between us and the proxy; nothing, if there would be a tunnel.
+/// The cause of the failure; `Ok` if the proxy opens the tunnel.
 pub(super) async fn diagnose(
     via: &ViaProxy,
-    names: Names,
+    dns: DnsResolver,
     target: &str,
     limit: Duration,
 ) -> Result<(), Cause> {
-    timeout(limit, connect_and_ask(via, names, target)).await.map_err(|_| Cause::ConnectTimeout(limit))?
+    timeout(limit, connect_and_ask(via, dns, target)).await.map_err(|_| Cause::ConnectTimeout(limit))?
 }
 
-async fn connect_and_ask(via: &ViaProxy, names: Names, target: &str) -> Result<(), Cause> {
+async fn connect_and_ask(via: &ViaProxy, dns: DnsResolver, target: &str) -> Result<(), Cause> {
     let proxy = &via.proxy;
-    let addresses = names.look_up(&proxy.host, proxy.port).await;
-    let addresses = addresses.map_err(|error| Cause::Name(error.to_string()))?;
+    let addresses = dns.lookup(&proxy.host, proxy.port).await;
+    let addresses = addresses.map_err(|error| Cause::Dns(error.to_string()))?;
     let mut stream = TcpStream::connect(&addresses[..]).await.map_err(|error| of_io(&error))?;
     let Some(tls) = &via.tls else { return ask(&mut stream, proxy, target).await };
     let name =
-        proxy.host.clone().try_into().map_err(|_| Cause::Name("not a valid TLS server name".to_owned()))?;
+        proxy.host.clone().try_into().map_err(|_| Cause::Dns("not a valid TLS server name".to_owned()))?;
     let stream = TlsConnector::from(tls.config()).connect(name, stream).await;
     ask(&mut stream.map_err(|error| Cause::Tls(tls.explain(&error)))?, proxy, target).await
 }
@@ -56,13 +58,13 @@ where
     stream.write_all(request.as_bytes()).await.map_err(|error| of_io(&error))?;
     stream.flush().await.map_err(|error| of_io(&error))?;
 
-    let answer = read_status(stream).await?;
-    let line = String::from_utf8_lossy(&answer);
+    let line = read_status(stream).await?;
+    let line = String::from_utf8_lossy(&line);
     let mut words = line.trim_end().splitn(3, ' ');
     let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
     let status = words.next().and_then(|word| word.parse::<u16>().ok()).filter(|_| is_http);
     match status {
-        None => Err(Cause::NoHttp("invalid response to CONNECT".to_owned())),
+        None => Err(Cause::InvalidHttp("invalid response to CONNECT".to_owned())),
         Some(200) => Ok(()),
         Some(407) => Err(Cause::ProxyLogin(proxy.login.is_some())),
         Some(status) => {
@@ -73,14 +75,14 @@ where
     }
 }
 
-/// `Basic` with user and password.
+/// The header value for Basic authentication.
 pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
     use base64::Engine as _;
     let plain = format!("{user}:{}", password.expose());
     Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
 }
 
-/// The first line of the answer.
+/// Reads the status line of the response.
 async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Cause> {
     let mut line = Vec::new();
     loop {
@@ -90,16 +92,16 @@ async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Ca
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(closed()),
             Err(error) => return Err(of_io(&error)),
         }
-        if line.len() > MOST_ANSWER {
+        if line.len() > MAX_STATUS_LINE_BYTES {
             return Err(endless());
         }
     }
 }
 
 pub(super) fn closed() -> Cause {
-    Cause::Cut("connection closed without a response to CONNECT".to_owned())
+    Cause::ConnectionLost("connection closed without a response to CONNECT".to_owned())
 }
 
 pub(super) fn endless() -> Cause {
-    Cause::NoHttp("response to CONNECT is too long".to_owned())
+    Cause::InvalidHttp("response to CONNECT is too long".to_owned())
 }

@@ -1,11 +1,11 @@
-//! `ip_ranges`: the assets that are handed on.
+//! `ip_ranges`: selects the assets that are delivered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use scanbridge_plugin_api::{PluginError, Result};
 
-/// Ranges of addresses. None at all stand for every address.
+/// Address ranges. An empty list matches every address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Addresses {
     ranges: Vec<(IpAddr, IpAddr)>,
@@ -15,7 +15,7 @@ impl Addresses {
     /// Reads the entries of an option.
     ///
     /// # Errors
-    /// Names the option and the entry that is none.
+    /// Names the option and the invalid entry.
     pub(crate) fn read(option: &str, entries: &[&str]) -> Result<Self> {
         let ranges = entries.iter().map(|entry| {
             read_range(entry.trim()).map_err(|problem| {
@@ -26,18 +26,19 @@ impl Addresses {
         Ok(Self { ranges: ranges.collect::<Result<_>>()? })
     }
 
-    /// Whether nothing is left out.
+    /// True if every asset matches.
     fn is_all(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Tells which assets are handed on; none when all are.
+    /// The filter for asset addresses; `None` if all assets are delivered.
     pub(crate) fn filter(&self) -> Option<impl Fn(&str) -> bool + Send + 'static> {
         let addresses = self.clone();
         (!self.is_all()).then_some(move |address: &str| addresses.contains(address))
     }
 
-    /// Whether an asset of this address is handed on. One whose address is none is, unless there are ranges.
+    /// True if an asset with this address is delivered. An invalid address matches only if there are no
+    /// ranges.
     fn contains(&self, address: &str) -> bool {
         let Ok(address) = address.trim().parse::<IpAddr>() else { return self.is_all() };
         let address = address.to_canonical();
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_belong_to_a_range_and_neighbours_do_not() {
+    fn range_includes_both_ends_and_excludes_neighbors() {
         let entries = [
             "192.0.2.0/24",
             "198.51.100.234-198.51.101.2",
@@ -129,7 +130,7 @@ mod tests {
             ("web.example.com", "which is not an address or range"),
         ] {
             let error = Addresses::read("ip_ranges", &[entry]).unwrap_err();
-            assert_eq!(error.message, format!("option `ip_ranges` holds `{entry}`, {problem}"));
+            assert_eq!(error.message, format!("invalid entry `{entry}` in option `ip_ranges`, {problem}"));
         }
     }
 }

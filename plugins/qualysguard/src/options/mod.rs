@@ -1,4 +1,4 @@
-//! What an operator can set, and the settings it becomes.
+//! The options of the plugin, and the settings read from them.
 
 mod addresses;
 mod network;

@@ -1,4 +1,4 @@
-//! How Qualys is reached, and who logs in there.
+//! Settings of the account and of the connection to Qualys.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::table::DEFAULT_URL;
 use super::values::{minutes, text};
 use super::{Platform, Proxy};
 
-/// Who logs in, and how.
+/// The Qualys account.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) user: String,
@@ -18,7 +18,7 @@ pub(crate) struct Account {
     pub(crate) auth: Auth,
 }
 
-/// How calls are authenticated.
+/// Authentication method, option `auth`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Auth {
     Basic,
@@ -26,7 +26,7 @@ pub(crate) enum Auth {
     Jwt,
 }
 
-/// How Qualys is reached.
+/// Settings of the connection to Qualys.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     pub(crate) url: Url,
@@ -42,7 +42,7 @@ pub(crate) struct Network {
     pub(crate) max_bytes: u64,
 }
 
-/// Which addresses of a name are tried first.
+/// IP version of the addresses that are tried first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpVersion {
     Any,
@@ -103,7 +103,7 @@ pub(super) fn network(options: &Options) -> Result<Network> {
     })
 }
 
-/// An address of Qualys: with TLS, without a login in it, and one that the proxy can be asked for.
+/// Parses a Qualys URL: https only, without credentials, and not an IPv6 address that goes through the proxy.
 pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result<Url> {
     let wrong = |what: &str| {
         PluginError::config(format!("option `{option}` {what}"))
@@ -114,14 +114,14 @@ pub(super) fn address(option: &str, text: &str, proxy: Option<&Proxy>) -> Result
         return Err(wrong("must start with https://, because credentials are only sent over TLS"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must not contain a login; use user_id and password"));
+        return Err(wrong("must not contain a login; use `user_id` and `password`"));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(wrong("has no host name"));
     }
     let host = url.host_str().unwrap_or_default();
     if matches!(url.host(), Some(Host::Ipv6(_))) && proxy.is_some_and(|proxy| proxy.serves(host)) {
-        // reqwest takes the brackets of such an address for part of a name, if there is a proxy.
+        // With a proxy, reqwest treats the brackets of an IPv6 address as part of a host name.
         return Err(PluginError::config(format!(
             "option `{option}` contains the IPv6 address {host}, which is not supported through a proxy"
         ))

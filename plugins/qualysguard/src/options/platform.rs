@@ -1,7 +1,8 @@
-//! The platforms of Qualys: which API host and gateway go with which mark in a user name.
+//! The Qualys platforms: API URL, gateway URL and the mark in user names.
 //!
-//! The table is a help only; `url` is free text. The mark is the first character behind the leading letters of a
-//! user name, as Qualys's documentation of its platforms has it.
+//! The table only sets defaults and improves hints; `url` accepts any https URL. The mark is the first
+//! character after the leading lowercase characters of a user name (source: Qualys's documentation of its
+//! platforms).
 
 /// One platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +35,22 @@ const PLATFORMS: [Platform; 15] = [
     at("gov1", 'C', "https://qualysapi.gov1.qualys.us", "https://gateway.gov1.qualys.us"),
 ];
 
-/// The names that the option `platform` takes.
+/// Values of the option `platform`.
 pub(crate) const NAMES: [&str; 14] =
     ["us1", "us2", "us3", "us4", "eu1", "eu2", "it1", "in1", "ca1", "ae1", "uk1", "au1", "ksa1", "gov1"];
 
 impl Platform {
-    /// The one of this name.
+    /// The platform with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         PLATFORMS.into_iter().find(|platform| platform.name == name)
     }
 
-    /// The one whose API is at this address.
+    /// The platform with this API URL.
     pub(crate) fn at(api: &str) -> Option<Self> {
         PLATFORMS.into_iter().find(|platform| platform.api == api.trim_end_matches('/'))
     }
 
-    /// The one that a user name tells of.
+    /// The platform that a user name belongs to.
     pub(crate) fn of_user(user: &str) -> Option<Self> {
         let mark = user.trim_start_matches(|c: char| c.is_ascii_lowercase()).chars().next()?;
         PLATFORMS.into_iter().find(|platform| platform.mark == mark)
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_names_and_addresses_lead_to_their_platform() {
+    fn platform_is_found_by_user_name_and_url() {
         for (user, name) in [
             ("acme_ab1", Some("us1")),
             ("acme2ab", Some("us2")),

@@ -1,14 +1,14 @@
-//! The proxy, and what is reached without it.
+//! The proxy, and the destinations reached without it.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use scanbridge_plugin_api::{Options, PluginError, Result, Secret};
 
-/// A proxy that tunnels TLS.
+/// An HTTP proxy with CONNECT support.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
-    /// Whether it speaks TLS itself.
+    /// True if the connection to the proxy itself uses TLS.
     pub(crate) tls: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -16,19 +16,19 @@ pub(crate) struct Proxy {
     direct: Vec<Direct>,
 }
 
-/// What is reached without the proxy.
+/// A destination reached without the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Direct {
     All,
-    /// This name and those below it.
+    /// This domain and its subdomains.
     Domain(String),
-    /// Names below this one only.
+    /// Only subdomains of this domain.
     Below(String),
     Net(IpNet),
 }
 
 impl Proxy {
-    /// Reads `proxy` and its relatives.
+    /// Reads `proxy`, `proxy_username`, `proxy_password` and `no_proxy`.
     ///
     /// # Errors
     /// [`scanbridge_plugin_api::ErrorKind::Config`] names the option and what is wrong with it.
@@ -59,7 +59,7 @@ impl Proxy {
         Ok(Some(Self { tls, host, port, login, direct }))
     }
 
-    /// Whether a host is reached through the proxy.
+    /// True if a host is reached through the proxy.
     pub(crate) fn serves(&self, host: &str) -> bool {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let address = host.parse::<IpAddr>().ok();
@@ -71,7 +71,7 @@ impl Proxy {
         })
     }
 
-    /// Its address for messages.
+    /// `host:port`, for messages.
     pub(crate) fn shown(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -86,7 +86,7 @@ fn read_address(text: &str) -> Result<(bool, String, u16)> {
     };
     let rest = rest.trim_end_matches('/');
     if rest.contains('@') {
-        return Err(wrong("must not contain a login; use proxy_username and proxy_password"));
+        return Err(wrong("must not contain a login; use `proxy_username` and `proxy_password`"));
     }
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_taken_as_people_write_them() {
+    fn common_spellings_of_a_proxy_url_are_accepted() {
         for (text, tls, host, port) in [
             ("https://192.168.1.100:443", true, "192.168.1.100", 443),
             ("http://proxy.example.com:3128/", false, "proxy.example.com", 3128),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_proxy_is_a_config_error() {
+    fn invalid_proxy_is_a_config_error() {
         for port in ["70000", "-1", "abc"] {
             let error = proxy(&format!(r#""proxy": "https://192.0.2.1:{port}""#)).unwrap_err();
             assert_eq!(error.message, "option `proxy` has an invalid port; expected 0 to 65535");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn some_hosts_go_without() {
+    fn no_proxy_destinations_bypass_the_proxy() {
         let direct =
             r#""no_proxy": ["localhost", ".example.com", "*.example.org", "192.0.2.0/24", "2001:db8::1"]"#;
         let proxy = proxy(&format!(r#""proxy": "p:1", {direct}"#)).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The options of one instance; from here on none can be wrong.
+//! The validated settings of one instance.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) extra: Vec<(String, String)>,
 }
 
-/// What is reported on.
+/// Selects the assets to report on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Targets {
     pub(crate) ips: Vec<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Targets {
 }
 
 impl Settings {
-    /// Reads what the host has checked one by one, and checks what concerns several options.
+    /// Reads the options, which the host has checked one by one, and checks their combination.
     ///
     /// # Errors
     /// [`scanbridge_plugin_api::ErrorKind::Config`] names the option and what is wrong with it.
@@ -66,7 +66,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// What tells the positions of these settings from those of others: what is fetched, not how.
+    /// Identifies the positions of these settings. It covers the selection of data, not the way to download
+    /// them.
     pub(crate) fn fingerprint(&self) -> String {
         let source = match &self.source {
             Source::TemplateReports(reports) => {
@@ -92,7 +93,8 @@ impl Settings {
 }
 
 impl Targets {
-    /// The parameters that say so, alike for reports and detections but for the names of two.
+    /// The API parameters. Report and detection calls differ only in the name of the asset group parameter,
+    /// `groups`.
     pub(crate) fn parameters(&self, groups: &'static str) -> Vec<(String, String)> {
         let mut all = Vec::new();
         let mut add = |name: &str, values: &[String]| {

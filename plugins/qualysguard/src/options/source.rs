@@ -1,4 +1,4 @@
-//! What is fetched.
+//! Settings of the three sources.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::network::{Network, address};
 use super::table::DEFAULT_URL;
 use super::values::{minutes, owned, text, time, version};
 
-/// What is fetched.
+/// The configured source.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     TemplateReports(TemplateReports),
@@ -20,23 +20,23 @@ pub(crate) enum Source {
 #[derive(Debug, Clone)]
 pub(crate) struct TemplateReports {
     pub(crate) which: Vec<Which>,
-    /// The title of launched reports.
+    /// Title of launched reports; `None`: a unique title.
     pub(crate) title: Option<String>,
     pub(crate) delete: bool,
     pub(crate) timeout: Duration,
     pub(crate) poll: Duration,
 }
 
-/// One report.
+/// Selects one report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// A new one by this template.
+    /// Launch a new report from this template.
     Launch(String),
-    /// The newest finished one with the title of this template.
+    /// The newest finished report with the title of this template.
     NewestOfTemplate(String),
-    /// The newest finished one with this title.
+    /// The newest finished report with this title.
     NewestTitled(String),
-    /// This one.
+    /// The report with this ID.
     Id(String),
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct ScanReports {
     pub(crate) list: Url,
     pub(crate) report: Url,
     pub(crate) refs: Vec<String>,
-    /// The statuses of scans that are fetched.
+    /// Statuses of the scans to download.
     pub(crate) statuses: Vec<String>,
     pub(crate) since: Option<String>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Detections {
     pub(crate) knowledge_base_age: Duration,
 }
 
-/// Reads the options of the source that is named; those of the others are not looked at.
+/// Reads the options of the configured source; options of the other sources are ignored.
 pub(super) fn source(options: &Options, network: &Network) -> Result<Source> {
     Ok(match options.text("source")? {
         Some("scan-reports") => Source::ScanReports(ScanReports {
@@ -91,7 +91,7 @@ fn template_reports(options: &Options) -> Result<TemplateReports> {
         (None, _) => templates.into_iter().map(Which::Launch).collect(),
     };
     if which.is_empty() {
-        return Err(PluginError::config("option `template_id` is required for source: template-report")
+        return Err(PluginError::config("option `template_id` is required for `source: template-report`")
             .with_hint("it is the number after id= in the URL of the template's info page"));
     }
     Ok(TemplateReports {
@@ -124,23 +124,21 @@ fn detections(options: &Options) -> Result<Detections> {
     })
 }
 
-/// The number of a template, or the one behind `id=` in the address of its info page.
+/// Reads a template ID, or the ID after `id=` in the URL of a template info page.
 fn template_id(text: &str) -> Result<String> {
     let text = text.trim();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number(text) {
         return Ok(text.to_owned());
     }
-    let behind = text.split(['?', '&', '#', ';']).find_map(|part| part.strip_prefix("id="));
-    behind.filter(|id| is_number(id)).map(str::to_owned).ok_or_else(|| {
-        PluginError::config(format!("invalid `template_id`: `{text}` is not the number of a template"))
-            .with_hint(
-                "set it to the number, or to the URL of the template's info page, which ends in id=NUMBER",
-            )
+    let id = text.split(['?', '&', '#', ';']).find_map(|part| part.strip_prefix("id="));
+    id.filter(|id| is_number(id)).map(str::to_owned).ok_or_else(|| {
+        PluginError::config(format!("invalid `template_id`: `{text}` is not a template ID"))
+            .with_hint("set it to the ID, or to the URL of the template's info page, which ends in id=NUMBER")
     })
 }
 
-/// Where the v1 calls for scans are: at the web interface, as the old connector had it, or where `url` is.
+/// URL of a v1 scan call: on the web interface server as in the 2014 connector, or on `url` if that is set.
 fn scan_address(options: &Options, network: &Network, option: &str, call: &str) -> Result<Url> {
     if let Some(text) = text(options, option)? {
         return address(option, &text, network.proxy.as_ref());
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_a_number_or_the_address_of_its_page() {
+    fn template_id_is_an_id_or_an_info_page_url() {
         for text in ["424242", "https://qualysguard.example.com/fo/report/report_template_info.php?id=424242"]
         {
             let settings = settings(&format!(r#""template_id": ["{text}", "7"]"#)).unwrap();
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn scans_are_fetched_where_the_old_connector_did_unless_another_address_is_given() {
+    fn scan_urls_default_to_the_2014_connector_or_follow_url() {
         let of = |json: &str| {
             let json = format!(r#""source": "scan-reports"{json}"#);
             let Source::ScanReports(scans) = settings(&json).unwrap().source else { panic!("{json}") };
@@ -194,17 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_tls_or_with_a_login_are_refused() {
+    fn url_without_tls_or_with_login_is_rejected() {
         for (url, what) in [
-            ("http://qualysapi.example.com", "does not begin with https://"),
-            ("https://u:p@qualysapi.example.com", "holds a login"),
+            (
+                "http://qualysapi.example.com",
+                "must start with https://, because credentials are only sent over TLS",
+            ),
+            ("https://u:p@qualysapi.example.com", "must not contain a login"),
             ("qualysapi.example.com", "is not a valid URL"),
         ] {
             let error = settings(&format!(r#""template_id": ["1"], "url": "{url}""#)).unwrap_err();
             assert!(error.message.contains(what), "{error}");
         }
         let error = settings(r#""template_id": ["1"], "detections_version": "v5""#);
-        assert!(error.is_ok(), "an option of another source is not looked at");
+        assert!(error.is_ok(), "options of another source are ignored");
     }
 
     #[test]
@@ -213,15 +214,15 @@ mod tests {
         for (json, option) in [
             (r#""password": """#, "`password` is empty"),
             (r#""auth": "jwt", "url": "https://qualysapi.example.com""#, "`gateway_url` is required"),
-            (r#""extra_parameters": ["Truncation_Limit=5"]"#, "holds `Truncation_Limit`"),
-            (r#""extra_parameters": ["x"]"#, "takes name=value"),
+            (r#""extra_parameters": ["Truncation_Limit=5"]"#, "must not contain `Truncation_Limit`"),
+            (r#""extra_parameters": ["x"]"#, "`extra_parameters` must have the form name=value"),
             (
                 r#""source": "scan-reports", "scans_since": "yesterday""#,
-                "`scans_since` must be a day or a time",
+                "`scans_since` must be a date or time",
             ),
             (
                 r#""source": "scan-reports", "scans_since": "2026-02-30""#,
-                "`scans_since` must be a day or a time",
+                "`scans_since` must be a date or time",
             ),
             (proxied, "`url` contains the IPv6 address [2001:db8::1]"),
         ] {

@@ -1,12 +1,12 @@
-//! The option table: what an operator can write under `with:` or in the settings file.
+//! The option table: the keys allowed under `with:` and in the settings file.
 
 use scanbridge_plugin_api::{OptionSpec, ValueSpec};
 use scanbridge_tls_identity::options as tls;
 
-/// Where Qualys is when nothing else is said.
+/// Default of `url`.
 pub(crate) const DEFAULT_URL: &str = "https://qualysapi.qualys.com";
 
-/// The options, those of the 2014 guide first and spelled as there.
+/// The options. The first nine are those of the 2014 Qualys Connector Guide, with the same spelling.
 pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::text("user_id").required().help("User name of the Qualys account (case-sensitive)."),
     OptionSpec::text("password")
@@ -14,15 +14,16 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .secret()
         .help("Password of the Qualys account. Put a password with punctuation in single quotes."),
     OptionSpec::list("template_id", &ValueSpec::Text).help(
-        "Report templates: IDs, or URLs of template info pages, which end in id=NUMBER. Each template \
-         gives one report. Required for `source: template-report`.",
+        "Report templates: IDs, or URLs of template info pages, which end in id=NUMBER. Each template gives \
+         one report. Required for `source: template-report` unless `report_id`, or `report: newest` with \
+         `report_title`, is set.",
     ),
     OptionSpec::text("url")
         .default_text(DEFAULT_URL)
         .help("URL of the Qualys API, https only. Depends on the account's platform; see `platform`."),
     OptionSpec::flag("add_host").default_flag(false).help(
-        "Tell outputs to create assets that the destination does not know. An output's own option \
-             takes precedence.",
+        "Tell outputs to create assets that the destination does not know. An output's own option takes \
+         precedence.",
     ),
     OptionSpec::list("ip_ranges", &ValueSpec::Text).help(
         "Filter: only assets in these ranges are delivered (192.0.2.0/24, 192.0.2.1-192.0.2.9, single \
@@ -32,10 +33,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "HTTP proxy with CONNECT support: `http://ADDRESS:PORT`, or `https://ADDRESS:PORT` for a proxy \
          with TLS. All connections use it, except to `no_proxy`. Proxy environment variables are ignored.",
     ),
-    OptionSpec::text("proxy_username").help(
-        "User name for the proxy (Basic authentication). Default: no \
-         authentication.",
-    ),
+    OptionSpec::text("proxy_username")
+        .help("User name for the proxy (Basic authentication). Default: no authentication."),
     OptionSpec::text("proxy_password").secret().help("Password for the proxy."),
     OptionSpec::choice("source", &["template-report", "scan-reports", "host-detections"])
         .default_text("template-report")
@@ -44,14 +43,13 @@ pub(crate) const TABLE: &[OptionSpec] = &[
              of finished scans, API v1) or `host-detections` (current detections of all assets).",
         ),
     OptionSpec::integer("interval_minutes", 1, 525_600).help(
-        "Interval between two downloads, in minutes; the pipeline keeps running. Default: download \
-             once.",
+        "Interval between two downloads, in minutes; the pipeline keeps running. Default: download once.",
     ),
     OptionSpec::choice("platform", &super::platform::NAMES)
         .help("Qualys platform of the account. Sets the defaults of `url` and `gateway_url`."),
     OptionSpec::text("gateway_url").help(
-        "URL for requesting tokens. Only with `auth: jwt`. Default: from \
-         `platform`.",
+        "URL for requesting tokens. Only with `auth: jwt`. Default: from `platform`, or from `url` if it is \
+         the API URL of a known platform.",
     ),
     OptionSpec::choice("auth", &["basic", "session", "jwt"]).default_text("basic").help(
         "Authentication: `basic` (user name and password with each call), `session` (login, then logout \
@@ -59,27 +57,27 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::choice("report", &["launch", "newest"]).default_text("launch").help(
         "Report selection: `launch` (launch, wait, download, delete) or `newest` (download the newest \
-         finished report titled like the template, or like `report_title`). Only for `source: \
-         template-report`.",
+         finished report titled like the template, or like `report_title`). \
+         Only for `source: template-report`.",
     ),
     OptionSpec::text("report_title").help(
         "Title of the launched report, or of the report to search for. Default: a unique title, by which \
          a launch is found again if its response is lost. Only for `source: template-report`.",
     ),
     OptionSpec::integer("report_id", 1, i64::MAX).help(
-        "ID of a finished report to download. Only for \
-         `source: template-report`.",
+        "ID of a stored report to download. A report that is still in progress is waited for. \
+         Only for `source: template-report`.",
     ),
     OptionSpec::flag("delete_report").default_flag(true).help(
-        "Delete reports launched by this plugin at Qualys after delivery. Other reports are never \
-             deleted. Only for `source: template-report`.",
+        "Delete reports launched by this plugin at Qualys after delivery. Other reports are never deleted. \
+         Only for `source: template-report`.",
     ),
     OptionSpec::integer("report_timeout_minutes", 1, 10_080)
         .default_integer(480)
         .help("Timeout for a launched report to finish, in minutes. Only for `source: template-report`."),
     OptionSpec::integer("poll_secs", 1, 3_600).default_integer(30).help(
-        "Interval between two status checks of a launched report, in seconds. Only for `source: \
-             template-report`.",
+        "First interval between two status checks of a launched report, in seconds; later intervals grow up \
+         to four times this time. Only for `source: template-report`.",
     ),
     OptionSpec::list("target_ips", &ValueSpec::Text)
         .help("Addresses and ranges to report on. Default: those of the template, or all assets."),
@@ -89,44 +87,43 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::list("statuses", &ValueSpec::Choice(&["New", "Active", "Re-Opened", "Fixed"]))
         .default_list(&["New", "Active", "Re-Opened", "Fixed"])
         .help(
-            "Detection statuses to download. Qualys omits Fixed unless it is listed here. Only for \
-             `source: host-detections`.",
+            "Detection statuses to download. Qualys omits Fixed unless it is listed here. \
+             Only for `source: host-detections`.",
         ),
     OptionSpec::list("severities", &ValueSpec::Choice(&["1", "2", "3", "4", "5"]))
         .help("Severities to download. Default: all. Only for `source: host-detections`."),
     OptionSpec::list("types", &ValueSpec::Choice(&["confirmed", "potential", "information"]))
         .default_list(&["confirmed", "potential"])
         .help(
-            "Detection types to download. `information` increases the download many times. Only for \
-             `source: host-detections`.",
+            "Detection types to download. `information` increases the download many times. \
+             Only for `source: host-detections`.",
         ),
     OptionSpec::flag("show_results").default_flag(true).help(
-        "Download the scan result text of each detection. `no` makes the download much smaller. Only for \
-         `source: host-detections`.",
+        "Download the scan result text of each detection. `no` makes the download much smaller. \
+         Only for `source: host-detections`.",
     ),
     OptionSpec::integer("page_size", 1, 10_000).default_integer(1_000).help(
-        "Assets per API call. Halved automatically, down to 1, when Qualys cannot deliver that many. Only \
-         for `source: host-detections`.",
+        "Assets per API call. Halved automatically, down to 1, when Qualys cannot deliver that many. \
+         Only for `source: host-detections`.",
     ),
     OptionSpec::flag("incremental").default_flag(false).help(
-        "Download only assets processed since the last complete download. Only for `source: \
-         host-detections`.",
+        "Download only assets processed since the last complete download. \
+         Only for `source: host-detections`.",
     ),
     OptionSpec::integer("overlap_minutes", 0, 10_080).default_integer(60).help(
-        "Overlap with the previous incremental download, in minutes. Only for `source: \
-             host-detections`.",
+        "Overlap with the previous incremental download, in minutes. Only for `source: host-detections`.",
     ),
     OptionSpec::integer("knowledge_base_update_hours", 1, 8_760).default_integer(24).help(
-        "Interval between two updates of the cached knowledge base, in hours. Only for `source: \
-             host-detections`.",
+        "Interval between two updates of the cached knowledge base, in hours. \
+         Only for `source: host-detections`.",
     ),
     OptionSpec::integer("knowledge_base_days", 1, 3_650).default_integer(90).help(
-        "Age at which the cached knowledge base is downloaded again completely, in days. Only for \
-             `source: host-detections`.",
+        "Age at which the cached knowledge base is downloaded again completely, in days. \
+         Only for `source: host-detections`.",
     ),
     OptionSpec::list("scan_refs", &ValueSpec::Text).help(
-        "Scan references to download, for example scan/1234567890.12345. Default: all finished \
-             scans. Only for `source: scan-reports`.",
+        "Scan references to download, for example scan/1234567890.12345. Default: all finished scans. \
+         Only for `source: scan-reports`.",
     ),
     OptionSpec::list("scan_statuses", &ValueSpec::Choice(&["FINISHED", "NOVULNSFOUND"]))
         .default_list(&["FINISHED"])
@@ -135,8 +132,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
              findings, if Qualys provides their reports. Only for `source: scan-reports`.",
         ),
     OptionSpec::text("scans_since").help(
-        "Date or time of the oldest scan to download, for example 2026-01-31 or \
-             2026-01-31T12:00:00Z. Only for `source: scan-reports`.",
+        "Date or time of the oldest scan to download, for example 2026-01-31 or 2026-01-31T12:00:00Z. \
+         Only for `source: scan-reports`.",
     ),
     OptionSpec::text("scan_report_list_url").help(
         "URL of the scan list. Default: https://qualysguard.qualys.com/msp/scan_report_list.php; with a \
@@ -156,8 +153,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     tls::CHECK_NAME,
     tls::MIN_VERSION,
     OptionSpec::choice("preferred_ip_version", &["any", "ipv4", "ipv6"]).default_text("ipv4").help(
-        "IP version tried first when a name has several addresses. `any`: order of the system's \
-             resolver.",
+        "IP version tried first when a name has several addresses. `any`: order of the system's resolver.",
     ),
     OptionSpec::list("no_proxy", &ValueSpec::Text).help(
         "Destinations reached without the proxy: host names, `.domains`, `*.domains`, addresses and \
@@ -180,10 +176,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         "First wait when the Qualys concurrency limit is reached, in seconds. Later waits grow up to \
          twice this time.",
     ),
-    OptionSpec::text("detections_version").default_text("5.0").help(
-        "API version of the host detection \
-         call.",
-    ),
+    OptionSpec::text("detections_version")
+        .default_text("5.0")
+        .help("API version of the host detection call."),
     OptionSpec::text("knowledge_base_version").default_text("4.0").help(
         "API version of the knowledge base call. If the platform does not offer it, 3.0 and then 2.0 are \
          tried.",

@@ -1,4 +1,4 @@
-//! Values as the settings need them.
+//! Readers for option values.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use scanbridge_plugin_api::{Options, PluginError, Result};
 
-/// A version becomes part of an address.
+/// An API version, such as `2.0`. It is checked because it becomes part of a URL.
 pub(super) fn version(options: &Options, option: &str, default: &str) -> Result<String> {
     let version = text(options, option)?.unwrap_or_else(|| default.to_owned());
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -18,7 +18,7 @@ pub(super) fn version(options: &Options, option: &str, default: &str) -> Result<
     }
 }
 
-/// Parameters that make a call what it is: a second value would lose data or ask for what is not read.
+/// Parameters that the plugin sets itself. A second value would lose data or request an unsupported format.
 const OWN: [&str; 8] = [
     "action",
     "id_min",
@@ -30,7 +30,7 @@ const OWN: [&str; 8] = [
     "vm_processed_after",
 ];
 
-/// `extra_parameters`: names with values.
+/// `extra_parameters` as pairs of name and value.
 pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
     let pairs = options.list("extra_parameters")?.into_iter().map(|pair| {
         let pair = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
@@ -47,17 +47,17 @@ pub(super) fn extra(options: &Options) -> Result<Vec<(String, String)>> {
     pairs.collect()
 }
 
-/// A text without the blanks around it; none when nothing is left.
+/// A trimmed text; `None` if it is empty.
 pub(super) fn text(options: &Options, name: &str) -> Result<Option<String>> {
     Ok(options.text(name)?.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-/// A list.
+/// A list of texts.
 pub(super) fn owned(options: &Options, name: &str) -> Result<Vec<String>> {
     Ok(options.list(name)?.into_iter().map(str::to_owned).collect())
 }
 
-/// A day or a time, as API parameters have it.
+/// A date or time in the format of API parameters.
 pub(super) fn time(options: &Options, option: &str) -> Result<Option<String>> {
     let time = text(options, option)?;
     let is_time = |time: &String| match time.split_once('T') {
@@ -72,7 +72,7 @@ pub(super) fn time(options: &Options, option: &str) -> Result<Option<String>> {
     }
 }
 
-/// A number of minutes.
+/// A duration given in minutes.
 pub(super) fn minutes(options: &Options, name: &str) -> Result<Option<Duration>> {
     Ok(options.integer::<u64>(name)?.map(|minutes| Duration::from_secs(minutes * 60)))
 }

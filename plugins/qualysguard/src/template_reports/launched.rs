@@ -1,8 +1,8 @@
-//! The reports that were launched here and are not deleted yet: a report costs room at Qualys, and one that an
-//! interrupted run left behind need not be made a second time.
+//! The reports that this instance launched and has not deleted yet. They use storage quota at Qualys, and a
+//! report of an interrupted run need not be launched a second time.
 //!
-//! A launch is written down before it is made, with a title that no other report has. Should its answer be lost, the
-//! report is known by that title.
+//! A launch is stored with a unique title before its request is sent. If the response is lost, the report is
+//! found by that title.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::source::fingerprint;
 use crate::state_file::StateFile;
 
-/// The reports, on disk at all times.
+/// The launched reports; each change is written to disk at once.
 #[derive(Debug)]
 pub(super) struct LaunchedReports {
     file: StateFile,
@@ -21,24 +21,24 @@ pub(super) struct LaunchedReports {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
-    /// The report's number; empty while the launch has no answer.
+    /// The report ID; empty while the launch has no response.
     id: String,
-    /// What it was launched with: another launch with the same would make the same report.
+    /// Hash of the launch parameters: launches with the same key make the same report.
     key: String,
-    /// It was handed on to its end, or a later one was in its place: it is to be deleted.
+    /// True if the report was passed on completely, or replaced by a later one: it can be deleted.
     ended: bool,
-    /// The title that no other report has; empty where the settings say the title.
+    /// The unique title; empty with `report_title`.
     #[serde(default)]
     title: String,
-    /// When, by our clock, in seconds.
+    /// Launch time by the local clock, in seconds since 1970.
     #[serde(default)]
     at: u64,
 }
 
-/// What is in a report is old by then: it is made anew.
+/// A report older than this is not adopted, because its data is outdated.
 const FRESH: Duration = Duration::from_secs(86_400);
-/// A launch without an answer is looked for so long.
-const LOOKED_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// A launch without a response is searched for this long.
+const SEARCH_PERIOD: Duration = Duration::from_secs(7 * 86_400);
 
 impl LaunchedReports {
     pub(super) fn open(services: &Services) -> Result<Self> {
@@ -47,8 +47,8 @@ impl LaunchedReports {
         Ok(Self { file, reports })
     }
 
-    /// A launch with this is about to be made. Gives its title: that of an earlier one that has no answer, if there is
-    /// one, so that an outage of a day does not make thousands.
+    /// Stores a launch that is about to be requested, and returns its title. Reuses the entry of an earlier
+    /// launch without a response, so that retries during a long outage do not add thousands of entries.
     pub(super) fn begin(&mut self, key: &str) -> Result<String> {
         let is_same = |entry: &&Entry| entry.is_unanswered() && !entry.ended && entry.key == key;
         if let Some(entry) = self.reports.iter().find(is_same) {
@@ -60,13 +60,13 @@ impl LaunchedReports {
         Ok(title)
     }
 
-    /// The launch with this title was refused, and made no report.
+    /// Removes the launch with this title, which was rejected and made no report.
     pub(super) fn refused(&mut self, title: &str) -> Result<()> {
         self.reports.retain(|entry| !entry.is_unanswered() || entry.title != title);
         self.file.write(&self.reports)
     }
 
-    /// A launch made this report. The title is empty where the settings say it.
+    /// Stores the ID of a launched report. The title is empty with `report_title`.
     pub(super) fn answered(&mut self, id: &str, key: &str, title: &str) -> Result<()> {
         self.reports.retain(|entry| !entry.is_unanswered() || entry.title != title);
         self.add(id, key, title)
@@ -78,18 +78,18 @@ impl LaunchedReports {
         self.file.write(&self.reports)
     }
 
-    /// Whether there are launches without an answer. Old ones are forgotten.
-    pub(super) fn looks_for_some(&mut self) -> Result<bool> {
+    /// True if there are launches without a response. Removes those older than [`SEARCH_PERIOD`].
+    pub(super) fn has_unanswered(&mut self) -> Result<bool> {
         let before = self.reports.len();
-        self.reports.retain(|entry| !entry.is_unanswered() || entry.age() < LOOKED_FOR);
+        self.reports.retain(|entry| !entry.is_unanswered() || entry.age() < SEARCH_PERIOD);
         if self.reports.len() < before {
             self.file.write(&self.reports)?;
         }
         Ok(self.reports.iter().any(Entry::is_unanswered))
     }
 
-    /// There is a report with this number and title. True if it is one that was looked for.
-    pub(super) fn found(&mut self, id: &str, title: &str) -> Result<bool> {
+    /// Adopts a listed report with this ID and title; true if its launch had no response.
+    pub(super) fn adopt(&mut self, id: &str, title: &str) -> Result<bool> {
         let launch = |entry: &&mut Entry| entry.is_unanswered() && entry.title == title;
         let Some(entry) = self.reports.iter_mut().find(launch) else { return Ok(false) };
         id.clone_into(&mut entry.id);
@@ -97,24 +97,24 @@ impl LaunchedReports {
         Ok(true)
     }
 
-    /// A report that was launched with this not long ago and not handed on to its end.
+    /// A report with this key that is younger than [`FRESH`] and was not passed on completely.
     pub(super) fn pending(&self, key: &str) -> Option<String> {
         let pending = self.reports.iter().find(|entry| entry.key == key && entry.is_pending());
         pending.map(|entry| entry.id.clone())
     }
 
-    /// Whether this report was launched here.
-    pub(super) fn holds(&self, id: &str) -> bool {
+    /// True if this instance launched the report.
+    pub(super) fn contains(&self, id: &str) -> bool {
         self.reports.iter().any(|entry| entry.id == id)
     }
 
-    /// Whether this report was launched here no longer ago than this.
+    /// True if this instance launched the report less than `age` ago.
     pub(super) fn is_younger(&self, id: &str, age: Duration) -> bool {
         self.reports.iter().any(|entry| entry.id == id && entry.age() < age)
     }
 
-    /// The report was handed on to its end, and with it goes what else was launched with the same.
-    pub(super) fn end(&mut self, id: &str) -> Result<()> {
+    /// Marks a report that was passed on completely, and all others with the same key, as ended.
+    pub(super) fn mark_ended(&mut self, id: &str) -> Result<()> {
         let Some(key) = self.reports.iter().find(|entry| entry.id == id).map(|entry| entry.key.clone())
         else {
             return Ok(());
@@ -123,12 +123,13 @@ impl LaunchedReports {
         self.file.write(&self.reports)
     }
 
-    pub(super) fn forget(&mut self, id: &str) -> Result<()> {
+    /// Removes a report, which was deleted at Qualys.
+    pub(super) fn remove(&mut self, id: &str) -> Result<()> {
         self.reports.retain(|entry| entry.id != id);
         self.file.write(&self.reports)
     }
 
-    /// The reports that nobody needs any more: handed on, old, or launched with what is not wanted now.
+    /// Reports that are no longer needed: passed on, outdated, or with a key that is not in `wanted`.
     pub(super) fn unneeded(&self, wanted: &[String]) -> Vec<String> {
         let known = self.reports.iter().filter(|entry| !entry.is_unanswered());
         let unneeded = known.filter(|entry| !entry.is_pending() || !wanted.contains(&entry.key));

@@ -1,4 +1,4 @@
-//! Source `template-report`: reports are launched, waited for, fetched, delivered and deleted; or found.
+//! Source `template-report`: launches, downloads, delivers and deletes reports, or delivers existing ones.
 
 mod launched;
 mod launching;

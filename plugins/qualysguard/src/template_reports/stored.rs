@@ -1,4 +1,4 @@
-//! The calls that concern reports which Qualys stores.
+//! API calls for reports stored at Qualys.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_xml::{ListFault, StoredReport, clean, read_reports, read_templates};
@@ -6,27 +6,27 @@ use scanbridge_qualys_xml::{ListFault, StoredReport, clean, read_reports, read_t
 use crate::api::{Answer, Call, unusable_list};
 use crate::source::SourceContext;
 
-/// A call for reports.
+/// A call of the report API.
 pub(super) fn report_call(
-    around: &SourceContext,
+    context: &SourceContext,
     what: &'static str,
     roots: &'static [&'static str],
 ) -> Call {
-    Call::post(what, around.client.at(&format!("api/{}/fo/report/", around.settings.report_version)), roots)
+    Call::post(what, context.client.at(&format!("api/{}/fo/report/", context.settings.report_version)), roots)
 }
 
-/// The reports of this number, at most one.
-pub(super) fn list_one(around: &mut SourceContext, id: &str) -> Result<Option<StoredReport>> {
-    Ok(list(around, &[("id", id)])?.into_iter().find(|report| report.id == id))
+/// The stored report with this ID.
+pub(super) fn list_one(context: &mut SourceContext, id: &str) -> Result<Option<StoredReport>> {
+    Ok(list(context, &[("id", id)])?.into_iter().find(|report| report.id == id))
 }
 
-/// The stored reports that have this property.
-pub(super) fn list(around: &mut SourceContext, with: &[(&str, &str)]) -> Result<Vec<StoredReport>> {
-    let mut call = report_call(around, "listing reports", &["REPORT_LIST_OUTPUT"]).field("action", "list");
+/// The stored reports that match these parameters.
+pub(super) fn list(context: &mut SourceContext, with: &[(&str, &str)]) -> Result<Vec<StoredReport>> {
+    let mut call = report_call(context, "listing reports", &["REPORT_LIST_OUTPUT"]).field("action", "list");
     for (name, value) in with {
         call = call.field(name, *value);
     }
-    match around.client.call(&call)? {
+    match context.client.call(&call)? {
         Answer::Data(body) => {
             read_reports(body.source.read(None)).map_err(|fault| unusable_list("the list of reports", fault))
         }
@@ -35,8 +35,8 @@ pub(super) fn list(around: &mut SourceContext, with: &[(&str, &str)]) -> Result<
 }
 
 /// The newest finished XML report with this title.
-pub(super) fn newest(around: &mut SourceContext, title: &str) -> Result<String> {
-    let mut reports = list(around, &[("state", "Finished")])?;
+pub(super) fn newest(context: &mut SourceContext, title: &str) -> Result<String> {
+    let mut reports = list(context, &[("state", "Finished")])?;
     let title = clean(title);
     reports.retain(|report| {
         report.state == "Finished" && report.title == title && report.format.eq_ignore_ascii_case("xml")
@@ -49,30 +49,30 @@ pub(super) fn newest(around: &mut SourceContext, title: &str) -> Result<String> 
 }
 
 /// The title of a template. Only API v1 lists templates.
-pub(super) fn title_of(around: &mut SourceContext, template: &str) -> Result<String> {
+pub(super) fn title_of(context: &mut SourceContext, template: &str) -> Result<String> {
     const WHAT: &str = "the list of templates";
-    let url = around.client.at("msp/report_template_list.php");
+    let url = context.client.at("msp/report_template_list.php");
     let call = Call::first_version("listing templates", url, &["REPORT_TEMPLATE_LIST"]);
-    let Answer::Data(body) = around.client.call(&call)? else {
+    let Answer::Data(body) = context.client.call(&call)? else {
         return Err(unusable_list(WHAT, ListFault::Cut));
     };
     let templates = read_templates(body.source.read(None)).map_err(|fault| unusable_list(WHAT, fault))?;
     let found = templates.into_iter().find(|(id, _)| id == template);
     found.map(|(_, title)| title).ok_or_else(|| {
         PluginError::config(format!(
-            "unknown report template {template}, or this account has no access to \
-             it"
+            "unknown report template {template}, or this account has no access to it"
         ))
         .with_hint("check option `template_id`")
     })
 }
 
-/// Deletes a report. One that is not there is deleted. It is never waited for: it can be done by the next run.
-pub(super) fn delete(around: &mut SourceContext, id: &str) -> Result<()> {
-    let call = report_call(around, "deleting the report", &[]).field("action", "delete").field("id", id);
-    match around.client.call(&call.without_waiting()) {
+/// Deletes a report. A report that does not exist counts as deleted. Does not wait for limits, because the
+/// next run can delete it.
+pub(super) fn delete(context: &mut SourceContext, id: &str) -> Result<()> {
+    let call = report_call(context, "deleting the report", &[]).field("action", "delete").field("id", id);
+    match context.client.call(&call.without_waiting()) {
         Ok(_) => tracing::debug!("deleted report {id} at Qualys"),
-        // It is gone already, or not ours to delete.
+        // The report is already deleted, or this account must not delete it.
         Err(failure) if matches!(failure.error.kind, ErrorKind::Config | ErrorKind::Rejected) => {
             tracing::warn!("cannot delete report {id}: {}", failure.error);
         }

@@ -1,4 +1,4 @@
-//! The reports of one instance, one after the other.
+//! Delivers the reports of one instance one after the other.
 
 use std::time::{Duration, Instant};
 
@@ -13,23 +13,23 @@ use crate::api::Answer;
 use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
 use crate::http::{Body, Keep};
 use crate::options::{TemplateReports as Wanted, Which};
-use crate::source::{SourceContext, Work, end_round, is_of_one_report, position, read_position};
+use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
 
-/// The reports of one instance, one after the other.
+/// Downloads and delivers the configured reports.
 pub(crate) struct TemplateReports {
     wanted: Wanted,
-    /// Which of them is under way or next.
+    /// Index of the current or next report in `wanted.which`.
     index: usize,
     delivery: Option<Delivery>,
-    /// The report that is being delivered, if it was launched here.
+    /// ID of the report that is being delivered, if this instance launched it.
     current: Option<String>,
     launching: ReportLauncher,
     store: Store,
     resume: Option<(Fetched, ResumePoint)>,
-    /// What was delivered of those that were not launched here: a later round does not deliver it again.
+    /// IDs of delivered reports that this instance did not launch; a later round does not deliver them again.
     found: Vec<String>,
-    /// What an earlier run left behind is looked at once.
-    is_tidy: bool,
+    /// False until the reports of earlier runs were cleaned up in this round.
+    is_cleaned_up: bool,
     began: Instant,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct TemplateReports {
 struct Progress {
     index: usize,
     within: Option<(Fetched, ResumePoint)>,
-    /// The number of the report at `index`, if it was launched here.
+    /// ID of the report at `index`, if this instance launched it.
     launched: Option<String>,
     /// As [`TemplateReports::found`].
     #[serde(default)]
@@ -46,53 +46,54 @@ struct Progress {
 }
 
 impl TemplateReports {
-    pub(crate) fn open(wanted: &Wanted, around: &SourceContext, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn open(wanted: &Wanted, context: &SourceContext, resume: Option<&Position>) -> Result<Self> {
         let begin = Progress { index: 0, within: None, launched: None, found: Vec::new() };
         let Progress { mut index, within: resume, launched: current, found } =
-            read_position(around, resume).unwrap_or(begin);
-        if index >= wanted.which.len() && around.settings.interval.is_some() {
-            index = 0; // Nobody knows how long ago the last round was.
+            read_position(context, resume).unwrap_or(begin);
+        if index >= wanted.which.len() && context.settings.interval.is_some() {
+            index = 0; // The time of the last round is unknown: start the next one at once.
         }
         Ok(Self {
             wanted: wanted.clone(),
             index,
             delivery: None,
             current,
-            launching: ReportLauncher::open(wanted, around)?,
-            store: Store::open(&around.services, resume.as_ref().map(|(fetched, _)| fetched))?,
+            launching: ReportLauncher::open(wanted, context)?,
+            store: Store::open(&context.services, resume.as_ref().map(|(fetched, _)| fetched))?,
             resume,
             found,
-            is_tidy: false,
+            is_cleaned_up: false,
             began: Instant::now(),
         })
     }
 
-    /// Begins with the report at the index. None: it was delivered by an earlier round.
-    fn begin(&mut self, around: &mut SourceContext) -> Result<Option<Next>> {
-        if let Some((fetched, place)) = self.resume.take() {
-            let resumed = Delivery::resume(&self.store, &fetched, place, &around.settings, &around.services)?;
+    /// Starts the report at the index; `None` if an earlier round delivered it.
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Next>> {
+        if let Some((fetched, point)) = self.resume.take() {
+            let resumed =
+                Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
                 return Ok(Some(Next::ReportStart(Box::new(start))));
             }
         }
         let (id, title) = match self.wanted.which[self.index].clone() {
-            Which::Launch(template) => (self.launching.launch_and_wait(around, &template)?, String::new()),
+            Which::Launch(template) => (self.launching.launch_and_wait(context, &template)?, String::new()),
             Which::Id(id) => (id, String::new()),
-            Which::NewestTitled(title) => (newest(around, &title)?, title),
+            Which::NewestTitled(title) => (newest(context, &title)?, title),
             Which::NewestOfTemplate(template) => {
-                let title = title_of(around, &template)?;
-                (newest(around, &title)?, title)
+                let title = title_of(context, &template)?;
+                (newest(context, &title)?, title)
             }
         };
-        self.current = Some(id.clone()).filter(|id| self.launching.holds(id));
+        self.current = Some(id.clone()).filter(|id| self.launching.contains(id));
         if self.current.is_none() && self.found.contains(&id) {
-            tracing::info!("report {id} was already delivered, and there is no newer one");
+            tracing::info!("report {id} was already delivered; no newer report found");
             self.index += 1;
             return Ok(None);
         }
-        let (fetched, body) = self.fetch(around, &id)?;
-        match Delivery::begin(fetched.titled(title), body, &around.settings, &around.services)? {
+        let (fetched, body) = self.fetch(context, &id)?;
+        match Delivery::begin(fetched.titled(title), body, &context.settings, &context.services)? {
             Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
                 self.delivery = Some(delivery);
@@ -105,37 +106,37 @@ impl TemplateReports {
         }
     }
 
-    /// What is wrong with one report is no reason to leave out the others.
-    fn refuse(&mut self, error: PluginError, around: &SourceContext) -> Result<Next> {
-        let path = report_call(around, "", &[]).shown();
+    /// Refuses one report, so that the others are still delivered.
+    fn refuse(&mut self, error: PluginError, context: &SourceContext) -> Result<Next> {
+        let path = report_call(context, "", &[]).shown();
         self.ended()?;
         Ok(Next::Refused(Refusal { path, error, incomplete: false }))
     }
 
-    fn fetch(&mut self, around: &mut SourceContext, id: &str) -> Result<(Fetched, Body)> {
+    fn fetch(&mut self, context: &mut SourceContext, id: &str) -> Result<(Fetched, Body)> {
         let path = self.store.path(&format!("report-{id}"));
-        let call = report_call(around, "downloading the report", &["ASSET_DATA_REPORT", "SCAN"])
+        let call = report_call(context, "downloading the report", &["ASSET_DATA_REPORT", "SCAN"])
             .field("action", "fetch")
             .field("id", id)
             .keep(Keep::At(path.clone()));
         let began = Instant::now();
-        let (mut pause, mut is_waited_for) = (self.wanted.poll, self.launching.holds(id));
+        let (mut pause, mut is_waited_for) = (self.wanted.poll, self.launching.contains(id));
         loop {
-            match around.client.call(&call)? {
+            match context.client.call(&call)? {
                 Answer::Data(body) => {
                     let address = format!("{}?action=fetch&id={id}", call.shown());
                     return Ok((Fetched::new(address, id, &path, &body), body));
                 }
-                // Finished says the list; it is believed for a while.
-                Answer::NotReady(reply) if self.launching.holds(id) && began.elapsed() < SETTLING => {
+                // The list says that the report is finished; retry for a while.
+                Answer::NotReady(reply) if self.launching.contains(id) && began.elapsed() < SETTLING => {
                     tracing::info!("waiting for report {id}: {reply}");
-                    around.services.sleep(pause)?;
+                    context.services.sleep(pause)?;
                     pause = (pause * 2).min(SETTLING);
                 }
-                // Somebody else's may be in the making.
-                Answer::NotReady(_) if !is_waited_for && list_one(around, id)?.is_some() => {
+                // A report that this instance did not launch may still be in progress.
+                Answer::NotReady(_) if !is_waited_for && list_one(context, id)?.is_some() => {
                     is_waited_for = true;
-                    self.launching.wait(around, id, true)?;
+                    self.launching.wait(context, id, true)?;
                 }
                 Answer::NotReady(reply) | Answer::Done(reply) => {
                     let message = format!("cannot download report {id}: {reply}");
@@ -147,25 +148,25 @@ impl TemplateReports {
         }
     }
 
-    /// The report at the index is through.
+    /// Ends the report at the index.
     fn ended(&mut self) -> Result<()> {
         self.delivery = None;
         self.index += 1;
         match self.current.take() {
-            Some(id) => self.launching.end(&id),
+            Some(id) => self.launching.mark_ended(&id),
             None => Ok(()),
         }
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, around: &SourceContext) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Next> {
         let Some(delivery) = &mut self.delivery else {
-            return Err(PluginError::bug("plugin bug: a report that does not exist was marked as delivered"));
+            return Err(PluginError::bug("plugin bug: deliver was called without an open report"));
         };
-        let (next, place) = delivery.next(recycled, &around.services)?;
-        let within = place.map(|place| (delivery.fetched.clone(), place));
+        let (next, point) = delivery.next(recycled, &context.services)?;
+        let within = point.map(|point| (delivery.fetched.clone(), point));
         Ok(match next {
             Next::Batch { batch, .. } => {
-                let at = within.is_some().then(|| self.position(within, around));
+                let at = within.is_some().then(|| self.position(within, context));
                 Next::Batch { batch, position: at.unwrap_or_default() }
             }
             Next::ReportEnd { end, .. } => {
@@ -177,51 +178,51 @@ impl TemplateReports {
                     self.found.drain(..known);
                 }
                 self.ended()?;
-                Next::ReportEnd { end, position: self.position(None, around) }
+                Next::ReportEnd { end, position: self.position(None, context) }
             }
             other => other,
         })
     }
 
-    fn position(&self, within: Option<(Fetched, ResumePoint)>, around: &SourceContext) -> Position {
+    fn position(&self, within: Option<(Fetched, ResumePoint)>, context: &SourceContext) -> Position {
         let launched = self.current.clone();
         let progress = Progress { index: self.index, launched, within, found: self.found.clone() };
-        position(around, &progress)
+        position(context, &progress)
     }
 }
 
 impl Work for TemplateReports {
-    fn next(&mut self, recycled: BatchBuilder, around: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
         if self.delivery.is_some() {
-            return self.deliver(recycled, around);
+            return self.deliver(recycled, context);
         }
-        if !self.is_tidy {
-            self.is_tidy = true;
-            self.launching.tidy(around)?;
+        if !self.is_cleaned_up {
+            self.is_cleaned_up = true;
+            self.launching.clean_up(context)?;
         }
         while self.index < self.wanted.which.len() {
-            match self.begin(around) {
+            match self.begin(context) {
                 Ok(Some(next)) => return Ok(next),
                 Ok(None) => {}
-                Err(error) if is_of_one_report(error.kind) => return self.refuse(error, around),
+                Err(error) if concerns_one_report(error.kind) => return self.refuse(error, context),
                 Err(error) => return Err(error),
             }
         }
-        Ok(end_round(&around.settings, &mut self.began, || {
+        Ok(end_round(&context.settings, &mut self.began, || {
             self.index = 0;
-            self.is_tidy = false;
+            self.is_cleaned_up = false;
         }))
     }
 
-    fn committed(&mut self, at: &Position, around: &mut SourceContext) -> Result<()> {
-        let Some(progress) = read_position::<Progress>(around, Some(at)) else { return Ok(()) };
+    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+        let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
         if progress.within.is_none() && self.delivery.is_none() {
             self.store.clear(None);
-            self.launching.tidy(around)?;
+            self.launching.clean_up(context)?;
         }
         Ok(())
     }
 }
 
-/// How long a report that the list calls finished may not be fetched yet.
+/// Time for which a report that is listed as finished may still not be available for download.
 const SETTLING: Duration = Duration::from_secs(120);

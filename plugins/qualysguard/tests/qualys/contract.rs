@@ -1,4 +1,4 @@
-//! The exam that every plugin takes; stopping; the settings of the old guide.
+//! The plugin contract, cancellation, and the sample settings of the 2014 guide.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::drive::Bench;
 use crate::template_reports::template_report;
 
 #[test]
-fn the_input_keeps_every_promise() {
+fn input_contract() {
     let detections = Bench::new(Script::new().population(Population::of(12)))
         .with(json!({ "source": "host-detections", "page_size": 5 }));
     scanbridge_plugin_contract::input::<QualysGuard>(&detections.options);
     let scans = Bench::new(crate::scan_reports::some_scans())
         .with(json!({ "source": "scan-reports", "template_id": null }));
     scanbridge_plugin_contract::input::<QualysGuard>(&scans.options);
-    // With what is worth noting on pages.
+    // Pages with warnings.
     let page = std::fs::read(good("detections.xml")).unwrap();
     let knowledge_base = std::fs::read(good("knowledge-base.xml")).unwrap();
     let script = Script::new().on("/api/5.0/fo/asset/host/vm/detection/", [Reply::xml(page)]);
@@ -34,7 +34,7 @@ fn the_input_keeps_every_promise() {
 }
 
 #[test]
-fn a_wait_ends_at_once_when_the_host_wants_to_stop() {
+fn cancellation_ends_a_wait_at_once() {
     let slow = Reply::xml(template_report()).delay(Duration::from_secs(20));
     let limit = Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "600")]);
     let drip = Reply::xml(template_report()).drip(10, Duration::from_millis(100));
@@ -60,15 +60,15 @@ fn a_wait_ends_at_once_when_the_host_wants_to_stop() {
         });
         let error = input.next(Default::default()).unwrap_err();
         let ended = Instant::now();
-        let asked = stopper.join().unwrap();
+        let cancelled = stopper.join().unwrap();
         assert_eq!(error.kind, ErrorKind::Cancelled, "{error}");
-        assert!(ended.duration_since(asked) < Duration::from_secs(2));
+        assert!(ended.duration_since(cancelled) < Duration::from_secs(2));
     }
 }
 
 #[test]
-fn the_sample_settings_of_the_guide_of_2014_are_taken() {
-    // As the host reads them: blanks at the end of a value are no part of it, lists are split at commas.
+fn sample_settings_of_the_2014_guide_are_accepted() {
+    // As the host reads them: trailing spaces are removed, lists are split at commas.
     let options = json!({
         "user_id": "dirk_g",
         "password": "d0ntp@n1c",
@@ -87,6 +87,6 @@ fn the_sample_settings_of_the_guide_of_2014_are_taken() {
 }
 
 #[test]
-fn the_readme_lists_the_options() {
+fn readme_lists_the_options() {
     scanbridge_plugin_contract::readme(QualysGuard::OPTIONS, include_str!("../../README.md"));
 }

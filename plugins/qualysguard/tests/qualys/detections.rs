@@ -5,7 +5,7 @@ use scanbridge_fixtures::good;
 use scanbridge_plugin_api::{ErrorKind, Input};
 use serde_json::json;
 
-use crate::drive::{Bench, Told, finish, step};
+use crate::drive::{Bench, Outcome, finish, step};
 
 const PAGE: &str = "/api/5.0/fo/asset/host/vm/detection/";
 const KNOWLEDGE_BASE: &str = "/api/4.0/fo/knowledge_base/vuln/";
@@ -16,10 +16,10 @@ fn bench(population: Population, page_size: u32) -> Bench {
 }
 
 #[test]
-fn pages_are_fetched_one_after_the_other_and_joined_with_the_knowledge_base() {
+fn pages_are_joined_with_the_knowledge_base() {
     let bench = bench(Population::of(25), 10);
-    let told = bench.run().unwrap();
-    let report = told.only_report();
+    let outcome = bench.run().unwrap();
+    let report = outcome.only_report();
     assert_eq!((report.assets.len(), report.findings.len()), (25, 75));
     assert_eq!(report.start.kind, "HOST_LIST_VM_DETECTION_OUTPUT");
     assert_eq!(report.start.time, "2026-04-01T00:00:01Z");
@@ -43,7 +43,7 @@ fn pages_are_fetched_one_after_the_other_and_joined_with_the_knowledge_base() {
         })
         .collect();
     assert_eq!(pages, [None, Some("1011".to_owned()), Some("1021".to_owned())]);
-    // The first page names 30 of the 40 QIDs, the second the others.
+    // The first page contains 30 of the 40 QIDs, the second page the others.
     assert_eq!(bench.qualys.count(KNOWLEDGE_BASE), 2);
 
     // Another run finds all definitions in the cache.
@@ -52,7 +52,7 @@ fn pages_are_fetched_one_after_the_other_and_joined_with_the_knowledge_base() {
 }
 
 #[test]
-fn definitions_are_asked_for_in_batches() {
+fn definitions_are_requested_in_batches() {
     let population = Population { qids: 700, per_asset: 70, ..Population::of(10) };
     let bench = bench(population, 1_000);
     assert_eq!(bench.run().unwrap().only_report().findings.len(), 700);
@@ -63,43 +63,46 @@ fn definitions_are_asked_for_in_batches() {
 }
 
 #[test]
-fn one_page_of_a_file_gives_the_same_as_the_reader_of_files() {
+fn page_from_the_api_gives_the_same_findings_as_a_file() {
     let page = std::fs::read(good("detections.xml")).unwrap();
     let knowledge_base = std::fs::read(good("knowledge-base.xml")).unwrap();
     let bench = Bench::new(
         Script::new().on(PAGE, [Reply::xml(page)]).on(KNOWLEDGE_BASE, [Reply::xml(knowledge_base).gzip()]),
     )
     .with(json!({ "source": "host-detections" }));
-    let told = bench.run().unwrap();
-    let report = told.only_report();
+    let outcome = bench.run().unwrap();
+    let report = outcome.only_report();
     assert_eq!((report.assets.len(), report.findings.len()), (3, 6));
     let tls = report.findings.iter().find(|finding| finding["definition.qid"] == "38628").unwrap();
     assert_eq!(tls["definition.title"], "TLS 1.0 and weaker is spoken");
 }
 
 #[test]
-fn pages_that_are_too_large_are_halved_and_one_asset_that_breaks_is_left_out() {
+fn page_size_is_halved_and_a_broken_asset_is_skipped() {
     let population = Population { most_per_page: 4, broken: vec![1007], ..Population::of(20) };
     let bench = bench(population, 16);
-    let told = bench.run().unwrap();
-    let report = &told.reports[0];
+    let outcome = bench.run().unwrap();
+    let report = &outcome.reports[0];
     assert_eq!(report.assets.len(), 19);
     let end = report.end();
     assert!(!end.complete && end.deliver);
     assert_eq!(end.reason, "1 assets could not be downloaded and were skipped: 1007");
-    // Nothing is remembered as reached: the next pull asks for all.
+    // The watermark is not moved: the next pull is a full one.
     assert!(!bench.state().join("watermark.json").exists());
 }
 
 #[test]
-fn the_addresses_of_pages_are_not_trusted() {
+fn invalid_url_of_the_next_page_is_rejected() {
     for (next, message) in [
-        ("https://evil.example.com/api/?id_min=2000", "is said to be on evil.example.com"),
-        ("http://127.0.0.1/api/?id_min=2000", "is said to be on 127.0.0.1"),
-        ("no address", "is none"),
-        ("{url}/api/?id_min=5", "is said to begin at asset 5"),
+        (
+            "https://evil.example.com/api/?id_min=2000",
+            "points to https://evil.example.com, expected https://127.0.0.1:",
+        ),
+        ("http://127.0.0.1/api/?id_min=2000", "points to http://127.0.0.1, expected https://127.0.0.1:"),
+        ("no address", "invalid URL for the next page of detections"),
+        ("{url}/api/?id_min=5", "starts at asset 5, which is not after the current page"),
         ("{url}/api/?x=5", "has no id_min"),
-        ("", "its address is not said"),
+        ("", "announced a next page of detections without its URL"),
     ] {
         let bench = Bench::new(|_: &Seen| Reply::mute());
         let next = next.replace("{url}", &bench.qualys.url());
@@ -109,7 +112,7 @@ fn the_addresses_of_pages_are_not_trusted() {
              <ID>1000</ID><IP>192.0.2.1</IP></HOST></HOST_LIST><WARNING><CODE>1980</CODE><TEXT>x</TEXT>\
              <URL><![CDATA[{next}]]></URL></WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
         );
-        // A port that is free again may be another one: for those two the origin is compared by a moved server.
+        // The second fake may get another port, so its URLs are replaced by the host of the request.
         let bench = Bench::new(move |request: &Seen| {
             let host = request.header("host").unwrap_or_default();
             let page = match page.find("https://127.0.0.1:") {
@@ -129,32 +132,32 @@ fn the_addresses_of_pages_are_not_trusted() {
 }
 
 #[test]
-fn an_interrupted_pull_goes_on_where_it_was() {
-    let whole = bench(Population::of(60), 10).run().unwrap();
-    let whole = whole.only_report();
+fn interrupted_pull_is_resumed() {
+    let complete = bench(Population::of(60), 10).run().unwrap();
+    let complete = complete.only_report();
     for stop_after in [1, 2, 4, 6] {
         let bench = bench(Population::of(60), 10);
         let mut input = bench.open(None).unwrap();
-        let mut told = Told::default();
+        let mut outcome = Outcome::default();
         for _ in 0..=stop_after {
-            assert!(step(&mut input, &mut told).unwrap());
+            assert!(step(&mut input, &mut outcome).unwrap());
         }
         drop(input);
-        let (position, delivered) = told.positions.last().cloned().unwrap();
+        let (position, delivered) = outcome.positions.last().cloned().unwrap();
         let mut input = bench.open(Some(&position)).unwrap();
         let rest = finish(&mut input).unwrap();
         let report = rest.only_report();
         assert!(report.start.continued);
         assert_eq!(report.start.time, "2026-04-01T00:00:01Z");
-        let before = &told.reports[0].findings[..delivered];
+        let before = &outcome.reports[0].findings[..delivered];
         let joined: Vec<_> = before.iter().chain(&report.findings).collect();
-        assert_eq!(joined, whole.findings.iter().collect::<Vec<_>>(), "stopped after {stop_after}");
-        assert_eq!(bench.qualys.count(PAGE), 6, "no page is fetched twice");
+        assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>(), "stopped after {stop_after}");
+        assert_eq!(bench.qualys.count(PAGE), 6, "no page is downloaded twice");
     }
 }
 
 #[test]
-fn an_incremental_pull_asks_since_the_last_complete_one() {
+fn incremental_pull_starts_at_the_last_complete_one() {
     let bench = bench(Population::of(5), 10).with(json!({ "incremental": true, "overlap_minutes": 30 }));
     bench.run().unwrap();
     bench.run().unwrap();
@@ -165,23 +168,23 @@ fn an_incremental_pull_asks_since_the_last_complete_one() {
         .filter(|request| request.path == PAGE)
         .map(|request| request.field("vm_processed_after").map(str::to_owned))
         .collect();
-    // Half an hour before the time that the first answer bore.
+    // Half an hour before the time of the first response.
     assert_eq!(since, [None, Some("2026-03-31T23:30:01Z".to_owned())]);
 
-    // What was delivered but not told in time is made up for.
+    // A complete pull whose commit was not reported is stored when the input opens.
     let bench = self::bench(Population::of(5), 10).with(json!({ "incremental": true }));
     let mut input = bench.open(None).unwrap();
-    let told = finish(&mut input).unwrap();
+    let outcome = finish(&mut input).unwrap();
     drop(input);
     assert!(!bench.state().join("watermark.json").exists());
-    let mut input = bench.open(told.last_position()).unwrap();
+    let mut input = bench.open(outcome.last_position()).unwrap();
     assert!(finish(&mut input).unwrap().reports.is_empty());
     assert!(bench.state().join("watermark.json").exists());
     let _ = input.check();
 }
 
 #[test]
-fn the_knowledge_base_falls_back_to_older_versions_and_is_brought_up_to_date() {
+fn knowledge_base_falls_back_to_older_versions_and_is_updated() {
     let page = std::fs::read(good("detections.xml")).unwrap();
     let knowledge_base = std::fs::read(good("knowledge-base.xml")).unwrap();
     let changed = String::from_utf8(knowledge_base.clone())
@@ -199,13 +202,13 @@ fn the_knowledge_base_falls_back_to_older_versions_and_is_brought_up_to_date() {
         .on("/api/3.0/fo/knowledge_base/vuln/ ids=777777", [Reply::xml(nothing)])
         .on("/api/3.0/fo/knowledge_base/vuln/", [Reply::xml(knowledge_base)]);
     let bench = Bench::new(script).with(json!({ "source": "host-detections" }));
-    let title = |told: &Told| {
-        let findings = told.findings();
+    let title = |outcome: &Outcome| {
+        let findings = outcome.findings();
         let finding = findings.iter().find(|finding| finding["definition.qid"] == "38628").unwrap();
         finding["definition.title"].clone()
     };
     assert_eq!(title(&bench.run().unwrap()), "TLS 1.0 and weaker is spoken");
-    // As if that had been long ago.
+    // Makes the last update older than `knowledge_base_update_hours`.
     let memory = bench.state().join("knowledge-base.json");
     let text = std::fs::read_to_string(&memory).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -216,7 +219,7 @@ fn the_knowledge_base_falls_back_to_older_versions_and_is_brought_up_to_date() {
 
 const WARNING: &str = "<WARNING><CODE>1980</CODE><TEXT>x</TEXT><URL>";
 
-/// A page with one asset of this number.
+/// A page with one asset, which has this ID.
 fn page(time: &str, asset: u64, warning: &str) -> Reply {
     Reply::xml(format!(
         "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE>{time}<HOST_LIST><HOST><ID>{asset}</ID><IP>192.0.2.1</IP></HOST>\
@@ -224,7 +227,7 @@ fn page(time: &str, asset: u64, warning: &str) -> Reply {
     ))
 }
 
-/// Two pages that name the host of the request as their own.
+/// Two pages; the URL of the second one has the host of the request.
 fn two_pages(time: &'static str, next: u64) -> Bench {
     let answers = move |request: &Seen| {
         let host = request.header("host").unwrap_or_default();
@@ -237,20 +240,20 @@ fn two_pages(time: &'static str, next: u64) -> Bench {
 }
 
 #[test]
-fn an_asset_that_is_named_as_the_first_of_the_next_page_is_not_delivered_twice() {
+fn asset_repeated_as_start_of_the_next_page_is_delivered_once() {
     let bench = two_pages("<DATETIME>2026-04-01T00:00:01Z</DATETIME>", 1000);
     assert_eq!(bench.run().unwrap().only_report().assets.len(), 2);
     assert_eq!(bench.qualys.count("id_min=1001"), 1);
 }
 
 #[test]
-fn a_pull_whose_pages_bear_no_time_goes_on_and_is_not_remembered_as_reached() {
+fn pull_without_a_time_is_resumed_and_moves_no_watermark() {
     let bench = two_pages("", 1001).with(json!({ "incremental": true }));
     let mut input = bench.open(None).unwrap();
-    let mut told = Told::default();
-    assert!(step(&mut input, &mut told).unwrap() && step(&mut input, &mut told).unwrap());
+    let mut outcome = Outcome::default();
+    assert!(step(&mut input, &mut outcome).unwrap() && step(&mut input, &mut outcome).unwrap());
     drop(input);
-    let rest = finish(&mut bench.open(told.last_position()).unwrap()).unwrap();
+    let rest = finish(&mut bench.open(outcome.last_position()).unwrap()).unwrap();
     assert!(rest.only_report().start.continued);
     assert_eq!(rest.only_report().assets.len(), 1);
     bench.run().unwrap();
@@ -259,10 +262,10 @@ fn a_pull_whose_pages_bear_no_time_goes_on_and_is_not_remembered_as_reached() {
 }
 
 #[test]
-fn a_service_that_is_started_again_begins_a_new_round() {
+fn restart_with_an_interval_starts_a_new_round() {
     let bench = bench(Population::of(5), 10).with(json!({ "interval_minutes": 60, "incremental": true }));
-    let told = bench.run().unwrap();
-    let mut input = bench.open(told.last_position()).unwrap();
+    let outcome = bench.run().unwrap();
+    let mut input = bench.open(outcome.last_position()).unwrap();
     let again = finish(&mut input).unwrap();
     assert!(!again.only_report().start.continued);
     assert_eq!(again.only_report().assets.len(), 5);
@@ -270,7 +273,7 @@ fn a_service_that_is_started_again_begins_a_new_round() {
 }
 
 #[test]
-fn a_pull_that_fails_midway_is_not_remembered_as_reached() {
+fn failed_pull_moves_no_watermark() {
     let population =
         Population { broken: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
     let failing = bench(population, 1).with(json!({ "incremental": true }));
@@ -279,10 +282,14 @@ fn a_pull_that_fails_midway_is_not_remembered_as_reached() {
 }
 
 #[test]
-fn the_knowledge_base_of_another_account_or_of_half_a_file_is_not_used() {
+fn knowledge_base_cache_of_another_account_or_corrupt_is_unused() {
     let mut bench = bench(Population::of(5), 10);
-    let titles = |told: Told| {
-        told.only_report().findings.iter().all(|finding| finding["definition.title"].starts_with("Title of"))
+    let titles = |outcome: Outcome| {
+        outcome
+            .only_report()
+            .findings
+            .iter()
+            .all(|finding| finding["definition.title"].starts_with("Title of"))
     };
     assert!(titles(bench.run().unwrap()));
     bench.run().unwrap();
@@ -297,8 +304,8 @@ fn the_knowledge_base_of_another_account_or_of_half_a_file_is_not_used() {
     std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
     std::fs::write(folder.join("incoming.part"), b"<KNOWLEDGE_BASE_VULN_LIST_OUTPUT>").unwrap();
     assert!(titles(bench.run().unwrap()));
-    let asked = bench.qualys.requests().into_iter().rfind(|request| request.path == KNOWLEDGE_BASE).unwrap();
-    assert!(asked.field("ids").is_some() && !folder.join("incoming.part").exists());
+    let last = bench.qualys.requests().into_iter().rfind(|request| request.path == KNOWLEDGE_BASE).unwrap();
+    assert!(last.field("ids").is_some() && !folder.join("incoming.part").exists());
     std::fs::write(bench.state().join("knowledge-base.json"), b"{\"up_to\": 7").unwrap();
     assert!(titles(bench.run().unwrap()));
 }

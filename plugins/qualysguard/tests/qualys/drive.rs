@@ -1,4 +1,4 @@
-//! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
+//! Opens the input as the host does, runs it to its end, and collects the results.
 
 use std::path::PathBuf;
 
@@ -12,28 +12,29 @@ use scanbridge_qualysguard::QualysGuard;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The password in all tests: with what YAML and URLs take for their own.
+/// The password in all tests, with characters that are special in YAML and URLs.
 pub(crate) const PASSWORD: &str = "p@ss: w#rd&+%";
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) start: ReportStart,
     pub(crate) end: Option<ReportEnd>,
-    /// Assets in the order in which they came, each once.
+    /// Assets in the order of delivery, each once.
     pub(crate) assets: Vec<Row>,
-    /// Findings with the cells of their definition and the address of their asset.
+    /// Findings with the columns of their definition and the address of their asset.
     pub(crate) findings: Vec<Row>,
 }
 
+/// The results of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Outcome {
     pub(crate) reports: Vec<Report>,
     pub(crate) refused: Vec<Refusal>,
-    /// The positions, each with how many findings had gone out by then in all reports.
+    /// Positions, each with the number of findings delivered before it in all reports.
     pub(crate) positions: Vec<(Position, usize)>,
 }
 
-impl Told {
+impl Outcome {
     pub(crate) fn findings(&self) -> Vec<&Row> {
         self.reports.iter().flat_map(|report| &report.findings).collect()
     }
@@ -42,7 +43,7 @@ impl Told {
         self.positions.iter().map(|(position, _)| position).rfind(|position| !position.0.is_empty())
     }
 
-    /// The one report that came, whole.
+    /// The only report, which must be complete.
     pub(crate) fn only_report(&self) -> &Report {
         assert_eq!((self.reports.len(), self.refused.len()), (1, 0), "{:?}", self.refused);
         assert!(self.reports[0].end().complete, "{}", self.reports[0].end().reason);
@@ -55,7 +56,7 @@ impl Report {
         self.end.as_ref().unwrap()
     }
 
-    /// Keeps what a batch holds.
+    /// Adds the rows of a batch.
     pub(crate) fn take(&mut self, batch: Batch<'_>) {
         self.assets.append(&mut rows::assets(batch));
         self.findings.append(&mut rows::findings(batch));
@@ -66,7 +67,7 @@ impl Report {
     }
 }
 
-/// A fake Qualys with the files that the input needs to talk to it.
+/// A fake Qualys with the certificates and options for the input.
 pub(crate) struct Bench {
     pub(crate) qualys: FakeQualys,
     pub(crate) authority: Authority,
@@ -99,7 +100,7 @@ impl Bench {
         Self { qualys, authority, folder, options }
     }
 
-    /// The same with these options too.
+    /// Adds options; `null` removes one.
     pub(crate) fn with(mut self, more: Value) -> Self {
         self.set(more);
         self
@@ -125,53 +126,53 @@ impl Bench {
         QualysGuard::open(&options, &services, resume)
     }
 
-    /// Runs to the end, and tells the input that all is delivered.
-    pub(crate) fn run(&self) -> Result<Told> {
+    /// Runs to the end and commits every position.
+    pub(crate) fn run(&self) -> Result<Outcome> {
         let mut input = self.open(None)?;
-        let mut told = Told::default();
-        while step(&mut input, &mut told)? {
-            let (position, _) = told.positions.last().cloned().unwrap_or_default();
+        let mut outcome = Outcome::default();
+        while step(&mut input, &mut outcome)? {
+            let (position, _) = outcome.positions.last().cloned().unwrap_or_default();
             if !position.0.is_empty() {
                 input.committed(&position)?;
             }
         }
-        Ok(told)
+        Ok(outcome)
     }
 
-    /// The error that ends the run, or for which its only report is refused.
+    /// The error that ends the run, or the error of its only, refused report.
     pub(crate) fn fails(&self) -> PluginError {
         match self.run() {
-            Ok(mut told) if told.reports.is_empty() && told.refused.len() == 1 => {
-                told.refused.remove(0).error
+            Ok(mut outcome) if outcome.reports.is_empty() && outcome.refused.len() == 1 => {
+                outcome.refused.remove(0).error
             }
-            outcome => outcome.map(|told| format!("{told:?}")).unwrap_err(),
+            outcome => outcome.map(|outcome| format!("{outcome:?}")).unwrap_err(),
         }
     }
 }
 
-/// One step: false when the input has finished or wants to rest.
-pub(crate) fn step(input: &mut QualysGuard, told: &mut Told) -> Result<bool> {
+/// One step; false if the input is finished or idle.
+pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<bool> {
     match input.next(BatchBuilder::default())? {
-        Next::ReportStart(start) => told.reports.push(Report { start: *start, ..Report::default() }),
+        Next::ReportStart(start) => outcome.reports.push(Report { start: *start, ..Report::default() }),
         Next::Batch { batch, position } => {
-            let report = told.reports.last_mut().unwrap();
+            let report = outcome.reports.last_mut().unwrap();
             let columns = Columns::of(report.start.schema.clone());
             report.take(Batch::of(&batch, &columns).unwrap());
-            told.positions.push((position, told.findings().len()));
+            outcome.positions.push((position, outcome.findings().len()));
         }
         Next::ReportEnd { end, position } => {
-            told.reports.last_mut().unwrap().end = Some(end);
-            told.positions.push((position, told.findings().len()));
+            outcome.reports.last_mut().unwrap().end = Some(end);
+            outcome.positions.push((position, outcome.findings().len()));
         }
-        Next::Refused(refusal) => told.refused.push(refusal),
+        Next::Refused(refusal) => outcome.refused.push(refusal),
         Next::Idle(_) | Next::Finished => return Ok(false),
     }
     Ok(true)
 }
 
-/// Goes on until the input has finished.
-pub(crate) fn finish(input: &mut QualysGuard) -> Result<Told> {
-    let mut told = Told::default();
-    while step(input, &mut told)? {}
-    Ok(told)
+/// Runs until the input is finished or idle, without commits.
+pub(crate) fn finish(input: &mut QualysGuard) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    while step(input, &mut outcome)? {}
+    Ok(outcome)
 }

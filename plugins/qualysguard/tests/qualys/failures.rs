@@ -1,4 +1,4 @@
-//! Every row of the table of errors, and what goes wrong on the way.
+//! API errors, limits, and failures of the connection.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
 use crate::drive::Bench;
-use crate::template_reports::{listed, template_report, whole_story};
+use crate::template_reports::{complete_run, listed, template_report};
 
-/// A bench where every call is answered so.
+/// A bench where every call gets this reply.
 fn always(reply: Reply) -> Bench {
     Bench::new(Script::new().on("", [reply]))
 }
 
-/// Status, code, kind, and how many requests are made.
+/// Status, code, and kind of the error.
 const CODES: &[(u16, u32, ErrorKind)] = &[
     (401, 2000, ErrorKind::Auth),
     (403, 2002, ErrorKind::Auth),
@@ -40,7 +40,7 @@ const CODES: &[(u16, u32, ErrorKind)] = &[
 ];
 
 #[test]
-fn codes_are_told_apart_and_none_is_tried_again() {
+fn error_codes_are_classified_and_not_retried() {
     for (status, code, kind) in CODES {
         for reply in [
             Reply::code(*status, *code, "The words of Qualys"),
@@ -58,7 +58,7 @@ fn codes_are_told_apart_and_none_is_tried_again() {
 }
 
 #[test]
-fn statuses_and_bodies_are_told_apart() {
+fn statuses_and_bodies_are_classified() {
     for (reply, kind, words) in [
         (Reply::new(401, "text/plain", ""), ErrorKind::Auth, "401"),
         (Reply::new(403, "text/plain", "no"), ErrorKind::Auth, "403"),
@@ -95,15 +95,15 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
-fn a_wrong_password_is_tried_once_and_explained() {
+fn wrong_password_is_tried_once_and_explained() {
     let bench = always(Reply::code(200, 2010, "Bad Login/Password"));
     let error = bench.fails();
     assert_eq!((error.kind, bench.qualys.requests().len()), (ErrorKind::Auth, 1));
     assert!(error.message.contains("2010") && error.message.contains("Bad Login/Password"), "{error}");
     assert!(error.message.contains("2026-04-01T00:00:00Z"), "{error}");
     let hint = error.hint.unwrap();
-    assert!(hint.contains("case sensitive") && hint.contains("single quotes"), "{hint}");
-    // By its user name the account is on another platform than the fake one.
+    assert!(hint.contains("case-sensitive") && hint.contains("single quotes"), "{hint}");
+    // The user name belongs to another platform than the fake one.
     assert!(hint.contains("qualysapi.qualys.com"), "{hint}");
     for auth in ["session", "jwt"] {
         let bench = always(Reply::code(401, 2000, "Bad Login/Password"));
@@ -114,7 +114,7 @@ fn a_wrong_password_is_tried_once_and_explained() {
 }
 
 #[test]
-fn a_wrong_template_is_shown_with_what_qualys_says() {
+fn invalid_template_is_reported_with_the_reply_of_qualys() {
     let items = [("Incident Signature", "Tried to launch invalid report.")];
     let bench = always(Reply::code_with(400, 999, "Internal error.", &items));
     let error = bench.fails();
@@ -125,7 +125,7 @@ fn a_wrong_template_is_shown_with_what_qualys_says() {
 }
 
 #[test]
-fn limits_are_waited_for() {
+fn rate_and_concurrency_limits_are_waited_for() {
     let storm = |replies: Vec<Reply>| {
         let mut replies = replies;
         replies.push(Reply::simple("New report launched", &[("ID", "77")]));
@@ -148,13 +148,13 @@ fn limits_are_waited_for() {
     assert_eq!(bench.qualys.count("action=launch"), 8);
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
 
-    // The header of a good answer is obeyed, too.
+    // The headers of a successful response are obeyed, too.
     let began = Instant::now();
     let left = Reply::simple("New report launched", &[("ID", "77")])
         .header("X-RateLimit-Limit", "300")
         .header("X-RateLimit-Remaining", "0")
         .header("X-RateLimit-ToWait-Sec", "2");
-    let bench = Bench::new(Script::new().on("action=launch", [left]).on("", whole_rest()));
+    let bench = Bench::new(Script::new().on("action=launch", [left]).on("", finished_list()));
     let _ = bench.run();
     assert!(began.elapsed() >= Duration::from_secs(2));
 
@@ -168,12 +168,12 @@ fn limits_are_waited_for() {
     assert_eq!((error.kind, error.retry_after), (ErrorKind::Unavailable, Some(Duration::from_secs(68_928))));
 }
 
-fn whole_rest() -> [Reply; 1] {
+fn finished_list() -> [Reply; 1] {
     [listed("77", "Finished")]
 }
 
 #[test]
-fn a_body_that_breaks_off_anywhere_is_never_delivered() {
+fn truncated_body_is_never_delivered() {
     let body = template_report();
     for part in 0..20 {
         let cut = body.len() * part / 20;
@@ -187,12 +187,16 @@ fn a_body_that_breaks_off_anywhere_is_never_delivered() {
         .enumerate()
         {
             if cut == 0 && index > 1 {
-                continue; // An empty body is another matter.
+                continue; // An empty body is tested elsewhere.
             }
-            let bench = Bench::new(Script::new().on("action=fetch", [reply]).on("", whole_rest()))
+            let bench = Bench::new(Script::new().on("action=fetch", [reply]).on("", finished_list()))
                 .with(json!({ "report_id": 77 }));
             let error = bench.fails();
-            assert_eq!(error.kind, ErrorKind::Unavailable, "cut at {cut} in way {index}: {error}");
+            assert_eq!(
+                error.kind,
+                ErrorKind::Unavailable,
+                "truncated at byte {cut}, variant {index}: {error}"
+            );
         }
     }
     let bench = Bench::new(
@@ -200,16 +204,16 @@ fn a_body_that_breaks_off_anywhere_is_never_delivered() {
             .on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).cut(body.len())]),
     )
     .with(json!({ "report_id": 77 }));
-    assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "more was promised than came");
+    assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "Content-Length is larger than the body");
 }
 
 #[test]
-fn packed_slow_and_chunked_bodies_are_whole() {
+fn compressed_slow_and_chunked_bodies_are_complete() {
     let body = template_report();
-    let packed = Reply::xml(body.clone()).gzip();
+    let gzipped = Reply::xml(body.clone()).gzip();
     for reply in [
-        packed.clone(),
-        packed.clone().chunked(),
+        gzipped.clone(),
+        gzipped.clone().chunked(),
         Reply::xml(body.clone()).chunked(),
         Reply::xml(body.clone()).until_close(),
         Reply::xml(body.clone()).drip(400, Duration::from_millis(20)),
@@ -217,13 +221,13 @@ fn packed_slow_and_chunked_bodies_are_whole() {
         let bench = Bench::new(Script::new().on("", [reply])).with(json!({ "report_id": 77 }));
         assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
     }
-    let bench = Bench::new(Script::new().on("", [packed.cut(500)])).with(json!({ "report_id": 77 }));
+    let bench = Bench::new(Script::new().on("", [gzipped.cut(500)])).with(json!({ "report_id": 77 }));
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
 }
 
 #[test]
-fn a_connection_that_is_closed_between_two_calls_is_replaced() {
-    // The fake closes without a word of warning after each answer.
+fn connection_closed_between_calls_is_replaced() {
+    // The fake closes the connection after each response, without `Connection: close`.
     let closing = |reply: Reply| reply.cut(usize::MAX);
     let script = Script::new()
         .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
@@ -247,28 +251,31 @@ fn read_timeout() {
 
 #[test]
 fn connection_error_names_proxy_or_host() {
-    let bench = Bench::new(whole_story()).with(json!({ "url": "https://no-such-name.invalid" }));
+    let bench = Bench::new(complete_run()).with(json!({ "url": "https://no-such-name.invalid" }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("cannot be resolved"), "{error}");
+    assert!(error.message.contains("cannot resolve the name of no-such-name.invalid:443: "), "{error}");
 
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = Bench::new(whole_story()).with(json!({ "url": format!("https://{free}") })).fails();
+    let error = Bench::new(complete_run()).with(json!({ "url": format!("https://{free}") })).fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains("refuses connections"), "{error}");
+    assert!(error.message.contains(&format!("connection refused by {free}")), "{error}");
 
-    // An authority that did not issue the server's certificate.
+    // This authority did not issue the server's certificate.
     let stranger = scanbridge_doubles::certificates::Authority::new("Stranger");
-    let bench = Bench::new(whole_story());
+    let bench = Bench::new(complete_run());
     let _ = stranger.write_pem(bench.folder.path(), "ca.pem");
     let error = bench.fails();
-    assert!(error.message.contains("TLS") && error.message.contains("authority"), "{error}");
+    assert!(
+        error.message.contains("TLS: ") && error.message.contains("is not trusted: unknown issuer"),
+        "{error}"
+    );
     assert!(bench.qualys.requests().is_empty());
 }
 
 #[test]
-fn nothing_is_followed_that_was_not_asked_for() {
-    // An answer that holds every name of the account in places where none is looked for.
+fn error_text_of_qualys_is_shown() {
+    // The error text contains a value of the request.
     let bench = Bench::new(|request: &Seen| {
         Reply::code(400, 1905, &format!("bad value in {}", request.field("template_id").unwrap_or("?")))
     });

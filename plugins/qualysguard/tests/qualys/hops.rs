@@ -1,4 +1,4 @@
-//! A proxy and Qualys behind it: which of the two failed, and what each of them is shown.
+//! A proxy with TLS, then Qualys: which of the two failed, and which of them receives the client certificate.
 
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
@@ -9,9 +9,9 @@ use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
 use crate::drive::Bench;
-use crate::template_reports::{listed, template_report, whole_story};
+use crate::template_reports::{complete_run, listed, template_report};
 
-/// A proxy with this version of TLS, whose certificate is of this authority.
+/// A proxy with this TLS version and a certificate of this authority.
 fn tls_proxy(
     authority: &Authority,
     version: &'static SupportedProtocolVersion,
@@ -22,8 +22,8 @@ fn tls_proxy(
     HttpProxy::start(Manners { tls, ..Manners::default() })
 }
 
-/// Closes the connection after each answer, so that the next call needs a new one.
-fn closing_story() -> Script {
+/// Closes the connection after each response, so that the next call needs a new one.
+fn closing_run() -> Script {
     let closing = |reply: Reply| reply.cut(usize::MAX);
     Script::new()
         .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
@@ -33,12 +33,11 @@ fn closing_story() -> Script {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_qualys_and_never_to_the_proxy() {
+fn client_certificate_is_sent_to_qualys_and_never_to_the_proxy() {
     for version in [&TLS12, &TLS13] {
         let authority = Authority::new("Example Root CA");
         let server = authority.issue(&Request::server(&["127.0.0.1"]));
-        let qualys =
-            FakeQualys::start(authority.server_config_of(&[version], &server, true), closing_story());
+        let qualys = FakeQualys::start(authority.server_config_of(&[version], &server, true), closing_run());
         let client = authority.issue(&Request::client("scanner.example.com"));
         let proxy = tls_proxy(&authority, version, false);
         let curious = tls_proxy(&authority, version, true);
@@ -49,7 +48,7 @@ fn a_client_certificate_is_shown_to_qualys_and_never_to_the_proxy() {
         let error = bench.fails();
         assert_eq!(error.kind, ErrorKind::Auth, "{error}");
         assert!(error.message.contains(&curious.url().replace("https://", "")), "{error}");
-        assert!(curious.tunnels().is_empty(), "the handshake ends for want of a certificate");
+        assert!(curious.tunnels().is_empty(), "the handshake fails without a client certificate");
         assert!(bench.qualys.requests().is_empty());
 
         bench.set(json!({ "proxy": proxy.url() }));
@@ -60,8 +59,8 @@ fn a_client_certificate_is_shown_to_qualys_and_never_to_the_proxy() {
 }
 
 #[test]
-fn what_is_expected_of_qualys_is_not_expected_of_the_proxy() {
-    let bench = Bench::new(whole_story());
+fn tls_rules_for_qualys_do_not_apply_to_the_proxy() {
+    let bench = Bench::new(complete_run());
     let stranger = Authority::new("Stranger");
     let proxy = tls_proxy(&stranger, &TLS13, false);
     let bench = bench.with(json!({ "proxy": proxy.url(), "tls_check_name": false }));
@@ -70,7 +69,7 @@ fn what_is_expected_of_qualys_is_not_expected_of_the_proxy() {
     assert!(error.message.contains(&proxy.url().replace("https://", "")), "{error}");
     assert!(proxy.tunnels().is_empty());
 
-    // Its name is checked, although that of Qualys is not.
+    // The name of the proxy is checked, although that of Qualys is not.
     let elsewhere = bench.authority.issue(&Request::server(&["proxy.example.com"]));
     let tls = Some(bench.authority.server_config(&elsewhere, false));
     let proxy = HttpProxy::start(Manners { tls, ..Manners::default() });
@@ -80,41 +79,42 @@ fn what_is_expected_of_qualys_is_not_expected_of_the_proxy() {
 }
 
 #[test]
-fn behind_a_proxy_each_failure_names_its_peer() {
+fn error_names_the_failed_peer_proxy_or_qualys() {
     let proxy = HttpProxy::start(Manners::default());
-    let bench = Bench::new(whole_story()).with(json!({ "proxy": proxy.url() }));
+    let bench = Bench::new(complete_run()).with(json!({ "proxy": proxy.url() }));
     let stranger = Authority::new("Stranger");
     let _ = stranger.write_pem(bench.folder.path(), "ca.pem");
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert!(error.message.contains(&format!("127.0.0.1:{}", bench.qualys.port())), "{error}");
-    assert_eq!(proxy.tunnels().len(), 1, "nobody asks the proxy what Qualys did");
+    assert_eq!(proxy.tunnels().len(), 1, "a TLS failure at Qualys is not diagnosed at the proxy");
 
     let bench = bench.with(json!({ "proxy": "http://no-such-proxy.invalid:3128" }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    let words = "the name of the proxy no-such-proxy.invalid:3128 cannot be resolved";
+    let words = "cannot resolve the name of the proxy no-such-proxy.invalid:3128: ";
     assert!(error.message.contains(words), "{error}");
 
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let bench = bench.with(json!({ "proxy": format!("http://{free}") }));
     let error = bench.fails();
-    assert!(error.message.contains(&format!("the proxy {free} refuses connections")), "{error}");
+    assert!(error.message.contains(&format!("connection refused by the proxy {free}")), "{error}");
 }
 
 #[test]
-fn a_proxy_that_answers_nothing_is_told_from_one_that_speaks_no_http() {
-    for (answer, words) in [("", "connection to the proxy"), ("220 ready\r\n", "does not speak HTTP")] {
+fn closed_and_invalid_proxy_responses_are_distinguished() {
+    let lost = "lost: connection closed without a response to CONNECT";
+    for (answer, words) in [("", lost), ("220 ready\r\n", "invalid HTTP response from the proxy")] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let mut asked = [0; 1024];
-                let _ = std::io::Read::read(&mut stream, &mut asked);
+                let mut request = [0; 1024];
+                let _ = std::io::Read::read(&mut stream, &mut request);
                 let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
             }
         });
-        let bench = Bench::new(whole_story()).with(json!({ "proxy": format!("http://{address}") }));
+        let bench = Bench::new(complete_run()).with(json!({ "proxy": format!("http://{address}") }));
         let error = bench.fails();
         assert!(error.message.contains(words) && error.message.contains(&address.to_string()), "{error}");
     }
@@ -125,16 +125,19 @@ fn proxy_read_timeout_names_the_proxy() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let options = json!({ "proxy": format!("http://{address}"), "connect_timeout_secs": 1 });
-    let error = Bench::new(whole_story()).with(options).fails();
+    let error = Bench::new(complete_run()).with(options).fails();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.contains(&format!("connection to the proxy {address} within 1 s")), "{error}");
+    assert!(
+        error.message.contains(&format!("connection to the proxy {address} timed out after 1 s")),
+        "{error}"
+    );
 }
 
 #[test]
-fn an_ipv6_address_behind_a_proxy_is_refused() {
+fn ipv6_address_with_a_proxy_is_rejected() {
     let proxy = HttpProxy::start(Manners::default());
     let options = json!({ "url": "https://[2001:db8::1]", "proxy": proxy.url() });
-    let error = Bench::new(whole_story()).with(options).fails();
+    let error = Bench::new(complete_run()).with(options).fails();
     assert_eq!(error.kind, ErrorKind::Config, "{error}");
     assert!(error.hint.unwrap().contains("no_proxy"));
     assert!(proxy.tunnels().is_empty());

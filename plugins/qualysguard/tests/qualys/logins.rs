@@ -1,4 +1,4 @@
-//! Sessions and tokens: had before they are needed, again when they have ended, and given back.
+//! Sessions and tokens: obtained before the first call, renewed after they expired, logged out at the end.
 
 use scanbridge_doubles::fake_qualys::{Population, Reply, Script};
 use scanbridge_plugin_api::ErrorKind;
@@ -8,14 +8,14 @@ use crate::drive::{Bench, PASSWORD};
 use crate::template_reports::{listed, template_report};
 
 #[test]
-fn sessions_are_logged_out_and_tokens_are_shown() {
+fn sessions_are_logged_out_and_tokens_are_sent() {
     let login = Reply::simple("Logged in", &[])
         .header("Set-Cookie", "QualysSession=abc123; path=/api; secure")
         .header("Set-Cookie", "DWRSESSIONID=xyz; path=/");
     let script = Script::new()
         .on("/api/2.0/fo/session/ action=login", [login])
         .on("/api/2.0/fo/session/ action=logout", [Reply::simple("Logged out", &[])])
-        // The first session has ended meanwhile.
+        // The first session has expired.
         .on(
             "action=launch",
             [Reply::new(401, "text/plain", ""), Reply::simple("New report launched", &[("ID", "77")])],
@@ -49,7 +49,7 @@ fn session() -> Reply {
 }
 
 #[test]
-fn a_session_is_logged_out_however_the_run_ends() {
+fn session_is_logged_out_after_a_failed_run() {
     for reply in [
         Reply::html(503),
         Reply::code(403, 2012, "Not allowed"),
@@ -70,32 +70,34 @@ fn a_session_is_logged_out_however_the_run_ends() {
 }
 
 #[test]
-fn a_login_that_ends_in_the_middle_of_a_pull_is_made_again_once() {
+fn expired_login_is_renewed_once() {
     const PAGE: &str = "/api/5.0/fo/asset/host/vm/detection/";
-    let ended = || Reply::code(401, 2000, "Bad Login/Password");
-    for (auth, had, again) in [
+    let expired = || Reply::code(401, 2000, "Bad Login/Password");
+    for (auth, login, reply) in [
         ("session", "action=login", session()),
         ("jwt", "token=true", Reply::new(201, "text/plain", "eyJ.x")),
     ] {
-        let script =
-            || Script::new().on(had, [again.clone()]).on("action=logout", [Reply::simple("Logged out", &[])]);
+        let script = || {
+            Script::new().on(login, [reply.clone()]).on("action=logout", [Reply::simple("Logged out", &[])])
+        };
         let pull = json!({ "source": "host-detections", "page_size": 5, "auth": auth });
         let bench = Bench::new(
             script()
-                .on(&format!("{PAGE} id_min=1006"), [ended(), Reply::html(503)])
+                .on(&format!("{PAGE} id_min=1006"), [expired(), Reply::html(503)])
                 .population(Population::of(15)),
         );
         let url = bench.qualys.url();
         let bench = bench.with(pull.clone()).with(json!({ "gateway_url": url }));
-        assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "the second answer of the page counts");
-        assert_eq!((bench.qualys.count(had), bench.qualys.count(&format!("{PAGE} id_min=1006"))), (2, 2));
+        assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "the second response for the page counts");
+        assert_eq!((bench.qualys.count(login), bench.qualys.count(&format!("{PAGE} id_min=1006"))), (2, 2));
 
-        // Who is refused with a new login, too, has no right to it.
-        let bench =
-            Bench::new(script().on(&format!("{PAGE} id_min=1006"), [ended()]).population(Population::of(15)));
+        // If the call is rejected with a new login too, the account has no permission.
+        let bench = Bench::new(
+            script().on(&format!("{PAGE} id_min=1006"), [expired()]).population(Population::of(15)),
+        );
         let url = bench.qualys.url();
         let bench = bench.with(pull).with(json!({ "gateway_url": url }));
         assert_eq!(bench.fails().kind, ErrorKind::Auth);
-        assert_eq!((bench.qualys.count(had), bench.qualys.count(&format!("{PAGE} id_min=1006"))), (2, 2));
+        assert_eq!((bench.qualys.count(login), bench.qualys.count(&format!("{PAGE} id_min=1006"))), (2, 2));
     }
 }

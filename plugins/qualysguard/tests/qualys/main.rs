@@ -1,6 +1,6 @@
-//! The whole input against a fake Qualys, through the same calls that the host makes.
+//! Tests of the complete input against a fake Qualys, through the same calls that the host makes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod contract;
 mod detections;

@@ -1,4 +1,4 @@
-//! Answers that are HTTP, or nearly so, but not as they should be: each ends in time and as what it is.
+//! Malformed and unusual HTTP responses: each is classified correctly and within a bounded time.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::drive::Bench;
 use crate::template_reports::template_report;
 
-/// Fetches one report that is answered so.
+/// Downloads one report; each call gets this reply.
 fn fetching(reply: Reply) -> Bench {
     Bench::new(Script::new().on("", [reply])).with(json!({ "report_id": 77 }))
 }
@@ -19,10 +19,10 @@ fn raw(head: &str, body: &[u8]) -> Reply {
     Reply::raw([format!("{head}\r\n\r\n").as_bytes(), body].concat())
 }
 
-fn packed(body: &[u8]) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packer.write_all(body).unwrap();
-    packer.finish().unwrap()
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn unusual_but_complete_response_is_accepted() {
     let chunk =
         [format!("{length:X};name=\"x\"\r\n").as_bytes(), &body, b"\r\n0\r\nTrailer: x\r\n\r\n"].concat();
     let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: {length}", "x".repeat(60_000));
-    let two = [packed(&body[..100]), packed(&body[100..])].concat();
+    let two_members = [gzipped(&body[..100]), gzipped(&body[100..])].concat();
     for reply in [
         raw("HTTP/1.0 200 OK", &body),
         raw(&format!("HTTP/1.0 200 OK\r\ncontent-length: {length}"), &body),
@@ -40,15 +40,15 @@ fn unusual_but_complete_response_is_accepted() {
         raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Trailer", &chunk),
         raw(&long, &body),
         raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK", &body),
-        raw("HTTP/1.1 200 OK\r\nContent-Encoding: GZIP", &two),
+        raw("HTTP/1.1 200 OK\r\nContent-Encoding: GZIP", &two_members),
         raw(
             &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}"),
-            &[&body[..], b"more than was said"].concat(),
+            &[&body[..], b"more than Content-Length"].concat(),
         ),
     ] {
         let shown = format!("{reply:?}");
-        let told = fetching(reply).run().unwrap_or_else(|error| panic!("{error}: {}", &shown[..200]));
-        assert_eq!(told.only_report().findings.len(), 8);
+        let outcome = fetching(reply).run().unwrap_or_else(|error| panic!("{error}: {}", &shown[..200]));
+        assert_eq!(outcome.only_report().findings.len(), 8);
     }
 }
 
@@ -58,7 +58,7 @@ fn truncated_response_is_retried_and_not_delivered() {
     let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked";
     let chunk = |size: &str| [format!("{size}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
-    let mut wrong_sum = packed(&body);
+    let mut wrong_sum = gzipped(&body);
     let at = wrong_sum.len() - 8;
     wrong_sum[at] ^= 1;
     let mut replies = vec![
@@ -69,12 +69,12 @@ fn truncated_response_is_retried_and_not_delivered() {
         raw(chunked, &chunk(&format!("{:x}", body.len() + 7))),
         raw(gzip, &wrong_sum),
         raw(gzip, &body),
-        raw(gzip, &[&packed(&body)[..], b"rubbish"].concat()),
+        raw(gzip, &[&gzipped(&body)[..], b"rubbish"].concat()),
         Reply::xml("").until_close(),
     ];
-    // Packed, and nothing but its own end says where that is.
-    let whole = packed(&body);
-    replies.extend((1..20).map(|part| raw(gzip, &whole[..whole.len() * part / 20])));
+    // Compressed and without a length: only the end of the gzip data shows whether it is complete.
+    let complete = gzipped(&body);
+    replies.extend((1..20).map(|part| raw(gzip, &complete[..complete.len() * part / 20])));
     for reply in replies {
         let shown = format!("{reply:?}");
         let bench = fetching(reply);
@@ -90,8 +90,12 @@ fn non_qualys_response_is_rejected() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]>\
                 <SIMPLE_RETURN><RESPONSE><CODE>1905</CODE><TEXT>&b;&b;&b;bad value</TEXT></RESPONSE></SIMPLE_RETURN>";
     for (reply, kind, words) in [
-        (Reply::raw("HTTP/9.9 200 OK\r\n\r\n"), ErrorKind::Protocol, "does not speak HTTP"),
-        (Reply::raw("220 smtp.example.com ESMTP\r\n"), ErrorKind::Protocol, "does not speak HTTP"),
+        (Reply::raw("HTTP/9.9 200 OK\r\n\r\n"), ErrorKind::Protocol, "invalid HTTP response from 127.0.0.1:"),
+        (
+            Reply::raw("220 smtp.example.com ESMTP\r\n"),
+            ErrorKind::Protocol,
+            "invalid HTTP response from 127.0.0.1:",
+        ),
         (
             Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n<x/>"),
             ErrorKind::Protocol,
@@ -117,34 +121,34 @@ fn non_qualys_response_is_rejected() {
 }
 
 #[test]
-fn letters_of_another_encoding_are_replaced_and_told() {
+fn invalid_utf8_is_replaced_and_reported() {
     let text = String::from_utf8(template_report()).unwrap();
     let (before, after) = text.split_once("</HOST_LIST>").unwrap();
     let host = b"<HOST><IP>192.0.2.200</IP><DNS>caf\xE9.example.com</DNS></HOST></HOST_LIST>";
-    let told = fetching(Reply::xml([before.as_bytes(), host, after.as_bytes()].concat())).run().unwrap();
-    let report = told.only_report();
+    let outcome = fetching(Reply::xml([before.as_bytes(), host, after.as_bytes()].concat())).run().unwrap();
+    let report = outcome.only_report();
     assert!(
-        report.notes().iter().any(|note| note.starts_with("bytes were replaced")),
+        report.notes().iter().any(|note| note.starts_with("invalid bytes replaced")),
         "{:?}",
         report.notes()
     );
 }
 
 #[test]
-fn a_small_body_that_unpacks_to_a_huge_one_ends_at_the_limit() {
-    let bomb = packed(&vec![b' '; 32 << 20]);
+fn gzip_bomb_ends_at_max_download_bytes() {
+    let bomb = gzipped(&vec![b' '; 32 << 20]);
     assert!(bomb.len() < 64 << 10);
     let bench = fetching(raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip", &bomb))
         .with(json!({ "max_download_bytes": 1 << 20 }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::BadData);
-    assert!(error.message.contains("more than 1 MiB"), "{error}");
+    assert!(error.message.contains("exceeds 1 MiB"), "{error}");
     let kept = std::fs::read_dir(bench.state().join("reports")).unwrap();
     assert!(kept.flatten().all(|file| file.metadata().unwrap().len() <= 1 << 20));
 }
 
 #[test]
-fn a_head_that_drips_is_not_waited_for_longer_than_silence() {
+fn slow_response_head_times_out() {
     let head = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000));
     let bench = fetching(Reply::raw(head).drip(1, Duration::from_millis(100)))
         .with(json!({ "read_timeout_secs": 1 }));
@@ -154,7 +158,7 @@ fn a_head_that_drips_is_not_waited_for_longer_than_silence() {
 }
 
 #[test]
-fn numbers_of_seconds_beyond_all_bounds_are_waits_like_others() {
+fn huge_requested_wait_is_clamped() {
     let most = u64::MAX.to_string();
     for reply in [
         Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", &most)]),

@@ -7,15 +7,15 @@ use scanbridge_plugin_api::{ErrorKind, Input, Verdict};
 use serde_json::json;
 
 use crate::drive::Bench;
-use crate::template_reports::whole_story;
+use crate::template_reports::complete_run;
 
-/// `zaphod:t0w3L` as a proxy wants it.
+/// `zaphod:t0w3L` as the value of a Proxy-Authorization header.
 const ZAPHOD: &str = "Basic emFwaG9kOnQwdzNM";
 
 #[test]
 fn proxy_is_never_bypassed() {
     for (tls, login) in [(false, false), (false, true), (true, false), (true, true)] {
-        let bench = Bench::new(whole_story());
+        let bench = Bench::new(complete_run());
         let server = bench.authority.issue(&Request::server(&["127.0.0.1"]));
         let proxy = HttpProxy::start(Manners {
             login: login.then(|| ZAPHOD.to_owned()),
@@ -37,7 +37,7 @@ fn proxy_is_never_bypassed() {
 }
 
 #[test]
-fn a_proxy_that_refuses_is_named_and_never_gone_past() {
+fn rejecting_proxy_is_named_and_never_bypassed() {
     let refusing = |login: Option<&str>, refusal: Option<&str>| {
         HttpProxy::start(Manners {
             login: login.map(str::to_owned),
@@ -45,7 +45,7 @@ fn a_proxy_that_refuses_is_named_and_never_gone_past() {
             tls: None,
         })
     };
-    let bench = Bench::new(whole_story());
+    let bench = Bench::new(complete_run());
 
     let proxy = refusing(Some(ZAPHOD), None);
     let mut bench = bench.with(json!({ "proxy": proxy.url() }));
@@ -73,17 +73,17 @@ fn a_proxy_that_refuses_is_named_and_never_gone_past() {
     bench.set(json!({ "proxy": url }));
     let error = bench.fails();
     assert!(error.message.contains("the proxy 127.0.0.1:"), "{error}");
-    assert!(bench.qualys.requests().is_empty(), "nothing went past the proxy");
+    assert!(bench.qualys.requests().is_empty(), "no request bypassed the proxy");
 
     bench.set(json!({ "no_proxy": ["localhost", "127.0.0.0/8"] }));
     bench.run().unwrap().only_report();
 }
 
 #[test]
-fn a_client_certificate_is_shown_where_it_is_wanted() {
+fn client_certificate_is_sent_if_the_server_requires_it() {
     let authority = Authority::new("Example Root CA");
     let server = authority.issue(&Request::server(&["127.0.0.1"]));
-    let qualys = FakeQualys::start(authority.server_config(&server, true), whole_story());
+    let qualys = FakeQualys::start(authority.server_config(&server, true), complete_run());
     let client = authority.issue(&Request::client("scanner.example.com").email("scan@example.com"));
     let mut bench = Bench::of(qualys, authority);
     let error = bench.fails();
@@ -97,7 +97,7 @@ fn a_client_certificate_is_shown_where_it_is_wanted() {
 }
 
 #[test]
-fn the_probe_shows_login_quota_and_certificate() {
+fn probe_shows_login_quota_and_certificate() {
     let none = "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE></RESPONSE></REPORT_LIST_OUTPUT>";
     let answer = Reply::xml(none).header("X-RateLimit-Limit", "300").header("X-RateLimit-Remaining", "271");
     let bench = Bench::new(Script::new().on("POST /api/2.0/fo/report/ action=list state=Canceled", [answer]));
@@ -111,9 +111,9 @@ fn the_probe_shows_login_quota_and_certificate() {
         "scanner.example.com",
         "scan@example.com",
         "Example Root CA",
-        "89 days left",
+        "certificate valid for 89 days",
         "dirk_g",
-        "271 left of 300",
+        "271 of 300 calls left in this period",
     ] {
         assert!(shown.contains(words), "{words} in {shown}");
     }
@@ -126,21 +126,21 @@ fn the_probe_shows_login_quota_and_certificate() {
     let report = bench.open(None).unwrap().check().unwrap();
     assert_eq!(report.verdict(), Verdict::Failed);
     assert!(format!("{report:?}").contains("expired on"));
-    assert_eq!(bench.qualys.requests().len(), 1, "the verdict comes before any use of the network");
+    assert_eq!(bench.qualys.requests().len(), 1, "an expired certificate is reported without a request");
 }
 
 #[test]
-fn ipv6_is_spoken() {
+fn ipv6_connection() {
     let authority = Authority::new("Example Root CA");
     let server = authority.issue(&Request::server(&["::1"]));
-    let qualys = FakeQualys::start_v6(authority.server_config(&server, false), whole_story());
+    let qualys = FakeQualys::start_v6(authority.server_config(&server, false), complete_run());
     let bench = Bench::of(qualys, authority);
     assert!(bench.qualys.url().starts_with("https://[::1]:"));
     bench.run().unwrap().only_report();
 }
 
 #[test]
-fn the_probe_asks_for_what_the_source_needs() {
+fn probe_makes_a_call_of_the_configured_source() {
     for source in ["host-detections", "scan-reports"] {
         let bench = Bench::new(Script::new().population(Population::of(1))).with(json!({ "source": source }));
         let report = bench.open(None).unwrap().check().unwrap();

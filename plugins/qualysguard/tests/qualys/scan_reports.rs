@@ -9,7 +9,7 @@ use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{ErrorKind, Input, Next};
 use serde_json::json;
 
-use crate::drive::{Bench, Told, finish, step};
+use crate::drive::{Bench, Outcome, finish, step};
 
 const LIST: &str = "GET /msp/scan_report_list.php";
 const FETCH: &str = "GET /msp/scan_report.php";
@@ -52,45 +52,45 @@ fn bench(script: Script) -> Bench {
 }
 
 #[test]
-fn finished_scans_are_fetched_once_oldest_first() {
+fn finished_scans_are_downloaded_once_oldest_first() {
     let bench = bench(some_scans());
-    let told = bench.run().unwrap();
+    let outcome = bench.run().unwrap();
     let counts: Vec<(usize, usize)> =
-        told.reports.iter().map(|report| (report.assets.len(), report.findings.len())).collect();
+        outcome.reports.iter().map(|report| (report.assets.len(), report.findings.len())).collect();
     assert_eq!(counts, [(3, 13), (2, 2)]);
-    assert!(told.reports.iter().all(|report| report.end().complete));
+    assert!(outcome.reports.iter().all(|report| report.end().complete));
     assert_eq!(
-        told.reports[0].start.path,
+        outcome.reports[0].start.path,
         format!("{}/msp/scan_report.php?ref=scan/1.1", bench.qualys.url())
     );
     assert_eq!(bench.qualys.count(FETCH), 2);
     assert!(bench.qualys.requests().iter().all(|request| request.header("authorization").is_some()));
 
-    assert!(bench.run().unwrap().reports.is_empty(), "they were sent");
+    assert!(bench.run().unwrap().reports.is_empty(), "all scans were delivered before");
     assert_eq!((bench.qualys.count(LIST), bench.qualys.count(FETCH)), (2, 2));
 }
 
 #[test]
-fn only_what_is_delivered_is_remembered_and_a_crash_loses_no_memory() {
+fn only_delivered_scans_are_skipped_after_a_crash() {
     let bench = bench(some_scans());
     let mut input = bench.open(None).unwrap();
-    let mut told = Told::default();
-    while told.reports.len() < 2 {
-        assert!(step(&mut input, &mut told).unwrap());
+    let mut outcome = Outcome::default();
+    while outcome.reports.len() < 2 {
+        assert!(step(&mut input, &mut outcome).unwrap());
     }
     drop(input);
-    // Nothing was told to be delivered: all is sent again.
+    // No commit was reported: all scans are delivered again.
     let again = finish(&mut bench.open(None).unwrap()).unwrap();
     assert_eq!(again.reports.len(), 2);
-    // The host has stored the position behind the first scan, but did not come to say so.
-    let (position, _) = told.positions.last().unwrap();
+    // The host stored the position after the first scan, but stopped before it called `committed`.
+    let (position, _) = outcome.positions.last().unwrap();
     let rest = finish(&mut bench.open(Some(position)).unwrap()).unwrap();
     assert_eq!(rest.reports.len(), 1);
     assert_eq!(rest.reports[0].assets.len(), 2);
 }
 
 #[test]
-fn a_scan_is_fetched_when_it_has_finished_and_the_interval_is_kept() {
+fn scan_is_downloaded_after_it_finished() {
     let finished = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&finished);
     let bench = Bench::new(move |request: &Seen| {
@@ -114,7 +114,7 @@ fn a_scan_is_fetched_when_it_has_finished_and_the_interval_is_kept() {
 }
 
 #[test]
-fn a_scan_that_cannot_be_had_keeps_no_other_back() {
+fn failed_scan_does_not_block_the_others() {
     let report = std::fs::read(good("scan-ipv6.xml")).unwrap();
     let finished = |number: u32| (format!("scan/{number}.1"), format!("2026-03-0{number}T00:00:00Z"));
     let scans: Vec<_> = (1..=5).map(finished).collect();
@@ -131,36 +131,41 @@ fn a_scan_that_cannot_be_had_keeps_no_other_back() {
             )
             .on(&format!("{FETCH} ref=scan/5.1"), [Reply::xml(report)]),
     );
-    // The second run meets the same two at the head of the list.
+    // The second run finds the same two failing scans at the start of the list.
     for (reports, refused) in [(1, 2), (0, 2)] {
-        let (mut input, mut told) = (bench.open(None).unwrap(), Told::default());
+        let (mut input, mut outcome) = (bench.open(None).unwrap(), Outcome::default());
         let error = loop {
-            match step(&mut input, &mut told) {
-                Ok(goes_on) => assert!(goes_on, "two scans are still to be had"),
+            match step(&mut input, &mut outcome) {
+                Ok(has_more) => assert!(has_more, "two scans are not downloaded yet"),
                 Err(error) => break error,
             }
-            if let Some((position, _)) = told.positions.last() {
+            if let Some((position, _)) = outcome.positions.last() {
                 input.committed(position).unwrap();
             }
         };
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
-        assert_eq!((told.reports.len(), told.refused.len()), (reports, refused), "{:?}", told.refused);
+        assert_eq!(
+            (outcome.reports.len(), outcome.refused.len()),
+            (reports, refused),
+            "{:?}",
+            outcome.refused
+        );
     }
 }
 
 #[test]
-fn scans_without_vulnerabilities_are_fetched_if_the_settings_say_so() {
+fn scan_statuses_can_include_scans_without_vulnerabilities() {
     let empty = "<SCAN value=\"scan/9.3\"><HEADER><KEY value=\"DATE\">2026-03-01T00:00:00Z</KEY></HEADER>\
         <IP value=\"192.0.2.1\"><OS>Linux</OS></IP></SCAN>";
     let script = some_scans().on(&format!("{FETCH} ref=scan/9.3"), [Reply::xml(empty)]);
     let bench = bench(script).with(json!({ "scan_statuses": ["NOVULNSFOUND"] }));
-    let told = bench.run().unwrap();
-    let report = told.only_report();
+    let outcome = bench.run().unwrap();
+    let report = outcome.only_report();
     assert_eq!((report.assets.len(), report.findings.len()), (1, 0));
 }
 
 #[test]
-fn scans_can_be_chosen() {
+fn scans_are_selected_by_options() {
     let bench = bench(some_scans()).with(json!({
         "scan_refs": ["scan/3.3"], "scans_since": "2026-01-01", "extra_parameters": ["target=192.0.2.1"]
     }));
@@ -170,7 +175,7 @@ fn scans_can_be_chosen() {
 }
 
 #[test]
-fn a_platform_without_the_call_is_named() {
+fn platform_without_the_v1_call_is_reported() {
     for reply in [Reply::html(404), Reply::html(200)] {
         let error = bench(Script::new().on("", [reply])).fails();
         assert_eq!(error.kind, ErrorKind::Config);
@@ -179,17 +184,17 @@ fn a_platform_without_the_call_is_named() {
 }
 
 #[test]
-fn a_list_that_is_an_error_is_one() {
+fn error_or_truncated_scan_list_fails_the_run() {
     let list =
         "<SCAN_REPORT_LIST><ERROR number=\"2007\">Your address is not allowed</ERROR></SCAN_REPORT_LIST>";
     let bench = bench(Script::new().on("", [Reply::xml(list)]));
     let error = bench.fails();
     assert_eq!((error.kind, bench.qualys.requests().len()), (ErrorKind::Auth, 1));
-    let cut = bench_of_cut_list();
-    assert_eq!(cut.fails().kind, ErrorKind::Unavailable);
+    let truncated = bench_of_truncated_list();
+    assert_eq!(truncated.fails().kind, ErrorKind::Unavailable);
 }
 
-fn bench_of_cut_list() -> Bench {
+fn bench_of_truncated_list() -> Bench {
     bench(Script::new().on(
         "",
         [Reply::xml("<SCAN_REPORT_LIST><SCAN_REPORT ref=\"scan/1.1\" status=\"FINISHED\"/>").until_close()],

@@ -1,4 +1,4 @@
-//! No secret gets out: not into a log, an error, a file of the state folder or its name.
+//! No secret appears in a log, an error, a file of the state directory or a file name.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,9 +9,9 @@ use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
 use serde_json::json;
 
 use crate::drive::{Bench, PASSWORD};
-use crate::template_reports::whole_story;
+use crate::template_reports::complete_run;
 
-/// Parts of secrets, in the forms that they have on their way.
+/// Parts of secrets, in plain and encoded forms.
 const FORBIDDEN: [&str; 8] = [
     PASSWORD,
     "p%40ss",
@@ -37,7 +37,7 @@ impl Write for Log {
     }
 }
 
-/// Runs and gives all that was said and kept.
+/// Checks and runs the input; returns everything logged, reported and stored.
 fn all_of(bench: &Bench) -> String {
     let log = Log::default();
     let writer = log.clone();
@@ -66,12 +66,12 @@ fn kept(folder: &Path, all: &mut String) {
 }
 
 #[test]
-fn no_secret_is_said_or_kept() {
+fn no_secret_is_logged_or_stored() {
     let login =
         Reply::simple("Logged in", &[]).header("Set-Cookie", "QualysSession=abc123-cookie; path=/api");
-    let mut heard = false;
+    let mut is_logged = false;
     for (auth, script) in [
-        ("basic", whole_story()),
+        ("basic", complete_run()),
         (
             "session",
             Script::new().on("action=login", [login]).on("", [Reply::code(409, 2003, "Accept first")]),
@@ -92,27 +92,27 @@ fn no_secret_is_said_or_kept() {
             "proxy": "http://127.0.0.1:1", "proxy_username": "zaphod", "proxy_password": "t0w3L-secret",
         }));
         let all = all_of(&bench);
-        heard |= all.contains("QualysGuard Report Processing Complete");
+        is_logged |= all.contains("QualysGuard Report Processing Complete");
         for secret in FORBIDDEN {
             assert!(!all.contains(secret), "{auth}: `{secret}` in {all}");
         }
     }
-    assert!(heard, "the log was listened to");
+    assert!(is_logged, "the log was captured");
 }
 
 #[test]
-fn no_secret_is_said_where_a_proxy_fails() {
+fn no_secret_is_logged_when_a_proxy_fails() {
     let manners = [
-        Manners { login: Some("Basic of somebody else".to_owned()), ..Manners::default() },
+        Manners { login: Some("Basic of another user".to_owned()), ..Manners::default() },
         Manners { refusal: Some("403 Forbidden".to_owned()), ..Manners::default() },
         Manners::default(),
     ];
     for (index, manners) in manners.into_iter().enumerate() {
         let proxy = HttpProxy::start(manners);
         let url = proxy.url();
-        // The last one has gone when it is asked.
+        // The last proxy is stopped before the run.
         let proxy = (index < 2).then_some(proxy);
-        let bench = Bench::new(whole_story()).with(json!({
+        let bench = Bench::new(complete_run()).with(json!({
             "proxy": url, "proxy_username": "zaphod", "proxy_password": "t0w3L-secret",
         }));
         let all = all_of(&bench);

@@ -7,7 +7,7 @@ use scanbridge_fixtures::good;
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
-use crate::drive::{Bench, PASSWORD, Told, finish, step};
+use crate::drive::{Bench, Outcome, PASSWORD, finish, step};
 
 pub(crate) fn template_report() -> Vec<u8> {
     std::fs::read(good("template-report.xml")).unwrap()
@@ -22,8 +22,8 @@ pub(crate) fn listed(id: &str, state: &str) -> Reply {
     ))
 }
 
-/// Launch 77, running once, then finished; fetched after one 7001; deleted.
-pub(crate) fn whole_story() -> Script {
+/// Launches report 77; it is running once, then finished; it is downloaded after one 7001, then deleted.
+pub(crate) fn complete_run() -> Script {
     Script::new()
         .on("POST /api/2.0/fo/report/ action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
         .on("action=list id=77", [listed("77", "Running"), listed("77", "Finished")])
@@ -37,7 +37,7 @@ pub(crate) fn whole_story() -> Script {
         .on("action=delete id=77", [Reply::simple("Report deleted", &[("ID", "77")])])
 }
 
-/// What was asked; of a title that no other report has, what is always the same.
+/// The requests; of a unique title only the constant part.
 fn lines(bench: &Bench) -> Vec<String> {
     let lines = bench.qualys.requests().into_iter().map(|request| {
         let line = request.line();
@@ -48,10 +48,10 @@ fn lines(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn a_report_is_launched_waited_for_fetched_and_deleted() {
-    let bench = Bench::new(whole_story());
-    let told = bench.run().unwrap();
-    let report = told.only_report();
+fn report_is_launched_awaited_downloaded_and_deleted() {
+    let bench = Bench::new(complete_run());
+    let outcome = bench.run().unwrap();
+    let report = outcome.only_report();
     assert_eq!((report.assets.len(), report.findings.len()), (3, 8));
     assert_eq!(report.start.id, "77");
     assert_eq!(report.start.kind, "ASSET_DATA_REPORT");
@@ -72,36 +72,36 @@ fn a_report_is_launched_waited_for_fetched_and_deleted() {
     let first = &bench.qualys.requests()[0];
     assert!(first.header("x-requested-with").is_some());
     let login = first.header("authorization").unwrap();
-    // Independent of the product: what `base64` makes of user and password.
+    // Computed with the command `base64`, independently of the product.
     assert_eq!(login, "Basic ZGlya19nOnBAc3M6IHcjcmQmKyU=");
-    assert!(!format!("{told:?}").contains(PASSWORD));
+    assert!(!format!("{outcome:?}").contains(PASSWORD));
     let left = std::fs::read_dir(bench.state().join("reports")).unwrap().count();
-    assert_eq!(left, 0, "the fetched report is not kept");
+    assert_eq!(left, 0, "the downloaded report is removed");
 }
 
 #[test]
-fn only_assets_in_the_ranges_are_handed_on() {
-    let unfiltered = Bench::new(whole_story());
+fn only_assets_in_ip_ranges_are_delivered() {
+    let unfiltered = Bench::new(complete_run());
     let all = unfiltered.run().unwrap();
     let first = all.only_report().assets[0]["address"].clone();
-    let bench = Bench::new(whole_story()).with(json!({ "ip_ranges": [first] }));
-    let told = bench.run().unwrap();
-    let report = told.only_report();
+    let bench = Bench::new(complete_run()).with(json!({ "ip_ranges": [first] }));
+    let outcome = bench.run().unwrap();
+    let report = outcome.only_report();
     assert_eq!(report.assets.len(), 1);
     let wanted = all.findings().into_iter().filter(|finding| finding["asset"] == first).count();
     assert_eq!(report.findings.len(), wanted);
     assert!(wanted > 0);
-    // What is downloaded stays as it is.
+    // The download does not change.
     assert_eq!(lines(&bench), lines(&unfiltered));
 }
 
 #[test]
 fn launched_report_of_interrupted_run_is_adopted() {
-    let bench = Bench::new(whole_story());
+    let bench = Bench::new(complete_run());
     // The first run ends before anything is delivered.
     let mut input = bench.open(None).unwrap();
-    let mut told = Told::default();
-    assert!(step(&mut input, &mut told).unwrap());
+    let mut outcome = Outcome::default();
+    assert!(step(&mut input, &mut outcome).unwrap());
     drop(input);
     assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
     assert_eq!(bench.qualys.count("action=launch"), 1);
@@ -109,10 +109,10 @@ fn launched_report_of_interrupted_run_is_adopted() {
 }
 
 #[test]
-fn a_report_of_an_interrupted_run_that_nobody_wants_any_more_is_deleted() {
-    let mut bench = Bench::new(whole_story());
+fn unneeded_report_of_an_interrupted_run_is_deleted() {
+    let mut bench = Bench::new(complete_run());
     let mut input = bench.open(None).unwrap();
-    assert!(step(&mut input, &mut Told::default()).unwrap());
+    assert!(step(&mut input, &mut Outcome::default()).unwrap());
     drop(input);
     bench.set(json!({ "report_id": 77 }));
     bench.run().unwrap().only_report();
@@ -120,8 +120,8 @@ fn a_report_of_an_interrupted_run_that_nobody_wants_any_more_is_deleted() {
 }
 
 #[test]
-fn an_interrupted_report_goes_on_at_the_asset() {
-    // Assets large enough for several batches.
+fn interrupted_report_is_resumed_at_the_asset() {
+    // Large assets, so that the report has several batches.
     let result = "x".repeat(40 << 10);
     let text = String::from_utf8(template_report()).unwrap();
     let (head, rest) = text.split_once("<HOST_LIST>").unwrap();
@@ -137,35 +137,35 @@ fn an_interrupted_report_goes_on_at_the_asset() {
         .collect();
     let report = format!("{head}<HOST_LIST>{hosts}{many}</HOST_LIST>{tail}");
     let script = || Script::new().on("", [Reply::xml(report.clone())]);
-    let whole = Bench::new(script()).with(json!({ "report_id": 5 })).run().unwrap();
-    let whole = whole.only_report();
+    let complete = Bench::new(script()).with(json!({ "report_id": 5 })).run().unwrap();
+    let complete = complete.only_report();
     let bench = Bench::new(script()).with(json!({ "report_id": 5 }));
     let mut input = bench.open(None).unwrap();
-    let mut told = Told::default();
+    let mut outcome = Outcome::default();
     for _ in 0..3 {
-        assert!(step(&mut input, &mut told).unwrap());
+        assert!(step(&mut input, &mut outcome).unwrap());
     }
     drop(input);
-    let (position, delivered) = told.positions.last().cloned().unwrap();
-    assert!(!position.0.is_empty() && delivered < whole.findings.len());
+    let (position, delivered) = outcome.positions.last().cloned().unwrap();
+    assert!(!position.0.is_empty() && delivered < complete.findings.len());
     let rest = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
     let rest = rest.only_report();
     assert!(rest.start.continued);
-    let joined: Vec<_> = told.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
-    assert_eq!(joined, whole.findings.iter().collect::<Vec<_>>());
-    assert_eq!(bench.qualys.requests().len(), 1, "nothing is fetched again");
+    let joined: Vec<_> = outcome.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
+    assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>());
+    assert_eq!(bench.qualys.requests().len(), 1, "nothing is downloaded again");
 
-    // A file that has changed is not gone on with.
+    // A changed file is not resumed.
     let file = std::fs::read_dir(bench.state().join("reports")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, report.replace("192.0.2.7<", "192.0.2.8<")).unwrap();
-    let anew = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
-    let anew = anew.only_report();
-    assert!(!anew.start.continued);
-    assert_eq!(anew.findings.len(), whole.findings.len());
+    let restarted = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
+    let restarted = restarted.only_report();
+    assert!(!restarted.start.continued);
+    assert_eq!(restarted.findings.len(), complete.findings.len());
 }
 
 #[test]
-fn several_templates_make_several_reports_and_the_newest_can_be_taken() {
+fn several_templates_or_the_newest_report() {
     let list = "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST>\
         <REPORT><ID>1</ID><TITLE><![CDATA[Front row]]></TITLE><LAUNCH_DATETIME>2026-01-01T00:00:00Z</LAUNCH_DATETIME>\
         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT>\
@@ -183,8 +183,8 @@ fn several_templates_make_several_reports_and_the_newest_can_be_taken() {
             .on("action=fetch id=2", [Reply::xml(template_report())])
     };
     for more in [json!({ "report": "newest" }), json!({ "report": "newest", "report_title": "Front row" })] {
-        let told = Bench::new(newest()).with(more).run().unwrap();
-        assert_eq!(told.only_report().start.id, "2");
+        let outcome = Bench::new(newest()).with(more).run().unwrap();
+        assert_eq!(outcome.only_report().start.id, "2");
     }
     let none = Bench::new(newest()).with(json!({ "report": "newest", "report_title": "Back row" }));
     assert_eq!(none.fails().kind, ErrorKind::NoInput);
@@ -198,14 +198,14 @@ fn several_templates_make_several_reports_and_the_newest_can_be_taken() {
         .on("action=fetch id=72", [Reply::xml(std::fs::read(good("template-report-no-assets.xml")).unwrap())])
         .on("action=delete", [Reply::simple("Report deleted", &[])]);
     let bench = Bench::new(two).with(json!({ "template_id": ["1", "2"], "target_ips": ["192.0.2.0/24"] }));
-    let told = bench.run().unwrap();
-    assert_eq!(told.reports.iter().map(|report| report.assets.len()).collect::<Vec<_>>(), [3, 0]);
+    let outcome = bench.run().unwrap();
+    assert_eq!(outcome.reports.iter().map(|report| report.assets.len()).collect::<Vec<_>>(), [3, 0]);
     assert_eq!(bench.qualys.count("action=delete"), 2);
     assert_eq!(bench.qualys.count("action=launch ips=192.0.2.0/24"), 2);
 }
 
 #[test]
-fn a_report_that_qualys_cannot_make_is_an_error_and_is_deleted() {
+fn failed_report_is_an_error_and_is_deleted() {
     let script = Script::new()
         .on("action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
         .on("action=list id=77", [listed("77", "Errors")])
@@ -217,7 +217,7 @@ fn a_report_that_qualys_cannot_make_is_an_error_and_is_deleted() {
     assert_eq!(bench.qualys.count("action=delete"), 1);
 }
 
-/// A list of reports without any.
+/// An empty list of reports.
 fn none_listed() -> Reply {
     Reply::xml(
         "<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME></RESPONSE></REPORT_LIST_OUTPUT>",
@@ -241,7 +241,7 @@ fn lost_launch_response_does_not_launch_twice() {
                     "<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>"
                 )
             };
-            let (mine, other) = (report(88, &title), report(87, "Scanbridge of somebody else"));
+            let (mine, other) = (report(88, &title), report(87, "Scanbridge of another instance"));
             let list = format!("<REPORT_LIST>{other}{mine}</REPORT_LIST>");
             Reply::xml(format!("<REPORT_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></REPORT_LIST_OUTPUT>"))
         }
@@ -249,11 +249,11 @@ fn lost_launch_response_does_not_launch_twice() {
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
     assert_eq!(bench.run().unwrap().only_report().start.id, "88");
     assert_eq!((bench.qualys.count("action=launch"), bench.qualys.count("action=delete id=88")), (1, 1));
-    assert_eq!(bench.qualys.count("action=delete"), 1, "what others launched is left alone");
+    assert_eq!(bench.qualys.count("action=delete"), 1, "reports of other instances are not deleted");
 }
 
 #[test]
-fn a_launch_that_is_refused_or_has_the_title_of_the_settings_is_not_looked_for() {
+fn rejected_or_titled_launch_is_not_searched_for() {
     let refused = Bench::new(Script::new().on("", [Reply::code(400, 1905, "bad value")]));
     for _ in 0..2 {
         assert_eq!(refused.fails().kind, ErrorKind::Config);
@@ -267,7 +267,7 @@ fn a_launch_that_is_refused_or_has_the_title_of_the_settings_is_not_looked_for()
 }
 
 #[test]
-fn an_outage_while_a_new_report_is_not_listed_yet_launches_no_second_one() {
+fn outage_before_a_report_is_listed_launches_no_second_one() {
     let script = Script::new()
         .on("action=launch", [Reply::simple("New report launched", &[("ID", "77")])])
         .on("action=list", [none_listed(), Reply::html(503), none_listed(), listed("77", "Finished")])
@@ -280,26 +280,26 @@ fn an_outage_while_a_new_report_is_not_listed_yet_launches_no_second_one() {
 }
 
 #[test]
-fn a_template_that_is_refused_keeps_no_other_back() {
+fn rejected_template_does_not_block_the_others() {
     let items = [("Incident Signature", "Tried to launch invalid report.")];
     let script = Script::new()
         .on("action=launch template_id=1", [Reply::code_with(400, 999, "Internal error.", &items)])
         .on("action=launch template_id=2", [Reply::simple("New report launched", &[("ID", "72")])])
         .on("action=list id=72", [listed("72", "Finished")])
         .on("action=fetch id=72", [Reply::xml(template_report())])
-        // It cannot be deleted now, and everything is delivered all the same.
+        // The deletion fails, but everything is delivered.
         .on("action=delete id=72", [Reply::html(503), Reply::simple("Report deleted", &[])]);
     let bench = Bench::new(script).with(json!({ "template_id": ["1", "2"] }));
-    let told = bench.run().unwrap();
-    assert_eq!((told.reports.len(), told.refused.len()), (1, 1));
-    assert!(told.refused[0].error.message.contains("template 1"), "{:?}", told.refused);
+    let outcome = bench.run().unwrap();
+    assert_eq!((outcome.reports.len(), outcome.refused.len()), (1, 1));
+    assert!(outcome.refused[0].error.message.contains("template 1"), "{:?}", outcome.refused);
     assert_eq!(bench.qualys.count("action=delete"), 1);
     bench.run().unwrap();
-    assert!(bench.qualys.count("action=delete") > 1, "the next run does it");
+    assert!(bench.qualys.count("action=delete") > 1, "the next run deletes it");
 }
 
 #[test]
-fn the_newest_report_is_delivered_by_one_round_only() {
+fn newest_report_is_delivered_by_one_round_only() {
     let list = "<REPORT_LIST_OUTPUT><RESPONSE><REPORT_LIST><REPORT><ID>5</ID><TITLE>Front  row</TITLE>\
         <OUTPUT_FORMAT>XML</OUTPUT_FORMAT><STATUS><STATE>Finished</STATE></STATUS></REPORT></REPORT_LIST></RESPONSE>\
         </REPORT_LIST_OUTPUT>";
@@ -308,15 +308,15 @@ fn the_newest_report_is_delivered_by_one_round_only() {
         .on("action=fetch", [Reply::xml(template_report())]);
     let bench = Bench::new(script)
         .with(json!({ "report": "newest", "report_title": "Front  row", "interval_minutes": 60 }));
-    let told = bench.run().unwrap();
-    assert_eq!(told.only_report().start.id, "5");
-    let mut input = bench.open(told.last_position()).unwrap();
+    let outcome = bench.run().unwrap();
+    assert_eq!(outcome.only_report().start.id, "5");
+    let mut input = bench.open(outcome.last_position()).unwrap();
     assert!(finish(&mut input).unwrap().reports.is_empty());
     assert_eq!((bench.qualys.count("action=list"), bench.qualys.count("action=fetch")), (2, 1));
 }
 
 #[test]
-fn a_report_of_somebody_else_that_is_in_the_making_is_waited_for() {
+fn running_report_with_report_id_is_waited_for() {
     let script = Script::new()
         .on("action=list id=5", [listed("5", "Running"), listed("5", "Running"), listed("5", "Finished")])
         .on(

@@ -1,4 +1,5 @@
-//! What an answer means, by status, root and code. Status 200 alone is no success, and 409 has four meanings.
+//! Classifies responses by status, root element and code. Status 200 alone does not mean success, and status
+//! 409 has four meanings.
 
 use std::time::Duration;
 
@@ -9,48 +10,48 @@ use super::call::Call;
 use crate::http::to_wait;
 use crate::options::{Account, Platform};
 
-/// What to do with an answer.
+/// The action that a response requires.
 #[derive(Debug)]
 pub(crate) enum ResponseAction {
-    /// It is what was asked for.
+    /// The requested data.
     Data,
-    /// It was done, and this was said.
+    /// Success, with a short reply.
     Done,
-    /// The report is not ready, or unknown.
+    /// The report is not ready, or does not exist.
     NotReady,
-    /// As many calls or reports run as are allowed.
+    /// The concurrency limit for calls or reports is reached.
     Busy,
-    /// Too many calls in a time: how long to wait, if that is said.
+    /// The rate limit is reached; the time to wait, if Qualys reports it.
     Rate(Option<Duration>),
-    /// Not now, says the gateway or a server in between.
+    /// The gateway or a server in between asks to retry later (status 202).
     Later(Option<Duration>),
-    /// The platform does not have this call, or not in this version.
-    Gone(PluginError),
-    /// It failed; whether asking for less might help.
+    /// The platform does not offer this call, or not in this version.
+    NotOffered(PluginError),
+    /// The call failed; true if a smaller request may succeed.
     Failed(PluginError, bool),
 }
 
-/// What came, as far as it is needed to judge it.
+/// The parts of a response needed to classify it.
 #[derive(Debug)]
 pub(crate) struct Seen<'a> {
     pub(crate) status: u16,
     pub(crate) kind: &'a Kind,
-    /// Read where the answer is a short one, or holds an error.
+    /// Present if the response is a short reply or contains an error.
     pub(crate) reply: Option<&'a Reply>,
-    /// What the headers ask to wait.
+    /// The wait requested by the headers.
     pub(crate) wait: Option<Duration>,
-    /// Where a redirect leads, without its query.
+    /// The target of a redirect, without its query.
     pub(crate) location: Option<&'a str>,
 }
 
-/// Judges an answer.
-pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> ResponseAction {
+/// Classifies a response.
+pub(crate) fn classify(call: &Call, seen: &Seen<'_>, account: &Account) -> ResponseAction {
     if let Some(reply) = seen.reply.filter(|reply| !reply.is_success())
-        && let Some(verdict) = of_code(call, seen, reply, account)
+        && let Some(action) = of_code(call, seen, reply, account)
     {
-        return verdict;
+        return action;
     }
-    // It comes without a code, and looks like success.
+    // This limit is reported without a code and looks like success.
     if seen.reply.is_some_and(|reply| is_full(&reply.text)) {
         return ResponseAction::Busy;
     }
@@ -60,7 +61,7 @@ pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Response
         300..=399 => ResponseAction::Failed(redirected(call, seen), false),
         401 => ResponseAction::Failed(login_refused(call, seen, account), false),
         403 => ResponseAction::Failed(forbidden(call, seen), false),
-        404 | 410 => ResponseAction::Gone(gone(call, seen.status)),
+        404 | 410 => ResponseAction::NotOffered(not_offered(call, seen.status)),
         429 => ResponseAction::Rate(seen.wait),
         500 | 504 => ResponseAction::Failed(unavailable(call, seen), true),
         501..=599 => ResponseAction::Failed(unavailable(call, seen), false),
@@ -69,10 +70,10 @@ pub(crate) fn judge(call: &Call, seen: &Seen<'_>, account: &Account) -> Response
     }
 }
 
-/// By the code of a short answer; `None` for one that is not known.
+/// Classifies by the code of a short reply; `None` if the code is unknown.
 fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Option<ResponseAction> {
     let failed = |kind, hint: &str| {
-        let error = PluginError::new(kind, said(call, seen)).with_hint(hint);
+        let error = PluginError::new(kind, describe(call, seen)).with_hint(hint);
         Some(ResponseAction::Failed(error, false))
     };
     match reply.code? {
@@ -97,8 +98,7 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
         ),
         2011 => failed(
             ErrorKind::Auth,
-            "the account requires two-factor authentication: use an API \
-             account without it",
+            "the account requires two-factor authentication: use an API account without it",
         ),
         2012 => failed(
             ErrorKind::Auth,
@@ -106,13 +106,11 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
         ),
         2000..=2099 => failed(
             ErrorKind::Auth,
-            "login rejected; not retried, because Qualys locks accounts after \
-                 repeated failures",
+            "login rejected; not retried, because Qualys locks accounts after repeated failures",
         ),
         999 if reply.items.iter().any(|(_, value)| value.contains("invalid report")) => failed(
             ErrorKind::Rejected,
-            "check that `template_id` is the ID of a template this account \
-                 can use",
+            "check that `template_id` is the ID of a template this account can use",
         ),
         999 => Some(ResponseAction::Failed(unavailable(call, seen), true)),
         1999 => Some(ResponseAction::Failed(unavailable(call, seen), false)),
@@ -120,7 +118,7 @@ fn of_code(call: &Call, seen: &Seen<'_>, reply: &Reply, account: &Account) -> Op
             ErrorKind::Config,
             "check the options that set parameters of this call, and its API version",
         ),
-        1908 => Some(ResponseAction::Failed(PluginError::bug(said(call, seen)), false)),
+        1908 => Some(ResponseAction::Failed(PluginError::bug(describe(call, seen)), false)),
         _ => None,
     }
 }
@@ -132,11 +130,13 @@ fn of_body(call: &Call, seen: &Seen<'_>) -> ResponseAction {
             _ => ResponseAction::Failed(rejected(call, seen), false),
         },
         Kind::Empty => ResponseAction::Failed(unavailable(call, seen), true),
-        Kind::Foreign("an HTML page") if call.first_version => ResponseAction::Gone(gone(call, seen.status)),
+        Kind::Foreign("an HTML page") if call.first_version => {
+            ResponseAction::NotOffered(not_offered(call, seen.status))
+        }
         Kind::Foreign("an HTML page") => ResponseAction::Failed(unavailable(call, seen), false),
         kind => match kind_root(kind) {
             Some(root) if call.roots.contains(&root) => match seen.reply {
-                // An error in the place of data. That of a report is left to its reader.
+                // An error instead of data. Errors inside a report are handled by the report reader.
                 Some(reply) if !reply.is_success() && !kind.is_report() => {
                     ResponseAction::Failed(rejected(call, seen), false)
                 }
@@ -150,7 +150,7 @@ fn of_body(call: &Call, seen: &Seen<'_>) -> ResponseAction {
     }
 }
 
-/// The name of the outermost element.
+/// The name of the root element.
 pub(crate) fn kind_root(kind: &Kind) -> Option<&str> {
     match kind {
         Kind::OtherXml(root) | Kind::Reply(root) => Some(root),
@@ -158,16 +158,16 @@ pub(crate) fn kind_root(kind: &Kind) -> Option<&str> {
     }
 }
 
-/// The most reports that may run at once do; it is said in words only.
+/// True if Qualys reports the limit of concurrent reports, which has no code, only this text.
 fn is_full(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     text.contains("max number of allowed reports") || text.contains("too many reports")
 }
 
-/// Call, and what was said to it.
-fn said(call: &Call, seen: &Seen<'_>) -> String {
+/// The message: call, response and status.
+fn describe(call: &Call, seen: &Seen<'_>) -> String {
     let status = seen.status;
-    let said = match seen.reply {
+    let response = match seen.reply {
         Some(reply) => reply.to_string(),
         None => {
             let (what, _) = seen.kind.describe();
@@ -175,14 +175,14 @@ fn said(call: &Call, seen: &Seen<'_>) -> String {
         }
     };
     match call.fields.iter().find(|(name, _)| name == "template_id") {
-        Some((_, id)) => format!("{} (template {id}) failed: {said} (HTTP {status})", call.what),
-        None => format!("{} failed: {said} (HTTP {status})", call.what),
+        Some((_, id)) => format!("{} (template {id}) failed: {response} (HTTP {status})", call.what),
+        None => format!("{} failed: {response} (HTTP {status})", call.what),
     }
 }
 
 fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError {
     let mut hint =
-        "check user_id and password (case-sensitive); not retried, because Qualys locks accounts after \
+        "check `user_id` and `password` (case-sensitive); not retried, because Qualys locks accounts after \
          repeated failures"
             .to_owned();
     if account.password.expose().chars().any(|c| !c.is_alphanumeric()) {
@@ -198,26 +198,26 @@ fn login_refused(call: &Call, seen: &Seen<'_>, account: &Account) -> PluginError
             platform.api
         );
     }
-    PluginError::new(ErrorKind::Auth, said(call, seen)).with_hint(hint)
+    PluginError::new(ErrorKind::Auth, describe(call, seen)).with_hint(hint)
 }
 
 fn forbidden(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Auth, said(call, seen))
+    PluginError::new(ErrorKind::Auth, describe(call, seen))
         .with_hint("the account has no permission: ask your Qualys manager for API and report access")
 }
 
-fn gone(call: &Call, status: u16) -> PluginError {
+fn not_offered(call: &Call, status: u16) -> PluginError {
     let shown = call.shown();
     let message = if call.first_version {
         format!("{} failed: this platform no longer offers the v1 call {shown} (HTTP {status})", call.what)
     } else {
         format!("{} failed: this platform does not offer {shown} (HTTP {status})", call.what)
     };
-    PluginError::config(message).with_hint("check `url` and the API version option of this call")
+    PluginError::config(message).with_hint("check option `url` and the API version option of this call")
 }
 
 fn redirected(call: &Call, seen: &Seen<'_>) -> PluginError {
-    let (status, to) = (seen.status, seen.location.unwrap_or("nowhere"));
+    let (status, to) = (seen.status, seen.location.unwrap_or("an unknown location"));
     PluginError::config(format!(
         "{} failed: {} redirects to {to}; redirects are not followed (HTTP {status})",
         call.what,
@@ -227,7 +227,7 @@ fn redirected(call: &Call, seen: &Seen<'_>) -> PluginError {
 }
 
 fn unavailable(call: &Call, seen: &Seen<'_>) -> PluginError {
-    let error = PluginError::new(ErrorKind::Unavailable, said(call, seen));
+    let error = PluginError::new(ErrorKind::Unavailable, describe(call, seen));
     let error = error.with_hint("Qualys reports an internal error or maintenance; retried later");
     match seen.wait {
         Some(wait) => error.with_retry_after(wait),
@@ -236,10 +236,10 @@ fn unavailable(call: &Call, seen: &Seen<'_>) -> PluginError {
 }
 
 fn rejected(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Rejected, said(call, seen))
+    PluginError::new(ErrorKind::Rejected, describe(call, seen))
 }
 
 fn foreign(call: &Call, seen: &Seen<'_>) -> PluginError {
-    PluginError::new(ErrorKind::Protocol, said(call, seen))
-        .with_hint("check that `url` is the address of the Qualys API")
+    PluginError::new(ErrorKind::Protocol, describe(call, seen))
+        .with_hint("check that option `url` is the URL of the Qualys API")
 }

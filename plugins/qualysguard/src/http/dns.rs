@@ -1,4 +1,4 @@
-//! From names to addresses.
+//! DNS lookups.
 
 use std::error::Error;
 use std::fmt;
@@ -8,30 +8,30 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::options::IpVersion;
 
-/// The system's name service, with the addresses of one version first.
+/// The system's resolver, with the addresses of the preferred IP version first.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names {
-    pub(super) first: IpVersion,
+pub(super) struct DnsResolver {
+    pub(super) preferred: IpVersion,
 }
 
-/// A name has no address, or the name service failed. Found again among the sources of reqwest's error.
+/// A failed DNS lookup. `classify` finds it among the sources of a reqwest error.
 #[derive(Debug)]
-pub(super) struct NameError(String);
+pub(super) struct DnsError(String);
 
-impl Names {
-    /// All addresses of a name, the preferred ones first; at least one.
-    pub(super) async fn look_up(self, name: &str, port: u16) -> Result<Vec<SocketAddr>, NameError> {
+impl DnsResolver {
+    /// All addresses of a name, at least one, the preferred IP version first.
+    pub(super) async fn lookup(self, name: &str, port: u16) -> Result<Vec<SocketAddr>, DnsError> {
         let found = tokio::net::lookup_host((name, port)).await;
-        let addresses = self.ordered(found.map_err(|error| NameError(error.to_string()))?.collect());
+        let addresses = self.ordered(found.map_err(|error| DnsError(error.to_string()))?.collect());
         if addresses.is_empty() {
-            return Err(NameError("no address found".to_owned()));
+            return Err(DnsError("no address found".to_owned()));
         }
         Ok(addresses)
     }
 
-    /// Within a version the order of the name service stays.
+    /// Sorts by IP version and keeps the resolver's order within a version.
     fn ordered(self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        match self.first {
+        match self.preferred {
             IpVersion::Any => {}
             IpVersion::Four => addresses.sort_by_key(SocketAddr::is_ipv6),
             IpVersion::Six => addresses.sort_by_key(SocketAddr::is_ipv4),
@@ -40,35 +40,35 @@ impl Names {
     }
 }
 
-impl Resolve for Names {
+impl Resolve for DnsResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let names = *self;
+        let dns = *self;
         Box::pin(async move {
-            // reqwest puts the port of the address in place of 0.
-            let addresses = names.look_up(name.as_str(), 0).await?;
+            // reqwest replaces port 0 by the port of the URL.
+            let addresses = dns.lookup(name.as_str(), 0).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-impl fmt::Display for NameError {
+impl fmt::Display for DnsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Error for NameError {}
+impl Error for DnsError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_preferred_version_goes_first() {
+    fn preferred_ip_version_is_tried_first() {
         let known = ["[2001:db8::1]:0", "192.0.2.2:0", "[2001:db8::2]:0", "192.0.2.1:0"];
-        let order = |first| {
+        let order = |preferred| {
             let addresses = known.iter().map(|text| text.parse().unwrap()).collect();
-            Names { first }.ordered(addresses).iter().map(ToString::to_string).collect::<Vec<_>>()
+            DnsResolver { preferred }.ordered(addresses).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(order(IpVersion::Any), known);
         assert_eq!(order(IpVersion::Four), [known[1], known[3], known[0], known[2]]);

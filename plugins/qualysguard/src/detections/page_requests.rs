@@ -1,4 +1,5 @@
-//! Asking for pages: as many assets at once as Qualys can deliver, down to one; and past one that it cannot.
+//! Requests pages of detections. Halves the page size if Qualys cannot deliver a page, down to one asset, and
+//! skips an asset that cannot be downloaded even alone.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::Source;
@@ -11,61 +12,61 @@ use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
 use crate::source::SourceContext;
 
-/// How pages are asked for.
+/// Requests pages and adapts the page size.
 #[derive(Debug, Clone)]
 pub(super) struct PageRequests {
     wanted: Wanted,
-    /// Assets per page, now.
+    /// Current page size, in assets.
     size: u32,
-    /// Pages that came since the size was changed.
+    /// Pages received since the page size was changed.
     good: u32,
-    /// Assets that could not be had since the last page that came.
+    /// Assets skipped since the last page was received.
     failed: u32,
-    kept: CachedPages,
+    cache: CachedPages,
 }
 
-/// A page, and what came of asking for it.
-pub(super) struct Got {
+/// A downloaded page.
+pub(super) struct FetchedPage {
     pub(super) source: Source,
     pub(super) page: Page,
-    /// How many assets of the page were delivered by an interrupted run.
+    /// Number of assets of this page that an interrupted run delivered.
     pub(super) delivered: u64,
-    /// Assets that no page can be made with.
+    /// IDs of the assets that were skipped before this page.
     pub(super) missing: Vec<u64>,
-    /// Where the next page begins; none after the last one.
+    /// First asset ID of the next page; `None` after the last page.
     pub(super) next: Option<u64>,
 }
 
-/// After so many good pages a larger one is tried.
+/// Number of pages received before the page size is doubled again.
 const GOOD_PAGES: u32 = 8;
-/// So many assets in a row that cannot be had are no fault of theirs.
-const MOST_FAILED: u32 = 5;
+/// Number of assets in a row that may be skipped. More failures mean that the service is unavailable.
+const MAX_FAILED: u32 = 5;
 
 impl PageRequests {
-    pub(super) fn new(wanted: &Wanted, kept: CachedPages) -> Self {
-        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, kept }
+    pub(super) fn new(wanted: &Wanted, cache: CachedPages) -> Self {
+        Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, cache }
     }
 
-    /// The page that begins with the asset of this number or the next higher one.
+    /// The page that starts with this asset ID or the next higher one.
     pub(super) fn page(
         &mut self,
         first: u64,
         since: Option<&str>,
-        around: &mut SourceContext,
-    ) -> Result<Got> {
-        if let Some(got) = self.kept_page(first, around) {
-            return Ok(got);
+        context: &mut SourceContext,
+    ) -> Result<FetchedPage> {
+        if let Some(fetched) = self.cached_page(first, context) {
+            return Ok(fetched);
         }
         let (mut first, mut missing) = (first, Vec::new());
         loop {
-            let failure = match self.try_page(first, since, around) {
+            let failure = match self.try_page(first, since, context) {
                 Ok((body, page)) => {
-                    let next = next_page(&page, first, around)?;
+                    let next = next_page(&page, first, context)?;
                     self.succeeded();
-                    self.kept.keep(first, next);
-                    return Ok(Got { source: body.source, page, delivered: 0, missing, next });
+                    self.cache.keep(first, next);
+                    return Ok(FetchedPage { source: body.source, page, delivered: 0, missing, next });
                 }
-                Err(failure) if failure.of_size => failure,
+                Err(failure) if failure.smaller_may_help => failure,
                 Err(failure) => return Err(failure.into()),
             };
             if self.size > 1 {
@@ -76,10 +77,10 @@ impl PageRequests {
                 continue;
             }
             self.failed += 1;
-            if self.failed > MOST_FAILED {
+            if self.failed > MAX_FAILED {
                 return Err(failure.into());
             }
-            let Some(asset) = first_asset(first, around)? else { return Err(failure.into()) };
+            let Some(asset) = first_asset(first, context)? else { return Err(failure.into()) };
             tracing::warn!("skipping asset {asset}, which cannot be downloaded: {}", failure.error);
             missing.push(asset);
             let Some(next) = asset.checked_add(1) else { return Err(failure.into()) };
@@ -87,43 +88,46 @@ impl PageRequests {
         }
     }
 
-    /// The page with this asset, if an interrupted run has fetched it.
-    fn kept_page(&self, asset: u64, around: &SourceContext) -> Option<Got> {
-        let (source, first) = self.kept.find(asset)?;
-        let page = Page::read(source.read(None), around.settings.reading.limits).ok()?;
-        let next = next_page(&page, first, around).ok()?;
+    /// The page with this asset, if an interrupted run downloaded it.
+    fn cached_page(&self, asset: u64, context: &SourceContext) -> Option<FetchedPage> {
+        let (source, first) = self.cache.find(asset)?;
+        let page = Page::read(source.read(None), context.settings.reading.limits).ok()?;
+        let next = next_page(&page, first, context).ok()?;
         let delivered = page.assets.iter().take_while(|id| **id < asset).count() as u64;
         tracing::debug!("using the page of detections from asset {first} downloaded by the interrupted run");
-        Some(Got { source, page, delivered, missing: Vec::new(), next })
+        Some(FetchedPage { source, page, delivered, missing: Vec::new(), next })
     }
 
     fn try_page(
         &self,
         first: u64,
         since: Option<&str>,
-        around: &mut SourceContext,
+        context: &mut SourceContext,
     ) -> Result<(Body, Page), Failure> {
-        let call = self.call(first, since, around).keep(Keep::At(self.kept.incoming()));
-        let body = match around.client.call(&call)? {
+        let call = self.call(first, since, context).keep(Keep::At(self.cache.incoming()));
+        let body = match context.client.call(&call)? {
             Answer::Data(body) => body,
             Answer::Done(reply) | Answer::NotReady(reply) => {
                 let message = format!("downloading detections failed: {reply}");
                 return Err(PluginError::new(ErrorKind::Protocol, message).into());
             }
         };
-        match Page::read(body.source.read(None), around.settings.reading.limits) {
+        match Page::read(body.source.read(None), context.settings.reading.limits) {
             Ok(page) => Ok((body, page)),
             Err(damage) => {
                 let message = format!("invalid page of detections from asset {first}: {damage}");
-                Err(Failure { of_size: true, ..PluginError::new(ErrorKind::Unavailable, message).into() })
+                Err(Failure {
+                    smaller_may_help: true,
+                    ..PluginError::new(ErrorKind::Unavailable, message).into()
+                })
             }
         }
     }
 
-    fn call(&self, first: u64, since: Option<&str>, around: &SourceContext) -> Call {
+    fn call(&self, first: u64, since: Option<&str>, context: &SourceContext) -> Call {
         let wanted = &self.wanted;
-        let url = around.client.at(&format!("api/{}/fo/asset/host/vm/detection/", wanted.version));
-        let mut call = Call::post("fetching detections", url, &["HOST_LIST_VM_DETECTION_OUTPUT"])
+        let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", wanted.version));
+        let mut call = Call::post("downloading detections", url, &["HOST_LIST_VM_DETECTION_OUTPUT"])
             .field("action", "list")
             .field("output_format", "XML")
             .field("truncation_limit", self.size.to_string())
@@ -134,13 +138,13 @@ impl PageRequests {
         if !wanted.severities.is_empty() {
             call = call.field("severities", wanted.severities.join(","));
         }
-        let asks = |kind: &str| wanted.types.iter().any(|wanted| wanted == kind);
-        match (asks("confirmed"), asks("potential")) {
+        let includes = |kind: &str| wanted.types.iter().any(|wanted| wanted == kind);
+        match (includes("confirmed"), includes("potential")) {
             (true, false) => call = call.field("include_vuln_type", "confirmed"),
             (false, true) => call = call.field("include_vuln_type", "potential"),
             _ => {}
         }
-        if asks("information") {
+        if includes("information") {
             call = call.field("show_igs", "1");
         }
         if !wanted.show_results {
@@ -149,7 +153,7 @@ impl PageRequests {
         if let Some(since) = since {
             call = call.field("vm_processed_after", since);
         }
-        call.fields(around.settings.targets.parameters("ag_ids")).fields(around.settings.extra.clone())
+        call.fields(context.settings.targets.parameters("ag_ids")).fields(context.settings.extra.clone())
     }
 
     fn succeeded(&mut self) {
@@ -162,16 +166,17 @@ impl PageRequests {
     }
 }
 
-/// Where the next page begins. Of the address only that is taken: credentials go to the host that is set, and to
-/// no other.
-fn next_page(page: &Page, first: u64, around: &SourceContext) -> Result<Option<u64>> {
+/// First asset ID of the next page. Only `id_min` is used from the URL that Qualys sends, because credentials
+/// are sent only to the configured host.
+fn next_page(page: &Page, first: u64, context: &SourceContext) -> Result<Option<u64>> {
     let protocol = |message: &str| {
         Err(PluginError::new(ErrorKind::Protocol, message)
             .with_hint("download stopped, because the result would be incomplete"))
     };
     let Some(address) = &page.next else {
         return match page.warning.as_str() {
-            // Not all is there, says the code. To take this for the end would lose the rest in silence.
+            // Code 1980 means that there are more pages. Treating this as the end would silently lose the
+            // rest.
             "1980" => protocol("Qualys announced a next page of detections without its URL"),
             _ => Ok(None),
         };
@@ -179,18 +184,17 @@ fn next_page(page: &Page, first: u64, around: &SourceContext) -> Result<Option<u
     let Ok(url) = Url::parse(address) else {
         return protocol("invalid URL for the next page of detections");
     };
-    let ours = &around.settings.network.url;
+    let ours = &context.settings.network.url;
     if url.origin() != ours.origin() {
-        let host = url.host_str().unwrap_or_default();
         return protocol(&format!(
-            "the next page of detections is on another host, {}, expected {}",
-            clean(host),
-            ours.host_str().unwrap_or_default()
+            "the URL of the next page of detections points to {}, expected {}",
+            clean(&url.origin().ascii_serialization()),
+            ours.origin().ascii_serialization()
         ));
     }
     let id_min = url.query_pairs().find(|(name, _)| name == "id_min").and_then(|(_, id)| id.parse().ok());
     match id_min {
-        // Some answers have no code, but an address that can only mean this.
+        // Some responses have no code, but a URL that can only mean a next page.
         Some(next) if matches!(page.warning.as_str(), "1980" | "") => {
             let last = page.assets.iter().max().copied().unwrap_or(0);
             if next <= first || next < last {
@@ -199,18 +203,18 @@ fn next_page(page: &Page, first: u64, around: &SourceContext) -> Result<Option<u
                      page"
                 ));
             }
-            // The first asset of a page is on no other: one that is named again is delivered already.
-            let behind = if page.assets.is_empty() { next } else { last.saturating_add(1) };
-            Ok(Some(next.max(behind)))
+            // `id_min` may name the last asset of this page, which must not be delivered twice.
+            let after_last = if page.assets.is_empty() { next } else { last.saturating_add(1) };
+            Ok(Some(next.max(after_last)))
         }
         None if page.warning == "1980" => protocol("the URL of the next page of detections has no id_min"),
         _ => Ok(None),
     }
 }
 
-/// The number of the first asset from this one on.
-fn first_asset(first: u64, around: &mut SourceContext) -> Result<Option<u64>> {
-    let url = around.client.at("api/2.0/fo/asset/host/");
+/// The lowest asset ID that is not lower than `first`.
+fn first_asset(first: u64, context: &mut SourceContext) -> Result<Option<u64>> {
+    let url = context.client.at("api/2.0/fo/asset/host/");
     let mut call = Call::post("listing assets", url, &["HOST_LIST_OUTPUT"])
         .field("action", "list")
         .field("details", "None")
@@ -218,8 +222,8 @@ fn first_asset(first: u64, around: &mut SourceContext) -> Result<Option<u64>> {
     if first > 0 {
         call = call.field("id_min", first.to_string());
     }
-    call = call.fields(around.settings.targets.parameters("ag_ids"));
-    match around.client.call(&call)? {
+    call = call.fields(context.settings.targets.parameters("ag_ids"));
+    match context.client.call(&call)? {
         Answer::Data(body) => {
             let numbers = read_asset_numbers(body.source.read(None))
                 .map_err(|fault| unusable_list("the list of assets", fault))?;
