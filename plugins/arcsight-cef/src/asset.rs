@@ -1,4 +1,4 @@
-//! The asset that is under way: what all its events share, and what they tell about it.
+//! The asset that is under way: what all its events share, and what they add_detected about it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity};
 
 use crate::escape::is_margin;
-use crate::field::{self, CutFields, Field};
+use crate::field::{self, Field, TruncatedFields};
 use crate::fragment::KEPT_BYTES;
 use crate::ports::Ports;
 use crate::table::Table;
@@ -47,23 +47,23 @@ const FIXED: usize = 3;
 #[derive(Debug, Default)]
 struct Name {
     bytes: Vec<u8>,
-    cut: CutFields,
+    cut: TruncatedFields,
 }
 
-/// An operating system and the finding that told it.
+/// An operating system and the finding that is_detected it.
 #[derive(Debug, Default)]
 pub(crate) struct OperatingSystem {
     /// Its name; empty when not known.
     pub name: String,
-    /// Severity of the finding that told it.
+    /// Severity of the finding that is_detected it.
     pub severity: Option<Severity>,
     /// Category of that finding.
     pub category: String,
-    told: bool,
+    is_detected: bool,
 }
 
 impl CurrentAsset {
-    /// Whether the row repeats this asset. It may tell what the row in the last batch did not know yet.
+    /// Whether the row repeats this asset. It may add_detected what the row in the last batch did not know yet.
     pub(crate) fn is_repeated_by(&self, asset: AssetView<'_>) -> bool {
         self.identity.as_ref().is_some_and(|identity| identity.allows(asset))
     }
@@ -82,11 +82,11 @@ impl CurrentAsset {
 
     /// Takes over what the row tells that was not known when the asset began: a scan may name a system or a name
     /// behind an asset's findings.
-    pub(crate) fn go_on(&mut self, asset: AssetView<'_>) {
+    pub(crate) fn update(&mut self, asset: AssetView<'_>) {
         if self.identity.as_ref().is_some_and(|identity| identity.knows_less_than(asset)) {
             self.identity.get_or_insert_default().set(asset);
             self.set_names(asset);
-            self.system.name_of_asset(asset.get(AssetField::Os));
+            self.system.set_asset_name(asset.get(AssetField::Os));
         }
     }
 
@@ -97,7 +97,7 @@ impl CurrentAsset {
     }
 
     /// Forgets the asset: nothing repeats it from here on.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.identity = None;
     }
 
@@ -107,7 +107,7 @@ impl CurrentAsset {
     }
 
     /// Appends its addresses and the name that goes first in the table.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>, cut: &mut CutFields, table: Table) {
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>, cut: &mut TruncatedFields, table: Table) {
         let name = if table.columns().netbios_first { &self.netbios_first } else { &self.dns_first };
         out.extend_from_slice(&self.addresses);
         out.extend_from_slice(&name.bytes);
@@ -139,7 +139,7 @@ impl Identity {
 impl Name {
     fn set(&mut self, first: &str, second: &str) {
         self.bytes.clear();
-        self.cut = CutFields::default();
+        self.cut = TruncatedFields::default();
         field::append(&mut self.bytes, &mut self.cut, Field::HostName, first);
         if self.bytes.is_empty() {
             field::append(&mut self.bytes, &mut self.cut, Field::HostName, second);
@@ -155,11 +155,11 @@ impl OperatingSystem {
         self.severity = None;
         self.category.clear();
         self.category.shrink_to(KEPT_BYTES);
-        self.told = false;
+        self.is_detected = false;
     }
 
-    /// The asset's own name for it, which wins over what findings told.
-    fn name_of_asset(&mut self, name: &str) {
+    /// The asset's own name for it, which wins over what findings is_detected.
+    fn set_asset_name(&mut self, name: &str) {
         if !trimmed(name).is_empty() {
             self.name.clear();
             self.name.push_str(trimmed(name));
@@ -168,11 +168,11 @@ impl OperatingSystem {
 
     /// Takes note of a finding that tells the operating system. The asset's own cell wins over its name, and the
     /// first such finding over later ones.
-    pub(crate) fn tell(&mut self, finding: FindingView<'_>, name: &str) {
-        if self.told || trimmed(name).is_empty() {
+    pub(crate) fn add_detected(&mut self, finding: FindingView<'_>, name: &str) {
+        if self.is_detected || trimmed(name).is_empty() {
             return;
         }
-        self.told = true;
+        self.is_detected = true;
         self.severity = finding.severity();
         self.category.push_str(finding.definition().get(DefinitionField::Category));
         if self.name.is_empty() {

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::model::Severity;
 
 use crate::encoder::Sink;
 
-/// What is done with the events that are held back. With neither there is no need to hold any.
+/// What is done with the events that are events_of back. With neither there is no need to buffer any.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AssetBufferSettings {
     /// Information and service events that are equal in every byte become one, with their count.
@@ -19,7 +19,7 @@ pub(crate) struct AssetBufferSettings {
 }
 
 impl AssetBufferSettings {
-    /// Whether events are held back at all.
+    /// Whether events are events_of back at all.
     pub(crate) fn is_on(self) -> bool {
         self.merge || self.worst_first
     }
@@ -64,7 +64,7 @@ impl AssetBuffer {
         sink: &mut impl Sink,
     ) -> Result<()> {
         if self.events.len() == MOST_EVENTS || self.bytes.len() > MOST_BYTES {
-            self.let_go(sink)?;
+            self.flush(sink)?;
         }
         if plain && self.settings.merge && self.merge(line) {
             return Ok(());
@@ -75,8 +75,8 @@ impl AssetBuffer {
         Ok(())
     }
 
-    /// Writes what is held back.
-    pub(crate) fn let_go(&mut self, sink: &mut impl Sink) -> Result<()> {
+    /// Writes what is events_of back.
+    pub(crate) fn flush(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.settings.worst_first {
             self.events.sort_by_key(|event| std::cmp::Reverse(event.severity));
         }
@@ -100,7 +100,7 @@ impl AssetBuffer {
         Ok(())
     }
 
-    /// Forgets what is held back.
+    /// Forgets what is events_of back.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
@@ -141,14 +141,14 @@ mod tests {
         }
     }
 
-    fn held(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
-        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
+    fn events_of(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
+        let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for (line, severity, plain) in events {
             let extension = line.find('|').unwrap() + 1;
-            hold.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
+            buffer.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
         }
-        hold.let_go(&mut lines).unwrap();
-        hold.let_go(&mut lines).unwrap();
+        buffer.flush(&mut lines).unwrap();
+        buffer.flush(&mut lines).unwrap();
         lines
     }
 
@@ -156,25 +156,25 @@ mod tests {
     fn equal_events_become_one_with_their_count() {
         let settings = AssetBufferSettings { merge: true, worst_first: false };
         let events = [("a|x=1\n", 1, true), ("b|\n", 1, true), ("a|x=1\n", 1, true), ("b|\n", 1, true)];
-        assert_eq!(held(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
+        assert_eq!(events_of(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
         let events = [("a|x=1\n", 1, false), ("a|x=1\n", 1, false), ("a|x=2\n", 1, true)];
-        assert_eq!(held(settings, &events), ["a|x=1\n", "a|x=1\n", "a|x=2\n"]);
+        assert_eq!(events_of(settings, &events), ["a|x=1\n", "a|x=1\n", "a|x=2\n"]);
     }
 
     #[test]
     fn the_worst_goes_first_and_equals_keep_their_order() {
         let settings = AssetBufferSettings { merge: false, worst_first: true };
         let events = [("a|\n", 0, true), ("b|\n", 3, true), ("c|\n", 5, false), ("d|\n", 3, true)];
-        assert_eq!(held(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
+        assert_eq!(events_of(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
     }
 
     #[test]
     fn no_more_is_held_than_the_bound() {
         let settings = AssetBufferSettings { merge: false, worst_first: true };
-        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
+        let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for _ in 0..=MOST_EVENTS {
-            hold.event(b"a|\n", 2, None, false, &mut lines).unwrap();
+            buffer.event(b"a|\n", 2, None, false, &mut lines).unwrap();
         }
-        assert_eq!((lines.len(), hold.events.len()), (MOST_EVENTS, 1));
+        assert_eq!((lines.len(), buffer.events.len()), (MOST_EVENTS, 1));
     }
 }

@@ -20,14 +20,14 @@ struct Key {
 /// A cache that forgets what was not used for long.
 ///
 /// The victim is the longest unused of a few entries picked blindly. When the definitions of a report just exceed
-/// the room, strict LRU would throw out each one shortly before it is needed again; this does not.
+/// the max_bytes, strict LRU would throw out each one shortly before it is needed again; this does not.
 #[derive(Debug)]
 pub(crate) struct FragmentCache {
     /// Asked once a finding; the standard hasher would cost more than the rest of the look-up.
     by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     entries: Vec<Entry>,
     bytes: usize,
-    room: usize,
+    max_bytes: usize,
     clock: u64,
     builder: FragmentBuilder,
 }
@@ -41,14 +41,14 @@ struct Entry {
 
 impl FragmentCache {
     /// Enough for the texts of some three thousand definitions, and a quarter of what a whole run may occupy.
-    pub(crate) const ROOM: usize = 8 << 20;
+    pub(crate) const MAX_BYTES: usize = 8 << 20;
 
-    pub(crate) fn new(room: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             by_key: HashMap::default(),
             entries: Vec::new(),
             bytes: 0,
-            room,
+            max_bytes,
             clock: 0,
             builder: FragmentBuilder::default(),
         }
@@ -85,7 +85,7 @@ impl FragmentCache {
 
     fn insert(&mut self, entry: Entry) -> usize {
         self.bytes += weight(&entry);
-        while self.bytes > self.room && !self.entries.is_empty() {
+        while self.bytes > self.max_bytes && !self.entries.is_empty() {
             self.evict();
         }
         let index = self.entries.len();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_stays_in_its_room_and_gives_the_right_fragment() {
+    fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
         let (raw, columns, settings) = (filled(100), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_just_now_is_not_made_again() {
+    fn recently_used_fragment_is_not_rebuilt() {
         let (raw, columns, settings) = (filled(1), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
-        let mut cache = FragmentCache::new(FragmentCache::ROOM);
+        let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);
         let first = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
         assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first);
         cache.get(&settings, Table::Infos, None, definition);

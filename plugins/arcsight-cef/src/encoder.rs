@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{Rejection, Result};
 use crate::asset::CurrentAsset;
 use crate::asset_buffer::{AssetBuffer, COUNT_BYTES};
 use crate::cache::FragmentCache;
-use crate::field::{self, CutFields, Field, append_header};
+use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
@@ -31,7 +31,7 @@ pub(crate) struct Encoder {
     extension: usize,
     /// How many bytes a line may have, its line feed aside.
     budget: usize,
-    hold: AssetBuffer,
+    buffer: AssetBuffer,
     text: String,
     tally: Tally,
     rejected: Vec<Rejection>,
@@ -43,11 +43,11 @@ pub(crate) struct Tally {
     /// Events beside those of the findings.
     pub derived: u64,
     /// Events with at least one text that was cut.
-    pub cut: u64,
+    pub truncated: u64,
     /// Assets whose address is none that can be written.
     pub bad_addresses: u64,
     /// Events whose time was moved to a bound.
-    pub moved: u64,
+    pub clamped: u64,
     /// Derived events that were too long even without their texts.
     pub too_long: u64,
 }
@@ -60,14 +60,14 @@ pub(crate) trait Sink {
 impl Encoder {
     /// An encoder whose lines have at most `budget` bytes, their line feeds aside.
     pub(crate) fn new(settings: EventSettings, budget: usize) -> Self {
-        let reserved = if settings.hold.merge { COUNT_BYTES } else { 0 };
+        let reserved = if settings.buffer.merge { COUNT_BYTES } else { 0 };
         Self {
             budget: budget.saturating_sub(reserved),
-            hold: AssetBuffer::new(settings.hold),
+            buffer: AssetBuffer::new(settings.buffer),
             extension: 0,
             rejected: Vec::new(),
             settings,
-            cache: FragmentCache::new(FragmentCache::ROOM),
+            cache: FragmentCache::new(FragmentCache::MAX_BYTES),
             report: ReportPart::default(),
             schema: Schema::default(),
             asset: CurrentAsset::default(),
@@ -89,8 +89,8 @@ impl Encoder {
 
     /// Forgets what was kept back: the report is not delivered.
     pub(crate) fn abandon(&mut self) {
-        self.asset.forget();
-        self.hold.clear();
+        self.asset.clear();
+        self.buffer.clear();
     }
 
     /// Writes the events of a batch.
@@ -128,13 +128,13 @@ impl Encoder {
     /// is committed.
     pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
         self.leave_asset(sink)?;
-        self.asset.forget();
+        self.asset.clear();
         Ok(std::mem::take(&mut self.tally))
     }
 
     fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
-            self.asset.go_on(asset);
+            self.asset.update(asset);
             return Ok(());
         }
         self.leave_asset(sink)?;
@@ -153,7 +153,7 @@ impl Encoder {
                 self.asset_event(sink)?;
             }
         }
-        self.hold.let_go(sink)
+        self.buffer.flush(sink)
     }
 
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
@@ -193,7 +193,7 @@ impl Encoder {
                         self.port_event(finding, port, protocol, [assigned, detected], sink)?;
                     }
                 }
-                Fact::OperatingSystem { name, .. } => self.asset.system.tell(finding, name),
+                Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
                 Fact::Name { .. } => {}
             }
         }
@@ -231,7 +231,7 @@ impl Encoder {
 
     fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
         let (name, severity) = (&self.asset.system.name, self.asset.system.severity);
-        let mut cut = CutFields::default();
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         for (field, before) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
@@ -251,7 +251,7 @@ impl Encoder {
     }
 
     fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let mut cut = CutFields::default();
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
@@ -264,8 +264,13 @@ impl Encoder {
     }
 
     /// Begins a line about a finding: its header, time and asset.
-    fn start(&mut self, table: Table, severity: Option<Severity>, finding: FindingView<'_>) -> CutFields {
-        let mut cut = CutFields::default();
+    fn start(
+        &mut self,
+        table: Table,
+        severity: Option<Severity>,
+        finding: FindingView<'_>,
+    ) -> TruncatedFields {
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
@@ -280,12 +285,12 @@ impl Encoder {
     fn time(&mut self, found: Option<i64>) {
         if let Some(time) = found.or(self.asset.last_scan).or(self.report.time) {
             let (time, moved) = self.settings.time.apply(time, self.report.begun);
-            self.tally.moved += u64::from(moved);
+            self.tally.clamped += u64::from(moved);
             field::append_number(&mut self.line, "rt=", time);
         }
     }
 
-    fn protocol(&mut self, cut: &mut CutFields, protocol: &str) {
+    fn protocol(&mut self, cut: &mut TruncatedFields, protocol: &str) {
         match protocol {
             "tcp" => self.line.extend_from_slice(b"proto=TCP "),
             "udp" => self.line.extend_from_slice(b"proto=UDP "),
@@ -295,7 +300,7 @@ impl Encoder {
 
     fn end_derived(
         &mut self,
-        cut: CutFields,
+        cut: TruncatedFields,
         severity: Option<Severity>,
         sink: &mut impl Sink,
     ) -> Result<()> {
@@ -308,7 +313,7 @@ impl Encoder {
     /// Ends the line and hands it on; false when it is too long whatever is left out.
     fn end_line(
         &mut self,
-        mut cut: CutFields,
+        mut cut: TruncatedFields,
         severity: Option<Severity>,
         plain: bool,
         sink: &mut impl Sink,
@@ -320,15 +325,15 @@ impl Encoder {
             return Ok(false);
         }
         cut.append_to(&mut self.line);
-        self.tally.cut += u64::from(!cut.is_empty());
+        self.tally.truncated += u64::from(!cut.is_empty());
         // Every field ends in a space, and so may the header.
         if self.line.ends_with(b" ") {
             self.line.pop();
         }
         self.line.push(b'\n');
-        if self.settings.hold.is_on() {
+        if self.settings.buffer.is_on() {
             let extension = self.extension.min(self.line.len() - 1);
-            self.hold.event(&self.line, extension, severity, plain, sink)?;
+            self.buffer.event(&self.line, extension, severity, plain, sink)?;
         } else {
             sink.event(&self.line, severity)?;
         }

@@ -9,13 +9,13 @@ pub(crate) enum EscapeResult {
     /// Nothing was left of it, and nothing was written.
     Empty,
     /// All of it was written.
-    Whole,
-    /// It was too long: what was written ends in [`CUT_MARK`].
-    Cut,
+    Complete,
+    /// It was too long: what was written ends in [`TRUNCATION_MARK`].
+    Truncated,
 }
 
 /// Ends every text that was cut.
-pub(crate) const CUT_MARK: &[u8] = b"...";
+pub(crate) const TRUNCATION_MARK: &[u8] = b"...";
 
 /// Appends a header field of at most `limit` bytes.
 pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
@@ -42,10 +42,10 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
     let start = out.len();
     let written = copy::<DELIMITER>(out, text, limit);
     if written <= limit {
-        return EscapeResult::Whole;
+        return EscapeResult::Complete;
     }
     cut(out, start, limit);
-    EscapeResult::Cut
+    EscapeResult::Truncated
 }
 
 /// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
@@ -126,13 +126,13 @@ fn next_eight(text: &[u8]) -> [u8; 8] {
 /// Shortens what was written from `start` on to `limit` bytes, mark included.
 fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
     out.truncate(cut_end(out, start, limit));
-    out.extend_from_slice(CUT_MARK);
+    out.extend_from_slice(TRUNCATION_MARK);
 }
 
 /// Where to cut the value that begins at `start`, so that it has at most `limit` bytes with the mark behind it:
 /// between two characters, never inside an escape.
 pub(crate) fn cut_end(out: &[u8], start: usize, limit: usize) -> usize {
-    let mut end = start + limit - CUT_MARK.len();
+    let mut end = start + limit - TRUNCATION_MARK.len();
     while end > start && out[end] & 0xC0 == 0x80 {
         end -= 1;
     }
@@ -218,31 +218,31 @@ mod tests {
     }
 
     #[test]
-    fn each_place_escapes_its_own_and_nothing_else() {
+    fn header_and_extension_escape_their_own_delimiters() {
         assert_eq!(extension_of("a=b|c\\d", 99).0, r"a\=b|c\\d");
         assert_eq!(header_of("a=b|c\\d"), r"a=b\|c\\d");
     }
 
     #[test]
-    fn line_breaks_of_all_kinds_are_one_break() {
+    fn all_line_break_types_become_one_break() {
         assert_eq!(extension_of("a\nb\rc\r\nd", 99).0, r"a\nb\nc\nd");
         assert_eq!(header_of("a\nb\rc\r\nd"), "a b c d");
     }
 
     #[test]
-    fn controls_become_one_space_each_and_margins_go() {
+    fn controls_become_spaces_and_ends_are_trimmed() {
         assert_eq!(extension_of("\t a\tb\0c\u{7f}d\u{85}e\u{2028}f\u{9f}g \r\n", 99).0, "a b c d e f g");
         assert_eq!(extension_of("\t\r\n \u{2029}\0", 99), (String::new(), EscapeResult::Empty));
     }
 
     #[test]
-    fn neighbours_of_the_replaced_characters_stay() {
+    fn neighbors_of_replaced_characters_are_unchanged() {
         let text = "\u{a0}\u{a1}\u{bf}\u{2027}\u{202a}\u{20ac}é\u{10ffff}x";
         assert_eq!(extension_of(text, 99).0, text.trim_start());
     }
 
     #[test]
-    fn every_byte_is_seen_at_every_place_of_a_word() {
+    fn every_byte_is_replaced_at_every_position_of_a_word() {
         for (byte, place) in (0..=0x7f_u8).flat_map(|byte| (1..17).map(move |place| (byte, place))) {
             let replaced = match byte {
                 b'\n' | b'\r' => "\\n".to_owned(),
@@ -255,7 +255,7 @@ mod tests {
                 let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
                 assert_eq!(
                     written,
-                    (format!("{before}{replaced}{after}"), EscapeResult::Whole),
+                    (format!("{before}{replaced}{after}"), EscapeResult::Complete),
                     "{byte:#x} at {place}"
                 );
             }
@@ -263,17 +263,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_never_parts_a_pair_or_a_character() {
-        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), EscapeResult::Whole));
-        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), EscapeResult::Cut));
+    fn truncation_never_splits_an_escape_or_a_character() {
+        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), EscapeResult::Complete));
+        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), EscapeResult::Truncated));
     }
 
     #[test]
-    fn a_text_that_shrinks_below_the_limit_is_not_cut() {
+    fn text_that_shrinks_below_the_limit_is_not_truncated() {
         let text = format!("a{}b", "\u{2028}".repeat(8));
-        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), EscapeResult::Whole));
+        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), EscapeResult::Complete));
     }
 }

@@ -93,7 +93,7 @@ impl Field {
 }
 
 /// Appends `key=value ` (and the label before it), or nothing when nothing is left of the value.
-pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value: &str) {
+pub(crate) fn append(out: &mut Vec<u8>, cut: &mut TruncatedFields, field: Field, value: &str) {
     if value.is_empty() {
         return;
     }
@@ -102,8 +102,8 @@ pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value
     out.extend_from_slice(spec.opening.as_bytes());
     match escape::extension(out, value, spec.limit) {
         EscapeResult::Empty => out.truncate(start),
-        EscapeResult::Whole => out.push(b' '),
-        EscapeResult::Cut => {
+        EscapeResult::Complete => out.push(b' '),
+        EscapeResult::Truncated => {
             cut.insert(field);
             out.push(b' ');
         }
@@ -121,7 +121,7 @@ pub(crate) fn append_number(out: &mut Vec<u8>, opening: &str, number: impl itoa:
 /// a header with an empty field.
 pub(crate) fn append_header(
     out: &mut Vec<u8>,
-    cut: &mut CutFields,
+    cut: &mut TruncatedFields,
     field: Field,
     value: &str,
     instead: &str,
@@ -130,7 +130,7 @@ pub(crate) fn append_header(
         EscapeResult::Empty => escape::header(out, instead, field.limit()),
         fit => fit,
     };
-    if fit == EscapeResult::Cut {
+    if fit == EscapeResult::Truncated {
         cut.insert(field);
     }
     out.push(b'|');
@@ -138,9 +138,9 @@ pub(crate) fn append_header(
 
 /// Which places of an event hold a text that was cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct CutFields(u32);
+pub(crate) struct TruncatedFields(u32);
 
-impl CutFields {
+impl TruncatedFields {
     /// The key that names them in the event.
     const KEY: &'static str = "ScanbridgeTruncated=";
 
@@ -167,7 +167,7 @@ impl CutFields {
         }
     }
 
-    /// How many bytes [`CutFields::append_to`] takes: the key, and for each name one more.
+    /// How many bytes [`TruncatedFields::append_to`] takes: the key, and for each name one more.
     pub(crate) fn written_length(self) -> usize {
         if self.is_empty() {
             return 0;
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_field_can_be_marked_and_none_twice() {
-        let mut all = CutFields::default();
+        let mut all = TruncatedFields::default();
         for (index, field) in Field::ALL.into_iter().enumerate() {
             assert_eq!(field as usize, index);
             all.insert(field);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_empty_value_leaves_neither_key_nor_label() {
-        let (mut out, mut cut) = (Vec::new(), CutFields::default());
+        let (mut out, mut cut) = (Vec::new(), TruncatedFields::default());
         append(&mut out, &mut cut, Field::Diagnosis, " \r\n\t");
         append_header(&mut out, &mut cut, Field::Name, "", "QID 7");
         assert_eq!(out, b"QID 7|");

@@ -6,8 +6,8 @@ use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::DefinitionView;
 use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_items};
 
-use crate::escape::CUT_MARK;
-use crate::field::{self, CutFields, Field, append_header};
+use crate::escape::TRUNCATION_MARK;
+use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::options::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
@@ -20,7 +20,7 @@ pub(crate) struct Fragment {
     front_end: usize,
     middle_end: usize,
     /// Which of its fields were cut.
-    pub cut: CutFields,
+    pub cut: TruncatedFields,
 }
 
 impl Fragment {
@@ -58,7 +58,7 @@ impl Fragment {
 #[derive(Debug, Default)]
 pub(crate) struct FragmentBuilder {
     out: Vec<u8>,
-    cut: CutFields,
+    cut: TruncatedFields,
     text: String,
 }
 
@@ -72,7 +72,7 @@ impl FragmentBuilder {
         definition: DefinitionView<'_>,
     ) -> Fragment {
         self.out.clear();
-        self.cut = CutFields::default();
+        self.cut = TruncatedFields::default();
         self.header(settings, table, severity, definition);
         let header_end = self.out.len();
         self.front(settings, table, severity, definition);
@@ -189,7 +189,7 @@ pub(crate) fn append_severity(out: &mut Vec<u8>, settings: &EventSettings, sever
 /// Appends the device's severity, its domain and the category technique, as the table wants them.
 pub(crate) fn append_classification(
     out: &mut Vec<u8>,
-    cut: &mut CutFields,
+    cut: &mut TruncatedFields,
     settings: &EventSettings,
     table: Table,
     severity: Option<Severity>,
@@ -224,7 +224,7 @@ const TEXTS: [(Field, DefinitionField); 3] = [
 
 /// How much of a text to prepare for a field of this limit: cleaning may still take three bytes for one.
 fn enough(limit: usize) -> usize {
-    3 * limit + CUT_MARK.len()
+    3 * limit + TRUNCATION_MARK.len()
 }
 
 /// The score without the vector that newer reports put behind it; nothing for the `-` of unscored definitions.

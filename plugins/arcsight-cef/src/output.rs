@@ -62,7 +62,7 @@ impl Output for ArcSightCef {
         let tally = self.encoder.finish(&mut self.transport)?;
         let written = self.written(tally);
         self.transport.end(end)?;
-        self.report.tell();
+        self.report.log();
         Ok(written)
     }
 
@@ -98,32 +98,30 @@ impl ArcSightCef {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.derived += other.derived;
-        self.cut += other.cut;
+        self.truncated += other.truncated;
         self.bad_addresses += other.bad_addresses;
-        self.moved += other.moved;
+        self.clamped += other.clamped;
         self.too_long += other.too_long;
     }
 
     /// Tells the operator what the events do not show in full.
-    fn tell(self) {
-        if self.cut > 0 {
+    fn log(self) {
+        if self.truncated > 0 {
             tracing::info!(
-                events = self.cut,
+                events = self.truncated,
                 "text fields truncated to the CEF field limits or `max_message_bytes`"
             );
         }
         if self.bad_addresses > 0 {
             tracing::warn!(
                 assets = self.bad_addresses,
-                "assets with an invalid IP address; their events \
-                 have no `dst`"
+                "assets with an invalid IP address; their events have no `dst`"
             );
         }
-        if self.moved > 0 {
+        if self.clamped > 0 {
             tracing::warn!(
-                events = self.moved,
-                "event times clamped to `time_past_limit_secs` or \
-                 `time_future_limit_secs`"
+                events = self.clamped,
+                "event times clamped to `time_past_limit_secs` or `time_future_limit_secs`"
             );
         }
         if self.too_long > 0 {

@@ -2,7 +2,7 @@
 
 use scanbridge_plugin_api::model::ReportStart;
 
-use crate::field::{self, CutFields, Field};
+use crate::field::{self, Field, TruncatedFields};
 use crate::options::EventSettings;
 use crate::{escape, time};
 
@@ -14,7 +14,7 @@ pub(crate) struct ReportPart {
     /// The report's file, and its id where that is wanted.
     pub origin: Vec<u8>,
     /// Which of these were cut.
-    pub cut: CutFields,
+    pub cut: TruncatedFields,
     /// When the report or scan was made, in milliseconds since 1970.
     pub time: Option<i64>,
     /// When the report began to be written, in milliseconds since 1970: what times are measured against.

@@ -4,7 +4,7 @@
 //! and says what it lacks.
 
 use crate::escape;
-use crate::field::{CutFields, Field};
+use crate::field::{Field, TruncatedFields};
 
 /// Shortens the texts of a finished line until it has at most `budget` bytes with the mark that names what was
 /// cut, and adds them to `cut`. The mark itself is not yet in the line.
@@ -12,15 +12,15 @@ use crate::field::{CutFields, Field};
 /// First each text in turn is cut, as little as does it and to no less than [`FLOOR`] bytes; when that does not
 /// do, they go in the same order, with their labels. What identifies the event is never touched, so a line may
 /// remain too long: false.
-pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields) -> bool {
+pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields) -> bool {
     let Some(header) = header_end(line) else { return length(line, *cut) <= budget };
     for step in [cut_text, remove] {
         for field in ORDER {
             if length(line, *cut) <= budget {
                 return true;
             }
-            if let Some(place) = find(line, header, field) {
-                step(line, budget, cut, &place);
+            if let Some(span) = find(line, header, field) {
+                step(line, budget, cut, &span);
             }
         }
     }
@@ -51,30 +51,30 @@ struct FieldSpan {
     end: usize,
 }
 
-fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &FieldSpan) {
-    let long = place.end - place.value;
+fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
+    let long = span.end - span.value;
     if long <= FLOOR {
         return;
     }
-    cut.insert(place.field);
+    cut.insert(span.field);
     let surplus = length(line, *cut) - budget.min(length(line, *cut));
     let keep = long.saturating_sub(surplus).max(FLOOR);
     if keep == long {
         return; // Only the mark had to be said, and it fits.
     }
-    let end = escape::cut_end(line, place.value, keep);
-    let mark = escape::CUT_MARK;
+    let end = escape::cut_end(line, span.value, keep);
+    let mark = escape::TRUNCATION_MARK;
     line[end..end + mark.len()].copy_from_slice(mark);
-    line.drain(end + mark.len()..place.end);
+    line.drain(end + mark.len()..span.end);
 }
 
-fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut CutFields, place: &FieldSpan) {
-    cut.insert(place.field);
-    line.drain(place.start..(place.end + 1).min(line.len()));
+fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
+    cut.insert(span.field);
+    line.drain(span.start..(span.end + 1).min(line.len()));
 }
 
 /// The length with the mark; of the blank behind the last field nothing is left in the end.
-fn length(line: &[u8], cut: CutFields) -> usize {
+fn length(line: &[u8], cut: TruncatedFields) -> usize {
     line.len() + cut.written_length() - usize::from(line.ends_with(b" ") || !cut.is_empty())
 }
 
@@ -134,13 +134,13 @@ mod tests {
     fn line_of(texts: &[(Field, &str)]) -> Vec<u8> {
         let mut line = format!("{HEADER}rt=1 dst=192.0.2.1 ").into_bytes();
         for (field, text) in texts {
-            crate::field::append(&mut line, &mut CutFields::default(), *field, text);
+            crate::field::append(&mut line, &mut TruncatedFields::default(), *field, text);
         }
         line
     }
 
     fn shortened(texts: &[(Field, &str)], budget: usize) -> (String, bool) {
-        let (mut line, mut cut) = (line_of(texts), CutFields::default());
+        let (mut line, mut cut) = (line_of(texts), TruncatedFields::default());
         let fits = shorten(&mut line, budget, &mut cut);
         cut.append_to(&mut line);
         if line.ends_with(b" ") {
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_alone() {
+    fn line_within_the_budget_is_unchanged() {
         let whole = format!("{HEADER}rt=1 dst=192.0.2.1 cs5Label=Solution cs5=patch it");
         assert_eq!(shortened(&[(Field::Solution, "patch it")], whole.len()), (whole.clone(), true));
         assert_ne!(shortened(&[(Field::Solution, &"x".repeat(99))], whole.len()).0, whole);
     }
 
     #[test]
-    fn the_solution_goes_before_the_result() {
+    fn solution_is_truncated_before_the_result() {
         let (result, solution) = ("r".repeat(300), "s".repeat(300));
         let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
         let (line, fits) = shortened(&texts, 700);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn below_the_floor_a_text_goes_with_its_label() {
+    fn text_below_the_minimum_is_removed_with_its_label() {
         let (result, solution) = ("r".repeat(300), "s".repeat(300));
         let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
         let (line, fits) = shortened(&texts, 230);
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_budget_holds_and_the_line_stays_whole(
+        fn line_fits_the_budget_and_stays_well_formed(
             result in "[ -~é=|\\\\]{0,400}", solution in "[ =\\\\a𝄞]{0,400}", cves in "[A-Z,0-9-]{0,200}",
             budget in 160_usize..1500,
         ) {

@@ -44,12 +44,12 @@ impl Backlog {
         self.lengths.push_back(length);
     }
 
-    /// The oldest unsent messages: at most `most` of them, and not more bytes than `room` unless one alone is longer.
+    /// The oldest unsent messages: at most `most` of them, and not more bytes than `max_bytes` unless one alone is longer.
     /// Gives their bytes and their number.
-    pub(super) fn next(&self, most: usize, room: usize) -> (&[u8], usize) {
+    pub(super) fn next(&self, most: usize, max_bytes: usize) -> (&[u8], usize) {
         let (mut bytes, mut messages) = (0, 0);
         for length in self.lengths.range(self.in_flight..).take(most) {
-            if messages > 0 && bytes + *length as usize > room {
+            if messages > 0 && bytes + *length as usize > max_bytes {
                 break;
             }
             bytes += *length as usize;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_sent_can_be_taken_back() {
+    fn only_unsent_messages_can_be_dropped() {
         let mut backlog = Backlog::default();
         for text in ["one", "two", "three"] {
             push(&mut backlog, text);
@@ -187,7 +187,7 @@ mod tests {
     proptest! {
         /// Whatever happens to the connections, each message arrives, and the last arrivals are in order.
         #[test]
-        fn nothing_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
+        fn no_message_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
             let (mut backlog, mut number, mut taken) = (Backlog::default(), 0_u32, 0_u64);
             let (mut wire, mut confirmed) = (Vec::new(), 0_usize);
             let now = Instant::now();

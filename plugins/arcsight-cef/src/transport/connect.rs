@@ -28,7 +28,7 @@ pub(super) struct Connector {
     pub resolver: Resolver,
     pub services: Services,
     /// Whether the log knows that a receiver is not trusted.
-    pub distrust_told: Cell<bool>,
+    pub untrusted_logged: Cell<bool>,
 }
 
 impl Connector {
@@ -52,7 +52,7 @@ impl Connector {
             let socket = UdpSocket::bind(any)
                 .and_then(|socket| socket.connect(address).map(|()| socket))
                 .and_then(|socket| socket.set_write_timeout(Some(self.write_timeout)).map(|()| socket))
-                .map_err(|error| refused(&name, &error))?;
+                .map_err(|error| connect_error(&name, &error))?;
             Ok((socket, name))
         })
     }
@@ -93,13 +93,13 @@ impl Connector {
         };
         let report = report.step(CONNECT, Verdict::Ok, format!("connected to {name}"));
         let Some(tls) = &self.tls else { return report };
-        match tls.secure(Link::plain(socket, name, self.patience()), receiver) {
+        match tls.secure(Link::plain(socket, name, self.write_timeout()), receiver) {
             Ok(link) => {
                 let detail = link.tls().map(tls::describe).unwrap_or_default();
                 link.close();
                 report.step(TLS, Verdict::Ok, detail)
             }
-            Err(trouble) => report.step(TLS, Verdict::Failed, error_of(trouble).message),
+            Err(error) => report.step(TLS, Verdict::Failed, error_of(error).message),
         }
     }
 
@@ -108,7 +108,7 @@ impl Connector {
         for receiver in &self.receivers {
             let addresses = match self.addresses(receiver) {
                 Err(error) => {
-                    failures.push(may_pass_over(error)?);
+                    failures.push(allows_failover(error)?);
                     continue;
                 }
                 Ok(addresses) => addresses,
@@ -119,7 +119,7 @@ impl Connector {
                         self.warn_untrusted_receiver(&failures);
                         return Ok(opened);
                     }
-                    Err(error) => failures.push(may_pass_over(error)?),
+                    Err(error) => failures.push(allows_failover(error)?),
                 }
             }
         }
@@ -133,7 +133,7 @@ impl Connector {
     /// Another receiver has taken over from one that is not trusted: that is told once, for each commit connects.
     fn warn_untrusted_receiver(&self, failures: &[PluginError]) {
         if let Some(error) = failures.iter().find(|error| error.kind == ErrorKind::Auth)
-            && !self.distrust_told.replace(true)
+            && !self.untrusted_logged.replace(true)
         {
             tracing::warn!("{error}; events are sent to another receiver instead");
         }
@@ -145,26 +145,26 @@ impl Connector {
 
     fn link(&self, receiver: &Receiver, address: SocketAddr) -> Result<Link> {
         let name = name_of(receiver, address);
-        let link = Link::plain(self.socket(&name, address)?, name, self.patience());
+        let link = Link::plain(self.socket(&name, address)?, name, self.write_timeout());
         match &self.tls {
             Some(tls) => tls.secure(link, receiver).map_err(error_of),
             None => Ok(link),
         }
     }
 
-    fn patience(&self) -> WriteTimeout {
+    fn write_timeout(&self) -> WriteTimeout {
         WriteTimeout { timeout: self.write_timeout, services: self.services.clone() }
     }
 
     fn socket(&self, name: &str, address: SocketAddr) -> Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
             .and_then(|socket| self.prepare(&socket).map(|()| socket))
-            .map_err(|error| refused(name, &error))?;
+            .map_err(|error| connect_error(name, &error))?;
         match socket.connect(&address.into()) {
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {
                 self.wait_connected(&socket, name)?;
             }
-            result => result.map_err(|error| refused(name, &error))?,
+            result => result.map_err(|error| connect_error(name, &error))?,
         }
         Ok(socket.into())
     }
@@ -202,7 +202,7 @@ impl Connector {
         }
         match socket.take_error() {
             Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(refused(name, &error)),
+            Ok(Some(error)) | Err(error) => Err(connect_error(name, &error)),
         }
     }
 }
@@ -219,14 +219,14 @@ fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
 }
 
 /// Whether another address may do after this failure; gives it back then.
-fn may_pass_over(error: PluginError) -> Result<PluginError> {
+fn allows_failover(error: PluginError) -> Result<PluginError> {
     match error.kind {
         ErrorKind::Unavailable | ErrorKind::Auth => Ok(error),
         _ => Err(error),
     }
 }
 
-fn refused(name: &str, error: &io::Error) -> PluginError {
+fn connect_error(name: &str, error: &io::Error) -> PluginError {
     let reason = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             "connection refused (nothing is listening on this port)".to_owned()
@@ -239,8 +239,8 @@ fn refused(name: &str, error: &io::Error) -> PluginError {
     unavailable(format!("cannot connect to {name}: {reason}"))
 }
 
-fn error_of(trouble: LinkError) -> PluginError {
-    match trouble {
+fn error_of(error: LinkError) -> PluginError {
+    match error {
         LinkError::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
         LinkError::Fatal(error) => error,
     }
@@ -259,7 +259,7 @@ impl Connector {
             tls: None,
             resolver,
             services: Services::without_host(std::path::Path::new("/nonexistent")),
-            distrust_told: Cell::new(false),
+            untrusted_logged: Cell::new(false),
         }
     }
 }
@@ -273,7 +273,7 @@ mod tests {
     /// Only the kernel notices a peer that is gone without a word, and only when it was asked to.
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_connection_is_watched_over_as_asked() {
+    fn keepalive_and_user_timeout_are_set() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut connector = Connector::for_test(|_| Ok(Vec::new()));
         let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());

@@ -78,13 +78,13 @@ pub(super) struct Link {
     name: String,
     /// How many bytes the kernel has taken for the peer.
     taken: u64,
-    patience: WriteTimeout,
+    write_timeout: WriteTimeout,
 }
 
 impl Link {
     /// Wraps a connected, non-blocking socket.
-    pub(super) fn plain(socket: TcpStream, name: String, patience: WriteTimeout) -> Self {
-        Self { socket, tls: None, name, taken: 0, patience }
+    pub(super) fn plain(socket: TcpStream, name: String, write_timeout: WriteTimeout) -> Self {
+        Self { socket, tls: None, name, taken: 0, write_timeout }
     }
 
     /// Shakes hands. Nothing was sent before the peer was trusted.
@@ -96,7 +96,7 @@ impl Link {
         while self.is_handshaking() {
             self.drain_session()?;
             if self.is_handshaking() {
-                self.patience.check(begun, &self.name)?;
+                self.write_timeout.check(begun, &self.name)?;
                 self.wait(PollFlags::IN, SLICE);
                 self.expect_open()?;
             }
@@ -131,14 +131,14 @@ impl Link {
     pub(super) fn probe(&mut self) -> Result<Peer, LinkError> {
         let mut scratch = [0; 1024];
         let mut peer = Peer::Silent;
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
             };
             match read {
                 Ok(0) => return Ok(Peer::Ended),
-                Ok(_) if self.take_in()? => peer = Peer::Leaving,
+                Ok(_) if self.process_records()? => peer = Peer::Leaving,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -148,7 +148,7 @@ impl Link {
         Ok(peer)
     }
 
-    /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
+    /// Makes sure that the peer has not ended the connection: a write after that would be lost silently.
     pub(super) fn expect_open(&mut self) -> Result<(), LinkError> {
         match self.probe()? {
             Peer::Silent => Ok(()),
@@ -160,11 +160,11 @@ impl Link {
 
     /// Writes all of it.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.write_all(bytes).map_err(|trouble| self.last_words(trouble))
+        self.write_all(bytes).map_err(|error| self.pending_alert(error))
     }
 
     /// Waits until the peer says something or the time is over.
-    pub(super) fn wait_for_word(&self, duration: Duration) {
+    pub(super) fn wait_readable(&self, duration: Duration) {
         self.wait(PollFlags::IN, duration);
     }
 
@@ -181,8 +181,8 @@ impl Link {
             if now != arrived {
                 (arrived, moved) = (now, Instant::now());
             }
-            self.patience.check(moved, &self.name)?;
-            self.wait_for_word(BREATH);
+            self.write_timeout.check(moved, &self.name)?;
+            self.wait_readable(POLL_INTERVAL);
         }
     }
 
@@ -192,7 +192,7 @@ impl Link {
         while let Some(left) = duration.checked_sub(begun.elapsed()) {
             self.wait(PollFlags::IN, left.min(SLICE));
             self.expect_open()?;
-            if begun.elapsed() >= Duration::from_secs(1) && self.patience.services.is_cancelled() {
+            if begun.elapsed() >= Duration::from_secs(1) && self.write_timeout.services.is_cancelled() {
                 return Err(PluginError::cancelled().into());
             }
         }
@@ -202,7 +202,7 @@ impl Link {
     /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
     /// end with unread data is a reset.
     pub(super) fn end(mut self) -> Result<(), LinkError> {
-        self.say_goodbye()?;
+        self.shut_down()?;
         let mut moved = Instant::now();
         let mut arrived = 0;
         loop {
@@ -215,7 +215,7 @@ impl Link {
             if now != arrived {
                 (arrived, moved) = (now, Instant::now());
             }
-            self.patience.check(moved, &self.name).map_err(|error| match error.kind {
+            self.write_timeout.check(moved, &self.name).map_err(|error| match error.kind {
                 ErrorKind::Unavailable => unavailable(format!(
                     "{} did not close the connection, so delivery of all events is not confirmed",
                     self.name
@@ -233,17 +233,17 @@ impl Link {
     /// Ends the connection in order, with a moment for the peer to do the same. Errors are of no interest any more:
     /// what mattered was confirmed before.
     pub(super) fn close(mut self) {
-        if self.say_goodbye().is_err() {
+        if self.shut_down().is_err() {
             return;
         }
-        let end = Instant::now() + FAREWELL;
+        let end = Instant::now() + CLOSE_TIMEOUT;
         while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Ended) {
             self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()));
         }
     }
 
     /// `close_notify`, which RFC 5425 demands, then the end of our side.
-    fn say_goodbye(&mut self) -> Result<(), LinkError> {
+    fn shut_down(&mut self) -> Result<(), LinkError> {
         if let Some(tls) = &mut self.tls {
             tls.session.send_close_notify();
             self.drain_session()?;
@@ -287,7 +287,7 @@ impl Link {
                     return Ok(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.patience.check(begun, &self.name)?;
+                    self.write_timeout.check(begun, &self.name)?;
                     self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
                     self.expect_open()?;
                 }
@@ -298,7 +298,7 @@ impl Link {
     }
 
     /// Takes in what the TLS session has read. Gives whether the peer said that it ends.
-    fn take_in(&mut self) -> Result<bool, LinkError> {
+    fn process_records(&mut self) -> Result<bool, LinkError> {
         let Some(tls) = &mut self.tls else { return Ok(false) };
         let Secured { session, client } = &mut **tls;
         let state = match session.process_new_packets() {
@@ -321,13 +321,13 @@ impl Link {
     }
 
     /// A peer that refuses us writes an alert and closes: our next write fails, and the reason is still to be read.
-    fn last_words(&mut self, trouble: LinkError) -> LinkError {
-        match (trouble, &self.tls) {
+    fn pending_alert(&mut self, error: LinkError) -> LinkError {
+        match (error, &self.tls) {
             (LinkError::Lost(reason), Some(_)) => match self.probe() {
                 Err(LinkError::Fatal(error)) => LinkError::Fatal(error),
                 _ => LinkError::Lost(reason),
             },
-            (trouble, _) => trouble,
+            (error, _) => error,
         }
     }
 
@@ -353,11 +353,11 @@ impl Link {
 }
 
 /// How long to wait before looking again at what has arrived: no event tells it.
-pub(super) const BREATH: Duration = Duration::from_millis(5);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a peer may take to end its side of the connection.
-const FAREWELL: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often one look reads what a peer says.
-const MOST_READS: u32 = 64;
+const MAX_READS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -368,7 +368,7 @@ mod tests {
 
     /// More lies there than one look reads, and behind it the end, which the look therefore does not come to.
     #[test]
-    fn one_look_does_not_read_all_that_a_peer_says() {
+    fn probe_reads_a_limited_amount() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
@@ -376,8 +376,8 @@ mod tests {
         drop(peer);
         socket.set_nonblocking(true).unwrap();
         let services = Services::without_host(Path::new("/nonexistent"));
-        let patience = WriteTimeout { timeout: Duration::from_secs(5), services };
-        let mut link = Link::plain(socket, "peer".to_owned(), patience);
+        let write_timeout = WriteTimeout { timeout: Duration::from_secs(5), services };
+        let mut link = Link::plain(socket, "peer".to_owned(), write_timeout);
         assert_eq!(link.probe().ok(), Some(Peer::Silent));
         link.socket.set_nonblocking(false).unwrap();
         let mut rest = Vec::new();

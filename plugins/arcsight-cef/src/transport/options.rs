@@ -30,8 +30,8 @@ pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_versio
     .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
-    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls (RFC \
-     5425).",
+    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls \
+     (RFC 5425).",
 );
 /// `syslog_header`.
 pub(crate) const HEADER: OptionSpec =
@@ -51,7 +51,7 @@ pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
 )
 .help(
     "Syslog severities as six numbers from 0 to 7: for findings without severity, then for severities \
-         1 to 5. Default: 6, 6, 4, 3, 3, 2.",
+     1 to 5. Default: 6, 6, 4, 3, 3, 2.",
 );
 /// `host_name`.
 pub(crate) const HOST: OptionSpec =
@@ -120,7 +120,7 @@ pub(super) enum TransportSettings {
 /// Reads the options of the transport and what else belongs to it.
 pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSettings> {
     let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
-    refuse_foreign(options, transport)?;
+    reject_unused_options(options, transport)?;
     if transport == "file" {
         return Ok(TransportSettings::File(Target::read(options)?));
     }
@@ -160,27 +160,26 @@ pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     Ok(asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
 }
 
-fn refuse_foreign(options: &Options, transport: &str) -> Result<()> {
+fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
     let file_only = [PATH.name, file::ROTATE_BYTES.name, file::ROTATE_SECS.name];
     let network_only = [ADDRESS.name, HOST.name, MAX_MESSAGE.name, SEVERITIES.name];
-    let foreign: Vec<&str> = match transport {
+    let unused: Vec<&str> = match transport {
         "file" => network_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
         "udp" => file_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
         "tcp" => file_only.into_iter().chain(TLS_ONLY).collect(),
         _ => file_only.to_vec(),
     };
-    for name in foreign {
+    for name in unused {
         if is_set(options, name)? {
             return Err(PluginError::config(format!(
                 "option `{name}` has no effect with `transport: {transport}`; remove it"
             )));
         }
     }
-    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MOST_DATAGRAM);
+    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MAX_DATAGRAM);
     if transport == "udp" && too_long {
         return Err(PluginError::config(format!(
-            "`max_message_bytes` is too large for UDP: the maximum is \
-             {MOST_DATAGRAM} bytes"
+            "`max_message_bytes` is too large for UDP: the maximum is {MAX_DATAGRAM} bytes"
         ))
         .with_hint("reduce `max_message_bytes`, or use `transport: tcp`"));
     }
@@ -223,7 +222,7 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
         tls,
         resolver: resolve::system,
         services: services.clone(),
-        distrust_told: Cell::new(false),
+        untrusted_logged: Cell::new(false),
     })
 }
 
@@ -257,12 +256,9 @@ fn severities(options: &Options) -> Result<[u8; 6]> {
     if given.is_empty() {
         return Ok([6, 6, 4, 3, 3, 2]);
     }
-    given.try_into().map_err(|_| {
-        PluginError::config(
-            "option `syslog_severities` must have exactly six \
-         numbers",
-        )
-    })
+    given
+        .try_into()
+        .map_err(|_| PluginError::config("option `syslog_severities` must have exactly six numbers"))
 }
 
 /// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
@@ -272,8 +268,7 @@ fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
         return Ok(text.to_owned());
     }
     Err(PluginError::config(format!(
-        "option `{name}` must be 1 to {most} printable ASCII characters \
-         without spaces"
+        "option `{name}` must be 1 to {most} printable ASCII characters without spaces"
     )))
 }
 
@@ -292,7 +287,7 @@ const TLS_ONLY: [&str; 6] = [
 ];
 
 /// What IPv4 leaves of a packet.
-const MOST_DATAGRAM: u64 = 65_507;
+const MAX_DATAGRAM: u64 = 65_507;
 
 #[cfg(test)]
 mod tests {
@@ -302,7 +297,7 @@ mod tests {
 
     /// A-021: as the SmartConnector has it.
     #[test]
-    fn ipv4_goes_first_unless_another_version_is_preferred() {
+    fn ipv4_is_preferred_by_default() {
         let services = Services::without_host(Path::new("/nonexistent"));
         for (more, expected) in [
             ("", IpVersion::V4),

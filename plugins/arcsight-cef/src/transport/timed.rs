@@ -30,12 +30,12 @@ struct State {
     /// What the thread met; the next call tells it.
     failure: Option<PluginError>,
     /// Whether the thread waits for a first message, and has to be woken.
-    sleeps: bool,
+    is_waiting: bool,
 }
 
 impl TimedStream {
     pub(super) fn new(stream: Stream, services: Services) -> Self {
-        let state = State { stream: Some(stream), failure: None, sleeps: false };
+        let state = State { stream: Some(stream), failure: None, is_waiting: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         Self { shared, services, thread: None }
     }
@@ -52,8 +52,8 @@ impl TimedStream {
         }
         let mut state = self.shared.lock();
         state.stream()?.message(append)?;
-        if state.sleeps {
-            state.sleeps = false;
+        if state.is_waiting {
+            state.is_waiting = false;
             self.shared.changed.notify_one();
         }
         Ok(())
@@ -77,13 +77,13 @@ impl TimedStream {
 
     fn start(&self) -> Result<JoinHandle<()>> {
         let (shared, services) = (Arc::clone(&self.shared), self.services.clone());
-        let keep_time = move || {
+        let flush_when_due = move || {
             let _tagged = services.enter();
-            shared.keep_time();
+            shared.flush_when_due();
         };
         std::thread::Builder::new()
             .name("syslog-batches".to_owned())
-            .spawn(keep_time)
+            .spawn(flush_when_due)
             .map_err(|error| PluginError::bug(format!("cannot start a thread: {error}")))
     }
 
@@ -111,7 +111,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_time(&self) {
+    fn flush_when_due(&self) {
         let mut state = self.lock();
         while let Some(stream) = &mut state.stream {
             let left = stream.due().map(|due| due.saturating_duration_since(Instant::now()));
@@ -124,7 +124,7 @@ impl Shared {
                     self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
                 _ => {
-                    state.sleeps = true;
+                    state.is_waiting = true;
                     self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
                 }
             };

@@ -17,7 +17,7 @@ pub(super) struct Udp {
     target: Option<Target>,
     message: Vec<u8>,
     /// How long a look-up of the receiver's name is good for.
-    good_for: Duration,
+    lookup_ttl: Duration,
 }
 
 /// Where datagrams go, until the name is looked up again.
@@ -32,7 +32,7 @@ struct Target {
 
 impl Udp {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, target: None, message: Vec::new(), good_for: GOOD_FOR }
+        Self { connector, target: None, message: Vec::new(), lookup_ttl: LOOKUP_TTL }
     }
 
     pub(super) fn check(&self) -> CheckReport {
@@ -48,9 +48,9 @@ impl Udp {
         let is_known = self.target.as_ref().is_some_and(|target| !target.is_stale);
         let Target { socket, name, .. } = match &mut self.target {
             Some(target) if is_known => target,
-            target => look_up(&self.connector, target)?,
+            target => resolve(&self.connector, target)?,
         };
-        socket.send(&self.message).map(drop).map_err(|error| lost(name, &error))
+        socket.send(&self.message).map(drop).map_err(|error| send_error(name, &error))
     }
 
     /// What the network has said about the datagrams so far. Now and then the name is looked up again behind it: it
@@ -61,15 +61,15 @@ impl Udp {
     pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(target) = &mut self.target else { return Ok(()) };
         match target.socket.take_error() {
-            Ok(None) => target.is_stale = target.since.elapsed() >= self.good_for,
-            Ok(Some(error)) | Err(error) => return Err(lost(&target.name, &error)),
+            Ok(None) => target.is_stale = target.since.elapsed() >= self.lookup_ttl,
+            Ok(Some(error)) | Err(error) => return Err(send_error(&target.name, &error)),
         }
         Ok(())
     }
 }
 
 /// Looks the receiver up. Where that fails, the last one is still the best that is known.
-fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
+fn resolve<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
     let since = Instant::now();
     match (connector.datagrams(), target) {
         (Ok((socket, name)), target) => Ok(target.insert(Target { socket, name, since, is_stale: false })),
@@ -82,12 +82,11 @@ fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<
     }
 }
 
-fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
+fn send_error(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => unavailable(format!(
-            "connection refused by {name} (UDP: ICMP \
-             port unreachable)"
-        )),
+        io::ErrorKind::ConnectionRefused => {
+            unavailable(format!("connection refused by {name} (UDP: ICMP port unreachable)"))
+        }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             unavailable(format!("sending datagrams to {name} timed out"))
         }
@@ -96,7 +95,7 @@ fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
 }
 
 /// What resolvers and their caches take for a short time to live.
-const GOOD_FOR: Duration = Duration::from_secs(60);
+const LOOKUP_TTL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -111,7 +110,7 @@ mod tests {
     /// The old receiver goes on listening: only the name says that it is not the one any more. While the name cannot
     /// be looked up, the last address is good enough.
     #[test]
-    fn datagrams_follow_a_name_that_moves() {
+    fn datagrams_follow_a_changed_dns_address() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn moving(_: &Receiver) -> io::Result<Vec<SocketAddr>> {
             match PORT.load(Ordering::SeqCst) {
@@ -121,7 +120,7 @@ mod tests {
         }
         let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
         PORT.store(old.address().port(), Ordering::SeqCst);
-        let mut udp = Udp { good_for: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
+        let mut udp = Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
         udp.message([b"one", b"", b""]).unwrap();
         PORT.store(new.address().port(), Ordering::SeqCst);
         udp.message([b"t", b"w", b"o"]).unwrap();
@@ -132,7 +131,7 @@ mod tests {
         udp.message([b"four", b"", b""]).unwrap();
         assert!(new.wait_until(|connections| connections[0].datagrams == [b"three".as_slice(), b"four"]));
         assert!(old.wait_until(|connections| connections[0].datagrams == [b"one".as_slice(), b"two"]));
-        udp.good_for = GOOD_FOR;
+        udp.lookup_ttl = LOOKUP_TTL;
         udp.confirm().unwrap();
         assert!(udp.target.is_some_and(|target| !target.is_stale), "not at each commit");
     }

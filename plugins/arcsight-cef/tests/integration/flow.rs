@@ -47,7 +47,7 @@ fn in_pieces() -> Vec<RawBatch> {
 }
 
 #[test]
-fn where_batches_are_cut_makes_no_difference() {
+fn batch_boundaries_do_not_change_events() {
     let text = text_of(json!({}), &scan(), &whole());
     assert_eq!(text, text_of(json!({}), &scan(), &in_pieces()));
     assert_eq!(text, text_of(json!({}), &scan(), &whole()), "and neither does the day");
@@ -90,7 +90,7 @@ fn late_asset_fields_are_used() {
 
 /// Wherever the host commits, always behind a whole asset, the events are the same.
 #[test]
-fn commits_change_nothing() {
+fn commits_do_not_change_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
@@ -134,7 +134,7 @@ fn each_finding_is_one_event() {
 }
 
 #[test]
-fn derived_events_are_counted_beside_the_findings() {
+fn derived_events_are_counted_separately() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let written = deliver(&mut open(&path, json!({})).unwrap(), &scan(), &whole()).unwrap();
@@ -143,7 +143,7 @@ fn derived_events_are_counted_beside_the_findings() {
 }
 
 #[test]
-fn a_finding_that_is_gone_tells_nothing_of_its_asset() {
+fn fixed_finding_derives_no_events() {
     let mut row = cells("service", FACTS).to_vec();
     row.push((F::Status, "Fixed"));
     let text =
@@ -152,7 +152,7 @@ fn a_finding_that_is_gone_tells_nothing_of_its_asset() {
 }
 
 #[test]
-fn only_what_is_selected_becomes_events() {
+fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -168,7 +168,7 @@ fn only_what_is_selected_becomes_events() {
 
 /// An asset whose beginning was filtered out is not taken for the one before it.
 #[test]
-fn a_continued_asset_is_known_by_its_cells() {
+fn continued_asset_is_identified_by_its_cells() {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", "")).done();
     let second = Filling::default().continued(OTHER).finding(&qid("2"), &cells("service", "")).done();
     let text = text_of(json!({}), &scan(), &[first, second]);
@@ -178,7 +178,7 @@ fn a_continued_asset_is_known_by_its_cells() {
 }
 
 #[test]
-fn a_report_that_is_not_delivered_leaves_nothing() {
+fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -212,7 +212,7 @@ fn reports_of_one_run_follow_each_other() {
 }
 
 #[test]
-fn pieces_hold_whole_events_and_lose_none() {
+fn rotated_files_contain_complete_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
@@ -229,7 +229,7 @@ fn pieces_hold_whole_events_and_lose_none() {
 
 /// The last event may fill its piece to the brim; then none follows.
 #[test]
-fn no_piece_is_empty() {
+fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let long = "x".repeat(1024);
@@ -247,7 +247,7 @@ fn no_piece_is_empty() {
 }
 
 #[test]
-fn the_default_mode_keeps_strangers_out() {
+fn default_mode_denies_access_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -262,7 +262,7 @@ fn the_default_mode_keeps_strangers_out() {
 
 /// Content keys are equal only within a schema: columns in another order must not find the old fragments.
 #[test]
-fn another_schema_is_read_by_its_names() {
+fn changed_schema_is_read_by_column_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -280,7 +280,7 @@ fn another_schema_is_read_by_its_names() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn unwritable_path_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nowhere").join("out.cef");
     let error = open(&path, json!({})).unwrap_err();

@@ -22,7 +22,7 @@ fn raw<'a>(line: &'a str, key: &str, next: &str) -> &'a str {
 }
 
 #[test]
-fn a_long_result_is_cut_marked_and_named() {
+fn long_result_is_truncated_marked_and_named() {
     for (unit, escaped, decoded) in [
         ("x", "x", "x"),
         ("=", r"\=", "="),
@@ -45,7 +45,7 @@ fn a_long_result_is_cut_marked_and_named() {
 }
 
 #[test]
-fn a_text_of_exactly_the_limit_is_whole() {
+fn text_of_exactly_the_limit_is_complete() {
     for (length, cut) in [(4000, None), (4001, Some("cs1"))] {
         let event = event_of(json!({}), with_result(&"x".repeat(length)));
         assert_eq!((event.get("cs1").unwrap().len(), event.get(KEY)), (4000, cut));
@@ -103,7 +103,7 @@ fn every_field_has_its_own_limit() {
 }
 
 #[test]
-fn class_ids_and_systems_are_cut_too() {
+fn class_ids_and_systems_are_truncated() {
     let long = "x".repeat(9000);
     let asset = [(A::Os, long.as_str())];
     let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];

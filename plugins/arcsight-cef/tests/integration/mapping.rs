@@ -125,7 +125,7 @@ fn uris() {
 
 /// without a cell of its own, the asset's system is the first that a finding tells.
 #[test]
-fn uris_fall_back_to_what_was_detected() {
+fn uris_fall_back_to_the_detected_system() {
     let cells = [(F::Kind, "service"), (F::Facts, "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "45017")], &cells).done();
     let events = events_of(json!({}), batch);
@@ -178,7 +178,7 @@ fn severities() {
 }
 
 #[test]
-fn a_severity_that_is_none_is_unknown() {
+fn invalid_severity_is_unknown() {
     for severity in ["", "-", "0", "6"] {
         let batch = || {
             let cells = [(F::Kind, "vulnerability"), (F::Severity, severity)];
@@ -296,7 +296,7 @@ fn versions() {
 
 /// A title that is missing leaves no empty header field.
 #[test]
-fn a_finding_without_title_is_named_by_its_qid() {
+fn finding_without_title_is_named_by_its_qid() {
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();
     assert_eq!(event_of(json!({}), batch).header[4], "QID 38170");
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[(F::Kind, "service")]).done();

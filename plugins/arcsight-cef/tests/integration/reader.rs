@@ -108,7 +108,7 @@ fn read_value(value: &str) -> Result<String, String> {
 }
 
 #[test]
-fn what_must_not_be_written_is_refused() {
+fn malformed_lines_are_rejected() {
     assert_eq!(read(r"CEF:0|a|b\|\\|1|c|d|5|k=v\=\\\n w x2=|").unwrap().extension.len(), 2);
     for bad in [
         "CEF:0|a|b|1|c|d|5",

@@ -38,7 +38,7 @@ fn numbers_in(daemon: &Daemon) -> Vec<usize> {
     events.collect()
 }
 
-fn none_is_lost(listener: Listener) {
+fn no_event_is_lost(listener: Listener) {
     let Some(mut daemon) = Daemon::start(listener) else { return };
     let options = options_for(listener, &daemon);
     let batches: Vec<_> =
@@ -83,22 +83,22 @@ fn none_is_lost(listener: Listener) {
 
 #[test]
 fn rsyslog_loses_none_over_tcp() {
-    none_is_lost(Listener::RsyslogTcp);
+    no_event_is_lost(Listener::RsyslogTcp);
 }
 
 #[test]
 fn rsyslog_loses_none_over_tls() {
-    none_is_lost(Listener::RsyslogTls);
+    no_event_is_lost(Listener::RsyslogTls);
 }
 
 #[test]
 fn syslog_ng_loses_none_over_tcp() {
-    none_is_lost(Listener::NgNetwork);
+    no_event_is_lost(Listener::NgNetwork);
 }
 
 #[test]
 fn syslog_ng_loses_none_over_tls() {
-    none_is_lost(Listener::NgTls);
+    no_event_is_lost(Listener::NgTls);
 }
 
 /// Results of 20,000 bytes, escapes and all, to receivers with their default sizes.
