@@ -1,4 +1,4 @@
-//! Keeps fragments between findings, batches and reports, within a fixed number of bytes.
+//! Caches fragments across findings, batches and reports, limited to a fixed number of bytes.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::fragment::{Fragment, FragmentBuilder};
 use crate::options::EventSettings;
 use crate::table::Table;
 
-/// What a fragment depends on, beside the settings.
+/// The inputs of a fragment in addition to the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     content: u128,
@@ -17,13 +17,14 @@ struct Key {
     severity: Option<Severity>,
 }
 
-/// A cache that forgets what was not used for long.
+/// A cache with approximate LRU eviction.
 ///
-/// The victim is the longest unused of a few entries picked blindly. When the definitions of a report just exceed
-/// the max_bytes, strict LRU would throw out each one shortly before it is needed again; this does not.
+/// It evicts the least recently used of a few pseudo-random entries. When the definitions of a report
+/// slightly exceed the limit, strict LRU would evict each one shortly before it is needed again; sampling
+/// does not.
 #[derive(Debug)]
 pub(crate) struct FragmentCache {
-    /// Asked once a finding; the standard hasher would cost more than the rest of the look-up.
+    /// Read once per finding; the standard hasher would cost more than the rest of the access.
     by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     entries: Vec<Entry>,
     bytes: usize,
@@ -40,7 +41,7 @@ struct Entry {
 }
 
 impl FragmentCache {
-    /// Enough for the texts of some three thousand definitions, and a quarter of what a whole run may occupy.
+    /// Enough for the texts of about 3,000 definitions, and a quarter of the memory that a run may use.
     pub(crate) const MAX_BYTES: usize = 8 << 20;
 
     pub(crate) fn new(max_bytes: usize) -> Self {
@@ -54,14 +55,14 @@ impl FragmentCache {
         }
     }
 
-    /// Forgets everything: content keys are comparable only among batches of one schema.
+    /// Removes all entries: content keys are comparable only within one schema.
     pub(crate) fn clear(&mut self) {
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
     }
 
-    /// The fragment of a definition, made now unless it is still there.
+    /// Returns the fragment of a definition; builds it if it is not cached.
     pub(crate) fn get(
         &mut self,
         settings: &EventSettings,
@@ -108,7 +109,7 @@ impl FragmentCache {
     }
 }
 
-/// The memory of an entry, with its share of the two tables.
+/// Memory of an entry in bytes, including its share of the two tables.
 fn weight(entry: &Entry) -> usize {
     entry.fragment.len() + 2 * size_of::<Entry>() + 2 * size_of::<(Key, usize)>()
 }

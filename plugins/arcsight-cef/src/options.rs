@@ -1,4 +1,4 @@
-//! The options, and the settings that they become.
+//! The option table, and the event settings read from it.
 
 use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
@@ -10,7 +10,7 @@ use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 use crate::transport::options as transport;
 
-/// What the plugin can be told.
+/// All options of the plugin.
 pub(crate) const TABLE: &[OptionSpec] = &[
     transport::TRANSPORT,
     transport::PATH,
@@ -104,12 +104,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
 /// A year and a day.
 const MOST_OFFSET: i64 = 366 * 86_400;
 
-/// How the class id of a vulnerability is made.
+/// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClassIdStyle {
     /// `Qualys|VULN|` and the QID.
     Stable,
-    /// All that the guide lists, joined.
+    /// All parts that the guide lists, joined by `|`.
     Concat,
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct ExtraFields {
     pub outcome: bool,
 }
 
-/// The options that shape an event, checked.
+/// The validated options that determine the content of events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSettings {
     /// `CEF:0|` or `CEF:1|`, the vendor and the product, up to the version.
@@ -196,7 +196,10 @@ fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
     Ok(options.integer::<i64>(name)?.map(|seconds| seconds * 1000))
 }
 
-/// Appends a header field that the operator chose; it must be there and short enough, for it stands in every event.
+/// Appends a header field set by the operator.
+///
+/// # Errors
+/// A configuration error if it is empty or too long: it is in every event and is never truncated.
 fn append_header(out: &mut Vec<u8>, options: &Options, name: &str, limit: usize) -> Result<()> {
     let text = options.text(name)?.unwrap_or_default();
     match escape::header(out, text, limit) {

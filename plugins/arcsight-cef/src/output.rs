@@ -1,4 +1,4 @@
-//! The plugin: reports in, events out.
+//! The output plugin: encodes batches and passes the events to the transport.
 
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -10,15 +10,15 @@ use crate::encoder::{Encoder, Tally};
 use crate::options::{self, EventSettings};
 use crate::transport::{self, Transport};
 
-/// Writes each finding as one event, and beside the findings one event for each open port and each operating
-/// system: to a file, which appears or grows when a report is complete, or to receivers of syslog.
+/// Writes each finding as one event, and derived events for each open port and operating system: to a file,
+/// which appears or grows when a report is complete, or to syslog receivers.
 #[derive(Debug)]
 pub struct ArcSightCef {
     encoder: Encoder,
     transport: Transport,
-    /// What was counted of the report under way.
+    /// Counters of the current report.
     report: Tally,
-    /// Events that were written at a commit and not yet told.
+    /// Events that were written at a commit and are not reported to the host yet.
     committed: Written,
 }
 
@@ -52,7 +52,7 @@ impl Output for ArcSightCef {
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        // A report that is not delivered is taken back as far as possible; its last asset has nothing more to say.
+        // Roll back as far as possible, and write no further events of the last asset.
         if !end.deliver {
             self.encoder.abandon();
             self.transport.end(end)?;
@@ -67,7 +67,7 @@ impl Output for ArcSightCef {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        // The last asset is whole: what was kept back for it goes now, wherever the commit falls.
+        // The host commits only after complete assets, so the buffered events of the last one can be written.
         let tally = self.encoder.finish(&mut self.transport)?;
         self.committed = self.written(tally);
         self.transport.commit()
@@ -82,7 +82,7 @@ impl Output for ArcSightCef {
 register_output!(ArcSightCef);
 
 impl ArcSightCef {
-    /// What a call tells the host, with what the last commit could not tell.
+    /// The result of a call, including the events of the last commit, which cannot return them.
     fn written(&mut self, tally: Tally) -> Written {
         let earlier = std::mem::take(&mut self.committed);
         self.report.add(tally);
@@ -104,7 +104,7 @@ impl Tally {
         self.too_long += other.too_long;
     }
 
-    /// Tells the operator what the events do not show in full.
+    /// Logs what is missing or changed in the events.
     fn log(self) {
         if self.truncated > 0 {
             tracing::info!(

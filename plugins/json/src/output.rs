@@ -9,7 +9,8 @@ use scanbridge_plugin_api::{
 
 use crate::lines::Lines;
 
-/// Output `JSON`. The lines of a report become visible when the report is complete, except on standard output.
+/// Output `JSON`. The lines of a report become visible when the report is complete, except on standard
+/// output.
 #[derive(Debug)]
 pub struct Json {
     file: ReportFile,

@@ -1,4 +1,4 @@
-//! Opens connections: each receiver in turn, each of its addresses in turn.
+//! Opens connections: tries the receivers in order, and the addresses of each receiver in order.
 
 use std::cell::Cell;
 use std::io;
@@ -22,26 +22,26 @@ pub(super) struct Connector {
     pub preferred: IpVersion,
     pub connect_timeout: Duration,
     pub write_timeout: Duration,
-    /// After how long of silence the peer is asked whether it is there; never when zero.
+    /// Idle time before a keepalive probe; zero disables keepalive.
     pub keepalive: Duration,
     pub tls: Option<Tls>,
     pub resolver: Resolver,
     pub services: Services,
-    /// Whether the log knows that a receiver is not trusted.
+    /// Whether the warning about an untrusted receiver was logged.
     pub untrusted_logged: Cell<bool>,
 }
 
 impl Connector {
-    /// A connection to the first receiver that takes one and is trusted.
+    /// Connects to the first receiver that is available and trusted.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] naming each address and what it answered; [`ErrorKind::Auth`] when none takes one, and
-    /// one that answers is not trusted: that does not pass by itself.
+    /// [`ErrorKind::Unavailable`] with the failure of each address. [`ErrorKind::Auth`] if no receiver is
+    /// usable and one is untrusted, because a retry does not fix that.
     pub(super) fn connect(&self) -> Result<Link> {
         self.first(|receiver, address| self.link(receiver, address))
     }
 
-    /// A socket that sends to the first receiver whose name can be looked up.
+    /// A UDP socket for the first receiver whose name can be resolved.
     pub(super) fn datagrams(&self) -> Result<(UdpSocket, String)> {
         self.first(|receiver, address| {
             let any: SocketAddr = match address {
@@ -57,8 +57,8 @@ impl Connector {
         })
     }
 
-    /// Looks each receiver up, connects and shakes hands, one step each. One that is not there is worth a warning only
-    /// when another one is.
+    /// Resolves each receiver, connects, and performs the TLS handshake, one step each. An unavailable
+    /// receiver is only a warning if another one is available.
     pub(super) fn check(&self, stream: bool) -> CheckReport {
         let mut report = CheckReport::default();
         for receiver in &self.receivers {
@@ -130,7 +130,8 @@ impl Connector {
         Err(unavailable(all.join("; ")))
     }
 
-    /// Another receiver has taken over from one that is not trusted: that is told once, for each commit connects.
+    /// Logs once that a receiver is untrusted and another one receives the events; each commit connects
+    /// again.
     fn warn_untrusted_receiver(&self, failures: &[PluginError]) {
         if let Some(error) = failures.iter().find(|error| error.kind == ErrorKind::Auth)
             && !self.untrusted_logged.replace(true)
@@ -171,14 +172,14 @@ impl Connector {
 
     fn prepare(&self, socket: &Socket) -> io::Result<()> {
         socket.set_nonblocking(true)?;
-        // Batches are whole when they are written; waiting for more would only delay their confirmation.
+        // Writes are complete batches; Nagle's algorithm would only delay their confirmation.
         socket.set_tcp_nodelay(true)?;
         if !self.keepalive.is_zero() {
             socket.set_tcp_keepalive(
                 &TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive),
             )?;
         }
-        // A dead peer is otherwise noticed only after some 15 minutes (tcp(7)).
+        // Without it a dead peer is detected only after about 15 minutes (tcp(7)).
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(self.write_timeout))?;
         Ok(())
@@ -210,7 +211,7 @@ impl Connector {
 const CONNECT: &str = "connect";
 const TLS: &str = "TLS";
 
-/// The receiver as it was named, and the address behind it where that is another text.
+/// The receiver as configured, and its address if that differs.
 fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
     match address.ip().to_string() == receiver.host {
         true => receiver.to_string(),
@@ -218,7 +219,7 @@ fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
     }
 }
 
-/// Whether another address may do after this failure; gives it back then.
+/// Returns the error if another address may succeed, otherwise fails with it.
 fn allows_failover(error: PluginError) -> Result<PluginError> {
     match error.kind {
         ErrorKind::Unavailable | ErrorKind::Auth => Ok(error),
@@ -248,7 +249,7 @@ fn error_of(error: LinkError) -> PluginError {
 
 #[cfg(test)]
 impl Connector {
-    /// To `siem.example.com`, as this resolver has it.
+    /// A connector to `siem.example.com`, resolved by this resolver.
     pub(super) fn for_test(resolver: Resolver) -> Self {
         Self {
             receivers: vec![Receiver::parse("siem.example.com", 514).expect("a name")],
@@ -270,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    /// Only the kernel notices a peer that is gone without a word, and only when it was asked to.
+    /// Only the kernel detects a peer that disappears silently, and only with these options.
     #[test]
     #[cfg(target_os = "linux")]
     fn keepalive_and_user_timeout_are_set() {
@@ -286,7 +287,8 @@ mod tests {
         assert!(!socket.keepalive().unwrap());
     }
 
-    /// A machine that answers nothing: the queue of this listener is full, so the kernel drops what asks to join.
+    /// Simulates a machine that does not reply: the queue of this listener is full, so the kernel drops
+    /// connection requests.
     #[test]
     #[cfg(target_os = "linux")]
     fn connect_timeout() {

@@ -1,4 +1,4 @@
-//! The options that say how events leave, and what they become.
+//! The transport options, and the settings read from them.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -99,7 +99,7 @@ pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3
     .default_integer(1)
     .help("Maximum delay of a buffered event before it is written, in seconds.");
 
-/// What the options ask for.
+/// Validated transport options.
 #[derive(Debug)]
 pub(super) enum TransportSettings {
     File(Target),
@@ -117,7 +117,7 @@ pub(super) enum TransportSettings {
     },
 }
 
-/// Reads the options of the transport and what else belongs to it.
+/// Reads and validates the transport options.
 pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSettings> {
     let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
     reject_unused_options(options, transport)?;
@@ -149,7 +149,7 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
     })
 }
 
-/// How long a message may be with its header; for a file there is no limit.
+/// Maximum message length in bytes, header included; no limit for a file.
 pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     let default = match options.text(TRANSPORT.name)? {
         Some("udp") => 1400,
@@ -186,7 +186,7 @@ fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether an option that has no default was given.
+/// Whether an option without default is set.
 fn is_set(options: &Options, name: &str) -> Result<bool> {
     let is_list = [ADDRESS.name, SEVERITIES.name, tls::FINGERPRINT.name].contains(&name);
     let is_number = [file::ROTATE_SECS.name].contains(&name);
@@ -246,7 +246,7 @@ fn header_settings(options: &Options) -> Result<HeaderSettings> {
             Some(host) => word(HOST.name, host, 255, b"")?,
             None => word(HOST.name, &machine, 255, b"").unwrap_or_else(|_| "-".to_owned()),
         },
-        // RFC 3164 has room for 32 letters, and a tag ends where one of these stands.
+        // RFC 3164 limits a tag to 32 characters; each of these characters ends it.
         app: word(APP.name, options.text(APP.name)?.unwrap_or_default(), 32, b"[]:")?,
     })
 }
@@ -261,7 +261,7 @@ fn severities(options: &Options) -> Result<[u8; 6]> {
         .map_err(|_| PluginError::config("option `syslog_severities` must have exactly six numbers"))
 }
 
-/// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
+/// Validates a word of a syslog header: RFC 5424 allows printable US-ASCII characters.
 fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_graphic() && !without.contains(&byte);
     if !text.is_empty() && text.len() <= most && text.bytes().all(fits) {
@@ -276,7 +276,7 @@ fn seconds(options: &Options, spec: OptionSpec) -> Result<Duration> {
     Ok(Duration::from_secs(options.integer(spec.name)?.unwrap_or_default()))
 }
 
-/// The options of TLS that have no default: set where there is no TLS, they promise what is not there.
+/// TLS options without default: rejected for other transports, where they would have no effect.
 const TLS_ONLY: [&str; 6] = [
     tls::CERTIFICATE.name,
     tls::KEY.name,
@@ -286,7 +286,7 @@ const TLS_ONLY: [&str; 6] = [
     tls::FIRST_USE_FILE.name,
 ];
 
-/// What IPv4 leaves of a packet.
+/// Maximum UDP payload over IPv4, in bytes.
 const MAX_DATAGRAM: u64 = 65_507;
 
 #[cfg(test)]
@@ -295,7 +295,7 @@ mod tests {
 
     use super::*;
 
-    /// as the SmartConnector has it.
+    /// the same default as the SmartConnector.
     #[test]
     fn ipv4_is_preferred_by_default() {
         let services = Services::without_host(Path::new("/nonexistent"));

@@ -1,4 +1,4 @@
-//! Events over a connection, TCP or TLS: batched, confirmed, and sent again where they are not.
+//! Events over a TCP or TLS connection: batched, confirmed, and resent if unconfirmed.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::connect::Connector;
 use super::link::{Link, LinkError, POLL_INTERVAL, WriteTimeout};
 use super::unavailable;
 
-/// When what was gathered is written.
+/// When buffered events are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batching {
     pub events: usize,
@@ -17,22 +17,24 @@ pub(super) struct Batching {
     pub age: Duration,
 }
 
-/// What counts as proof that a receiver has its messages.
+/// How delivery is confirmed (option `confirm`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// It kept the connection open for the grace time when its kernel had everything, then ended it in order after us,
-    /// and takes another one that stays open as long: its program has read everything. (One that is being stopped may
-    /// end a connection in order with data unread; it takes no other.)
+    /// The receiver keeps the connection open for the grace time after its kernel has acknowledged
+    /// everything, closes it without a reset after us, and accepts a new one that stays open as long: its
+    /// program has read everything. The new connection is needed because a program that is being stopped may
+    /// close one normally with data unread.
     End,
-    /// Its kernel has had everything for the grace time, and the connection is still open.
+    /// The kernel of the receiver has acknowledged everything, and the connection stays open for the grace
+    /// time.
     Arrival,
 }
 
-/// A connection that is opened when it is first needed, and opened again at once when it is lost.
+/// A connection that is opened on first use and reopened at once if it is lost.
 ///
-/// Syslog has no acknowledgement, so messages are kept until there is proof that they were read, and sent again on
-/// the next connection when one is lost before that. At most [`MAX_KEPT_BYTES`] bytes are kept; then there must be proof
-/// before it goes on.
+/// Syslog has no acknowledgement, so messages are kept until their delivery is confirmed, and resent on the
+/// next connection if one is lost before that. At most [`MAX_KEPT_BYTES`] are kept; then it waits for a
+/// confirmation.
 #[derive(Debug)]
 pub(super) struct Stream {
     connector: Connector,
@@ -41,23 +43,23 @@ pub(super) struct Stream {
     grace: Duration,
     link: Option<Link>,
     backlog: Backlog,
-    /// When the oldest unsent message was added; means nothing while all are sent.
+    /// When the oldest unsent message was added; not meaningful if all are sent.
     oldest: Instant,
-    /// How many messages may be unconfirmed at a time. Lowered with each loss after a loss: of a receiver that ends
-    /// each connection after so many messages only those before the end can be proved.
+    /// Maximum number of unconfirmed messages. Reduced at each repeated loss, because a receiver may close
+    /// each connection after a fixed number of messages, and then only fewer can be confirmed.
     window: usize,
-    /// Whether anything was proved since the last loss.
+    /// Whether any message was confirmed since the last loss.
     progressed: bool,
 }
 
-/// What is to be reached before the caller goes on.
+/// The state that `reach` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// What may be written is written.
+    /// All messages that the window allows are written.
     Sent,
-    /// No more is kept than there is room for.
+    /// At most [`MAX_KEPT_BYTES`] are kept.
     Capacity,
-    /// All has arrived.
+    /// All messages have arrived.
     Arrived,
 }
 
@@ -80,7 +82,7 @@ impl Stream {
         self.connector.check(true)
     }
 
-    /// Takes a framed message, which `append` writes to the end of a buffer.
+    /// Adds a framed message, which `append` writes to the end of a buffer.
     pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.backlog.waiting() == 0 {
             self.oldest = Instant::now();
@@ -91,21 +93,21 @@ impl Stream {
         if is_full { self.flush() } else { Ok(()) }
     }
 
-    /// When what is gathered has waited long enough; none when there is nothing.
+    /// When the buffered messages must be written; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         (self.backlog.waiting() > 0).then(|| self.oldest + self.batching.age)
     }
 
-    /// Writes what is gathered, as much of it as the receiver may be given now.
+    /// Writes the buffered messages, as far as the window allows.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.reach(Goal::Sent)?;
         self.free_capacity()?;
-        // What is left waits for a proof, and as long again.
+        // Messages beyond the window wait for a confirmation; restart their timer.
         self.oldest = Instant::now();
         Ok(())
     }
 
-    /// Waits until there is proof that all has been delivered.
+    /// Waits until delivery of all messages is confirmed.
     pub(super) fn confirm(&mut self) -> Result<()> {
         if self.proof == Proof::Arrival {
             return self.reach(Goal::Arrived);
@@ -117,7 +119,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    /// Drops the newest `messages` that are not sent. Returns how many of them were already sent.
     pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
         messages - self.backlog.drop_unsent(messages)
     }
@@ -161,7 +163,7 @@ impl Stream {
         }
     }
 
-    /// One write, or one look at what has arrived. Gives whether anything moved.
+    /// Checks what has arrived and writes one batch. Returns whether there was progress.
     fn step(&mut self) -> Result<bool, LinkError> {
         let link = match &mut self.link {
             Some(link) => link,
@@ -193,7 +195,7 @@ impl Stream {
         }
     }
 
-    /// Ends the connection and opens another one. What was sent on it is proved, or will be sent again.
+    /// Closes the connection and opens a new one. Messages sent on it are then confirmed, or will be resent.
     fn confirm_by_reconnect(&mut self) -> Result<()> {
         match self.end_and_connect() {
             Ok(()) => {
@@ -223,7 +225,8 @@ impl Stream {
         self.window = (self.window + self.window / 8 + 1).min(MAX_WINDOW);
     }
 
-    /// The connection is gone. What is unconfirmed will be sent again, in smaller steps when that brought nothing.
+    /// The connection is lost: unconfirmed messages will be resent, in smaller steps if there was no
+    /// progress.
     fn connection_lost(&mut self, reason: String) -> Result<()> {
         self.link = None;
         let unconfirmed = self.backlog.in_flight();
@@ -251,7 +254,7 @@ impl Stream {
     }
 }
 
-/// How many bytes may be kept unconfirmed; more only by what one batch overshoots.
+/// Maximum of unconfirmed bytes; one batch may exceed it.
 const MAX_KEPT_BYTES: usize = 4 << 20;
 const MAX_WINDOW: usize = 1 << 20;
 
@@ -281,8 +284,7 @@ mod tests {
         stream.confirm()
     }
 
-    /// A name is looked up for each connection, and each of its addresses is tried. The resolver is the seam; all
-    /// else is real.
+    /// The name is resolved for each connection, and all addresses are tried. Only the resolver is replaced.
     #[test]
     fn changed_dns_address_is_used_for_new_connections() {
         static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
@@ -302,7 +304,7 @@ mod tests {
         send(&mut stream, &["three"]).unwrap();
         assert_eq!(second.messages(), [b"three"]);
 
-        // The old receiver goes on taking what comes over its connection; the next one leads elsewhere.
+        // The old receiver keeps its open connection; the next connection goes to the new address.
         *FOUND.lock().unwrap() = vec![third.address()];
         send(&mut stream, &["four"]).unwrap();
         send(&mut stream, &["five"]).unwrap();
@@ -311,7 +313,7 @@ mod tests {
         stream.close();
     }
 
-    /// A receiver that talks without end is no receiver of syslog, but it must not keep us listening for ever.
+    /// A peer that sends data without end must not block delivery.
     #[test]
     fn receiver_that_sends_data_constantly_gets_its_events() {
         static PORT: AtomicU16 = AtomicU16::new(0);
@@ -328,7 +330,7 @@ mod tests {
             socket.read_to_string(&mut heard).unwrap();
             socket.shutdown(Shutdown::Both).unwrap();
             talking.join().unwrap();
-            // The connection that proves it.
+            // The new connection that confirms delivery.
             (heard, listener.accept().unwrap())
         });
         let mut stream = stream(fixed);

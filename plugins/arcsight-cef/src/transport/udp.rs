@@ -1,4 +1,4 @@
-//! Events as datagrams: one each, never answered.
+//! Events as datagrams, one per event, without acknowledgement.
 
 use std::io;
 use std::net::UdpSocket;
@@ -9,24 +9,23 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, Result, tracing};
 use super::connect::Connector;
 use super::unavailable;
 
-/// A socket that sends datagrams. What is lost on the way is lost: only a receiver's machine that says that
-/// nothing listens there is noticed.
+/// A socket that sends datagrams. Lost datagrams are not detected, except for ICMP port unreachable.
 #[derive(Debug)]
 pub(super) struct Udp {
     connector: Connector,
     target: Option<Target>,
     message: Vec<u8>,
-    /// How long a look-up of the receiver's name is good for.
+    /// How long a resolved address is used.
     lookup_ttl: Duration,
 }
 
-/// Where datagrams go, until the name is looked up again.
+/// The resolved receiver.
 #[derive(Debug)]
 struct Target {
     socket: UdpSocket,
     name: String,
     since: Instant,
-    /// Whether the name is to be looked up again before the next datagram.
+    /// Whether the name must be resolved again before the next datagram.
     is_stale: bool,
 }
 
@@ -39,7 +38,7 @@ impl Udp {
         self.connector.check(false)
     }
 
-    /// Sends a message, given in its parts.
+    /// Sends a message, given as its parts.
     pub(super) fn message(&mut self, parts: [&[u8]; 3]) -> Result<()> {
         self.message.clear();
         for part in parts {
@@ -53,11 +52,11 @@ impl Udp {
         socket.send(&self.message).map(drop).map_err(|error| send_error(name, &error))
     }
 
-    /// What the network has said about the datagrams so far. Now and then the name is looked up again behind it: it
-    /// may have moved, and nobody else would say so.
+    /// Checks for ICMP errors. When `lookup_ttl` has passed, it also schedules a DNS lookup, because a
+    /// changed address is not detected otherwise.
     ///
     /// # Errors
-    /// When the receiver's machine said that nothing listens there.
+    /// [`ErrorKind::Unavailable`] if the receiver's machine reported that the port is closed.
     pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(target) = &mut self.target else { return Ok(()) };
         match target.socket.take_error() {
@@ -68,7 +67,7 @@ impl Udp {
     }
 }
 
-/// Looks the receiver up. Where that fails, the last one is still the best that is known.
+/// Resolves the receiver. If that fails, the last known address stays in use.
 fn resolve<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
     let since = Instant::now();
     match (connector.datagrams(), target) {
@@ -94,7 +93,7 @@ fn send_error(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginErr
     }
 }
 
-/// What resolvers and their caches take for a short time to live.
+/// A typical short DNS time to live.
 const LOOKUP_TTL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -107,8 +106,8 @@ mod tests {
     use super::super::resolve::Receiver;
     use super::*;
 
-    /// The old receiver goes on listening: only the name says that it is not the one any more. While the name cannot
-    /// be looked up, the last address is good enough.
+    /// The old receiver keeps listening, so only DNS shows the change. While the name cannot be resolved, the
+    /// last address stays in use.
     #[test]
     fn datagrams_follow_a_changed_dns_address() {
         static PORT: AtomicU16 = AtomicU16::new(0);

@@ -1,4 +1,4 @@
-//! What every plugin promises the host.
+//! The plugin contract tests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

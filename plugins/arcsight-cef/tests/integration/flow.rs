@@ -34,7 +34,7 @@ fn whole() -> Vec<RawBatch> {
     vec![filling.asset(OTHER).finding(&qid("1"), &cells("service", FACTS)).done()]
 }
 
-/// The same, cut behind each finding.
+/// The same, with a batch boundary after each finding.
 fn in_pieces() -> Vec<RawBatch> {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS)).done();
     let second = Filling::default().continued(ASSET).finding(&qid("2"), &cells("vulnerability", "")).done();
@@ -67,7 +67,8 @@ fn batch_boundaries_do_not_change_events() {
     assert_eq!(classes, expected.map(|class| format!("Qualys|{class}")));
 }
 
-/// A system and names that a scan gives behind an asset's findings reach the derived events, batch or no batch.
+/// Names and systems that a scan reports after the findings of an asset reach the derived events, with any
+/// batches.
 #[test]
 fn late_asset_fields_are_used() {
     let early: &[(A, &str)] = &[(A::Address, "192.0.2.1")];
@@ -88,7 +89,7 @@ fn late_asset_fields_are_used() {
     assert!(whole[0].contains(r"|Qualys\|URI\|Linux|"), "{whole:?}");
 }
 
-/// Wherever the host commits, always behind a whole asset, the events are the same.
+/// Commits, always after a complete asset, do not change the events.
 #[test]
 fn commits_do_not_change_events() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,7 +167,7 @@ fn only_selected_findings_become_events() {
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
 }
 
-/// An asset whose beginning was filtered out is not taken for the one before it.
+/// An asset whose first rows were filtered out is not treated as the previous asset.
 #[test]
 fn continued_asset_is_identified_by_its_cells() {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", "")).done();
@@ -189,7 +190,7 @@ fn undelivered_report_leaves_no_file() {
     assert_eq!(written, Written::default());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     output.commit().unwrap();
-    // The next report is whole, and nothing of the last one is in it.
+    // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
 }
@@ -227,7 +228,7 @@ fn rotated_files_contain_complete_events() {
     assert!(pieces.iter().all(|piece| fs::metadata(piece).unwrap().permissions().mode() & 0o777 == 0o600));
 }
 
-/// The last event may fill its piece to the brim; then none follows.
+/// The last event may fill its file exactly; no empty file follows.
 #[test]
 fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();

@@ -108,7 +108,8 @@ fn open_ports() {
     assert_eq!(lines[2], format!("{start}dpt=53 proto=UDP {middle}53/udp, assigned domain"));
 }
 
-/// the asset's own system goes first; severity and category are those of the finding that tells it.
+/// the asset's own system goes first; severity and category are those of the finding that
+/// tells it.
 #[test]
 fn uris() {
     let asset = [(A::Address, "192.0.2.10"), (A::Netbios, "WWW"), (A::Os, "Linux 2.6 = old | odd")];
@@ -169,7 +170,7 @@ fn severities() {
                 assert_eq!(events.len(), 3);
                 assert!(events.iter().all(|event| event.header[5] == header), "{kind} {severity}");
                 assert_eq!(events[0].get("deviceSeverity"), Some(device));
-                // The derived events take the number whatever finding told them.
+                // Derived events use the number, whatever the kind of their finding.
                 assert_eq!(events[1].get("deviceSeverity"), Some(severity));
                 assert_eq!(events[2].get("deviceSeverity"), Some(severity));
             }
@@ -190,7 +191,8 @@ fn invalid_severity_is_unknown() {
     }
 }
 
-/// which name goes first, and what stands in when it is missing.
+/// the preferred host name, and the fallback if it is
+/// missing.
 #[test]
 fn host_names() {
     let names = [("www.example.com", "WWW"), ("www.example.com", ""), ("", "WWW"), ("", "")];
@@ -248,7 +250,7 @@ fn concatenated_class_id() {
     assert_eq!(event_of(json!({}), batch()).header[3], "Qualys|VULN|7");
 }
 
-/// what the scanner did not say is not there, neither empty nor as a word for nothing.
+/// fields without value are omitted, neither empty nor with a placeholder.
 #[test]
 fn missing_values_leave_no_trace() {
     for kind in ["information", "potential", "service", "vulnerability", "", "of another kind"] {
@@ -261,7 +263,7 @@ fn missing_values_leave_no_trace() {
         assert!(text.starts_with("CEF:0|Qualys|Qualys|unknown|Qualys\\|"), "{text}");
         assert!(text.contains(&format!("|unknown|{name}|0|")), "{text}");
     }
-    // A score of `-`, a port of 0 and blanks are nothing too.
+    // A score of `-`, a port of 0 and white space count as missing.
     let definition = [(D::Qid, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
     let cells = [(F::Kind, "vulnerability"), (F::Port, "0"), (F::Result, "\t\r\n")];
     let event = event_of(json!({}), Filling::default().asset(&[]).finding(&definition, &cells).done());
@@ -294,7 +296,7 @@ fn versions() {
     assert!(text.starts_with("CEF:0|Qualys|Qualys|8.x|"));
 }
 
-/// A title that is missing leaves no empty header field.
+/// A missing title causes no empty header field.
 #[test]
 fn finding_without_title_is_named_by_its_qid() {
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();

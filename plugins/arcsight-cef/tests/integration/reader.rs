@@ -52,7 +52,7 @@ pub(crate) fn read(line: &str) -> Result<Event, String> {
 fn read_extension(text: &str) -> Result<Vec<(String, String)>, String> {
     let text = text.strip_prefix(' ').unwrap_or(text);
     let mut pairs = Vec::new();
-    // A key ends at each `=` that no backslash escapes; it begins behind the last space before.
+    // A key ends at each unescaped `=`; it begins after the last space before it.
     let bytes = text.as_bytes();
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < bytes.len() {

@@ -1,4 +1,5 @@
-//! What the network costs. Run by hand: `cargo test --release -p scanbridge-arcsight-cef --test integration speed -- --ignored --nocapture`.
+//! What the network costs. Run by hand: `cargo test --release -p scanbridge-arcsight-cef --test integration
+//! speed -- --ignored --nocapture`.
 
 use std::time::Instant;
 

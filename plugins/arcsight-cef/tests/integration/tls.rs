@@ -146,8 +146,8 @@ fn certificate_expired_during_the_run_stops_it() {
     let error = output.commit().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(error.message.contains("certificate expired: "), "{error}");
-    // The last five were sent on a connection opened before the expiry, but are unconfirmed: the next run resends
-    // them.
+    // The last five were sent on a connection opened before the expiry, but are unconfirmed: the next run
+    // resends them.
     assert_eq!(sink.messages().len(), 10);
 }
 
