@@ -108,8 +108,8 @@ fn open_ports() {
     assert_eq!(lines[2], format!("{start}dpt=53 proto=UDP {middle}53/udp, assigned domain"));
 }
 
-/// the asset's own system goes first; severity and category are those of the finding that
-/// tells it.
+/// the asset's own system is preferred; severity and category are those of the finding that
+/// reports it.
 #[test]
 fn uris() {
     let asset = [(A::Address, "192.0.2.10"), (A::Netbios, "WWW"), (A::Os, "Linux 2.6 = old | odd")];
@@ -124,7 +124,7 @@ fn uris() {
     assert_eq!(text.lines().collect::<Vec<_>>()[1..], [expected]);
 }
 
-/// without a cell of its own, the asset's system is the first that a finding tells.
+/// if the asset has no system, the first that a finding reports is used.
 #[test]
 fn uris_fall_back_to_the_detected_system() {
     let cells = [(F::Kind, "service"), (F::Facts, "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
