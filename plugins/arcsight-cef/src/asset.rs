@@ -1,4 +1,4 @@
-//! The asset that is under way: what all its events share, and what they tell about it.
+//! The current asset: fields that all its events share, and facts collected from its findings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,18 +6,18 @@ use scanbridge_plugin_api::batch::{AssetView, FindingView};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Severity};
 
 use crate::escape::is_margin;
-use crate::field::{self, CutFields, Field};
+use crate::field::{self, Field, TruncatedFields};
 use crate::fragment::KEPT_BYTES;
 use crate::ports::Ports;
 use crate::table::Table;
 
-/// The asset under way; its memory serves one asset after the other.
+/// The current asset. Its buffers are reused for the next asset.
 #[derive(Debug, Default)]
 pub(crate) struct CurrentAsset {
-    /// Its identifying cells, to know it again in the next batch; none between reports.
+    /// Its identifying cells, to recognize it in the next batch; `None` between reports.
     identity: Option<Identity>,
     addresses: Vec<u8>,
-    /// Whether it has an address that cannot be read as one.
+    /// Whether its address is not a valid IP address.
     pub has_bad_address: bool,
     dns_first: Name,
     netbios_first: Name,
@@ -25,7 +25,7 @@ pub(crate) struct CurrentAsset {
     pub last_scan: Option<i64>,
     /// Its operating system.
     pub system: OperatingSystem,
-    /// The ports that have become events.
+    /// The ports for which an event was written.
     pub ports: Ports,
 }
 
@@ -33,7 +33,8 @@ pub(crate) struct CurrentAsset {
 #[derive(Debug, Default)]
 struct Identity([String; CELLS.len()]);
 
-/// The cells that two rows of one asset share; the first [`FIXED`] are there from its beginning.
+/// The cells that identify an asset. The first [`FIXED`] are known from its first row on; later rows may add
+/// the others.
 const CELLS: [AssetField; 6] = [
     AssetField::Id,
     AssetField::Address,
@@ -47,28 +48,28 @@ const FIXED: usize = 3;
 #[derive(Debug, Default)]
 struct Name {
     bytes: Vec<u8>,
-    cut: CutFields,
+    cut: TruncatedFields,
 }
 
-/// An operating system and the finding that told it.
+/// An operating system and the finding that reported it.
 #[derive(Debug, Default)]
 pub(crate) struct OperatingSystem {
-    /// Its name; empty when not known.
+    /// Its name; empty if unknown.
     pub name: String,
-    /// Severity of the finding that told it.
+    /// Severity of the finding that reported it.
     pub severity: Option<Severity>,
     /// Category of that finding.
     pub category: String,
-    told: bool,
+    is_detected: bool,
 }
 
 impl CurrentAsset {
-    /// Whether the row repeats this asset. It may tell what the row in the last batch did not know yet.
+    /// Whether the row is of this asset. It may contain cells that were empty in the last batch.
     pub(crate) fn is_repeated_by(&self, asset: AssetView<'_>) -> bool {
         self.identity.as_ref().is_some_and(|identity| identity.allows(asset))
     }
 
-    /// Turns to another asset. `ipv6_in_dst` as version 1 of the format has it.
+    /// Begins another asset. `ipv6_in_dst`: write an IPv6 address to `dst`, as CEF version 1 allows.
     pub(crate) fn begin(&mut self, asset: AssetView<'_>, ipv6_in_dst: bool) {
         self.identity.get_or_insert_default().set(asset);
         self.addresses.clear();
@@ -80,13 +81,13 @@ impl CurrentAsset {
         self.ports.clear();
     }
 
-    /// Takes over what the row tells that was not known when the asset began: a scan may name a system or a name
-    /// behind an asset's findings.
-    pub(crate) fn go_on(&mut self, asset: AssetView<'_>) {
+    /// Adds cells that were empty when the asset began: a scan may report names or the operating system after
+    /// the findings of the asset.
+    pub(crate) fn update(&mut self, asset: AssetView<'_>) {
         if self.identity.as_ref().is_some_and(|identity| identity.knows_less_than(asset)) {
             self.identity.get_or_insert_default().set(asset);
             self.set_names(asset);
-            self.system.name_of_asset(asset.get(AssetField::Os));
+            self.system.set_asset_name(asset.get(AssetField::Os));
         }
     }
 
@@ -96,18 +97,18 @@ impl CurrentAsset {
         self.netbios_first.set(netbios, dns);
     }
 
-    /// Forgets the asset: nothing repeats it from here on.
-    pub(crate) fn forget(&mut self) {
+    /// Ends the asset: no later row continues it.
+    pub(crate) fn clear(&mut self) {
         self.identity = None;
     }
 
-    /// Whether there is an asset under way.
+    /// Whether there is a current asset.
     pub(crate) fn is_known(&self) -> bool {
         self.identity.is_some()
     }
 
-    /// Appends its addresses and the name that goes first in the table.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>, cut: &mut CutFields, table: Table) {
+    /// Appends its addresses and the host name that the table prefers.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>, cut: &mut TruncatedFields, table: Table) {
         let name = if table.columns().netbios_first { &self.netbios_first } else { &self.dns_first };
         out.extend_from_slice(&self.addresses);
         out.extend_from_slice(&name.bytes);
@@ -124,8 +125,8 @@ impl Identity {
         }
     }
 
-    /// Whether the row may be of the same asset: what is there from the beginning is equal, and what was known of
-    /// the rest still is.
+    /// Whether the row may be of the same asset: the fixed cells are equal, and so are all other cells that
+    /// were known.
     fn allows(&self, asset: AssetView<'_>) -> bool {
         let mut cells = self.0.iter().zip(CELLS).enumerate();
         cells.all(|(index, (text, cell))| text == asset.get(cell) || index >= FIXED && text.is_empty())
@@ -139,7 +140,7 @@ impl Identity {
 impl Name {
     fn set(&mut self, first: &str, second: &str) {
         self.bytes.clear();
-        self.cut = CutFields::default();
+        self.cut = TruncatedFields::default();
         field::append(&mut self.bytes, &mut self.cut, Field::HostName, first);
         if self.bytes.is_empty() {
             field::append(&mut self.bytes, &mut self.cut, Field::HostName, second);
@@ -155,24 +156,24 @@ impl OperatingSystem {
         self.severity = None;
         self.category.clear();
         self.category.shrink_to(KEPT_BYTES);
-        self.told = false;
+        self.is_detected = false;
     }
 
-    /// The asset's own name for it, which wins over what findings told.
-    fn name_of_asset(&mut self, name: &str) {
+    /// Sets the name from the asset's own cell, which takes precedence over names from findings.
+    fn set_asset_name(&mut self, name: &str) {
         if !trimmed(name).is_empty() {
             self.name.clear();
             self.name.push_str(trimmed(name));
         }
     }
 
-    /// Takes note of a finding that tells the operating system. The asset's own cell wins over its name, and the
-    /// first such finding over later ones.
-    pub(crate) fn tell(&mut self, finding: FindingView<'_>, name: &str) {
-        if self.told || trimmed(name).is_empty() {
+    /// Adds the operating system that a finding reports. The asset's own cell takes precedence over this
+    /// name, and the first finding over later ones.
+    pub(crate) fn add_detected(&mut self, finding: FindingView<'_>, name: &str) {
+        if self.is_detected || trimmed(name).is_empty() {
             return;
         }
-        self.told = true;
+        self.is_detected = true;
         self.severity = finding.severity();
         self.category.push_str(finding.definition().get(DefinitionField::Category));
         if self.name.is_empty() {
@@ -210,7 +211,7 @@ fn write_addresses(out: &mut Vec<u8>, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>
     written.expect("writing to memory does not fail");
 }
 
-/// Reads an address with or without brackets and zone. An IPv4 address in IPv6 clothes is one.
+/// Parses an IP address with or without brackets and zone. An IPv4-mapped IPv6 address becomes IPv4.
 fn parse(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_start_matches('[').trim_end_matches(']');
     let text = text.split_once('%').map_or(text, |(address, _zone)| address);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn version_0_has_no_room_for_ipv6_in_dst() {
+    fn cef_version_0_does_not_allow_ipv6_in_dst() {
         let custom = "c6a3Label=Destination IPv6 Address c6a3=2001:db8::1 ";
         assert_eq!(written(["2001:DB8:0:0::1", ""], false), custom);
         assert_eq!(written(["[2001:db8::1%eth0]", ""], true), "dst=2001:db8::1 ");

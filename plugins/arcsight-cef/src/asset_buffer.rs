@@ -1,4 +1,4 @@
-//! Holds the events of one asset back, to merge equal ones and to put the worst first.
+//! Buffers the events of one asset, to merge equal events and to sort by severity.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -9,32 +9,32 @@ use scanbridge_plugin_api::model::Severity;
 
 use crate::encoder::Sink;
 
-/// What is done with the events that are held back. With neither there is no need to hold any.
+/// Processing of buffered events. With neither option, events are not buffered.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AssetBufferSettings {
-    /// Information and service events that are equal in every byte become one, with their count.
+    /// Merge information and service events that are equal in every byte into one with a count.
     pub merge: bool,
-    /// The worst severity goes first; events of one severity keep their order.
+    /// Sort by severity, highest first; events of equal severity keep their order.
     pub worst_first: bool,
 }
 
 impl AssetBufferSettings {
-    /// Whether events are held back at all.
+    /// Whether events are buffered.
     pub(crate) fn is_on(self) -> bool {
         self.merge || self.worst_first
     }
 }
 
-/// The events of the asset under way, up to a fixed number of bytes and events; then they go as they are.
+/// The events of the current asset, limited to [`MOST_EVENTS`] and [`MOST_BYTES`]; a full buffer is flushed.
 ///
-/// Never more than one asset: whatever is committed is then whole, and the result does not depend on where
-/// commits and batches fall.
+/// Never more than one asset, so that each commit contains complete assets and the result does not depend on
+/// commit and batch boundaries.
 #[derive(Debug, Default)]
 pub(crate) struct AssetBuffer {
     settings: AssetBufferSettings,
     bytes: Vec<u8>,
     events: Vec<BufferedEvent>,
-    /// The first event with this hash.
+    /// Index of the first event with this hash.
     known: HashMap<u64, usize, foldhash::fast::RandomState>,
     line: Vec<u8>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct AssetBuffer {
 #[derive(Debug)]
 struct BufferedEvent {
     bytes: Range<usize>,
-    /// Where the extension begins in it.
+    /// Offset of the extension in the event.
     extension: usize,
     severity: Option<Severity>,
     count: u32,
@@ -53,8 +53,8 @@ impl AssetBuffer {
         Self { settings, ..Self::default() }
     }
 
-    /// Takes an event whose extension begins at `extension`. `plain`: an information or service event, which may be
-    /// merged.
+    /// Adds an event whose extension begins at offset `extension`. `plain`: an information or service event,
+    /// which may be merged.
     pub(crate) fn event(
         &mut self,
         line: &[u8],
@@ -64,7 +64,7 @@ impl AssetBuffer {
         sink: &mut impl Sink,
     ) -> Result<()> {
         if self.events.len() == MOST_EVENTS || self.bytes.len() > MOST_BYTES {
-            self.let_go(sink)?;
+            self.flush(sink)?;
         }
         if plain && self.settings.merge && self.merge(line) {
             return Ok(());
@@ -75,8 +75,8 @@ impl AssetBuffer {
         Ok(())
     }
 
-    /// Writes what is held back.
-    pub(crate) fn let_go(&mut self, sink: &mut impl Sink) -> Result<()> {
+    /// Writes the buffered events.
+    pub(crate) fn flush(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.settings.worst_first {
             self.events.sort_by_key(|event| std::cmp::Reverse(event.severity));
         }
@@ -100,14 +100,14 @@ impl AssetBuffer {
         Ok(())
     }
 
-    /// Forgets what is held back.
+    /// Discards the buffered events.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
         self.known.clear();
     }
 
-    /// Counts the line with an equal one; false when there is none.
+    /// Counts the line as a repeat of an equal event. Returns false if there is none.
     fn merge(&mut self, line: &[u8]) -> bool {
         let hash = self.known.hasher().hash_one(line);
         match self.known.get(&hash).map(|index| &mut self.events[*index]) {
@@ -124,7 +124,7 @@ impl AssetBuffer {
     }
 }
 
-/// What an event may grow by when others are merged with it: `cnt=4294967295 type=1 `.
+/// Bytes by which an event grows when others are merged into it: `cnt=4294967295 type=1 `.
 pub(crate) const COUNT_BYTES: usize = 22;
 
 const MOST_EVENTS: usize = 4096;
@@ -141,40 +141,40 @@ mod tests {
         }
     }
 
-    fn held(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
-        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
+    fn events_of(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
+        let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for (line, severity, plain) in events {
             let extension = line.find('|').unwrap() + 1;
-            hold.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
+            buffer.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
         }
-        hold.let_go(&mut lines).unwrap();
-        hold.let_go(&mut lines).unwrap();
+        buffer.flush(&mut lines).unwrap();
+        buffer.flush(&mut lines).unwrap();
         lines
     }
 
     #[test]
-    fn equal_events_become_one_with_their_count() {
+    fn equal_events_are_merged_and_counted() {
         let settings = AssetBufferSettings { merge: true, worst_first: false };
         let events = [("a|x=1\n", 1, true), ("b|\n", 1, true), ("a|x=1\n", 1, true), ("b|\n", 1, true)];
-        assert_eq!(held(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
+        assert_eq!(events_of(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
         let events = [("a|x=1\n", 1, false), ("a|x=1\n", 1, false), ("a|x=2\n", 1, true)];
-        assert_eq!(held(settings, &events), ["a|x=1\n", "a|x=1\n", "a|x=2\n"]);
+        assert_eq!(events_of(settings, &events), ["a|x=1\n", "a|x=1\n", "a|x=2\n"]);
     }
 
     #[test]
-    fn the_worst_goes_first_and_equals_keep_their_order() {
+    fn highest_severity_is_first_and_sorting_is_stable() {
         let settings = AssetBufferSettings { merge: false, worst_first: true };
         let events = [("a|\n", 0, true), ("b|\n", 3, true), ("c|\n", 5, false), ("d|\n", 3, true)];
-        assert_eq!(held(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
+        assert_eq!(events_of(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
     }
 
     #[test]
-    fn no_more_is_held_than_the_bound() {
+    fn buffer_size_is_limited() {
         let settings = AssetBufferSettings { merge: false, worst_first: true };
-        let (mut hold, mut lines) = (AssetBuffer::new(settings), Vec::new());
+        let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
         for _ in 0..=MOST_EVENTS {
-            hold.event(b"a|\n", 2, None, false, &mut lines).unwrap();
+            buffer.event(b"a|\n", 2, None, false, &mut lines).unwrap();
         }
-        assert_eq!((lines.len(), hold.events.len()), (MOST_EVENTS, 1));
+        assert_eq!((lines.len(), buffer.events.len()), (MOST_EVENTS, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps fragments between findings, batches and reports, within a fixed number of bytes.
+//! Caches fragments across findings, batches and reports, limited to a fixed number of bytes.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::fragment::{Fragment, FragmentBuilder};
 use crate::options::EventSettings;
 use crate::table::Table;
 
-/// What a fragment depends on, beside the settings.
+/// The inputs of a fragment in addition to the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     content: u128,
@@ -17,17 +17,18 @@ struct Key {
     severity: Option<Severity>,
 }
 
-/// A cache that forgets what was not used for long.
+/// A cache with approximate LRU eviction.
 ///
-/// The victim is the longest unused of a few entries picked blindly. When the definitions of a report just exceed
-/// the room, strict LRU would throw out each one shortly before it is needed again; this does not.
+/// It evicts the least recently used of a few pseudo-random entries. When the definitions of a report
+/// slightly exceed the limit, strict LRU would evict each one shortly before it is needed again; sampling
+/// does not.
 #[derive(Debug)]
 pub(crate) struct FragmentCache {
-    /// Asked once a finding; the standard hasher would cost more than the rest of the look-up.
+    /// Read once per finding; the standard hasher would cost more than the rest of the access.
     by_key: HashMap<Key, usize, foldhash::fast::RandomState>,
     entries: Vec<Entry>,
     bytes: usize,
-    room: usize,
+    max_bytes: usize,
     clock: u64,
     builder: FragmentBuilder,
 }
@@ -40,28 +41,28 @@ struct Entry {
 }
 
 impl FragmentCache {
-    /// Enough for the texts of some three thousand definitions, and a quarter of what a whole run may occupy.
-    pub(crate) const ROOM: usize = 8 << 20;
+    /// Enough for the texts of about 3,000 definitions, and a quarter of the memory that a run may use.
+    pub(crate) const MAX_BYTES: usize = 8 << 20;
 
-    pub(crate) fn new(room: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
             by_key: HashMap::default(),
             entries: Vec::new(),
             bytes: 0,
-            room,
+            max_bytes,
             clock: 0,
             builder: FragmentBuilder::default(),
         }
     }
 
-    /// Forgets everything: content keys are comparable only among batches of one schema.
+    /// Removes all entries: content keys are comparable only within one schema.
     pub(crate) fn clear(&mut self) {
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
     }
 
-    /// The fragment of a definition, made now unless it is still there.
+    /// Returns the fragment of a definition; builds it if it is not cached.
     pub(crate) fn get(
         &mut self,
         settings: &EventSettings,
@@ -85,7 +86,7 @@ impl FragmentCache {
 
     fn insert(&mut self, entry: Entry) -> usize {
         self.bytes += weight(&entry);
-        while self.bytes > self.room && !self.entries.is_empty() {
+        while self.bytes > self.max_bytes && !self.entries.is_empty() {
             self.evict();
         }
         let index = self.entries.len();
@@ -108,7 +109,7 @@ impl FragmentCache {
     }
 }
 
-/// The memory of an entry, with its share of the two tables.
+/// Memory of an entry in bytes, including its share of the two tables.
 fn weight(entry: &Entry) -> usize {
     entry.fragment.len() + 2 * size_of::<Entry>() + 2 * size_of::<(Key, usize)>()
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_stays_in_its_room_and_gives_the_right_fragment() {
+    fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
         let (raw, columns, settings) = (filled(100), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
@@ -169,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_just_now_is_not_made_again() {
+    fn recently_used_fragment_is_not_rebuilt() {
         let (raw, columns, settings) = (filled(1), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
-        let mut cache = FragmentCache::new(FragmentCache::ROOM);
+        let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);
         let first = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
         assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first);
         cache.get(&settings, Table::Infos, None, definition);

@@ -1,4 +1,4 @@
-//! Turns batches into lines. Knows no file: finished lines go to a sink.
+//! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
 use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{Rejection, Result};
 use crate::asset::CurrentAsset;
 use crate::asset_buffer::{AssetBuffer, COUNT_BYTES};
 use crate::cache::FragmentCache;
-use crate::field::{self, CutFields, Field, append_header};
+use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::fragment::{KEPT_BYTES, append_classification, append_severity};
 use crate::options::EventSettings;
 use crate::report::ReportPart;
@@ -15,10 +15,10 @@ use crate::syslog::budget;
 use crate::table::Table;
 use crate::time;
 
-/// Makes events of findings, open ports, operating systems and assets.
+/// Encodes events of findings, open ports, operating systems and assets.
 ///
-/// Its output depends on the findings and the settings alone, not on how they were cut into batches: what an asset
-/// tells is gathered until the next asset begins.
+/// The output depends only on the findings and the settings, not on batch boundaries: facts about an asset
+/// are collected until the next asset begins.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     settings: EventSettings,
@@ -27,47 +27,47 @@ pub(crate) struct Encoder {
     schema: Schema,
     asset: CurrentAsset,
     line: Vec<u8>,
-    /// Where the extension begins in the line.
+    /// Offset of the extension in the line.
     extension: usize,
-    /// How many bytes a line may have, its line feed aside.
+    /// Maximum length of a line in bytes, without its line feed.
     budget: usize,
-    hold: AssetBuffer,
+    buffer: AssetBuffer,
     text: String,
     tally: Tally,
     rejected: Vec<Rejection>,
 }
 
-/// What an encoder has counted since it was last asked.
+/// Counters of an encoder since they were last read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Events beside those of the findings.
+    /// Derived events, which are written in addition to the findings.
     pub derived: u64,
-    /// Events with at least one text that was cut.
-    pub cut: u64,
-    /// Assets whose address is none that can be written.
+    /// Events with at least one truncated text.
+    pub truncated: u64,
+    /// Assets with an invalid IP address.
     pub bad_addresses: u64,
-    /// Events whose time was moved to a bound.
-    pub moved: u64,
-    /// Derived events that were too long even without their texts.
+    /// Events whose time was clamped to a limit.
+    pub clamped: u64,
+    /// Derived events that were dropped: too long even without their texts.
     pub too_long: u64,
 }
 
-/// Takes one finished event: a line with its line feed.
+/// Receives finished events, each a line with its line feed.
 pub(crate) trait Sink {
     fn event(&mut self, line: &[u8], severity: Option<Severity>) -> Result<()>;
 }
 
 impl Encoder {
-    /// An encoder whose lines have at most `budget` bytes, their line feeds aside.
+    /// Creates an encoder whose lines have at most `budget` bytes, without the line feed.
     pub(crate) fn new(settings: EventSettings, budget: usize) -> Self {
-        let reserved = if settings.hold.merge { COUNT_BYTES } else { 0 };
+        let reserved = if settings.buffer.merge { COUNT_BYTES } else { 0 };
         Self {
             budget: budget.saturating_sub(reserved),
-            hold: AssetBuffer::new(settings.hold),
+            buffer: AssetBuffer::new(settings.buffer),
             extension: 0,
             rejected: Vec::new(),
             settings,
-            cache: FragmentCache::new(FragmentCache::ROOM),
+            cache: FragmentCache::new(FragmentCache::MAX_BYTES),
             report: ReportPart::default(),
             schema: Schema::default(),
             asset: CurrentAsset::default(),
@@ -77,7 +77,7 @@ impl Encoder {
         }
     }
 
-    /// A report begins.
+    /// Begins a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) {
         if self.schema != report.schema {
             self.cache.clear();
@@ -87,28 +87,28 @@ impl Encoder {
         self.abandon();
     }
 
-    /// Forgets what was kept back: the report is not delivered.
+    /// Discards buffered events: the report is not delivered.
     pub(crate) fn abandon(&mut self) {
-        self.asset.forget();
-        self.hold.clear();
+        self.asset.clear();
+        self.buffer.clear();
     }
 
     /// Writes the events of a batch.
     pub(crate) fn batch(&mut self, batch: Batch<'_>, sink: &mut impl Sink) -> Result<Tally> {
         let mut assets = batch.assets().peekable();
-        let mut under_way = None;
+        let mut current = None;
         for finding in batch.findings() {
             let asset = finding.asset();
             while let Some(earlier) = assets.next_if(|next| next.row() <= asset.row()) {
                 self.turn_to(earlier, sink)?;
-                under_way = Some(earlier.row());
+                current = Some(earlier.row());
             }
-            if under_way != Some(asset.row()) {
+            if current != Some(asset.row()) {
                 self.turn_to(asset, sink)?;
-                under_way = Some(asset.row());
+                current = Some(asset.row());
             }
             self.finding(finding, sink)?;
-            // A port of a finding that is gone is open no more.
+            // The ports of a fixed finding are no longer open.
             if self.settings.derive && !finding.is_fixed() {
                 self.facts(finding, sink)?;
             }
@@ -119,22 +119,22 @@ impl Encoder {
         Ok(std::mem::take(&mut self.tally))
     }
 
-    /// The findings of the last batch whose events do not fit.
+    /// Returns the findings of the last batch whose events exceed the limit.
     pub(crate) fn take_rejected(&mut self) -> Vec<Rejection> {
         std::mem::take(&mut self.rejected)
     }
 
-    /// Writes what was kept back for the last asset, which is whole: at the end of a report, and wherever something
-    /// is committed.
+    /// Writes the buffered and derived events of the last asset, which is complete at the end of a report and
+    /// at each commit.
     pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
         self.leave_asset(sink)?;
-        self.asset.forget();
+        self.asset.clear();
         Ok(std::mem::take(&mut self.tally))
     }
 
     fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
-            self.asset.go_on(asset);
+            self.asset.update(asset);
             return Ok(());
         }
         self.leave_asset(sink)?;
@@ -143,7 +143,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Only now all is known that the report tells about the asset.
+    /// Writes the events that need all findings of the asset, then flushes the buffer.
     fn leave_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.asset.is_known() {
             if self.settings.derive && !self.asset.system.name.is_empty() {
@@ -153,7 +153,7 @@ impl Encoder {
                 self.asset_event(sink)?;
             }
         }
-        self.hold.let_go(sink)
+        self.buffer.flush(sink)
     }
 
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
@@ -193,7 +193,7 @@ impl Encoder {
                         self.port_event(finding, port, protocol, [assigned, detected], sink)?;
                     }
                 }
-                Fact::OperatingSystem { name, .. } => self.asset.system.tell(finding, name),
+                Fact::OperatingSystem { name, .. } => self.asset.system.add_detected(finding, name),
                 Fact::Name { .. } => {}
             }
         }
@@ -216,7 +216,7 @@ impl Encoder {
         cut.merge(fragment.cut);
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
-        // The finding's own result lists all ports; the event is about one.
+        // The result of the finding lists all ports; this event is about one port.
         self.text.clear();
         self.text.shrink_to(KEPT_BYTES);
         self.text.extend([itoa::Buffer::new().format(port), "/", protocol]);
@@ -231,7 +231,7 @@ impl Encoder {
 
     fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
         let (name, severity) = (&self.asset.system.name, self.asset.system.severity);
-        let mut cut = CutFields::default();
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         for (field, before) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
@@ -251,7 +251,7 @@ impl Encoder {
     }
 
     fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let mut cut = CutFields::default();
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
@@ -263,9 +263,14 @@ impl Encoder {
         self.end_derived(cut, None, sink)
     }
 
-    /// Begins a line about a finding: its header, time and asset.
-    fn start(&mut self, table: Table, severity: Option<Severity>, finding: FindingView<'_>) -> CutFields {
-        let mut cut = CutFields::default();
+    /// Begins the line of a finding: header, time and asset.
+    fn start(
+        &mut self,
+        table: Table,
+        severity: Option<Severity>,
+        finding: FindingView<'_>,
+    ) -> TruncatedFields {
+        let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
@@ -276,16 +281,17 @@ impl Encoder {
         cut
     }
 
-    /// The finding's own time goes first: a list of detections is asked for long after the scans.
+    /// Writes `rt`. The finding's own time takes precedence: a detection list is downloaded long after the
+    /// scans.
     fn time(&mut self, found: Option<i64>) {
         if let Some(time) = found.or(self.asset.last_scan).or(self.report.time) {
             let (time, moved) = self.settings.time.apply(time, self.report.begun);
-            self.tally.moved += u64::from(moved);
+            self.tally.clamped += u64::from(moved);
             field::append_number(&mut self.line, "rt=", time);
         }
     }
 
-    fn protocol(&mut self, cut: &mut CutFields, protocol: &str) {
+    fn protocol(&mut self, cut: &mut TruncatedFields, protocol: &str) {
         match protocol {
             "tcp" => self.line.extend_from_slice(b"proto=TCP "),
             "udp" => self.line.extend_from_slice(b"proto=UDP "),
@@ -295,7 +301,7 @@ impl Encoder {
 
     fn end_derived(
         &mut self,
-        cut: CutFields,
+        cut: TruncatedFields,
         severity: Option<Severity>,
         sink: &mut impl Sink,
     ) -> Result<()> {
@@ -305,10 +311,11 @@ impl Encoder {
         Ok(())
     }
 
-    /// Ends the line and hands it on; false when it is too long whatever is left out.
+    /// Ends the line and passes it to the buffer or the sink. Returns false if it is too long even without
+    /// texts.
     fn end_line(
         &mut self,
-        mut cut: CutFields,
+        mut cut: TruncatedFields,
         severity: Option<Severity>,
         plain: bool,
         sink: &mut impl Sink,
@@ -320,15 +327,15 @@ impl Encoder {
             return Ok(false);
         }
         cut.append_to(&mut self.line);
-        self.tally.cut += u64::from(!cut.is_empty());
-        // Every field ends in a space, and so may the header.
+        self.tally.truncated += u64::from(!cut.is_empty());
+        // Each field ends with a space, and the header may end with one.
         if self.line.ends_with(b" ") {
             self.line.pop();
         }
         self.line.push(b'\n');
-        if self.settings.hold.is_on() {
+        if self.settings.buffer.is_on() {
             let extension = self.extension.min(self.line.len() - 1);
-            self.hold.event(&self.line, extension, severity, plain, sink)?;
+            self.buffer.event(&self.line, extension, severity, plain, sink)?;
         } else {
             sink.event(&self.line, severity)?;
         }

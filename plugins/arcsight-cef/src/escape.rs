@@ -1,21 +1,22 @@
-//! Makes a text from outside fit for a CEF line: cleaned, escaped and cut, in one pass over its bytes.
+//! Cleans, escapes and truncates an external text for a CEF line, in one pass over its bytes.
 //!
-//! Controls become one space each, a line break becomes `\n` in an extension and a space in the header, white
-//! space at both ends goes. Limits count escaped bytes, so they hold however a receiver counts.
+//! Each control character becomes a space; a line break becomes `\n` in an extension and a space in the
+//! header; white space at both ends is removed. Limits count escaped bytes, the longest of all ways in which
+//! a receiver may count.
 
-/// What became of a text.
+/// Result of writing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EscapeResult {
-    /// Nothing was left of it, and nothing was written.
+    /// The cleaned text is empty; nothing was written.
     Empty,
-    /// All of it was written.
-    Whole,
-    /// It was too long: what was written ends in [`CUT_MARK`].
-    Cut,
+    /// The complete text was written.
+    Complete,
+    /// The text was truncated and ends with [`TRUNCATION_MARK`].
+    Truncated,
 }
 
-/// Ends every text that was cut.
-pub(crate) const CUT_MARK: &[u8] = b"...";
+/// The last bytes of every truncated text.
+pub(crate) const TRUNCATION_MARK: &[u8] = b"...";
 
 /// Appends a header field of at most `limit` bytes.
 pub(crate) fn header(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeResult {
@@ -27,7 +28,7 @@ pub(crate) fn extension(out: &mut Vec<u8>, text: &str, limit: usize) -> EscapeRe
     encode::<b'='>(out, text, limit)
 }
 
-/// Whether a character is dropped at the ends of a text.
+/// Whether a character is removed at the ends of a text.
 pub(crate) fn is_margin(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
@@ -37,24 +38,26 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
     if text.is_empty() {
         return EscapeResult::Empty;
     }
-    // No byte written stands for more than three bytes read, so what lies further back is cut in any case.
+    // Each written byte replaces at most three read bytes, so everything after this offset is truncated in
+    // any case.
     let text = &text.as_bytes()[..text.floor_char_boundary(3 * limit + 4)];
     let start = out.len();
     let written = copy::<DELIMITER>(out, text, limit);
     if written <= limit {
-        return EscapeResult::Whole;
+        return EscapeResult::Complete;
     }
     cut(out, start, limit);
-    EscapeResult::Cut
+    EscapeResult::Truncated
 }
 
-/// Copies a text and replaces what must be; stops soon after `limit` bytes. Gives how many bytes it wrote.
+/// Copies a text and replaces characters as needed; stops shortly after `limit` bytes. Returns the bytes
+/// written.
 ///
-/// Results are long and this is the encoder's innermost loop, so it works on many bytes at a time: on a chunk in
-/// which nothing needs more than blanking, else on words of eight.
+/// Results are long and this is the innermost loop of the encoder, so it processes many bytes at a time:
+/// chunks of 32 bytes if they need no escapes, otherwise words of eight bytes.
 fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> usize {
     let start = out.len();
-    // A byte read becomes two at most, and the last chunk may overshoot.
+    // A read byte becomes at most two, and the last chunk may overshoot.
     out.reserve((2 * text.len()).min(limit) + 2 * CHUNK + WORD);
     let mut read = 0;
     while read < text.len() && out.len() - start <= limit {
@@ -74,7 +77,8 @@ fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> us
     out.len() - start
 }
 
-/// Copies a word, or less when a byte in it needs a replacement, and that. Gives how many bytes it took.
+/// Copies one word, or the bytes before the first byte that needs a replacement and the replacement. Returns
+/// the number of bytes read.
 fn copy_word<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) -> usize {
     let (word, stops) = classify::<DELIMITER>(u64::from_le_bytes(next_eight(text)));
     let run = (stops.trailing_zeros() as usize / 8).min(text.len());
@@ -91,8 +95,8 @@ fn copy_word<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) -> usize {
 const WORD: usize = 8;
 const CHUNK: usize = 32;
 
-/// Whether the chunk holds a byte that [`replace`] has to look at. Like [`blanked`] a plain loop without a branch,
-/// so that the compiler makes vector instructions of it; in one loop together it does not.
+/// Whether the chunk contains a byte for [`replace`]. A loop without branches, like [`blanked`], so that the
+/// compiler vectorizes it; it does not vectorize the two loops combined into one.
 fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
     const STOPS: [u8; 5] = [b'\\', b'\n', b'\r', 0xC2, 0xE2];
     let mut found = 0;
@@ -105,7 +109,7 @@ fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
     found != 0
 }
 
-/// The chunk with its controls blanked.
+/// The chunk with control characters replaced by spaces.
 fn blanked(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
     let mut blanked = *chunk;
     for byte in &mut blanked {
@@ -114,7 +118,7 @@ fn blanked(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
     blanked
 }
 
-/// The first eight bytes, filled up with blanks.
+/// The first eight bytes, padded with spaces.
 fn next_eight(text: &[u8]) -> [u8; 8] {
     text.first_chunk().copied().unwrap_or_else(|| {
         let mut word = [b' '; 8];
@@ -123,25 +127,26 @@ fn next_eight(text: &[u8]) -> [u8; 8] {
     })
 }
 
-/// Shortens what was written from `start` on to `limit` bytes, mark included.
+/// Truncates the value that begins at `start` to `limit` bytes, including the mark.
 fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
     out.truncate(cut_end(out, start, limit));
-    out.extend_from_slice(CUT_MARK);
+    out.extend_from_slice(TRUNCATION_MARK);
 }
 
-/// Where to cut the value that begins at `start`, so that it has at most `limit` bytes with the mark behind it:
-/// between two characters, never inside an escape.
+/// Offset at which to truncate the value that begins at `start`, so that it has at most `limit` bytes
+/// including the mark: between two characters, never inside an escape.
 pub(crate) fn cut_end(out: &[u8], start: usize, limit: usize) -> usize {
-    let mut end = start + limit - CUT_MARK.len();
+    let mut end = start + limit - TRUNCATION_MARK.len();
     while end > start && out[end] & 0xC0 == 0x80 {
         end -= 1;
     }
-    // Every escape begins with a backslash, so an odd number of them in front means: inside a pair.
+    // Each escape is a pair that begins with a backslash: after an odd number of them, `end` is inside a
+    // pair.
     let backslashes = out[start..end].iter().rev().take_while(|byte| **byte == b'\\').count();
     end - backslashes % 2
 }
 
-/// How many bytes to take from the head of `rest`, and what stands for them.
+/// How many bytes to read from the start of `rest`, and their replacement.
 fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
     match *rest {
         [b'\\', ..] => (1, b"\\\\"),
@@ -151,7 +156,7 @@ fn replace<const DELIMITER: u8>(rest: &[u8]) -> (usize, &[u8]) {
         [b'\r' | b'\n', ..] => (1, line_break::<DELIMITER>()),
         [0xC2, 0x80..=0x9F, ..] => (2, b" "),
         [0xE2, 0x80, 0xA8 | 0xA9, ..] => (3, b" "),
-        // The first byte of some other character; its further bytes stop nothing.
+        // The first byte of a character that is not replaced; its other bytes are never stops.
         _ => (1, &rest[..1]),
     }
 }
@@ -160,8 +165,9 @@ fn line_break<const DELIMITER: u8>() -> &'static [u8] {
     if DELIMITER == b'|' { b" " } else { b"\\n" }
 }
 
-/// The word with its controls blanked (line breaks aside), and the top bit of each byte that has to be looked at:
-/// escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 and U+2029.
+/// The word with control characters other than line breaks replaced by spaces, and a mask with the top bit of
+/// each byte for [`replace`]: escapes, line breaks, the first bytes of U+0080 to U+009F and of U+2028 and
+/// U+2029.
 fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
     let (controls, stops) = match word & HIGH {
         0 => classify_ascii::<DELIMITER>(word),
@@ -171,8 +177,8 @@ fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
     (word & !blanks | splat(b' ') & blanks, stops)
 }
 
-/// Where in an ASCII word are controls, and where stops. Most words are such, and need half the work: adding 0x7F
-/// to a byte below 0x80 sets its top bit unless the byte is zero.
+/// Masks of the control characters and of the stops in an ASCII word. Most words are ASCII and need half the
+/// work: adding 0x7F to a byte below 0x80 sets its top bit unless the byte is zero.
 fn classify_ascii<const DELIMITER: u8>(word: u64) -> (u64, u64) {
     let differs = |byte: u8| (word ^ splat(byte)) + LOW;
     let no_break = differs(b'\n') & differs(b'\r');
@@ -218,31 +224,31 @@ mod tests {
     }
 
     #[test]
-    fn each_place_escapes_its_own_and_nothing_else() {
+    fn header_and_extension_escape_their_own_delimiters() {
         assert_eq!(extension_of("a=b|c\\d", 99).0, r"a\=b|c\\d");
         assert_eq!(header_of("a=b|c\\d"), r"a=b\|c\\d");
     }
 
     #[test]
-    fn line_breaks_of_all_kinds_are_one_break() {
+    fn all_line_break_types_become_one_break() {
         assert_eq!(extension_of("a\nb\rc\r\nd", 99).0, r"a\nb\nc\nd");
         assert_eq!(header_of("a\nb\rc\r\nd"), "a b c d");
     }
 
     #[test]
-    fn controls_become_one_space_each_and_margins_go() {
+    fn controls_become_spaces_and_ends_are_trimmed() {
         assert_eq!(extension_of("\t a\tb\0c\u{7f}d\u{85}e\u{2028}f\u{9f}g \r\n", 99).0, "a b c d e f g");
         assert_eq!(extension_of("\t\r\n \u{2029}\0", 99), (String::new(), EscapeResult::Empty));
     }
 
     #[test]
-    fn neighbours_of_the_replaced_characters_stay() {
+    fn neighbors_of_replaced_characters_are_unchanged() {
         let text = "\u{a0}\u{a1}\u{bf}\u{2027}\u{202a}\u{20ac}é\u{10ffff}x";
         assert_eq!(extension_of(text, 99).0, text.trim_start());
     }
 
     #[test]
-    fn every_byte_is_seen_at_every_place_of_a_word() {
+    fn every_byte_is_replaced_at_every_position_of_a_word() {
         for (byte, place) in (0..=0x7f_u8).flat_map(|byte| (1..17).map(move |place| (byte, place))) {
             let replaced = match byte {
                 b'\n' | b'\r' => "\\n".to_owned(),
@@ -255,7 +261,7 @@ mod tests {
                 let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
                 assert_eq!(
                     written,
-                    (format!("{before}{replaced}{after}"), EscapeResult::Whole),
+                    (format!("{before}{replaced}{after}"), EscapeResult::Complete),
                     "{byte:#x} at {place}"
                 );
             }
@@ -263,17 +269,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_never_parts_a_pair_or_a_character() {
-        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), EscapeResult::Whole));
-        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), EscapeResult::Cut));
-        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), EscapeResult::Cut));
+    fn truncation_never_splits_an_escape_or_a_character() {
+        assert_eq!(extension_of("=====", 10), (r"\=\=\=\=\=".to_owned(), EscapeResult::Complete));
+        assert_eq!(extension_of("======", 10), (r"\=\=\=...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of(r"a\\\\\\\\", 10), (r"a\\\\\\...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of("ééééééé", 10), ("ééé...".to_owned(), EscapeResult::Truncated));
+        assert_eq!(extension_of("a𝄞𝄞𝄞𝄞", 10), ("a𝄞...".to_owned(), EscapeResult::Truncated));
     }
 
     #[test]
-    fn a_text_that_shrinks_below_the_limit_is_not_cut() {
+    fn text_that_shrinks_below_the_limit_is_not_truncated() {
         let text = format!("a{}b", "\u{2028}".repeat(8));
-        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), EscapeResult::Whole));
+        assert_eq!(extension_of(&text, 10), ("a        b".to_owned(), EscapeResult::Complete));
     }
 }

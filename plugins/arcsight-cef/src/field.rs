@@ -1,8 +1,8 @@
-//! The places of an event: keys, labels and limits of the CEF Implementation Standard, revision 27.
+//! The fields of an event: keys, labels and limits of the CEF Implementation Standard, revision 27.
 
 use crate::escape::{self, EscapeResult};
 
-/// A place that can hold a text from outside.
+/// A field that can contain an external text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Field {
@@ -27,11 +27,11 @@ pub(crate) enum Field {
 }
 
 struct Spec {
-    /// What the truncation key calls it.
+    /// Its name in the value of `ScanbridgeTruncated`.
     name: &'static str,
-    /// Everything up to the value; a label stands right before it.
+    /// The bytes before the value: label, key and `=`.
     opening: &'static str,
-    /// How many escaped bytes the value may have.
+    /// Maximum length of the escaped value in bytes.
     limit: usize,
 }
 
@@ -61,7 +61,7 @@ impl Field {
         self.spec().limit
     }
 
-    /// Everything in front of the value, the label included.
+    /// The bytes before the value: label, key and `=`.
     pub(crate) fn opening(self) -> &'static str {
         self.spec().opening
     }
@@ -80,7 +80,7 @@ impl Field {
             Self::Outcome => ("outcome", "outcome=", 63),
             Self::CvssBase => ("cs6", "cs6Label=CVSS Base Score cs6=", 4000),
             Self::Cves => ("cs2", "cs2Label=CVE ID cs2=", 4000),
-            // The dictionary knows no limit for additional data; it gets that of a custom string.
+            // The dictionary defines no limit for additional data; the limit of custom strings is used.
             Self::DottedExploits => ("ad.ExpltDescription", "ad.ExpltDescription=", 4000),
             Self::CustomExploits => ("QualysQualysExpltDescription", "QualysQualysExpltDescription=", 4000),
             Self::Result => ("cs1", "cs1Label=Result cs1=", 4000),
@@ -92,8 +92,8 @@ impl Field {
     }
 }
 
-/// Appends `key=value ` (and the label before it), or nothing when nothing is left of the value.
-pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value: &str) {
+/// Appends the label and `key=value `, or nothing if the cleaned value is empty.
+pub(crate) fn append(out: &mut Vec<u8>, cut: &mut TruncatedFields, field: Field, value: &str) {
     if value.is_empty() {
         return;
     }
@@ -102,8 +102,8 @@ pub(crate) fn append(out: &mut Vec<u8>, cut: &mut CutFields, field: Field, value
     out.extend_from_slice(spec.opening.as_bytes());
     match escape::extension(out, value, spec.limit) {
         EscapeResult::Empty => out.truncate(start),
-        EscapeResult::Whole => out.push(b' '),
-        EscapeResult::Cut => {
+        EscapeResult::Complete => out.push(b' '),
+        EscapeResult::Truncated => {
             cut.insert(field);
             out.push(b' ');
         }
@@ -117,11 +117,11 @@ pub(crate) fn append_number(out: &mut Vec<u8>, opening: &str, number: impl itoa:
     out.push(b' ');
 }
 
-/// Appends a header field and its `|`; a field of which nothing is left gets `instead`, for some receivers refuse
-/// a header with an empty field.
+/// Appends a header field and its `|`. An empty field becomes `instead`, because some receivers reject a
+/// header with an empty field.
 pub(crate) fn append_header(
     out: &mut Vec<u8>,
-    cut: &mut CutFields,
+    cut: &mut TruncatedFields,
     field: Field,
     value: &str,
     instead: &str,
@@ -130,18 +130,18 @@ pub(crate) fn append_header(
         EscapeResult::Empty => escape::header(out, instead, field.limit()),
         fit => fit,
     };
-    if fit == EscapeResult::Cut {
+    if fit == EscapeResult::Truncated {
         cut.insert(field);
     }
     out.push(b'|');
 }
 
-/// Which places of an event hold a text that was cut.
+/// The fields of an event whose text is truncated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct CutFields(u32);
+pub(crate) struct TruncatedFields(u32);
 
-impl CutFields {
-    /// The key that names them in the event.
+impl TruncatedFields {
+    /// The key that lists them in the event.
     const KEY: &'static str = "ScanbridgeTruncated=";
 
     pub(crate) fn insert(&mut self, field: Field) {
@@ -156,7 +156,7 @@ impl CutFields {
         self.0 == 0
     }
 
-    /// Appends the key with the names, split by commas; nothing when nothing was cut.
+    /// Appends the key with the names, separated by commas; nothing if no field is truncated.
     pub(crate) fn append_to(self, out: &mut Vec<u8>) {
         for (index, field) in self.fields().enumerate() {
             out.extend_from_slice(if index == 0 { Self::KEY.as_bytes() } else { b"," });
@@ -167,7 +167,7 @@ impl CutFields {
         }
     }
 
-    /// How many bytes [`CutFields::append_to`] takes: the key, and for each name one more.
+    /// How many bytes [`TruncatedFields::append_to`] writes: the key, and each name with one separator.
     pub(crate) fn written_length(self) -> usize {
         if self.is_empty() {
             return 0;
@@ -185,8 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_can_be_marked_and_none_twice() {
-        let mut all = CutFields::default();
+    fn every_field_is_listed_once() {
+        let mut all = TruncatedFields::default();
         for (index, field) in Field::ALL.into_iter().enumerate() {
             assert_eq!(field as usize, index);
             all.insert(field);
@@ -203,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_leaves_neither_key_nor_label() {
-        let (mut out, mut cut) = (Vec::new(), CutFields::default());
+    fn empty_value_writes_neither_key_nor_label() {
+        let (mut out, mut cut) = (Vec::new(), TruncatedFields::default());
         append(&mut out, &mut cut, Field::Diagnosis, " \r\n\t");
         append_header(&mut out, &mut cut, Field::Name, "", "QID 7");
         assert_eq!(out, b"QID 7|");

@@ -1,4 +1,4 @@
-//! What the events of one definition have in common, made once and copied into each of them.
+//! The parts that all events of one definition share, encoded once and copied into each event.
 
 use std::ops::Range;
 
@@ -6,21 +6,21 @@ use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::DefinitionView;
 use scanbridge_plugin_api::model::{DefinitionField, Exploit, Severity, list_items};
 
-use crate::escape::CUT_MARK;
-use crate::field::{self, CutFields, Field, append_header};
+use crate::escape::TRUNCATION_MARK;
+use crate::field::{self, Field, TruncatedFields, append_header};
 use crate::options::{ClassIdStyle, EventSettings};
 use crate::severity;
 use crate::table::Table;
 
-/// The pieces of a line that a definition, a table and a severity decide, ready to be copied.
+/// The encoded parts of a line that depend on the definition, the table and the severity.
 #[derive(Debug)]
 pub(crate) struct Fragment {
     bytes: Box<[u8]>,
     header_end: usize,
     front_end: usize,
     middle_end: usize,
-    /// Which of its fields were cut.
-    pub cut: CutFields,
+    /// Which of its fields are truncated.
+    pub cut: TruncatedFields,
 }
 
 impl Fragment {
@@ -29,22 +29,22 @@ impl Fragment {
         self.piece(0..self.header_end)
     }
 
-    /// Category, severity, domain: short.
+    /// Category, severity and domain: always short.
     pub(crate) fn front(&self) -> &[u8] {
         self.piece(self.header_end..self.front_end)
     }
 
-    /// Score, CVE ids, exploits: what may grow long, but matters.
+    /// Score, CVE IDs and exploits: may be long, but are important.
     pub(crate) fn middle(&self) -> &[u8] {
         self.piece(self.front_end..self.middle_end)
     }
 
-    /// The long texts: what a receiver with little room may lose.
+    /// The long texts, last because a receiver with a small limit truncates the end.
     pub(crate) fn tail(&self) -> &[u8] {
         self.piece(self.middle_end..self.bytes.len())
     }
 
-    /// How many bytes it holds.
+    /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -54,16 +54,16 @@ impl Fragment {
     }
 }
 
-/// Makes fragments; keeps its buffers between them.
+/// Builds fragments; reuses its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct FragmentBuilder {
     out: Vec<u8>,
-    cut: CutFields,
+    cut: TruncatedFields,
     text: String,
 }
 
 impl FragmentBuilder {
-    /// Cleans, cuts and escapes what `table` wants of the definition.
+    /// Cleans, truncates and escapes the fields of the definition that `table` includes.
     pub(crate) fn build(
         &mut self,
         settings: &EventSettings,
@@ -72,7 +72,7 @@ impl FragmentBuilder {
         definition: DefinitionView<'_>,
     ) -> Fragment {
         self.out.clear();
-        self.cut = CutFields::default();
+        self.cut = TruncatedFields::default();
         self.header(settings, table, severity, definition);
         let header_end = self.out.len();
         self.front(settings, table, severity, definition);
@@ -113,7 +113,7 @@ impl FragmentBuilder {
             Table::OpenPorts => self.text.push_str("Open Port"),
             _ => self.text.push_str(definition.get(DefinitionField::Title)),
         }
-        // A glossary may lack the QID; its finding is an event all the same.
+        // The glossary of a report may lack the QID; its finding is still an event.
         let instead = format!("QID {qid}");
         append_header(&mut self.out, &mut self.cut, Field::Name, &self.text, &instead);
         append_severity(&mut self.out, settings, severity);
@@ -180,16 +180,16 @@ impl FragmentBuilder {
     }
 }
 
-/// Appends what closes the header.
+/// Appends the severity, the last field of the header.
 pub(crate) fn append_severity(out: &mut Vec<u8>, settings: &EventSettings, severity: Option<Severity>) {
     out.extend_from_slice(severity::agent(severity, settings.severity_style).as_bytes());
     out.extend_from_slice(if settings.leading_space { b"| " } else { b"|" });
 }
 
-/// Appends the device's severity, its domain and the category technique, as the table wants them.
+/// Appends the device severity, the domain and the category technique, if the table includes them.
 pub(crate) fn append_classification(
     out: &mut Vec<u8>,
-    cut: &mut CutFields,
+    cut: &mut TruncatedFields,
     settings: &EventSettings,
     table: Table,
     severity: Option<Severity>,
@@ -213,7 +213,7 @@ pub(crate) fn append_classification(
     }
 }
 
-/// What a buffer may keep of its memory; one huge text must not stay for ever.
+/// Capacity in bytes that a buffer keeps for reuse, so that one huge text does not occupy memory forever.
 pub(crate) const KEPT_BYTES: usize = 64 * 1024;
 
 const TEXTS: [(Field, DefinitionField); 3] = [
@@ -222,18 +222,18 @@ const TEXTS: [(Field, DefinitionField); 3] = [
     (Field::Solution, DefinitionField::Solution),
 ];
 
-/// How much of a text to prepare for a field of this limit: cleaning may still take three bytes for one.
+/// How many bytes of a text to prepare for a field of this limit: cleaning may shorten three bytes to one.
 fn enough(limit: usize) -> usize {
-    3 * limit + CUT_MARK.len()
+    3 * limit + TRUNCATION_MARK.len()
 }
 
-/// The score without the vector that newer reports put behind it; nothing for the `-` of unscored definitions.
+/// The score without the vector that newer reports append; empty for the `-` of definitions without score.
 fn score(text: &str) -> &str {
     text.split_whitespace().next().filter(|score| *score != "-").unwrap_or_default()
 }
 
-/// Joins what the guide lists. ESM reads `=`, `%` and `#` in a scanner's class id as its own marks, so those that
-/// come from texts are escaped here, before the header's escapes.
+/// Joins the parts that the guide lists. `=`, `%` and `#` have a special meaning for ESM in the class ID of a
+/// scanner, so those in texts are escaped here, before the escapes of the header.
 fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, definition: DefinitionView<'_>) {
     let limit = Field::ClassId.limit();
     out.extend(["Qualys|", qid]);

@@ -1,8 +1,8 @@
-//! ArcSight CEF output: findings become events in the Common Event Format, one a line.
+//! ArcSight CEF output: writes findings as events in the Common Event Format, one event per line.
 //!
-//! `output` is the plugin; `encoder` turns batches into lines and knows no file; below it stand the rules: `table`
-//! says which event holds what, `field` names the keys, `escape` makes texts fit for a line. `transport` takes the
-//! finished lines to a file or a receiver; `syslog` is what it puts around them.
+//! `output` is the plugin. `encoder` turns batches into lines, without any I/O. It uses `table` (fields of
+//! each kind of event), `field` (keys and limits) and `escape` (cleaning and escaping of texts). `transport`
+//! delivers the lines to a file or a receiver; `syslog` adds headers and framing.
 
 #![doc = include_str!("../README.md")]
 

@@ -1,4 +1,4 @@
-//! The options, and the settings that they become.
+//! The option table, and the event settings read from it.
 
 use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec};
@@ -10,7 +10,7 @@ use crate::severity::SeverityStyle;
 use crate::time::TimeCorrection;
 use crate::transport::options as transport;
 
-/// What the plugin can be told.
+/// All options of the plugin.
 pub(crate) const TABLE: &[OptionSpec] = &[
     transport::TRANSPORT,
     transport::PATH,
@@ -65,8 +65,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .default_flag(false)
         .help("Also send one event per asset, with or without findings."),
     OptionSpec::flag("category_technique").default_flag(true).help(
-        "Send the field `categoryTechnique`. Turn it off if ArcSight ESM should categorize events \
-             itself.",
+        "Send the field `categoryTechnique`. Turn it off if ArcSight ESM should categorize events itself.",
     ),
     OptionSpec::choice("additional_data", &["profile", "ad", "custom"]).default_text("profile").help(
         "Key of exploit descriptions: `ad` = `ad.ExpltDescription`, `custom` = \
@@ -75,7 +74,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::choice("extension_leading_space", &["profile", "yes", "no"]).default_text("profile").help(
         "Add a space after the CEF header (needed by liblognorm 2.0.6). `profile`: the default of \
-             `profile`.",
+         `profile`.",
     ),
     OptionSpec::list("extra_fields", &ValueSpec::Choice(&["externalId", "cn1", "outcome"])).help(
         "Additional fields: `externalId` (report ID), `cn1` (QID as a number), `outcome` (finding status).",
@@ -90,12 +89,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .default_integer(0)
         .help("Correction added to each event time, in seconds, for a scanner with a wrong clock."),
     OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64).help(
-        "Oldest event time sent, in seconds before now. Older times are clamped to it. Default: no \
-             limit.",
+        "Oldest event time sent, in seconds before now. Older times are clamped to it. Default: no limit.",
     ),
     OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64).help(
-        "Newest event time sent, in seconds after now. Newer times are clamped to it. Default: no \
-             limit.",
+        "Newest event time sent, in seconds after now. Newer times are clamped to it. Default: no limit.",
     ),
     OptionSpec::text("device_vendor").default_text("Qualys").help("Device vendor in the CEF header."),
     OptionSpec::text("device_product").default_text("Qualys").help("Device product in the CEF header."),
@@ -107,12 +104,12 @@ pub(crate) const TABLE: &[OptionSpec] = &[
 /// A year and a day.
 const MOST_OFFSET: i64 = 366 * 86_400;
 
-/// How the class id of a vulnerability is made.
+/// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClassIdStyle {
     /// `Qualys|VULN|` and the QID.
     Stable,
-    /// All that the guide lists, joined.
+    /// All parts that the guide lists, joined by `|`.
     Concat,
 }
 
@@ -124,7 +121,7 @@ pub(crate) struct ExtraFields {
     pub outcome: bool,
 }
 
-/// The options that shape an event, checked.
+/// The validated options that determine the content of events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSettings {
     /// `CEF:0|` or `CEF:1|`, the vendor and the product, up to the version.
@@ -139,7 +136,7 @@ pub(crate) struct EventSettings {
     pub dotted_keys: bool,
     pub leading_space: bool,
     pub extra: ExtraFields,
-    pub hold: AssetBufferSettings,
+    pub buffer: AssetBufferSettings,
     pub time: TimeCorrection,
 }
 
@@ -182,7 +179,7 @@ impl EventSettings {
                 qid_number: extra.contains(&"cn1"),
                 outcome: extra.contains(&"outcome"),
             },
-            hold: AssetBufferSettings {
+            buffer: AssetBufferSettings {
                 merge: options.flag("aggregate")?,
                 worst_first: options.text("order")? == Some("severity"),
             },
@@ -199,13 +196,16 @@ fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
     Ok(options.integer::<i64>(name)?.map(|seconds| seconds * 1000))
 }
 
-/// Appends a header field that the operator chose; it must be there and short enough, for it stands in every event.
+/// Appends a header field set by the operator.
+///
+/// # Errors
+/// A configuration error if it is empty or too long: it is in every event and is never truncated.
 fn append_header(out: &mut Vec<u8>, options: &Options, name: &str, limit: usize) -> Result<()> {
     let text = options.text(name)?.unwrap_or_default();
     match escape::header(out, text, limit) {
-        EscapeResult::Whole => out.push(b'|'),
+        EscapeResult::Complete => out.push(b'|'),
         EscapeResult::Empty => return Err(PluginError::config(format!("option `{name}` must not be empty"))),
-        EscapeResult::Cut => {
+        EscapeResult::Truncated => {
             return Err(PluginError::config(format!(
                 "option `{name}` must not be longer than {limit} bytes after escaping"
             )));

@@ -1,4 +1,4 @@
-//! The plugin: reports in, events out.
+//! The output plugin: encodes batches and passes the events to the transport.
 
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
@@ -10,15 +10,15 @@ use crate::encoder::{Encoder, Tally};
 use crate::options::{self, EventSettings};
 use crate::transport::{self, Transport};
 
-/// Writes each finding as one event, and beside the findings one event for each open port and each operating
-/// system: to a file, which appears or grows when a report is complete, or to receivers of syslog.
+/// Writes each finding as one event, and derived events for each open port and operating system: to a file,
+/// which appears or grows when a report is complete, or to syslog receivers.
 #[derive(Debug)]
 pub struct ArcSightCef {
     encoder: Encoder,
     transport: Transport,
-    /// What was counted of the report under way.
+    /// Counters of the current report.
     report: Tally,
-    /// Events that were written at a commit and not yet told.
+    /// Events that were written at a commit and are not reported to the host yet.
     committed: Written,
 }
 
@@ -52,7 +52,7 @@ impl Output for ArcSightCef {
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        // A report that is not delivered is taken back as far as possible; its last asset has nothing more to say.
+        // Roll back as far as possible, and write no further events of the last asset.
         if !end.deliver {
             self.encoder.abandon();
             self.transport.end(end)?;
@@ -62,12 +62,12 @@ impl Output for ArcSightCef {
         let tally = self.encoder.finish(&mut self.transport)?;
         let written = self.written(tally);
         self.transport.end(end)?;
-        self.report.tell();
+        self.report.log();
         Ok(written)
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        // The last asset is whole: what was kept back for it goes now, wherever the commit falls.
+        // The host commits only after complete assets, so the buffered events of the last one can be written.
         let tally = self.encoder.finish(&mut self.transport)?;
         self.committed = self.written(tally);
         self.transport.commit()
@@ -82,7 +82,7 @@ impl Output for ArcSightCef {
 register_output!(ArcSightCef);
 
 impl ArcSightCef {
-    /// What a call tells the host, with what the last commit could not tell.
+    /// The result of a call, including the events of the last commit, which cannot return them.
     fn written(&mut self, tally: Tally) -> Written {
         let earlier = std::mem::take(&mut self.committed);
         self.report.add(tally);
@@ -98,32 +98,30 @@ impl ArcSightCef {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.derived += other.derived;
-        self.cut += other.cut;
+        self.truncated += other.truncated;
         self.bad_addresses += other.bad_addresses;
-        self.moved += other.moved;
+        self.clamped += other.clamped;
         self.too_long += other.too_long;
     }
 
-    /// Tells the operator what the events do not show in full.
-    fn tell(self) {
-        if self.cut > 0 {
+    /// Logs what is missing or changed in the events.
+    fn log(self) {
+        if self.truncated > 0 {
             tracing::info!(
-                events = self.cut,
+                events = self.truncated,
                 "text fields truncated to the CEF field limits or `max_message_bytes`"
             );
         }
         if self.bad_addresses > 0 {
             tracing::warn!(
                 assets = self.bad_addresses,
-                "assets with an invalid IP address; their events \
-                 have no `dst`"
+                "assets with an invalid IP address; their events have no `dst`"
             );
         }
-        if self.moved > 0 {
+        if self.clamped > 0 {
             tracing::warn!(
-                events = self.moved,
-                "event times clamped to `time_past_limit_secs` or \
-                 `time_future_limit_secs`"
+                events = self.clamped,
+                "event times clamped to `time_past_limit_secs` or `time_future_limit_secs`"
             );
         }
         if self.too_long > 0 {

@@ -1,9 +1,9 @@
-//! Which ports of an asset have been seen.
+//! The ports of an asset that have been seen.
 
-/// A set of port and protocol, of fixed size whatever an asset claims: one bit for each.
+/// A set of ports by protocol, one bit each: its size is fixed, whatever an asset reports.
 #[derive(Debug)]
 pub(crate) struct Ports {
-    /// A bit for each port, for TCP, UDP and all else.
+    /// One bit per port, for TCP, for UDP and for all other protocols.
     bits: Box<[u64]>,
     any: bool,
 }
@@ -25,7 +25,7 @@ impl Ports {
         }
     }
 
-    /// Adds a port; false when it was there.
+    /// Adds a port. Returns false if the set already contains it.
     pub(crate) fn insert(&mut self, port: u16, protocol: &str) -> bool {
         let protocol = match protocol {
             _ if protocol.eq_ignore_ascii_case("tcp") => 0,
@@ -45,7 +45,7 @@ mod tests {
     use super::Ports;
 
     #[test]
-    fn a_port_is_new_once_for_each_protocol_and_asset() {
+    fn port_is_new_once_per_protocol_and_asset() {
         let mut ports = Ports::default();
         assert!(ports.insert(65535, "tcp"));
         assert!(ports.insert(65535, "udp"));

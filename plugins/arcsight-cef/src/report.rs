@@ -1,27 +1,27 @@
-//! What all events of a report share.
+//! The parts that all events of a report share.
 
 use scanbridge_plugin_api::model::ReportStart;
 
-use crate::field::{self, CutFields, Field};
+use crate::field::{self, Field, TruncatedFields};
 use crate::options::EventSettings;
 use crate::{escape, time};
 
-/// The pieces of a line that the report decides.
+/// The encoded parts of a line that depend on the report.
 #[derive(Debug, Default)]
 pub(crate) struct ReportPart {
-    /// The header up to the version, its `|` included.
+    /// The header up to and including the version and its `|`.
     pub opening: Vec<u8>,
-    /// The report's file, and its id where that is wanted.
+    /// The path of the report, and its ID if `extra_fields` contains `externalId`.
     pub origin: Vec<u8>,
-    /// Which of these were cut.
-    pub cut: CutFields,
-    /// When the report or scan was made, in milliseconds since 1970.
+    /// Which of these fields are truncated.
+    pub cut: TruncatedFields,
+    /// Time of the report or scan, in milliseconds since 1970.
     pub time: Option<i64>,
-    /// When the report began to be written, in milliseconds since 1970: what times are measured against.
+    /// Start of writing, in milliseconds since 1970; the reference for the time limits.
     pub begun: i64,
 }
 
-/// The version's limit.
+/// Maximum length of the device version in bytes.
 const VERSION_LIMIT: usize = 31;
 
 impl ReportPart {

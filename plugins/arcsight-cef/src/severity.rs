@@ -1,8 +1,8 @@
-//! The scanner's severity in the words and numbers of events.
+//! Mapping of the scanner's severity to words and numbers.
 
 use scanbridge_plugin_api::model::Severity;
 
-/// How the header shows a severity.
+/// Format of the severity in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeverityStyle {
     /// 0 to 10.
@@ -11,8 +11,8 @@ pub(crate) enum SeverityStyle {
     Word,
 }
 
-/// The header's severity. The numbers lie in the bands that the words name, and keep 3 and 4 apart although both
-/// are `High`.
+/// The severity in the header. The numbers are in the ranges that the words name, and distinguish 3 and 4
+/// although both are `High`.
 pub(crate) fn agent(severity: Option<Severity>, style: SeverityStyle) -> &'static str {
     let (number, word) = match severity.map(Severity::number) {
         Some(5) => ("10", "Very-High"),
@@ -28,7 +28,7 @@ pub(crate) fn agent(severity: Option<Severity>, style: SeverityStyle) -> &'stati
     }
 }
 
-/// The device's own word, as the tables Infos and Practices want it.
+/// The word of `deviceSeverity` in the tables Infos and Practices.
 pub(crate) fn device_word(severity: Severity) -> &'static str {
     match severity.number() {
         5 => "Urgent",

@@ -1,8 +1,8 @@
-//! The tables of the SmartConnector guide: which kind of event holds what.
+//! The tables of the SmartConnector guide: the fields of each kind of event.
 
 use scanbridge_plugin_api::model::FindingKind;
 
-/// One kind of event. The guide's seventh table, Scanner, is an asset by itself.
+/// One kind of event. The seventh table of the guide, Scanner, describes an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Table {
     Infos,
@@ -14,14 +14,14 @@ pub(crate) enum Table {
     Scanner,
 }
 
-/// What the events of a table hold beside what all hold (time, address, host name, report file).
+/// The fields of a table in addition to those of all events (time, address, host name, report path).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
-    /// Behind `Qualys|` in the class id.
+    /// The part of the class ID after `Qualys|`.
     pub class: &'static str,
-    /// Whether the NetBIOS name goes before the DNS name.
+    /// Prefer the NetBIOS name to the DNS name.
     pub netbios_first: bool,
-    /// Whether the device's severity is a word.
+    /// Write `deviceSeverity` as a word.
     pub severity_word: bool,
     pub category: bool,
     pub category_technique: bool,

@@ -1,27 +1,27 @@
-//! Times, as the one form that every receiver reads the same way.
+//! Event times in milliseconds since 1970, the format without time zone or locale.
 
 use jiff::Timestamp;
 
-/// Milliseconds since 1970 of a UTC time such as `2026-01-31T12:00:00Z`. None for anything else and for times
-/// before 1970: a missing time is better than a wrong one.
+/// Milliseconds since 1970 of a UTC time such as `2026-01-31T12:00:00Z`. `None` for other formats and for
+/// times before 1970: a missing time is better than a wrong one.
 pub(crate) fn epoch_ms(text: &str) -> Option<i64> {
     let time: Timestamp = text.trim().parse().ok()?;
     Some(time.as_millisecond()).filter(|milliseconds| *milliseconds >= 0)
 }
 
-/// What is done to the time of an event before it is sent; by default nothing.
+/// Correction of event times before they are sent; none by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TimeCorrection {
     /// Added to each time, in milliseconds.
     pub offset: i64,
-    /// How far in the past a time may lie, in milliseconds.
+    /// Maximum age of a time, in milliseconds.
     pub most_past: Option<i64>,
-    /// How far in the future a time may lie, in milliseconds.
+    /// How far a time may be in the future, in milliseconds.
     pub most_future: Option<i64>,
 }
 
 impl TimeCorrection {
-    /// The time to send, and whether it was moved to one of the bounds around `now`.
+    /// The time to send, and whether it was clamped to one of the limits around `now`.
     pub(crate) fn apply(self, time: i64, now: i64) -> (i64, bool) {
         let shifted = time.saturating_add(self.offset).max(0);
         let earliest = self.most_past.map_or(0, |past| now.saturating_sub(past).max(0));
@@ -31,7 +31,7 @@ impl TimeCorrection {
     }
 }
 
-/// The present time in milliseconds since 1970.
+/// The current time in milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_utc_times_count() {
+    fn incomplete_or_non_utc_times_are_rejected() {
         assert_eq!(epoch_ms("2026-01-31T12:00:00Z"), Some(1_769_860_800_000)); // date -d … +%s
         assert_eq!(epoch_ms("1970-01-01T00:00:00Z"), Some(0));
         for bad in
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_moved_only_as_asked() {
+    fn times_are_shifted_and_clamped_as_configured() {
         let none = TimeCorrection::default();
         assert_eq!(none.apply(5, 1_000_000), (5, false));
         let offset = TimeCorrection { offset: -3_600_000, ..none };

@@ -1,6 +1,7 @@
-//! JSON output: one object a line (NDJSON), with all that the batch holds, for `jq` and programs of one's own.
+//! JSON output: one object per line (NDJSON) with all fields of a finding, for `jq` and custom programs.
 //!
-//! `output` is the plugin; `lines` turns a batch into lines; `object` turns the cells of a row into an object.
+//! `output` is the plugin; `lines` turns a batch into lines; `object` turns the cells of a row into an
+//! object.
 
 #![doc = include_str!("../README.md")]
 

@@ -1,45 +1,45 @@
-//! Lines: what findings share is turned into JSON once.
+//! Turns rows of a batch into lines of JSON. Definitions are encoded once and cached.
 
 use std::collections::HashMap;
 
 use scanbridge_plugin_api::batch::{AssetView, DefinitionView, FindingView, Schema};
 use scanbridge_plugin_api::model::ReportStart;
 
-use crate::object::{self, Form};
+use crate::object::{self, JsonType};
 
-/// Makes the lines of one report after another.
+/// Encodes the lines of one report at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    /// `,"report":{…}}` and the line's end.
+    /// `,"report":{…}}` and the line feed, the same for all lines of a report.
     report: Vec<u8>,
-    /// How the columns of the three tables look, in their order.
-    forms: Forms,
+    /// JSON types of the columns of the three tables, in column order.
+    types: ColumnTypes,
     /// Definitions by content key, as JSON.
     definitions: HashMap<u128, Box<[u8]>, foldhash::fast::RandomState>,
     definition_bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Forms {
-    assets: Vec<Form>,
-    definitions: Vec<Form>,
-    findings: Vec<Form>,
+struct ColumnTypes {
+    assets: Vec<JsonType>,
+    definitions: Vec<JsonType>,
+    findings: Vec<JsonType>,
 }
 
-/// What is kept of definitions; when it is full, all are made anew as they come.
+/// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
 const KEPT_BYTES: usize = 8 << 20;
 
 impl Lines {
     pub(crate) fn begin(&mut self, report: &ReportStart) {
         let Schema { assets, definitions, findings } = &report.schema;
-        let of = |names: &[String]| names.iter().map(|name| Form::of(name)).collect();
-        self.forms = Forms { assets: of(assets), definitions: of(definitions), findings: of(findings) };
-        // Content keys say nothing about batches of another schema.
+        let of = |names: &[String]| names.iter().map(|name| JsonType::of(name)).collect();
+        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions), findings: of(findings) };
+        // Content keys are comparable only within one schema.
         self.definitions.clear();
         self.definition_bytes = 0;
         let names = ["id", "kind", "title", "time", "path"];
         let values = [&report.id, &report.kind, &report.title, &report.time, &report.path];
-        let cells = names.into_iter().zip(values).map(|(name, value)| (name, Form::Text, value.as_str()));
+        let cells = names.into_iter().zip(values).map(|(name, value)| (name, JsonType::Text, value.as_str()));
         self.report = b",\"report\":".to_vec();
         object::push(&mut self.report, cells);
         self.report.extend_from_slice(b"}\n");
@@ -48,22 +48,22 @@ impl Lines {
     /// Appends the line of a finding.
     pub(crate) fn finding(&mut self, out: &mut Vec<u8>, schema: &Schema, finding: FindingView<'_>) {
         out.extend_from_slice(b"{\"finding\":");
-        object::push(out, cells(&schema.findings, &self.forms.findings, |column| finding.column(column)));
+        object::push(out, cells(&schema.findings, &self.types.findings, |column| finding.column(column)));
         out.extend_from_slice(b",\"definition\":");
         self.definition(out, schema, finding.definition());
         self.asset_and_report(out, schema, finding.asset());
     }
 
-    /// Appends the line of an asset by itself.
+    /// Appends the separate line of an asset (option `assets`).
     pub(crate) fn asset(&self, out: &mut Vec<u8>, schema: &Schema, asset: AssetView<'_>) {
-        // An empty finding tells the line apart and keeps the keys in one order.
+        // `null` distinguishes the line from findings and keeps the order of the keys.
         out.extend_from_slice(b"{\"finding\":null,\"definition\":null");
         self.asset_and_report(out, schema, asset);
     }
 
     fn asset_and_report(&self, out: &mut Vec<u8>, schema: &Schema, asset: AssetView<'_>) {
         out.extend_from_slice(b",\"asset\":");
-        object::push(out, cells(&schema.assets, &self.forms.assets, |column| asset.column(column)));
+        object::push(out, cells(&schema.assets, &self.types.assets, |column| asset.column(column)));
         out.extend_from_slice(&self.report);
     }
 
@@ -73,8 +73,8 @@ impl Lines {
             return;
         }
         let start = out.len();
-        let forms = &self.forms.definitions;
-        object::push(out, cells(&schema.definitions, forms, |column| definition.column(column)));
+        let types = &self.types.definitions;
+        object::push(out, cells(&schema.definitions, types, |column| definition.column(column)));
         let made: Box<[u8]> = out[start..].into();
         if self.definition_bytes + made.len() > KEPT_BYTES {
             self.definitions.clear();
@@ -85,12 +85,12 @@ impl Lines {
     }
 }
 
-/// The cells of a row with their names and forms.
+/// The cells of a row with their names and types.
 fn cells<'a>(
     names: &'a [String],
-    forms: &'a [Form],
+    types: &'a [JsonType],
     cell: impl Fn(Option<usize>) -> &'a str + 'a,
-) -> impl Iterator<Item = (&'a str, Form, &'a str)> {
-    let columns = names.iter().zip(forms).enumerate();
-    columns.map(move |(column, (name, form))| (name.as_str(), *form, cell(Some(column))))
+) -> impl Iterator<Item = (&'a str, JsonType, &'a str)> {
+    let columns = names.iter().zip(types).enumerate();
+    columns.map(move |(column, (name, json_type))| (name.as_str(), *json_type, cell(Some(column))))
 }

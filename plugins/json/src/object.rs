@@ -1,15 +1,15 @@
-//! Cells as a JSON object.
+//! Encodes the cells of a row as a JSON object.
 
 use scanbridge_plugin_api::model::{Exploit, Fact, Reference, list_items};
 
-/// How a cell looks in JSON. Decided by its column's name, once a report.
+/// JSON type of a column. Derived from the column name, once per report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// A string: also for every column that this version does not know.
+pub(crate) enum JsonType {
+    /// A string; also the type of columns that this version does not know.
     Text,
-    /// A number when it is a whole one, else a string.
+    /// A number if the cell is an unsigned integer, otherwise a string.
     Number,
-    /// `true` and `false` for 1 and 0, else a string.
+    /// `true` for 1, `false` for 0, otherwise a string.
     Flag,
     /// A list of strings.
     List,
@@ -17,11 +17,11 @@ pub(crate) enum Form {
     References,
     /// A list of objects with `source`, `reference`, `description` and `link`.
     Exploits,
-    /// A list of objects, each with `fact` and what belongs to it.
+    /// A list of objects, each with `fact` (its kind) and the fields of that kind.
     Facts,
 }
 
-impl Form {
+impl JsonType {
     pub(crate) fn of(column: &str) -> Self {
         match column {
             "severity" | "port" | "times_found" | "detection_score" => Self::Number,
@@ -35,44 +35,44 @@ impl Form {
     }
 }
 
-/// Appends an object of the cells that are not empty.
-pub(crate) fn push<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = (&'a str, Form, &'a str)>) {
+/// Appends an object with all cells that are not empty.
+pub(crate) fn push<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = (&'a str, JsonType, &'a str)>) {
     out.push(b'{');
     let mut gap = "";
-    for (name, form, cell) in cells.filter(|(_, _, cell)| !cell.is_empty()) {
+    for (name, json_type, cell) in cells.filter(|(_, _, cell)| !cell.is_empty()) {
         out.extend_from_slice(gap.as_bytes());
         push_text(out, name);
         out.push(b':');
-        push_cell(out, form, cell);
+        push_cell(out, json_type, cell);
         gap = ",";
     }
     out.push(b'}');
 }
 
-fn push_cell(out: &mut Vec<u8>, form: Form, cell: &str) {
-    match form {
-        Form::Text => push_text(out, cell),
-        Form::Number => match cell.parse::<u32>() {
+fn push_cell(out: &mut Vec<u8>, json_type: JsonType, cell: &str) {
+    match json_type {
+        JsonType::Text => push_text(out, cell),
+        JsonType::Number => match cell.parse::<u32>() {
             Ok(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Err(_) => push_text(out, cell),
         },
-        Form::Flag => match cell {
+        JsonType::Flag => match cell {
             "1" => out.extend_from_slice(b"true"),
             "0" => out.extend_from_slice(b"false"),
             _ => push_text(out, cell),
         },
-        Form::List => push_list(out, cell, push_text),
-        Form::References => push_list(out, cell, |out, item| {
+        JsonType::List => push_list(out, cell, push_text),
+        JsonType::References => push_list(out, cell, |out, item| {
             let Reference { id, url } = Reference::from_item(item);
             push_parts(out, &[("id", id), ("url", url)]);
         }),
-        Form::Exploits => push_list(out, cell, |out, item| {
+        JsonType::Exploits => push_list(out, cell, |out, item| {
             let Exploit { source, reference, description, link } = Exploit::from_item(item);
             let parts =
                 [("source", source), ("reference", reference), ("description", description), ("link", link)];
             push_parts(out, &parts);
         }),
-        Form::Facts => push_list(out, cell, push_fact),
+        JsonType::Facts => push_list(out, cell, push_fact),
     }
 }
 
@@ -81,9 +81,9 @@ fn push_fact(out: &mut Vec<u8>, item: &str) {
         Some(Fact::OpenPort { port, protocol, assigned, detected }) => {
             let port = port.to_string();
             let parts = [("protocol", protocol), ("assigned", assigned), ("detected", detected)];
-            let parts = parts.map(|(name, value)| (name, Form::Text, value));
-            let kind = ("fact", Form::Text, "open_port");
-            push(out, [kind, ("port", Form::Number, &port)].into_iter().chain(parts));
+            let parts = parts.map(|(name, value)| (name, JsonType::Text, value));
+            let kind = ("fact", JsonType::Text, "open_port");
+            push(out, [kind, ("port", JsonType::Number, &port)].into_iter().chain(parts));
         }
         Some(Fact::OperatingSystem { name, technique }) => {
             push_parts(out, &[("fact", "operating_system"), ("name", name), ("technique", technique)]);
@@ -91,13 +91,13 @@ fn push_fact(out: &mut Vec<u8>, item: &str) {
         Some(Fact::Name { name, source }) => {
             push_parts(out, &[("fact", "name"), ("name", name), ("source", source)]);
         }
-        // A form of a later version: passed on as it is.
+        // A kind of fact from a later version: passed on as a string.
         None => push_text(out, item),
     }
 }
 
 fn push_parts(out: &mut Vec<u8>, parts: &[(&str, &str)]) {
-    push(out, parts.iter().map(|(name, value)| (*name, Form::Text, *value)));
+    push(out, parts.iter().map(|(name, value)| (*name, JsonType::Text, *value)));
 }
 
 fn push_list(out: &mut Vec<u8>, cell: &str, item: impl Fn(&mut Vec<u8>, &str)) {
@@ -119,14 +119,14 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
 
-    fn told(cells: &[(&str, &str)]) -> String {
+    fn object_of(cells: &[(&str, &str)]) -> String {
         let mut out = Vec::new();
-        push(&mut out, cells.iter().map(|(name, cell)| (*name, Form::of(name), *cell)));
+        push(&mut out, cells.iter().map(|(name, cell)| (*name, JsonType::of(name), *cell)));
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn each_column_has_its_form() {
+    fn each_column_has_its_type() {
         for (cells, json) in [
             (&[("title", "a \"b\"\n\u{1}"), ("os", "")][..], r#"{"title":"a \"b\"\n\u0001"}"#),
             (&[("port", "443"), ("severity", "-")], r#"{"port":443,"severity":"-"}"#),
@@ -150,7 +150,7 @@ mod tests {
             (&[("of_a_later_version", "1")], r#"{"of_a_later_version":"1"}"#),
             (&[], "{}"),
         ] {
-            assert_eq!(told(cells), json);
+            assert_eq!(object_of(cells), json);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The plugin: reports in, a file of lines out.
+//! The output plugin: writes the lines of each report to a file.
 
 use scanbridge_durable_file::{ReportFile, Target, options as file};
 use scanbridge_plugin_api::batch::Batch;
@@ -9,7 +9,8 @@ use scanbridge_plugin_api::{
 
 use crate::lines::Lines;
 
-/// Output `JSON`. A report's lines appear when the report is delivered and not before, except on standard output.
+/// Output `JSON`. The lines of a report become visible when the report is complete, except on standard
+/// output.
 #[derive(Debug)]
 pub struct Json {
     file: ReportFile,
@@ -72,7 +73,7 @@ impl Output for Json {
     }
 }
 
-/// Writes the line in the buffer, and gives its length.
+/// Writes the line in the buffer, clears the buffer and returns the length of the line.
 fn put(file: &mut ReportFile, line: &mut Vec<u8>) -> Result<u64> {
     file.record_boundary()?;
     file.write(line)?;

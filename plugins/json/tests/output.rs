@@ -1,4 +1,4 @@
-//! The plugin through its public trait, and the exam that every plugin takes.
+//! Tests the plugin through its public trait, and runs the plugin contract tests.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, Re
 use scanbridge_plugin_api::{Options, Output, Services, Written};
 use serde_json::{Value, json};
 
-/// One asset with two findings of one definition, and one asset without any.
+/// One asset with two findings of one definition, and one asset without findings.
 fn batch() -> RawBatch {
     let mut batch = BatchBuilder::default();
     let mut asset = AssetRow::default();
@@ -36,24 +36,24 @@ fn batch() -> RawBatch {
 
 fn run(path: &Path, assets: bool, deliver: bool) -> Written {
     let options = json!({ "path": path, "assets": assets }).to_string();
-    let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("the options are in order");
-    let services = Services::without_host(path.parent().expect("a folder"));
+    let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("valid options");
+    let services = Services::without_host(path.parent().expect("a parent directory"));
     let mut output = Json::open(&options, &services, None).expect("the output opens");
     let report = ReportStart { title: "Weekly".to_owned(), ..ReportStart::default() };
     output.begin(&report).expect("the report begins");
     let (raw, columns) = (batch(), Columns::of(Schema::default()));
-    let written = output.write(Batch::of(&raw, &columns).expect("a sound batch")).expect("it is written");
+    let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
     written
 }
 
 fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).expect("the file is there");
+    let text = fs::read_to_string(path).expect("the file exists");
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
 #[test]
-fn each_finding_is_a_line_with_all_that_belongs_to_it() {
+fn each_finding_is_a_line_with_definition_asset_and_report() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("findings.ndjson");
     let written = run(&path, false, true);
@@ -72,7 +72,7 @@ fn each_finding_is_a_line_with_all_that_belongs_to_it() {
 }
 
 #[test]
-fn assets_have_lines_of_their_own_on_request() {
+fn assets_option_adds_a_line_per_asset() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("findings.ndjson");
     let written = run(&path, true, true);
@@ -83,14 +83,14 @@ fn assets_have_lines_of_their_own_on_request() {
 }
 
 #[test]
-fn a_report_that_is_taken_back_leaves_no_file() {
+fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     run(&folder.path().join("findings.ndjson"), false, false);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn takes_the_exam() {
+fn plugin_contract() {
     let folder = tempfile::tempdir().unwrap();
     let mut number = 0;
     let options = || {
@@ -100,7 +100,7 @@ fn takes_the_exam() {
     let result = |options: &Value| {
         let path = Path::new(options["path"].as_str().expect("a path")).to_owned();
         assert!(!lines(&path).is_empty());
-        fs::read(path).expect("the file is there")
+        fs::read(path).expect("the file exists")
     };
     scanbridge_plugin_contract::output::<Json>(options, result);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::expected::{Expected, in_value, is_margin};
 use crate::texts::{Texts, as_html};
 
-/// An asset with one finding that also tells an open port and the operating system.
+/// An asset with one finding that also reports an open port and the operating system.
 pub(crate) struct Asset {
     number: u32,
     kind: &'static str,

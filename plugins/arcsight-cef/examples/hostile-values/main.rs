@@ -1,4 +1,4 @@
-//! Writes events whose every value is hostile, and beside them what a reader must get back.
+//! Writes events in which every value is hostile, and the values that a reader must get back.
 //!
 //! `hostile-values EXPECTED.ndjson LINES.cef [REPORTS]`. What must come back is worked out here, character by
 //! character from the rules that the README states, and not with the plugin's code.

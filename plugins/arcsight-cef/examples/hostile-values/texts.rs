@@ -92,7 +92,8 @@ impl Texts {
         self.any(most).replace(['\t', '\n'], " ")
     }
 
-    /// A text that HTML can carry without loss: HTML knows no two line breaks in a row, no blanks around one.
+    /// A text that HTML can carry without loss: HTML has no consecutive line breaks, and no spaces around
+    /// one.
     pub(crate) fn markup_free(&mut self, most: usize) -> String {
         let text = self.any(most).replace('&', "+");
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

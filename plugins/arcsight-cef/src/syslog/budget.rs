@@ -1,36 +1,36 @@
-//! Makes an event fit the size that a receiver takes, by shortening its texts.
+//! Truncates the texts of an event until it fits the maximum message size.
 //!
-//! Receivers cut, split or multiply what is too long for them; what we cut ourselves stays one well-formed event
-//! and says what it lacks.
+//! Receivers truncate, split or duplicate messages that are too long for them. An event that we truncate
+//! stays well-formed and lists its truncated fields.
 
 use crate::escape;
-use crate::field::{CutFields, Field};
+use crate::field::{Field, TruncatedFields};
 
-/// Shortens the texts of a finished line until it has at most `budget` bytes with the mark that names what was
-/// cut, and adds them to `cut`. The mark itself is not yet in the line.
+/// Truncates the texts of a finished line until it has at most `budget` bytes including the field that lists
+/// the truncated texts, and adds them to `cut`. That field itself is appended later.
 ///
-/// First each text in turn is cut, as little as does it and to no less than [`FLOOR`] bytes; when that does not
-/// do, they go in the same order, with their labels. What identifies the event is never touched, so a line may
-/// remain too long: false.
-pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields) -> bool {
+/// First it truncates each text in turn, no more than needed and to no less than [`FLOOR`] bytes. If that is
+/// not enough, it removes texts in the same order, with their labels. The identifying fields are never
+/// changed, so a line may remain too long; then it returns false.
+pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields) -> bool {
     let Some(header) = header_end(line) else { return length(line, *cut) <= budget };
     for step in [cut_text, remove] {
         for field in ORDER {
             if length(line, *cut) <= budget {
                 return true;
             }
-            if let Some(place) = find(line, header, field) {
-                step(line, budget, cut, &place);
+            if let Some(span) = find(line, header, field) {
+                step(line, budget, cut, &span);
             }
         }
     }
     length(line, *cut) <= budget
 }
 
-/// The fewest bytes of a text that are worth sending.
+/// Minimum length of a truncated text in bytes.
 const FLOOR: usize = 64;
 
-/// What goes first; exploit descriptions stand under one of two keys.
+/// The order of truncation; exploit descriptions are under one of two keys.
 const ORDER: [Field; 7] = [
     Field::Solution,
     Field::Consequence,
@@ -41,44 +41,45 @@ const ORDER: [Field; 7] = [
     Field::Cves,
 ];
 
-/// Where a field stands in the line.
+/// Position of a field in the line.
 struct FieldSpan {
     field: Field,
     /// The first byte of its label or key.
     start: usize,
     value: usize,
-    /// Behind the last byte of the value.
+    /// Offset after the last byte of the value.
     end: usize,
 }
 
-fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut CutFields, place: &FieldSpan) {
-    let long = place.end - place.value;
+fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
+    let long = span.end - span.value;
     if long <= FLOOR {
         return;
     }
-    cut.insert(place.field);
+    cut.insert(span.field);
     let surplus = length(line, *cut) - budget.min(length(line, *cut));
     let keep = long.saturating_sub(surplus).max(FLOOR);
     if keep == long {
-        return; // Only the mark had to be said, and it fits.
+        return; // The text fits; only the list of truncated fields grew.
     }
-    let end = escape::cut_end(line, place.value, keep);
-    let mark = escape::CUT_MARK;
+    let end = escape::cut_end(line, span.value, keep);
+    let mark = escape::TRUNCATION_MARK;
     line[end..end + mark.len()].copy_from_slice(mark);
-    line.drain(end + mark.len()..place.end);
+    line.drain(end + mark.len()..span.end);
 }
 
-fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut CutFields, place: &FieldSpan) {
-    cut.insert(place.field);
-    line.drain(place.start..(place.end + 1).min(line.len()));
+fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
+    cut.insert(span.field);
+    line.drain(span.start..(span.end + 1).min(line.len()));
 }
 
-/// The length with the mark; of the blank behind the last field nothing is left in the end.
-fn length(line: &[u8], cut: CutFields) -> usize {
+/// The length including the list of truncated fields, without the space after the last field, which is
+/// removed later.
+fn length(line: &[u8], cut: TruncatedFields) -> usize {
     line.len() + cut.written_length() - usize::from(line.ends_with(b" ") || !cut.is_empty())
 }
 
-/// Where the header ends: behind its seventh bar that is not escaped.
+/// Offset after the header, which ends with the seventh unescaped `|`.
 fn header_end(line: &[u8]) -> Option<usize> {
     let mut bars = 0;
     let mut escaped = false;
@@ -98,7 +99,7 @@ fn header_end(line: &[u8]) -> Option<usize> {
     None
 }
 
-/// Finds a field. Its opening cannot stand inside a value, for there every `=` has a backslash before it.
+/// Finds a field. Its key cannot occur inside a value, because each `=` in a value is escaped.
 fn find(line: &[u8], header: usize, field: Field) -> Option<FieldSpan> {
     let opening = field.opening().as_bytes();
     let before_value = memchr::memmem::find_iter(&line[header..], opening)
@@ -108,14 +109,14 @@ fn find(line: &[u8], header: usize, field: Field) -> Option<FieldSpan> {
     Some(FieldSpan { field, start: before_value, value, end: value_end(line, value) })
 }
 
-/// Where a value ends: before the blank in front of the next key, or where the line does.
+/// End of a value: the space before the next key, or the end of the line.
 fn value_end(line: &[u8], value: usize) -> usize {
     let mut from = value;
     while let Some(equals) = memchr::memchr(b'=', &line[from..]).map(|at| from + at) {
         let key = line[value..equals].iter().rposition(|byte| *byte == b' ').map(|at| value + at);
         let escaped = line[value..equals].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
         match key {
-            Some(blank) if !escaped => return blank,
+            Some(space) if !escaped => return space,
             _ => from = equals + 1,
         }
     }
@@ -130,17 +131,17 @@ mod tests {
 
     const HEADER: &str = r"CEF:0|Qualys|Qualys|1|Qualys\|VULN\|7|a cs5Label=Solution cs5=b|7|";
 
-    /// A line as the encoder leaves it, with these values in its texts.
+    /// A line as the encoder writes it, with these texts.
     fn line_of(texts: &[(Field, &str)]) -> Vec<u8> {
         let mut line = format!("{HEADER}rt=1 dst=192.0.2.1 ").into_bytes();
         for (field, text) in texts {
-            crate::field::append(&mut line, &mut CutFields::default(), *field, text);
+            crate::field::append(&mut line, &mut TruncatedFields::default(), *field, text);
         }
         line
     }
 
     fn shortened(texts: &[(Field, &str)], budget: usize) -> (String, bool) {
-        let (mut line, mut cut) = (line_of(texts), CutFields::default());
+        let (mut line, mut cut) = (line_of(texts), TruncatedFields::default());
         let fits = shorten(&mut line, budget, &mut cut);
         cut.append_to(&mut line);
         if line.ends_with(b" ") {
@@ -150,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_alone() {
+    fn line_within_the_budget_is_unchanged() {
         let whole = format!("{HEADER}rt=1 dst=192.0.2.1 cs5Label=Solution cs5=patch it");
         assert_eq!(shortened(&[(Field::Solution, "patch it")], whole.len()), (whole.clone(), true));
         assert_ne!(shortened(&[(Field::Solution, &"x".repeat(99))], whole.len()).0, whole);
     }
 
     #[test]
-    fn the_solution_goes_before_the_result() {
+    fn solution_is_truncated_before_the_result() {
         let (result, solution) = ("r".repeat(300), "s".repeat(300));
         let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
         let (line, fits) = shortened(&texts, 700);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn below_the_floor_a_text_goes_with_its_label() {
+    fn text_below_the_minimum_is_removed_with_its_label() {
         let (result, solution) = ("r".repeat(300), "s".repeat(300));
         let texts = [(Field::Result, result.as_str()), (Field::Solution, &solution)];
         let (line, fits) = shortened(&texts, 230);
@@ -181,17 +182,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_budget_holds_and_the_line_stays_whole(
+        fn line_fits_the_budget_and_stays_well_formed(
             result in "[ -~é=|\\\\]{0,400}", solution in "[ =\\\\a𝄞]{0,400}", cves in "[A-Z,0-9-]{0,200}",
             budget in 160_usize..1500,
         ) {
             let texts = [(Field::Cves, cves.as_str()), (Field::Result, &result), (Field::Solution, &solution)];
             let (line, fits) = shortened(&texts, budget);
             prop_assert!(fits && line.len() <= budget, "{} of {}", line.len(), budget);
-            // The header and what identifies the event are as they were.
+            // The header and the identifying fields are unchanged.
             let kept = [HEADER, "rt=1 dst=192.0.2.1"].concat();
             prop_assert!(line.starts_with(&kept));
-            // Every escape is whole: a backslash is followed by one of its three companions.
+            // No escape is split: a backslash is followed by one of three characters.
             let mut chars = line[HEADER.len()..].chars();
             let mut keys = Vec::new();
             let mut word = String::new();

@@ -1,16 +1,16 @@
-//! How a receiver tells one message from the next on a connection.
+//! Message framing on a connection.
 
 /// The two framings of RFC 6587. A datagram needs neither: it is one message (RFC 5426).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// A line feed ends a message. An event holds none, so none is split.
+    /// A line feed ends a message. An event contains no line feed, so no event is split.
     Newline,
-    /// The message's length in octets and a space stand before it; RFC 5425 demands it for TLS.
+    /// The length of the message in octets and a space precede it; RFC 5425 requires this for TLS.
     OctetCounted,
 }
 
 impl Framing {
-    /// Appends a message, given in its parts.
+    /// Appends a message, given as its parts.
     pub(crate) fn append(self, out: &mut Vec<u8>, parts: [&[u8]; 3]) {
         if self == Self::OctetCounted {
             let length: usize = parts.iter().map(|part| part.len()).sum();
@@ -33,7 +33,7 @@ mod tests {
     use super::Framing;
 
     #[test]
-    fn each_framing_looks_as_its_rfc_says() {
+    fn each_framing_follows_its_rfc() {
         let mut out = Vec::new();
         Framing::OctetCounted.append(&mut out, [b"<13>1 ", "é".as_bytes(), b"x"]);
         Framing::OctetCounted.append(&mut out, [b"", b"", b"abc"]);
@@ -43,7 +43,7 @@ mod tests {
         assert_eq!(out, b"<13>abc\n");
     }
 
-    /// Reads counted frames as a receiver does: digits, a space, that many octets.
+    /// Reads octet-counted frames as a receiver does: digits, a space, that many octets.
     fn read_counted(mut rest: &[u8]) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         while !rest.is_empty() {
@@ -57,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reader_gets_back_what_was_framed(messages in prop::collection::vec("[^\n]{1,60}", 0..20)) {
+        fn framed_messages_are_read_back_unchanged(messages in prop::collection::vec("[^\n]{1,60}", 0..20)) {
             let (mut counted, mut lines) = (Vec::new(), Vec::new());
             for message in &messages {
                 let (head, tail) = message.as_bytes().split_at(message.len() / 3);

@@ -1,4 +1,4 @@
-//! What stands before an event: priority, time, host and program.
+//! The syslog header before an event: priority, time, host and program.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,21 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use scanbridge_plugin_api::model::Severity;
 
-/// The four looks.
+/// The header formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderStyle {
     /// RFC 5424: `<134>1 2026-01-31T12:00:00.000Z host app - - - CEF:…`, without a byte order mark.
     Rfc5424,
-    /// RFC 3164: `<134>Jan 31 12:00:00 host app: CEF:…`, in local time as that RFC wants it.
+    /// RFC 3164: `<134>Jan 31 12:00:00 host app: CEF:…`, in local time as that RFC requires.
     Rfc3164,
-    /// As the CEF standard prints it: RFC 3164 without a program, so that `CEF` is taken for it.
+    /// As the CEF standard prints it: RFC 3164 without a program name, so that receivers treat `CEF` as the
+    /// program.
     ArcSight,
     /// The event alone.
     None,
 }
 
-/// What a header is made of.
+/// The parts of a header.
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderSettings {
     pub style: HeaderStyle,
@@ -31,7 +32,7 @@ pub(crate) struct HeaderSettings {
     pub app: String,
 }
 
-/// The header of the present second. Making one costs more than an event, so it is kept.
+/// The header of the current second. It is cached, because rendering it costs more than an event.
 #[derive(Debug)]
 pub(crate) struct Header {
     settings: HeaderSettings,
@@ -51,7 +52,7 @@ impl Header {
         Self { settings, priorities, rest, made: Instant::now() }
     }
 
-    /// The priority of an event, and what follows it up to the event.
+    /// The priority of an event, and the rest of the header.
     pub(crate) fn parts(&mut self, severity: Option<Severity>) -> [&[u8]; 2] {
         if self.settings.style != HeaderStyle::None && self.made.elapsed() >= ONE_SECOND {
             self.rest = render(&self.settings, &Zoned::now()).into_bytes();
@@ -61,7 +62,7 @@ impl Header {
         [&self.priorities[index], &self.rest]
     }
 
-    /// How many bytes it takes at most: times are written in a fixed width.
+    /// Maximum length of the header in bytes; times have a fixed width.
     pub(crate) fn longest(&self) -> usize {
         self.priorities.iter().map(Vec::len).max().unwrap_or_default() + self.rest.len()
     }
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn each_style_looks_as_its_source_prints_it() {
+    fn each_style_follows_its_specification() {
         for (style, expected) in [
             (HeaderStyle::Rfc5424, "1 2026-02-03T04:05:06.070Z collector scanbridge - - - "),
             (HeaderStyle::Rfc3164, "Feb  3 04:05:06 collector scanbridge: "),
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_3164_are_local_and_of_5424_are_not() {
+    fn rfc3164_times_are_local_and_rfc5424_times_are_utc() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         let now = at("2026-12-31T23:00:00Z").with_time_zone(zone);
         assert!(render(&settings(HeaderStyle::Rfc3164), &now).starts_with("Jan  1 01:00:00 "));

@@ -1,5 +1,4 @@
-//! Syslog as text: what stands before an event, how messages are told apart, and how an event is made to fit. Knows
-//! no socket.
+//! Syslog messages as bytes: header, framing and truncation to the maximum size. No I/O.
 
 pub(crate) mod budget;
 mod framing;

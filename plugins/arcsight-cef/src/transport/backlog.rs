@@ -1,4 +1,5 @@
-//! The messages that a receiver has not confirmed: kept whole and in order, to be sent again on another connection.
+//! The messages that a receiver has not confirmed: kept complete and in order, to be resent on another
+//! connection.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,18 +10,18 @@ use std::time::{Duration, Instant};
 /// [ sent, in marks ][ not sent ]
 /// ```
 ///
-/// A mark is one write. It is confirmed when the peer's kernel has had all its bytes for a while without ending
-/// the connection.
+/// A mark is one write. It is confirmed when the kernel of the peer has acknowledged all its bytes and the
+/// connection has then stayed open for the grace time.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     bytes: Vec<u8>,
-    /// Where the oldest unconfirmed message begins; what lies before it is free.
+    /// Offset of the oldest unconfirmed message; bytes before it are free.
     start: usize,
-    /// Where the first unsent message begins.
+    /// Offset of the first unsent message.
     unsent: usize,
-    /// The lengths of all messages that are kept, oldest first.
+    /// The lengths of all kept messages, oldest first.
     lengths: VecDeque<u32>,
-    /// How many of them are sent: those in marks.
+    /// How many of them are sent: the messages in marks.
     in_flight: usize,
     marks: VecDeque<SentMark>,
 }
@@ -29,9 +30,9 @@ pub(super) struct Backlog {
 struct SentMark {
     messages: usize,
     bytes: usize,
-    /// How many bytes the connection had taken when this write was done; with TLS these are records.
+    /// Bytes that the connection had accepted after this write; with TLS, bytes of records.
     taken: u64,
-    /// When the peer's kernel was first seen to have them all.
+    /// When all bytes were first known to be acknowledged by the kernel of the peer.
     arrived: Option<Instant>,
 }
 
@@ -44,12 +45,12 @@ impl Backlog {
         self.lengths.push_back(length);
     }
 
-    /// The oldest unsent messages: at most `most` of them, and not more bytes than `room` unless one alone is longer.
-    /// Gives their bytes and their number.
-    pub(super) fn next(&self, most: usize, room: usize) -> (&[u8], usize) {
+    /// The oldest unsent messages: at most `most` messages and `max_bytes` bytes, unless the first alone is
+    /// longer. Returns their bytes and their number.
+    pub(super) fn next(&self, most: usize, max_bytes: usize) -> (&[u8], usize) {
         let (mut bytes, mut messages) = (0, 0);
         for length in self.lengths.range(self.in_flight..).take(most) {
-            if messages > 0 && bytes + *length as usize > room {
+            if messages > 0 && bytes + *length as usize > max_bytes {
                 break;
             }
             bytes += *length as usize;
@@ -58,7 +59,7 @@ impl Backlog {
         (&self.bytes[self.unsent..self.unsent + bytes], messages)
     }
 
-    /// The first `messages` unsent ones have been written; the connection had then taken `taken` bytes.
+    /// Marks the first `messages` unsent messages as sent; the connection has now accepted `taken` bytes.
     pub(super) fn sent(&mut self, messages: usize, taken: u64) {
         let lengths = self.lengths.range(self.in_flight..self.in_flight + messages);
         let bytes = lengths.map(|length| *length as usize).sum();
@@ -67,9 +68,9 @@ impl Backlog {
         self.marks.push_back(SentMark { messages, bytes, taken, arrived: None });
     }
 
-    /// The peer's kernel has `arrived` bytes of the connection.
+    /// The kernel of the peer has acknowledged `arrived` bytes of the connection.
     pub(super) fn arrived(&mut self, arrived: u64, now: Instant) {
-        // They arrive in order, so the last one that is known to have arrived stands before all that are not.
+        // Bytes arrive in order, so all marks before the newest arrived one have arrived too.
         for mark in self.marks.iter_mut().rev().take_while(|mark| mark.arrived.is_none()) {
             if mark.taken <= arrived {
                 mark.arrived = Some(now);
@@ -77,7 +78,7 @@ impl Backlog {
         }
     }
 
-    /// Lets go of what arrived at least `grace` ago. Gives how many messages that were.
+    /// Removes messages that arrived at least `grace` ago. Returns their number.
     pub(super) fn confirm(&mut self, now: Instant, grace: Duration) -> usize {
         let before = self.in_flight;
         let due = |mark: &mut SentMark| mark.arrived.is_some_and(|at| now.duration_since(at) >= grace);
@@ -94,7 +95,7 @@ impl Backlog {
         before - self.in_flight
     }
 
-    /// All that was sent has been read.
+    /// Removes all sent messages: the receiver has read them.
     pub(super) fn confirm_sent(&mut self) {
         for mark in self.marks.drain(..) {
             self.start += mark.bytes;
@@ -106,14 +107,14 @@ impl Backlog {
         self.start = 0;
     }
 
-    /// The connection is gone: all that is unconfirmed has to be sent again.
+    /// The connection is lost: all unconfirmed messages become unsent.
     pub(super) fn rewind(&mut self) {
         self.marks.clear();
         self.unsent = self.start;
         self.in_flight = 0;
     }
 
-    /// Forgets the newest `messages`, as far as they are not sent. Gives how many it forgot.
+    /// Drops the newest `messages` that are not sent. Returns how many it dropped.
     pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
         let messages = messages.min(self.waiting());
         for length in self.lengths.drain(self.lengths.len() - messages..) {
@@ -122,22 +123,22 @@ impl Backlog {
         messages
     }
 
-    /// How many messages are sent and unconfirmed.
+    /// Number of sent, unconfirmed messages.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// How many messages are not sent.
+    /// Number of unsent messages.
     pub(super) fn waiting(&self) -> usize {
         self.lengths.len() - self.in_flight
     }
 
-    /// How many bytes are not sent.
+    /// Number of unsent bytes.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.bytes.len() - self.unsent
     }
 
-    /// How many bytes are kept, sent or not.
+    /// Number of kept bytes, sent or unsent.
     pub(super) fn kept_bytes(&self) -> usize {
         self.bytes.len() - self.start
     }
@@ -161,7 +162,7 @@ mod tests {
         }
         assert_eq!(backlog.next(2, 100), (&b"onetwo"[..], 2));
         backlog.sent(2, 6);
-        assert_eq!(backlog.next(9, 3), (&b"three"[..], 1), "one alone may be longer than the room");
+        assert_eq!(backlog.next(9, 3), (&b"three"[..], 1), "a single message may exceed the limit");
         backlog.sent(1, 11);
         let now = Instant::now();
         backlog.arrived(10, now);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_sent_can_be_taken_back() {
+    fn only_unsent_messages_can_be_dropped() {
         let mut backlog = Backlog::default();
         for text in ["one", "two", "three"] {
             push(&mut backlog, text);
@@ -185,9 +186,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens to the connections, each message arrives, and the last arrivals are in order.
+        /// Whatever happens to the connections, each message arrives.
         #[test]
-        fn nothing_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
+        fn no_message_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
             let (mut backlog, mut number, mut taken) = (Backlog::default(), 0_u32, 0_u64);
             let (mut wire, mut confirmed) = (Vec::new(), 0_usize);
             let now = Instant::now();
@@ -208,7 +209,7 @@ mod tests {
                     2 => {
                         backlog.arrived(taken, now);
                         confirmed += backlog.confirm(now, Duration::ZERO);
-                        // All confirmed ones were on the wire.
+                        // All confirmed messages were sent.
                         prop_assert!((0..confirmed as u32).all(|number| wire.contains(&number)));
                     }
                     3 => {

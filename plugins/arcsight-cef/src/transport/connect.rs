@@ -1,4 +1,4 @@
-//! Opens connections: each receiver in turn, each of its addresses in turn.
+//! Opens connections: tries the receivers in order, and the addresses of each receiver in order.
 
 use std::cell::Cell;
 use std::io;
@@ -22,26 +22,26 @@ pub(super) struct Connector {
     pub preferred: IpVersion,
     pub connect_timeout: Duration,
     pub write_timeout: Duration,
-    /// After how long of silence the peer is asked whether it is there; never when zero.
+    /// Idle time before a keepalive probe; zero disables keepalive.
     pub keepalive: Duration,
     pub tls: Option<Tls>,
     pub resolver: Resolver,
     pub services: Services,
-    /// Whether the log knows that a receiver is not trusted.
-    pub distrust_told: Cell<bool>,
+    /// Whether the warning about an untrusted receiver was logged.
+    pub untrusted_logged: Cell<bool>,
 }
 
 impl Connector {
-    /// A connection to the first receiver that takes one and is trusted.
+    /// Connects to the first receiver that is available and trusted.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] naming each address and what it answered; [`ErrorKind::Auth`] when none takes one, and
-    /// one that answers is not trusted: that does not pass by itself.
+    /// [`ErrorKind::Unavailable`] with the failure of each address. [`ErrorKind::Auth`] if no receiver is
+    /// usable and one is untrusted, because a retry does not fix that.
     pub(super) fn connect(&self) -> Result<Link> {
         self.first(|receiver, address| self.link(receiver, address))
     }
 
-    /// A socket that sends to the first receiver whose name can be looked up.
+    /// A UDP socket for the first receiver whose name can be resolved.
     pub(super) fn datagrams(&self) -> Result<(UdpSocket, String)> {
         self.first(|receiver, address| {
             let any: SocketAddr = match address {
@@ -52,13 +52,13 @@ impl Connector {
             let socket = UdpSocket::bind(any)
                 .and_then(|socket| socket.connect(address).map(|()| socket))
                 .and_then(|socket| socket.set_write_timeout(Some(self.write_timeout)).map(|()| socket))
-                .map_err(|error| refused(&name, &error))?;
+                .map_err(|error| connect_error(&name, &error))?;
             Ok((socket, name))
         })
     }
 
-    /// Looks each receiver up, connects and shakes hands, one step each. One that is not there is worth a warning only
-    /// when another one is.
+    /// Resolves each receiver, connects, and performs the TLS handshake, one step each. An unavailable
+    /// receiver is only a warning if another one is available.
     pub(super) fn check(&self, stream: bool) -> CheckReport {
         let mut report = CheckReport::default();
         for receiver in &self.receivers {
@@ -93,13 +93,13 @@ impl Connector {
         };
         let report = report.step(CONNECT, Verdict::Ok, format!("connected to {name}"));
         let Some(tls) = &self.tls else { return report };
-        match tls.secure(Link::plain(socket, name, self.patience()), receiver) {
+        match tls.secure(Link::plain(socket, name, self.write_timeout()), receiver) {
             Ok(link) => {
                 let detail = link.tls().map(tls::describe).unwrap_or_default();
                 link.close();
                 report.step(TLS, Verdict::Ok, detail)
             }
-            Err(trouble) => report.step(TLS, Verdict::Failed, error_of(trouble).message),
+            Err(error) => report.step(TLS, Verdict::Failed, error_of(error).message),
         }
     }
 
@@ -108,7 +108,7 @@ impl Connector {
         for receiver in &self.receivers {
             let addresses = match self.addresses(receiver) {
                 Err(error) => {
-                    failures.push(may_pass_over(error)?);
+                    failures.push(allows_failover(error)?);
                     continue;
                 }
                 Ok(addresses) => addresses,
@@ -119,7 +119,7 @@ impl Connector {
                         self.warn_untrusted_receiver(&failures);
                         return Ok(opened);
                     }
-                    Err(error) => failures.push(may_pass_over(error)?),
+                    Err(error) => failures.push(allows_failover(error)?),
                 }
             }
         }
@@ -130,10 +130,11 @@ impl Connector {
         Err(unavailable(all.join("; ")))
     }
 
-    /// Another receiver has taken over from one that is not trusted: that is told once, for each commit connects.
+    /// Logs once that a receiver is untrusted and another one receives the events; each commit connects
+    /// again.
     fn warn_untrusted_receiver(&self, failures: &[PluginError]) {
         if let Some(error) = failures.iter().find(|error| error.kind == ErrorKind::Auth)
-            && !self.distrust_told.replace(true)
+            && !self.untrusted_logged.replace(true)
         {
             tracing::warn!("{error}; events are sent to another receiver instead");
         }
@@ -145,40 +146,40 @@ impl Connector {
 
     fn link(&self, receiver: &Receiver, address: SocketAddr) -> Result<Link> {
         let name = name_of(receiver, address);
-        let link = Link::plain(self.socket(&name, address)?, name, self.patience());
+        let link = Link::plain(self.socket(&name, address)?, name, self.write_timeout());
         match &self.tls {
             Some(tls) => tls.secure(link, receiver).map_err(error_of),
             None => Ok(link),
         }
     }
 
-    fn patience(&self) -> WriteTimeout {
+    fn write_timeout(&self) -> WriteTimeout {
         WriteTimeout { timeout: self.write_timeout, services: self.services.clone() }
     }
 
     fn socket(&self, name: &str, address: SocketAddr) -> Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
             .and_then(|socket| self.prepare(&socket).map(|()| socket))
-            .map_err(|error| refused(name, &error))?;
+            .map_err(|error| connect_error(name, &error))?;
         match socket.connect(&address.into()) {
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {
                 self.wait_connected(&socket, name)?;
             }
-            result => result.map_err(|error| refused(name, &error))?,
+            result => result.map_err(|error| connect_error(name, &error))?,
         }
         Ok(socket.into())
     }
 
     fn prepare(&self, socket: &Socket) -> io::Result<()> {
         socket.set_nonblocking(true)?;
-        // Batches are whole when they are written; waiting for more would only delay their confirmation.
+        // Writes are complete batches; Nagle's algorithm would only delay their confirmation.
         socket.set_tcp_nodelay(true)?;
         if !self.keepalive.is_zero() {
             socket.set_tcp_keepalive(
                 &TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive),
             )?;
         }
-        // A dead peer is otherwise noticed only after some 15 minutes (tcp(7)).
+        // Without it a dead peer is detected only after about 15 minutes (tcp(7)).
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(self.write_timeout))?;
         Ok(())
@@ -202,7 +203,7 @@ impl Connector {
         }
         match socket.take_error() {
             Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(refused(name, &error)),
+            Ok(Some(error)) | Err(error) => Err(connect_error(name, &error)),
         }
     }
 }
@@ -210,7 +211,7 @@ impl Connector {
 const CONNECT: &str = "connect";
 const TLS: &str = "TLS";
 
-/// The receiver as it was named, and the address behind it where that is another text.
+/// The receiver as configured, and its address if that differs.
 fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
     match address.ip().to_string() == receiver.host {
         true => receiver.to_string(),
@@ -218,15 +219,15 @@ fn name_of(receiver: &Receiver, address: SocketAddr) -> String {
     }
 }
 
-/// Whether another address may do after this failure; gives it back then.
-fn may_pass_over(error: PluginError) -> Result<PluginError> {
+/// Returns the error if another address may succeed, otherwise fails with it.
+fn allows_failover(error: PluginError) -> Result<PluginError> {
     match error.kind {
         ErrorKind::Unavailable | ErrorKind::Auth => Ok(error),
         _ => Err(error),
     }
 }
 
-fn refused(name: &str, error: &io::Error) -> PluginError {
+fn connect_error(name: &str, error: &io::Error) -> PluginError {
     let reason = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             "connection refused (nothing is listening on this port)".to_owned()
@@ -239,8 +240,8 @@ fn refused(name: &str, error: &io::Error) -> PluginError {
     unavailable(format!("cannot connect to {name}: {reason}"))
 }
 
-fn error_of(trouble: LinkError) -> PluginError {
-    match trouble {
+fn error_of(error: LinkError) -> PluginError {
+    match error {
         LinkError::Lost(reason) => unavailable(format!("{reason} during the TLS handshake")),
         LinkError::Fatal(error) => error,
     }
@@ -248,7 +249,7 @@ fn error_of(trouble: LinkError) -> PluginError {
 
 #[cfg(test)]
 impl Connector {
-    /// To `siem.example.com`, as this resolver has it.
+    /// A connector to `siem.example.com`, resolved by this resolver.
     pub(super) fn for_test(resolver: Resolver) -> Self {
         Self {
             receivers: vec![Receiver::parse("siem.example.com", 514).expect("a name")],
@@ -259,7 +260,7 @@ impl Connector {
             tls: None,
             resolver,
             services: Services::without_host(std::path::Path::new("/nonexistent")),
-            distrust_told: Cell::new(false),
+            untrusted_logged: Cell::new(false),
         }
     }
 }
@@ -270,10 +271,10 @@ mod tests {
 
     use super::*;
 
-    /// Only the kernel notices a peer that is gone without a word, and only when it was asked to.
+    /// Only the kernel detects a peer that disappears silently, and only with these options.
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_connection_is_watched_over_as_asked() {
+    fn keepalive_and_user_timeout_are_set() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut connector = Connector::for_test(|_| Ok(Vec::new()));
         let socket = Socket::from(connector.socket("peer", listener.local_addr().unwrap()).unwrap());
@@ -286,7 +287,8 @@ mod tests {
         assert!(!socket.keepalive().unwrap());
     }
 
-    /// A machine that answers nothing: the queue of this listener is full, so the kernel drops what asks to join.
+    /// Simulates a machine that does not reply: the queue of this listener is full, so the kernel drops
+    /// connection requests.
     #[test]
     #[cfg(target_os = "linux")]
     fn connect_timeout() {

@@ -1,4 +1,5 @@
-//! One connection to a receiver, plain or TLS: never blocks for long, and looks for the peer's end before it writes.
+//! One connection to a receiver, plain or TLS. Never blocks for long, and checks before each write that the
+//! peer has not closed it.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,23 +12,24 @@ use scanbridge_tls_identity::ClientTls;
 
 use super::{SLICE, queue, unavailable};
 
-/// What ends a connection.
+/// Errors of a connection.
 #[derive(Debug)]
 pub(super) enum LinkError {
-    /// The connection is gone; another one may do.
+    /// The connection is lost; a new one may succeed.
     Lost(String),
-    /// Another connection would not help now, or at all.
+    /// A new connection would not help.
     Fatal(PluginError),
 }
 
-/// What a look at the peer's side shows.
+/// State of the peer's side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// It is there.
+    /// Open.
     Silent,
-    /// It said with `close_notify` that it ends.
+    /// The peer has sent `close_notify`.
     Leaving,
-    /// It ended its side in order: its program has read all that its kernel had, or a reset would have come.
+    /// The peer has closed its side without a reset, so its program has read all that its kernel had
+    /// received.
     Ended,
 }
 
@@ -37,7 +39,7 @@ impl From<PluginError> for LinkError {
     }
 }
 
-/// How long a peer may take no byte.
+/// How long a peer may accept no byte.
 #[derive(Debug, Clone)]
 pub(super) struct WriteTimeout {
     pub timeout: Duration,
@@ -45,8 +47,8 @@ pub(super) struct WriteTimeout {
 }
 
 impl WriteTimeout {
-    /// Whether to wait on, when there was no progress since `since`. A host that wants to stop gets what moves
-    /// within a second.
+    /// Fails if there was no progress since `since` for longer than the timeout. After cancellation by the
+    /// host it fails after one second without progress.
     pub(super) fn check(&self, since: Instant, peer: &str) -> Result<(), PluginError> {
         let waited = since.elapsed();
         if waited >= self.timeout {
@@ -62,7 +64,7 @@ impl WriteTimeout {
     }
 }
 
-/// A TLS session, and who explains its errors.
+/// A TLS session, and the client that explains its errors.
 #[derive(Debug)]
 pub(super) struct Secured {
     pub session: ClientConnection,
@@ -76,27 +78,27 @@ pub(super) struct Link {
     tls: Option<Box<Secured>>,
     /// The receiver and its address, for messages.
     name: String,
-    /// How many bytes the kernel has taken for the peer.
+    /// Bytes accepted by the local kernel.
     taken: u64,
-    patience: WriteTimeout,
+    write_timeout: WriteTimeout,
 }
 
 impl Link {
     /// Wraps a connected, non-blocking socket.
-    pub(super) fn plain(socket: TcpStream, name: String, patience: WriteTimeout) -> Self {
-        Self { socket, tls: None, name, taken: 0, patience }
+    pub(super) fn plain(socket: TcpStream, name: String, write_timeout: WriteTimeout) -> Self {
+        Self { socket, tls: None, name, taken: 0, write_timeout }
     }
 
-    /// Shakes hands. Nothing was sent before the peer was trusted.
+    /// Performs the TLS handshake. No data is sent before the peer is trusted.
     ///
-    /// With TLS 1.3 a refusal of the client certificate comes after this, as an answer to the first data.
+    /// With TLS 1.3 a rejection of the client certificate arrives later, in response to the first data.
     pub(super) fn secured(mut self, tls: Secured) -> Result<Self, LinkError> {
         self.tls = Some(Box::new(tls));
         let begun = Instant::now();
         while self.is_handshaking() {
             self.drain_session()?;
             if self.is_handshaking() {
-                self.patience.check(begun, &self.name)?;
+                self.write_timeout.check(begun, &self.name)?;
                 self.wait(PollFlags::IN, SLICE);
                 self.expect_open()?;
             }
@@ -115,30 +117,30 @@ impl Link {
         self.tls.as_ref().map(|tls| &tls.session)
     }
 
-    /// How many bytes the kernel has taken.
+    /// Bytes accepted by the local kernel.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// How many of them the peer's kernel has acknowledged.
+    /// Bytes acknowledged by the kernel of the peer.
     pub(super) fn arrived(&self) -> Result<u64, LinkError> {
         let queued = queue::unacknowledged(&self.socket).map_err(|error| self.broken(&error))?;
         Ok(self.taken.saturating_sub(queued))
     }
 
-    /// Reads whatever the peer has sent, which no receiver of syslog does unless the connection ends. One that never
-    /// stops talking is listened to for a moment only.
+    /// Reads and discards data from the peer, to detect that it closes the connection. Syslog receivers send
+    /// no data, so the number of reads is limited.
     pub(super) fn probe(&mut self) -> Result<Peer, LinkError> {
         let mut scratch = [0; 1024];
         let mut peer = Peer::Silent;
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
                 None => self.socket.read(&mut scratch),
             };
             match read {
                 Ok(0) => return Ok(Peer::Ended),
-                Ok(_) if self.take_in()? => peer = Peer::Leaving,
+                Ok(_) if self.process_records()? => peer = Peer::Leaving,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -148,7 +150,7 @@ impl Link {
         Ok(peer)
     }
 
-    /// Makes sure that the peer has not ended the connection: a write after that would be lost without a sign.
+    /// Fails if the peer has closed the connection: a write after that would be lost silently.
     pub(super) fn expect_open(&mut self) -> Result<(), LinkError> {
         match self.probe()? {
             Peer::Silent => Ok(()),
@@ -158,17 +160,17 @@ impl Link {
         }
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.write_all(bytes).map_err(|trouble| self.last_words(trouble))
+        self.write_all(bytes).map_err(|error| self.pending_alert(error))
     }
 
-    /// Waits until the peer says something or the time is over.
-    pub(super) fn wait_for_word(&self, duration: Duration) {
+    /// Waits until data from the peer is readable, at most for `duration`.
+    pub(super) fn wait_readable(&self, duration: Duration) {
         self.wait(PollFlags::IN, duration);
     }
 
-    /// Waits until the peer's kernel has everything.
+    /// Waits until the kernel of the peer has acknowledged all bytes.
     pub(super) fn wait_until_arrived(&mut self) -> Result<(), LinkError> {
         let mut moved = Instant::now();
         let mut arrived = 0;
@@ -181,41 +183,41 @@ impl Link {
             if now != arrived {
                 (arrived, moved) = (now, Instant::now());
             }
-            self.patience.check(moved, &self.name)?;
-            self.wait_for_word(BREATH);
+            self.write_timeout.check(moved, &self.name)?;
+            self.wait_readable(POLL_INTERVAL);
         }
     }
 
-    /// Makes sure that the peer keeps the connection open for a while.
+    /// Fails if the peer closes the connection within `duration`.
     pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), LinkError> {
         let begun = Instant::now();
         while let Some(left) = duration.checked_sub(begun.elapsed()) {
             self.wait(PollFlags::IN, left.min(SLICE));
             self.expect_open()?;
-            if begun.elapsed() >= Duration::from_secs(1) && self.patience.services.is_cancelled() {
+            if begun.elapsed() >= Duration::from_secs(1) && self.write_timeout.services.is_cancelled() {
                 return Err(PluginError::cancelled().into());
             }
         }
         Ok(())
     }
 
-    /// Ends the connection and waits until the peer has ended it too, which it does when it has read everything: an
-    /// end with unread data is a reset.
+    /// Closes our side and waits until the peer has closed its side too, which proves that it has read
+    /// everything: a close with unread data causes a reset.
     pub(super) fn end(mut self) -> Result<(), LinkError> {
-        self.say_goodbye()?;
+        self.shut_down()?;
         let mut moved = Instant::now();
         let mut arrived = 0;
         loop {
             let peer = self.probe()?;
             let now = self.arrived()?;
-            // A peer that had ended before all was there answers the rest with a reset.
+            // If the peer closed before all bytes arrived, it replies to the rest with a reset.
             if peer == Peer::Ended && now == self.taken {
                 return Ok(());
             }
             if now != arrived {
                 (arrived, moved) = (now, Instant::now());
             }
-            self.patience.check(moved, &self.name).map_err(|error| match error.kind {
+            self.write_timeout.check(moved, &self.name).map_err(|error| match error.kind {
                 ErrorKind::Unavailable => unavailable(format!(
                     "{} did not close the connection, so delivery of all events is not confirmed",
                     self.name
@@ -230,20 +232,20 @@ impl Link {
         }
     }
 
-    /// Ends the connection in order, with a moment for the peer to do the same. Errors are of no interest any more:
-    /// what mattered was confirmed before.
+    /// Closes the connection and waits briefly for the peer to close it too. Errors are ignored: all events
+    /// were confirmed before.
     pub(super) fn close(mut self) {
-        if self.say_goodbye().is_err() {
+        if self.shut_down().is_err() {
             return;
         }
-        let end = Instant::now() + FAREWELL;
+        let end = Instant::now() + CLOSE_TIMEOUT;
         while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Ended) {
             self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// `close_notify`, which RFC 5425 demands, then the end of our side.
-    fn say_goodbye(&mut self) -> Result<(), LinkError> {
+    /// Sends `close_notify`, which RFC 5425 requires, then closes our side.
+    fn shut_down(&mut self) -> Result<(), LinkError> {
         if let Some(tls) = &mut self.tls {
             tls.session.send_close_notify();
             self.drain_session()?;
@@ -266,7 +268,7 @@ impl Link {
         Ok(())
     }
 
-    /// Hands the records that the session has ready to the kernel.
+    /// Writes the pending records of the TLS session.
     fn drain_session(&mut self) -> Result<(), LinkError> {
         while self.tls().is_some_and(|session| session.wants_write()) {
             self.attempt(|link| match &mut link.tls {
@@ -277,7 +279,7 @@ impl Link {
         Ok(())
     }
 
-    /// Hands bytes to the kernel as soon as it takes some.
+    /// Retries a write until the kernel accepts bytes.
     fn attempt(&mut self, mut write: impl FnMut(&mut Self) -> io::Result<usize>) -> Result<usize, LinkError> {
         let begun = Instant::now();
         loop {
@@ -287,7 +289,7 @@ impl Link {
                     return Ok(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.patience.check(begun, &self.name)?;
+                    self.write_timeout.check(begun, &self.name)?;
                     self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
                     self.expect_open()?;
                 }
@@ -297,14 +299,15 @@ impl Link {
         }
     }
 
-    /// Takes in what the TLS session has read. Gives whether the peer said that it ends.
-    fn take_in(&mut self) -> Result<bool, LinkError> {
+    /// Processes the records that the TLS session has read. Returns whether the peer has sent `close_notify`.
+    fn process_records(&mut self) -> Result<bool, LinkError> {
         let Some(tls) = &mut self.tls else { return Ok(false) };
         let Secured { session, client } = &mut **tls;
         let state = match session.process_new_packets() {
             Ok(state) => state,
             Err(error) => {
-                // The peer shall know why; whether it gets the alert is of no interest.
+                // Send the alert, so that the peer can log the reason; a failure of this write does not
+                // matter.
                 drop(session.write_tls(&mut self.socket));
                 return Err(client.explain(&error).into());
             }
@@ -320,14 +323,15 @@ impl Link {
         Ok(state.peer_has_closed())
     }
 
-    /// A peer that refuses us writes an alert and closes: our next write fails, and the reason is still to be read.
-    fn last_words(&mut self, trouble: LinkError) -> LinkError {
-        match (trouble, &self.tls) {
+    /// A peer that rejects us sends an alert and closes: our write fails, but the alert with the reason is
+    /// still readable.
+    fn pending_alert(&mut self, error: LinkError) -> LinkError {
+        match (error, &self.tls) {
             (LinkError::Lost(reason), Some(_)) => match self.probe() {
                 Err(LinkError::Fatal(error)) => LinkError::Fatal(error),
                 _ => LinkError::Lost(reason),
             },
-            (trouble, _) => trouble,
+            (error, _) => error,
         }
     }
 
@@ -337,7 +341,7 @@ impl Link {
 
     fn wait(&self, events: PollFlags, duration: Duration) {
         let timeout = Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        // An error here shows at the next read or write.
+        // The next read or write reports any error.
         let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
     }
 
@@ -352,12 +356,12 @@ impl Link {
     }
 }
 
-/// How long to wait before looking again at what has arrived: no event tells it.
-pub(super) const BREATH: Duration = Duration::from_millis(5);
-/// How long a peer may take to end its side of the connection.
-const FAREWELL: Duration = Duration::from_millis(500);
-/// How often one look reads what a peer says.
-const MOST_READS: u32 = 64;
+/// Interval for polling the acknowledged bytes: the kernel sends no event for them.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long `close` waits for the peer to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Maximum number of reads per probe.
+const MAX_READS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -366,9 +370,9 @@ mod tests {
 
     use super::*;
 
-    /// More lies there than one look reads, and behind it the end, which the look therefore does not come to.
+    /// More data is readable than one probe reads, so the probe does not reach the end of the connection.
     #[test]
-    fn one_look_does_not_read_all_that_a_peer_says() {
+    fn probe_reads_a_limited_amount() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
@@ -376,8 +380,8 @@ mod tests {
         drop(peer);
         socket.set_nonblocking(true).unwrap();
         let services = Services::without_host(Path::new("/nonexistent"));
-        let patience = WriteTimeout { timeout: Duration::from_secs(5), services };
-        let mut link = Link::plain(socket, "peer".to_owned(), patience);
+        let write_timeout = WriteTimeout { timeout: Duration::from_secs(5), services };
+        let mut link = Link::plain(socket, "peer".to_owned(), write_timeout);
         assert_eq!(link.probe().ok(), Some(Peer::Silent));
         link.socket.set_nonblocking(false).unwrap();
         let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! How finished events leave: to a file, as datagrams, or over a connection.
+//! Delivery of finished events: to a file, as datagrams, or over a connection.
 
 mod backlog;
 mod connect;
@@ -26,11 +26,11 @@ use stream::Stream;
 use timed::TimedStream;
 use udp::Udp;
 
-/// Where events go, with a count of the bytes.
+/// Destination of events, with a byte counter.
 #[derive(Debug)]
 pub(crate) struct Transport {
     carrier: Carrier,
-    /// Bytes of events that it took since it was last asked.
+    /// Bytes of events since the last call of `take_bytes`.
     bytes: u64,
 }
 
@@ -40,14 +40,14 @@ enum Carrier {
     Syslog(Box<Syslog>),
 }
 
-/// Events as messages of syslog.
+/// Events as syslog messages.
 #[derive(Debug)]
 struct Syslog {
     header: Header,
     wire: Wire,
-    /// How many messages of the report under way were given to the wire.
+    /// Messages of the current report passed to the wire.
     report: usize,
-    /// How many messages in all: what a receipt says.
+    /// Messages in total, stored in the receipt.
     total: u64,
 }
 
@@ -58,10 +58,10 @@ enum Wire {
 }
 
 impl Transport {
-    /// Checks everything that can be checked without sending anything.
+    /// Validates the options and opens a file; connects to no receiver.
     ///
     /// # Errors
-    /// Those of the file or of the options; nothing is connected yet.
+    /// Errors of the file or of the options.
     pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
         let carrier = match options::read(options, services)? {
             TransportSettings::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
@@ -77,7 +77,7 @@ impl Transport {
         Ok(Self { carrier, bytes: 0 })
     }
 
-    /// What it would find when it delivered now.
+    /// Probes the destination without sending events.
     pub(crate) fn check(&self) -> CheckReport {
         match &self.carrier {
             Carrier::File(file) => file.check(),
@@ -88,7 +88,7 @@ impl Transport {
         }
     }
 
-    /// How many bytes its header puts before an event.
+    /// Maximum length of the syslog header in bytes; 0 for a file.
     pub(crate) fn header_bytes(&self) -> usize {
         match &self.carrier {
             Carrier::File(_) => 0,
@@ -96,7 +96,7 @@ impl Transport {
         }
     }
 
-    /// A report begins, or goes on.
+    /// Begins or resumes a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) -> Result<()> {
         match &mut self.carrier {
             Carrier::File(file) => file.begin(report).map(drop),
@@ -107,7 +107,7 @@ impl Transport {
         }
     }
 
-    /// The report ends.
+    /// Ends the report.
     pub(crate) fn end(&mut self, end: &ReportEnd) -> Result<()> {
         match &mut self.carrier {
             Carrier::File(file) => file.end(end.deliver),
@@ -120,7 +120,7 @@ impl Transport {
         }
     }
 
-    /// Makes all events durable, or waits until the receiver has them.
+    /// Makes all events durable, or waits until the receiver has confirmed them.
     pub(crate) fn commit(&mut self) -> Result<Receipt> {
         match &mut self.carrier {
             Carrier::File(file) => file.commit(b""),
@@ -134,7 +134,7 @@ impl Transport {
         }
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection.
     pub(crate) fn close(self) {
         if let Carrier::Syslog(syslog) = self.carrier
             && let Wire::Stream(stream, _) = syslog.wire
@@ -143,7 +143,7 @@ impl Transport {
         }
     }
 
-    /// The bytes of events that it took since it was last asked.
+    /// Returns and resets the number of bytes of events.
     pub(crate) fn take_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.bytes)
     }
@@ -154,7 +154,7 @@ impl Sink for Transport {
         self.bytes += line.len() as u64;
         match &mut self.carrier {
             Carrier::File(file) => {
-                // Before, not after: behind the last event a new piece would stay empty.
+                // Rotate before the event: after the last event, a new file would stay empty.
                 file.record_boundary()?;
                 file.write(line)
             }
@@ -181,7 +181,7 @@ impl Syslog {
         }
     }
 
-    /// Events that are on their way cannot be called back; the operator shall know.
+    /// Drops unsent events of the report, and logs how many were already sent: they cannot be retracted.
     fn discard_report(&mut self) {
         let out = match &mut self.wire {
             Wire::Udp(_) => self.report,
@@ -201,5 +201,5 @@ fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
 }
 
-/// How long to wait at most before looking whether the host wants to stop.
+/// Maximum wait before checking for cancellation by the host.
 const SLICE: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! The options that say how events leave, and what they become.
+//! The transport options, and the settings read from them.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(crate) const PREFERRED: OptionSpec = OptionSpec::choice("preferred_ip_versio
     .help("IP version tried first when a name has several addresses. `any`: order of the system's resolver.");
 /// `framing`.
 pub(crate) const FRAMING: OptionSpec = OptionSpec::choice("framing", &["newline", "octet-counted"]).help(
-    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls (RFC \
-     5425).",
+    "Message framing on a connection (RFC 6587). Default: `newline` for tcp, `octet-counted` for tls \
+     (RFC 5425).",
 );
 /// `syslog_header`.
 pub(crate) const HEADER: OptionSpec =
@@ -51,7 +51,7 @@ pub(crate) const SEVERITIES: OptionSpec = OptionSpec::list(
 )
 .help(
     "Syslog severities as six numbers from 0 to 7: for findings without severity, then for severities \
-         1 to 5. Default: 6, 6, 4, 3, 3, 2.",
+     1 to 5. Default: 6, 6, 4, 3, 3, 2.",
 );
 /// `host_name`.
 pub(crate) const HOST: OptionSpec =
@@ -99,7 +99,7 @@ pub(crate) const BATCH_SECS: OptionSpec = OptionSpec::integer("batch_secs", 1, 3
     .default_integer(1)
     .help("Maximum delay of a buffered event before it is written, in seconds.");
 
-/// What the options ask for.
+/// Validated transport options.
 #[derive(Debug)]
 pub(super) enum TransportSettings {
     File(Target),
@@ -117,10 +117,10 @@ pub(super) enum TransportSettings {
     },
 }
 
-/// Reads the options of the transport and what else belongs to it.
+/// Reads and validates the transport options.
 pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSettings> {
     let transport = options.text(TRANSPORT.name)?.unwrap_or_default();
-    refuse_foreign(options, transport)?;
+    reject_unused_options(options, transport)?;
     if transport == "file" {
         return Ok(TransportSettings::File(Target::read(options)?));
     }
@@ -149,7 +149,7 @@ pub(super) fn read(options: &Options, services: &Services) -> Result<TransportSe
     })
 }
 
-/// How long a message may be with its header; for a file there is no limit.
+/// Maximum message length in bytes, header included; no limit for a file.
 pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     let default = match options.text(TRANSPORT.name)? {
         Some("udp") => 1400,
@@ -160,34 +160,33 @@ pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
     Ok(asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
 }
 
-fn refuse_foreign(options: &Options, transport: &str) -> Result<()> {
+fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
     let file_only = [PATH.name, file::ROTATE_BYTES.name, file::ROTATE_SECS.name];
     let network_only = [ADDRESS.name, HOST.name, MAX_MESSAGE.name, SEVERITIES.name];
-    let foreign: Vec<&str> = match transport {
+    let unused: Vec<&str> = match transport {
         "file" => network_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
         "udp" => file_only.into_iter().chain([FRAMING.name]).chain(TLS_ONLY).collect(),
         "tcp" => file_only.into_iter().chain(TLS_ONLY).collect(),
         _ => file_only.to_vec(),
     };
-    for name in foreign {
+    for name in unused {
         if is_set(options, name)? {
             return Err(PluginError::config(format!(
                 "option `{name}` has no effect with `transport: {transport}`; remove it"
             )));
         }
     }
-    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MOST_DATAGRAM);
+    let too_long = options.size(MAX_MESSAGE.name)?.is_some_and(|size| size > MAX_DATAGRAM);
     if transport == "udp" && too_long {
         return Err(PluginError::config(format!(
-            "`max_message_bytes` is too large for UDP: the maximum is \
-             {MOST_DATAGRAM} bytes"
+            "`max_message_bytes` is too large for UDP: the maximum is {MAX_DATAGRAM} bytes"
         ))
         .with_hint("reduce `max_message_bytes`, or use `transport: tcp`"));
     }
     Ok(())
 }
 
-/// Whether an option that has no default was given.
+/// Whether an option without default is set.
 fn is_set(options: &Options, name: &str) -> Result<bool> {
     let is_list = [ADDRESS.name, SEVERITIES.name, tls::FINGERPRINT.name].contains(&name);
     let is_number = [file::ROTATE_SECS.name].contains(&name);
@@ -223,7 +222,7 @@ fn connector(options: &Options, services: &Services, secured: bool) -> Result<Co
         tls,
         resolver: resolve::system,
         services: services.clone(),
-        distrust_told: Cell::new(false),
+        untrusted_logged: Cell::new(false),
     })
 }
 
@@ -247,7 +246,7 @@ fn header_settings(options: &Options) -> Result<HeaderSettings> {
             Some(host) => word(HOST.name, host, 255, b"")?,
             None => word(HOST.name, &machine, 255, b"").unwrap_or_else(|_| "-".to_owned()),
         },
-        // RFC 3164 has room for 32 letters, and a tag ends where one of these stands.
+        // RFC 3164 limits a tag to 32 characters; each of these characters ends it.
         app: word(APP.name, options.text(APP.name)?.unwrap_or_default(), 32, b"[]:")?,
     })
 }
@@ -257,23 +256,19 @@ fn severities(options: &Options) -> Result<[u8; 6]> {
     if given.is_empty() {
         return Ok([6, 6, 4, 3, 3, 2]);
     }
-    given.try_into().map_err(|_| {
-        PluginError::config(
-            "option `syslog_severities` must have exactly six \
-         numbers",
-        )
-    })
+    given
+        .try_into()
+        .map_err(|_| PluginError::config("option `syslog_severities` must have exactly six numbers"))
 }
 
-/// A word of a syslog header: RFC 5424 allows the printable characters of US-ASCII.
+/// Validates a word of a syslog header: RFC 5424 allows printable US-ASCII characters.
 fn word(name: &str, text: &str, most: usize, without: &[u8]) -> Result<String> {
     let fits = |byte: u8| byte.is_ascii_graphic() && !without.contains(&byte);
     if !text.is_empty() && text.len() <= most && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
     Err(PluginError::config(format!(
-        "option `{name}` must be 1 to {most} printable ASCII characters \
-         without spaces"
+        "option `{name}` must be 1 to {most} printable ASCII characters without spaces"
     )))
 }
 
@@ -281,7 +276,7 @@ fn seconds(options: &Options, spec: OptionSpec) -> Result<Duration> {
     Ok(Duration::from_secs(options.integer(spec.name)?.unwrap_or_default()))
 }
 
-/// The options of TLS that have no default: set where there is no TLS, they promise what is not there.
+/// TLS options without default: rejected for other transports, where they would have no effect.
 const TLS_ONLY: [&str; 6] = [
     tls::CERTIFICATE.name,
     tls::KEY.name,
@@ -291,8 +286,8 @@ const TLS_ONLY: [&str; 6] = [
     tls::FIRST_USE_FILE.name,
 ];
 
-/// What IPv4 leaves of a packet.
-const MOST_DATAGRAM: u64 = 65_507;
+/// Maximum UDP payload over IPv4, in bytes.
+const MAX_DATAGRAM: u64 = 65_507;
 
 #[cfg(test)]
 mod tests {
@@ -300,9 +295,9 @@ mod tests {
 
     use super::*;
 
-    /// A-021: as the SmartConnector has it.
+    /// A-021: the same default as the SmartConnector.
     #[test]
-    fn ipv4_goes_first_unless_another_version_is_preferred() {
+    fn ipv4_is_preferred_by_default() {
         let services = Services::without_host(Path::new("/nonexistent"));
         for (more, expected) in [
             ("", IpVersion::V4),

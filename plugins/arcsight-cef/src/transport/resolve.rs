@@ -1,4 +1,4 @@
-//! From a name to addresses, anew for each connection: names move.
+//! Resolves host names for each connection, because DNS entries change.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
@@ -8,10 +8,10 @@ use scanbridge_plugin_api::{PluginError, Result, Services};
 
 use super::unavailable;
 
-/// A receiver as the operator named it.
+/// A receiver as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receiver {
-    /// A name or an address without brackets.
+    /// Host name, or IP address without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -43,7 +43,7 @@ impl Receiver {
     }
 }
 
-/// Which addresses of a name are tried, and in which order.
+/// Preferred IP version: the order in which the addresses of a name are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpVersion {
     /// As the resolver orders them.
@@ -54,7 +54,7 @@ pub(crate) enum IpVersion {
     V6,
 }
 
-/// Asks for the addresses of a receiver. A seam: tests put another one here to let a name move.
+/// Resolves a receiver. Tests replace it to simulate DNS changes.
 pub(super) type Resolver = fn(&Receiver) -> std::io::Result<Vec<SocketAddr>>;
 
 /// The system's resolver.
@@ -74,7 +74,7 @@ pub(super) fn addresses(
         |why: &dyn std::fmt::Display| unavailable(format!("cannot resolve {}: {why}", receiver.host));
     match ask(resolver, receiver, timeout, services)? {
         Some(Ok(mut found)) if !found.is_empty() => {
-            // Stable: among its equals the resolver's order stays.
+            // Stable: addresses of one IP version keep the order of the resolver.
             found.sort_by_key(|address| match preferred {
                 IpVersion::Any => false,
                 IpVersion::V4 => address.is_ipv6(),
@@ -88,8 +88,8 @@ pub(super) fn addresses(
     }
 }
 
-/// Asks the resolver; nothing when it does not answer in time. It can neither be stopped nor bounded, so it works in
-/// a thread that is left to itself when it takes too long.
+/// Calls the resolver; `None` on timeout. The system resolver can neither be cancelled nor given a timeout,
+/// so it runs in a thread that is detached on timeout.
 fn ask(
     resolver: Resolver,
     receiver: &Receiver,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receivers_are_read_with_and_without_a_port() {
+    fn receiver_addresses_are_parsed_with_and_without_port() {
         for (text, host, port) in [
             ("siem.example.com", "siem.example.com", 514),
             ("siem.example.com:601", "siem.example.com", 601),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_preferred_version_goes_first_and_the_other_still_counts() {
+    fn preferred_ip_version_is_sorted_first() {
         fn both(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(["[::1]:1", "127.0.0.1:1", "[::2]:1"].map(|text| text.parse().unwrap()).to_vec())
         }
@@ -170,6 +170,9 @@ mod tests {
         let error =
             addresses(never, &receiver, IpVersion::Any, Duration::from_millis(50), &services).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert!(error.message.starts_with("cannot resolve slow.example.com: no answer"), "{error}");
+        assert!(
+            error.message.starts_with("cannot resolve slow.example.com: DNS lookup timed out after"),
+            "{error}"
+        );
     }
 }

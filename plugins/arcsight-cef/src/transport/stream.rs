@@ -1,4 +1,4 @@
-//! Events over a connection, TCP or TLS: batched, confirmed, and sent again where they are not.
+//! Events over a TCP or TLS connection: batched, confirmed, and resent if unconfirmed.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use scanbridge_plugin_api::{CheckReport, Result, tracing};
 
 use super::backlog::Backlog;
 use super::connect::Connector;
-use super::link::{BREATH, Link, LinkError, WriteTimeout};
+use super::link::{Link, LinkError, POLL_INTERVAL, WriteTimeout};
 use super::unavailable;
 
-/// When what was gathered is written.
+/// When buffered events are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batching {
     pub events: usize,
@@ -17,22 +17,24 @@ pub(super) struct Batching {
     pub age: Duration,
 }
 
-/// What counts as proof that a receiver has its messages.
+/// How delivery is confirmed (option `confirm`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// It kept the connection open for the grace time when its kernel had everything, then ended it in order after us,
-    /// and takes another one that stays open as long: its program has read everything. (One that is being stopped may
-    /// end a connection in order with data unread; it takes no other.)
+    /// The receiver keeps the connection open for the grace time after its kernel has acknowledged
+    /// everything, closes it without a reset after us, and accepts a new one that stays open as long: its
+    /// program has read everything. The new connection is needed because a program that is being stopped may
+    /// close one normally with data unread.
     End,
-    /// Its kernel has had everything for the grace time, and the connection is still open.
+    /// The kernel of the receiver has acknowledged everything, and the connection stays open for the grace
+    /// time.
     Arrival,
 }
 
-/// A connection that is opened when it is first needed, and opened again at once when it is lost.
+/// A connection that is opened on first use and reopened at once if it is lost.
 ///
-/// Syslog has no acknowledgement, so messages are kept until there is proof that they were read, and sent again on
-/// the next connection when one is lost before that. At most [`MOST_KEPT`] bytes are kept; then there must be proof
-/// before it goes on.
+/// Syslog has no acknowledgement, so messages are kept until their delivery is confirmed, and resent on the
+/// next connection if one is lost before that. At most [`MAX_KEPT_BYTES`] are kept; then it waits for a
+/// confirmation.
 #[derive(Debug)]
 pub(super) struct Stream {
     connector: Connector,
@@ -41,23 +43,23 @@ pub(super) struct Stream {
     grace: Duration,
     link: Option<Link>,
     backlog: Backlog,
-    /// When the oldest unsent message was added; means nothing while all are sent.
+    /// When the oldest unsent message was added; not meaningful if all are sent.
     oldest: Instant,
-    /// How many messages may be unproved at a time. Lowered with each loss after a loss: of a receiver that ends
-    /// each connection after so many messages only those before the end can be proved.
-    pace: usize,
-    /// Whether anything was proved since the last loss.
+    /// Maximum number of unconfirmed messages. Reduced at each repeated loss, because a receiver may close
+    /// each connection after a fixed number of messages, and then only fewer can be confirmed.
+    window: usize,
+    /// Whether any message was confirmed since the last loss.
     progressed: bool,
 }
 
-/// What is to be reached before the caller goes on.
+/// The state that `reach` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// What may be written is written.
+    /// All messages that the window allows are written.
     Sent,
-    /// No more is kept than there is room for.
-    Room,
-    /// All has arrived.
+    /// At most [`MAX_KEPT_BYTES`] are kept.
+    Capacity,
+    /// All messages have arrived.
     Arrived,
 }
 
@@ -71,7 +73,7 @@ impl Stream {
             link: None,
             backlog: Backlog::default(),
             oldest: Instant::now(),
-            pace: MOST_PACE,
+            window: MAX_WINDOW,
             progressed: true,
         }
     }
@@ -80,7 +82,7 @@ impl Stream {
         self.connector.check(true)
     }
 
-    /// Takes a framed message, which `append` writes to the end of a buffer.
+    /// Adds a framed message, which `append` writes to the end of a buffer.
     pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.backlog.waiting() == 0 {
             self.oldest = Instant::now();
@@ -91,33 +93,33 @@ impl Stream {
         if is_full { self.flush() } else { Ok(()) }
     }
 
-    /// When what is gathered has waited long enough; none when there is nothing.
+    /// When the buffered messages must be written; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         (self.backlog.waiting() > 0).then(|| self.oldest + self.batching.age)
     }
 
-    /// Writes what is gathered, as much of it as the receiver may be given now.
+    /// Writes the buffered messages, as far as the window allows.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.reach(Goal::Sent)?;
-        self.make_room()?;
-        // What is left waits for a proof, and as long again.
+        self.free_capacity()?;
+        // Messages beyond the window wait for a confirmation; restart their timer.
         self.oldest = Instant::now();
         Ok(())
     }
 
-    /// Waits until there is proof that all has been delivered.
+    /// Waits until delivery of all messages is confirmed.
     pub(super) fn confirm(&mut self) -> Result<()> {
         if self.proof == Proof::Arrival {
             return self.reach(Goal::Arrived);
         }
         while self.backlog.kept_bytes() > 0 {
             self.reach(Goal::Sent)?;
-            self.prove()?;
+            self.confirm_by_reconnect()?;
         }
         Ok(())
     }
 
-    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    /// Drops the newest `messages` that are not sent. Returns how many of them were already sent.
     pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
         messages - self.backlog.drop_unsent(messages)
     }
@@ -140,12 +142,12 @@ impl Stream {
                     if now != arrived {
                         (arrived, moved) = (now, Instant::now());
                     }
-                    self.patience().check(moved, link.name())?;
-                    link.wait_for_word(BREATH.min(self.grace.max(Duration::from_millis(1))));
+                    self.write_timeout().check(moved, link.name())?;
+                    link.wait_readable(POLL_INTERVAL.min(self.grace.max(Duration::from_millis(1))));
                 }
                 Err(LinkError::Fatal(error)) => return Err(error),
                 Err(LinkError::Lost(reason)) => {
-                    self.lose(reason)?;
+                    self.connection_lost(reason)?;
                     moved = Instant::now();
                 }
             }
@@ -155,13 +157,13 @@ impl Stream {
 
     fn is_reached(&self, goal: Goal) -> bool {
         match goal {
-            Goal::Sent => self.backlog.waiting() == 0 || self.backlog.in_flight() >= self.pace,
-            Goal::Room => self.backlog.kept_bytes() <= MOST_KEPT,
+            Goal::Sent => self.backlog.waiting() == 0 || self.backlog.in_flight() >= self.window,
+            Goal::Capacity => self.backlog.kept_bytes() <= MAX_KEPT_BYTES,
             Goal::Arrived => self.backlog.kept_bytes() == 0,
         }
     }
 
-    /// One write, or one look at what has arrived. Gives whether anything moved.
+    /// Checks what has arrived and writes one batch. Returns whether there was progress.
     fn step(&mut self) -> Result<bool, LinkError> {
         let link = match &mut self.link {
             Some(link) => link,
@@ -173,7 +175,7 @@ impl Stream {
             Proof::Arrival => self.backlog.confirm(Instant::now(), self.grace),
             Proof::End => 0,
         };
-        let allowed = self.pace.saturating_sub(self.backlog.in_flight()).min(self.batching.events);
+        let allowed = self.window.saturating_sub(self.backlog.in_flight()).min(self.batching.events);
         let (bytes, messages) = self.backlog.next(allowed, self.batching.bytes);
         if messages > 0 {
             link.write(bytes)?;
@@ -185,16 +187,16 @@ impl Stream {
         Ok(confirmed > 0 || messages > 0)
     }
 
-    fn make_room(&mut self) -> Result<()> {
+    fn free_capacity(&mut self) -> Result<()> {
         match self.proof {
-            Proof::Arrival => self.reach(Goal::Room),
-            Proof::End if self.is_reached(Goal::Room) && self.backlog.in_flight() < self.pace => Ok(()),
-            Proof::End => self.prove(),
+            Proof::Arrival => self.reach(Goal::Capacity),
+            Proof::End if self.is_reached(Goal::Capacity) && self.backlog.in_flight() < self.window => Ok(()),
+            Proof::End => self.confirm_by_reconnect(),
         }
     }
 
-    /// Ends the connection and opens another one. What was sent on it is proved, or will be sent again.
-    fn prove(&mut self) -> Result<()> {
+    /// Closes the connection and opens a new one. Messages sent on it are then confirmed, or will be resent.
+    fn confirm_by_reconnect(&mut self) -> Result<()> {
         match self.end_and_connect() {
             Ok(()) => {
                 self.backlog.confirm_sent();
@@ -202,7 +204,7 @@ impl Stream {
                 Ok(())
             }
             Err(LinkError::Fatal(error)) => Err(error),
-            Err(LinkError::Lost(reason)) => self.lose(reason),
+            Err(LinkError::Lost(reason)) => self.connection_lost(reason),
         }
     }
 
@@ -220,26 +222,26 @@ impl Stream {
 
     fn progress(&mut self) {
         self.progressed = true;
-        self.pace = (self.pace + self.pace / 8 + 1).min(MOST_PACE);
+        self.window = (self.window + self.window / 8 + 1).min(MAX_WINDOW);
     }
 
-    /// The connection is gone. What is unproved will be sent again, in smaller steps when that brought nothing.
-    fn lose(&mut self, reason: String) -> Result<()> {
+    /// The connection is lost: unconfirmed messages will be resent, in smaller steps if there was no
+    /// progress.
+    fn connection_lost(&mut self, reason: String) -> Result<()> {
         self.link = None;
-        let unproved = self.backlog.in_flight();
-        let tried = unproved + self.backlog.waiting().min(self.batching.events);
+        let unconfirmed = self.backlog.in_flight();
+        let tried = unconfirmed + self.backlog.waiting().min(self.batching.events);
         self.backlog.rewind();
         if !self.progressed {
-            if self.pace == 1 {
+            if self.window == 1 {
                 return Err(unavailable(format!(
-                    "{reason}: connection failed repeatedly before any event \
-                     was accepted"
+                    "{reason}: connection failed repeatedly before any event was confirmed"
                 )));
             }
-            self.pace = (self.pace.min(tried) / 2).max(1);
+            self.window = (self.window.min(tried) / 2).max(1);
         }
-        if unproved > 0 {
-            tracing::warn!(events = unproved, "{reason}; resending unacknowledged events");
+        if unconfirmed > 0 {
+            tracing::warn!(events = unconfirmed, "{reason}; resending unacknowledged events");
         } else {
             tracing::debug!("{reason}; no unacknowledged events");
         }
@@ -247,14 +249,14 @@ impl Stream {
         Ok(())
     }
 
-    fn patience(&self) -> WriteTimeout {
+    fn write_timeout(&self) -> WriteTimeout {
         WriteTimeout { timeout: self.connector.write_timeout, services: self.connector.services.clone() }
     }
 }
 
-/// How many bytes may be kept unconfirmed; more only by what one batch overshoots.
-const MOST_KEPT: usize = 4 << 20;
-const MOST_PACE: usize = 1 << 20;
+/// Maximum of unconfirmed bytes; one batch may exceed it.
+const MAX_KEPT_BYTES: usize = 4 << 20;
+const MAX_WINDOW: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -275,46 +277,45 @@ mod tests {
         Stream::new(connector, batching, Proof::End, Duration::from_millis(20))
     }
 
-    fn say(stream: &mut Stream, words: &[&str]) -> Result<()> {
+    fn send(stream: &mut Stream, words: &[&str]) -> Result<()> {
         for word in words {
             stream.message(|out| out.extend_from_slice(format!("{word}\n").as_bytes()))?;
         }
         stream.confirm()
     }
 
-    /// A name is looked up for each connection, and each of its addresses is tried. The resolver is the seam; all
-    /// else is real.
+    /// The name is resolved for each connection, and all addresses are tried. Only the resolver is replaced.
     #[test]
-    fn a_name_that_moves_is_followed() {
+    fn changed_dns_address_is_used_for_new_connections() {
         static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
         fn moving(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(FOUND.lock().unwrap().clone())
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let sinks = [(); 3].map(|()| SyslogSink::tcp(Framing::Newline, Manners::default()));
         let [first, second, third] = sinks;
-        *FOUND.lock().unwrap() = vec![nobody, first.address()];
+        *FOUND.lock().unwrap() = vec![unused, first.address()];
         let mut stream = stream(moving);
-        say(&mut stream, &["one", "two"]).unwrap();
+        send(&mut stream, &["one", "two"]).unwrap();
         assert_eq!(first.messages(), [b"one".as_slice(), b"two"], "the second address was tried");
 
         *FOUND.lock().unwrap() = vec![second.address(), first.address()];
         drop(first);
-        say(&mut stream, &["three"]).unwrap();
+        send(&mut stream, &["three"]).unwrap();
         assert_eq!(second.messages(), [b"three"]);
 
-        // The old receiver goes on taking what comes over its connection; the next one leads elsewhere.
+        // The old receiver keeps its open connection; the next connection goes to the new address.
         *FOUND.lock().unwrap() = vec![third.address()];
-        say(&mut stream, &["four"]).unwrap();
-        say(&mut stream, &["five"]).unwrap();
+        send(&mut stream, &["four"]).unwrap();
+        send(&mut stream, &["five"]).unwrap();
         assert_eq!(second.messages(), [b"three".as_slice(), b"four"]);
         assert_eq!(third.messages(), [b"five"]);
         stream.close();
     }
 
-    /// A receiver that talks without end is no receiver of syslog, but it must not keep us listening for ever.
+    /// A peer that sends data without end must not block delivery.
     #[test]
-    fn a_receiver_that_talks_all_the_time_gets_its_events() {
+    fn receiver_that_sends_data_constantly_gets_its_events() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
@@ -329,16 +330,16 @@ mod tests {
             socket.read_to_string(&mut heard).unwrap();
             socket.shutdown(Shutdown::Both).unwrap();
             talking.join().unwrap();
-            // The connection that proves it.
+            // The new connection that confirms delivery.
             (heard, listener.accept().unwrap())
         });
         let mut stream = stream(fixed);
-        say(&mut stream, &["one", "two"]).unwrap();
+        send(&mut stream, &["one", "two"]).unwrap();
         assert_eq!(peer.join().unwrap().0, "one\ntwo\n");
     }
 
     #[test]
-    fn write_timeout() {
+    fn repeatedly_reset_connection_is_unavailable() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
@@ -347,9 +348,12 @@ mod tests {
         let sink = SyslogSink::tcp(Framing::Newline, manners);
         PORT.store(sink.address().port(), Ordering::SeqCst);
         let mut stream = stream(fixed);
-        let error = say(&mut stream, &["one", "two", "three", "four"]).unwrap_err();
+        let error = send(&mut stream, &["one", "two", "three", "four"]).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert!(error.message.contains("again and again"), "{error}");
+        assert!(
+            error.message.contains("connection failed repeatedly before any event was confirmed"),
+            "{error}"
+        );
         // All at once, again, then half of them, then one.
         assert_eq!(sink.connections().len(), 4);
     }

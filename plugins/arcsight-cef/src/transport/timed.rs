@@ -1,4 +1,4 @@
-//! Keeps the time of a batch: what was gathered leaves when `batch_secs` are over, though no further event comes.
+//! Batch timer: writes buffered events after `batch_secs`, even if no further event arrives.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,12 +8,12 @@ use scanbridge_plugin_api::{CheckReport, PluginError, Result, Services};
 
 use super::stream::Stream;
 
-/// A stream, and a thread that writes what has waited long enough. Whoever calls holds the stream alone meanwhile.
+/// A stream, and a thread that writes events when they are due. A mutex serializes callers and the thread.
 #[derive(Debug)]
 pub(super) struct TimedStream {
     shared: Arc<Shared>,
     services: Services,
-    /// Started with the first message: a probe needs none.
+    /// Started with the first message; a probe needs no thread.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -25,17 +25,17 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// None once it was closed.
+    /// `None` after it was closed.
     stream: Option<Stream>,
-    /// What the thread met; the next call tells it.
+    /// Error of the thread; returned by the next call.
     failure: Option<PluginError>,
-    /// Whether the thread waits for a first message, and has to be woken.
-    sleeps: bool,
+    /// Whether the thread waits for a first message and must be woken.
+    is_waiting: bool,
 }
 
 impl TimedStream {
     pub(super) fn new(stream: Stream, services: Services) -> Self {
-        let state = State { stream: Some(stream), failure: None, sleeps: false };
+        let state = State { stream: Some(stream), failure: None, is_waiting: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         Self { shared, services, thread: None }
     }
@@ -45,26 +45,26 @@ impl TimedStream {
         state.stream.as_ref().map(Stream::check).unwrap_or_default()
     }
 
-    /// Takes a framed message, which `append` writes to the end of a buffer.
+    /// Adds a framed message, which `append` writes to the end of a buffer.
     pub(super) fn message(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.thread.is_none() {
             self.thread = Some(self.start()?);
         }
         let mut state = self.shared.lock();
         state.stream()?.message(append)?;
-        if state.sleeps {
-            state.sleeps = false;
+        if state.is_waiting {
+            state.is_waiting = false;
             self.shared.changed.notify_one();
         }
         Ok(())
     }
 
-    /// Waits until there is proof that all has been delivered.
+    /// Waits until delivery of all messages is confirmed.
     pub(super) fn confirm(&mut self) -> Result<()> {
         self.shared.lock().stream()?.confirm()
     }
 
-    /// Forgets the newest `messages` as far as they are not sent. Gives how many are out and stay so.
+    /// Drops the newest `messages` that are not sent. Returns how many of them were already sent.
     pub(super) fn drop_unsent(&mut self, messages: usize) -> usize {
         self.shared.lock().stream.as_mut().map_or(messages, |stream| stream.drop_unsent(messages))
     }
@@ -77,22 +77,22 @@ impl TimedStream {
 
     fn start(&self) -> Result<JoinHandle<()>> {
         let (shared, services) = (Arc::clone(&self.shared), self.services.clone());
-        let keep_time = move || {
+        let flush_when_due = move || {
             let _tagged = services.enter();
-            shared.keep_time();
+            shared.flush_when_due();
         };
         std::thread::Builder::new()
             .name("syslog-batches".to_owned())
-            .spawn(keep_time)
+            .spawn(flush_when_due)
             .map_err(|error| PluginError::bug(format!("cannot start a thread: {error}")))
     }
 
-    /// Ends the thread, and waits until it has let go of the stream.
+    /// Takes the stream, and waits until the thread has ended.
     fn stop(&mut self) -> Option<Stream> {
         let stream = self.shared.lock().stream.take();
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // It can only have ended, and what it had to tell is in the state.
+            // Its error, if any, is in the state.
             let _ = thread.join();
         }
         stream
@@ -106,12 +106,12 @@ impl Drop for TimedStream {
 }
 
 impl Shared {
-    /// No state is left half-changed by a panic that another one could make worse: streams are given up whole.
+    /// Ignores poisoning: after a panic the stream is only closed or dropped.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_time(&self) {
+    fn flush_when_due(&self) {
         let mut state = self.lock();
         while let Some(stream) = &mut state.stream {
             let left = stream.due().map(|due| due.saturating_duration_since(Instant::now()));
@@ -124,7 +124,7 @@ impl Shared {
                     self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
                 _ => {
-                    state.sleeps = true;
+                    state.is_waiting = true;
                     self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
                 }
             };
@@ -133,7 +133,7 @@ impl Shared {
 }
 
 impl State {
-    /// The stream, unless the thread has met something.
+    /// The stream, or the error of the thread.
     fn stream(&mut self) -> Result<&mut Stream> {
         match self.failure.take() {
             Some(failure) => Err(failure),

@@ -1,4 +1,4 @@
-//! TLS on a connection: whom to trust for each receiver, and the handshake.
+//! TLS on a connection: trust settings of each receiver, and the handshake.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use scanbridge_tls_identity::{ClientTls, TlsOptions};
 use super::link::{Link, LinkError, Secured};
 use super::resolve::Receiver;
 
-/// The client of each receiver: what is remembered of a first meeting is kept under its address.
+/// The TLS client of each receiver: certificates of `tls_first_use_file` are stored by address.
 #[derive(Debug)]
 pub(super) struct Tls {
     clients: Vec<(Receiver, ClientTls, Arc<ClientConfig>)>,
@@ -23,14 +23,14 @@ impl Tls {
         let client = |receiver: &Receiver| {
             let client = options.client(&receiver.to_string())?;
             let mut config = ClientConfig::clone(&client.config());
-            // Each connection looks at the certificate anew: one that has expired since opens no other.
+            // Without resumption, each handshake verifies the certificate, so an expired one is rejected.
             config.resumption = Resumption::disabled();
             Ok((receiver.clone(), client, Arc::new(config)))
         };
         Ok(Self { clients: receivers.iter().map(client).collect::<Result<_>>()? })
     }
 
-    /// Shakes hands on a new connection.
+    /// Performs the TLS handshake on a new connection.
     pub(super) fn secure(&self, link: Link, receiver: &Receiver) -> Result<Link, LinkError> {
         let (_, client, config) = self
             .clients
@@ -46,7 +46,7 @@ impl Tls {
     }
 }
 
-/// What was agreed on, for a probe.
+/// The negotiated version and cipher suite, for a probe.
 pub(super) fn describe(session: &ClientConnection) -> String {
     let version = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",

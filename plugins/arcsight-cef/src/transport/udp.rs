@@ -1,4 +1,4 @@
-//! Events as datagrams: one each, never answered.
+//! Events as datagrams, one per event, without acknowledgement.
 
 use std::io;
 use std::net::UdpSocket;
@@ -9,37 +9,36 @@ use scanbridge_plugin_api::{CheckReport, ErrorKind, Result, tracing};
 use super::connect::Connector;
 use super::unavailable;
 
-/// A socket that sends datagrams. What is lost on the way is lost: only a receiver's machine that says that
-/// nothing listens there is noticed.
+/// A socket that sends datagrams. Lost datagrams are not detected, except for ICMP port unreachable.
 #[derive(Debug)]
 pub(super) struct Udp {
     connector: Connector,
     target: Option<Target>,
     message: Vec<u8>,
-    /// How long a look-up of the receiver's name is good for.
-    good_for: Duration,
+    /// How long a resolved address is used.
+    lookup_ttl: Duration,
 }
 
-/// Where datagrams go, until the name is looked up again.
+/// The resolved receiver.
 #[derive(Debug)]
 struct Target {
     socket: UdpSocket,
     name: String,
     since: Instant,
-    /// Whether the name is to be looked up again before the next datagram.
+    /// Whether the name must be resolved again before the next datagram.
     is_stale: bool,
 }
 
 impl Udp {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, target: None, message: Vec::new(), good_for: GOOD_FOR }
+        Self { connector, target: None, message: Vec::new(), lookup_ttl: LOOKUP_TTL }
     }
 
     pub(super) fn check(&self) -> CheckReport {
         self.connector.check(false)
     }
 
-    /// Sends a message, given in its parts.
+    /// Sends a message, given as its parts.
     pub(super) fn message(&mut self, parts: [&[u8]; 3]) -> Result<()> {
         self.message.clear();
         for part in parts {
@@ -48,28 +47,28 @@ impl Udp {
         let is_known = self.target.as_ref().is_some_and(|target| !target.is_stale);
         let Target { socket, name, .. } = match &mut self.target {
             Some(target) if is_known => target,
-            target => look_up(&self.connector, target)?,
+            target => resolve(&self.connector, target)?,
         };
-        socket.send(&self.message).map(drop).map_err(|error| lost(name, &error))
+        socket.send(&self.message).map(drop).map_err(|error| send_error(name, &error))
     }
 
-    /// What the network has said about the datagrams so far. Now and then the name is looked up again behind it: it
-    /// may have moved, and nobody else would say so.
+    /// Checks for ICMP errors. When `lookup_ttl` has passed, it also schedules a DNS lookup, because a
+    /// changed address is not detected otherwise.
     ///
     /// # Errors
-    /// When the receiver's machine said that nothing listens there.
+    /// [`ErrorKind::Unavailable`] if the receiver's machine reported that the port is closed.
     pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(target) = &mut self.target else { return Ok(()) };
         match target.socket.take_error() {
-            Ok(None) => target.is_stale = target.since.elapsed() >= self.good_for,
-            Ok(Some(error)) | Err(error) => return Err(lost(&target.name, &error)),
+            Ok(None) => target.is_stale = target.since.elapsed() >= self.lookup_ttl,
+            Ok(Some(error)) | Err(error) => return Err(send_error(&target.name, &error)),
         }
         Ok(())
     }
 }
 
-/// Looks the receiver up. Where that fails, the last one is still the best that is known.
-fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
+/// Resolves the receiver. If that fails, the last known address stays in use.
+fn resolve<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<&'a mut Target> {
     let since = Instant::now();
     match (connector.datagrams(), target) {
         (Ok((socket, name)), target) => Ok(target.insert(Target { socket, name, since, is_stale: false })),
@@ -82,12 +81,11 @@ fn look_up<'a>(connector: &Connector, target: &'a mut Option<Target>) -> Result<
     }
 }
 
-fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
+fn send_error(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => unavailable(format!(
-            "connection refused by {name} (UDP: ICMP \
-             port unreachable)"
-        )),
+        io::ErrorKind::ConnectionRefused => {
+            unavailable(format!("connection refused by {name} (UDP: ICMP port unreachable)"))
+        }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             unavailable(format!("sending datagrams to {name} timed out"))
         }
@@ -95,8 +93,8 @@ fn lost(name: &str, error: &io::Error) -> scanbridge_plugin_api::PluginError {
     }
 }
 
-/// What resolvers and their caches take for a short time to live.
-const GOOD_FOR: Duration = Duration::from_secs(60);
+/// A typical short DNS time to live.
+const LOOKUP_TTL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -108,10 +106,10 @@ mod tests {
     use super::super::resolve::Receiver;
     use super::*;
 
-    /// The old receiver goes on listening: only the name says that it is not the one any more. While the name cannot
-    /// be looked up, the last address is good enough.
+    /// The old receiver keeps listening, so only DNS shows the change. While the name cannot be resolved, the
+    /// last address stays in use.
     #[test]
-    fn datagrams_follow_a_name_that_moves() {
+    fn datagrams_follow_a_changed_dns_address() {
         static PORT: AtomicU16 = AtomicU16::new(0);
         fn moving(_: &Receiver) -> io::Result<Vec<SocketAddr>> {
             match PORT.load(Ordering::SeqCst) {
@@ -121,7 +119,7 @@ mod tests {
         }
         let (old, new) = (SyslogSink::udp(), SyslogSink::udp());
         PORT.store(old.address().port(), Ordering::SeqCst);
-        let mut udp = Udp { good_for: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
+        let mut udp = Udp { lookup_ttl: Duration::ZERO, ..Udp::new(Connector::for_test(moving)) };
         udp.message([b"one", b"", b""]).unwrap();
         PORT.store(new.address().port(), Ordering::SeqCst);
         udp.message([b"t", b"w", b"o"]).unwrap();
@@ -132,7 +130,7 @@ mod tests {
         udp.message([b"four", b"", b""]).unwrap();
         assert!(new.wait_until(|connections| connections[0].datagrams == [b"three".as_slice(), b"four"]));
         assert!(old.wait_until(|connections| connections[0].datagrams == [b"one".as_slice(), b"two"]));
-        udp.good_for = GOOD_FOR;
+        udp.lookup_ttl = LOOKUP_TTL;
         udp.confirm().unwrap();
         assert!(udp.target.is_some_and(|target| !target.is_stale), "not at each commit");
     }

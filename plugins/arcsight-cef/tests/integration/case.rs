@@ -1,4 +1,4 @@
-//! Drives the plugin over batches built by hand.
+//! Runs the plugin on hand-built batches.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn asset_row(cells: &[(AssetField, &str)]) -> AssetRow {
     row
 }
 
-/// A report with everything that a scan says of itself.
+/// A report with all fields of a scan.
 pub(crate) fn scan() -> ReportStart {
     ReportStart {
         id: "scan/1234567890.12345".to_owned(),
@@ -67,14 +67,14 @@ pub(crate) fn scan() -> ReportStart {
     }
 }
 
-/// An instance that writes `path` with these options beside it.
+/// An instance that writes to `path`, with these additional options.
 pub(crate) fn open(path: &Path, mut options: Value) -> Result<ArcSightCef> {
     options["path"] = json!(path);
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
     ArcSightCef::open(&options, &Services::without_host(path), None)
 }
 
-/// Gives one whole report to an instance.
+/// Passes one complete report to an instance.
 pub(crate) fn deliver(
     output: &mut ArcSightCef,
     report: &ReportStart,
@@ -90,7 +90,7 @@ pub(crate) fn deliver(
     Ok(all)
 }
 
-/// What stands in the file after one report.
+/// The content of the file after one report.
 pub(crate) fn text_of(options: Value, report: &ReportStart, batches: &[RawBatch]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");

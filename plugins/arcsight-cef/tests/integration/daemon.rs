@@ -1,4 +1,4 @@
-//! Receivers that are real: rsyslog and syslog-ng, in the foreground, with files of their own and free ports.
+//! Real receivers: rsyslog and syslog-ng, in the foreground, with their own files and free ports.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Request, installed};
 
-/// What listens.
+/// The kind of receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     /// rsyslog's imtcp.
     RsyslogTcp,
-    /// rsyslog's imptcp, which once copied messages that were too long.
+    /// rsyslog's imptcp; some versions duplicate messages that are too long.
     RsyslogPlainTcp,
     /// rsyslog's imtcp with GnuTLS.
     RsyslogTls,
     /// rsyslog's imudp.
     RsyslogUdp,
-    /// syslog-ng's `network()`, which takes newlines.
+    /// syslog-ng's `network()`, with newline framing.
     NgNetwork,
-    /// syslog-ng's `syslog()`, which takes counted frames.
+    /// syslog-ng's `syslog()`, with octet-counted framing.
     NgSyslog,
     /// The same over TLS.
     NgTls,
@@ -39,7 +39,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one; none when the program is not there. Where `CI=true` that is a failure.
+    /// Starts a receiver; `None` if the program is missing. With `CI=true`, a missing program is a failure.
     pub(crate) fn start(listener: Listener) -> Option<Self> {
         if !is_there(listener) {
             return None;
@@ -85,7 +85,7 @@ impl Daemon {
         }
     }
 
-    /// Asks it to end, as an operator does, and waits until it has.
+    /// Sends SIGTERM, as an operator does, and waits until it has stopped.
     pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
@@ -150,7 +150,7 @@ impl Daemon {
         } else {
             line(format!("global(workDirectory=\"{folder}\")"));
         }
-        // What it has read it shall write before it ends.
+        // It must write all received messages before it stops.
         line("main_queue(queue.timeoutshutdown=\"60000\")".to_owned());
         let module = match self.listener {
             Listener::RsyslogUdp => "imudp",
@@ -206,7 +206,7 @@ fn ng_config(listener: Listener, folder: &str, port: u16) -> String {
     )
 }
 
-/// Where the script beside the doubles has unpacked syslog-ng; `/` for an installed one.
+/// Where the script `tests/doubles/unpack-syslog-ng` has unpacked syslog-ng; `/` for an installed one.
 fn ng_root() -> PathBuf {
     std::env::var_os("SYSLOG_NG_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }

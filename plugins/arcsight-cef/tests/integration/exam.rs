@@ -1,4 +1,4 @@
-//! What every plugin promises the host.
+//! The plugin contract tests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::network;
 use crate::reader;
 
 #[test]
-fn the_plugin_passes_the_exam() {
+fn plugin_contract() {
     let folder = tempfile::tempdir().unwrap();
     let number = Cell::new(0);
     let options = || {
@@ -28,7 +28,7 @@ fn the_plugin_passes_the_exam() {
 }
 
 #[test]
-fn the_plugin_passes_the_exam_over_the_network() {
+fn plugin_contract_over_the_network() {
     let sinks = RefCell::new(HashMap::new());
     let options = || {
         let sink = SyslogSink::tcp(Framing::OctetCounted, Manners::default());

@@ -34,7 +34,7 @@ fn whole() -> Vec<RawBatch> {
     vec![filling.asset(OTHER).finding(&qid("1"), &cells("service", FACTS)).done()]
 }
 
-/// The same, cut behind each finding.
+/// The same, with a batch boundary after each finding.
 fn in_pieces() -> Vec<RawBatch> {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS)).done();
     let second = Filling::default().continued(ASSET).finding(&qid("2"), &cells("vulnerability", "")).done();
@@ -47,7 +47,7 @@ fn in_pieces() -> Vec<RawBatch> {
 }
 
 #[test]
-fn where_batches_are_cut_makes_no_difference() {
+fn batch_boundaries_do_not_change_events() {
     let text = text_of(json!({}), &scan(), &whole());
     assert_eq!(text, text_of(json!({}), &scan(), &in_pieces()));
     assert_eq!(text, text_of(json!({}), &scan(), &whole()), "and neither does the day");
@@ -67,7 +67,8 @@ fn where_batches_are_cut_makes_no_difference() {
     assert_eq!(classes, expected.map(|class| format!("Qualys|{class}")));
 }
 
-/// A system and names that a scan gives behind an asset's findings reach the derived events, batch or no batch.
+/// Names and systems that a scan reports after the findings of an asset reach the derived events, with any
+/// batches.
 #[test]
 fn late_asset_fields_are_used() {
     let early: &[(A, &str)] = &[(A::Address, "192.0.2.1")];
@@ -88,9 +89,9 @@ fn late_asset_fields_are_used() {
     assert!(whole[0].contains(r"|Qualys\|URI\|Linux|"), "{whole:?}");
 }
 
-/// Wherever the host commits, always behind a whole asset, the events are the same.
+/// Commits, always after a complete asset, do not change the events.
 #[test]
-fn commits_change_nothing() {
+fn commits_do_not_change_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
@@ -134,7 +135,7 @@ fn each_finding_is_one_event() {
 }
 
 #[test]
-fn derived_events_are_counted_beside_the_findings() {
+fn derived_events_are_counted_separately() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let written = deliver(&mut open(&path, json!({})).unwrap(), &scan(), &whole()).unwrap();
@@ -143,7 +144,7 @@ fn derived_events_are_counted_beside_the_findings() {
 }
 
 #[test]
-fn a_finding_that_is_gone_tells_nothing_of_its_asset() {
+fn fixed_finding_derives_no_events() {
     let mut row = cells("service", FACTS).to_vec();
     row.push((F::Status, "Fixed"));
     let text =
@@ -152,7 +153,7 @@ fn a_finding_that_is_gone_tells_nothing_of_its_asset() {
 }
 
 #[test]
-fn only_what_is_selected_becomes_events() {
+fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -166,9 +167,9 @@ fn only_what_is_selected_becomes_events() {
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
 }
 
-/// An asset whose beginning was filtered out is not taken for the one before it.
+/// An asset whose first rows were filtered out is not treated as the previous asset.
 #[test]
-fn a_continued_asset_is_known_by_its_cells() {
+fn continued_asset_is_identified_by_its_cells() {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", "")).done();
     let second = Filling::default().continued(OTHER).finding(&qid("2"), &cells("service", "")).done();
     let text = text_of(json!({}), &scan(), &[first, second]);
@@ -178,7 +179,7 @@ fn a_continued_asset_is_known_by_its_cells() {
 }
 
 #[test]
-fn a_report_that_is_not_delivered_leaves_nothing() {
+fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -189,7 +190,7 @@ fn a_report_that_is_not_delivered_leaves_nothing() {
     assert_eq!(written, Written::default());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     output.commit().unwrap();
-    // The next report is whole, and nothing of the last one is in it.
+    // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
 }
@@ -212,7 +213,7 @@ fn reports_of_one_run_follow_each_other() {
 }
 
 #[test]
-fn pieces_hold_whole_events_and_lose_none() {
+fn rotated_files_contain_complete_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
@@ -227,9 +228,9 @@ fn pieces_hold_whole_events_and_lose_none() {
     assert!(pieces.iter().all(|piece| fs::metadata(piece).unwrap().permissions().mode() & 0o777 == 0o600));
 }
 
-/// The last event may fill its piece to the brim; then none follows.
+/// The last event may fill its file exactly; no empty file follows.
 #[test]
-fn no_piece_is_empty() {
+fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let long = "x".repeat(1024);
@@ -247,7 +248,7 @@ fn no_piece_is_empty() {
 }
 
 #[test]
-fn the_default_mode_keeps_strangers_out() {
+fn default_mode_denies_access_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -262,7 +263,7 @@ fn the_default_mode_keeps_strangers_out() {
 
 /// Content keys are equal only within a schema: columns in another order must not find the old fragments.
 #[test]
-fn another_schema_is_read_by_its_names() {
+fn changed_schema_is_read_by_column_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
@@ -280,7 +281,7 @@ fn another_schema_is_read_by_its_names() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn unwritable_path_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nowhere").join("out.cef");
     let error = open(&path, json!({})).unwrap_err();

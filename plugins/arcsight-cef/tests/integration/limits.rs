@@ -14,7 +14,7 @@ fn with_result(result: &str) -> RawBatch {
     Filling::default().asset(&[]).finding(&[(D::Qid, "7")], &cells).done()
 }
 
-/// The value as it stands in the line, escapes and all, up to the space before the next key.
+/// The raw value in the line, with escapes, up to the space before the next key.
 fn raw<'a>(line: &'a str, key: &str, next: &str) -> &'a str {
     let from = line.find(&format!(" {key}=")).unwrap() + key.len() + 2;
     let to = from + line[from..].find(&format!(" {next}=")).unwrap();
@@ -22,7 +22,7 @@ fn raw<'a>(line: &'a str, key: &str, next: &str) -> &'a str {
 }
 
 #[test]
-fn a_long_result_is_cut_marked_and_named() {
+fn long_result_is_truncated_marked_and_named() {
     for (unit, escaped, decoded) in [
         ("x", "x", "x"),
         ("=", r"\=", "="),
@@ -45,12 +45,12 @@ fn a_long_result_is_cut_marked_and_named() {
 }
 
 #[test]
-fn a_text_of_exactly_the_limit_is_whole() {
+fn text_of_exactly_the_limit_is_complete() {
     for (length, cut) in [(4000, None), (4001, Some("cs1"))] {
         let event = event_of(json!({}), with_result(&"x".repeat(length)));
         assert_eq!((event.get("cs1").unwrap().len(), event.get(KEY)), (4000, cut));
     }
-    // Blanks that are trimmed do not count.
+    // Trimmed spaces do not count.
     let event = event_of(json!({}), with_result(&format!("{}   \r\n", "x".repeat(4000))));
     assert_eq!(event.get(KEY), None);
 }
@@ -103,14 +103,14 @@ fn every_field_has_its_own_limit() {
 }
 
 #[test]
-fn class_ids_and_systems_are_cut_too() {
+fn class_ids_and_systems_are_truncated() {
     let long = "x".repeat(9000);
     let asset = [(A::Os, long.as_str())];
     let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
     let cells = [(F::Kind, "vulnerability"), (F::Facts, "os\tother\t")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let events = crate::case::events_of(json!({ "class_id_style": "concat" }), batch);
-    // Bars count with the backslash that they have on the line.
+    // A `|` counts with its backslash.
     let escaped = |text: &str| text.replace('|', r"\|").len();
     assert_eq!(escaped(&events[0].header[3]), 1023);
     assert_eq!(events[0].get(KEY), Some("deviceEventClassId,cat,categoryTechnique,cs3"));

@@ -1,4 +1,4 @@
-//! The plugin seen from outside, through its `Output` trait and the file it leaves.
+//! Black-box tests of the plugin, through its `Output` trait and its output file.
 
 #[cfg(test)]
 mod case;

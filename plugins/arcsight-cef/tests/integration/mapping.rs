@@ -108,7 +108,8 @@ fn open_ports() {
     assert_eq!(lines[2], format!("{start}dpt=53 proto=UDP {middle}53/udp, assigned domain"));
 }
 
-/// the asset's own system goes first; severity and category are those of the finding that tells it.
+/// the asset's own system is preferred; severity and category are those of the finding that
+/// reports it.
 #[test]
 fn uris() {
     let asset = [(A::Address, "192.0.2.10"), (A::Netbios, "WWW"), (A::Os, "Linux 2.6 = old | odd")];
@@ -123,9 +124,9 @@ fn uris() {
     assert_eq!(text.lines().collect::<Vec<_>>()[1..], [expected]);
 }
 
-/// without a cell of its own, the asset's system is the first that a finding tells.
+/// if the asset has no system, the first that a finding reports is used.
 #[test]
-fn uris_fall_back_to_what_was_detected() {
+fn uris_fall_back_to_the_detected_system() {
     let cells = [(F::Kind, "service"), (F::Facts, "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "45017")], &cells).done();
     let events = events_of(json!({}), batch);
@@ -169,7 +170,7 @@ fn severities() {
                 assert_eq!(events.len(), 3);
                 assert!(events.iter().all(|event| event.header[5] == header), "{kind} {severity}");
                 assert_eq!(events[0].get("deviceSeverity"), Some(device));
-                // The derived events take the number whatever finding told them.
+                // Derived events use the number, whatever the kind of their finding.
                 assert_eq!(events[1].get("deviceSeverity"), Some(severity));
                 assert_eq!(events[2].get("deviceSeverity"), Some(severity));
             }
@@ -178,7 +179,7 @@ fn severities() {
 }
 
 #[test]
-fn a_severity_that_is_none_is_unknown() {
+fn invalid_severity_is_unknown() {
     for severity in ["", "-", "0", "6"] {
         let batch = || {
             let cells = [(F::Kind, "vulnerability"), (F::Severity, severity)];
@@ -190,7 +191,8 @@ fn a_severity_that_is_none_is_unknown() {
     }
 }
 
-/// which name goes first, and what stands in when it is missing.
+/// the preferred host name, and the fallback if it is
+/// missing.
 #[test]
 fn host_names() {
     let names = [("www.example.com", "WWW"), ("www.example.com", ""), ("", "WWW"), ("", "")];
@@ -248,7 +250,7 @@ fn concatenated_class_id() {
     assert_eq!(event_of(json!({}), batch()).header[3], "Qualys|VULN|7");
 }
 
-/// what the scanner did not say is not there, neither empty nor as a word for nothing.
+/// fields without value are omitted, neither empty nor with a placeholder.
 #[test]
 fn missing_values_leave_no_trace() {
     for kind in ["information", "potential", "service", "vulnerability", "", "of another kind"] {
@@ -261,7 +263,7 @@ fn missing_values_leave_no_trace() {
         assert!(text.starts_with("CEF:0|Qualys|Qualys|unknown|Qualys\\|"), "{text}");
         assert!(text.contains(&format!("|unknown|{name}|0|")), "{text}");
     }
-    // A score of `-`, a port of 0 and blanks are nothing too.
+    // A score of `-`, a port of 0 and white space count as missing.
     let definition = [(D::Qid, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
     let cells = [(F::Kind, "vulnerability"), (F::Port, "0"), (F::Result, "\t\r\n")];
     let event = event_of(json!({}), Filling::default().asset(&[]).finding(&definition, &cells).done());
@@ -294,9 +296,9 @@ fn versions() {
     assert!(text.starts_with("CEF:0|Qualys|Qualys|8.x|"));
 }
 
-/// A title that is missing leaves no empty header field.
+/// A missing title causes no empty header field.
 #[test]
-fn a_finding_without_title_is_named_by_its_qid() {
+fn finding_without_title_is_named_by_its_qid() {
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();
     assert_eq!(event_of(json!({}), batch).header[4], "QID 38170");
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[(F::Kind, "service")]).done();

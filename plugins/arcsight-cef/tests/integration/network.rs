@@ -1,4 +1,4 @@
-//! Drives the plugin over the network as the host does: what is not committed comes again on a new instance.
+//! Runs the plugin over the network as the host does: uncommitted batches are repeated on a new instance.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSigh
     ArcSightCef::open(&options, &Services::without_host(Path::new("/nonexistent")), receipt)
 }
 
-/// A batch of one asset with so many findings. Each event can be told by its QID, counted from `first`.
+/// A batch of one asset with `count` findings. The QIDs number the events, starting at `first`.
 pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
     let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
     for number in first..first + count {
@@ -47,15 +47,16 @@ pub(crate) fn number_of(message: &[u8]) -> usize {
     text[at..].split('|').next().and_then(|digits| digits.parse().ok()).expect("a QID")
 }
 
-/// What the driver saw.
+/// Result of a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// The errors after which a new instance was opened.
     pub(crate) failures: Vec<PluginError>,
 }
 
-/// Delivers the batches as one report and commits after each `every` of them. After an unavailable receiver it calls
-/// `wait`, opens another instance with the last receipt and repeats what was not committed; any other error ends it.
+/// Delivers the batches as one report and commits after each `every` of them. After an unavailable receiver
+/// it calls `wait`, opens another instance with the last receipt and repeats what was not committed; any
+/// other error ends it.
 pub(crate) fn deliver(
     options: &Value,
     batches: &[RawBatch],
@@ -90,7 +91,7 @@ fn attempt(
         while *done < batches.len() {
             let end = batches.len().min(*done + every);
             for batch in &batches[*done..end] {
-                output.write(Batch::of(batch, &columns).expect("a sound batch"))?;
+                output.write(Batch::of(batch, &columns).expect("a valid batch"))?;
             }
             *receipt = Some(output.commit()?);
             *done = end;

@@ -52,7 +52,7 @@ pub(crate) fn read(line: &str) -> Result<Event, String> {
 fn read_extension(text: &str) -> Result<Vec<(String, String)>, String> {
     let text = text.strip_prefix(' ').unwrap_or(text);
     let mut pairs = Vec::new();
-    // A key ends at each `=` that no backslash escapes; it begins behind the last space before.
+    // A key ends at each unescaped `=`; it begins after the last space before it.
     let bytes = text.as_bytes();
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
@@ -108,7 +108,7 @@ fn read_value(value: &str) -> Result<String, String> {
 }
 
 #[test]
-fn what_must_not_be_written_is_refused() {
+fn malformed_lines_are_rejected() {
     assert_eq!(read(r"CEF:0|a|b\|\\|1|c|d|5|k=v\=\\\n w x2=|").unwrap().extension.len(), 2);
     for bad in [
         "CEF:0|a|b|1|c|d|5",

@@ -1,4 +1,4 @@
-//! Real receivers: stopped and started again in the middle, and given more than they take at once.
+//! Real receivers: restarted during delivery, and given messages larger than their limits.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::reader;
 
 const EVENTS: usize = 100_000;
 const IN_A_BATCH: usize = 1000;
-/// How many batches lie between two commits.
+/// Number of batches per commit.
 const EVERY: usize = 5;
 
 fn options_for(listener: Listener, daemon: &Daemon) -> Value {
@@ -27,7 +27,7 @@ fn options_for(listener: Listener, daemon: &Daemon) -> Value {
     options(transport, daemon.address(), more)
 }
 
-/// The numbers of the events that were written, in their order. Each line is one whole event.
+/// The numbers of the events that were written, in their order. Each line is one complete event.
 fn numbers_in(daemon: &Daemon) -> Vec<usize> {
     let text = fs::read_to_string(daemon.output()).unwrap();
     let events = text.lines().map(|line| {
@@ -38,7 +38,7 @@ fn numbers_in(daemon: &Daemon) -> Vec<usize> {
     events.collect()
 }
 
-fn none_is_lost(listener: Listener) {
+fn no_event_is_lost(listener: Listener) {
     let Some(mut daemon) = Daemon::start(listener) else { return };
     let options = options_for(listener, &daemon);
     let batches: Vec<_> =
@@ -59,18 +59,18 @@ fn none_is_lost(listener: Listener) {
             std::thread::sleep(Duration::from_millis(5));
         }
     };
-    // Some 200 bytes an event: near the beginning, and in the middle.
+    // About 200 bytes per event: near the beginning, and in the middle.
     for bytes in [1_000_000, 9_000_000] {
         until(&|| fs::metadata(&output).unwrap().len() >= bytes);
         let before = failures.load(Ordering::SeqCst);
         daemon.stop();
-        // It stays away until the sender has met that.
+        // It stays unavailable until the sender has failed.
         until(&|| failures.load(Ordering::SeqCst) > before);
         daemon.run();
     }
     let run = sender.join().unwrap().unwrap();
     daemon.stop();
-    assert!(!run.failures.is_empty(), "{listener:?} was stopped, and nobody noticed");
+    assert!(!run.failures.is_empty(), "{listener:?} was stopped, but no failure was reported");
     let mut seen = numbers_in(&daemon);
     let all = seen.len();
     seen.sort_unstable();
@@ -83,22 +83,22 @@ fn none_is_lost(listener: Listener) {
 
 #[test]
 fn rsyslog_loses_none_over_tcp() {
-    none_is_lost(Listener::RsyslogTcp);
+    no_event_is_lost(Listener::RsyslogTcp);
 }
 
 #[test]
 fn rsyslog_loses_none_over_tls() {
-    none_is_lost(Listener::RsyslogTls);
+    no_event_is_lost(Listener::RsyslogTls);
 }
 
 #[test]
 fn syslog_ng_loses_none_over_tcp() {
-    none_is_lost(Listener::NgNetwork);
+    no_event_is_lost(Listener::NgNetwork);
 }
 
 #[test]
 fn syslog_ng_loses_none_over_tls() {
-    none_is_lost(Listener::NgTls);
+    no_event_is_lost(Listener::NgTls);
 }
 
 /// Results of 20,000 bytes, escapes and all, to receivers with their default sizes.
@@ -117,7 +117,7 @@ fn oversized_message_is_truncated_and_marked() {
         let batch = numbered(0, 50, &"a=b \\ | é".repeat(2000));
         let options = options_for(listener, &daemon);
         deliver(&options, &[batch], 1, |_| {}).unwrap();
-        // A datagram is not confirmed: the receiver gets its time.
+        // Datagrams are not confirmed: give the receiver time.
         for _ in 0..400 {
             if fs::read_to_string(daemon.output()).unwrap().lines().count() >= 50 {
                 break;

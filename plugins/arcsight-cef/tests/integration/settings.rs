@@ -23,7 +23,7 @@ fn quiet(mut options: Value) -> Value {
 }
 
 #[test]
-fn profiles_decide_what_is_not_said() {
+fn profile_sets_defaults_of_unset_options() {
     for (options, space, key) in [
         (json!({}), "|rt=", "ad.ExpltDescription"),
         (json!({ "profile": "rsyslog" }), "| rt=", "QualysQualysExpltDescription"),
@@ -107,7 +107,7 @@ fn times_are_corrected_on_request() {
 }
 
 #[test]
-fn wrong_settings_are_named() {
+fn invalid_options_are_named() {
     for (options, words) in [
         (json!({ "mode": "0649" }), "option `mode`"),
         (json!({ "mode": "1777" }), "option `mode`"),
@@ -134,7 +134,7 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
-fn every_option_says_what_it_is_for() {
+fn every_option_has_help_and_a_readme_row() {
     for option in ArcSightCef::OPTIONS {
         assert!(!option.help.is_empty(), "{}", option.name);
         let row = format!("\n| `{}` |", option.name);

@@ -1,4 +1,5 @@
-//! What the network costs. Run by hand: `cargo test --release -p scanbridge-arcsight-cef --test integration speed -- --ignored --nocapture`.
+//! Measures the throughput over the network. Run by hand:
+//! `cargo test --release -p scanbridge-arcsight-cef --test integration speed -- --ignored --nocapture`.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Events as messages of syslog, seen by raw receivers.
+//! Events as syslog messages, recorded by raw receivers.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ fn a_datagram_is_one_message() {
 }
 
 #[test]
-fn events_over_the_budget_are_cut_and_marked_and_come_once() {
+fn oversized_events_are_truncated_marked_and_sent_once() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let options = options("tcp", sink.address(), json!({ "max_message_bytes": 600 }));
     deliver(&options, &[numbered(0, 5, &"=".repeat(3000))], 1, NO_WAIT).unwrap();
@@ -76,7 +76,7 @@ fn events_over_the_budget_are_cut_and_marked_and_come_once() {
 }
 
 #[test]
-fn an_event_that_cannot_fit_is_rejected_with_its_row() {
+fn event_that_cannot_fit_is_rejected_with_its_row() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let options =
         options("tcp", sink.address(), json!({ "max_message_bytes": 480, "device_vendor": "v".repeat(63) }));
@@ -90,11 +90,11 @@ fn an_event_that_cannot_fit_is_rejected_with_its_row() {
     assert!(written.rejected[0].reason.contains("`max_message_bytes`"), "{}", written.rejected[0].reason);
     output.commit().unwrap();
     output.close().unwrap();
-    assert!(sink.connections().is_empty(), "nothing to say, nobody to say it to");
+    assert!(sink.connections().is_empty(), "no events, so no connection");
 }
 
 #[test]
-fn a_receiver_that_is_not_there_is_unavailable_and_named() {
+fn connection_refused_is_unavailable_and_names_the_receiver() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", nobody, json!({})), None).unwrap();
     output.begin(&scan()).unwrap();
@@ -112,7 +112,7 @@ fn a_receiver_that_is_not_there_is_unavailable_and_named() {
 }
 
 #[test]
-fn datagrams_to_nobody_are_noticed_at_the_commit() {
+fn udp_connection_refused_is_reported_at_commit() {
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("udp", nobody, json!({})), None).unwrap();
     output.begin(&scan()).unwrap();
@@ -121,12 +121,12 @@ fn datagrams_to_nobody_are_noticed_at_the_commit() {
     let error = output.commit().unwrap_err();
     assert_eq!(
         (error.kind, error.message),
-        (ErrorKind::Unavailable, format!("connection refused by {nobody} (UDP)"))
+        (ErrorKind::Unavailable, format!("connection refused by {nobody} (UDP: ICMP port unreachable)"))
     );
 }
 
 #[test]
-fn the_next_address_is_tried_when_the_first_is_dead() {
+fn failover_to_the_next_address() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let addresses = json!({ "address": [nobody.to_string(), sink.address().to_string()] });
@@ -138,23 +138,23 @@ fn the_next_address_is_tried_when_the_first_is_dead() {
 }
 
 #[test]
-fn a_receiver_that_never_reads_is_noticed() {
+fn receiver_that_never_reads_times_out() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners { never_reads: true, ..Manners::default() });
     let options = options("tcp", sink.address(), json!({ "write_timeout_secs": 1 }));
     let mut output = open(&options, None).unwrap();
     output.begin(&scan()).unwrap();
     let columns = Columns::of(Schema::default());
     let batch = numbered(0, 100, &"x".repeat(4000));
-    // The kernels of both sides take some megabytes; then nothing moves, or there is never a proof.
+    // The kernels of both sides buffer several megabytes; after that, writes or the confirmation time out.
     let error = (0..100).find_map(|_| output.write(Batch::of(&batch, &columns).unwrap()).err()).unwrap();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    let words = ["takes nothing", "timed out", "has not ended the connection"];
+    let words = ["no byte was accepted", "timed out: no acknowledgement", "did not close the connection"];
     assert!(words.iter().any(|words| error.message.contains(words)), "{error}");
     output.close().unwrap();
 }
 
 #[test]
-fn a_receiver_that_closes_after_each_hundred_events_loses_none() {
+fn receiver_closing_every_100_events_loses_none() {
     for resets in [false, true] {
         let manners = Manners { close_after: Some(100), resets, ..Manners::default() };
         let sink = SyslogSink::tcp(Framing::OctetCounted, manners);
@@ -187,11 +187,11 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let receipt = output.commit().unwrap();
     assert_eq!(output.commit().unwrap(), receipt);
     output.close().unwrap();
-    // The first hundred were a batch; the thirty behind them were still here.
+    // The first 100 events were a full batch; the next 30 had not been written yet.
     assert_eq!(numbers(&sink), (0..100).chain(1000..1007).collect::<Vec<_>>());
 }
 
-/// Neither a further event nor a commit comes: time alone sends what is gathered.
+/// No further event and no commit arrives: the timer alone sends the buffered events.
 #[test]
 fn batch_secs_flushes_buffered_events() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
@@ -211,9 +211,9 @@ fn batch_secs_flushes_buffered_events() {
     assert_eq!(numbers(&sink), (0..6).collect::<Vec<_>>());
 }
 
-/// What fails behind the back of the caller is told by its next call.
+/// A write by the timer thread fails outside of any call, so the next call returns its error.
 #[test]
-fn a_receiver_that_is_not_there_when_time_is_over_is_told_with_the_next_event() {
+fn background_flush_error_is_reported_by_the_next_event() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", nobody, json!({ "batch_secs": 1 })), None).unwrap();
     output.begin(&scan()).unwrap();
@@ -223,7 +223,7 @@ fn a_receiver_that_is_not_there_when_time_is_over_is_told_with_the_next_event() 
         // Less than a batch, so no call connects by itself.
         match output.write(Batch::of(&batch, &columns).unwrap()) {
             Err(error) => break error,
-            Ok(_) => assert!(Instant::now() < end, "nobody noticed"),
+            Ok(_) => assert!(Instant::now() < end, "the failure was not reported"),
         }
         std::thread::sleep(Duration::from_millis(200));
     };
@@ -232,11 +232,11 @@ fn a_receiver_that_is_not_there_when_time_is_over_is_told_with_the_next_event() 
 }
 
 #[test]
-fn a_probe_tells_each_step_and_sends_nothing() {
+fn probe_reports_each_step_and_sends_nothing() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
     let report = open(&options("tcp", sink.address(), json!({})), None).unwrap().check().unwrap();
     let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
-    assert_eq!(steps, [("look-up", Verdict::Ok), ("connect", Verdict::Ok)]);
+    assert_eq!(steps, [("resolve", Verdict::Ok), ("connect", Verdict::Ok)]);
     assert!(sink.messages().is_empty());
     let missing =
         open(&json!({ "transport": "tcp", "address": ["nowhere.invalid"], "connect_timeout_secs": 5 }), None);
@@ -244,7 +244,7 @@ fn a_probe_tells_each_step_and_sends_nothing() {
 }
 
 #[test]
-fn options_that_contradict_each_other_are_refused_at_once() {
+fn contradictory_options_are_rejected_at_open() {
     let somewhere = "127.0.0.1:9".parse().unwrap();
     for (transport, more, words) in [
         ("udp", json!({ "framing": "newline" }), "option `framing` has no effect with `transport: udp`"),
@@ -253,17 +253,29 @@ fn options_that_contradict_each_other_are_refused_at_once() {
             json!({ "max_message_bytes": 65_508 }),
             "`max_message_bytes` is too large for UDP: the maximum is 65507 bytes",
         ),
-        ("tcp", json!({ "path": "out.cef" }), "option `path` has no meaning"),
-        ("tcp", json!({ "tls_ca_file": "ca.pem" }), "option `tls_ca_file` has no meaning"),
+        ("tcp", json!({ "path": "out.cef" }), "option `path` has no effect with `transport: tcp`"),
+        (
+            "tcp",
+            json!({ "tls_ca_file": "ca.pem" }),
+            "option `tls_ca_file` has no effect with `transport: tcp`",
+        ),
         ("file", json!({ "path": "out.cef" }), "option `address` has no effect with `transport: file`"),
         ("tcp", json!({ "address": [] }), "option `address` is required"),
-        ("tcp", json!({ "address": ["tcp://host"] }), "option `address` takes `host` or `host:port`"),
+        (
+            "tcp",
+            json!({ "address": ["tcp://host"] }),
+            "invalid `address`: expected `host` or `host:port`, found `tcp://host`",
+        ),
         (
             "tcp",
             json!({ "syslog_severities": ["1", "2"] }),
             "option `syslog_severities` must have exactly six numbers",
         ),
-        ("tcp", json!({ "host_name": "two words" }), "option `host_name` takes"),
+        (
+            "tcp",
+            json!({ "host_name": "two words" }),
+            "option `host_name` must be 1 to 255 printable ASCII characters",
+        ),
     ] {
         let error = open(&options(transport, somewhere, more.clone()), None).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Config, "{more}");
@@ -274,7 +286,7 @@ fn options_that_contradict_each_other_are_refused_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Whatever texts come and however little room there is: a message has no more bytes, and holds a whole event.
+    /// With any texts and any limit, no message exceeds the limit and each message is one complete event.
     #[test]
     fn no_message_exceeds_its_budget(
         texts in prop::collection::vec(r"[ -~\n\t|=\\éß漢𝄞]{0,700}", 5), name in "[a-z.]{0,60}",
@@ -292,7 +304,7 @@ proptest! {
         }
         let run = deliver(&options, &[filling.done()], 1, NO_WAIT).unwrap();
         prop_assert!(run.failures.is_empty());
-        // Two of six are the same as two others.
+        // Two of the six findings equal two others.
         prop_assert!(sink.wait_until(|connections| connections[0].datagrams.len() == 4));
         for message in sink.messages() {
             prop_assert!(message.len() <= budget, "{} of {}", message.len(), budget);

@@ -1,4 +1,4 @@
-//! Over TLS: whom we trust, who trusts us, and how it ends.
+//! TLS: server trust, client certificates, and closing of connections.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::case::scan;
 use crate::network::{deliver, number_of, numbered, open, options};
 
-/// A sink that shows a certificate of `authority` and records counted frames.
+/// A receiver with a certificate issued by `authority`; it records octet-counted frames.
 fn sink(authority: &Authority, request: &Request, client_required: bool, manners: Manners) -> SyslogSink {
     let config = authority.server_config(&authority.issue(request), client_required);
     SyslogSink::tls(Framing::OctetCounted, manners, config)
@@ -28,12 +28,12 @@ fn ca_of(authority: &Authority, folder: &Path) -> Value {
 
 fn refusal(sink: &SyslogSink, more: Value) -> PluginError {
     let error = deliver(&options("tls", sink.address(), more), &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
-    assert!(sink.messages().is_empty(), "something was sent to a receiver that is not trusted");
+    assert!(sink.messages().is_empty(), "data was sent to an untrusted receiver");
     error
 }
 
 #[test]
-fn events_arrive_counted_and_the_end_is_said() {
+fn events_are_octet_counted_and_close_notify_is_sent() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let sink = sink(&authority, &localhost(), false, Manners::default());
     let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
@@ -45,7 +45,7 @@ fn events_arrive_counted_and_the_end_is_said() {
 }
 
 #[test]
-fn a_client_certificate_opens_the_door() {
+fn client_certificate_is_accepted() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let client = authority.issue(&Request::client("scanner.example.com"));
     let (certificate, key) = client.write_pem(folder.path(), "client");
@@ -61,19 +61,19 @@ fn a_client_certificate_opens_the_door() {
     }
 }
 
-/// Under TLS 1.3 the handshake succeeds for us; the refusal comes behind it.
+/// With TLS 1.3 the handshake succeeds on our side; the rejection arrives after it.
 #[test]
-fn a_missing_client_certificate_is_noticed() {
+fn missing_client_certificate_is_reported() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let sink = sink(&authority, &localhost(), true, Manners::default());
     let error = refusal(&sink, ca_of(&authority, folder.path()));
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
-    assert!(error.message.contains("wants a client certificate"), "{error}");
+    assert!(error.message.contains("requires a client certificate"), "{error}");
 }
 
-/// never sends before trust, and tells the fingerprint.
+/// sends nothing before the receiver is trusted, and reports its fingerprint.
 #[test]
-fn a_receiver_must_be_trusted_by_one_of_the_ways() {
+fn untrusted_receiver_is_rejected() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let other = Authority::new("Another CA");
     let server = authority.issue(&localhost());
@@ -93,7 +93,7 @@ fn a_receiver_must_be_trusted_by_one_of_the_ways() {
         deliver(&options("tls", sink.address(), more), &batch, 1, |_| {}).unwrap();
     }
     assert_eq!(sink.messages().len(), 9);
-    // Another receiver at the same address is not the one that was met.
+    // Another certificate at the same address differs from the stored one.
     let address = sink.address();
     drop(sink);
     let config = other.server_config(&other.issue(&localhost()), false);
@@ -102,7 +102,7 @@ fn a_receiver_must_be_trusted_by_one_of_the_ways() {
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
 }
 
-/// Of two receivers the certificate of one has expired: the other takes all, and the first gets nothing.
+/// The certificate of one of two receivers has expired: the other receives all events, the first none.
 #[test]
 fn untrusted_receiver_fails_over_to_the_next() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
@@ -113,14 +113,14 @@ fn untrusted_receiver_fails_over_to_the_next() {
     deliver(&options, &[numbered(0, 3, ""), numbered(3, 3, "")], 1, |_| {}).unwrap();
     assert_eq!(good.messages().len(), 6);
     assert!(expired.messages().is_empty());
-    // With nobody else, what is wrong with it is the error, not that the others are away.
+    // Without a working receiver the error is the certificate problem, not the unavailable receivers.
     drop(good);
     let error = deliver(&options, &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused() {
+fn certificate_name_mismatch_is_rejected() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let sink = sink(&authority, &Request::server(&["siem.example.com"]), false, Manners::default());
     let error = refusal(&sink, ca_of(&authority, folder.path()));
@@ -129,7 +129,7 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
-fn a_certificate_that_expires_during_the_run_stops_it() {
+fn certificate_expired_during_the_run_stops_it() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let until = SystemTime::now() + Duration::from_secs(3);
     let request = localhost().valid(until - Duration::from_secs(3600), until);
@@ -140,24 +140,25 @@ fn a_certificate_that_expires_during_the_run_stops_it() {
     output.begin(&scan()).unwrap();
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     output.commit().unwrap();
-    // Only time makes a certificate expire.
+    // A certificate expires only by waiting.
     std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     let error = output.commit().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
-    assert!(error.message.contains("expired on"), "{error}");
-    // They went over a connection that was opened in time, but there is no proof: a later run sends them again.
+    assert!(error.message.contains("certificate expired: "), "{error}");
+    // The last five were sent on a connection opened before the expiry, but are unconfirmed: the next run
+    // resends them.
     assert_eq!(sink.messages().len(), 10);
 }
 
 #[test]
-fn a_probe_shakes_hands_and_sends_nothing() {
+fn probe_completes_the_tls_handshake_and_sends_nothing() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let sink = sink(&authority, &localhost(), false, Manners::default());
     let of = |more| open(&options("tls", sink.address(), more), None).unwrap().check().unwrap();
     let report = of(ca_of(&authority, folder.path()));
     let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
-    assert_eq!(steps, [("look-up", Verdict::Ok), ("connect", Verdict::Ok), ("TLS", Verdict::Ok)]);
+    assert_eq!(steps, [("resolve", Verdict::Ok), ("connect", Verdict::Ok), ("TLS", Verdict::Ok)]);
     let stranger = of(ca_of(&Authority::new("Another CA"), folder.path()));
     assert_eq!(stranger.steps[2].verdict, Verdict::Failed);
     assert!(sink.messages().is_empty());
