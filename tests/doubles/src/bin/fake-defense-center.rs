@@ -53,7 +53,9 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         let number = |text: String| text.parse::<u32>().map_err(|_| format!("`{text}` is not a number"));
         match word.as_str() {
             "--address" => arguments.address = value()?,
-            "--port" => arguments.port = value()?.parse().map_err(|_| "a port must be 0 to 65535".to_owned())?,
+            "--port" => {
+                arguments.port = value()?.parse().map_err(|_| "a port must be 0 to 65535".to_owned())?
+            }
             "--folder" => arguments.folder = value()?.into(),
             "--password" => arguments.password = value()?,
             "--modern" => arguments.shape = Pkcs12::Modern,
