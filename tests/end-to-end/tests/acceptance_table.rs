@@ -13,13 +13,12 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/acceptance.md")).unwrap()
 }
 
-/// The numbers in the first column of the rows that begin with this letter: of `A-031` that is 31, of
-/// `A-004…A-006` it is 4, 5 and 6.
-fn numbers(page: &str, letter: &str) -> Vec<u32> {
+/// The numbers of the rows whose first column begins with this prefix: 31 for `A-031`; 4, 5 and 6 for `A-004…A-006`.
+fn numbers(page: &str, prefix: &str) -> Vec<u32> {
     let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
-    let rows = cells.filter(|cell| cell.starts_with(&format!("{letter}-")));
+    let rows = cells.filter(|cell| cell.starts_with(&format!("{prefix}-")));
     rows.flat_map(|cell| {
-        let number = |text: &str| text.strip_prefix(&format!("{letter}-")).unwrap().parse::<u32>().unwrap();
+        let number = |text: &str| text.strip_prefix(&format!("{prefix}-")).unwrap().parse::<u32>().unwrap();
         let (first, last) = cell.split_once('…').unwrap_or((cell, cell));
         number(first)..=number(last)
     })

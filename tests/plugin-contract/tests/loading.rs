@@ -165,7 +165,7 @@ fn world_writable_plugin_is_rejected_unless_allowed() {
     for (path, loose, tight) in [(file.as_path(), 0o666, 0o644), (folder.path(), 0o777, 0o755)] {
         mode(path, loose);
         let sentence = refusal(folder.path());
-        assert!(sentence.contains("anybody may write to") && sentence.contains("chmod o-w"), "{sentence}");
+        assert!(sentence.contains("is world-writable") && sentence.contains("chmod o-w"), "{sentence}");
         assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Anybody).claims().len(), 2);
         mode(path, tight);
     }

@@ -33,7 +33,7 @@ fn unpacked() -> (Sandbox, PathBuf) {
 }
 
 #[test]
-fn what_it_leaves_is_in_its_folder_and_goes_with_it() {
+fn all_files_are_in_the_unpacked_directory() {
     let (sandbox, archive) = unpacked();
     for folder in ["home", "tmp"] {
         fs::create_dir(sandbox.path(folder)).unwrap();
@@ -51,7 +51,7 @@ fn what_it_leaves_is_in_its_folder_and_goes_with_it() {
 }
 
 #[test]
-fn programs_and_plugins_need_no_library_but_those_of_the_system() {
+fn programs_and_plugins_need_only_system_libraries() {
     if !installed("ldd") {
         return;
     }
