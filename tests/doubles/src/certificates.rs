@@ -287,8 +287,8 @@ impl Issued {
         Some(file)
     }
 
-    /// Writes a Java key store of type `store`: `JKS`, `JCEKS` or `PKCS12`. Uses the `keytool` program, which requires a
-    /// password of at least six characters, and `openssl`; `None` if one of them is not installed.
+    /// Writes a Java key store of type `store`: `JKS`, `JCEKS` or `PKCS12`. Uses the `keytool` program, which requires
+    /// a password of at least six characters, and `openssl`; `None` if one of them is not installed.
     #[must_use]
     pub fn write_key_store(&self, folder: &Path, name: &str, password: &str, store: &str) -> Option<PathBuf> {
         if !installed("keytool") {

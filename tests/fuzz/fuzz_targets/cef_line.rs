@@ -20,8 +20,8 @@ impl Line<'_> {
         self.pair(key).map(|pair| pair.value.as_str())
     }
 
-    /// Panics unless the value of the key is this text, complete or correctly truncated. For an empty text the key must be
-    /// missing.
+    /// Panics unless the value of the key is this text, complete or correctly truncated. For an empty text the key must
+    /// be missing.
     pub fn expect(&self, key: &str, text: &str) {
         let Some(pair) = self.pair(key) else {
             assert_eq!(text, "", "{key} is missing");

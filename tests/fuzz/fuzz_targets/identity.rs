@@ -1,5 +1,5 @@
-//! Parses any bytes as a client certificate, its key, a list of authorities or a fingerprint. They are valid, or rejected
-//! with a one-line message without secrets. Both take a bounded time.
+//! Parses any bytes as a client certificate, its key, a list of authorities or a fingerprint. They are valid, or
+//! rejected with a one-line message without secrets. Both take a bounded time.
 //!
 //! The first byte selects the function and whether a password is set.
 #![no_main]

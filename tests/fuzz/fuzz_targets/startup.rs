@@ -1,5 +1,5 @@
-//! Parses any bytes as input of the host's startup: a plugin library, or the command lines of 2014. They are accepted, or
-//! rejected with a one-line message. The plugin names of an accepted library can be printed.
+//! Parses any bytes as input of the host's startup: a plugin library, or the command lines of 2014. They are accepted,
+//! or rejected with a one-line message. The plugin names of an accepted library can be printed.
 //!
 //! The first byte selects the function. Arguments are separated by zero bytes.
 #![no_main]

@@ -1,5 +1,5 @@
-//! Reads any bytes as a report: no panic, valid batches, bounded memory, the same result for any split of the bytes, and
-//! no control characters in messages, which could forge a log line.
+//! Reads any bytes as a report: no panic, valid batches, bounded memory, the same result for any split of the bytes,
+//! and no control characters in messages, which could forge a log line.
 //!
 //! The first byte selects the kind of report, or that the rest is expanded first ([`SWELL`]).
 #![no_main]
@@ -20,14 +20,14 @@ use scanbridge_qualys_xml::{
 /// A small limit, so that inputs of a few hundred KiB exceed it.
 const LIMITS: Limits = Limits { text_bytes: 128 << 10 };
 
-/// Maximum size of a batch. A batch is full at its target size. It can exceed that by one definition, one finding, and one
-/// asset before and after its late texts, each within the limit. Buffers grow by doubling; tables have the same bound.
+/// Maximum size of a batch. A batch is full at its target size. It can exceed that by one definition, one finding, and
+/// one asset before and after its late texts, each within the limit. Buffers grow by doubling; tables have the same bound.
 const MAX_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
 
 /// With this first byte, the rest is expanded by [`swell`].
 const SWELL: u8 = b'@';
-/// Inputs are too short to fill a batch. So `LONG` is replaced by a long text, and the text between two `MANY` is repeated
-/// many times. These bytes do not occur in UTF-8.
+/// Inputs are too short to fill a batch. So `LONG` is replaced by a long text, and the text between two `MANY` is
+/// repeated many times. These bytes do not occur in UTF-8.
 const LONG: u8 = 0xFE;
 const MANY: u8 = 0xFD;
 const LONG_BYTES: usize = 16 << 10;
@@ -195,8 +195,8 @@ fn check_message(message: &str) {
     assert!(!message.chars().any(char::is_control), "a control character in {message:?}");
 }
 
-/// Whether the report ends with a comment or processing instruction that contains its own opening mark, or with a tag that
-/// contains `<`. The last bytes alone cannot distinguish such a report from a truncated one.
+/// Whether the report ends with a comment or processing instruction that contains its own opening mark, or with a tag
+/// that contains `<`. The last bytes alone cannot distinguish such a report from a truncated one.
 fn has_odd_ending(tail: &[u8], root: &str) -> bool {
     let text = String::from_utf8_lossy(tail);
     let at = text.rfind(&format!("</{root}")).or_else(|| text.rfind(&format!("<{root}")));

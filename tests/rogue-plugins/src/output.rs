@@ -55,7 +55,8 @@ impl Rogue {
         assert!(self.act != act, "panic requested: {act}");
     }
 
-    /// Whether this act is set and applies to this call: it applies to the first `times` calls of all instances and runs.
+    /// Whether this act is set and applies to this call. It applies to the first `times` calls, counted across instances
+    /// and runs.
     fn is_due(&self, act: &str) -> Result<bool> {
         Ok(self.act == act && self.count("times")? < self.times)
     }

@@ -22,8 +22,8 @@ fn random_output(id: &str, seed: u64, settings: &str) -> String {
     )
 }
 
-/// Runs the case until no run is left to resume. Returns the number of runs, and whether an output stayed unavailable, so
-/// that its part of the report could not be completed.
+/// Runs the case until no run is left to resume. Returns the number of runs, and whether an output stayed unavailable,
+/// so that its part of the report could not be completed.
 fn run_to_the_end(case: &Case) -> (usize, bool) {
     for runs in 1..=3 * usize::try_from(RANDOM_CALLS).unwrap() {
         let summary = case.run_until(&Arc::new(Stop::default()), |pipeline| {
