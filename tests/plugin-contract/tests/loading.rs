@@ -70,14 +70,14 @@ fn valid_library_is_listed_and_loaded_on_demand() {
 fn file_that_is_not_a_shared_library_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("libplugin.so"), "<html>404</html>").unwrap();
-    assert!(refusal(folder.path()).contains("is not a shared library"));
+    assert!(refusal(folder.path()).contains("not a shared library, or truncated"));
 }
 
 #[test]
 fn empty_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("libplugin.so"), "").unwrap();
-    assert!(refusal(folder.path()).contains("is not a shared library"));
+    assert!(refusal(folder.path()).contains("not a shared library, or truncated"));
 }
 
 #[test]
@@ -85,14 +85,14 @@ fn library_without_plugin_identity_is_rejected() {
     // The test executable is a valid ELF file without a plugin identity.
     let folder = tempfile::tempdir().unwrap();
     fs::copy("/proc/self/exe", folder.path().join("libplugin.so")).unwrap();
-    assert!(refusal(folder.path()).contains("no Scanbridge plugin"));
+    assert!(refusal(folder.path()).contains("a shared library, but not a Scanbridge plugin"));
 }
 
 #[test]
 fn truncated_library_is_rejected() {
     for part in [2, 3, 10] {
         let folder = folder_with(|bytes| bytes.truncate(bytes.len() / part));
-        assert!(refusal(folder.path()).contains("only a part of one"), "1/{part}");
+        assert!(refusal(folder.path()).contains("not a shared library, or truncated"), "1/{part}");
     }
 }
 
@@ -103,7 +103,8 @@ fn incompatible_abi_is_reported_with_a_hint() {
     let sentence = refusal(folder.path());
     assert!(
         sentence.ends_with(
-            "scanbridge-rogue-plugins 0.1.0 needs plugin ABI 9, but this host provides ABI 1; install a newer host or an older release of it"
+            "scanbridge-rogue-plugins 0.1.0 requires plugin ABI 9, but this host provides ABI 1; \
+             install a newer host or an older release of the plugin"
         ),
         "{sentence}"
     );
