@@ -152,7 +152,10 @@ fn plugin_missing_from_its_library_is_reported() {
     // The identity of the second file names a plugin that its code does not export. Only loading can detect this.
     let registry = discover(other.path());
     let refusal = registry.descriptor(PluginKind::Input, "Vogue").unwrap_err().to_string();
-    assert!(refusal.contains("names the input `Vogue`, but the library does not export it"), "{refusal}");
+    assert!(
+        refusal.contains("the identity section lists the input `Vogue`, but the library does not export it"),
+        "{refusal}"
+    );
     assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
     assert!(discover(one.path()).descriptor(PluginKind::Input, "Rogue").is_ok());
 }
