@@ -1,7 +1,7 @@
-//! An output that writes a digest of each report in Markdown.
+//! An output that writes a summary of each report in Markdown.
 //!
-//! It gathers counts while the report flows by and writes its one small file when the report ends, so that its
-//! memory grows with the number of assets that have vulnerabilities and with nothing else.
+//! It counts findings while the report is delivered, and writes one small file when the report ends. Its memory grows
+//! only with the number of assets that have vulnerabilities.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,12 +26,12 @@ pub struct Markdown {
 
 impl Output for Markdown {
     const NAME: &'static str = "Markdown";
-    const SUMMARY: &'static str = "a digest of each report as a Markdown file";
+    const SUMMARY: &'static str = "a summary of each report as a Markdown file";
     const OPTIONS: &'static [OptionSpec] = &[
         OptionSpec::path("path").required().help("Output file; each report replaces it."),
         OptionSpec::integer("worst", 0, 1_000)
             .default_integer(10)
-            .help("Maximum number of assets listed, highest severity first."),
+            .help("Maximum number of assets listed; those with the most vulnerabilities first."),
     ];
 
     fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
@@ -55,15 +55,15 @@ impl Output for Markdown {
             Some(folder) if !folder.is_dir() => {
                 report.step("folder", Verdict::Failed, format!("{} is not a directory", folder.display()))
             }
-            _ => report.step("folder", Verdict::Ok, "is there"),
+            _ => report.step("folder", Verdict::Ok, "exists"),
         })
     }
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.title = if report.title.is_empty() { report.path.clone() } else { report.title.clone() };
-        // The rest of a report whose beginning an interrupted run has counted: the receipt brought the counts.
+        // For the rest of an interrupted report, the counts of its beginning come from the receipt.
         if !report.continued {
-            self.forget();
+            self.clear();
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl Output for Markdown {
             let severity = finding.severity().map_or(0, Severity::number);
             self.by_severity[usize::from(severity)] += 1;
             let address = finding.asset().address();
-            // Asked for by reference first: the name is copied once an asset, not once a finding.
+            // Looked up by reference first, so that the address is copied once per asset, not once per finding.
             match self.by_asset.get_mut(address) {
                 Some(count) => *count += 1,
                 None => drop(self.by_asset.insert(address.to_owned(), 1)),
@@ -89,9 +89,9 @@ impl Output for Markdown {
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         let text = self.digest();
-        self.forget();
+        self.clear();
         if !end.deliver {
-            tracing::warn!("no digest of an incomplete report");
+            tracing::warn!("the report is incomplete; no summary was written");
             return Ok(Written::default());
         }
         fs::write(&self.path, &text).map_err(|error| {
@@ -99,24 +99,24 @@ impl Output for Markdown {
                 ErrorKind::CannotCreate,
                 format!("cannot write {}: {error}", self.path.display()),
             )
-            .with_hint("make its folder, or name another file with `path`")
+            .with_hint("create its directory, or set another file with `path`")
         })?;
         Ok(Written { bytes: text.len() as u64, ..Written::default() })
     }
 
-    /// What was counted of the report under way; the file of the one before is written already.
+    /// The counts of the current report. The files of earlier reports are written already.
     fn commit(&mut self) -> Result<Receipt> {
         Ok(Receipt(self.counts().into_bytes()))
     }
 }
 
 impl Markdown {
-    fn forget(&mut self) {
+    fn clear(&mut self) {
         self.by_severity = [0; 6];
         self.by_asset.clear();
     }
 
-    /// The counts by severity in a line of their own, then a line an asset; nothing when nothing was counted.
+    /// The counts as text: one line with the counts by severity, then one line per asset. Empty if nothing was counted.
     fn counts(&self) -> String {
         if self.by_asset.is_empty() {
             return String::new();
@@ -142,8 +142,8 @@ impl Markdown {
             Some((by_severity.ok()?.try_into().ok()?, by_asset.collect::<Option<_>>()?))
         };
         (self.by_severity, self.by_asset) = read().ok_or_else(|| {
-            PluginError::config("the counts of an interrupted run")
-                .with_hint("start over with `scanbridge run --restart`")
+            PluginError::config("cannot resume: the saved counts of the interrupted run are invalid")
+                .with_hint("run `scanbridge run --restart` to start from the beginning")
         })?;
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Markdown {
     }
 }
 
-/// Report texts are somebody else's: no line break or bar may leave its cell.
+/// Report texts are untrusted: line breaks and vertical bars would break the table.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r', '|'], " ")
 }
@@ -177,14 +177,14 @@ export_plugin!();
 mod tests {
     use super::*;
 
-    /// As the host opens it: with what the last commit gave.
+    /// Opens the output as the host does: with the receipt of the last commit.
     fn open(receipt: Option<&Receipt>) -> Result<Markdown> {
         let options = Options::read(Markdown::OPTIONS, br#"{"path": "digest.md"}"#)?;
         Markdown::open(&options, &Services::without_host(&std::env::temp_dir()), receipt)
     }
 
     #[test]
-    fn a_run_that_goes_on_counts_what_was_counted_before_and_a_new_report_does_not() {
+    fn resumed_report_keeps_its_counts_and_new_report_has_none() {
         let mut first = open(None).unwrap();
         first.by_severity = [0, 0, 0, 1, 0, 2];
         first.by_asset.insert("192.0.2.10".to_owned(), 3);

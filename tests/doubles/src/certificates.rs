@@ -1,4 +1,5 @@
-//! Certificates made on the spot: an authority, what it issues, files of every kind, TLS servers that use them.
+//! Certificates generated for a test: an authority, the certificates that it issues, key files of every format, and TLS
+//! server configurations.
 //!
 //! ```
 //! use scanbridge_doubles::certificates::{Authority, Request};
@@ -6,7 +7,7 @@
 //! let authority = Authority::new("Example Root CA");
 //! let server = authority.issue(&Request::server(&["localhost", "127.0.0.1"]));
 //! let client = authority.issue(&Request::client("scanner.example.com").email("scan@example.com"));
-//! let tls = authority.server_config(&server, true); // demands a client certificate of this authority
+//! let tls = authority.server_config(&server, true); // requires a client certificate of this authority
 //! # let _ = (client, tls);
 //! ```
 
@@ -26,7 +27,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-/// What a certificate shall say.
+/// The content of a certificate that is to be issued.
 #[derive(Debug, Clone)]
 pub struct Request {
     common_name: String,
@@ -39,8 +40,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A server's certificate for these DNS names and IP addresses, valid from yesterday for 90 days. The
-    /// first name is the common name too.
+    /// A server certificate for these DNS names and IP addresses, valid from yesterday until 90 days from now. The
+    /// first name is also the common name.
     #[must_use]
     pub fn server(names: &[&str]) -> Self {
         let now = SystemTime::now();
@@ -55,14 +56,14 @@ impl Request {
         }
     }
 
-    /// A client's certificate with this common name, valid from yesterday for 90 days.
+    /// A client certificate with this common name, valid from yesterday until 90 days from now.
     #[must_use]
     pub fn client(common_name: &str) -> Self {
         Self { names: Vec::new(), ..Self::server(&[common_name]) }
     }
 
-    /// A client's certificate with the subject that a Firewall Management Center gives: `title`
-    /// `hostinputd` and the domain's id in `generationQualifier`; RSA, as there.
+    /// A client certificate with the subject that a Firewall Management Center issues: `title` is `hostinputd`,
+    /// `generationQualifier` contains the domain ID. The key is RSA, as there.
     #[must_use]
     pub fn host_input_client(name: &str, domain: &str) -> Self {
         let attribute = |oid: &[u64], text: String| (DnType::CustomDnType(oid.to_vec()), text);
@@ -76,35 +77,35 @@ impl Request {
         request
     }
 
-    /// With this e-mail address as a subject alternative name.
+    /// Adds this e-mail address as a subject alternative name.
     #[must_use]
     pub fn email(mut self, address: &str) -> Self {
         self.email = Some(address.to_owned());
         self
     }
 
-    /// Valid between these times.
+    /// Sets the validity period.
     #[must_use]
     pub fn valid(mut self, from: SystemTime, until: SystemTime) -> Self {
         (self.from, self.until) = (from, until);
         self
     }
 
-    /// Expired yesterday.
+    /// Makes the certificate expired since yesterday.
     #[must_use]
     pub fn expired(self) -> Self {
         let now = SystemTime::now();
         self.valid(now - 30 * DAY, now - DAY)
     }
 
-    /// Valid from tomorrow on.
+    /// Makes the certificate valid from tomorrow.
     #[must_use]
     pub fn not_yet_valid(self) -> Self {
         let now = SystemTime::now();
         self.valid(now + DAY, now + 30 * DAY)
     }
 
-    /// With an RSA key of 2048 bits in place of one on P-256.
+    /// Uses a 2048-bit RSA key instead of P-256.
     #[must_use]
     pub fn rsa(mut self) -> Self {
         self.rsa = true;
@@ -117,7 +118,7 @@ impl Request {
     }
 
     fn params(&self) -> CertificateParams {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names, no bad names");
+        let mut params = CertificateParams::new(Vec::new()).expect("an empty list has no invalid name");
         params.subject_alt_names = self.names.iter().map(|name| alternative(name)).collect();
         if let Some(email) = &self.email {
             params.subject_alt_names.push(SanType::Rfc822Name(ascii(email)));
@@ -141,13 +142,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new authority with this common name, self-signed, valid for 90 days.
+    /// A new self-signed authority with this common name, valid for 90 days.
     #[must_use]
     pub fn new(common_name: &str) -> Self {
         Self::of(&Request::client(common_name))
     }
 
-    /// An authority with an RSA key, for peers and files that know no other.
+    /// An authority with an RSA key, for peers and file formats that support only RSA.
     #[must_use]
     pub fn rsa(common_name: &str) -> Self {
         Self::of(&Request::client(common_name).rsa())
@@ -157,44 +158,44 @@ impl Authority {
         let mut params = request.params();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.extended_key_usages.clear();
-        let issuer = CertifiedIssuer::self_signed(params, request.key()).expect("the request is sound");
+        let issuer = CertifiedIssuer::self_signed(params, request.key()).expect("the request is valid");
         Self { issuer }
     }
 
-    /// A certificate of this authority.
+    /// Issues a certificate signed by this authority.
     #[must_use]
     pub fn issue(&self, request: &Request) -> Issued {
         let key = request.key();
-        let certificate = request.params().signed_by(&key, &self.issuer).expect("the request is sound");
+        let certificate = request.params().signed_by(&key, &self.issuer).expect("the request is valid");
         Issued { certificate, key, authority: Some(self.pem()) }
     }
 
-    /// The authority's own certificate, PEM.
+    /// The authority's own certificate as PEM.
     #[must_use]
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// The authority's own certificate.
+    /// The authority's own certificate as DER.
     #[must_use]
     pub fn der(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
     }
 
-    /// Writes the authority's certificate as `<folder>/<name>`, PEM.
+    /// Writes the authority's certificate as PEM to `<folder>/<name>`.
     #[must_use]
     pub fn write_pem(&self, folder: &Path, name: &str) -> PathBuf {
         write(folder, name, &self.pem())
     }
 
-    /// A TLS server that shows `server`. With `client_required` it takes only clients that show a
-    /// certificate of this authority.
+    /// The configuration of a TLS server that sends the certificate `server`. With `client_required` it accepts only
+    /// clients that send a certificate of this authority.
     #[must_use]
     pub fn server_config(&self, server: &Issued, client_required: bool) -> Arc<ServerConfig> {
         self.server_config_of(rustls::ALL_VERSIONS, server, client_required)
     }
 
-    /// As [`Authority::server_config`], speaking only these versions of TLS (`rustls::version::TLS12`).
+    /// Like [`Authority::server_config`], with these TLS versions only (for example `rustls::version::TLS12`).
     #[must_use]
     pub fn server_config_of(
         &self,
@@ -204,17 +205,17 @@ impl Authority {
     ) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
-            .expect("the provider knows TLS 1.2 and 1.3");
+            .expect("the provider supports TLS 1.2 and 1.3");
         let builder = if client_required {
             let mut roots = RootCertStore::empty();
-            roots.add(self.der()).expect("our own certificate is sound");
+            roots.add(self.der()).expect("our own certificate is valid");
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
             builder.with_client_cert_verifier(verifier.expect("there is a root"))
         } else {
             builder.with_no_client_auth()
         };
         let config = builder.with_single_cert(vec![server.der()], server.key_der());
-        Arc::new(config.expect("certificate and key belong together"))
+        Arc::new(config.expect("the key matches the certificate"))
     }
 }
 
@@ -226,47 +227,47 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// A certificate that signs itself.
+    /// A self-signed certificate.
     #[must_use]
     pub fn self_signed(request: &Request) -> Self {
         let key = request.key();
-        let certificate = request.params().self_signed(&key).expect("the request is sound");
+        let certificate = request.params().self_signed(&key).expect("the request is valid");
         Self { certificate, key, authority: None }
     }
 
-    /// The certificate.
+    /// The certificate as DER.
     #[must_use]
     pub fn der(&self) -> CertificateDer<'static> {
         self.certificate.der().clone()
     }
 
-    /// The key, PKCS#8.
+    /// The key as PKCS#8 DER.
     #[must_use]
     pub fn key_der(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 
-    /// The certificate, PEM.
+    /// The certificate as PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The key, PKCS#8 PEM.
+    /// The key as PKCS#8 PEM.
     #[must_use]
     pub fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
-    /// Writes `<stem>.crt` and `<stem>.key`, PEM.
+    /// Writes `<stem>.crt` and `<stem>.key` as PEM.
     #[must_use]
     pub fn write_pem(&self, folder: &Path, stem: &str) -> (PathBuf, PathBuf) {
         let certificate = write(folder, &format!("{stem}.crt"), &self.certificate_pem());
         (certificate, write(folder, &format!("{stem}.key"), &self.key_pem()))
     }
 
-    /// Writes a PKCS#12 file with the certificate, its key and the authority's certificate by the `openssl`
-    /// program. `None` when the program is missing.
+    /// Writes a PKCS#12 file with the certificate, its key and the authority's certificate. Uses the `openssl`
+    /// program; `None` if it is not installed.
     #[must_use]
     pub fn write_pkcs12(&self, folder: &Path, name: &str, password: &str, shape: Pkcs12) -> Option<PathBuf> {
         if !installed("openssl") {
@@ -286,8 +287,8 @@ impl Issued {
         Some(file)
     }
 
-    /// Writes a Java key store by the `keytool` program, which needs six letters of password. `store` is its
-    /// type: `JKS`, `JCEKS` or `PKCS12`. `None` when a program is missing.
+    /// Writes a Java key store of type `store`: `JKS`, `JCEKS` or `PKCS12`. Uses the `keytool` program, which requires
+    /// a password of at least six characters, and `openssl`; `None` if one of them is not installed.
     #[must_use]
     pub fn write_key_store(&self, folder: &Path, name: &str, password: &str, store: &str) -> Option<PathBuf> {
         if !installed("keytool") {
@@ -308,12 +309,12 @@ impl Issued {
 /// How a PKCS#12 file is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pkcs12 {
-    /// PBES2 with AES-256 and an HMAC of SHA-256, as OpenSSL 3 does by itself.
+    /// PBES2 with AES-256 and HMAC-SHA-256, the default of OpenSSL 3.
     Modern,
-    /// As a Defense Center writes it: 40 bits of RC2 for the certificates, 3DES for the key, a SHA-1 MAC of
-    /// one iteration.
+    /// As a Defense Center writes it: 40-bit RC2 for the certificates, 3DES for the key, and a SHA-1 MAC with one
+    /// iteration.
     DefenseCenter,
-    /// A cipher that hardly any reader knows: 128 bits of RC2.
+    /// A cipher that few readers support: 128-bit RC2.
     Rare,
 }
 
@@ -336,13 +337,12 @@ impl Pkcs12 {
     }
 }
 
-/// Whether a program that a test needs can be run. When it cannot, this says that the test is skipped;
-/// where `CI=true`, nothing is skipped.
+/// Whether a program that a test needs is installed. If not, reports on standard error that the test is skipped.
 ///
 /// # Panics
-/// The program is missing and the environment has `CI=true`.
+/// If the program is missing and the environment has `CI=true`: CI skips no test.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "a skipped test says so where its reader looks")]
+#[expect(clippy::print_stderr, reason = "a skipped test is reported to the developer")]
 pub fn installed(program: &str) -> bool {
     let found =
         Command::new(program).arg("-help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -369,7 +369,7 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     file
 }
 
-/// Key files are their owner's alone, or the reader warns.
+/// Makes a key file readable by its owner only; otherwise the product warns.
 fn restrict(file: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("the file is ours");

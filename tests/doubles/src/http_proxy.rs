@@ -1,4 +1,4 @@
-//! A proxy that tunnels (HTTP CONNECT): with or without a login, with TLS to itself, or one that refuses.
+//! An HTTP CONNECT proxy: with or without login, with TLS to the proxy itself, or one that rejects all requests.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,29 +9,29 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the proxy is like.
+/// How the proxy behaves.
 #[derive(Clone, Default)]
 pub struct Manners {
-    /// The value that `Proxy-Authorization` must have; others are answered with 407.
+    /// The required value of `Proxy-Authorization`. Requests with another value get 407.
     pub login: Option<String>,
-    /// The status line that answers every CONNECT in place of a tunnel: `403 Forbidden`.
+    /// The status with which every CONNECT is rejected, for example `403 Forbidden`.
     pub refusal: Option<String>,
-    /// TLS to the proxy itself.
+    /// TLS settings, if clients connect to the proxy over TLS.
     pub tls: Option<Arc<ServerConfig>>,
 }
 
-/// One CONNECT.
+/// One CONNECT request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tunnel {
     /// `host:port`.
     pub target: String,
     /// The value of `Proxy-Authorization`.
     pub login: Option<String>,
-    /// Whether there was a tunnel.
+    /// Whether the tunnel was opened.
     pub opened: bool,
 }
 
-/// A running proxy. It ends when this is dropped.
+/// A running proxy. It stops when this is dropped.
 pub struct HttpProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ impl HttpProxy {
     /// Listens on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When there is none.
+    /// If no port is free.
     #[must_use]
     pub fn start(manners: Manners) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
@@ -66,14 +66,14 @@ impl HttpProxy {
         Self { address, shared }
     }
 
-    /// Where it is, with the protocol that it speaks: `http://127.0.0.1:PORT` or `https://…`.
+    /// Its URL: `http://127.0.0.1:PORT`, or `https://…` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.shared.manners.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// All CONNECTs so far.
+    /// All CONNECT requests so far.
     #[must_use]
     pub fn tunnels(&self) -> Vec<Tunnel> {
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -83,7 +83,7 @@ impl HttpProxy {
 impl Drop for HttpProxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for clients.
+        // Wakes the thread that accepts connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
 }
@@ -92,7 +92,7 @@ impl Shared {
     fn serve(&self, stream: TcpStream) {
         let Some(tls) = &self.manners.tls else {
             let mut head = stream;
-            if let Ok(Some(target)) = self.greet(&mut head) {
+            if let Ok(Some(target)) = self.accept_tunnel(&mut head) {
                 let Ok(back) = head.try_clone() else { return };
                 let Ok(out) = target.try_clone() else { return };
                 let there = thread::spawn(move || pump(head, target));
@@ -103,13 +103,13 @@ impl Shared {
         };
         let Ok(connection) = ServerConnection::new(Arc::clone(tls)) else { return };
         let mut stream = StreamOwned::new(connection, stream);
-        if let Ok(Some(target)) = self.greet(&mut stream) {
+        if let Ok(Some(target)) = self.accept_tunnel(&mut stream) {
             let _ = shuttle(&mut stream, target);
         }
     }
 
-    /// Reads CONNECT and answers it; the connection to the target, if there is to be a tunnel.
-    fn greet(&self, stream: &mut (impl Read + Write)) -> io::Result<Option<TcpStream>> {
+    /// Reads a CONNECT request and answers it. Returns the connection to the target, unless the request is rejected.
+    fn accept_tunnel(&self, stream: &mut (impl Read + Write)) -> io::Result<Option<TcpStream>> {
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
             if stream.read(&mut byte)? == 0 || head.len() > 1 << 16 {
@@ -153,7 +153,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Both directions on one thread, for a TLS stream cannot be split in two.
+/// Copies both directions on one thread, because a TLS stream cannot be split.
 fn shuttle(stream: &mut StreamOwned<ServerConnection, TcpStream>, mut target: TcpStream) -> io::Result<()> {
     let pause = Some(Duration::from_millis(2));
     stream.sock.set_read_timeout(pause)?;

@@ -1,4 +1,4 @@
-//! Fake peers for tests: they speak raw bytes on loopback and import nothing of the product.
+//! Fake peers for tests. They exchange raw bytes on loopback and use no code of the product.
 
 pub mod certificates;
 pub mod fake_defense_center;

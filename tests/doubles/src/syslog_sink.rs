@@ -1,4 +1,4 @@
-//! Receivers of syslog: UDP, TCP and TLS, with the manners of bad ones. They record what came, byte by byte.
+//! Syslog receivers over UDP, TCP and TLS that can misbehave. They record all received bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -9,51 +9,51 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// How messages are told apart.
+/// How messages are delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// Each ends in a line feed.
+    /// Each message ends with a line feed.
     Newline,
-    /// Length and a space stand before each.
+    /// Each message is preceded by its length and a space.
     OctetCounted,
 }
 
-/// How a sink behaves. The default reads whatever comes until the peer ends.
+/// How a sink behaves. The default reads all data until the peer closes the connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manners {
-    /// Accepts and never reads a byte.
+    /// Accepts connections but never reads.
     pub never_reads: bool,
-    /// Closes each connection when it has read so many messages; what came behind them is thrown away.
+    /// Closes each connection after this many messages. Data after them is discarded.
     pub close_after: Option<usize>,
-    /// The connection is then reset in place of closed.
+    /// Resets the connection instead of closing it.
     pub resets: bool,
-    /// With TLS it says `close_notify` before it closes.
+    /// With TLS, sends `close_notify` before it closes.
     pub says_goodbye: bool,
-    /// Waits so long before each read.
+    /// Delay before each read.
     pub slow: Option<Duration>,
 }
 
-/// What came over one connection. All datagrams of a UDP sink are one connection.
+/// The data received on one connection. All datagrams of a UDP sink count as one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
-    /// The bytes as they came, for TLS after decryption.
+    /// The received bytes, with TLS after decryption.
     pub bytes: Vec<u8>,
     /// The datagrams, for UDP.
     pub datagrams: Vec<Vec<u8>>,
-    /// How it ended, if it did.
+    /// How it ended, if it has.
     pub end: Option<End>,
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The peer ended it in order; with TLS by `close_notify`.
+    /// The peer closed it properly; with TLS by `close_notify`.
     InOrder,
-    /// The peer ended TLS without `close_notify`.
+    /// The peer closed a TLS connection without `close_notify`.
     NoCloseNotify,
-    /// The sink ended it, as its manners say, or because it was dropped.
+    /// The sink closed it, because of its [`Manners`] or because it was dropped.
     BySink,
-    /// Anything else.
+    /// Another error.
     Failed(String),
 }
 
@@ -79,7 +79,7 @@ impl SyslogSink {
     /// Listens for datagrams on a free port of loopback.
     ///
     /// # Panics
-    /// When loopback cannot be used.
+    /// If loopback cannot be used.
     #[must_use]
     pub fn udp() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -88,7 +88,7 @@ impl SyslogSink {
         shared.lock().push(Connection::default());
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
-            move || shared.take_datagrams(&socket)
+            move || shared.receive_datagrams(&socket)
         });
         Self { address, shared, threads: vec![thread] }
     }
@@ -96,25 +96,25 @@ impl SyslogSink {
     /// Listens for connections on a free port of loopback.
     ///
     /// # Panics
-    /// When loopback cannot be used.
+    /// If loopback cannot be used.
     #[must_use]
     pub fn tcp(framing: Framing, manners: Manners) -> Self {
         Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, None).expect("a free port")
     }
 
-    /// The same over TLS.
+    /// Listens for TLS connections on a free port of loopback.
     ///
     /// # Panics
-    /// When loopback cannot be used.
+    /// If loopback cannot be used.
     #[must_use]
     pub fn tls(framing: Framing, manners: Manners, config: Arc<ServerConfig>) -> Self {
         Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, Some(config)).expect("a free port")
     }
 
-    /// Listens at this very address: a sink that is started again.
+    /// Listens on this address, for example to restart a sink.
     ///
     /// # Errors
-    /// When the address is taken.
+    /// If the address is already in use.
     pub fn listen(
         address: SocketAddr,
         framing: Framing,
@@ -131,20 +131,19 @@ impl SyslogSink {
         Ok(Self { address, shared, threads: vec![thread] })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What has come so far, connection by connection.
+    /// The data received so far, by connection.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
         self.shared.lock().clone()
     }
 
-    /// The messages that have come so far, over all connections, without their framing. A cut last one is left
-    /// out.
+    /// The messages received so far on all connections, without framing. An incomplete last message is omitted.
     #[must_use]
     pub fn messages(&self) -> Vec<Vec<u8>> {
         let connections = self.shared.lock();
@@ -158,12 +157,12 @@ impl SyslogSink {
             .collect()
     }
 
-    /// Waits until `is_there` says so of what has come; false when it did not within ten seconds.
+    /// Waits until `condition` is true for the received data. Returns false if it is not within ten seconds.
     #[must_use]
-    pub fn wait_until(&self, mut is_there: impl FnMut(&[Connection]) -> bool) -> bool {
+    pub fn wait_until(&self, mut condition: impl FnMut(&[Connection]) -> bool) -> bool {
         let end = Instant::now() + Duration::from_secs(10);
         let mut connections = self.shared.lock();
-        while !is_there(&connections) {
+        while !condition(&connections) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -178,7 +177,7 @@ impl SyslogSink {
 impl Drop for SyslogSink {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for connections; for datagrams this is one more.
+        // Wakes the thread that accepts connections. A UDP sink does not need it, and the attempt is harmless.
         drop(TcpStream::connect(self.address));
         for thread in self.threads.drain(..) {
             drop(thread.join());
@@ -206,8 +205,8 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    fn take_datagrams(&self, socket: &UdpSocket) {
-        socket.set_read_timeout(Some(TICK)).expect("a time-out can be set");
+    fn receive_datagrams(&self, socket: &UdpSocket) {
+        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
         let mut datagram = vec![0; 1 << 16];
         while !self.is_stopped() {
             if let Ok(length) = socket.recv(&mut datagram) {
@@ -239,7 +238,7 @@ impl Shared {
     }
 
     fn serve(&self, index: usize, socket: TcpStream) {
-        socket.set_read_timeout(Some(TICK)).expect("a time-out can be set");
+        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
         let closing = socket.try_clone().expect("a socket can be cloned");
         let end = if self.manners.never_reads {
             while !self.is_stopped() {
@@ -266,7 +265,7 @@ impl Shared {
         let end = self.read(index, &mut peer, true);
         if end == End::BySink && self.manners.says_goodbye {
             peer.conn.send_close_notify();
-            drop(peer.flush()); // The peer may be gone already.
+            drop(peer.flush()); // The peer may have closed the connection already.
         }
         end
     }
@@ -304,7 +303,7 @@ impl Shared {
     }
 }
 
-/// How far a growing text has been read.
+/// The position up to which a growing byte sequence has been split into messages.
 #[derive(Debug, Default)]
 struct Counted {
     messages: usize,
@@ -312,32 +311,32 @@ struct Counted {
 }
 
 impl Counted {
-    /// Where the message with this number ends, once it is there.
+    /// The end of message number `most`, once it is complete.
     fn reach(&mut self, framing: Framing, bytes: &[u8], most: usize) -> Option<usize> {
         while self.messages < most {
-            let (_, taken) = first(framing, &bytes[self.bytes..])?;
-            self.bytes += taken;
+            let (_, length) = first(framing, &bytes[self.bytes..])?;
+            self.bytes += length;
             self.messages += 1;
         }
         Some(self.bytes)
     }
 }
 
-/// Takes framed bytes apart, as a receiver does; a last message that is cut is left out.
+/// Splits framed bytes into messages, as a receiver does. An incomplete last message is omitted.
 ///
 /// # Panics
-/// When a counted frame has no length.
+/// If an octet-counted frame has no length.
 #[must_use]
 pub fn split(framing: Framing, mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut messages = Vec::new();
-    while let Some((message, taken)) = first(framing, bytes) {
+    while let Some((message, length)) = first(framing, bytes) {
         messages.push(message);
-        bytes = &bytes[taken..];
+        bytes = &bytes[length..];
     }
     messages
 }
 
-/// The first whole message, and how many bytes it took.
+/// The first complete message, and its length in bytes including the framing.
 fn first(framing: Framing, bytes: &[u8]) -> Option<(&[u8], usize)> {
     match framing {
         Framing::Newline => {
@@ -358,5 +357,5 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-/// How often a waiting thread looks whether the sink was dropped.
+/// How often a waiting thread checks whether the sink was dropped.
 const TICK: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
-//! The fake center by raw frames: what it counts, keeps, and brings about.
+//! Tests of the fake Defense Center with raw frames: replies, counts and the resulting host map.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use scanbridge_doubles::certificates::Request;
 use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter, LineReader, UnknownAssets};
 
-/// A client that says what it is told.
+/// A client that sends raw frames.
 struct Client(StreamOwned<ClientConnection, TcpStream>);
 
 impl Client {
@@ -62,7 +62,7 @@ impl Client {
     }
 }
 
-/// What one connection leaves, and the answers it got.
+/// Sends the messages on one connection. Returns the results in the host map, and the replies.
 fn after(behavior: Behavior, messages: &[&str]) -> (Vec<String>, Vec<String>) {
     let center = FakeDefenseCenter::start_on("127.0.0.1:0", behavior).unwrap();
     let mut client = Client::connect(&center).greet();
@@ -77,7 +77,7 @@ const PATCH: &str =
     r#"AddScanResult,192.0.2.10,"Acme",5150,,,"Missing patch","Package x","cve_ids:","bugtraq_ids:""#;
 
 #[test]
-fn commands_are_counted_but_those_that_set_the_stage() {
+fn commands_are_counted_except_set_commands() {
     let message = format!(
         "SetSource,Acme\nAddHost,192.0.2.10\nDeleteScanResult,192.0.2.10,\"Acme\"\n{RC4}\n{PATCH}\nScanUpdate\n\
          AddHost,192.0.2.11\nDeleteScanResult,192.0.2.11,\"Acme\"\nScanUpdate\n"
@@ -88,7 +88,7 @@ fn commands_are_counted_but_those_that_set_the_stage() {
 }
 
 #[test]
-fn what_cannot_be_read_is_dropped_without_a_word() {
+fn unreadable_lines_are_dropped_silently() {
     let message = "SetSource,Acme\n# a comment\n\n \nSetSourceType,2\nAddHost,192.0.2.1\r\nAddHost,192.0.2.2 \nNonsense,1\n\
                    AddHost,\"192.0.2.3\nAddHost,é";
     let (_, answers) = after(Behavior::default(), &[message]);
@@ -99,7 +99,7 @@ fn what_cannot_be_read_is_dropped_without_a_word() {
 }
 
 #[test]
-fn an_update_merges_a_flush_replaces_and_deletions_wait_for_an_update() {
+fn update_merges_and_flush_replaces_results() {
     let update = |line: &str| format!("SetSource,Acme\n{line}\nScanUpdate\n");
     let both = [&*update(RC4), &*update(PATCH)];
     assert_eq!(after(Behavior::default(), &both).0.len(), 2);
@@ -111,7 +111,7 @@ fn an_update_merges_a_flush_replaces_and_deletions_wait_for_an_update() {
 }
 
 #[test]
-fn a_flush_leaves_other_scanners_alone_unless_told_otherwise() {
+fn flush_keeps_results_of_other_scanners_by_default() {
     let other = RC4.replace("Acme", "Other");
     let messages = [&*format!("{other}\nScanUpdate\n"), &*format!("{PATCH}\nScanFlush\n")];
     assert_eq!(after(Behavior::default(), &messages).0.len(), 2);
@@ -120,14 +120,14 @@ fn a_flush_leaves_other_scanners_alone_unless_told_otherwise() {
 }
 
 #[test]
-fn the_end_of_a_connection_brings_about_what_waits() {
+fn end_of_connection_applies_pending_commands() {
     let (results, answers) = after(Behavior::default(), &[RC4]);
     assert_eq!(answers, ["Done processing 1 commands.\n"]);
     assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp"]);
 }
 
 #[test]
-fn deletions_are_as_narrow_as_their_arguments() {
+fn deletion_arguments_limit_the_deletion() {
     let all = format!("{RC4}\n{PATCH}\n{}\nScanUpdate\n", RC4.replace("Acme", "Other"));
     for (arguments, left) in [
         ("", 0),
@@ -148,7 +148,7 @@ fn deletions_are_as_narrow_as_their_arguments() {
 }
 
 #[test]
-fn failures_stand_before_and_behind_the_done_line() {
+fn failures_are_reported_before_or_after_the_done_line() {
     let (_, answers) = after(
         Behavior { unknown_assets: UnknownAssets::Fail, ..Behavior::default() },
         &[
@@ -177,7 +177,7 @@ fn failures_stand_before_and_behind_the_done_line() {
 }
 
 #[test]
-fn domains_and_maps_hold_for_a_message_and_bad_ones_end_it() {
+fn unknown_domain_or_map_aborts_the_message() {
     let behavior =
         Behavior { domains: vec!["Lab".to_owned()], maps: vec!["Known".to_owned()], ..Behavior::default() };
     let (_, answers) = after(
@@ -206,7 +206,7 @@ fn domains_and_maps_hold_for_a_message_and_bad_ones_end_it() {
 }
 
 #[test]
-fn a_newer_version_and_a_large_body_are_refused() {
+fn newer_version_and_oversized_body_are_rejected() {
     let center = FakeDefenseCenter::start();
     let mut client = Client::connect(&center);
     client.send(2, &[0, 0, 0, 2]);
@@ -224,10 +224,10 @@ fn unknown_client_certificate_is_rejected() {
     let center = FakeDefenseCenter::start();
     let registered = Client::connect(&center).greet();
     center.revoke_clients();
-    let mut refused = Client::connect(&center);
-    // With TLS 1.3 the refusal comes with the first read.
-    let _ = refused.0.write_all(&[0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
-    assert!(refused.0.read_exact(&mut [0; 8]).is_err());
+    let mut rejected = Client::connect(&center);
+    // With TLS 1.3 the client notices the rejection at the first read.
+    let _ = rejected.0.write_all(&[0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
+    assert!(rejected.0.read_exact(&mut [0; 8]).is_err());
     drop(registered);
     assert!(center.connections()[0].subject.contains("Intrusion Management System"));
     assert_eq!(center.connections()[1].subject, "");

@@ -1,6 +1,6 @@
-//! `docs/acceptance.md` stays true to itself: every row is there once, and every test that it names exists.
+//! Checks `docs/acceptance.md`: every row exists once, and every test that it names exists.
 
-#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,25 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/acceptance.md")).unwrap()
 }
 
-/// The numbers in the first column of the rows that begin with this letter: of `A-031` that is 31, of
-/// `A-004…A-006` it is 4, 5 and 6.
-fn numbers(page: &str, letter: &str) -> Vec<u32> {
+/// The numbers of the rows whose first column begins with this prefix: 31 for `A-031`; 4, 5 and 6 for `A-004…A-006`.
+fn numbers(page: &str, prefix: &str) -> Vec<u32> {
     let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
-    let rows = cells.filter(|cell| cell.starts_with(&format!("{letter}-")));
+    let rows = cells.filter(|cell| cell.starts_with(&format!("{prefix}-")));
     rows.flat_map(|cell| {
-        let number = |text: &str| text.strip_prefix(&format!("{letter}-")).unwrap().parse::<u32>().unwrap();
+        let number = |text: &str| text.strip_prefix(&format!("{prefix}-")).unwrap().parse::<u32>().unwrap();
         let (first, last) = cell.split_once('…').unwrap_or((cell, cell));
         number(first)..=number(last)
     })
     .collect()
 }
 
-/// All `module::test` in backticks: the file that holds the test, by the end of its path, and the test.
+/// All `module::test` in backticks: the end of the path of the file, and the name of the test.
 fn named_tests(page: &str) -> Vec<(&str, &str)> {
     let in_backticks = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     in_backticks.filter_map(|text| text.split_once("::")).collect()
 }
 
-/// The Rust files below a folder with what they hold.
+/// The Rust files below a directory, with their content.
 fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -46,21 +45,21 @@ fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 }
 
 #[test]
-fn every_row_of_both_guides_is_there_once() {
+fn every_row_of_both_guides_exists_once() {
     let page = page();
     assert_eq!(numbers(&page, "S"), (1..=106).collect::<Vec<_>>());
-    let touched = (4..=13).chain([21]).chain(30..=46).chain([49]).chain(176..=189);
-    assert_eq!(numbers(&page, "A"), touched.collect::<Vec<u32>>());
+    let expected = (4..=13).chain([21]).chain(30..=46).chain([49]).chain(176..=189);
+    assert_eq!(numbers(&page, "A"), expected.collect::<Vec<u32>>());
 }
 
-/// All sections of the manual that are named: `[page.md](page.md), *Section*` and ``README of `folder`, *Section*``.
+/// All references to sections of the manual: `[page.md](page.md), *Section*` and ``README of `folder`, *Section*``.
 fn named_sections(page: &str) -> Vec<(PathBuf, &str)> {
     let linked = page.match_indices("](").filter_map(|(at, _)| {
         let (target, rest) = page[at + 2..].split_once(')')?;
         Some((root().join("docs").join(target), rest))
     });
-    let readmes = page.match_indices("README of `").filter_map(|(at, mark)| {
-        let (folder, rest) = page[at + mark.len()..].split_once('`')?;
+    let readmes = page.match_indices("README of `").filter_map(|(at, prefix)| {
+        let (folder, rest) = page[at + prefix.len()..].split_once('`')?;
         Some((root().join(folder).join("README.md"), rest))
     });
     let all = linked.chain(readmes);
@@ -68,10 +67,10 @@ fn named_sections(page: &str) -> Vec<(PathBuf, &str)> {
 }
 
 #[test]
-fn every_section_that_is_named_exists() {
+fn every_referenced_section_exists() {
     let page = page();
     let named = named_sections(&page);
-    assert!(named.len() > 10, "only {} sections are named", named.len());
+    assert!(named.len() > 10, "only {} sections are referenced", named.len());
     for (path, section) in named {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == section;
@@ -79,7 +78,7 @@ fn every_section_that_is_named_exists() {
     }
 }
 
-/// What operators of 2014 look for in the manual, by the words that they know.
+/// The manual contains the terms that operators of the old product search for.
 #[test]
 fn the_support_table_has_the_words_of_2014() {
     let page = fs::read_to_string(root().join("docs/legacy-command-line.md")).unwrap();
@@ -91,14 +90,14 @@ fn the_support_table_has_the_words_of_2014() {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_referenced_test_exists() {
     let mut all = Vec::new();
     for folder in ["host", "plugin-api", "plugins", "tests"] {
         sources(&root().join(folder), &mut all);
     }
     let page = page();
     let named = named_tests(&page);
-    assert!(named.len() > 100, "only {} tests are named", named.len());
+    assert!(named.len() > 100, "only {} tests are referenced", named.len());
     let missing: Vec<_> = named
         .into_iter()
         .filter(|(module, test)| {

@@ -1,14 +1,14 @@
-//! Who may depend on whom, read from what Cargo itself believes.
+//! Checks the allowed dependencies between the crates of the workspace, with the metadata of Cargo.
 
-#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
-/// Where a crate stands in the layout.
+/// The layer of a crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+enum Layer {
     PluginApi,
     Host,
     Plugin,
@@ -26,58 +26,58 @@ fn workspace() -> Metadata {
         .unwrap()
 }
 
-fn room(workspace: &Metadata, package: &Package) -> Room {
+fn layer(workspace: &Metadata, package: &Package) -> Layer {
     let path = package.manifest_path.strip_prefix(&workspace.workspace_root).unwrap().as_str();
     match path {
-        "plugin-api/Cargo.toml" => Room::PluginApi,
-        "host/Cargo.toml" => Room::Host,
-        _ if path.starts_with("plugins/shared/") => Room::SharedByPlugins,
-        _ if path.starts_with("plugins/") => Room::Plugin,
-        _ if path.starts_with("tests/") => Room::Tests,
-        other => panic!("{other} stands in no known room: give it one in this test"),
+        "plugin-api/Cargo.toml" => Layer::PluginApi,
+        "host/Cargo.toml" => Layer::Host,
+        _ if path.starts_with("plugins/shared/") => Layer::SharedByPlugins,
+        _ if path.starts_with("plugins/") => Layer::Plugin,
+        _ if path.starts_with("tests/") => Layer::Tests,
+        other => panic!("{other} has no known layer: add it to this test"),
     }
 }
 
-/// Whether a crate of one room may name a crate of another in its code.
-fn is_allowed(from: Room, to: Room) -> bool {
+/// Whether a crate of one layer may depend on a crate of another layer.
+fn is_allowed(from: Layer, to: Layer) -> bool {
     match from {
-        Room::PluginApi => false,
-        Room::Host => to == Room::PluginApi,
-        Room::Plugin | Room::SharedByPlugins => matches!(to, Room::PluginApi | Room::SharedByPlugins),
-        Room::Tests => to != Room::Plugin,
+        Layer::PluginApi => false,
+        Layer::Host => to == Layer::PluginApi,
+        Layer::Plugin | Layer::SharedByPlugins => matches!(to, Layer::PluginApi | Layer::SharedByPlugins),
+        Layer::Tests => to != Layer::Plugin,
     }
 }
 
-/// Whether a crate's *tests* may do so. Exams, doubles and fixtures are open to all; and the tests' own packages
-/// list plugins only to have them built.
-fn is_allowed_in_tests(from: Room, to: Room) -> bool {
-    is_allowed(from, to) || to == Room::Tests || from == Room::Tests
+/// Whether the *tests* of a crate may do so. All tests may use contract tests, doubles and fixtures. Test packages list
+/// plugins only so that Cargo builds them.
+fn is_allowed_in_tests(from: Layer, to: Layer) -> bool {
+    is_allowed(from, to) || to == Layer::Tests || from == Layer::Tests
 }
 
-/// Each arrow between two crates of ours: from, to, and whether it is there for tests alone.
-fn arrows(workspace: &Metadata) -> Vec<(&Package, &Package, bool)> {
+/// All dependencies between crates of the workspace: from, to, and whether it is a dev-dependency.
+fn dependencies(workspace: &Metadata) -> Vec<(&Package, &Package, bool)> {
     let ours = workspace.workspace_packages();
-    let mut arrows = Vec::new();
+    let mut found = Vec::new();
     for from in &ours {
         for dependency in &from.dependencies {
             let Some(to) = ours.iter().find(|package| package.name.as_str() == dependency.name) else {
                 continue;
             };
-            arrows.push((*from, *to, dependency.kind == DependencyKind::Development));
+            found.push((*from, *to, dependency.kind == DependencyKind::Development));
         }
     }
-    arrows
+    found
 }
 
 #[test]
-fn no_crate_names_one_that_it_must_not_know() {
+fn crates_have_only_allowed_dependencies() {
     let workspace = workspace();
-    let arrows = arrows(&workspace);
-    assert!(arrows.len() > 10, "only {} arrows: are we reading the right workspace?", arrows.len());
-    let wrong: Vec<String> = arrows
+    let found = dependencies(&workspace);
+    assert!(found.len() > 10, "only {} dependencies: is this the right workspace?", found.len());
+    let wrong: Vec<String> = found
         .iter()
         .filter(|(from, to, for_tests)| {
-            let (from, to) = (room(&workspace, from), room(&workspace, to));
+            let (from, to) = (layer(&workspace, from), layer(&workspace, to));
             let allowed = if *for_tests { is_allowed_in_tests(from, to) } else { is_allowed(from, to) };
             !allowed
         })
@@ -87,9 +87,9 @@ fn no_crate_names_one_that_it_must_not_know() {
 }
 
 #[test]
-fn the_reader_of_reports_knows_the_model_and_nothing_else() {
+fn qualys_xml_depends_only_on_the_plugin_api() {
     let workspace = workspace();
-    let known: Vec<&str> = arrows(&workspace)
+    let known: Vec<&str> = dependencies(&workspace)
         .into_iter()
         .filter(|(from, _, for_tests)| from.name.as_str() == "scanbridge-qualys-xml" && !for_tests)
         .map(|(_, to, _)| to.name.as_str())
@@ -98,23 +98,23 @@ fn the_reader_of_reports_knows_the_model_and_nothing_else() {
 }
 
 #[test]
-fn no_crate_tests_itself_with_another_ones_plugin() {
-    // The host's tests may load plugins that misbehave on purpose, never the real ones.
+fn tests_of_a_crate_do_not_use_real_plugins() {
+    // The tests of the host may load the rogue plugins, but not the real ones.
     let workspace = workspace();
-    for (from, to, _) in arrows(&workspace) {
+    for (from, to, _) in dependencies(&workspace) {
         if matches!(
-            room(&workspace, from),
-            Room::PluginApi | Room::Host | Room::Plugin | Room::SharedByPlugins
+            layer(&workspace, from),
+            Layer::PluginApi | Layer::Host | Layer::Plugin | Layer::SharedByPlugins
         ) {
-            assert_ne!(room(&workspace, to), Room::Plugin, "{} → {}", from.name, to.name);
+            assert_ne!(layer(&workspace, to), Layer::Plugin, "{} → {}", from.name, to.name);
         }
     }
 }
 
 #[test]
-fn only_the_plugin_api_names_the_abi_crate() {
+fn only_the_plugin_api_depends_on_abi_stable() {
     let workspace = workspace();
-    let naming: Vec<&str> = workspace
+    let dependents: Vec<&str> = workspace
         .workspace_packages()
         .into_iter()
         .filter(|package| {
@@ -122,11 +122,11 @@ fn only_the_plugin_api_names_the_abi_crate() {
         })
         .map(|package| package.name.as_str())
         .collect();
-    assert_eq!(naming, ["scanbridge-plugin-api"]);
+    assert_eq!(dependents, ["scanbridge-plugin-api"]);
 }
 
 #[test]
-fn an_authors_plugin_names_one_crate_of_ours_and_no_abi_crate() {
+fn third_party_plugin_depends_only_on_the_plugin_api() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/third-party-plugin/Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
     let dependencies: Vec<&str> =
@@ -140,10 +140,10 @@ fn an_authors_plugin_names_one_crate_of_ours_and_no_abi_crate() {
 }
 
 #[test]
-fn plugins_are_libraries_for_the_host_and_for_their_own_tests() {
+fn plugins_are_built_as_cdylib_and_rlib() {
     let workspace = workspace();
     for package in workspace.workspace_packages() {
-        if room(&workspace, package) == Room::Plugin {
+        if layer(&workspace, package) == Layer::Plugin {
             let library = package.targets.iter().find(|target| target.is_cdylib()).unwrap();
             assert_eq!(library.crate_types.len(), 2, "{}", package.name);
         }

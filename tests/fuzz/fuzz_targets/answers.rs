@@ -1,7 +1,7 @@
-//! Any bytes as a small answer of the Qualys API: a code with a text, or a list. Read into bounded texts that steer no
-//! terminal, or refused; and the same whether the bytes come at once or one by one.
+//! Parses any bytes as a small response of the Qualys API: a code with a text, or a list. They are parsed into bounded
+//! texts without control characters, or rejected. The result is the same if the bytes are read one by one.
 //!
-//! The first byte says what the rest is.
+//! The first byte selects the function.
 #![no_main]
 
 use std::fmt::Debug;
@@ -10,11 +10,11 @@ use std::io::{self, Read};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_qualys_xml::{Reply, read_asset_numbers, read_reports, read_scans, read_templates};
 
-/// No text is longer, in characters.
+/// Maximum length of a text, in characters.
 const MOST_TEXT: usize = 501;
-/// Nor is an answer in one line.
+/// Maximum length of a response shown as one line, in characters.
 const MOST_SHOWN: usize = 1_001;
-/// Nor does an answer keep more items.
+/// Maximum number of items of a response.
 const MOST_ITEMS: usize = 16;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
@@ -57,7 +57,7 @@ fn templates(bytes: &[u8]) {
     }
 }
 
-/// Reads at once and byte by byte; the same function twice, for it takes two kinds of source.
+/// Reads at once and byte by byte. The function is passed twice, because it is called with two source types.
 fn both<'b, T: PartialEq + Debug>(
     bytes: &'b [u8],
     at_once: impl FnOnce(&'b [u8]) -> T,

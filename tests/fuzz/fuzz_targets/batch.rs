@@ -1,17 +1,17 @@
-//! A batch of a hostile plugin is refused, or every cell of it can be read.
+//! A batch of a hostile plugin is rejected, or all its cells can be read.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, RawDefinitions, Schema};
 
-/// Cuts the input into the arena and the three tables; the first bytes say where.
+/// Splits the input into the arenas and the three tables. The first three bytes are the lengths of the tables.
 fn batch(input: &[u8]) -> Option<RawBatch> {
     let (lengths, rest) = input.split_at_checked(3)?;
     let mut rest = rest;
     let mut table = |length: u8| {
         let (table, left) = rest.split_at(usize::from(length).min(rest.len() / 4) * 4);
         rest = left;
-        // Small numbers, so that the fuzzer finds tables which are nearly right.
+        // Small numbers, so that the fuzzer finds almost valid tables.
         table.chunks_exact(4).map(|n| u32::from_le_bytes([n[0], n[1], 0, n[3] >> 7])).collect::<Vec<u32>>()
     };
     let (assets, definitions, findings) = (table(lengths[0]), table(lengths[1]), table(lengths[2]));

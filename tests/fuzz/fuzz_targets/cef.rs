@@ -1,7 +1,7 @@
-//! Any texts in assets, definitions and findings: every line of `ArcSightCEF` reads back, with the text that went
-//! in, and the lines do not depend on how the findings were cut into batches.
+//! Writes any texts in assets, definitions and findings with `ArcSightCEF`. Each line can be parsed and contains the
+//! original texts, and the lines do not depend on how the findings are split into batches.
 //!
-//! The input is one byte for the settings, then cells that a byte FF separates, [`Cells`] after [`Cells`].
+//! The input is one byte for the settings, then cells separated by the byte FF: one [`Cells`] after another.
 #![no_main]
 
 mod cef_line;
@@ -42,7 +42,7 @@ const SETTINGS: [&str; 4] = [
     r#","additional_data":"custom","category_technique":false,"extra_fields":["outcome"]"#,
 ];
 
-/// The settings under which the class id of a vulnerability begins with any text; they derive nothing.
+/// The index of the settings with which the class ID of a vulnerability can begin with any text. They derive no events.
 const CONCATENATED: usize = 1;
 
 static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
@@ -58,11 +58,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let findings: Vec<Cells> = texts.chunks(CELLS).take(MOST_FINDINGS).map(<[String]>::to_vec).collect();
 
     let path = FOLDER.path().join("findings.cef");
-    let mut output = open(&path, SETTINGS[settings]).expect("the settings are sound");
+    let mut output = open(&path, SETTINGS[settings]).expect("the settings are valid");
     let mut deliver = |batches: &[RawBatch]| {
-        report(&mut output, &start, batches).expect("memory has room");
-        let text = fs::read_to_string(&path).expect("a file of UTF-8 appears");
-        fs::remove_file(&path).expect("a file can be removed");
+        report(&mut output, &start, batches).expect("the file system in memory is not full");
+        let text = fs::read_to_string(&path).expect("the output writes a UTF-8 file");
+        fs::remove_file(&path).expect("the file can be removed");
         text
     };
     let written = deliver(&[one_batch(&findings)]);
@@ -71,7 +71,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// A cell's text. FE and a number before it repeat it, so that short inputs reach the limits of the fields.
+/// The text of a cell. The prefix FE and a number repeats it, so that short inputs reach the length limits.
 fn text(bytes: &[u8]) -> String {
     match bytes {
         [0xFE, times, rest @ ..] => {
@@ -91,7 +91,7 @@ fn open(path: &Path, settings: &str) -> Result<ArcSightCef> {
 fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch]) -> Result<()> {
     output.begin(start)?;
     for batch in batches {
-        let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is sound"))?;
+        let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is valid"))?;
         assert!(written.rejected.is_empty() && written.retry.is_empty() && written.left_out.is_empty());
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
@@ -152,7 +152,7 @@ fn finding_row(cells: &Cells) -> FindingRow {
     let first = ASSET.len() + DEFINITION.len();
     for (index, field) in FINDING.iter().enumerate() {
         let text = cell(cells, first + index);
-        // Kinds are four words; the first letter of any text chooses one.
+        // The first byte of the text selects one of the four kinds.
         let kinds = ["vulnerability", "potential", "information", "service"];
         let kind = kinds[usize::from(text.as_bytes().first().copied().unwrap_or(0) % 4)];
         row.set(*field, if *field == F::Kind { kind } else { text });
@@ -160,9 +160,9 @@ fn finding_row(cells: &Cells) -> FindingRow {
     row
 }
 
-/// Reads every line and compares those of findings with what went in.
+/// Parses all lines and compares the events of findings with the input.
 fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &ReportStart) {
-    assert!(written.is_empty() || written.ends_with('\n'), "the last line has no end");
+    assert!(written.is_empty() || written.ends_with('\n'), "the last line has no line feed");
     let lines = written.split_terminator('\n');
     let lines = lines.map(|line| cef_line::read(line).unwrap_or_else(|error| panic!("{error}: {line}")));
     let derived = ["Qualys|Open Port|", "Qualys|URI|", "Qualys|SCANNER"];

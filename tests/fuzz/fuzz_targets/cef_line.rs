@@ -1,9 +1,9 @@
-//! A CEF line read word by word, and what becomes of a text in it: written from the README of the plugin and the
-//! CEF Implementation Standard, not from the encoder.
+//! A parser of CEF lines, and the expected form of a text in a line. Written from the README of the plugin and the CEF
+//! Implementation Standard, not from the encoder.
 
-/// A line, read back.
+/// A parsed line.
 pub struct Line<'a> {
-    /// Format version, vendor, product, version, class id, name, severity.
+    /// Format version, vendor, product, version, class ID, name, severity.
     pub header: Vec<String>,
     pairs: Vec<Pair<'a>>,
 }
@@ -20,7 +20,8 @@ impl Line<'_> {
         self.pair(key).map(|pair| pair.value.as_str())
     }
 
-    /// Panics unless the key holds this text, whole or properly cut; for an empty text the key must be missing.
+    /// Panics unless the value of the key is this text, complete or correctly truncated. For an empty text the key must
+    /// be missing.
     pub fn expect(&self, key: &str, text: &str) {
         let Some(pair) = self.pair(key) else {
             assert_eq!(text, "", "{key} is missing");
@@ -30,12 +31,21 @@ impl Line<'_> {
             assert_eq!(pair.value, text, "{key}");
             return;
         }
-        let kept = pair.value.strip_suffix("...").expect("a cut text ends in three dots");
-        assert!(text.starts_with(kept), "{key}: {kept:?} does not begin {text:?}");
-        // What could still have gone in is shorter than the longest character or escape.
-        assert!(pair.raw.len() + 4 > limit(key), "{key} was cut to {} bytes", pair.raw.len());
-        let cut = self.get("ScanbridgeTruncated").expect("an event with a cut text says so");
-        assert!(cut.split(',').any(|name| name == key), "{key} is cut, which {cut:?} does not tell");
+        let kept = pair.value.strip_suffix("...").expect("a truncated text ends with three dots");
+        assert!(text.starts_with(kept), "{key}: {text:?} does not begin with {kept:?}");
+        // The unused space is shorter than the longest character or escape.
+        assert!(
+            pair.raw.len() + 4 > limit(key),
+            "{key} was truncated too early, to {} bytes",
+            pair.raw.len()
+        );
+        let truncated = self
+            .get("ScanbridgeTruncated")
+            .expect("an event with a truncated text has `ScanbridgeTruncated`");
+        assert!(
+            truncated.split(',').any(|name| name == key),
+            "{key} is truncated but not listed in {truncated:?}"
+        );
     }
 
     fn pair(&self, key: &str) -> Option<&Pair<'_>> {
@@ -43,46 +53,46 @@ impl Line<'_> {
     }
 }
 
-/// Reads a line without its line feed; what a careful producer would not write is an error.
+/// Parses a line without its line feed. Anything that a strict producer would not write is an error.
 pub fn read(line: &str) -> Result<Line<'_>, String> {
     if line.chars().any(|c| c.is_control() || "\u{2028}\u{2029}".contains(c)) {
-        return Err("a raw control character".to_owned());
+        return Err("unescaped control character".to_owned());
     }
-    let (header, extension) = read_header(line.strip_prefix("CEF:").ok_or("no CEF:")?)?;
+    let (header, extension) = read_header(line.strip_prefix("CEF:").ok_or("missing `CEF:`")?)?;
     for (field, limit) in header.iter().zip([1, 63, 63, 31, 1023, 512, 9]) {
         if field.is_empty() || field.trim() != *field || field.len() > limit {
-            return Err(format!("header field {field:?}"));
+            return Err(format!("invalid header field {field:?}"));
         }
     }
     let pairs = read_pairs(extension.strip_prefix(' ').unwrap_or(extension))?;
     for (index, pair) in pairs.iter().enumerate() {
         if pairs[..index].iter().any(|earlier| earlier.key == pair.key) {
-            return Err(format!("{} twice", pair.key));
+            return Err(format!("duplicate key {}", pair.key));
         }
         if pair.raw.len() > limit(pair.key) {
-            return Err(format!("{} of {} bytes", pair.key, pair.raw.len()));
+            return Err(format!("value of {} too long: {} bytes", pair.key, pair.raw.len()));
         }
         let labelled = pair.key.strip_suffix("Label");
         if labelled.is_some() && labelled != pairs.get(index + 1).map(|next| next.key) {
-            return Err(format!("{} labels nothing", pair.key));
+            return Err(format!("{} has no key to label", pair.key));
         }
     }
     let header = header.into_iter().map(|field| unescape(field, '|')).collect::<Result<_, _>>()?;
     Ok(Line { header, pairs })
 }
 
-/// Cuts at the first seven bars that no backslash escapes.
+/// Splits at the first seven unescaped vertical bars.
 fn read_header(text: &str) -> Result<(Vec<&str>, &str), String> {
     let (mut fields, mut rest) = (Vec::new(), text);
     for _ in 0..7 {
-        let bar = unescaped(rest, b'|').next().ok_or("less than seven bars")?;
+        let bar = unescaped(rest, b'|').next().ok_or("fewer than seven vertical bars")?;
         fields.push(&rest[..bar]);
         rest = &rest[bar + 1..];
     }
     Ok((fields, rest))
 }
 
-/// A word with an unescaped equals sign begins a pair; other words go on with the value.
+/// A word with an unescaped equals sign begins a pair. Other words belong to the value.
 fn read_pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
     let mut begins = Vec::new();
     let mut at = 0;
@@ -91,7 +101,7 @@ fn read_pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
         match (signs.next(), signs.next()) {
             (Some(sign), None) => begins.push((at, at + sign)),
             (None, _) if at > 0 || text.is_empty() => {}
-            _ => return Err(format!("the word {word:?}")),
+            _ => return Err(format!("invalid word {word:?}")),
         }
         at += word.len() + 1;
     }
@@ -99,25 +109,25 @@ fn read_pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
     for (index, (begin, sign)) in begins.iter().enumerate() {
         let end = begins.get(index + 1).map_or(text.len(), |(next, _)| next - 1);
         let (key, raw) = (&text[*begin..*sign], &text[sign + 1..end]);
-        let letters = key.strip_prefix("ad.").unwrap_or(key);
-        if letters.is_empty() || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(format!("the key {key:?}"));
+        let name = key.strip_prefix("ad.").unwrap_or(key);
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(format!("invalid key {key:?}"));
         }
         if raw.is_empty() || raw.trim() != raw {
-            return Err(format!("the value {raw:?} of {key}"));
+            return Err(format!("invalid value {raw:?} of {key}"));
         }
         pairs.push(Pair { key, raw, value: unescape(raw, '=')? });
     }
     Ok(pairs)
 }
 
-/// Where the byte stands without a backslash that belongs to it.
+/// The positions of this byte where it is not escaped by a backslash.
 fn unescaped(text: &str, wanted: u8) -> impl Iterator<Item = usize> {
     let mut is_escaped = false;
     text.bytes().enumerate().filter_map(move |(at, byte)| {
-        let stands_alone = !is_escaped;
-        is_escaped = stands_alone && byte == b'\\';
-        (byte == wanted && stands_alone).then_some(at)
+        let was_escaped = is_escaped;
+        is_escaped = !was_escaped && byte == b'\\';
+        (byte == wanted && !was_escaped).then_some(at)
     })
 }
 
@@ -129,7 +139,7 @@ fn unescape(text: &str, delimiter: char) -> Result<String, String> {
             '\\' => match characters.next() {
                 Some('n') if delimiter == '=' => '\n',
                 Some(escaped) if escaped == '\\' || escaped == delimiter => escaped,
-                other => return Err(format!("an escape of {other:?}")),
+                other => return Err(format!("invalid escape of {other:?}")),
             },
             other => other,
         });
@@ -137,7 +147,7 @@ fn unescape(text: &str, delimiter: char) -> Result<String, String> {
     Ok(plain)
 }
 
-/// What the README promises of a text, before escapes and limits.
+/// The form of a text that the README describes, before escaping and truncation.
 pub fn clean(text: &str) -> String {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace("\r\n", "\n");
     text.chars()
@@ -154,7 +164,7 @@ fn escaped_length(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| b"\\=\n".contains(byte)).count()
 }
 
-/// The README's limits.
+/// The length limits of the README, in bytes.
 fn limit(key: &str) -> usize {
     match key {
         "dhost" | "cat" | "categoryTechnique" | "filePath" | "oldFilePath" => 1023,

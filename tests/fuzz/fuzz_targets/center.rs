@@ -1,7 +1,7 @@
-//! Any bytes from a Defense Center, and where a delivery to one is remembered: refused or read; only the one text
-//! that confirms a message is success; what was read is written again as it was.
+//! Parses any bytes as messages of a Defense Center, and as the saved state of a delivery to one. They are parsed or
+//! rejected. Only the exact confirmation text counts as success. Parsed state is written back unchanged.
 //!
-//! The first byte says what the rest is.
+//! The first byte selects the function.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -12,11 +12,11 @@ use scanbridge_plugin_api::Options;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_sourcefire::fuzzing;
 
-/// What the Defense Center says of a message of three commands that it took whole.
+/// The reply of a Defense Center that has executed all three commands of a message.
 const DONE: &[u8] = b"Done processing 3 commands.\n";
 
-/// The least size of a message that leaves room for one finding.
-const LEAST_SIZE: usize = 512;
+/// Minimum size of a message with one finding, in bytes.
+const MIN_SIZE: usize = 512;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
@@ -32,9 +32,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
 fn greeting(frame: &[u8]) {
     let Some(size) = fuzzing::greeting(frame) else { return };
-    let [0, 0, 0, 1, _, _, _, _, body @ ..] = frame else { panic!("no MAX_SIZE: {frame:?}") };
-    let said = <[u8; 4]>::try_from(body).map(u32::from_be_bytes).expect("one number");
-    assert!(size >= LEAST_SIZE && u32::try_from(size) == Ok(said));
+    let [0, 0, 0, 1, _, _, _, _, body @ ..] = frame else { panic!("not a MAX_SIZE message: {frame:?}") };
+    let announced = <[u8; 4]>::try_from(body).map(u32::from_be_bytes).expect("one number");
+    assert!(size >= MIN_SIZE && u32::try_from(size) == Ok(announced));
 }
 
 fn receipt(bytes: &[u8]) {
@@ -46,7 +46,7 @@ fn receipt(bytes: &[u8]) {
 fn writer(bytes: &[u8]) {
     let options = Options::read(OPTIONS, b"{}").expect("all have defaults");
     let mut writer =
-        CommandWriter::new(Settings::read(&options, BlockLimits::default()).expect("the defaults are sound"));
+        CommandWriter::new(Settings::read(&options, BlockLimits::default()).expect("the defaults are valid"));
     writer.begin(&ReportStart::default());
     if writer.restore(bytes).is_ok() {
         let written = writer.snapshot();

@@ -1,7 +1,8 @@
-//! A folder for files that are written anew with each input.
+//! A directory for the files of each input.
 
 use std::sync::LazyLock;
 
-/// One folder a process. `run` puts it into memory and removes it, for libFuzzer ends without going back.
+/// One directory per process. The script `run` creates it in memory and removes it, because libFuzzer exits without
+/// running destructors.
 pub static FOLDER: LazyLock<tempfile::TempDir> =
-    LazyLock::new(|| tempfile::tempdir().expect("a temporary folder can be made"));
+    LazyLock::new(|| tempfile::tempdir().expect("a temporary directory can be created"));

@@ -1,7 +1,7 @@
-//! Any bytes as a client certificate, its key, a list of authorities or a fingerprint: refused in one clean line that
-//! holds no secret, or sound; and either way soon.
+//! Parses any bytes as a client certificate, its key, a list of authorities or a fingerprint. They are valid, or
+//! rejected with a one-line message without secrets. Both take a bounded time.
 //!
-//! The first byte says what the rest is and whether a password is known.
+//! The first byte selects the function and whether a password is set.
 #![no_main]
 
 mod folder;
@@ -17,37 +17,37 @@ use folder::FOLDER;
 
 const PASSWORD: &str = "pass-of-the-seeds";
 
-/// Reading a key is as slow as its file asks for; an operator waits that long once, at the start.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time for reading a key. The file sets the cost of key derivation; an operator waits once, at the start.
+const MAX_TIME: Duration = Duration::from_secs(5);
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
-    let begun = Instant::now();
+    let started = Instant::now();
     match first % 4 {
         0 => open(rest, Some(&Secret::new(PASSWORD.to_owned()))),
         1 => open(rest, None),
         2 => authorities(rest),
         _ => fingerprint(&String::from_utf8_lossy(rest)),
     }
-    assert!(begun.elapsed() < PATIENCE, "{:?} for {} bytes", begun.elapsed(), rest.len());
+    assert!(started.elapsed() < MAX_TIME, "{:?} for {} bytes", started.elapsed(), rest.len());
     Corpus::Keep
 });
 
 fn open(bytes: &[u8], password: Option<&Secret>) {
     let path = FOLDER.path().join("client.p12");
-    fs::write(&path, bytes).expect("memory has room");
+    fs::write(&path, bytes).expect("the file system in memory is not full");
     match Identity::open(&path, password) {
         Err(error) => check(&error),
         Ok(identity) => {
             let shown = identity.certificate().to_string();
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
-            // What was opened can be used: by its own authorities, where it has some.
+            // An opened identity can be used, with its own authorities if it has any.
             if let Ok(trust) = Trust::certificates(identity.authorities(), "client.p12")
                 && let Err(error) = ClientTls::new("dc.example.com:8307", &trust, Some(&identity))
             {
                 check(&error);
             }
-            // The same file is the same identity.
+            // Opening the file again gives the same identity.
             let again = Identity::open(&path, password).expect("it was opened before");
             assert_eq!(again.certificate(), identity.certificate());
         }
@@ -56,7 +56,7 @@ fn open(bytes: &[u8], password: Option<&Secret>) {
 
 fn authorities(bytes: &[u8]) {
     let path = FOLDER.path().join("ca.pem");
-    fs::write(&path, bytes).expect("memory has room");
+    fs::write(&path, bytes).expect("the file system in memory is not full");
     if let Err(error) = Trust::ca_file(&path) {
         check(&error);
     }

@@ -1,7 +1,7 @@
-//! What the host meets before anything runs: the file of a library, and the command lines of 2014. Refused in one
-//! clean line, or understood; a library that is understood names plugins that can be shown.
+//! Parses any bytes as input of the host's startup: a plugin library, or the command lines of 2014. They are accepted,
+//! or rejected with a one-line message. The plugin names of an accepted library can be printed.
 //!
-//! The first byte says which of the two the rest is; arguments are parted by zero bytes.
+//! The first byte selects the function. Arguments are separated by zero bytes.
 #![no_main]
 
 mod folder;
@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge::config::{self, Catalogue};
 use scanbridge::legacy;
-use scanbridge::plugins::{Library, Trust};
+use scanbridge::plugins::{FilePermissionCheck, Library};
 use scanbridge_plugin_api::abi::Identity;
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionSpec, PluginKind};
 
@@ -34,8 +34,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 });
 
 fn library(bytes: &[u8]) {
-    fs::write(&*FILE, bytes).expect("memory has room");
-    match Library::read(FILE.clone(), Trust::Anybody) {
+    fs::write(&*FILE, bytes).expect("the file system in memory is not full");
+    match Library::read(FILE.clone(), FilePermissionCheck::Anybody) {
         Ok(library) => check_identity(library.identity()),
         Err(refusal) => check(&refusal.to_string()),
     }
@@ -70,25 +70,25 @@ fn command_line(bytes: &[u8]) {
     }
 }
 
-/// What was typed as a value arrives as it was typed, whatever YAML makes of its characters.
+/// The value of an argument is passed unchanged, also with characters that are special in YAML.
 fn check_translation(server: &str, password: &str) {
     let arguments = ["-multiinfo=1".to_owned(), format!("-server={server}"), format!("-password={password}")];
     let pipeline = legacy::pipeline_of(arguments.map(OsString::from).to_vec()).expect("both have a value");
     let pipeline = pipeline.replace("    config: \"settings.yaml\"\n", "");
     let document = config::read_text(Path::new("the command line"), &pipeline);
-    let checked = document.and_then(|document| config::check(&document, &Known));
+    let checked = document.and_then(|document| config::check(&document, &TranslationPlugins));
     let checked = checked.unwrap_or_else(|problems| panic!("{problems}\n{pipeline}"));
     let options = &checked.outputs[0].instance.options;
     assert_eq!(options["server"], server);
     assert_eq!(options["password"], password);
 }
 
-/// The plugins that a translation names.
-struct Known;
+/// A catalogue with the plugins that a translated command line uses.
+struct TranslationPlugins;
 
-const INPUT: &[OptionSpec] = &[OptionSpec::text("template_id").help("a template")];
+const INPUT: &[OptionSpec] = &[OptionSpec::text("template_id").help("Report template.")];
 const OUTPUT: &[OptionSpec] =
-    &[OptionSpec::text("server").help("a server"), OptionSpec::text("password").secret().help("a secret")];
+    &[OptionSpec::text("server").help("Server."), OptionSpec::text("password").secret().help("Password.")];
 
 static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
     let plugins = [("QualysGuard", PluginKind::Input, INPUT), ("Sourcefire", PluginKind::Output, OUTPUT)];
@@ -101,7 +101,7 @@ static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
     })
 });
 
-impl Catalogue for Known {
+impl Catalogue for TranslationPlugins {
     fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor> {
         PLUGINS.iter().find(|plugin| plugin.kind == kind && plugin.name == name)
     }
@@ -111,7 +111,7 @@ impl Catalogue for Known {
     }
 }
 
-/// One line that steers no terminal and fills no screen.
+/// Checks that the text is one line of bounded length without control characters.
 fn check(text: &str) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(text.len() < 1_000, "{} bytes", text.len());

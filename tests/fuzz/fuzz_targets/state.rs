@@ -1,7 +1,7 @@
-//! Any bytes where state should lie: refused, or read as what it is, and then written as it was read. Nothing
-//! outside the folder changes, and what was delivered is never forgotten silently.
+//! Reads any bytes as saved state. They are rejected, or read and then written back unchanged. No file outside the
+//! directory changes, and the record of delivered data is never lost silently.
 //!
-//! The first byte says which state the rest is.
+//! The first byte selects the kind of state.
 #![no_main]
 
 mod folder;
@@ -34,53 +34,56 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
 fn journal(bytes: &[u8]) {
     let folder = FOLDER.path().join("journal");
-    fs::create_dir_all(&folder).expect("memory has room");
-    fs::write(folder.join("delivered"), bytes).expect("memory has room");
+    fs::create_dir_all(&folder).expect("the file system in memory is not full");
+    fs::write(folder.join("delivered"), bytes).expect("the file system in memory is not full");
     let Ok(mut journal) = Journal::open(&folder) else { return };
-    // Whole lines hold; without one there would be no journal to forget.
+    // All complete lines are read. A journal without any line is invalid.
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     assert!(journal.len() < lines && lines <= journal.len() + bytes.len());
     let before = journal.len() + usize::from(!journal.contains("/in/new\n.xml"));
-    journal.record(["/in/new\n.xml"]).expect("memory has room");
+    journal.record(["/in/new\n.xml"]).expect("the file system in memory is not full");
     for _ in 0..2 {
         let again = Journal::open(&folder).expect("its own file");
         assert!(again.len() == before && again.contains("/in/new\n.xml"));
-        // Written anew, it is the same.
-        journal.record(["gone"]).expect("memory has room");
-        journal.retain(|key| key != "gone").expect("memory has room");
+        // After it is rewritten, it has the same content.
+        journal.record(["gone"]).expect("the file system in memory is not full");
+        journal.retain(|key| key != "gone").expect("the file system in memory is not full");
     }
 }
 
-/// A sound journal of one key, of which one byte is changed: the change is noticed.
+/// Changes one byte of a valid journal with one key: the change is detected.
 fn damaged_journal(bytes: &[u8]) {
     let [high, low, change, key @ ..] = bytes else { return };
     let folder = FOLDER.path().join("damaged");
     let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("memory has room");
+    fs::create_dir_all(&folder).expect("the file system in memory is not full");
     let key = String::from_utf8_lossy(key);
-    Journal::open(&folder).and_then(|mut journal| journal.record([key.as_ref()])).expect("memory has room");
+    Journal::open(&folder)
+        .and_then(|mut journal| journal.record([key.as_ref()]))
+        .expect("the file system in memory is not full");
     assert!(Journal::open(&folder).is_ok_and(|journal| journal.contains(&key) && journal.len() == 1));
     let path = folder.join("delivered");
     let mut written = fs::read(&path).expect("it was written");
-    let place = usize::from(u16::from_be_bytes([*high, *low])) % written.len();
-    written[place] ^= change;
-    fs::write(&path, &written).expect("memory has room");
-    // A last line without its end is what a crash leaves of a call that had not returned.
-    let is_torn = place == written.len() - 1;
-    assert!(*change == 0 || is_torn || Journal::open(&folder).is_err(), "byte {place} of {written:?}");
+    let position = usize::from(u16::from_be_bytes([*high, *low])) % written.len();
+    written[position] ^= change;
+    fs::write(&path, &written).expect("the file system in memory is not full");
+    // A crash during a call can leave a last line without its end; that is not an error.
+    let is_torn = position == written.len() - 1;
+    assert!(*change == 0 || is_torn || Journal::open(&folder).is_err(), "byte {position} of {written:?}");
 }
 
-/// Opens a file of records with the receipt that is stored of it.
+/// Opens an output file with a stored receipt.
 fn receipt(bytes: &[u8], rotate: Rotation) {
     let folder = FOLDER.path().join("receipt");
     let _ = fs::remove_dir_all(&folder);
     let out = folder.join("out");
-    fs::create_dir_all(&out).expect("memory has room");
-    fs::write(folder.join("a.csv"), "outside").expect("memory has room");
-    // The file and the part that the seeds speak of.
-    fs::write(out.join("a.csv"), "published\n").expect("memory has room");
-    fs::write(out.join(".a.csv.part"), "published\nhalf a line").expect("memory has room");
-    // A receipt is for a path; the seeds name a short one.
+    fs::create_dir_all(&out).expect("the file system in memory is not full");
+    fs::write(folder.join("a.csv"), "outside").expect("the file system in memory is not full");
+    // The output file and the part file that the seeds refer to.
+    fs::write(out.join("a.csv"), "published\n").expect("the file system in memory is not full");
+    fs::write(out.join(".a.csv.part"), "published\nhalf a line")
+        .expect("the file system in memory is not full");
+    // A receipt contains the path of its file. The seeds contain a placeholder instead.
     let text = String::from_utf8_lossy(bytes).replace("\"P\"", &format!("{:?}", out.join("a.csv")));
     let target = || Target { rotate, ..Target::new(out.join("a.csv")) };
     if let Ok(mut file) = ReportFile::open(target(), Some(&Receipt(text.into_bytes()))) {
@@ -90,36 +93,41 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
         if let Ok(receipt) = file.commit(b"state") {
             drop(file);
             let again = ReportFile::open(target(), Some(&receipt)).and_then(|mut file| file.commit(b"state"));
-            assert!(again.is_ok(), "its own receipt: {again:?}");
+            assert!(again.is_ok(), "its own receipt was rejected: {again:?}");
         }
     }
     assert_eq!(fs::read(folder.join("a.csv")).ok().as_deref(), Some(&b"outside"[..]));
-    assert_eq!(fs::read_dir(&folder).map_or(0, Iterator::count), 2, "a file outside its folder");
+    assert_eq!(
+        fs::read_dir(&folder).map_or(0, Iterator::count),
+        2,
+        "a file was created outside its directory"
+    );
 }
 
 fn letters(bytes: &[u8]) {
     let path = FOLDER.path().join("siem.ndjson");
     let read = |bytes: &[u8]| -> Vec<Option<Letter>> {
-        fs::write(&path, bytes).expect("memory has room");
+        fs::write(&path, bytes).expect("the file system in memory is not full");
         let file = LetterFile { output: "siem".to_owned(), path: path.clone(), bytes: bytes.len() as u64 };
-        file.letters().expect("a file that is there").map(Result::ok).collect()
+        file.letters().expect("the file exists").map(Result::ok).collect()
     };
     let found = read(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
-    assert_eq!(found.len(), lines, "every line is a letter or is told");
+    assert_eq!(found.len(), lines, "every line must be a dead letter or an error");
     let good: Vec<Letter> = found.into_iter().flatten().collect();
     let mut written = Vec::new();
     for letter in &good {
-        serde_json::to_writer(&mut written, letter).expect("plain data serialises");
+        serde_json::to_writer(&mut written, letter).expect("plain data can be serialized");
         written.push(b'\n');
     }
     assert_eq!(read(&written), good.into_iter().map(Some).collect::<Vec<_>>());
 }
 
-/// A sound ledger, and what it holds in words.
+/// A valid ledger, and its content as text.
 static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
-    let path = FOLDER.path().join("sound.redb");
-    let ledger = Ledger::open(&path, Path::new("nightly.yaml")).expect("memory has room");
+    let path = FOLDER.path().join("valid.redb");
+    let ledger =
+        Ledger::open(&path, Path::new("nightly.yaml")).expect("the file system in memory is not full");
     let run = scanbridge::state::RunRecord {
         number: 1,
         started: "2026-01-31T12:00:00Z".to_owned(),
@@ -129,25 +137,26 @@ static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
         exit_code: None,
         findings: 7,
     };
-    ledger.begin(&run, None).expect("memory has room");
+    ledger.begin(&run, None).expect("the file system in memory is not full");
     let mut checkpoint = scanbridge::state::Checkpoint::default();
     checkpoint.positions.insert("scans".to_owned(), b"position".to_vec());
-    ledger.store(&checkpoint, &[]).expect("memory has room");
-    let known = known(&ledger).expect("a sound ledger");
+    ledger.store(&checkpoint, &[]).expect("the file system in memory is not full");
+    let content = content(&ledger).expect("the ledger is valid");
     drop(ledger);
-    (fs::read(&path).expect("it was written"), known)
+    (fs::read(&path).expect("it was written"), content)
 });
 
-fn known(ledger: &Ledger) -> Option<String> {
+fn content(ledger: &Ledger) -> Option<String> {
     Some(format!("{:?} {:?}", ledger.checkpoint().ok()?, ledger.runs().ok()?))
 }
 
-/// Damages a ledger: three bytes say where, one what is there then. An odd one out cuts the file.
+/// Damages a ledger. Each change is three bytes for the position and one for the new value. An incomplete change
+/// truncates the file.
 fn ledger(changes: &[u8]) {
-    let (sound, held) = &*LEDGER;
-    let mut bytes = sound.clone();
+    let (valid, expected) = &*LEDGER;
+    let mut bytes = valid.clone();
     for change in changes.chunks(4) {
-        let at = change.iter().take(3).fold(0, |at, byte| at * 256 + usize::from(*byte)) % sound.len();
+        let at = change.iter().take(3).fold(0, |at, byte| at * 256 + usize::from(*byte)) % valid.len();
         match change {
             [_, _, _, value] if at < bytes.len() => bytes[at] = *value,
             [_, _, _, _] => {}
@@ -155,11 +164,11 @@ fn ledger(changes: &[u8]) {
         }
     }
     let path: PathBuf = FOLDER.path().join("damaged.redb");
-    fs::write(&path, &bytes).expect("memory has room");
+    fs::write(&path, &bytes).expect("the file system in memory is not full");
     match Ledger::open(&path, Path::new("nightly.yaml")) {
         Ok(ledger) => {
-            if let Some(known) = known(&ledger) {
-                assert_eq!(known, *held, "a ledger that was damaged tells something else");
+            if let Some(content) = content(&ledger) {
+                assert_eq!(content, *expected, "a damaged ledger was read with different content");
             }
         }
         Err(error) => {

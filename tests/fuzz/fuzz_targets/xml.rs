@@ -1,7 +1,7 @@
-//! Any bytes read as a report: no panic, sound batches, bounded memory, the same outcome however the bytes come,
-//! and nothing in a message that could forge a line of a log.
+//! Reads any bytes as a report: no panic, valid batches, bounded memory, the same result for any split of the bytes,
+//! and no control characters in messages, which could forge a log line.
 //!
-//! The first byte says what the rest is read as, or that it is to [`SWELL`] first.
+//! The first byte selects the kind of report, or that the rest is expanded first ([`SWELL`]).
 #![no_main]
 
 use std::borrow::Cow;
@@ -17,23 +17,23 @@ use scanbridge_qualys_xml::{
     read_preface,
 };
 
-/// Small, so that inputs of a few hundred KiB reach it.
+/// A small limit, so that inputs of a few hundred KiB exceed it.
 const LIMITS: Limits = Limits { text_bytes: 128 << 10 };
 
-/// A batch is full at its target size; above it lie one definition, one finding and an asset before and after
-/// its late texts, each within the limit. Memory grows by doubling; tables are bounded alike.
-const MOST_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
+/// Maximum size of a batch. A batch is full at its target size. It can exceed that by one definition, one finding, and
+/// one asset before and after its late texts, each within the limit. Buffers grow by doubling; tables have the same bound.
+const MAX_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
 
-/// The first byte under which the rest swells.
+/// With this first byte, the rest is expanded by [`swell`].
 const SWELL: u8 = b'@';
-/// No character begins with these bytes. Inputs are too short to fill a batch, so one stands for a long text, and
-/// what stands between two of the other is repeated many times.
+/// Inputs are too short to fill a batch. So `LONG` is replaced by a long text, and the text between two `MANY` is
+/// repeated many times. These bytes do not occur in UTF-8.
 const LONG: u8 = 0xFE;
 const MANY: u8 = 0xFD;
 const LONG_BYTES: usize = 16 << 10;
 const MANY_TIMES: usize = 50_000;
-/// Nothing swells beyond this.
-const MOST_BYTES: usize = 640 << 10;
+/// Maximum size after expansion.
+const MAX_BYTES: usize = 640 << 10;
 
 static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
 
@@ -65,12 +65,12 @@ fn swell(bytes: &[u8]) -> Vec<u8> {
         let mut pieces = part.split(|byte| *byte == LONG);
         let mut part = pieces.next().unwrap_or_default().to_vec();
         for piece in pieces {
-            let room = MOST_BYTES.saturating_sub(swollen.len() + part.len());
-            part.extend_from_slice(&filling[..filling.len().min(room)]);
+            let allowed = MAX_BYTES.saturating_sub(swollen.len() + part.len());
+            part.extend_from_slice(&filling[..filling.len().min(allowed)]);
             part.extend_from_slice(piece);
         }
-        let room = MOST_BYTES.saturating_sub(swollen.len()) / part.len().max(1);
-        let times = if index % 2 == 0 { 1 } else { MANY_TIMES.min(room) };
+        let allowed = MAX_BYTES.saturating_sub(swollen.len()) / part.len().max(1);
+        let times = if index % 2 == 0 { 1 } else { MANY_TIMES.min(allowed) };
         swollen.extend(part.repeat(times));
     }
     swollen
@@ -88,22 +88,22 @@ fn read_report(kind: &Kind, bytes: &[u8], with_knowledge_base: bool) {
     let root = kind.root().expect("a report has a root");
     let window = &bytes[bytes.len().saturating_sub(tail::WINDOW)..];
     let ending = Ending::of(window, root, window.len() == bytes.len());
-    let whole = Outcome::of(kind, bytes, usize::MAX, with_knowledge_base);
-    // A limit is kept to the block: where exactly it strikes is left open, so long inputs need not be compared.
+    let at_once = Outcome::of(kind, bytes, usize::MAX, with_knowledge_base);
+    // A limit is checked per block, so its exact position depends on the blocks. Long inputs are not compared.
     if bytes.len() < LIMITS.text_bytes {
         let pieces =
             Outcome::of(kind, bytes, 1 + bytes.len() % 61 * (1 + bytes.len() / 512), with_knowledge_base);
-        assert!(whole == pieces, "in one piece {whole:?}\nin several {pieces:?}");
+        assert!(at_once == pieces, "in one piece {at_once:?}\nin several pieces {pieces:?}");
     }
     if ending == Ending::Cut && !has_odd_ending(window, root) {
-        assert!(whole.damage.is_some(), "a report without its end was read as whole");
+        assert!(at_once.damage.is_some(), "a truncated report was read as complete");
     }
 }
 
-/// What reading a report gives, in a form that can be compared.
+/// The result of reading a report, in a form that can be compared.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    /// Of all texts, in order.
+    /// Hash of all texts, in order.
     digest: u64,
     findings: usize,
     assets: u64,
@@ -112,11 +112,11 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Goes through the steps of the file input; the bytes come in pieces of `piece` bytes.
+    /// Reads a report with the same steps as the file input. The source provides pieces of `piece` bytes.
     fn of(kind: &Kind, bytes: &[u8], piece: usize, with_knowledge_base: bool) -> Self {
         let mut definitions = Definitions::new(Box::<Memory>::default());
         if *kind == Kind::Detections {
-            index_knowledge_base(KNOWLEDGE_BASE, LIMITS, &mut definitions).expect("it is sound");
+            index_knowledge_base(KNOWLEDGE_BASE, LIMITS, &mut definitions).expect("the constant is valid");
         }
         let source = || Pieces { rest: bytes, piece };
         let (mut preface, damage) = read_preface(kind, source(), LIMITS, &mut definitions);
@@ -142,8 +142,8 @@ impl Outcome {
         };
         let mut notes = reader.notes();
         notes.iter().for_each(|note| check_message(&note.text));
-        // Bytes are washed ahead of the parser: how many of them behind the damage are counted is left open.
-        notes.retain(|note| end.is_none() || !note.text.starts_with("bytes were replaced"));
+        // Invalid bytes are replaced ahead of the parser, so the number of replaced bytes after the damage can vary.
+        notes.retain(|note| end.is_none() || !note.text.starts_with("invalid bytes replaced"));
         Self {
             digest: sum.hasher.finish(),
             findings: sum.findings,
@@ -163,8 +163,8 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, raw: RawBatch) -> RawBatch {
-        assert!(raw.capacity_bytes() <= MOST_BATCH_BYTES, "a batch takes {} bytes", raw.capacity_bytes());
-        let batch = Batch::of(&raw, &COLUMNS).expect("the reader makes sound batches");
+        assert!(raw.capacity_bytes() <= MAX_BATCH_BYTES, "a batch has {} bytes", raw.capacity_bytes());
+        let batch = Batch::of(&raw, &COLUMNS).expect("the reader makes valid batches");
         let schema = COLUMNS.schema();
         for asset in batch.assets() {
             asset.is_continued().hash(&mut self.hasher);
@@ -189,21 +189,21 @@ fn check_damage(damage: &Damage, bytes: &[u8]) {
     assert!(line >= 1 && line <= bytes.len() as u64 + 1, "line {line}");
 }
 
-/// A message is one line of bounded length, whatever the report says.
+/// Checks that a message is one line of bounded length.
 fn check_message(message: &str) {
     assert!(message.len() <= 4096, "a message of {} bytes", message.len());
     assert!(!message.chars().any(char::is_control), "a control character in {message:?}");
 }
 
-/// Comments and instructions that hold the mark they begin with, and tags that hold a `<`: a report that ends in
-/// such a thing may be taken for a cut one, for the last bytes alone cannot tell.
+/// Whether the report ends with a comment or processing instruction that contains its own opening mark, or with a tag
+/// that contains `<`. The last bytes alone cannot distinguish such a report from a truncated one.
 fn has_odd_ending(tail: &[u8], root: &str) -> bool {
     let text = String::from_utf8_lossy(tail);
     let at = text.rfind(&format!("</{root}")).or_else(|| text.rfind(&format!("<{root}")));
     at.is_none_or(|at| text[at + 1..].contains('<') || text[at..].contains('\u{FFFD}'))
 }
 
-/// Gives its bytes in pieces.
+/// A source that provides its bytes in pieces.
 struct Pieces<'a> {
     rest: &'a [u8],
     piece: usize,
@@ -227,7 +227,7 @@ impl Spool for Memory {
     }
 
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).expect("an offset that was given out");
+        let from = usize::try_from(offset).expect("offsets come from `append`");
         into.copy_from_slice(&self.0[from..from + into.len()]);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A pipeline file is right, or its problems are told: never a panic, and never a secret in a message.
+//! Reads any text as a pipeline file. It is valid, or its problems are reported. It never causes a panic.
 #![no_main]
 
 use std::path::Path;
@@ -9,12 +9,12 @@ use scanbridge::config::{self, Catalogue};
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionSpec, PluginKind, ValueSpec};
 
 const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::path("path").required().help("a path"),
-    OptionSpec::integer("page_size", 1, 10_000).default_integer(1_000).help("a number"),
-    OptionSpec::flag("add_host").help("a flag").deprecated_names(&["addhost"]),
-    OptionSpec::text("password").secret().help("a secret"),
-    OptionSpec::list("columns", &ValueSpec::Choice(&["qid", "title"])).help("a list"),
-    OptionSpec::size("rotate_bytes", 0, u64::MAX).help("a size"),
+    OptionSpec::path("path").required().help("Path."),
+    OptionSpec::integer("page_size", 1, 10_000).default_integer(1_000).help("Number."),
+    OptionSpec::flag("add_host").help("Flag.").deprecated_names(&["addhost"]),
+    OptionSpec::text("password").secret().help("Password."),
+    OptionSpec::list("columns", &ValueSpec::Choice(&["qid", "title"])).help("List."),
+    OptionSpec::size("rotate_bytes", 0, u64::MAX).help("Size."),
 ];
 
 static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
@@ -27,9 +27,9 @@ static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
     })
 });
 
-struct Fixed;
+struct FixedCatalogue;
 
-impl Catalogue for Fixed {
+impl Catalogue for FixedCatalogue {
     fn find(&self, kind: PluginKind, name: &str) -> Option<&Descriptor> {
         PLUGINS.iter().find(|plugin| plugin.kind == kind && plugin.name.eq_ignore_ascii_case(name))
     }
@@ -41,7 +41,7 @@ impl Catalogue for Fixed {
 
 fuzz_target!(|text: &str| {
     let path = Path::new("/nonexistent/pipeline.yaml");
-    match config::read_text(path, text).and_then(|document| config::check(&document, &Fixed)) {
+    match config::read_text(path, text).and_then(|document| config::check(&document, &FixedCatalogue)) {
         Ok(pipeline) => assert!(!pipeline.inputs.is_empty() && !pipeline.outputs.is_empty()),
         Err(problems) => assert!(problems.errors() > 0 && !problems.to_string().is_empty()),
     }

@@ -1,4 +1,4 @@
-//! A host that takes what a plugin says and can ask it to stop.
+//! A minimal host for contract tests. It accepts the plugin's calls and can request a stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::abi::{HostTable1, Text};
 
-/// The host's side of one examined instance.
+/// The host side of one plugin instance under test.
 #[derive(Debug, Default)]
 pub struct ExamHost {
     cancelled: AtomicBool,
 }
 
 impl ExamHost {
-    /// A host that lives as long as the test process: a plugin's thread may call it at any time.
+    /// A host that is never freed, because a thread of the plugin may call it at any time.
     #[must_use]
     pub fn new() -> &'static Self {
         Box::leak(Box::default())
     }
 
-    /// Asks the instance to stop.
+    /// Requests the instance to stop.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
-    /// The table to open an instance with.
+    /// The host table with which an instance is opened.
     #[must_use]
     pub fn table(&'static self) -> HostTable1 {
         HostTable1 {
@@ -38,14 +38,14 @@ impl ExamHost {
     }
 }
 
-#[expect(unsafe_code, reason = "the plugin hands back the context that it was given")]
+#[expect(unsafe_code, reason = "the plugin passes back the context that it received")]
 fn host(context: *const ()) -> &'static ExamHost {
-    // SAFETY: `ExamHost::table` gave the context out, and the host is never freed.
+    // SAFETY: the context comes from `ExamHost::table`, and the host is never freed.
     unsafe { &*context.cast::<ExamHost>() }
 }
 
 extern "C" fn log(_: *const (), _: u32, _: Text<'_>, message: Text<'_>) {
-    assert!(!message.contains('\u{0}'), "a log line holds a NUL byte");
+    assert!(!message.contains('\u{0}'), "a log line contains a NUL byte");
 }
 
 extern "C" fn is_cancelled(context: *const ()) -> bool {
@@ -61,5 +61,5 @@ extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> bool {
 }
 
 extern "C" fn progress(_: *const (), done: u64, total: u64) {
-    assert!(total == 0 || done <= total, "progress says {done} of {total} bytes");
+    assert!(total == 0 || done <= total, "invalid progress: {done} of {total} bytes");
 }

@@ -1,4 +1,4 @@
-//! The exam of an input.
+//! The contract tests of an input.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,52 +13,52 @@ use serde_json::Value;
 use crate::host::ExamHost;
 use crate::{input_resume, table};
 
-/// What an input delivered in one run.
+/// The data that an input delivered in one run.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// The reports that were begun.
+    /// The reports that began.
     pub starts: Vec<ReportStart>,
-    /// How they ended.
+    /// The ends of these reports.
     pub ends: Vec<ReportEnd>,
-    /// The reports that were not delivered.
+    /// The reports that the input refused.
     pub refusals: Vec<Refusal>,
-    /// Every cell of every finding with those of its asset and definition, as text: equal runs are equal here.
+    /// All cells of each finding, its asset and its definition, as text. Equal runs have equal texts.
     pub findings: Vec<String>,
-    /// Assets begun.
+    /// The number of assets that began.
     pub assets: usize,
 }
 
-/// Takes an input through the exam. `options` must make it deliver at least one finding and then finish.
+/// Runs the contract tests of an input. With these options it must deliver at least one finding and then finish.
 ///
 /// # Panics
-/// With the promise that was broken.
+/// If the input violates the contract; the message names the violated rule.
 pub fn input<T: Input>(options: &Value) {
-    table::examine(T::NAME, T::SUMMARY, T::OPTIONS);
-    check_changes_nothing::<T>(options);
+    table::check(T::NAME, T::SUMMARY, T::OPTIONS);
+    probe_has_no_side_effect::<T>(options);
     let first = collect::<T>(options).expect("the input delivers");
-    assert!(!first.findings.is_empty(), "`{}` delivers no finding with the exam's options", T::NAME);
+    assert!(!first.findings.is_empty(), "`{}` delivers no finding with the options of the test", T::NAME);
     let second = collect::<T>(options).expect("the input delivers a second time");
     assert_eq!(first.findings, second.findings, "two runs of `{}` differ", T::NAME);
-    instances_share_nothing::<T>(options, &first);
-    input_resume::examine::<T>(options, &first);
-    cancel_is_honoured::<T>(options);
+    instances_are_independent::<T>(options, &first);
+    input_resume::check::<T>(options, &first);
+    cancellation_ends_the_input::<T>(options);
 }
 
-/// Runs an input to its end and collects what it delivers.
+/// Runs an input to its end and collects the delivered data.
 ///
 /// # Errors
-/// What the input failed with.
+/// The error of the input.
 ///
 /// # Panics
-/// When reports and batches come in an order that is not allowed, or a batch is damaged.
+/// If reports and batches are delivered in an invalid order, or a batch is invalid.
 pub fn collect<T: Input>(options: &Value) -> Result<Collected, PluginError> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let mut run = Run::open::<T>(options, folder.path(), ExamHost::new())?;
     while run.step()? {}
     Ok(run.collected)
 }
 
-/// An instance that is called step by step.
+/// An open instance, called step by step.
 pub(crate) struct Run {
     pub(crate) handle: InputHandle,
     columns: Arc<Columns>,
@@ -66,7 +66,7 @@ pub(crate) struct Run {
     pub(crate) collected: Collected,
     recycled: RawBatch,
     pub(crate) in_report: bool,
-    /// What came with the last batch or end of a report.
+    /// The position of the last batch or report end.
     pub(crate) position: Position,
 }
 
@@ -90,7 +90,7 @@ impl Run {
         Ok(Self { handle, columns, known, collected, recycled, in_report: false, position })
     }
 
-    /// Takes one step; false when the input has finished.
+    /// Calls `next` once. Returns false if the input has finished or is idle.
     pub(crate) fn step(&mut self) -> Result<bool, PluginError> {
         match self.handle.next(std::mem::take(&mut self.recycled))? {
             Next::ReportStart(start) => {
@@ -98,17 +98,19 @@ impl Run {
                 self.collected.starts.push(*start);
             }
             Next::Batch { batch, position } => {
-                assert!(self.in_report, "a batch comes outside a report");
+                assert!(self.in_report, "a batch is delivered outside a report");
                 let mut batch = batch;
-                self.known.take(&mut batch, self.columns.schema()).expect("definitions follow each other");
+                self.known
+                    .take(&mut batch, self.columns.schema())
+                    .expect("the definitions of a batch continue those of the batch before");
                 let batch = ValidBatch::new(batch, self.known.clone(), Arc::clone(&self.columns));
-                let batch = batch.expect("a batch is in order");
+                let batch = batch.expect("a batch is valid");
                 batch.read(|batch| self.take(batch));
                 self.recycled = batch.into_raw();
                 self.position = position;
             }
             Next::ReportEnd { end, position } => {
-                assert!(std::mem::replace(&mut self.in_report, false), "a report ends that has not begun");
+                assert!(std::mem::replace(&mut self.in_report, false), "a report that has not begun ends");
                 assert!(end.complete || !end.reason.is_empty(), "an incomplete report ends without a reason");
                 self.collected.ends.push(end);
                 self.position = position;
@@ -118,7 +120,7 @@ impl Run {
                 self.collected.refusals.push(refusal);
             }
             Next::Idle(_) => {
-                assert!(!self.in_report, "the input idles inside a report");
+                assert!(!self.in_report, "the input is idle inside a report");
                 return Ok(false);
             }
             Next::Finished => {
@@ -132,7 +134,7 @@ impl Run {
     fn take(&mut self, batch: Batch<'_>) {
         assert!(
             self.position.0.is_empty() || !batch.assets().any(|asset| asset.is_continued()),
-            "an asset goes on behind a batch that has a position"
+            "an asset continues after a batch that has a position"
         );
         self.collected.assets += batch.assets().filter(|asset| !asset.is_continued()).count();
         let schema = batch.schema();
@@ -147,57 +149,64 @@ impl Run {
     }
 }
 
-fn check_changes_nothing<T: Input>(options: &Value) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn probe_has_no_side_effect<T: Input>(options: &Value) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let mut run = Run::open::<T>(options, folder.path(), ExamHost::new()).expect("the input opens");
-    let first = run.handle.check().expect("the probe is made");
-    let second = run.handle.check().expect("the probe is made a second time");
+    let first = run.handle.check().expect("the probe succeeds");
+    let second = run.handle.check().expect("the second probe succeeds");
     assert_eq!(first, second, "two probes of `{}` differ", T::NAME);
-    assert!(run.step().expect("the input still delivers after a probe"), "a probe used up the input");
+    assert!(
+        run.step().expect("the input still delivers after a probe"),
+        "the input has nothing to deliver after a probe"
+    );
 }
 
-/// Steps two instances in turn: each delivers what it delivers alone.
-fn instances_share_nothing<T: Input>(options: &Value, alone: &Collected) {
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+/// Calls two instances alternately: each must deliver the same as an instance alone.
+fn instances_are_independent<T: Input>(options: &Value, alone: &Collected) {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
     let mut runs = folders
         .each_ref()
-        .map(|folder| Run::open::<T>(options, folder.path(), ExamHost::new()).expect("it opens"));
-    let mut going = [true; 2];
-    while going.contains(&true) {
-        for (run, going) in runs.iter_mut().zip(&mut going) {
-            *going = *going && run.step().expect("the input delivers beside another instance");
+        .map(|folder| Run::open::<T>(options, folder.path(), ExamHost::new()).expect("the input opens"));
+    let mut running = [true; 2];
+    while running.contains(&true) {
+        for (run, running) in runs.iter_mut().zip(&mut running) {
+            *running = *running && run.step().expect("the input delivers while another instance runs");
         }
     }
     for run in runs {
         assert_eq!(
             run.collected.findings,
             alone.findings,
-            "two instances of `{}` disturb each other",
+            "two instances of `{}` influence each other",
             T::NAME
         );
     }
 }
 
-/// An instance that is asked to stop ends within a second: with an error of that kind or, where only a moment
-/// of work was left, by finishing it.
-fn cancel_is_honoured<T: Input>(options: &Value) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// After a stop request, each call returns soon: the run must end within 5 s, with `Cancelled`, or by finishing if
+/// little work was left.
+fn cancellation_ends_the_input<T: Input>(options: &Value) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let host = ExamHost::new();
     let mut run = Run::open::<T>(options, folder.path(), host).expect("the input opens");
     host.cancel();
-    let asked = Instant::now();
+    let requested = Instant::now();
     loop {
         match run.step() {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                assert_eq!(error.kind, ErrorKind::Cancelled, "a stop on request ends with `{error}`");
+                assert_eq!(
+                    error.kind,
+                    ErrorKind::Cancelled,
+                    "the run must end with `Cancelled` after a stop request, not with `{error}`"
+                );
                 break;
             }
         }
         assert!(
-            asked.elapsed() < Duration::from_secs(5),
-            "`{}` goes on although it was asked to stop",
+            requested.elapsed() < Duration::from_secs(5),
+            "`{}` still runs 5 s after a stop request",
             T::NAME
         );
     }

@@ -1,4 +1,4 @@
-//! The part of an input's exam that is about interrupted runs.
+//! The contract tests of an input for interrupted runs.
 
 use std::path::Path;
 
@@ -8,45 +8,45 @@ use serde_json::Value;
 use crate::host::ExamHost;
 use crate::input::{Collected, Run};
 
-/// The host keeps a position with every checkpoint, and batches are many.
-const LONGEST_POSITION: usize = 64 << 10;
-/// Of an input that gives more positions, some are tried.
-const MOST_TRIED: usize = 32;
+/// Maximum length of a position, in bytes: the host stores one with each checkpoint.
+const MAX_POSITION_BYTES: usize = 64 << 10;
+/// Maximum number of positions at which a run is interrupted. Of more positions, only some are tested.
+const MAX_TESTED: usize = 32;
 
-/// Interrupts an input wherever it says that it can go on, and compares what comes with the undisturbed run. An
-/// input that never gives a position has nothing to show here.
+/// Interrupts an input at its positions, resumes it there, and compares the data with that of the uninterrupted run
+/// `complete`. An input that never provides a position passes.
 ///
 /// # Panics
-/// With the promise that was broken.
-pub(crate) fn examine<T: Input>(options: &Value, whole: &Collected) {
-    let places = places::<T>(options);
-    for place in places.iter().step_by(places.len().div_ceil(MOST_TRIED).max(1)) {
-        interrupted_once::<T>(options, whole, *place);
+/// If the input violates the contract; the message names the violated rule.
+pub(crate) fn check<T: Input>(options: &Value, complete: &Collected) {
+    let steps = resumable_steps::<T>(options);
+    for step in steps.iter().step_by(steps.len().div_ceil(MAX_TESTED).max(1)) {
+        interrupted_once::<T>(options, complete, *step);
     }
     for committed in [false, true] {
-        interrupted_everywhere::<T>(options, whole, committed);
+        interrupted_everywhere::<T>(options, complete, committed);
     }
 }
 
-/// After how many steps the input gives a position.
-fn places<T: Input>(options: &Value) -> Vec<usize> {
+/// The numbers of the steps after which the input provides a position.
+fn resumable_steps<T: Input>(options: &Value) -> Vec<usize> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut run = open::<T>(options, folder.path(), &Position::default());
-    let mut places = Vec::new();
-    for steps in 1.. {
+    let mut steps = Vec::new();
+    for step in 1.. {
         run.position = Position::default();
         if !run.step().expect("the input delivers") {
             break;
         }
         if !run.position.0.is_empty() {
-            places.push(steps);
+            steps.push(step);
         }
     }
-    places
+    steps
 }
 
-/// The host stored the position and died before it could say that all up to there is delivered.
-fn interrupted_once<T: Input>(options: &Value, whole: &Collected, steps: usize) {
+/// The host stored the position and was killed before it could call `committed`.
+fn interrupted_once<T: Input>(options: &Value, complete: &Collected, steps: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut first = open::<T>(options, folder.path(), &Position::default());
     for _ in 0..steps {
@@ -54,58 +54,66 @@ fn interrupted_once<T: Input>(options: &Value, whole: &Collected, steps: usize) 
     }
     let (position, mut parts) = end(first);
     let mut second = open::<T>(options, folder.path(), &position);
-    while second.step().expect("the input goes on") {}
+    while second.step().expect("the input resumes") {}
     append(&mut parts, second.collected);
-    same::<T>(&parts, whole);
+    same::<T>(&parts, complete);
 }
 
-/// Every position that comes is the end of one instance and the beginning of the next.
-fn interrupted_everywhere<T: Input>(options: &Value, whole: &Collected, committed: bool) {
+/// Interrupts the run at every position: each instance resumes at the position of the one before.
+fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, committed: bool) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut position, mut parts) = (Position::default(), Collected::default());
     loop {
         let mut run = open::<T>(options, folder.path(), &position);
-        let mut goes_on = true;
-        while goes_on && run.position.0.is_empty() {
-            goes_on = run.step().expect("the input goes on");
+        let mut running = true;
+        while running && run.position.0.is_empty() {
+            running = run.step().expect("the input resumes");
         }
-        if goes_on && committed {
-            run.handle.committed(&run.position).expect("the input takes note of what is delivered");
+        if running && committed {
+            run.handle.committed(&run.position).expect("the input accepts the call of `committed`");
         }
         let (reached, part) = end(run);
         append(&mut parts, part);
         assert!(
-            whole.findings.starts_with(&parts.findings),
-            "`{}` delivers other findings after it was interrupted",
+            complete.findings.starts_with(&parts.findings),
+            "`{}` delivers different findings after it was interrupted",
             T::NAME
         );
-        assert!(parts.ends.len() <= whole.ends.len(), "`{}` delivers reports again", T::NAME);
-        if !goes_on {
+        assert!(
+            parts.ends.len() <= complete.ends.len(),
+            "`{}` delivers a report twice after it was interrupted",
+            T::NAME
+        );
+        if !running {
             break;
         }
         position = reached;
     }
-    same::<T>(&parts, whole);
+    same::<T>(&parts, complete);
 }
 
 fn open<T: Input>(options: &Value, folder: &Path, position: &Position) -> Run {
     Run::resume::<T>(options, folder, ExamHost::new(), position).expect("the input opens at its own position")
 }
 
-/// What an instance has delivered so far, and where it stands.
+/// The position of an instance, and the data that it has delivered so far.
 fn end(run: Run) -> (Position, Collected) {
     let length = run.position.0.len();
-    assert!(length <= LONGEST_POSITION, "a position has {length} bytes");
+    assert!(length <= MAX_POSITION_BYTES, "a position has {length} bytes, more than {MAX_POSITION_BYTES}");
     (run.position, run.collected)
 }
 
-/// Adds what came after an interruption. A report that was under way is not begun a second time, but gone on with.
+/// Adds the data that was delivered after an interruption. An interrupted report must be continued, not begun again.
 fn append(parts: &mut Collected, mut more: Collected) {
     if parts.starts.len() > parts.ends.len() {
-        let start = more.starts.first_mut().expect("the report that was under way begins again");
-        assert!(start.continued, "{} was under way, and begins anew", start.path);
+        let start = more.starts.first_mut().expect("the interrupted report is continued");
+        assert!(
+            start.continued,
+            "the interrupted report {} starts from the beginning instead of continuing",
+            start.path
+        );
         start.continued = false;
-        assert_eq!(Some(&*start), parts.starts.last(), "the report that was under way has another head");
+        assert_eq!(Some(&*start), parts.starts.last(), "the continued report has different metadata");
         more.starts.remove(0);
     }
     parts.starts.append(&mut more.starts);
@@ -115,10 +123,13 @@ fn append(parts: &mut Collected, mut more: Collected) {
     parts.assets += more.assets;
 }
 
-fn same<T: Input>(parts: &Collected, whole: &Collected) {
+fn same<T: Input>(parts: &Collected, complete: &Collected) {
     let name = T::NAME;
-    assert_eq!(parts.findings, whole.findings, "`{name}` delivers other findings after it was interrupted");
-    assert_eq!(parts.assets, whole.assets, "`{name}` delivers other assets after it was interrupted");
-    assert_eq!(parts.starts, whole.starts, "`{name}` begins other reports after it was interrupted");
-    assert_eq!(parts.ends, whole.ends, "`{name}` ends reports otherwise after it was interrupted");
+    assert_eq!(
+        parts.findings, complete.findings,
+        "`{name}` delivers different findings after it was interrupted"
+    );
+    assert_eq!(parts.assets, complete.assets, "`{name}` delivers different assets after it was interrupted");
+    assert_eq!(parts.starts, complete.starts, "`{name}` begins different reports after it was interrupted");
+    assert_eq!(parts.ends, complete.ends, "`{name}` ends reports differently after it was interrupted");
 }

@@ -1,14 +1,14 @@
-//! The exam that every plugin takes in its own tests. It calls the plugin through the function tables that the
-//! host uses, so what passes here passes there.
+//! Contract tests that every plugin runs in its own tests. They call the plugin through the same function tables as the
+//! host, so a plugin that passes here also works in the host.
 //!
 //! ```no_run
 //! # use scanbridge_plugin_api as api;
-//! # fn exam<T: api::Input>() {
+//! # fn test<T: api::Input>() {
 //! scanbridge_plugin_contract::input::<T>(&serde_json::json!({ "path": "tests/report.xml" }));
 //! # }
 //! ```
 //!
-//! Each function panics with a sentence that names the promise which the plugin broke.
+//! Each function panics if the plugin violates the contract; the message names the violated rule.
 
 mod host;
 mod input;

@@ -1,4 +1,4 @@
-//! The exam of an output.
+//! The contract tests of an output.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,62 +17,62 @@ use crate::host::ExamHost;
 use crate::resume::{self, Interruption};
 use crate::table;
 
-/// Takes an output through the exam. `options` is asked for a fresh set each time, so that no two instances
-/// write to one place; `result` reads what an instance has delivered and is compared between runs: also runs that
-/// were interrupted and gone on with must give it.
+/// Runs the contract tests of an output. `options` must return new options on each call, so that no two instances write
+/// to the same destination. `result` reads the data that an instance has delivered. All runs must have the same result,
+/// also runs that were interrupted and resumed.
 ///
 /// # Panics
-/// With the promise that was broken.
+/// If the output violates the contract; the message names the violated rule.
 pub fn output<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
-    examine::<T>(&mut options, &result);
-    let expected = resume::undisturbed::<T>(&options(), &result);
+    check::<T>(&mut options, &result);
+    let expected = resume::uninterrupted::<T>(&options(), &result);
     for interruption in Interruption::ALL {
         let options = options();
         resume::interrupted::<T>(&options, interruption);
         assert!(
             result(&options) == expected,
-            "`{}` delivers something else when it is interrupted {}",
+            "`{}` delivers different data if it is interrupted {}",
             T::NAME,
-            interruption.words()
+            interruption.description()
         );
     }
 }
 
-/// The exam of an output that cannot take back what it has sent, for example over a network. It is interrupted
-/// like others, and has to go on; what arrives may hold records twice.
+/// Runs the contract tests of an output that cannot roll back sent data, for example over a network. It is interrupted
+/// like other outputs and must resume, but the destination may receive records twice.
 ///
 /// # Panics
-/// With the promise that was broken.
+/// If the output violates the contract; the message names the violated rule.
 pub fn output_that_repeats<T: Output>(
     mut options: impl FnMut() -> Value,
     result: impl Fn(&Value) -> Vec<u8>,
 ) {
-    examine::<T>(&mut options, &result);
+    check::<T>(&mut options, &result);
     for interruption in Interruption::ALL {
         resume::interrupted::<T>(&options(), interruption);
     }
 }
 
-fn examine<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
-    table::examine(T::NAME, T::SUMMARY, T::OPTIONS);
+fn check<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) -> Vec<u8>) {
+    table::check(T::NAME, T::SUMMARY, T::OPTIONS);
     let (first, second) = (options(), options());
     for options in [&first, &second] {
-        deliver::<T>(options).expect("the output takes a hostile report");
+        deliver::<T>(options).expect("the output accepts a hostile report");
     }
     assert_eq!(result(&first), result(&second), "two runs of `{}` differ", T::NAME);
-    an_empty_report_is_fine::<T>(&options());
-    a_report_is_taken_back::<T>(&options());
-    check_writes_nothing::<T>(&options());
-    a_selection_is_kept_to::<T>(&options());
-    resume::a_damaged_receipt_is_answered::<T>(&options());
+    empty_report_is_accepted::<T>(&options());
+    incomplete_report_is_discarded::<T>(&options());
+    probe_has_no_side_effect::<T>(&options());
+    selection_is_respected::<T>(&options());
+    resume::corrupt_receipt_is_a_config_error::<T>(&options());
 }
 
 fn open<T: Output>(options: &Value) -> Result<(OutputHandle, tempfile::TempDir), PluginError> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = tempfile::tempdir().expect("a temporary directory");
     Ok((open_with::<T>(options, folder.path(), &[])?, folder))
 }
 
-/// Opens an instance with this state folder and receipt.
+/// Opens an instance with this state directory and receipt.
 pub(crate) fn open_with<T: Output>(
     options: &Value,
     state: &Path,
@@ -89,15 +89,15 @@ fn deliver<T: Output>(options: &Value) -> Result<(), PluginError> {
     output.begin(&report())?;
     for _ in 0..2 {
         let written = output.write(&batch, Selection::default())?;
-        rows_are_rows(&written, &batch);
+        rows_exist(&written, &batch);
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
     let (first, second) = (output.commit()?, output.commit()?);
-    assert_eq!(first, second, "a commit with nothing new changes the receipt");
+    assert_eq!(first, second, "a commit without new data changes the receipt");
     output.close()
 }
 
-fn an_empty_report_is_fine<T: Output>(options: &Value) {
+fn empty_report_is_accepted<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report()).expect("a report begins");
     output
@@ -106,40 +106,40 @@ fn an_empty_report_is_fine<T: Output>(options: &Value) {
     output.close().expect("the output closes");
 }
 
-fn a_report_is_taken_back<T: Output>(options: &Value) {
+fn incomplete_report_is_discarded<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report()).expect("a report begins");
     output.write(&hostile_batch(), Selection::default()).expect("findings are written");
-    let end = ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() };
-    output.end(&end).expect("an incomplete report is taken back");
+    let end = ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() };
+    output.end(&end).expect("an incomplete report is discarded");
     output.close().expect("the output closes");
 }
 
-fn check_writes_nothing<T: Output>(options: &Value) {
+fn probe_has_no_side_effect<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     let (first, second) = (output.check(), output.check());
     assert_eq!(first, second, "two probes of `{}` differ", T::NAME);
     output.close().expect("the output closes");
 }
 
-fn a_selection_is_kept_to<T: Output>(options: &Value) {
+fn selection_is_respected<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
     output.begin(&report()).expect("a report begins");
     let nothing = Selection { assets: Some(&[]), findings: Some(&[]) };
     let written =
-        output.write(&hostile_batch(), nothing).expect("a batch of which nothing is meant is taken");
-    assert!(written.rejected.is_empty(), "a finding is rejected that was not meant for the output");
+        output.write(&hostile_batch(), nothing).expect("a batch with an empty selection is accepted");
+    assert!(written.rejected.is_empty(), "a finding outside the selection is rejected");
     output
         .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
         .expect("the report ends");
     output.close().expect("the output closes");
 }
 
-fn rows_are_rows(written: &Written, batch: &ValidBatch) {
+fn rows_exist(written: &Written, batch: &ValidBatch) {
     let count = batch.read(|batch| batch.findings().count());
     let rejected = written.rejected.iter().map(|rejection| rejection.row);
     for row in rejected.chain(written.retry.iter().copied()) {
-        assert!((row as usize) < count, "row {row} of {count} is spoken of");
+        assert!((row as usize) < count, "row {row} does not exist: the batch has {count} findings");
     }
 }
 
@@ -165,8 +165,8 @@ const HOSTILE: [&str; 9] = [
     "-1",
 ];
 
-/// A batch in which every field of an asset, a definition and a finding takes every hostile text in turn, for
-/// every kind of finding, with one text that is very long.
+/// A batch with hostile texts in the free-text fields of assets, definitions and findings: one asset per text, with
+/// findings of every kind and long results.
 #[must_use]
 pub fn hostile_batch() -> ValidBatch {
     let mut batch = BatchBuilder::default();
@@ -192,7 +192,7 @@ pub fn hostile_batch() -> ValidBatch {
         }
     }
     ValidBatch::alone(batch.finish(), Arc::new(Columns::of(Schema::default())))
-        .expect("the builder builds in order")
+        .expect("the builder builds a valid batch")
 }
 
 fn fill<F: Field>(row: &mut scanbridge_plugin_api::batch::Row<F>, fields: &[F], text: &str) {

@@ -1,4 +1,4 @@
-//! Outputs that are interrupted and gone on with.
+//! The contract tests of an output for interrupted runs.
 
 use std::path::Path;
 
@@ -10,48 +10,48 @@ use serde_json::Value;
 
 use crate::output::{hostile_batch, open_with, report};
 
-/// Where a run of two reports, each of two batches, is interrupted, and how it goes on.
+/// Where a run of two reports, each with two batches, is interrupted, and how it is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interruption {
-    /// Within the first report, behind a batch that was not committed.
+    /// Within the first report, after a batch that was not committed.
     Within,
-    /// The same, but the report begins anew.
-    WithinThenAnew,
-    /// Behind the end of the first report, which was not committed.
-    BehindEnd,
-    /// The same, but the report begins anew.
-    BehindEndThenAnew,
+    /// The same, but the report starts from the beginning.
+    WithinThenRestarted,
+    /// After the end of the first report, which was not committed.
+    AfterEnd,
+    /// The same, but the report starts from the beginning.
+    AfterEndThenRestarted,
     /// Within the second report, of which nothing was committed.
     WithinNext,
-    /// Behind the end of the second report, of which nothing was committed.
-    BehindNextEnd,
+    /// After the end of the second report, of which nothing was committed.
+    AfterNextEnd,
 }
 
 impl Interruption {
     pub(crate) const ALL: [Self; 6] = [
         Self::Within,
-        Self::WithinThenAnew,
-        Self::BehindEnd,
-        Self::BehindEndThenAnew,
+        Self::WithinThenRestarted,
+        Self::AfterEnd,
+        Self::AfterEndThenRestarted,
         Self::WithinNext,
-        Self::BehindNextEnd,
+        Self::AfterNextEnd,
     ];
 
-    pub(crate) fn words(self) -> &'static str {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Within => "within a report",
-            Self::WithinThenAnew => "within a report that then begins anew",
-            Self::BehindEnd => "behind the end of a report, before it could commit",
-            Self::BehindEndThenAnew => "behind the end of a report that then begins anew",
-            Self::WithinNext => "within a second report, before it could commit",
-            Self::BehindNextEnd => "behind the end of a second report, before it could commit",
+            Self::WithinThenRestarted => "within a report that then starts from the beginning",
+            Self::AfterEnd => "after the end of a report, before a commit",
+            Self::AfterEndThenRestarted => "after the end of a report that then starts from the beginning",
+            Self::WithinNext => "within a second report, before a commit",
+            Self::AfterNextEnd => "after the end of a second report, before a commit",
         }
     }
 }
 
-/// What a run without interruption delivers.
-pub(crate) fn undisturbed<T: Output>(options: &Value, result: impl Fn(&Value) -> Vec<u8>) -> Vec<u8> {
-    let state = tempfile::tempdir().expect("a temporary folder");
+/// The result of a run without interruption.
+pub(crate) fn uninterrupted<T: Output>(options: &Value, result: impl Fn(&Value) -> Vec<u8>) -> Vec<u8> {
+    let state = tempfile::tempdir().expect("a temporary directory");
     let mut output = instance::<T>(options, state.path(), None);
     for number in [1, 2] {
         begin(&mut output, number, false);
@@ -65,22 +65,22 @@ pub(crate) fn undisturbed<T: Output>(options: &Value, result: impl Fn(&Value) ->
 
 /// The same run, interrupted.
 pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption) {
-    let state = tempfile::tempdir().expect("a temporary folder");
+    let state = tempfile::tempdir().expect("a temporary directory");
     let receipt = until::<T>(options, state.path(), interruption);
     let mut output = instance::<T>(options, state.path(), Some(&receipt));
     match interruption {
-        Interruption::Within | Interruption::BehindEnd => {
+        Interruption::Within | Interruption::AfterEnd => {
             begin(&mut output, 1, true);
             write(&mut output);
             end(&mut output);
         }
-        Interruption::WithinThenAnew | Interruption::BehindEndThenAnew => {
+        Interruption::WithinThenRestarted | Interruption::AfterEndThenRestarted => {
             begin(&mut output, 1, false);
             write(&mut output);
             write(&mut output);
             end(&mut output);
         }
-        Interruption::WithinNext | Interruption::BehindNextEnd => {}
+        Interruption::WithinNext | Interruption::AfterNextEnd => {}
     }
     output.commit().expect("a commit between reports");
     begin(&mut output, 2, false);
@@ -90,37 +90,42 @@ pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption
     output.close().expect("the output closes");
 }
 
-/// Whatever a receipt holds, the output answers, and blames the state, not itself.
-pub(crate) fn a_damaged_receipt_is_answered<T: Output>(options: &Value) {
+/// A corrupt receipt must be accepted or be a configuration error with a hint, never a panic or a plugin bug.
+pub(crate) fn corrupt_receipt_is_a_config_error<T: Output>(options: &Value) {
     for receipt in [&b"\0"[..], b"{}\n", b"\xff\xff\xff\xff\xff\xff\xff\xff\n"] {
-        let state = tempfile::tempdir().expect("a temporary folder");
+        let state = tempfile::tempdir().expect("a temporary directory");
         if let Err(error) = open_with::<T>(options, state.path(), receipt) {
-            assert_eq!(error.kind, ErrorKind::Config, "`{}` on a damaged receipt: {error}", T::NAME);
-            assert!(error.hint.is_some(), "`{}` tells no way out of a damaged receipt: {error}", T::NAME);
+            assert_eq!(
+                error.kind,
+                ErrorKind::Config,
+                "`{}` reports a corrupt receipt with the wrong error kind: {error}",
+                T::NAME
+            );
+            assert!(error.hint.is_some(), "`{}` reports a corrupt receipt without a hint: {error}", T::NAME);
         }
     }
 }
 
-/// Up to the interruption; gives the last receipt that was stored.
+/// Runs up to the interruption. Returns the last committed receipt.
 fn until<T: Output>(options: &Value, state: &Path, interruption: Interruption) -> Receipt {
     let mut output = instance::<T>(options, state, None);
     begin(&mut output, 1, false);
     write(&mut output);
     let mut receipt = output.commit().expect("a commit within a report");
     write(&mut output);
-    if !matches!(interruption, Interruption::Within | Interruption::WithinThenAnew) {
+    if !matches!(interruption, Interruption::Within | Interruption::WithinThenRestarted) {
         end(&mut output);
     }
-    if matches!(interruption, Interruption::WithinNext | Interruption::BehindNextEnd) {
+    if matches!(interruption, Interruption::WithinNext | Interruption::AfterNextEnd) {
         receipt = output.commit().expect("a commit between reports");
         begin(&mut output, 2, false);
         write(&mut output);
         write(&mut output);
     }
-    if interruption == Interruption::BehindNextEnd {
+    if interruption == Interruption::AfterNextEnd {
         end(&mut output);
     }
-    // Whether this still succeeds is not asked: the host may have met an error before.
+    // The result is ignored: the host also closes an output after an error.
     let _ = output.close();
     receipt
 }
@@ -132,7 +137,7 @@ fn instance<T: Output>(options: &Value, state: &Path, receipt: Option<&Receipt>)
 
 fn begin(output: &mut OutputHandle, number: u32, continued: bool) {
     let start = ReportStart { id: format!("scan/{number}"), continued, ..report() };
-    output.begin(&start).expect("a report begins or goes on");
+    output.begin(&start).expect("a report begins or continues");
 }
 
 fn write(output: &mut OutputHandle) {

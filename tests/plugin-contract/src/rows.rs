@@ -1,14 +1,14 @@
-//! What a batch holds, as rows that a test can compare.
+//! The content of a batch as rows that a test can compare.
 
 use std::collections::BTreeMap;
 
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField};
 
-/// The cells of a row that have text, by the names of their columns.
+/// The non-empty cells of a row, by column name.
 pub type Row = BTreeMap<String, String>;
 
-/// The assets that begin in this batch.
+/// The assets that begin in this batch, without continued ones.
 #[must_use]
 pub fn assets(batch: Batch<'_>) -> Vec<Row> {
     let begun = batch.assets().filter(|asset| !asset.is_continued());

@@ -1,4 +1,4 @@
-//! A plugin that was built with `panic = "abort"` is announced: nothing can catch its panics.
+//! A plugin that was built with `panic = "abort"` is detected, because the host cannot catch its panics.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge_plugin_api::PluginKind;
 
-/// Builds the example of a stranger's plugin that way, in a folder of its own below the target folder.
+/// Builds the example of a third-party plugin with `panic = "abort"`, in a separate target directory.
 fn build() -> PathBuf {
     let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("panic-abort");
@@ -21,12 +21,12 @@ fn build() -> PathBuf {
 }
 
 #[test]
-fn a_library_that_aborts_is_told_apart_before_it_runs() {
+fn plugin_built_with_panic_abort_is_detected() {
     let folder = Folder { path: build(), named: true };
     let registry = Registry::discover(&[folder], FilePermissionCheck::OwnerOnly);
     let claim = registry.claim(PluginKind::Output, "markdown").unwrap();
     assert!(!claim.library.identity().panic_unwinds);
     assert_eq!(claim.library.identity().crate_name, "acme-markdown");
-    // It is announced, not refused: a plugin that does not panic works all the same.
+    // The plugin is not rejected: it works as long as it does not panic.
     assert_eq!(registry.descriptor(PluginKind::Output, "markdown").unwrap().version, "0.3.1");
 }

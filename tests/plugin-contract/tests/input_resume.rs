@@ -1,4 +1,4 @@
-//! The exam finds inputs that do not go on as they promise.
+//! The contract tests detect inputs that resume incorrectly.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
@@ -7,12 +7,12 @@ use scanbridge_plugin_api::{
 };
 use serde_json::json;
 
-/// Delivers two reports of five assets, one asset to a batch. The option says what it does wrong.
+/// Delivers two reports of five assets each, one asset per batch. The option `act` selects the fault.
 struct Counting {
     act: String,
-    /// How many steps are done: a start, five batches and an end for each report.
+    /// The number of completed steps. A report has seven: start, five batches, end.
     done: usize,
-    /// Begins with the head of the report that was under way.
+    /// The next step is the start of the continued report.
     continued: bool,
 }
 
@@ -21,21 +21,22 @@ const STEPS: usize = 7;
 impl Input for Counting {
     const NAME: &'static str = "Counting";
     const SUMMARY: &'static str = "counts";
-    const OPTIONS: &'static [OptionSpec] = &[OptionSpec::text("act").help("what it does wrong")];
+    const OPTIONS: &'static [OptionSpec] = &[OptionSpec::text("act").help("the simulated fault")];
 
     fn open(options: &Options, _: &Services, resume: Option<&Position>) -> Result<Self> {
         let act = options.text("act")?.unwrap_or_default().to_owned();
         let text = resume.map(|position| String::from_utf8_lossy(&position.0).trim().to_owned());
-        let mut done =
-            text.map_or(Ok(0_usize), |text| text.parse()).map_err(|_| PluginError::bug("no position"))?;
+        let mut done = text
+            .map_or(Ok(0_usize), |text| text.parse())
+            .map_err(|_| PluginError::bug("invalid position"))?;
         let inside = !done.is_multiple_of(STEPS);
         match act.as_str() {
             "repeats" if inside => done -= 1,
-            "leaves out" if inside && done % STEPS < 5 => done += 1,
-            "begins anew" => done = done / STEPS * STEPS,
+            "skips" if inside && done % STEPS < 5 => done += 1,
+            "restarts" => done = done / STEPS * STEPS,
             _ => {}
         }
-        Ok(Self { continued: inside && !done.is_multiple_of(STEPS) && act != "no head", act, done })
+        Ok(Self { continued: inside && !done.is_multiple_of(STEPS) && act != "no start", act, done })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -48,7 +49,7 @@ impl Input for Counting {
         }
         let step = self.done;
         self.done += 1;
-        let padding = if self.act == "huge" { 100_000 } else { 0 };
+        let padding = if self.act == "long position" { 100_000 } else { 0 };
         let position = Position(format!("{}{}", self.done, " ".repeat(padding)).into_bytes());
         match (step / STEPS, step % STEPS) {
             (2.., _) => Ok(Next::Finished),
@@ -73,7 +74,7 @@ impl Counting {
     fn fill(&self, batch: &mut BatchBuilder, step: usize, number: usize) {
         let mut asset = AssetRow::default();
         asset.set(AssetField::Address, &format!("192.0.2.{step}"));
-        let asset = batch.push_asset(&asset, self.act == "cuts" && number == 3);
+        let asset = batch.push_asset(&asset, self.act == "splits an asset" && number == 3);
         let mut definition = DefinitionRow::default();
         definition.set(DefinitionField::Qid, "1000");
         let definition = batch.push_definition(&definition);
@@ -83,47 +84,47 @@ impl Counting {
     }
 }
 
-fn examine(act: &str) {
+fn check(act: &str) {
     scanbridge_plugin_contract::input::<Counting>(&json!({ "act": act }));
 }
 
 #[test]
 fn input_that_resumes_passes() {
-    examine("nothing");
+    check("nothing");
 }
 
 #[test]
-#[should_panic(expected = "delivers other findings after it was interrupted")]
+#[should_panic(expected = "delivers different findings after it was interrupted")]
 fn input_that_repeats_findings_fails() {
-    examine("repeats");
+    check("repeats");
 }
 
 #[test]
-#[should_panic(expected = "delivers other findings after it was interrupted")]
+#[should_panic(expected = "delivers different findings after it was interrupted")]
 fn input_that_skips_findings_fails() {
-    examine("leaves out");
+    check("skips");
 }
 
 #[test]
-#[should_panic(expected = "was under way, and begins anew")]
+#[should_panic(expected = "starts from the beginning instead of continuing")]
 fn input_that_restarts_fails() {
-    examine("begins anew");
+    check("restarts");
 }
 
 #[test]
-#[should_panic(expected = "a batch comes outside a report")]
-fn one_that_gives_no_head_is_found() {
-    examine("no head");
+#[should_panic(expected = "a batch is delivered outside a report")]
+fn input_without_report_start_fails() {
+    check("no start");
 }
 
 #[test]
 #[should_panic(expected = "a position has 100001 bytes")]
-fn one_with_huge_positions_is_found() {
-    examine("huge");
+fn input_with_long_positions_fails() {
+    check("long position");
 }
 
 #[test]
-#[should_panic(expected = "an asset goes on behind a batch that has a position")]
+#[should_panic(expected = "an asset continues after a batch that has a position")]
 fn input_that_splits_assets_fails() {
-    examine("cuts");
+    check("splits an asset");
 }

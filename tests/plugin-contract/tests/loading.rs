@@ -1,5 +1,5 @@
-//! What the host does with libraries that are not what they should be. Each case is a file of its own in a
-//! folder of its own, made from the library of the misbehaving plugins.
+//! How the host treats invalid plugin libraries. Each case is a modified copy of the library of the rogue plugins, in a
+//! separate directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Refusal, Registry, Unavailable};
 use scanbridge_plugin_api::PluginKind;
 
-/// The library, which cargo has built beside this test.
+/// The library that Cargo has built next to this test.
 fn rogue() -> PathBuf {
-    let beside = std::env::current_exe().expect("the test has a path");
+    let test = std::env::current_exe().expect("the test has a path");
     let name =
         format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    beside
-        .ancestors()
+    test.ancestors()
         .map(|folder| folder.join(&name))
         .find(|file| file.is_file())
         .expect("the library was built")
@@ -27,9 +26,9 @@ fn discover_trusting(folder: &Path, trust: FilePermissionCheck) -> Registry {
     Registry::discover(&[Folder { path: folder.to_owned(), named: true }], trust)
 }
 
-/// A folder that holds the library after `change` was made to its bytes.
+/// A directory with a copy of the library, modified by `change`.
 fn folder_with(change: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let mut bytes = fs::read(rogue()).expect("the library is readable");
     change(&mut bytes);
     fs::write(folder.path().join("libplugin.so"), bytes).expect("the copy is written");
@@ -38,26 +37,26 @@ fn folder_with(change: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
 
 fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     assert_eq!(old.len(), new.len());
-    let at = bytes.windows(old.len()).position(|window| window == old).expect("the record is in the file");
+    let at = bytes.windows(old.len()).position(|window| window == old).expect("the text is in the file");
     bytes[at..at + old.len()].copy_from_slice(new);
 }
 
-/// The one refusal of a folder, as the operator reads it.
-fn refused(folder: &Path) -> String {
+/// The message of the only refusal in a directory.
+fn refusal(folder: &Path) -> String {
     let registry = discover(folder);
-    assert!(registry.claims().is_empty(), "nothing of the library is offered");
+    assert!(registry.claims().is_empty(), "no plugin of the library is available");
     let [refusal] = registry.refusals() else { panic!("one refusal, not {:?}", registry.refusals()) };
     let sentence = refusal.to_string();
-    assert!(!sentence.contains('\n'), "one line: {sentence}");
+    assert!(!sentence.contains('\n'), "the message must be one line: {sentence}");
     assert!(
-        sentence.starts_with(&*folder.canonicalize().expect("the folder is there").to_string_lossy()),
-        "names the file: {sentence}"
+        sentence.starts_with(&*folder.canonicalize().expect("the directory exists").to_string_lossy()),
+        "the message must begin with the file: {sentence}"
     );
     sentence
 }
 
 #[test]
-fn a_sound_library_is_listed_without_running_it_and_loaded_on_demand() {
+fn valid_library_is_listed_and_loaded_on_demand() {
     let folder = folder_with(|_| {});
     let registry = discover(folder.path());
     let names: Vec<_> = registry.claims().iter().map(|claim| (claim.kind, claim.name)).collect();
@@ -71,59 +70,60 @@ fn a_sound_library_is_listed_without_running_it_and_loaded_on_demand() {
 fn file_that_is_not_a_shared_library_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("libplugin.so"), "<html>404</html>").unwrap();
-    assert!(refused(folder.path()).contains("is not a shared library"));
+    assert!(refusal(folder.path()).contains("not a shared library, or truncated"));
 }
 
 #[test]
-fn an_empty_file_is_no_library() {
+fn empty_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("libplugin.so"), "").unwrap();
-    assert!(refused(folder.path()).contains("is not a shared library"));
+    assert!(refusal(folder.path()).contains("not a shared library, or truncated"));
 }
 
 #[test]
-fn a_library_of_something_else_is_said_to_be_no_plugin() {
-    // The host's own test executable is a fine object file without an identity.
+fn library_without_plugin_identity_is_rejected() {
+    // The test executable is a valid ELF file without a plugin identity.
     let folder = tempfile::tempdir().unwrap();
     fs::copy("/proc/self/exe", folder.path().join("libplugin.so")).unwrap();
-    assert!(refused(folder.path()).contains("no Scanbridge plugin"));
+    assert!(refusal(folder.path()).contains("a shared library, but not a Scanbridge plugin"));
 }
 
 #[test]
-fn a_truncated_library_is_not_loaded() {
+fn truncated_library_is_rejected() {
     for part in [2, 3, 10] {
         let folder = folder_with(|bytes| bytes.truncate(bytes.len() / part));
-        assert!(refused(folder.path()).contains("only a part of one"), "1/{part}");
+        assert!(refusal(folder.path()).contains("not a shared library, or truncated"), "1/{part}");
     }
 }
 
 #[test]
-fn another_abi_is_named_with_the_way_out() {
+fn incompatible_abi_is_reported_with_a_hint() {
     let folder =
         folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=1\n", b"scanbridge-plugin\nabi=9\n"));
-    let sentence = refused(folder.path());
+    let sentence = refusal(folder.path());
     assert!(
         sentence.ends_with(
-            "scanbridge-rogue-plugins 0.1.0 needs plugin ABI 9, but this host provides ABI 1; install a newer host or an older release of it"
+            "scanbridge-rogue-plugins 0.1.0 requires plugin ABI 9, but this host provides ABI 1; \
+             install a newer host or an older release of the plugin"
         ),
         "{sentence}"
     );
 }
 
 #[test]
-fn another_machine_is_named() {
+fn library_for_another_target_is_rejected() {
     let target = scanbridge_plugin_api::abi::TARGET;
     let other = "m68k-plan-nine".chars().chain("-".chars().cycle()).take(target.len()).collect::<String>();
     let folder = folder_with(|bytes| {
         let record = |target: &str| format!("target={target}\n").into_bytes();
         replace(bytes, &record(target), &record(&other));
     });
-    let sentence = refused(folder.path());
+    let sentence = refusal(folder.path());
     assert!(sentence.contains(&format!("was built for {other}")) && sentence.contains(target), "{sentence}");
 }
 
 #[test]
-fn the_same_file_by_two_ways_counts_once() {
+fn symlink_to_the_same_file_is_not_a_duplicate() {
     let folder = folder_with(|_| {});
     std::os::unix::fs::symlink("libplugin.so", folder.path().join("libagain.so")).unwrap();
     let registry = discover(folder.path());
@@ -144,15 +144,18 @@ fn duplicate_plugin_names_both_libraries() {
 }
 
 #[test]
-fn two_copies_under_different_names_live_side_by_side() {
+fn plugin_missing_from_its_library_is_reported() {
     let one = folder_with(|_| {});
     let other = folder_with(|bytes| {
         replace(bytes, b"plugin input Rogue\0", b"plugin input Vogue\0");
     });
-    // The second file promises a plugin that its code does not have: said when it is loaded, not before.
+    // The identity of the second file names a plugin that its code does not export. Only loading can detect this.
     let registry = discover(other.path());
     let refusal = registry.descriptor(PluginKind::Input, "Vogue").unwrap_err().to_string();
-    assert!(refusal.contains("names the input `Vogue`, but the library does not export it"), "{refusal}");
+    assert!(
+        refusal.contains("the identity section lists the input `Vogue`, but the library does not export it"),
+        "{refusal}"
+    );
     assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
     assert!(discover(one.path()).descriptor(PluginKind::Input, "Rogue").is_ok());
 }
@@ -163,18 +166,18 @@ fn world_writable_plugin_is_rejected_unless_allowed() {
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let folder = folder_with(|_| {});
     let file = folder.path().join("libplugin.so");
-    for (what, loose, tight) in [(file.as_path(), 0o666, 0o644), (folder.path(), 0o777, 0o755)] {
-        mode(what, loose);
-        let sentence = refused(folder.path());
-        assert!(sentence.contains("anybody may write to") && sentence.contains("chmod o-w"), "{sentence}");
+    for (path, loose, tight) in [(file.as_path(), 0o666, 0o644), (folder.path(), 0o777, 0o755)] {
+        mode(path, loose);
+        let sentence = refusal(folder.path());
+        assert!(sentence.contains("is world-writable") && sentence.contains("chmod o-w"), "{sentence}");
         assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Anybody).claims().len(), 2);
-        mode(what, tight);
+        mode(path, tight);
     }
     assert_eq!(discover(folder.path()).claims().len(), 2);
 }
 
 #[test]
-fn a_symbol_that_is_missing_is_said_in_one_line() {
+fn missing_symbol_is_reported_in_one_line() {
     let folder = folder_with(|bytes| {
         replace(
             bytes,
@@ -189,7 +192,7 @@ fn a_symbol_that_is_missing_is_said_in_one_line() {
 }
 
 #[test]
-fn the_working_directory_and_the_linkers_path_are_not_searched() {
+fn working_directory_and_library_path_are_not_searched() {
     let named = PathBuf::from("/somewhere/plugins");
     let folders = scanbridge::plugins::folders(std::slice::from_ref(&named));
     assert_eq!(folders[0], Folder { path: named, named: true });

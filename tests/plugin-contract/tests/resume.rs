@@ -1,6 +1,6 @@
-//! The exam sees whether an output goes back to its receipt.
+//! The contract tests detect whether an output rolls back to its receipt.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -14,13 +14,13 @@ use scanbridge_plugin_api::{
 };
 use serde_json::{Value, json};
 
-const OPTIONS: &[OptionSpec] = &[OptionSpec::path("path").required().help("the file")];
+const OPTIONS: &[OptionSpec] = &[OptionSpec::path("path").required().help("the output file")];
 
-/// Writes the number of each report's findings to a file, at once. Its receipt is the file's length, which it goes
-/// back to if it is `CAREFUL`.
+/// Writes the number of findings of each batch to a file immediately. Its receipt contains the length of the file. It
+/// truncates the file to that length when it resumes, but only if `CAREFUL`.
 struct Counting<const CAREFUL: bool> {
     file: File,
-    /// The length at the report's begin.
+    /// The length of the file at the beginning of the report, plus 1; 0 outside a report.
     begun: u64,
 }
 
@@ -40,8 +40,9 @@ impl<const CAREFUL: bool> Output for Counting<CAREFUL> {
         let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         let numbers = receipt.map(|receipt| String::from_utf8(receipt.0.clone()).unwrap_or_default());
         let Some(numbers) = numbers else { return Ok(Self { file, begun: 0 }) };
-        let damaged = || PluginError::new(ErrorKind::Config, "damaged receipt").with_hint("start over");
-        let (length, begun) = numbers.split_once(' ').ok_or_else(damaged)?;
+        let corrupt =
+            || PluginError::new(ErrorKind::Config, "corrupt receipt").with_hint("run with --restart");
+        let (length, begun) = numbers.split_once(' ').ok_or_else(corrupt)?;
         if CAREFUL {
             file.set_len(length.parse().unwrap()).unwrap();
         }
@@ -80,7 +81,7 @@ impl<const CAREFUL: bool> Output for Counting<CAREFUL> {
     }
 }
 
-/// Gives a fresh file each time.
+/// Options with another file on each call.
 fn fresh(folder: &Path) -> impl FnMut() -> Value {
     let mut number = 0;
     move || {
@@ -94,7 +95,7 @@ fn result(options: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn one_that_goes_back_passes_and_one_that_does_not_has_to_say_so() {
+fn output_that_rolls_back_passes() {
     let folder = tempfile::tempdir().unwrap();
     scanbridge_plugin_contract::output::<Counting<true>>(fresh(folder.path()), result);
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +108,6 @@ fn output_that_does_not_roll_back_fails() {
         let folder = tempfile::tempdir().unwrap();
         scanbridge_plugin_contract::output::<Counting<false>>(fresh(folder.path()), result);
     });
-    let sentence = "`Counting` delivers something else when it is interrupted within a report";
+    let sentence = "`Counting` delivers different data if it is interrupted within a report";
     assert_eq!(outcome.unwrap_err().downcast_ref::<String>().map(String::as_str), Some(sentence));
 }

@@ -1,4 +1,4 @@
-//! The input `Rogue`: option `act` says what it does wrong.
+//! The input `Rogue`. Its option `act` selects the simulated fault.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ struct Rogue {
     services: Services,
     findings: u64,
     steps: u32,
-    /// Set while the report that it goes on with is to be named.
-    goes_on: bool,
+    /// The next step is the start of the report that is resumed.
+    resumes: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -28,40 +28,40 @@ const ACTS: &[&str] = &[
     "panic-in-check",
     "panic-in-next",
     "panic-midway",
-    "damaged-batch",
+    "invalid-batch",
     "batch-outside-report",
     "nested-report",
     "finish-in-report",
     "idle-in-report",
-    "wait-for-ever",
+    "wait-forever",
     "unavailable-midway",
 ];
 
 impl Input for Rogue {
     const NAME: &'static str = "Rogue";
-    const SUMMARY: &'static str = "an input that misbehaves on purpose";
+    const SUMMARY: &'static str = "an input that violates the plugin contract on purpose";
     const OPTIONS: &'static [OptionSpec] = &[
-        OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong"),
-        OptionSpec::integer("findings", 1, 1000).default_integer(1).help("how many an asset has"),
+        OptionSpec::choice("act", ACTS).default_text("behave").help("Simulated fault."),
+        OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let act = options.text("act")?.unwrap_or_default().to_owned();
-        assert!(act != "panic-in-open", "told to panic in open");
+        assert!(act != "panic-in-open", "panic requested in open");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
-        let goes_on = (1..11).contains(&steps);
+        let resumes = (1..11).contains(&steps);
         let findings = options.integer("findings")?.unwrap_or(1);
-        Ok(Self { act, services: services.clone(), findings, steps, goes_on, runtime })
+        Ok(Self { act, services: services.clone(), findings, steps, resumes, runtime })
     }
 
     fn check(&mut self) -> Result<CheckReport> {
-        assert!(self.act != "panic-in-check", "told to panic in check");
-        Ok(CheckReport::default().step("rogue", Verdict::Ok, "as well as can be expected"))
+        assert!(self.act != "panic-in-check", "panic requested in check");
+        Ok(CheckReport::default().step("rogue", Verdict::Ok, "the rogue input is ready"))
     }
 
     fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
-        if std::mem::take(&mut self.goes_on) {
+        if std::mem::take(&mut self.resumes) {
             let start = ReportStart { path: "rogue.xml".to_owned(), continued: true, ..Default::default() };
             return Ok(Next::ReportStart(Box::new(start)));
         }
@@ -69,13 +69,13 @@ impl Input for Rogue {
         let position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
         match (self.act.as_str(), self.steps) {
             ("exit-in-next", 3) => exit(),
-            ("panic-in-next", _) | ("panic-midway", 3) => panic!("told to panic in next"),
-            ("wait-for-ever", 3) => {
+            ("panic-in-next", _) | ("panic-midway", 3) => panic!("panic requested in next"),
+            ("wait-forever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
                 Ok(Next::Finished)
             }
             ("unavailable-midway", 6) if first_time(&self.services)? => {
-                Err(PluginError::new(ErrorKind::Unavailable, "the source is away"))
+                Err(PluginError::new(ErrorKind::Unavailable, "the source is unavailable"))
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
@@ -87,11 +87,11 @@ impl Input for Rogue {
             ("finish-in-report", 2) => Ok(Next::Finished),
             ("idle-in-report", 2) => Ok(Next::Idle(Duration::from_secs(3600))),
             (_, 1..=10) => {
-                // The library's own tokio works on the host's thread.
+                // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
                 push_findings(&mut batch, self.steps, self.findings);
                 let mut batch = batch.finish();
-                if self.act == "damaged-batch" {
+                if self.act == "invalid-batch" {
                     batch.findings.truncate(batch.findings.len() - 1);
                 }
                 Ok(Next::Batch { batch, position })
@@ -124,7 +124,7 @@ fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64) {
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
     finding.set(FindingField::Kind, "vulnerability");
-    // Enough for a checkpoint behind every batch, where the test wants that.
+    // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
     finding.set(FindingField::Result, &"x".repeat(2000));
     for port in 1..=findings {
         if findings > 1 {

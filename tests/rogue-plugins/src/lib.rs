@@ -1,5 +1,5 @@
-//! Plugins that misbehave on purpose. They are built like any author's, with an allocator and a tokio of
-//! their own, so that the tests of the host see what a stranger's library can do to it.
+//! Plugins that violate the plugin contract on purpose. They are built like a third-party plugin, with their own
+//! allocator and their own tokio, so that the tests show the effects of such a library on the host.
 
 mod input;
 mod memory;

@@ -1,4 +1,4 @@
-//! The output `Rogue`: option `act` says what it does wrong.
+//! The output `Rogue`. Its option `act` selects the simulated fault.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,7 @@ struct Rogue {
     seed: u64,
     log: Option<PathBuf>,
     services: Services,
-    /// What was written since the last commit.
+    /// The lines written since the last commit.
     pending: Vec<String>,
     path: String,
 }
@@ -44,15 +44,15 @@ const ACTS: &[&str] = &[
     "refuse-to-open",
     "unavailable",
     "reject-all",
-    "reject-what-is-not-there",
-    "reject-and-leave-out",
-    "reject-at-the-end",
+    "reject-unknown-row",
+    "reject-and-skip",
+    "reject-in-end",
     "fail-to-write",
     "fail-to-open",
     "retry-rows",
     "hang",
-    "moody",
-    "tire",
+    "random",
+    "unavailable-later",
 ];
 
 /// Ends the process with success, as a C library may do on an error.
@@ -78,60 +78,66 @@ impl Rogue {
         }
     }
 
-    fn act(&self, act: &str) {
-        assert!(self.act != act, "told to {act}");
+    /// Panics if this act is set.
+    fn panic_if(&self, act: &str) {
+        assert!(self.act != act, "panic requested: {act}");
     }
 
-    /// Whether this act is due: the first so many times, counted across instances and runs.
+    /// Whether this act is set and applies to this call. It applies to the first `times` calls, counted across instances
+    /// and runs.
     fn is_due(&self, act: &str) -> Result<bool> {
         Ok(self.act == act && self.count("times")? < self.times)
     }
 
     fn fail(&self, act: &str) -> Result<()> {
-        if self.is_due(act)? { Err(away()) } else { Ok(()) }
+        if self.is_due(act)? { Err(unavailable()) } else { Ok(()) }
     }
 
-    /// Counts across instances and runs.
-    fn count(&self, what: &str) -> Result<u64> {
-        let counter = self.services.state_folder()?.join(what);
+    /// Increments a counter that all instances and runs share. Returns its value before.
+    fn count(&self, counter: &str) -> Result<u64> {
+        let counter = self.services.state_folder()?.join(counter);
         let count = fs::read_to_string(&counter).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        fs::write(&counter, (count + 1).to_string()).expect("the counter is written");
+        fs::write(&counter, (count + 1).to_string()).expect("the counter can be written");
         Ok(count)
     }
 
-    /// A moody output throws a die at each call: a number below `sides`, and 0 when it has been moody long enough.
-    fn mood(&self, sides: u64) -> Result<u64> {
-        if self.act != "moody" {
+    /// With `act: random`, a pseudo-random number below `limit` in each of the first `times` calls. Otherwise 0, which
+    /// means normal behavior.
+    fn random(&self, limit: u64) -> Result<u64> {
+        if self.act != "random" {
             return Ok(0);
         }
         let call = self.count("calls")?;
         let mut hasher = DefaultHasher::new();
         (self.seed, call).hash(&mut hasher);
-        Ok(if call < self.times { hasher.finish() % sides } else { 0 })
+        Ok(if call < self.times { hasher.finish() % limit } else { 0 })
     }
 
-    /// Is away in one of its moods.
-    fn may_be_away(&self) -> Result<()> {
-        if self.mood(4)? == 1 { Err(away()) } else { Ok(()) }
+    /// With `act: random`, fails in one of four cases.
+    fn fail_at_random(&self) -> Result<()> {
+        if self.random(4)? == 1 { Err(unavailable()) } else { Ok(()) }
     }
 
-    /// Appends lines to the log, if there is one: only what is committed or ended stands there. Gives its length.
-    fn tell(&mut self, lines: &[String]) -> u64 {
+    /// Appends committed lines to the log, if one is set. Returns the length of the log in bytes.
+    fn append_to_log(&mut self, lines: &[String]) -> u64 {
         let Some(log) = &self.log else { return 0 };
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log opens");
-        lines.iter().for_each(|line| writeln!(file, "{line}").expect("the log is written"));
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+        lines.iter().for_each(|line| writeln!(file, "{line}").expect("the log can be written"));
         file.metadata().expect("the log has a length").len()
     }
 }
 
 impl Output for Rogue {
     const NAME: &'static str = "Rogue";
-    const SUMMARY: &'static str = "an output that misbehaves on purpose";
+    const SUMMARY: &'static str = "an output that violates the plugin contract on purpose";
     const OPTIONS: &'static [OptionSpec] = &[
-        OptionSpec::choice("act", ACTS).default_text("behave").help("what it does wrong"),
-        OptionSpec::integer("times", 0, 1_000_000).default_integer(2).help("how often it fails"),
-        OptionSpec::integer("seed", 0, i64::MAX).default_integer(0).help("what its moods come from"),
-        OptionSpec::path("log").help("where it tells what it delivered"),
+        OptionSpec::choice("act", ACTS).default_text("behave").help("Simulated fault."),
+        OptionSpec::integer("times", 0, 1_000_000)
+            .default_integer(2)
+            .help("Number of calls to which the fault applies."),
+        OptionSpec::integer("seed", 0, i64::MAX).default_integer(0).help("Seed of the random faults."),
+        OptionSpec::path("log").help("Log file of the delivered findings."),
     ];
 
     fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
@@ -145,30 +151,31 @@ impl Output for Rogue {
             path: String::new(),
         };
         rogue.exit("exit-in-open");
-        rogue.act("panic-in-open");
+        rogue.panic_if("panic-in-open");
         rogue.fail("fail-to-open")?;
-        rogue.may_be_away()?;
+        rogue.fail_at_random()?;
         if let (Some(log), Some(receipt)) = (&rogue.log, receipt) {
             let length = receipt.0.as_slice().try_into().map_or(0, u64::from_le_bytes);
-            let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log opens");
-            log.set_len(length).expect("the log is cut back");
+            let log =
+                fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+            log.set_len(length).expect("the log can be truncated");
         }
         if rogue.act == "refuse-to-open" {
-            return Err(PluginError::config("refused to open").with_hint("ask it to behave"));
+            return Err(PluginError::config("refused to open").with_hint("set `act: behave`"));
         }
         Ok(rogue)
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         self.exit("exit-in-check");
-        self.act("panic-in-check");
-        self.may_be_away()?;
+        self.panic_if("panic-in-check");
+        self.fail_at_random()?;
         Ok(CheckReport::default())
     }
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
-        self.act("panic-in-begin");
-        self.may_be_away()?;
+        self.panic_if("panic-in-begin");
+        self.fail_at_random()?;
         self.path.clone_from(&report.path);
         Ok(())
     }
@@ -181,20 +188,20 @@ impl Output for Rogue {
         if self.act == "exit-in-a-thread" {
             let _ = std::thread::spawn(exit).join();
         }
-        self.act("panic-in-write");
+        self.panic_if("panic-in-write");
         self.fail("fail-to-write")?;
-        if self.act == "tire" && !self.is_due("tire")? {
-            return Err(away());
+        if self.act == "unavailable-later" && !self.is_due("unavailable-later")? {
+            return Err(unavailable());
         }
         if self.is_due("hang")? {
             std::thread::sleep(Duration::MAX);
         }
         let mut retry = Vec::new();
-        let mood = self.mood(6)?;
-        if mood == 1 {
-            return Err(away());
+        let fault = self.random(6)?;
+        if fault == 1 {
+            return Err(unavailable());
         }
-        if mood == 2 {
+        if fault == 2 {
             retry.extend(
                 batch
                     .findings()
@@ -203,66 +210,69 @@ impl Output for Rogue {
             );
         }
         if self.act == "retry-rows" {
-            // Every row is asked for twice.
+            // Requests a retry of each row once.
             retry.extend(batch.findings().map(|finding| finding.row()).filter(|row| {
                 let address = batch.finding(*row).map_or("", |finding| finding.asset().address());
                 let name = format!("{address}-{row}");
-                let seen = self.services.state_folder().expect("a folder").join(name);
+                let seen =
+                    self.services.state_folder().expect("the host provides a state directory").join(name);
                 !seen.exists() && fs::write(seen, "").is_ok()
             }));
         }
-        let taken = batch.findings().filter(|finding| !retry.contains(&finding.row()));
-        let refused = if mood == 3 { batch.findings().map(|finding| finding.row()).next() } else { None };
-        let taken = taken.filter(|finding| Some(finding.row()) != refused);
-        self.pending.extend(taken.map(|finding| {
+        let accepted = batch.findings().filter(|finding| !retry.contains(&finding.row()));
+        let rejected_row =
+            if fault == 3 { batch.findings().map(|finding| finding.row()).next() } else { None };
+        let accepted = accepted.filter(|finding| Some(finding.row()) != rejected_row);
+        self.pending.extend(accepted.map(|finding| {
             let (address, port) = (finding.asset().address(), finding.get(FindingField::Port));
             if port.is_empty() { address.to_owned() } else { format!("{address} {port}") }
         }));
-        if mood == 4 {
-            return Err(away()); // It took them, and cannot say so.
+        if fault == 4 {
+            // The findings were accepted, but the host does not know.
+            return Err(unavailable());
         }
-        let rejection = |row| Rejection { row, reason: "nothing is good enough".to_owned() };
+        let rejection = |row| Rejection { row, reason: "rejected by the rogue output".to_owned() };
         let rejected = match self.act.as_str() {
-            "unavailable" => return Err(away()),
-            "reject-all" | "reject-and-leave-out" => {
+            "unavailable" => return Err(unavailable()),
+            "reject-all" | "reject-and-skip" => {
                 batch.findings().map(|finding| rejection(finding.row())).collect()
             }
-            "moody" => refused.map(rejection).into_iter().collect(),
-            "reject-what-is-not-there" => vec![rejection(u32::MAX)],
+            "random" => rejected_row.map(rejection).into_iter().collect(),
+            "reject-unknown-row" => vec![rejection(u32::MAX)],
             _ => Vec::new(),
         };
         let left_out = match self.act.as_str() {
-            "reject-and-leave-out" => batch.findings().map(|finding| finding.row()).collect(),
+            "reject-and-skip" => batch.findings().map(|finding| finding.row()).collect(),
             _ => Vec::new(),
         };
         Ok(Written { rejected, left_out, retry, ..Written::default() })
     }
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
-        self.act("panic-in-end");
-        self.may_be_away()?;
+        self.panic_if("panic-in-end");
+        self.fail_at_random()?;
         if end.deliver {
             self.pending.push(format!("end {} complete={}", self.path, end.complete));
         }
-        let late = Rejection { row: 0, reason: "too late to say".to_owned() };
-        let rejected = if self.act == "reject-at-the-end" { vec![late] } else { Vec::new() };
+        let late = Rejection { row: 0, reason: "rejected at the end of the report".to_owned() };
+        let rejected = if self.act == "reject-in-end" { vec![late] } else { Vec::new() };
         Ok(Written { rejected, ..Written::default() })
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        self.act("panic-in-commit");
-        self.may_be_away()?;
+        self.panic_if("panic-in-commit");
+        self.fail_at_random()?;
         let lines = std::mem::take(&mut self.pending);
-        Ok(Receipt(self.tell(&lines).to_le_bytes().to_vec()))
+        Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()))
     }
 
     fn close(self) -> Result<()> {
         self.exit("exit-in-close");
-        self.act("panic-in-close");
+        self.panic_if("panic-in-close");
         Ok(())
     }
 }
 
-fn away() -> PluginError {
-    PluginError::new(ErrorKind::Unavailable, "nobody answers")
+fn unavailable() -> PluginError {
+    PluginError::new(ErrorKind::Unavailable, "the rogue output is unavailable")
 }

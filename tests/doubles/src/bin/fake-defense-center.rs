@@ -1,8 +1,8 @@
-//! Runs a fake Defense Center by hand:
+//! Runs a fake Defense Center from the command line:
 //! `cargo run -p scanbridge-doubles --bin fake-defense-center -- --port 8307`
 //!
-//! It writes the client's PKCS#12 file, prints each line of commands as it comes, and, when a connection has ended,
-//! how many results each asset has.
+//! It writes the client's PKCS#12 file and prints each received command line. Whenever the host map changes, it prints
+//! the number of results of each asset.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,9 +15,9 @@ use scanbridge_doubles::certificates::Pkcs12;
 use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter, LineReader};
 
 const USAGE: &str =
-    "fake-defense-center [--address 127.0.0.1] [--port 8307] [--folder .] [--password TEXT] [--modern] \
+    "usage: fake-defense-center [--address 127.0.0.1] [--port 8307] [--folder .] [--password TEXT] [--modern] \
                      [--tolerant] [--max-size BYTES] [--domain NAME]…
-  writes FOLDER/client.pkcs12 and FOLDER/defense-center.pem, then listens until it is ended";
+  writes FOLDER/client.pkcs12 and FOLDER/defense-center.pem, then listens until it is stopped";
 
 struct Arguments {
     address: String,
@@ -49,11 +49,13 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         behavior: Behavior::default(),
     };
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{word} lacks its value"));
+        let mut value = || words.next().ok_or_else(|| format!("{word} requires a value"));
         let number = |text: String| text.parse::<u32>().map_err(|_| format!("`{text}` is not a number"));
         match word.as_str() {
             "--address" => arguments.address = value()?,
-            "--port" => arguments.port = value()?.parse().map_err(|_| "a port has 16 bits".to_owned())?,
+            "--port" => {
+                arguments.port = value()?.parse().map_err(|_| "a port must be 0 to 65535".to_owned())?
+            }
             "--folder" => arguments.folder = value()?.into(),
             "--password" => arguments.password = value()?,
             "--modern" => arguments.shape = Pkcs12::Modern,
@@ -99,6 +101,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn say(line: &str) {
-    // Nobody may be reading.
+    // Standard output may be closed.
     let _ = writeln!(io::stdout(), "{line}");
 }

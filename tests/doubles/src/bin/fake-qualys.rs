@@ -1,9 +1,9 @@
 //! A fake Qualys as a program: `fake-qualys --port PORT --script FILE --ca FILE`.
 //!
-//! It writes its authority's certificate to the file that `--ca` names, then the line `listening on URL`, then each
-//! request as one line. Port 0 takes a free one. It runs until it is killed.
+//! It writes the certificate of its authority to the file of `--ca`. It prints `listening on URL`, then one line per
+//! request. Port 0, the default, selects a free port. It runs until it is killed.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,12 +25,12 @@ fn run() -> Result<(), String> {
     let (mut port, mut script, mut ca) = (0_u16, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
+        let value = arguments.next().ok_or_else(|| format!("{argument} requires a value"))?;
         match argument.as_str() {
-            "--port" => port = value.parse().map_err(|_| format!("{value} is no port"))?,
+            "--port" => port = value.parse().map_err(|_| format!("invalid port `{value}`"))?,
             "--script" => script = Some(PathBuf::from(value)),
             "--ca" => ca = Some(PathBuf::from(value)),
-            other => return Err(format!("{other} is not known")),
+            other => return Err(format!("unknown option `{other}`")),
         }
     }
     let script = Script::read(&script.ok_or("--script is missing")?)?;

@@ -1,11 +1,9 @@
-//! The address argument of commands that take several: addresses, networks and ranges, some of them taken out.
+//! The address argument of commands that accept several: addresses, networks and ranges, and exclusions with `!`.
 
 use std::net::IpAddr;
 
-/// The addresses that a list names among those that are known; single ones also when they are not.
-///
-/// # Errors
-/// The elements that cannot be read, each as the center's message.
+/// The known addresses that match the list. Single addresses are included even if they are unknown. The second value
+/// contains the center's message for each invalid element.
 pub(super) fn matching(list: &str, known: &[IpAddr]) -> (Vec<IpAddr>, Vec<String>) {
     let (mut found, mut messages) = (Vec::new(), Vec::new());
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {

@@ -1,93 +1,94 @@
-//! The switches: how the center reads, what it knows, and every fault it can show.
+//! The settings of the fake center: how it reads lines, what it knows, and which faults it simulates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How the center behaves. It may be changed while it runs; each message is treated as it stands then. Numbers of
-/// messages count all DATA messages of all connections, from 1.
+/// How the center behaves. It can be changed while the center runs; each message uses the settings of that moment.
+/// Message numbers count the DATA messages of all connections, from 1.
 #[derive(Debug, Clone)]
 pub struct Behavior {
-    /// What it announces as the largest body.
+    /// The announced maximum size of a body, in bytes.
     pub max_size: u32,
-    /// The newest protocol version it knows.
+    /// The newest supported protocol version.
     pub highest_version: u32,
-    /// What it does to a client with a newer one.
+    /// How it rejects a client with a newer version.
     pub version_refusal: VersionRefusal,
-    /// What it does with a body that is larger than it announced.
+    /// How it rejects a body that is larger than announced.
     pub oversize: Oversize,
     /// How it reads lines.
     pub line_reader: LineReader,
-    /// Drops lines that hold this text as if it could not read them.
+    /// Drops lines that contain this text, as if they were unreadable.
     pub unreadable: Option<String>,
-    /// Leaf domains below `Global`. None: there is one domain only, and it is a leaf.
+    /// Leaf domains below `Global`. If empty, `Global` is the only domain and a leaf.
     pub domains: Vec<String>,
-    /// Third-party product maps that `SetMap` finds.
+    /// The third-party product maps that `SetMap` accepts.
     pub maps: Vec<String>,
-    /// What becomes of results for assets that it does not know. Nobody knows what a real one does.
+    /// What happens to results for unknown assets. The behavior of a real center is not known.
     pub unknown_assets: UnknownAssets,
-    /// Whether `ScanFlush` takes other scanners' results along. Nobody knows what a real one does.
+    /// Whether `ScanFlush` also deletes the results of other scanners. The behavior of a real center is not known.
     pub flush_takes_all_scanners: bool,
-    /// Assets on which a flush or update fails, after the Done line.
+    /// Assets for which a flush or update fails. The failure is reported after the Done line.
     pub failing_assets: BTreeSet<IpAddr>,
-    /// Assets whose `AddHost` fails, before the Done line.
+    /// Assets for which `AddHost` fails. The failure is reported before the Done line.
     pub failing_hosts: BTreeSet<IpAddr>,
-    /// Closes the connection at this point, once, in good order but without a word. Then it behaves again.
+    /// Closes the connection at this point, once, properly but without a message.
     pub close_at: Option<Stage>,
-    /// Breaks the connection off when it has received this many bytes on it, once: the client may see a reset.
+    /// Closes the connection after this many received bytes, once. The client may get `connection reset`.
     pub close_after_bytes: Option<usize>,
-    /// Frames that are sent in place of the reply to these messages: type, and body.
+    /// Frames sent instead of the reply to a message, by message number: type and body.
     pub replies: BTreeMap<u64, (u32, Vec<u8>)>,
-    /// Bytes, with or without sense, that are sent in place of the reply to these messages; 0 is the first frame.
+    /// Raw bytes sent instead of the reply to a message, by message number; 0 is the first frame (MAX_SIZE).
     pub raw_replies: BTreeMap<u64, Vec<u8>>,
-    /// Sends replies in pieces of this many bytes.
+    /// Sends replies in pieces of this size, in bytes.
     pub reply_pieces: Option<usize>,
-    /// Waits this long before each piece.
+    /// Delay before each piece.
     pub piece_delay: Duration,
-    /// Waits this long before each reply.
+    /// Delay before each reply.
     pub reply_delay: Duration,
-    /// Never replies to this message, but keeps the connection open.
+    /// Never replies to this message and keeps the connection open.
     pub silent_at: Option<u64>,
-    /// What the first frame holds in place of a well-formed MAX_SIZE: type, and body.
+    /// Type and body of the first frame, instead of a valid MAX_SIZE.
     pub greeting: Option<(u32, Vec<u8>)>,
 }
 
-/// What happens to a client that announces a newer version. The guide says that it is rejected, not how: both are
-/// our invention.
+/// How a client with a newer version is rejected. The vendor guide says only that it is rejected; both variants are our
+/// invention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionRefusal {
-    /// A message of type 4 that names both versions, then the end.
+    /// Sends a message of type 4 with both versions, then closes the connection.
     Message,
-    /// The end.
+    /// Closes the connection.
     Close,
 }
 
-/// What happens to a body that is too large. Our invention.
+/// How a body that is too large is rejected. Our invention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oversize {
-    /// A message of type 4, then the end.
+    /// Sends a message of type 4, then closes the connection.
     Message,
-    /// The end.
+    /// Closes the connection.
     Close,
 }
 
 /// How lines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineReader {
-    /// As a stock Perl Text::CSV does: a line with any byte outside printable ASCII and TAB is dropped.
+    /// Like an unmodified Perl Text::CSV: drops lines with a byte other than printable ASCII and TAB.
     Stock,
-    /// As a center that a third party patched for other alphabets: any byte but CR, and `%41` becomes `A`.
+    /// Like a center that a third party patched for other alphabets: accepts any byte except CR, and decodes `%41` to
+    /// `A`.
     Tolerant,
 }
 
-/// What becomes of results for assets that nobody added. Our invention, each of them.
+/// What happens to results for assets that were not added. All variants are our invention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownAssets {
-    /// They are kept, as if the asset were known.
+    /// They are stored as if the asset were known.
     Kept,
-    /// They vanish without a word.
+    /// They are dropped silently.
     Ignored,
-    /// The update fails, after the Done line.
+    /// The update fails. The failure is reported after the Done line.
     Fail,
 }
 
@@ -96,18 +97,18 @@ pub enum UnknownAssets {
 pub enum Stage {
     /// Right after the TLS handshake.
     Handshake,
-    /// When the client's version was read.
+    /// After the client's version was read.
     Version,
-    /// When this message was read, before anything is done with it.
+    /// After this message was read, before it is executed.
     Message(u64),
-    /// When this message was carried out, in place of the reply.
+    /// After this message was executed, instead of the reply.
     Reply(u64),
     /// In the middle of the reply to this message.
     HalfReply(u64),
 }
 
 impl Default for Behavior {
-    /// What public clients have seen, and the kindest where nobody knows.
+    /// The behavior that public clients have observed. Where it is not known: the variant that accepts most.
     fn default() -> Self {
         Self {
             max_size: 524_288,

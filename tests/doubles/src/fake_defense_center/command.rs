@@ -1,9 +1,9 @@
-//! The commands by name, and the two that ask for results.
+//! The names of the commands, and parsing of the two commands for scan results.
 
 use super::host_map::{ResultKey, ScanResult};
 use super::pending::{Addition, Deletion};
 
-/// Commands that need a source and that this center counts; it carries out only some of them.
+/// Commands that require `SetSource` and are counted. This center executes only some of them.
 pub(super) const SOURCE_COMMANDS: &[&str] = &[
     "AddHost",
     "DeleteHost",
@@ -28,10 +28,10 @@ pub(super) const SOURCE_COMMANDS: &[&str] = &[
     "SetInvalidVuln",
 ];
 
-/// Reads `AddScanResult,ip,scanner,id,port,protocol,name,description,cve_ids:…,bugtraq_ids:…`.
+/// Parses `AddScanResult,ip,scanner,id,port,protocol,name,description,cve_ids:…,bugtraq_ids:…`.
 ///
 /// # Errors
-/// The center's message.
+/// The center's error message.
 pub(super) fn addition(fields: &[String]) -> Result<Addition, String> {
     let field = |index: usize| fields.get(index).cloned().unwrap_or_default();
     let (id, protocol) = (field(3), field(5));
@@ -67,10 +67,10 @@ pub(super) fn addition(fields: &[String]) -> Result<Addition, String> {
     })
 }
 
-/// Reads `DeleteScanResult,ip,[scanners],[ids],[port],[protocol]`.
+/// Parses `DeleteScanResult,ip,[scanners],[ids],[port],[protocol]`.
 ///
 /// # Errors
-/// The center's message.
+/// The center's error message.
 pub(super) fn deletion(fields: &[String]) -> Result<Deletion, String> {
     let field = |index: usize| fields.get(index).map(String::as_str).unwrap_or_default();
     let list = |index: usize| {

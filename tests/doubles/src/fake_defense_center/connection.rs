@@ -1,4 +1,4 @@
-//! One connection: frames in, frames out, and the faults.
+//! One connection: receives frames, sends frames, and simulates the faults.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use super::interpreter::{GLOBAL, carry_out};
 use super::pending::Pending;
 use super::server::Shared;
 
-/// The server's side of a connection.
+/// The server side of a connection.
 pub(super) struct Connection {
     stream: StreamOwned<ServerConnection, TcpStream>,
     shared: Arc<Shared>,
@@ -21,7 +21,7 @@ pub(super) struct Connection {
     /// Bytes received in frames.
     received: usize,
     pending: Pending,
-    /// The domain that was in force last: what waits at the end goes there.
+    /// The last selected domain. Pending commands are applied to it when the connection ends.
     domain: String,
 }
 
@@ -35,28 +35,29 @@ impl Connection {
         Self { stream, shared, number, received: 0, pending: Pending::default(), domain }
     }
 
-    /// Serves the connection until it ends, in whatever way; then what waits is brought about, as an update.
+    /// Serves the connection until it ends, normally or not. Then applies the pending commands, as `ScanUpdate` does.
     pub(super) fn serve(mut self) {
         match self.talk() {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            outcome => self.end_in_order(outcome.is_ok()),
+            outcome => self.close(outcome.is_ok()),
         }
         let _ = self.stream.sock.shutdown(Shutdown::Both);
         let behavior = self.shared.behavior();
         let mut state = self.shared.state();
-        // Failures at the end have nobody to be told to.
+        // The connection is closed: failures cannot be reported to the client.
         let _ = self.pending.update(&mut state.map, &self.domain, &behavior);
     }
 
-    /// Ends our side, and reads what still comes: a client that is still sending must not lose what we said last.
-    fn end_in_order(&mut self, say_so: bool) {
-        if say_so {
+    /// Closes our side and reads the rest of the client's data. Closing with unread data would reset the connection,
+    /// and a client that is still sending would lose our last message.
+    fn close(&mut self, send_close_notify: bool) {
+        if send_close_notify {
             self.stream.conn.send_close_notify();
             let _ = self.stream.flush();
         }
         let socket = &mut self.stream.sock;
         let _ = socket.shutdown(Shutdown::Write);
-        let _ = socket.set_read_timeout(Some(PATIENCE));
+        let _ = socket.set_read_timeout(Some(DRAIN_TIMEOUT));
         let _ = io::copy(socket, &mut io::sink());
     }
 
@@ -71,7 +72,7 @@ impl Connection {
         let behavior = self.shared.behavior();
         let version = <[u8; 4]>::try_from(&body[..]).map(u32::from_be_bytes);
         let Some(version) = version.ok().filter(|_| kind == VERSION) else {
-            // Our invention, like all of type 4.
+            // Our invention, like all messages of type 4.
             return self.send(ERROR, b"a version was expected\n");
         };
         if version > behavior.highest_version {
@@ -100,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// Serves a DATA message; false when the connection shall end.
+    /// Handles a DATA message; false if the connection must end.
     fn message(&mut self, body: &[u8]) -> io::Result<bool> {
         let number = self.shared.log_body(self.number, body);
         let behavior = self.shared.behavior();
@@ -124,7 +125,7 @@ impl Connection {
 
     fn reply(&mut self, number: u64, text: &str, behavior: &Behavior) -> io::Result<()> {
         if behavior.silent_at == Some(number) {
-            // Until the client has had enough.
+            // Waits until the client closes the connection.
             let _ = self.receive()?;
         }
         thread::sleep(behavior.reply_delay);
@@ -144,7 +145,7 @@ impl Connection {
         self.send_frame(kind, body.len(), body, &behavior)
     }
 
-    /// Header and body go out apart, for known clients read them so.
+    /// Sends header and body separately, because known clients read them separately.
     fn send_frame(&mut self, kind: u32, length: usize, body: &[u8], behavior: &Behavior) -> io::Result<()> {
         let length = u32::try_from(length).map_err(|_| ErrorKind::InvalidInput)?;
         let header = [kind.to_be_bytes(), length.to_be_bytes()].concat();
@@ -167,7 +168,7 @@ impl Connection {
         let kind = u32::from_be_bytes(word);
         self.fill(&mut word)?;
         let length = u32::from_be_bytes(word) as usize;
-        if length > MOST_BYTES {
+        if length > MAX_BODY_BYTES {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut body = vec![0; length];
@@ -177,11 +178,11 @@ impl Connection {
 
     fn fill(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
         while !buffer.is_empty() {
-            let room = self.shared.bytes_until_close(self.received).min(buffer.len());
-            if room == 0 {
+            let allowed = self.shared.bytes_until_close(self.received).min(buffer.len());
+            if allowed == 0 {
                 return Err(ErrorKind::ConnectionReset.into());
             }
-            let count = self.stream.read(&mut buffer[..room])?;
+            let count = self.stream.read(&mut buffer[..allowed])?;
             if count == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
@@ -201,8 +202,8 @@ const VERSION: u32 = 2;
 const DATA: u32 = 3;
 const ERROR: u32 = 4;
 
-/// No body that a test sends is larger; a header that says so is nonsense.
-const MOST_BYTES: usize = 64 << 20;
+/// Maximum body size. No test sends a larger body, so a larger length in a header is invalid.
+const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// How long a client may go on talking to a center that has ended the connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the rest of a client's data is read after the center has closed its side.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

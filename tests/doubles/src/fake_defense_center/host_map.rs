@@ -1,57 +1,57 @@
-//! What the center knows of each asset.
+//! The center's data about each asset.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// All assets, by domain and address. Without domains the domain is `Global`.
+/// All assets by domain and address. Without leaf domains, the domain is `Global`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostMap {
     /// The assets.
     pub assets: BTreeMap<(String, IpAddr), Asset>,
 }
 
-/// What is known of one asset.
+/// The data about one asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asset {
-    /// Whether somebody added it; otherwise results came for an address that was not known.
+    /// Whether `AddHost` added it. If false, results were received for an unknown address.
     pub is_added: bool,
-    /// Vendor, product and version of the operating system, as set.
+    /// Vendor, product and version of the operating system, as set by `SetOS`.
     pub os: Option<[String; 3]>,
-    /// What scanners found on it.
+    /// The scan results of all scanners.
     pub results: BTreeMap<ResultKey, ScanResult>,
 }
 
-/// What tells one result of an asset from another.
+/// The key of a scan result: two results of an asset with the same key are the same result.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResultKey {
     /// The scanner.
     pub scanner: String,
-    /// The scanner's id for what it found; empty for a generic result.
+    /// The scanner's ID of the vulnerability; empty for a generic result.
     pub id: String,
-    /// The port; empty when the result concerns the whole asset.
+    /// The port; empty if the result is about the entire asset.
     pub port: String,
-    /// `tcp`, `udp` or nothing.
+    /// `tcp`, `udp` or empty.
     pub protocol: String,
 }
 
-/// What a scanner found.
+/// One scan result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanResult {
     /// Its name.
     pub name: String,
     /// Its description.
     pub description: String,
-    /// CVE ids, without their prefix.
+    /// CVE IDs without the prefix `CVE-`.
     pub cves: Vec<String>,
-    /// BugTraq ids.
+    /// BugTraq IDs.
     pub bugtraqs: Vec<String>,
 }
 
 impl HostMap {
-    /// The results of an asset in whatever domain, as `scanner id port protocol`, sorted.
+    /// The results of an asset in all domains, as `scanner id port protocol`, sorted within each domain.
     #[must_use]
     pub fn results(&self, address: &str) -> Vec<String> {
-        let address: IpAddr = address.parse().expect("a test asks for an address");
+        let address: IpAddr = address.parse().expect("the argument is an IP address");
         let assets = self.assets.iter().filter(|((_, of), _)| *of == address).map(|(_, asset)| asset);
         assets.flat_map(|asset| asset.results.keys().map(ResultKey::to_string)).collect()
     }

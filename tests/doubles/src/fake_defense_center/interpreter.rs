@@ -1,4 +1,4 @@
-//! Carries out one DATA message and words its result.
+//! Executes one DATA message and builds the text of its result.
 
 use std::net::IpAddr;
 
@@ -9,32 +9,32 @@ use super::host_map::HostMap;
 use super::line::Line;
 use super::pending::Pending;
 
-/// What outlives messages and connections.
+/// The state that is kept between messages and connections.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) map: HostMap,
-    /// The source in force: it survives messages, possibly connections.
+    /// The current source. It is kept between messages, and between connections.
     source: Option<String>,
-    /// The product map in force.
+    /// The current product map.
     product_map: Option<String>,
 }
 
-/// One message under way.
+/// One message during execution.
 struct Message<'a> {
     state: &'a mut State,
     pending: &'a mut Pending,
     behavior: &'a Behavior,
-    /// The domain in force: that of the certificate, until the message says otherwise.
+    /// The current domain: that of the certificate until `SetDomain`.
     domain: String,
     counted: u64,
     before: String,
     after: String,
 }
 
-/// The message cannot go on.
+/// The execution of the message was aborted.
 struct Abandoned;
 
-/// Carries out a message. Gives its result text, and the domain that was in force at its end.
+/// Executes a message. Returns the result text and the domain that was selected last.
 pub(super) fn carry_out(
     body: &[u8],
     state: &mut State,
@@ -68,7 +68,7 @@ pub(super) fn carry_out(
 
 impl Message<'_> {
     fn line(&mut self, mut fields: Vec<String>) -> Result<(), Abandoned> {
-        // `SetMap:name,Command,…` sets the map for one line.
+        // `SetMap:name,Command,…` selects the map for this line only.
         if let Some(name) = fields[0].strip_prefix("SetMap:").map(str::to_owned) {
             fields.remove(0);
             let before = self.state.product_map.clone();
@@ -109,7 +109,7 @@ impl Message<'_> {
                 self.after.extend(failures);
             }
             name if SOURCE_COMMANDS.contains(&name) => self.with_source(fields),
-            // Unknown ones are dropped, and their warnings are erased before the result is worded.
+            // Unknown commands are dropped; the real center erases their warnings before it builds the result.
             _ => return Ok(()),
         }
         self.counted += 1;
@@ -128,8 +128,8 @@ impl Message<'_> {
         match fields[0].as_str() {
             "AddHost" => match argument(1).parse::<IpAddr>() {
                 Ok(address) if !self.behavior.failing_hosts.contains(&address) => {
-                    let place = (self.domain.clone(), address);
-                    self.state.map.assets.entry(place).or_default().is_added = true;
+                    let key = (self.domain.clone(), address);
+                    self.state.map.assets.entry(key).or_default().is_added = true;
                 }
                 Ok(_) => self.failed(fields, "Failed to send UserMessage"),
                 Err(_) => self.failed(fields, "Failed to recognize IP address:"),
@@ -145,10 +145,10 @@ impl Message<'_> {
             address_list::matching(fields.get(1).map(String::as_str).unwrap_or_default(), &known);
         messages.iter().for_each(|message| self.say(message));
         for address in addresses {
-            let place = (self.domain.clone(), address);
+            let key = (self.domain.clone(), address);
             if fields[0] == "DeleteHost" {
-                self.state.map.assets.remove(&place);
-            } else if let Some(asset) = self.state.map.assets.get_mut(&place) {
+                self.state.map.assets.remove(&key);
+            } else if let Some(asset) = self.state.map.assets.get_mut(&key) {
                 let text = |index: usize| fields.get(index).cloned().unwrap_or_default();
                 asset.os = (fields[0] == "SetOS").then(|| [text(2), text(3), text(4)]);
             }
@@ -200,7 +200,7 @@ impl Message<'_> {
         Err(Abandoned)
     }
 
-    /// Messages name a place in the interpreter's source; ours is invented.
+    /// The real messages contain a file and line of the interpreter's source; ours is invented.
     fn say(&mut self, text: &str) {
         self.before.push_str(text);
         self.before.push_str(" [fake,1]\n");

@@ -1,14 +1,13 @@
-//! Lines of commands: Perl's Text::CSV with blanks allowed around fields, as stock centers read them and as a
-//! patched one does.
+//! Command lines: Perl's Text::CSV with `allow_whitespace`, as unmodified centers and a patched one read them.
 
 use super::behavior::LineReader;
 
-/// What a line is.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// Empty, one white-space character, or a comment.
     Nothing,
-    /// It cannot be read: the center drops it without a word.
+    /// Invalid: the center drops it silently.
     Unreadable,
     /// Its fields; the first one names the command.
     Fields(Vec<String>),
@@ -40,7 +39,7 @@ fn fields(line: &str) -> Option<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
-        rest = rest.trim_start_matches(BLANKS);
+        rest = rest.trim_start_matches(SPACES);
         let (field, after) = match rest.strip_prefix('"') {
             Some(text) => quoted(text)?,
             None => bare(rest)?,
@@ -59,7 +58,7 @@ fn quoted(text: &str) -> Option<(String, Option<&str>)> {
         let (part, after) = rest.split_once('"')?;
         field.push_str(part);
         let Some(after_two) = after.strip_prefix('"') else {
-            rest = after.trim_start_matches(BLANKS);
+            rest = after.trim_start_matches(SPACES);
             break;
         };
         field.push('"');
@@ -76,7 +75,7 @@ fn bare(text: &str) -> Option<(String, Option<&str>)> {
         Some((field, after)) => (field, Some(after)),
         None => (text, None),
     };
-    (!field.contains('"')).then(|| (field.trim_end_matches(BLANKS).to_owned(), after))
+    (!field.contains('"')).then(|| (field.trim_end_matches(SPACES).to_owned(), after))
 }
 
 fn percent_decoded(field: &str) -> String {
@@ -99,7 +98,7 @@ fn percent_decoded(field: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-const BLANKS: [char; 2] = [' ', '\t'];
+const SPACES: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn both_readers_take_what_is_allowed() {
+    fn both_readers_accept_valid_lines() {
         for reader in [LineReader::Stock, LineReader::Tolerant] {
             let read = |line: &str| Line::read(line.as_bytes(), reader);
             assert_eq!(read(r#" A, b c ,"d,""e""" ,,'x"#), of(&["A", "b c", "d,\"e\"", "", "'x"]));
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_patched_reader_takes_other_bytes_and_percent_codes() {
+    fn only_the_patched_reader_accepts_other_bytes() {
         for (line, field) in [("é", "é"), ("%41%4", "A%4"), ("a\u{1}", "a\u{1}")] {
             assert_eq!(Line::read(line.as_bytes(), LineReader::Tolerant), of(&[field]));
         }

@@ -1,11 +1,11 @@
-//! A Defense Center that takes host input commands on loopback, over mutual TLS, and lets tests ask what became of
-//! them.
+//! A Defense Center that receives host input commands on loopback, over mutual TLS. Tests can query the resulting host
+//! map.
 //!
-//! It reads frames, lines and commands by itself, from what is known of the protocol: vendor guides, the public
-//! client kit, a public client's byte fixtures, and a public copy of the command interpreter. What nobody knows is
-//! **our invention** and says so where it is defined: what a refusal looks like ([`VersionRefusal`], [`Oversize`],
-//! messages of type 4), what becomes of results for unknown assets ([`UnknownAssets`]), which results a `ScanFlush`
-//! takes away ([`Behavior::flush_takes_all_scanners`]), and the words of its messages beyond the known fragments.
+//! It has its own implementation of frames, lines and commands. Sources: vendor guides, the public client kit, byte
+//! fixtures of a public client, and a public copy of the command interpreter. Behavior that no source describes is
+//! **our invention**, and each definition says so: how a center rejects ([`VersionRefusal`], [`Oversize`], messages of
+//! type 4), what happens to results for unknown assets ([`UnknownAssets`]), which results a `ScanFlush` deletes
+//! ([`Behavior::flush_takes_all_scanners`]), and the text of its messages except the known fragments.
 //!
 //! ```no_run
 //! use scanbridge_doubles::certificates::Pkcs12;

@@ -1,4 +1,4 @@
-//! Scan commands wait, per connection, until an update, a flush or the connection's end brings them about.
+//! Scan commands are pending, per connection, until an update, a flush or the end of the connection applies them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,26 +6,26 @@ use std::net::IpAddr;
 use super::behavior::{Behavior, UnknownAssets};
 use super::host_map::{Asset, HostMap, ResultKey, ScanResult};
 
-/// What one connection has asked for and not yet brought about.
+/// The scan commands of one connection that are not applied yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     deletions: Vec<Deletion>,
     additions: Vec<Addition>,
 }
 
-/// A `DeleteScanResult` that waits.
+/// A pending `DeleteScanResult`.
 #[derive(Debug, Clone)]
 pub(super) struct Deletion {
     pub(super) address: String,
-    /// Scanners; none means all of them.
+    /// Scanners; empty means all.
     pub(super) scanners: Vec<String>,
-    /// Ids; none means all of them.
+    /// Result IDs; empty means all.
     pub(super) ids: Vec<String>,
-    /// Port and protocol, when the deletion is narrowed to them.
+    /// Port and protocol, if the deletion is limited to them.
     pub(super) service: Option<(String, String)>,
 }
 
-/// An `AddScanResult` that waits. Its address is looked at only when it is carried out.
+/// A pending `AddScanResult`. Its address is parsed only when it is applied.
 #[derive(Debug, Clone)]
 pub(super) struct Addition {
     pub(super) address: String,
@@ -42,8 +42,8 @@ impl Pending {
         self.additions.push(addition);
     }
 
-    /// `ScanUpdate`, and the end of a connection: deletions first, then additions, merged with what is there.
-    /// Gives the failures.
+    /// `ScanUpdate`, and the end of a connection: applies the deletions, then merges the additions with the stored
+    /// results. Returns the failures.
     pub(super) fn update(&mut self, map: &mut HostMap, domain: &str, behavior: &Behavior) -> Vec<String> {
         let mut failures = Vec::new();
         for deletion in std::mem::take(&mut self.deletions) {
@@ -59,19 +59,19 @@ impl Pending {
                 asset.results.retain(|key, _| !deletion.concerns(key));
             }
         }
-        failures.extend(self.carry_out_additions("ScanUpdate", map, domain, behavior, |_, _| {}));
+        failures.extend(self.apply_additions("ScanUpdate", map, domain, behavior, |_, _| {}));
         failures
     }
 
-    /// `ScanFlush`: the additions take the place of what an asset has; deletions go on waiting.
+    /// `ScanFlush`: the additions replace the stored results of an asset. Deletions stay pending. Returns the failures.
     pub(super) fn flush(&mut self, map: &mut HostMap, domain: &str, behavior: &Behavior) -> Vec<String> {
-        self.carry_out_additions("ScanFlush", map, domain, behavior, |asset, scanner| {
+        self.apply_additions("ScanFlush", map, domain, behavior, |asset, scanner| {
             asset.results.retain(|key, _| !behavior.flush_takes_all_scanners && key.scanner != scanner);
         })
     }
 
-    /// Carries the additions out, group by group of scanner and asset. `prepare` comes before each group.
-    fn carry_out_additions(
+    /// Applies the additions, grouped by scanner and asset. Calls `prepare` before each group.
+    fn apply_additions(
         &mut self,
         command: &str,
         map: &mut HostMap,
@@ -90,8 +90,8 @@ impl Pending {
                 failures.push(failure(command, &address, additions.len(), ADDRESS));
                 continue;
             };
-            let place = (domain.to_owned(), parsed);
-            let is_known = map.assets.get(&place).is_some_and(|asset| asset.is_added);
+            let key = (domain.to_owned(), parsed);
+            let is_known = map.assets.get(&key).is_some_and(|asset| asset.is_added);
             let refused = !is_known && behavior.unknown_assets == UnknownAssets::Fail;
             if refused || behavior.failing_assets.contains(&parsed) {
                 failures.push(failure(command, &address, additions.len(), ""));
@@ -100,7 +100,7 @@ impl Pending {
             if !is_known && behavior.unknown_assets == UnknownAssets::Ignored {
                 continue;
             }
-            let asset = map.assets.entry(place).or_default();
+            let asset = map.assets.entry(key).or_default();
             prepare(asset, &scanner);
             asset.results.extend(additions.into_iter().map(|addition| (addition.key, addition.result)));
         }
@@ -112,7 +112,7 @@ impl Deletion {
     fn concerns(&self, key: &ResultKey) -> bool {
         let scanner = self.scanners.is_empty() || self.scanners.contains(&key.scanner);
         let id = self.ids.is_empty() || self.ids.contains(&key.id);
-        // An id is deleted with its own port and protocol: the record's key includes them.
+        // Deleting an ID requires its port and protocol, because the key of a result includes them.
         let service = match &self.service {
             Some((port, protocol)) => *port == key.port && *protocol == key.protocol,
             None => self.ids.is_empty() || key.port.is_empty() && key.protocol.is_empty(),

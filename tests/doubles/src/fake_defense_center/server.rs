@@ -1,4 +1,4 @@
-//! The listener, and what tests may ask.
+//! The listener, and the queries for tests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -17,7 +17,7 @@ use super::host_map::HostMap;
 use super::interpreter::State;
 use crate::certificates::{Authority, Issued, Pkcs12, Request};
 
-/// A Defense Center on loopback. It ends when it is dropped.
+/// A Defense Center on loopback. It stops when it is dropped.
 pub struct FakeDefenseCenter {
     address: SocketAddr,
     authority: Authority,
@@ -25,30 +25,30 @@ pub struct FakeDefenseCenter {
     listener: Option<JoinHandle<()>>,
 }
 
-/// What one connection brought.
+/// The data received on one connection.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionLog {
-    /// The subject of the client's certificate; empty when the handshake did not come to its end.
+    /// The subject of the client's certificate; empty if the handshake did not complete.
     pub subject: String,
     /// The bodies of its DATA messages.
     pub bodies: Vec<Vec<u8>>,
 }
 
 impl FakeDefenseCenter {
-    /// A center on a free port of 127.0.0.1, with the default behavior.
+    /// Starts a center on a free port of 127.0.0.1, with the default behavior.
     #[must_use]
     pub fn start() -> Self {
         Self::start_on("127.0.0.1:0", Behavior::default()).expect("loopback has a free port")
     }
 
-    /// A center on this address.
+    /// Starts a center on this address.
     ///
     /// # Errors
-    /// When nothing can listen there.
+    /// If the address cannot be bound.
     pub fn start_on(address: &str, behavior: Behavior) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        // A center's own names are UUIDs: nothing that a client calls it by.
+        // The names in a center's certificate are UUIDs, never the address that a client connects to.
         let authority = Authority::rsa("InternalCA 6a1f2b7e-0000-4000-8000-000000000001");
         let server = authority.issue(&Request::server(&["6a1f2b7e-0000-4000-8000-000000000001"]));
         let shared = Arc::new(Shared::new(authority.server_config(&server, true), server, behavior));
@@ -59,7 +59,7 @@ impl FakeDefenseCenter {
         Ok(Self { address, authority, shared, listener: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -71,33 +71,33 @@ impl FakeDefenseCenter {
         self.address.port()
     }
 
-    /// Its authority, which issues the certificates of its clients.
+    /// Its authority, which issues the client certificates.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// Registers a client and writes its PKCS#12 file, as one downloads it from a center. `None` when the
-    /// `openssl` program is missing.
+    /// Registers a client and writes its PKCS#12 file, as downloaded from a center. `None` if the `openssl` program is
+    /// not installed.
     #[must_use]
     pub fn client_file(&self, folder: &Path, name: &str, password: &str, shape: Pkcs12) -> Option<PathBuf> {
         let client = self.authority.issue(&Request::host_input_client("127.0.0.1", DOMAIN));
         client.write_pkcs12(folder, name, password, shape)
     }
 
-    /// Changes how it behaves from now on.
+    /// Changes its behavior from now on.
     pub fn change(&self, change: impl FnOnce(&mut Behavior)) {
         change(&mut lock(&self.shared.behavior));
     }
 
-    /// Deletes all clients: whoever connects from now on is refused.
+    /// Deletes all clients: new connections are rejected.
     pub fn revoke_clients(&self) {
         let stranger = Authority::new("Another authority");
         let mut config = lock(&self.shared.config);
         *config = stranger.server_config(&self.shared.server, true);
     }
 
-    /// Forgets every asset and message, as if just started.
+    /// Deletes all assets and received messages, as if the center had just started.
     pub fn forget(&self) {
         *self.shared.state() = State::default();
         let mut log = lock(&self.shared.log);
@@ -105,47 +105,47 @@ impl FakeDefenseCenter {
         log.messages = 0;
     }
 
-    /// Waits until no connection is open, so that all that was sent has come about.
+    /// Waits until no connection is open: then all received commands are applied.
     ///
     /// # Panics
-    /// When a connection is still open after half a minute: the test forgot to end it.
+    /// If a connection is still open after 30 seconds: the test did not close it.
     pub fn wait_until_idle(&self) {
         let open = lock(&self.shared.open);
-        let idle = self.shared.closed.wait_timeout_while(open, PATIENCE, |open| !open.is_empty());
+        let idle = self.shared.closed.wait_timeout_while(open, IDLE_TIMEOUT, |open| !open.is_empty());
         let (_open, waited) = idle.unwrap_or_else(PoisonError::into_inner);
         assert!(!waited.timed_out(), "a connection to the center is still open");
     }
 
-    /// What it knows of each asset.
+    /// A copy of the host map.
     #[must_use]
     pub fn host_map(&self) -> HostMap {
         self.shared.state().map.clone()
     }
 
-    /// Puts assets and results in place.
+    /// Changes the host map, for example to add assets and results.
     pub fn change_host_map(&self, change: impl FnOnce(&mut HostMap)) {
         change(&mut self.shared.state().map);
     }
 
-    /// What each connection brought, in the order in which they came.
+    /// The data received on each connection, in the order of the connections.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionLog> {
         lock(&self.shared.log).connections.values().cloned().collect()
     }
 
-    /// All bodies of DATA messages.
+    /// The bodies of all DATA messages.
     #[must_use]
     pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.connections().into_iter().flat_map(|connection| connection.bodies).collect()
     }
 
-    /// How many DATA messages came.
+    /// The number of received DATA messages.
     #[must_use]
     pub fn message_count(&self) -> u64 {
         lock(&self.shared.log).messages
     }
 
-    /// All lines that came, as text.
+    /// All received lines, as text.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let texts = self.bodies().into_iter().map(|body| String::from_utf8_lossy(&body).into_owned());
@@ -167,7 +167,7 @@ impl Drop for FakeDefenseCenter {
     }
 }
 
-/// What the listener, the connections and the test share.
+/// The state shared by the listener, the connections and the test.
 pub(super) struct Shared {
     config: Mutex<Arc<ServerConfig>>,
     server: Issued,
@@ -182,7 +182,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// By number; a center that forgets does not number anew.
+    /// By number. [`FakeDefenseCenter::forget`] does not reset the numbers.
     connections: BTreeMap<usize, ConnectionLog>,
     next_connection: usize,
     messages: u64,
@@ -210,12 +210,13 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Whether the connection shall be closed here; it is so only once.
+    /// Whether the connection must be closed at this stage. True only once.
     pub(super) fn take_close(&self, stage: Stage) -> bool {
         lock(&self.behavior).close_at.take_if(|at| *at == stage).is_some()
     }
 
-    /// How many bytes a connection may still receive before it is closed; 0 means now, once.
+    /// The number of bytes that a connection may still receive before it is closed. 0 means: close now; this happens
+    /// only once.
     pub(super) fn bytes_until_close(&self, received: usize) -> usize {
         let mut behavior = lock(&self.behavior);
         match behavior.close_after_bytes {
@@ -237,11 +238,11 @@ impl Shared {
         }
     }
 
-    /// Logs a message; gives its number among all.
+    /// Logs a message. Returns its number among all DATA messages.
     pub(super) fn log_body(&self, connection: usize, body: &[u8]) -> u64 {
         let mut log = lock(&self.log);
         log.messages += 1;
-        // Somebody may have made the center forget.
+        // The test may have called `forget` in the meantime.
         if let Some(connection) = log.connections.get_mut(&connection) {
             connection.bodies.push(body.to_vec());
         }
@@ -255,7 +256,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        // Small frames must not wait for each other.
+        // Without Nagle's algorithm, small frames are not delayed.
         let _ = stream.set_nodelay(true);
         let Ok(for_closing) = stream.try_clone() else { continue };
         let config = Arc::clone(&lock(&shared.config));
@@ -276,7 +277,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// An open connection; it counts as closed when this goes, in a panic too.
+/// An open connection. It counts as closed when this guard is dropped, also after a panic.
 struct Open {
     shared: Arc<Shared>,
     number: usize,
@@ -289,13 +290,13 @@ impl Drop for Open {
     }
 }
 
-/// A test that failed must not take the others' answers along.
+/// Locks although another thread panicked: one failed test must not break the others.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a test may take to end its connections.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test may take to close its connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The domain that its clients' certificates name. Invented.
+/// The domain ID in the client certificates. Invented.
 const DOMAIN: &str = "e276abec-e0f2-11e3-8169-000000000000";

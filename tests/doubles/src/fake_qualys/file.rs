@@ -1,7 +1,7 @@
-//! Scripts as files, for the program `fake-qualys`.
+//! Script files for the program `fake-qualys`.
 //!
-//! One line is one answer: a pattern as in [`Script::on`], ` => `, and what is answered. Lines with the same pattern
-//! that follow each other are given in turn. Empty lines and those that begin with `#` mean nothing.
+//! Each line defines one response: a pattern as in [`Script::on`], ` => `, and the response. Successive lines with the
+//! same pattern are responses to successive requests. Empty lines and lines that begin with `#` are ignored.
 //!
 //! ```text
 //! POST action=launch  => simple New report launched ID=77
@@ -14,8 +14,8 @@
 //! *                   => population assets=200 per_asset=3 qids=40
 //! ```
 //!
-//! `drip=BYTES/MILLISECONDS`, `cut=BYTES`, `gzip` and `delay=MILLISECONDS` may follow the name of a file; files are
-//! beside the script.
+//! `drip=BYTES/MILLISECONDS`, `cut=BYTES`, `gzip` and `delay=MILLISECONDS` may follow a file name. Files are located in
+//! the directory of the script.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use std::time::Duration;
 use super::{Population, Reply, Script};
 
 impl Script {
-    /// Reads a script.
+    /// Reads a script file.
     ///
     /// # Errors
-    /// The line that cannot be read, and why.
+    /// If the file cannot be read or a line is invalid: the file, the line number and the reason.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -38,9 +38,9 @@ impl Script {
                 continue;
             }
             let wrong = |what: &str| format!("{}, line {}: {what}", path.display(), index + 1);
-            let (pattern, answer) = line.split_once("=> ").ok_or_else(|| wrong("there is no =>"))?;
+            let (pattern, response) = line.split_once("=> ").ok_or_else(|| wrong("missing `=>`"))?;
             let pattern = pattern.trim().trim_start_matches('*').to_owned();
-            match read_answer(answer.trim(), folder).map_err(|what| wrong(&what))? {
+            match read_response(response.trim(), folder).map_err(|what| wrong(&what))? {
                 Line::Population(population) => {
                     script = flush(script, pending.take()).population(population);
                 }
@@ -68,10 +68,10 @@ fn flush(script: Script, pending: Option<(String, Vec<Reply>)>) -> Script {
     }
 }
 
-fn read_answer(text: &str, folder: &Path) -> Result<Line, String> {
+fn read_response(text: &str, folder: &Path) -> Result<Line, String> {
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut words = rest.split_whitespace();
-    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or("a number is missing");
+    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or("missing number");
     let reply = match kind {
         "simple" => {
             let (text, items): (Vec<&str>, Vec<&str>) =
@@ -81,34 +81,34 @@ fn read_answer(text: &str, folder: &Path) -> Result<Line, String> {
         }
         "code" => {
             let (status, code) = (number()?, number()?);
-            let status = u16::try_from(status).map_err(|_| "that is no status")?;
+            let status = u16::try_from(status).map_err(|_| "invalid HTTP status")?;
             Reply::code(status, code, &words.collect::<Vec<_>>().join(" "))
         }
-        "html" => Reply::html(u16::try_from(number()?).map_err(|_| "that is no status")?),
+        "html" => Reply::html(u16::try_from(number()?).map_err(|_| "invalid HTTP status")?),
         "file" => read_file(rest, folder)?,
         "population" => return Ok(Line::Population(read_population(rest)?)),
-        _ => return Err(format!("`{kind}` is no answer")),
+        _ => return Err(format!("unknown response `{kind}`")),
     };
     Ok(Line::Reply(Box::new(reply)))
 }
 
 fn read_file(rest: &str, folder: &Path) -> Result<Reply, String> {
     let mut words = rest.split_whitespace();
-    let name = words.next().ok_or("the name of a file is missing")?;
+    let name = words.next().ok_or("missing file name")?;
     let body = std::fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
     let mut reply = Reply::new(200, "application/xml", body);
     for word in words {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{word}` holds no number"));
+        let number = |text: &str| text.parse::<u32>().map_err(|_| format!("invalid number in `{word}`"));
         reply = match key {
             "gzip" => reply.gzip(),
             "cut" => reply.cut(number(value)? as usize),
             "delay" => reply.delay(Duration::from_millis(number(value)?.into())),
             "drip" => {
-                let (bytes, pause) = value.split_once('/').ok_or("drip is BYTES/MILLISECONDS")?;
+                let (bytes, pause) = value.split_once('/').ok_or("`drip` must be BYTES/MILLISECONDS")?;
                 reply.drip(number(bytes)? as usize, Duration::from_millis(number(pause)?.into()))
             }
-            _ => return Err(format!("`{word}` is not known")),
+            _ => return Err(format!("unknown word `{word}`")),
         };
     }
     Ok(reply)
@@ -117,8 +117,8 @@ fn read_file(rest: &str, folder: &Path) -> Result<Reply, String> {
 fn read_population(rest: &str) -> Result<Population, String> {
     let mut population = Population::of(100);
     for word in rest.split_whitespace() {
-        let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not known"))?;
-        let number = value.parse().map_err(|_| format!("`{word}` holds no number"))?;
+        let (key, value) = word.split_once('=').ok_or_else(|| format!("unknown word `{word}`"))?;
+        let number = value.parse().map_err(|_| format!("invalid number in `{word}`"))?;
         match key {
             "assets" => population.assets = number,
             "per_asset" => population.per_asset = number,
@@ -126,7 +126,7 @@ fn read_population(rest: &str) -> Result<Population, String> {
             "most_per_page" => population.most_per_page = number,
             "broken" => population.broken.push(number),
             "delay" => population.delay = Duration::from_millis(u64::from(number)),
-            _ => return Err(format!("`{word}` is not known")),
+            _ => return Err(format!("unknown word `{word}`")),
         }
     }
     Ok(population)

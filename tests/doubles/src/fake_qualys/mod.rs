@@ -1,4 +1,4 @@
-//! A fake Qualys: HTTPS on loopback, every answer scripted, every request written down.
+//! A fake Qualys: HTTPS on loopback, with scripted responses and a log of all requests.
 //!
 //! ```
 //! use scanbridge_doubles::certificates::{Authority, Request};
@@ -34,9 +34,9 @@ pub use reply::Reply;
 pub use request::Seen;
 pub use script::Script;
 
-/// Gives the answer to a request.
+/// Provides the response to a request.
 pub trait Answers: Send + Sync + 'static {
-    /// The answer.
+    /// The response to this request.
     fn answer(&self, request: &Seen) -> Reply;
 }
 
@@ -46,7 +46,7 @@ impl<F: Fn(&Seen) -> Reply + Send + Sync + 'static> Answers for F {
     }
 }
 
-/// A running server. It ends when this is dropped.
+/// A running server. It stops when this is dropped.
 pub struct FakeQualys {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -64,7 +64,7 @@ impl FakeQualys {
     /// Listens on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When there is none.
+    /// If no port is free.
     #[must_use]
     pub fn start(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
         Self::start_at("127.0.0.1:0", tls, answers, false)
@@ -73,16 +73,16 @@ impl FakeQualys {
     /// Listens on a free port of the IPv6 loopback address.
     ///
     /// # Panics
-    /// When there is none.
+    /// If no port is free.
     #[must_use]
     pub fn start_v6(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
         Self::start_at("[::1]:0", tls, answers, false)
     }
 
-    /// Listens at an address; with `echo` each request is told on standard output as one line.
+    /// Listens on this address. With `echo`, prints each request as one line on standard output.
     ///
     /// # Panics
-    /// When that address cannot be had.
+    /// If the address cannot be bound.
     #[must_use]
     pub fn start_at(address: &str, tls: Arc<ServerConfig>, answers: impl Answers, echo: bool) -> Self {
         let listener = TcpListener::bind(address).expect("the address is free");
@@ -107,7 +107,7 @@ impl FakeQualys {
         Self { address, shared }
     }
 
-    /// Where it is: `https://127.0.0.1:PORT`.
+    /// Its URL: `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
@@ -125,7 +125,7 @@ impl FakeQualys {
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many requests match all words of `pattern`, as in [`Script::on`].
+    /// The number of requests that contain all words of `pattern`, as in [`Script::on`].
     #[must_use]
     pub fn count(&self, pattern: &str) -> usize {
         self.requests().iter().filter(|request| request.matches(pattern)).count()
@@ -135,13 +135,13 @@ impl FakeQualys {
 impl Drop for FakeQualys {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for clients.
+        // Wakes the thread that accepts connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
 }
 
 impl Shared {
-    /// Answers the requests of one connection until either side has enough.
+    /// Answers the requests of one connection until one side closes it.
     fn serve(&self, stream: TcpStream) {
         let Ok(connection) = ServerConnection::new(Arc::clone(&self.tls)) else { return };
         let mut stream = StreamOwned::new(connection, stream);

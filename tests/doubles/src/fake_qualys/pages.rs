@@ -1,34 +1,34 @@
-//! Detections of as many assets as are wanted, page by page, with their knowledge base.
+//! Generated detections of any number of assets, in pages, with their knowledge base.
 
 use std::time::Duration;
 
 use super::reply::Reply;
 use super::request::Seen;
 
-/// Invented assets with the numbers 1001, 1002 … Each has `per_asset` detections of QIDs from 100001 on.
+/// Generated assets with the IDs 1001, 1002 … Each has `per_asset` detections; QIDs begin at 100001.
 #[derive(Debug, Clone)]
 pub struct Population {
-    /// How many assets.
+    /// Number of assets.
     pub assets: u32,
-    /// Detections of each.
+    /// Number of detections of each asset.
     pub per_asset: u32,
-    /// How many different QIDs.
+    /// Number of different QIDs.
     pub qids: u32,
-    /// The host of the addresses that name the next page; `None`: that of the request.
+    /// Host name in the URL of the next page. `None`: the one of the request.
     pub next_host: Option<String>,
-    /// Assets that no page can be made with.
+    /// Assets for which every page that contains them is truncated.
     pub broken: Vec<u32>,
-    /// A page with more assets than this breaks off.
+    /// Pages with more assets than this are truncated.
     pub most_per_page: u32,
-    /// Silence before each page.
+    /// Delay before each page.
     pub delay: Duration,
 }
 
-/// The number of the first asset.
+/// The ID of the first asset.
 const FIRST: u32 = 1001;
 
 impl Population {
-    /// So many assets with three detections of forty QIDs.
+    /// A population of this many assets, each with three detections, with 40 QIDs in total.
     #[must_use]
     pub fn of(assets: u32) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Population {
         }
     }
 
-    /// The answer to calls for detections, assets and knowledge base; `None` for others.
+    /// The response to requests for detections, assets, knowledge base and version; `None` for other requests.
     pub(super) fn answer(&self, request: &Seen) -> Option<Reply> {
         let path = request.path.as_str();
         if path.ends_with("/fo/asset/host/vm/detection/") {
@@ -58,7 +58,7 @@ impl Population {
             .then(|| Reply::xml("<?xml version=\"1.0\"?>\n<ABOUT><WEB-VERSION>10.39</WEB-VERSION></ABOUT>\n"))
     }
 
-    fn wanted(&self, request: &Seen) -> (Vec<u32>, Option<u32>) {
+    fn requested(&self, request: &Seen) -> (Vec<u32>, Option<u32>) {
         let number = |name| request.field(name).and_then(|value| value.parse::<u32>().ok());
         let first = number("id_min").unwrap_or(0).max(FIRST);
         let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
@@ -69,7 +69,7 @@ impl Population {
     }
 
     fn page(&self, request: &Seen) -> Reply {
-        let (wanted, next) = self.wanted(request);
+        let (wanted, next) = self.requested(request);
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_VM_DETECTION_OUTPUT>\n<RESPONSE>\n\
              <DATETIME>2026-04-01T00:00:01Z</DATETIME>\n",
@@ -92,11 +92,11 @@ impl Population {
             );
         }
         xml += "</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n";
-        let breaks = wanted.iter().any(|asset| self.broken.contains(asset))
+        let truncated = wanted.iter().any(|asset| self.broken.contains(asset))
             || wanted.len() > self.most_per_page as usize;
         let half = xml.len() / 2;
         let page = Reply::xml(xml).delay(self.delay);
-        if breaks { page.cut(half) } else { page }
+        if truncated { page.cut(half) } else { page }
     }
 
     fn asset(&self, asset: u32, xml: &mut String) {
@@ -120,7 +120,7 @@ impl Population {
     }
 
     fn list(&self, request: &Seen) -> Reply {
-        let (wanted, _) = self.wanted(request);
+        let (wanted, _) = self.requested(request);
         let ids: String = wanted.iter().map(|id| format!("<ID>{id}</ID>")).collect();
         Reply::xml(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_OUTPUT><RESPONSE>\

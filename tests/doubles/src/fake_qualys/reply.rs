@@ -1,33 +1,33 @@
-//! An answer, and everything that can be wrong with one.
+//! A response, and the faults that it can have.
 
 use std::io::Write;
 use std::time::Duration;
 
-/// One answer.
+/// One response.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     pub(super) chunked: bool,
-    /// Said in place of the real length.
+    /// Value of `Content-Length` instead of the real length.
     pub(super) content_length: Option<u64>,
-    /// The connection is closed behind so many bytes of the body.
+    /// The connection is closed after this many bytes of the body.
     pub(super) cut: Option<usize>,
-    /// The connection is closed behind the body, in good order.
+    /// The connection is closed properly after the body.
     pub(super) close: bool,
-    /// The body comes in pieces of this size with this pause between them.
+    /// The body is sent in pieces of this size, in bytes, with this pause after each.
     pub(super) drip: Option<(usize, Duration)>,
-    /// Nothing is said for this time.
+    /// Delay before the response.
     pub(super) delay: Duration,
-    /// Nothing is said at all: the connection is closed.
+    /// The connection is closed without a response.
     pub(super) mute: bool,
-    /// These bytes stand for the whole answer, from its first line on.
+    /// These bytes replace the entire response, including the status line.
     pub(super) raw: Option<Vec<u8>>,
 }
 
 impl Reply {
-    /// An answer of this status, content type and body.
+    /// A response with this status, content type and body.
     #[must_use]
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Reply {
         }
     }
 
-    /// Status 200 with XML.
+    /// An XML response with status 200.
     #[must_use]
     pub fn xml(body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, "text/xml;charset=UTF-8", body)
@@ -61,7 +61,7 @@ impl Reply {
         )
     }
 
-    /// A `SIMPLE_RETURN` that says what was done.
+    /// A `SIMPLE_RETURN` with a text and items, without a code.
     #[must_use]
     pub fn simple(text: &str, items: &[(&str, &str)]) -> Self {
         Self::xml(simple_return("", text, items))
@@ -79,7 +79,7 @@ impl Reply {
         Self::xml(simple_return(&format!("<CODE>{code}</CODE>"), text, items)).status(status)
     }
 
-    /// A `GENERIC_RETURN` of API v1, with status 200 as there.
+    /// A `GENERIC_RETURN` of API v1, which has status 200 there even for failures.
     #[must_use]
     pub fn generic(number: u32, text: &str) -> Self {
         Self::xml(format!(
@@ -89,83 +89,83 @@ impl Reply {
         ))
     }
 
-    /// Another status.
+    /// Sets the status.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// One header more.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The connection breaks off behind so many bytes of the body, although more were promised.
+    /// Truncates the response: closes the connection after this many bytes of the body, less than announced.
     #[must_use]
     pub fn cut(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
         self
     }
 
-    /// The body in chunks.
+    /// Sends the body with `Transfer-Encoding: chunked`.
     #[must_use]
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
     }
 
-    /// A length that is not that of the body.
+    /// Announces this length instead of the length of the body.
     #[must_use]
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.content_length = Some(bytes);
         self
     }
 
-    /// No length; the end of the connection is the end of the body.
+    /// Announces no length: the end of the connection ends the body.
     #[must_use]
     pub fn until_close(mut self) -> Self {
         self.close = true;
         self
     }
 
-    /// The body in pieces of this size with a pause between them.
+    /// Sends the body in pieces of this size, in bytes, with a pause after each.
     #[must_use]
     pub fn drip(mut self, bytes: usize, pause: Duration) -> Self {
         self.drip = Some((bytes, pause));
         self
     }
 
-    /// Silence first.
+    /// Waits before the response.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The connection is closed without an answer.
+    /// Closes the connection without a response.
     #[must_use]
     pub fn mute() -> Self {
         Self { mute: true, ..Self::xml("") }
     }
 
-    /// These bytes in place of an answer, from its first line on; then the connection is closed.
+    /// Sends these bytes instead of a response, including the status line; then closes the connection.
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self { raw: Some(bytes.into()), ..Self::xml("") }
     }
 
-    /// The body packed, and a header that says so.
+    /// Compresses the body and adds `Content-Encoding: gzip`.
     ///
     /// # Panics
-    /// Never: memory takes every byte.
+    /// Never: writing to memory does not fail.
     #[must_use]
     pub fn gzip(mut self) -> Self {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(&self.body).expect("memory takes every byte");
-        self.body = packer.finish().expect("memory takes every byte");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&self.body).expect("writing to memory does not fail");
+        self.body = encoder.finish().expect("writing to memory does not fail");
         self.header("Content-Encoding", "gzip")
     }
 }

@@ -1,4 +1,4 @@
-//! A request as it came.
+//! A received request.
 
 /// One request.
 #[derive(Debug, Clone, Default)]
@@ -7,15 +7,15 @@ pub struct Seen {
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The parameters of query and form, decoded, in their order.
+    /// The decoded parameters of query and form, in their order.
     pub fields: Vec<(String, String)>,
-    /// The headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The raw query.
     pub query: String,
     /// The raw body.
     pub body: Vec<u8>,
-    /// Whether the client showed a certificate.
+    /// Whether the client sent a certificate.
     pub has_client_certificate: bool,
 }
 
@@ -26,20 +26,20 @@ impl Seen {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a header, its name in lower case.
+    /// The value of a header. `name` must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The request as one line: `POST /path name=value …`, parameters decoded.
+    /// The request as one line with decoded parameters: `POST /path name=value …`.
     #[must_use]
     pub fn line(&self) -> String {
         let fields: Vec<String> = self.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{} {} {}", self.method, self.path, fields.join(" ")).trim_end().to_owned()
     }
 
-    /// Whether each word of the pattern is a word of the line.
+    /// Whether each word of the pattern is the method, the path or a parameter (`name=value`) of the request.
     #[must_use]
     pub fn matches(&self, pattern: &str) -> bool {
         let fields = self.fields.iter().map(|(name, value)| format!("{name}={value}"));

@@ -1,4 +1,4 @@
-//! Answers that are given one after the other.
+//! Scripted responses.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use super::pages::Population;
 use super::reply::Reply;
 use super::request::Seen;
 
-/// Rules, looked through in their order; a request that no rule fits is answered with status 500.
+/// A list of rules. The first matching rule provides the response; without one the response has status 500.
 #[derive(Default)]
 pub struct Script {
     rules: Vec<Rule>,
@@ -16,35 +16,35 @@ pub struct Script {
 
 struct Rule {
     pattern: String,
-    gives: Gives,
+    action: Action,
 }
 
-enum Gives {
-    /// The last one is given again and again.
+enum Action {
+    /// One response per request; the last one is repeated.
     Replies(Mutex<VecDeque<Reply>>),
     Population(Population),
 }
 
 impl Script {
-    /// No rule.
+    /// A script without rules.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is answered to requests that have all words of `pattern`: method, path, `name=value`. The answers are
-    /// given in turn, the last one again and again.
+    /// Adds a rule for requests that contain all words of `pattern`: method, path, `name=value`. Successive requests
+    /// get successive replies; the last reply is repeated.
     #[must_use]
     pub fn on(mut self, pattern: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies = Mutex::new(replies.into_iter().collect());
-        self.rules.push(Rule { pattern: pattern.to_owned(), gives: Gives::Replies(replies) });
+        self.rules.push(Rule { pattern: pattern.to_owned(), action: Action::Replies(replies) });
         self
     }
 
-    /// Pages of generated detections and the knowledge base that belongs to them.
+    /// Adds a rule that provides pages of generated detections and their knowledge base.
     #[must_use]
     pub fn population(mut self, population: Population) -> Self {
-        self.rules.push(Rule { pattern: String::new(), gives: Gives::Population(population) });
+        self.rules.push(Rule { pattern: String::new(), action: Action::Population(population) });
         self
     }
 }
@@ -52,9 +52,9 @@ impl Script {
 impl Answers for Script {
     fn answer(&self, request: &Seen) -> Reply {
         for rule in self.rules.iter().filter(|rule| request.matches(&rule.pattern)) {
-            let found = match &rule.gives {
-                Gives::Population(population) => population.answer(request),
-                Gives::Replies(replies) => {
+            let found = match &rule.action {
+                Action::Population(population) => population.answer(request),
+                Action::Replies(replies) => {
                     let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
                     match replies.len() {
                         0 | 1 => replies.front().cloned(),

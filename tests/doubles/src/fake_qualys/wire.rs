@@ -1,4 +1,4 @@
-//! HTTP/1.1, as little of it as is needed.
+//! The parts of HTTP/1.1 that the tests need.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -6,7 +6,7 @@ use std::thread;
 use super::reply::Reply;
 use super::request::{Seen, fields};
 
-/// The next request; `None` when the client has left.
+/// Reads the next request; `None` if the client has closed the connection.
 pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -16,7 +16,7 @@ pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
         }
         head.push(byte[0]);
         if head.len() > 1 << 20 {
-            return Err(io::Error::other("a head without end"));
+            return Err(io::Error::other("the request header is larger than 1 MiB"));
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
@@ -48,7 +48,7 @@ pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
     }))
 }
 
-/// Sends an answer: true when the connection may be used again.
+/// Sends a response. Returns true if the connection can be reused.
 pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
     thread::sleep(reply.delay);
     if reply.mute {
@@ -73,15 +73,15 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
     send_pieces(stream, body, reply)?;
-    let whole = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
+    let reusable = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
     if reply.chunked && reply.cut.is_none() {
         stream.write_all(b"0\r\n\r\n")?;
     }
     stream.flush()?;
-    Ok(whole)
+    Ok(reusable)
 }
 
-/// In the pieces in which the answer is to come.
+/// Sends the bytes in the pieces that [`Reply::drip`] sets.
 fn send_pieces(stream: &mut impl Write, bytes: &[u8], reply: &Reply) -> io::Result<()> {
     let (size, pause) = reply.drip.unwrap_or((64 << 10, std::time::Duration::ZERO));
     for piece in bytes.chunks(size.max(1)) {

@@ -1,4 +1,4 @@
-//! An unpacked archive: programs, `plugins` and `InputPlugins` in one folder, and nothing of it anywhere else.
+//! An unpacked archive: programs, `plugins` and `InputPlugins` in one directory, and no files elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use scanbridge_doubles::certificates::installed;
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-/// The files below a folder.
+/// The files below a directory.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// A folder `archive` with everything that an archive holds, and settings for the file input.
+/// A directory `archive` with all files of an archive, and settings for the file input.
 fn unpacked() -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::new();
     let archive = sandbox.path("archive");
     let installed = installation::host().parent().unwrap();
     for file in files(installed) {
-        let place = archive.join(file.strip_prefix(installed).unwrap());
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::hard_link(&file, place).unwrap();
+        let target = archive.join(file.strip_prefix(installed).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::hard_link(&file, target).unwrap();
     }
     fs::create_dir(archive.join("InputPlugins")).unwrap();
     fs::copy(installation::project_file("examples/reports/scan.xml"), archive.join("scan.xml")).unwrap();
@@ -33,7 +33,7 @@ fn unpacked() -> (Sandbox, PathBuf) {
 }
 
 #[test]
-fn what_it_leaves_is_in_its_folder_and_goes_with_it() {
+fn all_files_are_in_the_unpacked_directory() {
     let (sandbox, archive) = unpacked();
     for folder in ["home", "tmp"] {
         fs::create_dir(sandbox.path(folder)).unwrap();
@@ -51,7 +51,7 @@ fn what_it_leaves_is_in_its_folder_and_goes_with_it() {
 }
 
 #[test]
-fn programs_and_plugins_need_no_library_but_those_of_the_system() {
+fn programs_and_plugins_need_only_system_libraries() {
     if !installed("ldd") {
         return;
     }
@@ -68,7 +68,7 @@ fn programs_and_plugins_need_no_library_but_those_of_the_system() {
     }
 }
 
-/// What the guide of 2014 asks of a machine: two processors, 2 GB.
+/// The system requirements of the guide of 2014: two processors and 2 GB.
 #[test]
 fn two_processors_and_two_gigabytes_are_enough() {
     if !installed("taskset") {
@@ -81,7 +81,7 @@ fn two_processors_and_two_gigabytes_are_enough() {
     let processors =
         if std::thread::available_parallelism().is_ok_and(|count| count.get() > 1) { "0,1" } else { "0" };
     let mut command = Command::new("sh");
-    // The limit is in KiB, and one of the address space: a tenth of it is ever touched.
+    // `ulimit -v` limits the address space, in KiB. Only about a tenth of it is used.
     command.args(["-c", "ulimit -v 2097152 && exec taskset -c \"$0\" ./qualys_connector \"$@\"", processors]);
     command.args(["-csvfile=a.csv", "QualysGuardFile"]).current_dir(&archive).env("HOME", &archive);
     Outcome::of(command.output().unwrap()).expect_code(0);

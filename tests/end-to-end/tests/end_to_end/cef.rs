@@ -1,9 +1,9 @@
-//! A reader of CEF, written from the CEF Implementation Standard and from nothing else.
+//! A CEF parser, written only from the CEF Implementation Standard.
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// Vendor, product, version, class id, name and severity.
+    /// Vendor, product, version, class ID, name and severity.
     pub(crate) header: Vec<String>,
     pub(crate) extension: Vec<(String, String)>,
 }
@@ -22,25 +22,25 @@ impl Event {
     }
 }
 
-/// The events of a file, one a line.
+/// The events of a file, one per line.
 pub(crate) fn events(text: &str) -> Vec<Event> {
-    assert!(text.is_empty() || text.ends_with('\n'), "the last line is not ended");
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line has no line feed");
     text.split_terminator('\n').map(event).collect()
 }
 
-/// How many events have a class id that begins with this.
+/// The number of events whose class ID begins with this text.
 pub(crate) fn count(events: &[Event], class: &str) -> u64 {
     events.iter().filter(|event| event.class_id().starts_with(class)).count() as u64
 }
 
 fn event(line: &str) -> Event {
-    let rest = line.strip_prefix("CEF:0|").unwrap_or_else(|| panic!("no CEF: {line}"));
+    let rest = line.strip_prefix("CEF:0|").unwrap_or_else(|| panic!("not a CEF event: {line}"));
     let mut header = Vec::new();
     let mut field = String::new();
     let mut characters = rest.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '\\' => field.push(characters.next().expect("something behind a backslash").1),
+            '\\' => field.push(characters.next().expect("a character after the backslash").1),
             '|' => header.push(std::mem::take(&mut field)),
             other => field.push(other),
         }
@@ -48,10 +48,11 @@ fn event(line: &str) -> Event {
             return Event { header, extension: extension(&rest[at + 1..]) };
         }
     }
-    panic!("the header does not end: {line}")
+    panic!("incomplete CEF header: {line}")
 }
 
-/// A key begins behind a space and ends with the next equals sign that no backslash stands before.
+/// Parses the extension. A key begins after a space and ends before an equals sign. An escaped equals sign is preceded
+/// by a backslash, which no key contains.
 fn extension(text: &str) -> Vec<(String, String)> {
     let mut starts = Vec::new();
     for (at, _) in text.match_indices('=') {
@@ -74,11 +75,11 @@ fn unescape(value: &str) -> String {
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
         match character {
-            '\\' => match characters.next().expect("something behind a backslash") {
+            '\\' => match characters.next().expect("a character after the backslash") {
                 'n' => plain.push('\n'),
                 'r' => plain.push('\r'),
                 escaped @ ('\\' | '=') => plain.push(escaped),
-                other => panic!("\\{other} is no escape: {value}"),
+                other => panic!("invalid escape \\{other}: {value}"),
             },
             other => plain.push(other),
         }
@@ -87,7 +88,7 @@ fn unescape(value: &str) -> String {
 }
 
 #[test]
-fn the_reader_knows_escapes() {
+fn cef_parser_decodes_escapes() {
     let events = events("CEF:0|a|b\\|c|1|x\\\\y|name|3|dst=192.0.2.1 cs1=a \\= b\\nc | d cs1Label=Result\n");
     assert_eq!(events[0].header, ["a", "b|c", "1", "x\\y", "name", "3"]);
     assert_eq!(events[0].get("cs1"), Some("a = b\nc | d"));

@@ -1,4 +1,4 @@
-//! What went in is what comes out: summary, table, events and an independent reader of the report agree.
+//! No finding is lost: summary, table, events and an independent XML reader (xmllint) have the same counts.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ const DETECTIONS: [(&str, &str); 4] = [
     ("information", "//DETECTION[normalize-space(TYPE)='Info']"),
     ("service", "//DETECTION[normalize-space(TYPE)='no such type']"),
 ];
-/// The class ids of the events that findings of a kind become.
+/// The class IDs of the events for findings of a kind.
 const CLASSES: [(&str, &str); 4] = [
     ("vulnerability", "Qualys|VULN|"),
     ("potential", "Qualys|PRACTICES|"),
@@ -39,7 +39,7 @@ const CLASSES: [(&str, &str); 4] = [
     ("service", "Qualys|Services|"),
 ];
 
-/// Assets and findings by kind, as xmllint counts them.
+/// The numbers of assets and of findings by kind, counted by xmllint.
 fn counted_by_xmllint(document: &[u8]) -> Option<(u64, Value)> {
     let is = |root: &str| xpath::count(document, root).map(|count| count == 1);
     let (assets, kinds) = match (is("/SCAN")?, is("/ASSET_DATA_REPORT")?) {
@@ -54,7 +54,7 @@ fn counted_by_xmllint(document: &[u8]) -> Option<(u64, Value)> {
     Some((xpath::count(document, assets)?, findings))
 }
 
-/// The counts of an outcome, after a look at whether everything that counts them agrees.
+/// Checks that summary, table and events have the same counts. Returns the numbers of assets and of findings by kind.
 #[track_caller]
 fn agreed_counts(sandbox: &Sandbox, outcome: &Outcome) -> (u64, Value) {
     let summary = outcome.summary();
@@ -92,14 +92,14 @@ fn check_report(report: &Path) {
 }
 
 #[test]
-fn the_examples_are_counted_alike_by_everybody() {
+fn counts_of_the_examples_agree_with_xmllint() {
     for report in ["scan", "template", "detections"] {
         check_report(&project_file(&format!("examples/reports/{report}.xml")));
     }
 }
 
 #[test]
-fn the_example_scan_becomes_events_of_all_seven_tables() {
+fn example_scan_becomes_events_of_all_seven_tables() {
     let sandbox = Sandbox::new();
     let siem = "{ id: siem, plugin: ArcSightCEF, with: { path: findings.cef, asset_events: yes } }";
     let report = project_file("examples/reports/scan.xml");
@@ -108,7 +108,7 @@ fn the_example_scan_becomes_events_of_all_seven_tables() {
 
     let events = cef::events(&sandbox.read("findings.cef"));
     let counted = |class: &str| cef::count(&events, class);
-    // Counted by hand in the report.
+    // Counted manually in the report.
     assert_eq!(counted("Qualys|INFOS|"), 4);
     assert_eq!(counted("Qualys|PRACTICES|"), 2);
     assert_eq!(counted("Qualys|Services|"), 5);
@@ -120,7 +120,7 @@ fn the_example_scan_becomes_events_of_all_seven_tables() {
 }
 
 #[test]
-fn values_reach_table_and_events_unharmed() {
+fn values_in_table_and_events_are_unchanged() {
     let sandbox = Sandbox::new();
     sandbox.run_report(&project_file("examples/reports/scan.xml")).expect_code(0);
 
@@ -146,7 +146,7 @@ fn values_reach_table_and_events_unharmed() {
 }
 
 #[test]
-fn generated_reports_are_counted_as_they_were_written() {
+fn counts_of_generated_reports_agree_with_the_generator() {
     for format in [Format::Scan, Format::Template, Format::Detections] {
         let shape =
             Shape { format, extent: Extent::Bytes(3_000_000), findings_per_asset: 30, qids: 300, seed: 5 };
@@ -164,7 +164,7 @@ fn generated_reports_are_counted_as_they_were_written() {
 }
 
 #[test]
-fn whole_fixtures_are_counted_alike_by_everybody() {
+fn counts_of_complete_fixtures_agree_with_xmllint() {
     let reports = Group::Good
         .files()
         .into_iter()
@@ -177,7 +177,7 @@ fn whole_fixtures_are_counted_alike_by_everybody() {
     assert!(checked > 10, "only {checked} fixtures");
 }
 
-/// A pipeline with a filter keeps count of what it keeps back.
+/// Findings that the filter of a pipeline removes are counted as `filtered`.
 #[test]
 fn filtered_findings_are_counted() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! A reader of RFC 4180, written from the text of that memo and from nothing else.
+//! A CSV parser, written only from RFC 4180.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ impl Table {
         self.rows.iter().map(|row| row[index].as_str()).collect()
     }
 
-    /// How many rows have this value in this column.
+    /// The number of rows with this value in this column.
     pub(crate) fn count(&self, column: &str, value: &str) -> u64 {
         self.column(column).iter().filter(|cell| **cell == value).count() as u64
     }
@@ -56,12 +56,12 @@ fn records(text: &str) -> Vec<Vec<String>> {
             other => field.push(other),
         }
     }
-    assert!(!quoted && field.is_empty() && record.is_empty(), "the table ends within a record");
+    assert!(!quoted && field.is_empty() && record.is_empty(), "the table ends inside a record");
     records
 }
 
 #[test]
-fn the_reader_knows_quotes_commas_and_line_breaks() {
+fn csv_parser_reads_quotes_commas_and_line_breaks() {
     let table = Table::parse("a,b\r\n\"x,\r\n\"\"y\"\"\",2\r\n,\r\n");
     assert_eq!(table.column("a"), ["x,\r\n\"y\"", ""]);
     assert_eq!(table.column("b"), ["2", ""]);

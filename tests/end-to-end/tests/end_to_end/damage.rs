@@ -1,4 +1,4 @@
-//! A damaged report is told, and no finished file pretends that it was whole.
+//! A damaged report is reported, and no output file is published as if the report were complete.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ fn scan() -> Vec<u8> {
     fs::read(project_file("examples/reports/scan.xml")).unwrap()
 }
 
-/// Nothing that an output writes has appeared.
+/// Checks that no output file exists.
 #[track_caller]
 fn expect_no_output(sandbox: &Sandbox) {
     let left: Vec<String> = sandbox.names().into_iter().filter(|name| name.contains("findings")).collect();
@@ -21,24 +21,24 @@ fn expect_no_output(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_report_cut_at_any_place_leaves_no_file() {
-    let whole = scan();
-    let root_end = whole.windows(7).rposition(|window| window == b"</SCAN>").unwrap();
-    // Between two elements, within a tag, within CDATA, right before the end of the root.
-    let after_asset = whole.windows(5).position(|window| window == b"</IP>").unwrap() + 5;
-    for length in [after_asset, after_asset + 25, whole.len() / 3, root_end, root_end + 4] {
+fn truncated_report_leaves_no_file() {
+    let complete = scan();
+    let root_end = complete.windows(7).rposition(|window| window == b"</SCAN>").unwrap();
+    // Truncated between two elements, within a tag, within CDATA, and before and within the end tag of the root.
+    let after_asset = complete.windows(5).position(|window| window == b"</IP>").unwrap() + 5;
+    for length in [after_asset, after_asset + 25, complete.len() / 3, root_end, root_end + 4] {
         let sandbox = Sandbox::new();
-        let report = sandbox.write("cut.xml", &whole[..length]);
+        let report = sandbox.write("truncated.xml", &complete[..length]);
         let outcome = sandbox.run_report(&report).expect_code(65);
-        assert_eq!(outcome.summary()["inputs"][0]["incomplete"], 1, "cut at {length}");
-        assert!(outcome.stderr.contains("cut.xml"), "cut at {length}: {}", outcome.stderr);
+        assert_eq!(outcome.summary()["inputs"][0]["incomplete"], 1, "truncated at {length}");
+        assert!(outcome.stderr.contains("truncated.xml"), "truncated at {length}: {}", outcome.stderr);
         expect_no_output(&sandbox);
     }
 }
 
 #[test]
-fn a_cut_report_from_standard_input_leaves_no_file() {
-    let whole = scan();
+fn truncated_report_from_standard_input_leaves_no_file() {
+    let complete = scan();
     let sandbox = Sandbox::new();
     let mut host = sandbox
         .host_running(&pipeline("path: '-'", &[CSV, CEF]))
@@ -47,37 +47,37 @@ fn a_cut_report_from_standard_input_leaves_no_file() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    host.stdin.take().unwrap().write_all(&whole[..whole.len() / 2]).unwrap();
+    host.stdin.take().unwrap().write_all(&complete[..complete.len() / 2]).unwrap();
     Outcome::of(host.wait_with_output().unwrap()).expect_code(65);
     expect_no_output(&sandbox);
 }
 
 #[test]
-fn damage_midway_leaves_no_file() {
+fn invalid_xml_leaves_no_file() {
     let text = String::from_utf8(scan()).unwrap();
-    for (what, damaged) in [
+    for (damage, content) in [
         ("a mismatched tag", text.replacen("</VULNS>", "</VULMS>", 1)),
         ("a second root", format!("{text}<SCAN></SCAN>")),
-        ("junk behind the root", format!("{text}junk")),
+        ("text after the root", format!("{text}junk")),
         ("an unknown reference", text.replacen("Windows Server 2022", "]]>&nonsense;<![CDATA[", 1)),
     ] {
         let sandbox = Sandbox::new();
-        let report = sandbox.write("damaged.xml", damaged);
+        let report = sandbox.write("damaged.xml", content);
         let outcome = sandbox.run_report(&report);
-        assert_eq!(outcome.code, Some(65), "{what}: {}", outcome.stderr);
+        assert_eq!(outcome.code, Some(65), "{damage}: {}", outcome.stderr);
         expect_no_output(&sandbox);
     }
 }
 
 #[test]
-fn no_damaged_fixture_leaves_a_file() {
-    // What is wrong with these can be mended without losing anything but the wrong bytes.
-    let mended = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
+fn damaged_fixtures_leave_no_file() {
+    // In these fixtures only the invalid bytes are replaced; nothing else is lost.
+    let repairable = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
     for report in Group::Damaged.files() {
         let name = report.file_name().unwrap().to_str().unwrap();
         let sandbox = Sandbox::new();
         let outcome = sandbox.run_report(&report);
-        if mended.contains(&name) {
+        if repairable.contains(&name) {
             assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.stderr);
             continue;
         }
@@ -88,7 +88,7 @@ fn no_damaged_fixture_leaves_a_file() {
 }
 
 #[test]
-fn no_fixture_of_another_kind_leaves_a_file() {
+fn fixtures_of_another_kind_leave_no_file() {
     for report in Group::Other.files() {
         let name = report.file_name().unwrap().to_str().unwrap();
         let sandbox = Sandbox::new();
@@ -101,24 +101,24 @@ fn no_fixture_of_another_kind_leaves_a_file() {
 }
 
 #[test]
-fn a_file_of_an_earlier_run_survives_a_damaged_report() {
+fn damaged_report_keeps_the_file_of_an_earlier_run() {
     let sandbox = Sandbox::new();
-    let whole = scan();
-    let report = sandbox.write("scan.xml", &whole);
+    let complete = scan();
+    let report = sandbox.write("scan.xml", &complete);
     sandbox.run_report(&report).expect_code(0);
     let before = sandbox.read("findings.csv");
-    sandbox.write("scan.xml", &whole[..whole.len() / 2]);
+    sandbox.write("scan.xml", &complete[..complete.len() / 2]);
     sandbox.run_report(&report).expect_code(65);
     assert_eq!(sandbox.read("findings.csv"), before);
 }
 
 #[test]
-fn one_damaged_report_among_whole_ones_takes_only_itself_away() {
+fn damaged_report_does_not_affect_the_other_reports() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("reports")).unwrap();
-    let whole = scan();
-    sandbox.write("reports/a.xml", &whole);
-    sandbox.write("reports/b.xml", &whole[..whole.len() / 2]);
+    let complete = scan();
+    sandbox.write("reports/a.xml", &complete);
+    sandbox.write("reports/b.xml", &complete[..complete.len() / 2]);
     sandbox.write("reports/c.xml", "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n");
     let outcome =
         sandbox.run(&pipeline("path: [reports], pattern: ['*'], settle_secs: 0", &[CSV])).expect_code(65);
@@ -128,7 +128,7 @@ fn one_damaged_report_among_whole_ones_takes_only_itself_away() {
 }
 
 #[test]
-fn invalid_bytes_are_replaced_and_told() {
+fn invalid_bytes_are_replaced_and_reported() {
     let mut bytes = scan();
     let at = bytes
         .windows(6)

@@ -1,4 +1,4 @@
-//! Reports to a fake Defense Center by the built host: what counts is what each asset ends with.
+//! The built host delivers reports to a fake Defense Center. The tests compare the resulting host map.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use scanbridge_doubles::fake_defense_center::{FakeDefenseCenter, UnknownAssets};
 
 use crate::sandbox::{Outcome, Sandbox, pipeline};
 
-/// A center, and a folder whose one client file it made. None where the program that writes that is missing.
+/// A fake center, and a sandbox with a client file of it. None if `openssl`, which writes that file, is missing.
 fn registered() -> Option<(FakeDefenseCenter, Sandbox)> {
     let (center, sandbox) = (FakeDefenseCenter::start(), Sandbox::new());
     center.client_file(&sandbox.path(""), "client.pkcs12", "t0w3L", Pkcs12::DefenseCenter)?;
@@ -39,7 +39,7 @@ fn without_header(lines: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 #[test]
-fn the_wire_carries_the_file_of_commands_and_the_center_holds_the_report() {
+fn sent_commands_equal_the_command_file() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 400_000);
     let file = "{ id: file, plugin: CSV, with: { path: commands.csv, format: host-input, add_host: y } }";
@@ -51,7 +51,7 @@ fn the_wire_carries_the_file_of_commands_and_the_center_holds_the_report() {
     assert!(findings > 20);
     assert_eq!(summary["outputs"][0]["records"], findings);
     center.wait_until_idle();
-    // A scanner may say the same of an asset twice; the center keeps one.
+    // A report may contain the same result twice; the center stores it once.
     let mut keys: Vec<_> = sent
         .iter()
         .filter_map(|line| line.strip_prefix("AddScanResult,"))
@@ -63,17 +63,17 @@ fn the_wire_carries_the_file_of_commands_and_the_center_holds_the_report() {
 }
 
 #[test]
-fn a_killed_run_and_a_second_one_end_with_the_report() {
+fn killed_run_is_resumed_and_delivers_the_report() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 8_000_000);
     let text =
         pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]) + "checkpoint: { bytes: 128 KiB }\n";
     center.change(|behavior| behavior.reply_delay = Duration::from_millis(50));
     let mut host = sandbox.host_running(&text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     while center.message_count() < 8 {
         assert!(host.try_wait().unwrap().is_none(), "the host ended before it was killed");
-        assert!(begun.elapsed() < Duration::from_secs(60), "the host sends nothing");
+        assert!(started.elapsed() < Duration::from_secs(60), "the host sends nothing");
         sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&host), Signal::KILL).unwrap();
@@ -84,17 +84,17 @@ fn a_killed_run_and_a_second_one_end_with_the_report() {
     sandbox.run(&text).expect_code(0);
     let second = center.message_count() - first;
     center.wait_until_idle();
-    let held = center.host_map();
+    let resumed = center.host_map();
     center.forget();
     sandbox.run(&text).expect_code(0);
     center.wait_until_idle();
-    assert_eq!(held.all_results(), center.host_map().all_results());
-    assert!(held.all_results().len() > 200);
-    assert!(second < center.message_count(), "the second run went on where the first one was killed");
+    assert_eq!(resumed.all_results(), center.host_map().all_results());
+    assert!(resumed.all_results().len() > 200);
+    assert!(second < center.message_count(), "the second run must resume instead of sending everything");
 }
 
 #[test]
-fn the_probe_gives_a_verdict_for_each_step() {
+fn probe_reports_each_step() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 10_000);
     sandbox.write("pipeline.yaml", pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]));
@@ -106,8 +106,8 @@ fn the_probe_gives_a_verdict_for_each_step() {
     assert!(center.bodies().is_empty());
     drop(center);
     let down = probe().expect_code(69);
-    let told = format!("{}{}", down.stdout, down.stderr);
-    assert!(told.contains("cannot connect to 127.0.0.1:") && told.contains("firewalls"), "{told}");
+    let text = format!("{}{}", down.stdout, down.stderr);
+    assert!(text.contains("cannot connect to 127.0.0.1:") && text.contains("firewalls"), "{text}");
 }
 
 #[test]
@@ -117,13 +117,14 @@ fn revoked_client_exits_77() {
     let text = pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]);
     sandbox.run(&text).expect_code(0);
     center.revoke_clients();
-    let refused = sandbox.run(&text).expect_code(77);
-    assert!(refused.stderr.contains("access revoked or not registered"), "{}", refused.stderr);
-    assert!(!refused.stderr.contains("t0w3L") && !refused.stdout.contains("t0w3L"));
+    let rejected = sandbox.run(&text).expect_code(77);
+    let part = "client certificate revoked or client not registered";
+    assert!(rejected.stderr.contains(part), "{}", rejected.stderr);
+    assert!(!rejected.stderr.contains("t0w3L") && !rejected.stdout.contains("t0w3L"));
 }
 
 #[test]
-fn without_a_client_file_the_folder_is_named() {
+fn missing_client_file_names_the_directory() {
     let sandbox = Sandbox::new();
     report(&sandbox, 10_000);
     let text = pipeline(
@@ -132,64 +133,65 @@ fn without_a_client_file_the_folder_is_named() {
     );
     let outcome = sandbox.run(&text).expect_code(66);
     let folder = sandbox.path("").canonicalize().unwrap();
-    let told = format!("no *.pkcs12 file in the working directory, {}", folder.display());
-    assert!(outcome.stderr.contains(&told), "{}", outcome.stderr);
+    let message = format!("no *.pkcs12 file in the working directory, {}", folder.display());
+    assert!(outcome.stderr.contains(&message), "{}", outcome.stderr);
 }
 
 #[test]
-fn of_several_client_files_the_first_is_used_and_the_others_are_named() {
+fn first_of_several_client_files_is_used() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 10_000);
     sandbox.write("other.pkcs12", "not opened");
     let text = pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]);
     let outcome = sandbox.run(&text).expect_code(0);
-    for part in ["using client.pkcs12", "other.pkcs12"] {
+    for part in ["using client certificate client.pkcs12", "other candidates: other.pkcs12"] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
-    // Assets that are created take licences, and the center does not say when they are used up.
+    // Created assets use licenses, and the center does not report when no license is left.
     let count = center.lines().iter().filter(|line| line.starts_with("AddHost,")).count();
     assert!(count > 0);
-    let told = format!("{count} assets are created if the Defense Center does not know them");
-    for part in [&*told, "each takes one licence", "beyond its licences it drops new ones without a word"] {
+    let created = format!("{count} assets will be created if the Defense Center does not know them");
+    let dropped = "without free licenses the Defense Center drops new assets silently";
+    for part in [&*created, "each uses one host license", dropped] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
 }
 
-/// A center that ignores assets which it does not know says that all is done.
+/// A center that drops results for unknown assets still confirms them.
 #[test]
-fn where_assets_are_not_created_the_log_says_what_may_be_missing() {
+fn warning_if_unknown_assets_are_not_created() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 10_000);
     center.change(|behavior| behavior.unknown_assets = UnknownAssets::Ignored);
     let without = output(&center).replace("add_host: y", "add_host: n");
     let outcome = sandbox.run(&pipeline("path: scan.xml, settle_secs: 0", &[&without])).expect_code(0);
-    let told =
+    let warning =
         "findings of assets unknown to the Defense Center may not appear; set `add_host: yes` to create them";
-    assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("licence"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("license"), "{}", outcome.stderr);
     center.wait_until_idle();
     assert!(center.host_map().all_results().is_empty());
 }
 
 #[test]
-fn a_center_that_takes_its_time_is_heard_of_every_ten_seconds() {
+fn slow_center_is_logged_every_ten_seconds() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 10_000);
     center.change(|behavior| behavior.reply_delay = Duration::from_secs(11));
     let mut host = sandbox.host_running(&pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]));
     let mut host = host.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(host.stderr.take().unwrap()).lines();
-    let waits = format!("waiting for 127.0.0.1:{} to finish a message, for 10 s by now", center.port());
+    let waits = format!("waiting for 127.0.0.1:{} to finish a message (10 s so far)", center.port());
     for part in [&*waits, "confirmed by the Defense Center so far: "] {
-        let told = lines.by_ref().map_while(Result::ok).any(|line| line.contains(part));
-        assert!(told, "{part}");
+        let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(part));
+        assert!(found, "{part}");
         center.change(|behavior| behavior.reply_delay = Duration::ZERO);
     }
     let _ = lines.count();
     assert!(host.wait().unwrap().success());
 }
 
-/// A batch may take many messages: as long as answers come, nothing hangs.
+/// One batch may require many messages. Each reply resets the timer of `hang_secs`.
 #[test]
 fn slow_defense_center_does_not_trigger_hang_secs() {
     let Some((center, sandbox)) = registered() else { return };
@@ -202,23 +204,23 @@ fn slow_defense_center_does_not_trigger_hang_secs() {
     assert!(center.message_count() > 12, "{} messages are too few to hang", center.message_count());
 }
 
-/// Dead letters hold what was refused of an asset, which need not be all that the asset has.
+/// Dead letters contain only the rejected findings of an asset. Their replay must not delete its other findings.
 #[test]
-fn findings_that_are_sent_again_are_added_and_replace_nothing() {
+fn replayed_dead_letters_do_not_replace_other_findings() {
     let Some((center, sandbox)) = registered() else { return };
     report(&sandbox, 400_000);
     let text = pipeline("path: scan.xml, settle_secs: 0", &[&output(&center)]);
     sandbox.run(&text).expect_code(0);
     center.wait_until_idle();
-    let whole = center.host_map().all_results();
+    let complete = center.host_map().all_results();
     let lines = center.lines();
     let second = lines.iter().filter_map(|line| line.strip_prefix("AddHost,")).nth(1).unwrap();
     let address = second.parse().unwrap();
     center.change(|behavior| _ = behavior.failing_assets.insert(address));
-    let refused = sandbox.run(&text).expect_code(65).summary();
-    assert!(refused["outputs"][0]["rejected"].as_u64().unwrap() > 1, "{refused}");
+    let summary = sandbox.run(&text).expect_code(65).summary();
+    assert!(summary["outputs"][0]["rejected"].as_u64().unwrap() > 1, "{summary}");
     center.change(|behavior| behavior.failing_assets.clear());
-    // A run that starts over has nothing to do with what an earlier one was refused.
+    // A new run delivers the report from the beginning. It does not change the dead letters of an earlier run.
     sandbox.run(&text).expect_code(0);
     let letters = dead_letters(&sandbox.path("state"));
     let first = fs::read_to_string(&letters).unwrap().lines().next().unwrap().to_owned();
@@ -226,10 +228,10 @@ fn findings_that_are_sent_again_are_added_and_replace_nothing() {
     let replay = ["dead-letters", "replay", "pipeline.yaml", "--state-dir", "state"];
     Outcome::of(sandbox.host(&replay).output().unwrap()).expect_code(0);
     center.wait_until_idle();
-    assert_eq!(center.host_map().all_results(), whole);
+    assert_eq!(center.host_map().all_results(), complete);
 }
 
-/// The one file of dead letters below a folder.
+/// The dead-letter file below a state directory.
 fn dead_letters(folder: &Path) -> PathBuf {
     let pipelines = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     pipelines.map(|path| path.join("dead-letters/center.ndjson")).find(|path| path.exists()).unwrap()

@@ -1,4 +1,4 @@
-//! Exit codes are a contract: scripts depend on them.
+//! Exit codes are a stable interface, because scripts depend on them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,12 +15,12 @@ fn run(arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn all_delivered_is_0() {
+fn all_delivered_exits_0() {
     Sandbox::new().run(&pipeline(&scan(), &[CSV])).expect_code(0);
 }
 
 #[test]
-fn wrong_usage_is_64() {
+fn usage_error_exits_64() {
     for arguments in [&["run"][..], &["run", "a.yaml", "--no-such-option"], &["no-such-command"], &[]] {
         let outcome = run(arguments).expect_code(64);
         assert!(outcome.stderr.contains("Usage"), "{arguments:?}: {}", outcome.stderr);
@@ -28,7 +28,7 @@ fn wrong_usage_is_64() {
 }
 
 #[test]
-fn asking_for_help_or_version_is_0_and_goes_to_standard_output() {
+fn help_and_version_exit_0_on_standard_output() {
     for arguments in [["--help"], ["--version"]] {
         let outcome = run(&arguments).expect_code(0);
         assert!(outcome.stdout.contains("scanbridge"), "{arguments:?}: {}", outcome.stdout);
@@ -36,7 +36,7 @@ fn asking_for_help_or_version_is_0_and_goes_to_standard_output() {
 }
 
 #[test]
-fn reports_of_another_kind_are_named_and_65() {
+fn reports_of_another_kind_exit_65() {
     let pages = [
         ("page.xml", "<!DOCTYPE html>\n<html><body><h1>Sign in</h1></body></html>\n", "HTML"),
         ("list.json", "[{\"ip\": \"192.0.2.1\"}]\n", "JSON"),
@@ -48,19 +48,19 @@ fn reports_of_another_kind_are_named_and_65() {
             "Report cannot be fetched.",
         ),
     ];
-    for (name, content, told) in pages {
+    for (name, content, part) in pages {
         let sandbox = Sandbox::new();
         let report = sandbox.write(name, content);
         let outcome = sandbox.run_report(&report);
         assert_eq!(outcome.code, Some(65), "{name}: {}", outcome.stderr);
-        assert!(outcome.stderr.contains(told), "{name}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(part), "{name}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(name), "{name}: {}", outcome.stderr);
         assert!(!sandbox.path("findings.csv").exists(), "{name}");
     }
 }
 
 #[test]
-fn an_empty_report_is_66() {
+fn empty_report_exits_66() {
     let sandbox = Sandbox::new();
     let report = sandbox.write("empty.xml", "");
     let outcome = sandbox.run_report(&report).expect_code(66);
@@ -68,50 +68,50 @@ fn an_empty_report_is_66() {
 }
 
 #[test]
-fn a_missing_report_is_66() {
+fn missing_report_exits_66() {
     let outcome = Sandbox::new().run(&pipeline("path: nowhere/scan.xml", &[CSV])).expect_code(66);
     assert!(outcome.stderr.contains("nowhere/scan.xml"), "{}", outcome.stderr);
 }
 
 #[test]
-fn a_pattern_that_fits_nothing_is_66() {
+fn pattern_without_match_exits_66() {
     Sandbox::new().run(&pipeline("path: '*.xml'", &[CSV])).expect_code(66);
 }
 
 #[test]
-fn an_output_that_cannot_be_created_is_73() {
+fn output_that_cannot_be_created_exits_73() {
     let sheet = "{ id: sheet, plugin: CSV, with: { path: no-such-folder/findings.csv } }";
     let outcome = Sandbox::new().run(&pipeline(&scan(), &[sheet])).expect_code(73);
     assert!(outcome.stderr.contains("no-such-folder"), "{}", outcome.stderr);
 }
 
 #[test]
-fn a_full_disk_is_74() {
+fn full_disk_exits_74() {
     let sheet = "{ id: sheet, plugin: CSV, with: { path: /dev/full } }";
     let outcome = Sandbox::new().run(&pipeline(&scan(), &[sheet])).expect_code(74);
     assert!(outcome.stderr.contains("/dev/full"), "{}", outcome.stderr);
 }
 
 #[test]
-fn a_wrong_pipeline_is_78_and_nothing_is_started() {
+fn invalid_pipeline_exits_78_without_running() {
     let sandbox = Sandbox::new();
     let text = "version: 1\ninputs:\n  - { id: a, plugin: QualysGuardFile, with: { pth: x.xml } }\noutputs:\n  - { id: b, plugin: CVS, with: { path: b.csv } }\n";
     let outcome = sandbox.run(text).expect_code(78);
-    for told in ["pth", "path", "CVS", "CSV", "pipeline.yaml:3", "pipeline.yaml:5"] {
-        assert!(outcome.stderr.contains(told), "{told}: {}", outcome.stderr);
+    for part in ["pth", "path", "CVS", "CSV", "pipeline.yaml:3", "pipeline.yaml:5"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
     assert_eq!(sandbox.names(), ["pipeline.yaml"]);
 }
 
 #[test]
-fn a_missing_pipeline_is_told_by_name() {
+fn missing_pipeline_is_reported_by_name() {
     let outcome = run(&["run", "no-such-pipeline.yaml"]);
     assert!(matches!(outcome.code, Some(66 | 78)), "{:?}: {}", outcome.code, outcome.stderr);
     assert!(outcome.stderr.contains("no-such-pipeline.yaml"), "{}", outcome.stderr);
 }
 
 #[test]
-fn check_finds_problems_without_running() {
+fn check_reports_problems_without_running() {
     let sandbox = Sandbox::new();
     sandbox.write("good.yaml", pipeline(&scan(), &[CSV, CEF]));
     sandbox.write("bad.yaml", pipeline("path: x.xml, pat: y", &[CSV]));
@@ -123,21 +123,21 @@ fn check_finds_problems_without_running() {
 }
 
 #[test]
-fn config_show_and_schema_print_what_they_say() {
+fn config_show_and_schema_print_to_standard_output() {
     let sandbox = Sandbox::new();
     sandbox.write("good.yaml", pipeline(&scan(), &[CSV, CEF]));
     let shown = Outcome::of(sandbox.host(&["config", "show", "good.yaml"]).output().unwrap()).expect_code(0);
-    for told in ["findings.csv", "findings.cef", "QualysGuardFile", "ArcSightCEF"] {
-        assert!(shown.stdout.contains(told), "{told}: {}", shown.stdout);
+    for part in ["findings.csv", "findings.cef", "QualysGuardFile", "ArcSightCEF"] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
     }
     let schema = Outcome::of(sandbox.host(&["config", "schema"]).output().unwrap()).expect_code(0);
     let schema: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
     assert!(schema.get("properties").is_some() || schema.get("$defs").is_some(), "{schema:#}");
 }
 
-/// A script that takes an empty answer for none at all must see that there was one.
+/// A script must be able to distinguish empty output from output that could not be written.
 #[test]
-fn an_answer_that_cannot_be_written_is_74_and_one_that_nobody_reads_is_0() {
+fn failed_write_to_standard_output_exits_74() {
     let sandbox = Sandbox::new();
     sandbox.write("good.yaml", pipeline(&scan(), &[CSV]));
     for arguments in [
@@ -158,7 +158,7 @@ fn an_answer_that_cannot_be_written_is_74_and_one_that_nobody_reads_is_0() {
 }
 
 #[test]
-fn every_example_pipeline_passes_the_check() {
+fn example_pipelines_pass_the_check() {
     let root = project_file("Cargo.toml").parent().unwrap().to_owned();
     let folder = root.join("examples/pipelines");
     let mut checked = 0;
@@ -172,7 +172,7 @@ fn every_example_pipeline_passes_the_check() {
 }
 
 #[test]
-fn output_files_are_readable_by_owner_and_group_alone() {
+fn output_files_are_readable_by_owner_and_group_only() {
     let sandbox = Sandbox::new();
     sandbox.run(&pipeline(&scan(), &[CSV, CEF])).expect_code(0);
     for name in ["findings.csv", "findings.cef"] {

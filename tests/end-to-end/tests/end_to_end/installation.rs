@@ -1,13 +1,13 @@
-//! The host and its plugins, laid out as on an operator's machine.
+//! The host and its plugins, installed as on an operator's machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The installed host's executable; the plugins stand in `plugins` beside it.
+/// The executable of the installed host. The plugins are in the directory `plugins` next to it.
 ///
-/// The build folder itself will not do: what an earlier `cargo build` left there would be found as well, and
-/// the same plugin in two files is an error.
+/// The build directory cannot be used: the host would also find the plugins of an earlier `cargo build`, and the same
+/// plugin in two files is an error.
 pub(crate) fn host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
     HOST.get_or_init(install)
@@ -20,11 +20,11 @@ pub(crate) fn legacy(name: &str) -> PathBuf {
 
 fn install() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installation");
-    // What the previous run of the tests left.
+    // Removes the files of the previous test run.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(folder.join("plugins")).unwrap();
     let host = folder.join("scanbridge");
-    // Links, not copies: a file that was just written cannot always be executed ("text file busy").
+    // Links instead of copies: executing a file that was just written can fail with "text file busy".
     for (name, built) in [
         ("scanbridge", env!("CARGO_BIN_EXE_scanbridge-under-test")),
         ("qualys_connector", env!("CARGO_BIN_EXE_qualys-connector-under-test")),
@@ -64,7 +64,7 @@ fn link(plugin: &str, folder: &Path) {
     fs::hard_link(&from, folder.join(&library)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// A file of the project, by its path from the project's root.
+/// A file of the project, by its path relative to the project root.
 pub(crate) fn project_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().expect(path)
 }

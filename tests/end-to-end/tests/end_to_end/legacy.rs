@@ -1,4 +1,4 @@
-//! The command lines of 2014, with a plugin that reads files in place of the one that asks Qualys.
+//! The command lines of 2014, with the file input instead of the API input.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -10,7 +10,7 @@ use scanbridge_bench::generator::{Extent, Format, Shape};
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-/// A working directory as the guide of 2014 has it, with settings for the file input.
+/// A working directory as described in the guide of 2014, with settings for the file input.
 fn laid_out() -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("InputPlugins")).unwrap();
@@ -30,7 +30,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn without_arguments_the_version_leads_and_the_usage_follows() {
+fn version_and_usage_are_printed_without_arguments() {
     let sandbox = Sandbox::new();
     for program in ["qualys_connector", "process_multiple"] {
         let bare = Outcome::of(command(&sandbox, program, &[]).output().unwrap()).expect_code(64);
@@ -44,7 +44,7 @@ fn without_arguments_the_version_leads_and_the_usage_follows() {
 }
 
 #[test]
-fn all_spellings_of_a_run_into_a_file_write_the_same_commands() {
+fn all_spellings_of_the_options_write_the_same_commands() {
     let sandbox = laid_out();
     run(&sandbox, &["-csvfile=a.csv", "QualysGuardFile"]).expect_code(0);
     let expected = sandbox.read("a.csv");
@@ -61,7 +61,7 @@ fn all_spellings_of_a_run_into_a_file_write_the_same_commands() {
 }
 
 #[test]
-fn a_server_beside_a_file_is_ignored_with_one_warning() {
+fn server_is_ignored_with_csvfile() {
     let sandbox = laid_out();
     let outcome = run(&sandbox, &["-server=192.0.2.1", "-csvfile=a.csv", "QualysGuardFile"]).expect_code(0);
     assert_eq!(outcome.stdout.matches("-server is ignored").count(), 1, "{}", outcome.stdout);
@@ -69,7 +69,7 @@ fn a_server_beside_a_file_is_ignored_with_one_warning() {
 }
 
 #[test]
-fn the_log_goes_to_standard_output_or_to_standard_error_or_into_a_file() {
+fn log_goes_to_standard_output_standard_error_or_a_file() {
     let sandbox = laid_out();
     let plain = run(&sandbox, &["-c=a.csv", "QualysGuardFile"]).expect_code(0);
     assert!(plain.stdout.contains("all delivered") && plain.stderr.is_empty(), "{}", plain.stderr);
@@ -83,14 +83,14 @@ fn the_log_goes_to_standard_output_or_to_standard_error_or_into_a_file() {
     let nowhere = run(&sandbox, &["-c=b.csv", "-logfile=no/such/log", "QualysGuardFile"]).expect_code(73);
     assert!(nowhere.stderr.contains("no/such/log"), "{}", nowhere.stderr);
     assert!(!sandbox.path("b.csv").exists());
-    // A disk that is full is told of once, and the report is delivered all the same.
+    // A full disk is reported once, and the report is delivered anyway.
     let full = run(&sandbox, &["-c=b.csv", "-logfile=/dev/full", "QualysGuardFile"]).expect_code(0);
     assert_eq!(full.stderr.matches("cannot write the log file /dev/full: ").count(), 1, "{}", full.stderr);
     assert!(sandbox.path("b.csv").exists());
 }
 
 #[test]
-fn syslog_gets_what_the_log_file_gets() {
+fn syslog_and_log_file_get_the_same_lines() {
     let sandbox = laid_out();
     let socket = UnixDatagram::bind(sandbox.path("socket")).unwrap();
     let arguments = ["-c=a.csv", "-syslog", "-logfile=log", "QualysGuardFile"];
@@ -114,15 +114,15 @@ fn syslog_gets_what_the_log_file_gets() {
 }
 
 #[test]
-fn where_there_is_no_syslog_standard_error_takes_the_log_with_one_warning() {
+fn log_goes_to_standard_error_if_syslog_is_unavailable() {
     let sandbox = laid_out();
     let outcome = run(&sandbox, &["-c=a.csv", "-sy", "QualysGuardFile"]).expect_code(0);
-    assert_eq!(outcome.stderr.matches("there is no syslog").count(), 1, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("cannot connect to syslog").count(), 1, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("all delivered") && outcome.stdout.is_empty());
 }
 
 #[test]
-fn a_higher_level_says_no_less() {
+fn higher_level_logs_at_least_as_much() {
     let sandbox = laid_out();
     let lines = |level: &str| {
         let outcome =
@@ -130,14 +130,14 @@ fn a_higher_level_says_no_less() {
         outcome.stdout.lines().count()
     };
     let counts = ["0", "1", "2", "3"].map(lines);
-    assert_eq!(counts[..2], [0, 1], "no error; the warning that -server is ignored");
+    assert_eq!(counts[..2], [0, 1], "level 0: no error; level 1: the warning that -server is ignored");
     assert!(counts[1] < counts[2] && counts[2] <= counts[3], "{counts:?}");
-    let usual = run(&sandbox, &["-se=x", "-c=a.csv", "QualysGuardFile"]).expect_code(0);
-    assert_eq!(usual.stdout.lines().count(), counts[2]);
+    let default = run(&sandbox, &["-se=x", "-c=a.csv", "QualysGuardFile"]).expect_code(0);
+    assert_eq!(default.stdout.lines().count(), counts[2]);
 }
 
 #[test]
-fn the_usual_log_does_not_grow_with_the_findings() {
+fn default_log_does_not_grow_with_the_findings() {
     let lines = |assets: u64| {
         let sandbox = laid_out();
         let extent = Extent::Assets(assets);
@@ -153,11 +153,14 @@ fn the_usual_log_does_not_grow_with_the_findings() {
 fn usage_error_exits_64_without_running() {
     let sandbox = laid_out();
     for (arguments, part) in [
-        (&["-bogus", "-c=a.csv"][..], "no option `-bogus`"),
+        (&["-bogus", "-c=a.csv"][..], "unknown option `-bogus`"),
         (&["-p=1", "-c=a.csv"], "-port, -plugininfo, -pkcs12, -password"),
-        (&["-le=4", "-c=a.csv"], "`-level` takes"),
+        (
+            &["-le=4", "-c=a.csv"],
+            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found `4`",
+        ),
         (&["QualysGuardFile"], "no destination"),
-        (&["-multiinfo=1", "-c=a.csv"], "process_multiple takes it"),
+        (&["-multiinfo=1", "-c=a.csv"], "it is an option of process_multiple"),
     ] {
         let outcome = run(&sandbox, arguments).expect_code(64);
         assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
@@ -167,14 +170,14 @@ fn usage_error_exits_64_without_running() {
 }
 
 #[test]
-fn settings_that_are_not_there_and_plugins_that_are_unknown_end_with_78() {
+fn missing_settings_and_unknown_plugins_exit_78() {
     let sandbox = Sandbox::new();
     let missing = run(&sandbox, &["-c=a.csv", "QualysGuardFile"]).expect_code(78);
     for part in ["InputPlugins/QualysGuardFile.yaml", "-plugininfo=FILE"] {
         assert!(missing.stderr.contains(part), "{}", missing.stderr);
     }
     let unknown = run(&sandbox, &["-c=a.csv", "Nope"]).expect_code(78);
-    for part in ["there is no input plugin `Nope`", "QualysGuardFile"] {
+    for part in ["unknown input plugin `Nope`", "QualysGuardFile"] {
         assert!(unknown.stderr.contains(part), "{}", unknown.stderr);
     }
     sandbox.write("bad.yaml", "path: a.xml\nsetle_secs: 0\n");
@@ -187,21 +190,21 @@ fn settings_that_are_not_there_and_plugins_that_are_unknown_end_with_78() {
 }
 
 #[test]
-fn all_plugins_that_are_missing_are_named_at_once() {
+fn all_missing_plugins_are_reported_together() {
     let sandbox = laid_out();
     let program = sandbox.path("qualys_connector");
     fs::hard_link(installation::legacy("qualys_connector"), &program).unwrap();
     let mut command = sandbox.program(&program, &["-server=192.0.2.1", "-logfile=log", "-password=t0w3L"]);
     let outcome = Outcome::of(command.output().unwrap()).expect_code(78);
     let log = sandbox.read("log");
-    for part in ["there is no input plugin `QualysGuard`", "there is no output plugin `Sourcefire`"] {
+    for part in ["unknown input plugin `QualysGuard`", "unknown output plugin `Sourcefire`"] {
         assert!(outcome.stderr.contains(part) && log.contains(part), "{}{log}", outcome.stderr);
     }
     assert!(!outcome.stderr.contains("t0w3L") && !log.contains("t0w3L"), "{}{log}", outcome.stderr);
 }
 
 #[test]
-fn failures_are_on_standard_error_whatever_has_the_log() {
+fn failures_are_on_standard_error_with_any_log() {
     let sandbox = laid_out();
     sandbox.write("none.yaml", "path: no-such-report.xml\nsettle_secs: 0\n");
     for log in ["-level=2", "-level=0", "-logfile=log", "-stderr"] {
@@ -220,23 +223,28 @@ fn failures_are_on_standard_error_whatever_has_the_log() {
 }
 
 #[test]
-fn a_template_that_fails_does_not_keep_the_next_from_being_tried() {
+fn failed_template_does_not_stop_the_next_one() {
     let sandbox = laid_out();
-    // The file input knows no templates, so that each of them fails.
+    // The file input has no option `template_id`, so each template fails.
     let arguments = ["-multiinfo", "424242,535353", "-csvfile=Output.csv", "QualysGuardFile"];
     let outcome =
         Outcome::of(command(&sandbox, "process_multiple", &arguments).output().unwrap()).expect_code(78);
-    assert_eq!(outcome.stderr.matches("has no option `template_id`").count(), 2, "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stderr.matches("unknown option `template_id` for input `QualysGuardFile`").count(),
+        2,
+        "{}",
+        outcome.stderr
+    );
     let named = "2 of 2 templates failed: 424242 (exit code 78), 535353 (exit code 78)";
     assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
 }
 
 #[test]
-fn it_runs_from_cron_with_explicit_paths_and_an_empty_environment() {
+fn runs_from_cron_with_explicit_paths() {
     let sandbox = laid_out();
     let path = |name: &str| sandbox.path(name).display().to_string();
     let (csv, settings) = (path("a.csv"), path("InputPlugins/QualysGuardFile.yaml"));
-    // As in an unpacked archive, so that the state has its place.
+    // As in an unpacked archive, so that the state directory is found.
     fs::create_dir(sandbox.path("archive")).unwrap();
     fs::create_dir(sandbox.path("archive/InputPlugins")).unwrap();
     let program = sandbox.path("archive/qualys_connector");

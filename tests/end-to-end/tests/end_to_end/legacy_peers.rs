@@ -14,14 +14,14 @@ use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-/// A working directory as the guide of 2014 has it, a Qualys to ask and the settings for it.
+/// A working directory as described in the guide of 2014, a fake Qualys, and the settings for it.
 struct Bench {
     sandbox: Sandbox,
     qualys: FakeQualys,
 }
 
 impl Bench {
-    /// `template` stands in the settings file.
+    /// `template` is written to the settings file.
     fn new(script: Script, template: &str) -> Self {
         let sandbox = Sandbox::new();
         let authority = Authority::new("Example Root CA");
@@ -54,8 +54,8 @@ fn report_path() -> PathBuf {
     installation::project_file("examples/reports/template.xml")
 }
 
-/// The whole story of a report: launched by its template, listed as finished, fetched, deleted.
-fn story(script: Script, template: &str, id: &str) -> Script {
+/// All calls for a report: launched from its template, listed as finished, downloaded, deleted.
+fn report_calls(script: Script, template: &str, id: &str) -> Script {
     script
         .on(
             &format!("action=launch template_id={template}"),
@@ -76,24 +76,21 @@ fn listed(id: &str, state: &str) -> Reply {
 }
 
 #[test]
-fn the_simplest_call_delivers_what_the_file_of_commands_holds() {
-    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
+fn shortest_call_sends_the_same_as_the_command_file() {
+    let bench = Bench::new(report_calls(Script::new(), "424242", "77"), "template_id: 424242\n");
     let center = FakeDefenseCenter::start();
     let folder = bench.sandbox.path("");
     let Some(file) = center.client_file(&folder, "a.pkcs12", "", Pkcs12::DefenseCenter) else { return };
     let port = format!("-po={}", center.port());
-    // Everything else by its default: the settings, the plugin, the first certificate here.
+    // Everything else has its default: the settings, the plugin, and the first client file in the directory.
     let log = bench.run("qualys_connector", &["-server=127.0.0.1", &port]).expect_code(0).stdout;
-    let place = |part: &str| log.find(part).unwrap_or_else(|| panic!("{part}: {log}"));
-    assert!(
-        place("QualysGuard Report Processing Complete") < place("which accepts messages of at most"),
-        "{log}"
-    );
+    let position = |part: &str| log.find(part).unwrap_or_else(|| panic!("{part}: {log}"));
+    assert!(position("QualysGuard Report Processing Complete") < position("maximum message size"), "{log}");
     center.wait_until_idle();
     let results = center.host_map().all_results();
     assert!(!results.is_empty());
 
-    // The same with everything named.
+    // The same call with all options explicit.
     center.forget();
     let file = file.display().to_string();
     let port = center.port().to_string();
@@ -122,11 +119,11 @@ fn the_simplest_call_delivers_what_the_file_of_commands_holds() {
 }
 
 #[test]
-fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no_other_back() {
+fn failed_template_does_not_affect_other_templates() {
     let items = [("Incident Signature", "Tried to launch invalid report.")];
-    let refused = Reply::code_with(400, 999, "Internal error. Please contact customer support.", &items);
-    let script = Script::new().on("action=launch template_id=1", [refused]);
-    let script = story(story(script, "424242", "77"), "535353", "78");
+    let rejected = Reply::code_with(400, 999, "Internal error. Please contact customer support.", &items);
+    let script = Script::new().on("action=launch template_id=1", [rejected]);
+    let script = report_calls(report_calls(script, "424242", "77"), "535353", "78");
     let bench = Bench::new(script, "template_id: 7\n");
     let arguments = ["-multiinfo", "424242,1,535353", "-csvfile=out.csv"];
     let outcome = bench.run("process_multiple", &arguments).expect_code(65);
@@ -136,21 +133,21 @@ fn several_templates_are_fetched_one_after_the_other_and_one_that_fails_keeps_no
     let names: Vec<_> = bench.sandbox.names().into_iter().filter(|name| name.ends_with("out.csv")).collect();
     assert_eq!(names, ["424242_out.csv", "535353_out.csv"]);
     assert_eq!(bench.sandbox.read("424242_out.csv"), bench.sandbox.read("535353_out.csv"));
-    // Never the template of the file, and the first is finished before the next begins.
+    // The template of the settings file is never used, and each template is finished before the next one begins.
     let lines: Vec<String> =
         bench.qualys.requests().iter().map(scanbridge_doubles::fake_qualys::Seen::line).collect();
     assert!(!lines.iter().any(|line| line.contains("template_id=7")), "{lines:?}");
-    let place = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+    let position = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
     assert!(
-        place("id=77") < place("template_id=1 ")
-            && place("action=delete id=77") < place("template_id=535353"),
+        position("id=77") < position("template_id=1 ")
+            && position("action=delete id=77") < position("template_id=535353"),
         "{lines:#?}"
     );
 }
 
 #[test]
-fn several_templates_take_the_same_options_as_one() {
-    let script = story(story(Script::new(), "424242", "77"), "535353", "78");
+fn process_multiple_accepts_the_same_options() {
+    let script = report_calls(report_calls(Script::new(), "424242", "77"), "535353", "78");
     let bench = Bench::new(script, "template_id: 7\n");
     let center = FakeDefenseCenter::start_on("[::1]:0", Behavior::default()).unwrap();
     let folder = bench.sandbox.path("");
@@ -167,16 +164,16 @@ fn several_templates_take_the_same_options_as_one() {
 }
 
 #[test]
-fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
+fn signal_ends_the_current_template_and_skips_the_rest() {
     let launched = Reply::simple("New report launched", &[("ID", "77")]);
     let running = listed("77", "Running");
     let script = Script::new().on("action=launch", [launched]).on("action=list", [running]);
     let bench = Bench::new(script.on("", [Reply::simple("Done", &[])]), "template_id: 7\n");
     let mut command = bench.command("process_multiple", &["-multiinfo=424242,535353", "-csvfile=out.csv"]);
     let program = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     while bench.qualys.count("action=list") == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", bench.qualys.requests());
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", bench.qualys.requests());
         sleep(Duration::from_millis(5));
     }
     kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
@@ -187,11 +184,11 @@ fn an_interruption_ends_the_template_under_way_and_begins_no_other() {
 }
 
 #[test]
-fn a_wrong_password_is_shown_with_the_words_of_qualys_and_tried_once() {
-    let refused = Reply::code(401, 2010, "Bad Login/Password");
-    let bench = Bench::new(Script::new().on("", [refused]), "template_id: 424242\n");
+fn rejected_login_is_reported_and_not_retried() {
+    let rejected = Reply::code(401, 2010, "Bad Login/Password");
+    let bench = Bench::new(Script::new().on("", [rejected]), "template_id: 424242\n");
     let outcome = bench.run("qualys_connector", &["-csvfile=a.csv"]).expect_code(77);
-    for part in ["2010", "Bad Login/Password", "case sensitive", "single quotes"] {
+    for part in ["2010", "Bad Login/Password", "case-sensitive", "single quotes"] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
     assert_eq!(bench.qualys.requests().len(), 1);
@@ -199,15 +196,15 @@ fn a_wrong_password_is_shown_with_the_words_of_qualys_and_tried_once() {
 }
 
 #[test]
-fn a_template_on_the_command_line_needs_none_in_the_file() {
-    let bench = Bench::new(story(Script::new(), "424242", "77"), "");
+fn template_on_the_command_line_needs_none_in_the_file() {
+    let bench = Bench::new(report_calls(Script::new(), "424242", "77"), "");
     bench.run("process_multiple", &["-multiinfo=424242", "-c=a.csv"]).expect_code(0);
     assert!(bench.sandbox.read("424242_a.csv").contains("AddScanResult,"));
 }
 
 #[test]
-fn without_any_certificate_a_defense_center_cannot_be_reached_but_a_file_can() {
-    let bench = Bench::new(story(Script::new(), "424242", "77"), "template_id: 424242\n");
+fn client_certificate_is_required_only_for_a_server() {
+    let bench = Bench::new(report_calls(Script::new(), "424242", "77"), "template_id: 424242\n");
     let outcome = bench.run("qualys_connector", &["-se=127.0.0.1"]).expect_code(66);
     assert!(outcome.stderr.contains(".pkcs12"), "{}", outcome.stderr);
     bench.run("qualys_connector", &["-c=a.csv"]).expect_code(0);

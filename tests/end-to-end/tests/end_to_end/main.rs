@@ -1,6 +1,6 @@
-//! The host with its plugins, run as an operator runs them: executable, libraries, files, exit codes.
+//! End-to-end tests: the built host with the built plugins, run as an operator runs them.
 
-#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 mod archive;
 mod cef;

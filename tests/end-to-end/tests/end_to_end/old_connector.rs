@@ -8,7 +8,7 @@ use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
 use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-/// A center on this address, and a working directory as the guide has it. None where `openssl` is missing.
+/// A center on this address, and a working directory as described in the guide of 2014. None if `openssl` is missing.
 fn laid_out(address: &str, password: &str) -> Option<(FakeDefenseCenter, Sandbox)> {
     let center = FakeDefenseCenter::start_on(address, Behavior::default()).unwrap();
     let sandbox = Sandbox::new();
@@ -24,7 +24,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
     Outcome::of(command.arg("QualysGuardFile").output().unwrap())
 }
 
-/// The commands that came since the last time, without header lines.
+/// The commands received since the last call, without header lines.
 fn sent(center: &FakeDefenseCenter) -> Vec<String> {
     center.wait_until_idle();
     let lines = center.lines();
@@ -33,7 +33,7 @@ fn sent(center: &FakeDefenseCenter) -> Vec<String> {
 }
 
 #[test]
-fn every_form_of_the_command_sends_what_the_file_of_commands_holds() {
+fn all_spellings_send_the_same_as_the_command_file() {
     let Some((center, sandbox)) = laid_out("127.0.0.1:0", "") else { return };
     let port = center.port();
     run(&sandbox, &["-csvfile=a.csv"]).expect_code(0);
@@ -60,46 +60,46 @@ fn every_form_of_the_command_sends_what_the_file_of_commands_holds() {
 }
 
 #[test]
-fn the_highest_level_tells_every_vulnerability() {
+fn highest_level_logs_every_vulnerability() {
     let Some((center, sandbox)) = laid_out("127.0.0.1:0", "") else { return };
     let port = format!("-port={}", center.port());
-    let told = |level: &str| {
+    let logged = |level: &str| {
         let outcome = run(&sandbox, &["-server=127.0.0.1", &port, level]).expect_code(0);
         outcome.stdout.lines().filter(|line| line.contains("AddScanResult,")).count()
     };
-    assert_eq!(told("-level=2"), 0);
+    assert_eq!(logged("-level=2"), 0);
     center.wait_until_idle();
     center.forget();
-    let count = told("-level=3");
+    let count = logged("-level=3");
     let findings = sent(&center).iter().filter(|line| line.starts_with("AddScanResult,")).count();
     assert!(findings > 0);
     assert_eq!(count, findings);
 }
 
 #[test]
-fn ipv6_is_used_when_asked_for_and_only_then() {
+fn ipv6_is_used_only_with_its_option() {
     let Some((center, sandbox)) = laid_out("[::1]:0", "") else { return };
     let port = format!("-port={}", center.port());
     run(&sandbox, &["-server=::1", &port, "-ipv6"]).expect_code(0);
     assert!(!sent(&center).is_empty());
-    let told = |outcome: Outcome| format!("{}{}", outcome.stdout, outcome.stderr);
-    let refused = told(run(&sandbox, &["-server=127.0.0.1", &port, "-i"]).expect_code(78));
-    assert!(refused.contains("`127.0.0.1` has no IPv6 address"), "{refused}");
-    let refused = told(run(&sandbox, &["-server=::1", &port]).expect_code(78));
-    assert!(refused.contains("`::1` has no IPv4 address"), "{refused}");
+    let text = |outcome: Outcome| format!("{}{}", outcome.stdout, outcome.stderr);
+    let error = text(run(&sandbox, &["-server=127.0.0.1", &port, "-i"]).expect_code(78));
+    assert!(error.contains("`127.0.0.1` has no IPv6 address"), "{error}");
+    let error = text(run(&sandbox, &["-server=::1", &port]).expect_code(78));
+    assert!(error.contains("`::1` has no IPv4 address"), "{error}");
 }
 
 #[test]
-fn a_password_is_asked_for_and_a_wrong_one_is_told() {
+fn missing_and_wrong_passwords_are_reported() {
     let Some((center, sandbox)) = laid_out("127.0.0.1:0", "t0w3L") else { return };
     let port = format!("-port={}", center.port());
     run(&sandbox, &["-server=127.0.0.1", &port, "-pa=t0w3L"]).expect_code(0);
     for (arguments, part) in [
-        (vec!["-server=127.0.0.1", &port], "is encrypted, and no password is set"),
+        (vec!["-server=127.0.0.1", &port], "is password-protected, and no password is set"),
         (vec!["-server=127.0.0.1", &port, "-password=vogon"], "wrong password for"),
     ] {
         let outcome = run(&sandbox, &arguments).expect_code(77);
-        let told = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(told.contains(part) && !told.contains("vogon"), "{told}");
+        let text = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(text.contains(part) && !text.contains("vogon"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Settings files of 2014 for the input `QualysGuard`, read by the built host. Nothing is asked of Qualys.
+//! The built host reads settings files of 2014 for the input `QualysGuard`. No request is sent to Qualys.
 
 use std::fs;
 
@@ -9,9 +9,9 @@ use crate::sandbox::{Outcome, Sandbox};
 
 /// The three settings that are required.
 const ACCOUNT: &str = "user_id: dirk_g\npassword: 'd0ntp@n1c'\ntemplate_id: 424242\n";
-/// All of the guide's, with comments, blank lines and a blank behind a value.
+/// All settings of the guide, with comments, empty lines and a space after a value.
 const EVERYTHING: &str = "# Account\nuser_id: dirk_g\npassword: 'd0ntp@n1c'\n\ntemplate_id: 424242\n\n\
-    # Whatever else there is\nadd_host: y\nip_ranges: 192.168.1.0/24, 10.1.2.3-10.1.2.10, 42.4.2.1\n\n\
+    # Optional\nadd_host: y\nip_ranges: 192.168.1.0/24, 10.1.2.3-10.1.2.10, 42.4.2.1\n\n\
     proxy: https://192.168.1.100:443\nproxy_username: zaphod \nproxy_password: 't0w3L'\n";
 
 /// A working directory with these settings, and two pipelines that use them.
@@ -43,8 +43,8 @@ fn shown(settings: &str) -> [Value; 2] {
     ["inputs", "outputs"].map(|side| shown[side][0]["options"].clone())
 }
 
-/// What the old command says to settings that it cannot take.
-fn refused(settings: &str) -> String {
+/// The error of the old command for invalid settings.
+fn error_of(settings: &str) -> String {
     let sandbox = laid_out(settings);
     let program = installation::legacy("qualys_connector");
     let output = sandbox.program(&program, &["-csvfile=a.csv"]).output().unwrap();
@@ -53,31 +53,31 @@ fn refused(settings: &str) -> String {
 }
 
 #[test]
-fn what_is_required_and_missing_is_named() {
+fn missing_required_settings_are_reported() {
     for key in ["user_id", "password", "template_id"] {
         let settings: String =
             ACCOUNT.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
-        let told = refused(&settings);
-        assert!(told.contains(&format!("`{key}`")), "{told}");
-        // Only what a template report needs is not known before the plugin looks.
-        assert!(key == "template_id" || told.contains("InputPlugins/QualysGuard.yaml"), "{told}");
+        let error = error_of(&settings);
+        assert!(error.contains(&format!("`{key}`")), "{error}");
+        // Only the plugin knows that `template_id` is required for this source, so the host cannot name the file.
+        assert!(key == "template_id" || error.contains("InputPlugins/QualysGuard.yaml"), "{error}");
     }
 }
 
 #[test]
-fn wrong_values_are_named() {
+fn invalid_values_are_reported() {
     for (line, part) in [
         ("add_host: maybe", "`add_host` must be `yes` or `no`, found `maybe`"),
-        ("ip_ranges: 192.0.2.1, 192.0.2.0/33", "`ip_ranges` holds `192.0.2.0/33`"),
+        ("ip_ranges: 192.0.2.1, 192.0.2.0/33", "invalid entry `192.0.2.0/33` in option `ip_ranges`"),
         ("proxy: https://192.0.2.1:70000", "`proxy` has an invalid port; expected 0 to 65535"),
     ] {
-        let told = refused(&format!("{ACCOUNT}{line}\n"));
-        assert!(told.contains(part), "{told}");
+        let error = error_of(&format!("{ACCOUNT}{line}\n"));
+        assert!(error.contains(part), "{error}");
     }
 }
 
 #[test]
-fn three_settings_are_enough_and_the_others_have_their_defaults() {
+fn other_settings_have_their_defaults() {
     let [qualys, center] = shown(ACCOUNT);
     for (option, value) in [
         ("url", json!("https://qualysapi.qualys.com")),
@@ -92,7 +92,7 @@ fn three_settings_are_enough_and_the_others_have_their_defaults() {
 }
 
 #[test]
-fn all_settings_of_the_guide_are_taken_and_the_secrets_are_not_shown() {
+fn all_settings_of_the_guide_are_accepted() {
     let [qualys, _] = shown(EVERYTHING);
     for (option, value) in [
         ("user_id", json!("dirk_g")),
@@ -111,7 +111,7 @@ fn all_settings_of_the_guide_are_taken_and_the_secrets_are_not_shown() {
 }
 
 #[test]
-fn yes_and_no_are_taken_in_the_spellings_of_old_files() {
+fn old_spellings_of_yes_and_no_are_accepted() {
     for (word, value) in
         [("y", true), ("Y", true), ("yes", true), ("true", true), ("n", false), ("no", false)]
     {
@@ -121,7 +121,7 @@ fn yes_and_no_are_taken_in_the_spellings_of_old_files() {
 }
 
 #[test]
-fn the_settings_file_that_comes_along_is_sound_and_creates_assets() {
+fn shipped_settings_file_is_valid_and_creates_assets() {
     let settings = fs::read_to_string(installation::project_file("InputPlugins/QualysGuard.yaml")).unwrap();
     assert!(settings.lines().any(|line| line == "add_host: y"));
     host(&laid_out(&settings), &["check", "file.yaml"]).expect_code(0);

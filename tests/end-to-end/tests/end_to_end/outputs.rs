@@ -1,4 +1,4 @@
-//! Several outputs in one run: each gets everything, and the failure of one is not the failure of all.
+//! Several outputs in one run: each gets all findings, and the failure of one does not affect the others.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn scan() -> String {
 }
 
 #[test]
-fn an_output_that_is_not_required_fails_alone() {
+fn failure_of_an_optional_output_is_partial() {
     let sandbox = Sandbox::new();
     let siem = "{ id: siem, plugin: ArcSightCEF, required: false, with: { path: /dev/full } }";
     let outcome = sandbox.run(&pipeline(&scan(), &[CSV, siem])).expect_code(74);
@@ -25,7 +25,7 @@ fn an_output_that_is_not_required_fails_alone() {
 }
 
 #[test]
-fn a_required_output_that_fails_fails_the_run() {
+fn failure_of_a_required_output_fails_the_run() {
     let sandbox = Sandbox::new();
     let siem = "{ id: siem, plugin: ArcSightCEF, with: { path: /dev/full } }";
     let summary = sandbox.run(&pipeline(&scan(), &[CSV, siem])).expect_code(74).summary();
@@ -33,7 +33,7 @@ fn a_required_output_that_fails_fails_the_run() {
 }
 
 #[test]
-fn the_same_plugin_may_stand_twice_in_a_pipeline() {
+fn pipeline_may_use_a_plugin_twice() {
     let sandbox = Sandbox::new();
     let second = "{ id: second, plugin: csv, filter: { kinds: [service] }, with: { path: services.csv } }";
     let summary = sandbox.run(&pipeline(&scan(), &[CSV, second, CEF])).expect_code(0).summary();
@@ -44,7 +44,7 @@ fn the_same_plugin_may_stand_twice_in_a_pipeline() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes() {
+fn same_input_gives_identical_files() {
     let sandbox = Sandbox::new();
     let text = pipeline(&scan(), &[CSV, CEF]);
     sandbox.run(&text).expect_code(0);
@@ -53,9 +53,9 @@ fn the_same_input_gives_the_same_bytes() {
     assert_eq!((sandbox.read("findings.csv"), sandbox.read("findings.cef")), first);
 }
 
-/// The same findings, told by two outputs that share no code for what they write.
+/// Two outputs that share no code for writing deliver the same findings.
 #[test]
-fn lines_of_json_and_rows_of_the_table_agree() {
+fn json_lines_and_csv_rows_agree() {
     let sandbox = Sandbox::new();
     let lines = "{ id: lines, plugin: JSON, with: { path: findings.ndjson } }";
     let summary = sandbox.run(&pipeline(&scan(), &[CSV, lines])).expect_code(0).summary();
@@ -70,14 +70,15 @@ fn lines_of_json_and_rows_of_the_table_agree() {
         ("definition.title", "/definition/title"),
         ("finding.kind", "/finding/kind"),
     ] {
-        let told = lines.iter().map(|line| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
-        assert_eq!(told.collect::<Vec<_>>(), table.column(column), "{column}");
+        let values =
+            lines.iter().map(|line| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+        assert_eq!(values.collect::<Vec<_>>(), table.column(column), "{column}");
     }
     assert!(lines.iter().all(|line| line["report"]["kind"] == "SCAN"));
 }
 
 #[test]
-fn events_may_go_to_standard_output() {
+fn events_can_be_written_to_standard_output() {
     let sandbox = Sandbox::new();
     let siem = "{ id: siem, plugin: ArcSightCEF, with: { path: '-', derive: no } }";
     sandbox.write("pipeline.yaml", pipeline(&scan(), &[siem]));

@@ -1,4 +1,4 @@
-//! What the host says about its plugins.
+//! The commands that list and describe plugins.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::sandbox::{Outcome, Sandbox};
 const PLUGINS: [&str; 5] = ["ArcSightCEF", "CSV", "QualysGuard", "QualysGuardFile", "Sourcefire"];
 
 #[test]
-fn the_plugins_are_listed() {
+fn plugins_are_listed() {
     let sandbox = Sandbox::new();
     let listed = Outcome::of(sandbox.host(&["plugin", "list"]).output().unwrap()).expect_code(0);
     for plugin in PLUGINS {
@@ -26,7 +26,7 @@ fn the_plugins_are_listed() {
 }
 
 #[test]
-fn a_plugin_is_described_whatever_the_case_of_its_name() {
+fn plugin_names_are_case_insensitive() {
     let sandbox = Sandbox::new();
     for (name, option) in [("qualysguardfile", "path"), ("CSV", "format"), ("arcsightcef", "derive")] {
         let text = Outcome::of(sandbox.host(&["plugin", "describe", name]).output().unwrap()).expect_code(0);
@@ -39,7 +39,7 @@ fn a_plugin_is_described_whatever_the_case_of_its_name() {
 }
 
 #[test]
-fn an_unknown_plugin_is_answered_with_the_nearest_name() {
+fn unknown_plugin_gets_a_suggestion() {
     let sandbox = Sandbox::new();
     let outcome = Outcome::of(sandbox.host(&["plugin", "describe", "ArcSigthCEF"]).output().unwrap());
     let outcome = outcome.expect_code(78);
@@ -47,7 +47,7 @@ fn an_unknown_plugin_is_answered_with_the_nearest_name() {
 }
 
 #[test]
-fn a_folder_of_plugins_that_anybody_may_write_to_is_refused() {
+fn world_writable_plugin_directory_is_rejected() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path("plugins");
     fs::create_dir(&folder).unwrap();
@@ -71,5 +71,5 @@ fn a_folder_of_plugins_that_anybody_may_write_to_is_refused() {
         .unwrap();
     let outcome = Outcome::of(output);
     assert_ne!(outcome.code, Some(0), "{}", outcome.stdout);
-    assert!(outcome.stderr.contains("writ"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("world-writable"), "{}", outcome.stderr);
 }

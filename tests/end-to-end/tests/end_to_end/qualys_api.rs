@@ -1,4 +1,5 @@
-//! The API input with the built host: the same bytes as a file give the same records, and a kill loses nothing.
+//! The API input with the built host: a downloaded report gives the same records as a file with the same bytes, and a
+//! killed run loses nothing.
 
 use std::fs;
 use std::process::Stdio;
@@ -45,12 +46,15 @@ impl Bench {
 
     fn run(&self, settings: &str) -> [String; 2] {
         let outcome = self.sandbox.run(&self.pipeline(settings)).expect_code(0);
-        assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains("hunter#2"), "a secret is told");
+        assert!(
+            !format!("{}{}", outcome.stdout, outcome.stderr).contains("hunter#2"),
+            "the output contains a password"
+        );
         files(&self.sandbox)
     }
 }
 
-/// The two files without the place where the report came from, in which file and API must differ.
+/// The two output files without the origin of the report, which differs between file and API.
 fn files(sandbox: &Sandbox) -> [String; 2] {
     let events: Vec<String> = sandbox.read("findings.cef").lines().map(without_origin).collect();
     [sandbox.read("findings.csv"), events.join("\n")]
@@ -61,11 +65,11 @@ fn without_origin(event: &str) -> String {
     fields.collect::<Vec<_>>().join(" ")
 }
 
-/// What the file input makes of these bodies.
-fn from_files(reports: &[&str], further: &str) -> [String; 2] {
+/// The output files if the file input reads these reports.
+fn from_files(reports: &[&str], more_settings: &str) -> [String; 2] {
     let sandbox = Sandbox::new();
     let paths: Vec<String> = reports.iter().map(|name| format!("{:?}", good(name))).collect();
-    let settings = format!("path: [{}]{further}", paths.join(", "));
+    let settings = format!("path: [{}]{more_settings}", paths.join(", "));
     sandbox.run(&crate::sandbox::pipeline(&settings, &[CSV, CEF])).expect_code(0);
     files(&sandbox)
 }
@@ -75,7 +79,7 @@ fn body(name: &str) -> Reply {
 }
 
 #[test]
-fn a_template_report_gives_what_its_file_gives() {
+fn template_report_equals_its_file() {
     let state = |state: &str| {
         Reply::xml(format!(
             "<?xml version=\"1.0\"?>\n<REPORT_LIST_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME>\
@@ -91,11 +95,11 @@ fn a_template_report_gives_what_its_file_gives() {
         .on("action=delete id=77", [Reply::simple("Report deleted", &[("ID", "77")])]);
     let bench = Bench::new(script);
     assert_eq!(bench.run("template_id: 424242"), from_files(&["template-report.xml"], ""));
-    assert_eq!(bench.qualys.count("action=delete id=77"), 1, "what was launched is deleted");
+    assert_eq!(bench.qualys.count("action=delete id=77"), 1, "the launched report is deleted");
 }
 
 #[test]
-fn stored_scans_give_what_their_files_give() {
+fn scan_reports_equal_their_files() {
     let list = Reply::xml(
         "<?xml version=\"1.0\"?>\n<SCAN_REPORT_LIST user=\"x\">\
          <SCAN_REPORT ref=\"scan/1.1\" date=\"2026-03-01T00:00:00Z\" status=\"FINISHED\" target=\"192.0.2.1\"/>\
@@ -111,7 +115,7 @@ fn stored_scans_give_what_their_files_give() {
 }
 
 #[test]
-fn detections_give_what_their_file_gives() {
+fn detections_equal_their_file() {
     let script =
         Script::new().on(PAGE, [body("detections.xml")]).on(KNOWLEDGE_BASE, [body("knowledge-base.xml")]);
     let bench = Bench::new(script);
@@ -129,7 +133,7 @@ fn rejected_login_is_not_retried_and_exits_77() {
 }
 
 #[test]
-fn settings_that_do_not_fit_together_are_shown_with_their_place_and_nothing_is_asked() {
+fn invalid_settings_are_reported_with_file_and_line() {
     let bench = Bench::new(Script::new());
     let mut text = bench.pipeline("template_id: 1, config-is: below");
     text = text.replace(", config-is: below }", " }, config: qualys.yaml");
@@ -140,17 +144,21 @@ fn settings_that_do_not_fit_together_are_shown_with_their_place_and_nothing_is_a
     for command in ["check", "run"] {
         let outcome = Outcome::of(bench.sandbox.host(&[command, file.to_str().unwrap()]).output().unwrap());
         let outcome = outcome.expect_code(78);
-        assert!(outcome.stderr.contains("between 0 and 65535"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("option `proxy` has an invalid port; expected 0 to 65535"),
+            "{}",
+            outcome.stderr
+        );
         assert!(outcome.stderr.contains("qualys.yaml, line 3)"), "{}", outcome.stderr);
     }
     assert!(bench.qualys.requests().is_empty());
 }
 
 #[test]
-fn a_pull_of_200_pages_that_is_killed_goes_on_and_fetches_at_most_one_page_again() {
+fn killed_download_resumes_and_repeats_at_most_one_page() {
     let population = || Population { per_asset: 4, ..Population::of(2_000) };
     let settings = "source: host-detections, page_size: 10";
-    let undisturbed = Bench::new(Script::new().population(population())).run(settings);
+    let uninterrupted = Bench::new(Script::new().population(population())).run(settings);
 
     let bench = Bench::new(Script::new().population(population()));
     let text = bench.pipeline(settings);
@@ -158,17 +166,20 @@ fn a_pull_of_200_pages_that_is_killed_goes_on_and_fetches_at_most_one_page_again
     for pages in [30, 90, 150] {
         let mut host =
             bench.sandbox.host_running(&text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         while bench.qualys.count(PAGE) < pages {
             assert!(host.try_wait().unwrap().is_none(), "the host ended before it was killed");
-            assert!(begun.elapsed() < Duration::from_secs(120), "no page {pages} is asked for");
+            assert!(started.elapsed() < Duration::from_secs(120), "page {pages} is not requested");
             sleep(Duration::from_millis(1));
         }
         kill_process(Pid::from_child(&host), Signal::KILL).unwrap();
         host.wait().unwrap();
         kills += 1;
     }
-    assert_eq!(bench.run(settings), undisturbed);
-    let fetched = bench.qualys.count(PAGE);
-    assert!((200..=200 + kills).contains(&fetched), "{fetched} pages were fetched in {kills} kills");
+    assert_eq!(bench.run(settings), uninterrupted);
+    let downloaded = bench.qualys.count(PAGE);
+    assert!(
+        (200..=200 + kills).contains(&downloaded),
+        "{downloaded} pages were downloaded with {kills} kills"
+    );
 }

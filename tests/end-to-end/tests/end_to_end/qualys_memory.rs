@@ -1,4 +1,4 @@
-//! What is downloaded goes through the host in bounded memory, however much it is.
+//! The host processes downloads of any size in bounded memory.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -10,10 +10,10 @@ use scanbridge_fixtures::good;
 
 use crate::qualys_api::Bench;
 
-/// The bound that holds for 1 GB, too.
-const MOST_KIB: u64 = 48 << 10;
+/// Maximum resident memory, in KiB. It is the same for a report of 1 GB.
+const MAX_KIB: u64 = 48 << 10;
 
-/// Runs a pipeline to its end, and gives the most memory that was resident.
+/// Runs a pipeline to its end. Returns the peak of its resident memory, in KiB.
 fn peak_kib(bench: &Bench, settings: &str) -> u64 {
     let mut host = bench.sandbox.host_running(&bench.pipeline(settings));
     let mut host = host.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -26,11 +26,11 @@ fn peak_kib(bench: &Bench, settings: &str) -> u64 {
         }
     };
     assert_eq!(status.code(), Some(0));
-    assert!(peak > 0, "the memory of a process can be looked at");
+    assert!(peak > 0, "the memory of the process could not be read");
     peak
 }
 
-/// None once the process has ended.
+/// None if the process has ended.
 fn resident_peak_kib(host: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", host.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -38,7 +38,7 @@ fn resident_peak_kib(host: &Child) -> Option<u64> {
 }
 
 #[test]
-fn a_template_report_that_is_larger_than_the_bound_stays_below_it() {
+fn memory_is_bounded_for_a_large_template_report() {
     let text = fs::read_to_string(good("template-report.xml")).unwrap();
     let (head, tail) = text.split_once("</HOST_LIST>").unwrap();
     let result = "x".repeat(40 << 10);
@@ -54,18 +54,18 @@ fn a_template_report_that_is_larger_than_the_bound_stays_below_it() {
         })
         .collect();
     let report = format!("{head}{hosts}</HOST_LIST>{tail}");
-    assert!(report.len() as u64 > 2 * (MOST_KIB << 10));
+    assert!(report.len() as u64 > 2 * (MAX_KIB << 10));
     let bench = Bench::new(Script::new().on("action=fetch", [Reply::xml(report)]));
     let peak = peak_kib(&bench, "report_id: 77");
-    assert!(peak <= MOST_KIB, "{peak} KiB");
+    assert!(peak <= MAX_KIB, "{peak} KiB");
 }
 
 #[test]
-fn a_pull_of_ten_thousand_assets_takes_no_more_than_one_of_a_thousand() {
+fn memory_does_not_grow_with_the_number_of_assets() {
     let peak = |assets| {
         let bench = Bench::new(Script::new().population(Population::of(assets)));
         peak_kib(&bench, "source: host-detections, page_size: 500")
     };
     let (few, many) = (peak(1_000), peak(10_000));
-    assert!(many <= MOST_KIB && many <= few + few / 4, "{few} KiB and {many} KiB");
+    assert!(many <= MAX_KIB && many <= few + few / 4, "{few} KiB and {many} KiB");
 }

@@ -1,4 +1,4 @@
-//! A folder in which the host runs, and what it left there.
+//! A working directory in which the host runs, and the result of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
-/// How a run ended.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -40,7 +40,7 @@ impl Sandbox {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The names of the files and folders in the sandbox, sorted; the host's state left out.
+    /// The sorted names of the files and directories in the sandbox, without the state directory.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<String> = entries
@@ -51,12 +51,12 @@ impl Sandbox {
         names
     }
 
-    /// The host with these arguments, in this folder.
+    /// The host with these arguments, in this directory.
     pub(crate) fn host(&self, arguments: &[&str]) -> Command {
         self.program(installation::host(), arguments)
     }
 
-    /// An installed program with these arguments, in this folder. It keeps its state here too, unless told otherwise.
+    /// An installed program with these arguments, in this directory. Its default state directory is here too.
     pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -69,7 +69,7 @@ impl Sandbox {
         command
     }
 
-    /// The host running this pipeline with a summary as JSON.
+    /// The host with the arguments to run this pipeline and print a JSON summary.
     pub(crate) fn host_running(&self, pipeline: &str) -> Command {
         self.write("pipeline.yaml", pipeline);
         self.host(&["run", "pipeline.yaml", "--summary", "json", "--no-progress", "--state-dir", "state"])
@@ -79,7 +79,7 @@ impl Sandbox {
         Outcome::of(self.host_running(pipeline).output().unwrap())
     }
 
-    /// Runs a report into `findings.csv` and `findings.cef`.
+    /// Runs a report; the outputs write `findings.csv` and `findings.cef`.
     pub(crate) fn run_report(&self, report: &Path) -> Outcome {
         self.run(&pipeline(&format!("path: {report:?}, settle_secs: 0"), &[CSV, CEF]))
     }
@@ -94,7 +94,7 @@ impl Outcome {
         }
     }
 
-    /// Ends the test unless the host ended with this code.
+    /// Fails the test if the exit code is another one.
     #[track_caller]
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(
@@ -107,7 +107,7 @@ impl Outcome {
         self
     }
 
-    /// The summary: the last thing on standard output.
+    /// The summary: the last line on standard output.
     #[track_caller]
     pub(crate) fn summary(&self) -> Value {
         let last = self.stdout.lines().last().unwrap_or_default();
@@ -117,9 +117,9 @@ impl Outcome {
     }
 }
 
-/// A table in `findings.csv`.
+/// An output that writes a table to `findings.csv`.
 pub(crate) const CSV: &str = "{ id: sheet, plugin: CSV, with: { path: findings.csv } }";
-/// Events in `findings.cef`.
+/// An output that writes events to `findings.cef`.
 pub(crate) const CEF: &str = "{ id: siem, plugin: ArcSightCEF, with: { path: findings.cef } }";
 
 /// A pipeline from a file input with these settings to these outputs.

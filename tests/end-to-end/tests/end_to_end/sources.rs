@@ -1,4 +1,4 @@
-//! Where reports come from: files, patterns, folders, standard input; plain and packed.
+//! The sources of reports: files, patterns, directories and standard input, plain and compressed.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ fn example(name: &str) -> Vec<u8> {
     fs::read(project_file(&format!("examples/reports/{name}.xml"))).unwrap()
 }
 
-fn packed(content: &[u8]) -> Vec<u8> {
+fn compressed(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
@@ -37,7 +37,7 @@ fn run_from_standard_input(content: &[u8]) -> (Sandbox, Outcome) {
 }
 
 #[test]
-fn standard_input_is_read_once_or_spooled_where_two_passes_are_needed() {
+fn standard_input_is_spooled_if_two_passes_are_needed() {
     for (name, findings) in [("scan", 16), ("template", 7)] {
         let (sandbox, outcome) = run_from_standard_input(&example(name));
         outcome.expect_code(0);
@@ -46,36 +46,40 @@ fn standard_input_is_read_once_or_spooled_where_two_passes_are_needed() {
 }
 
 #[test]
-fn a_template_report_from_standard_input_gets_its_titles_from_the_glossary_behind() {
-    let (sandbox, outcome) = run_from_standard_input(&packed(&example("template")));
+fn template_report_from_standard_input_has_titles() {
+    let (sandbox, outcome) = run_from_standard_input(&compressed(&example("template")));
     outcome.expect_code(0);
     let table = Table::parse(&sandbox.read("findings.csv"));
     assert_eq!(table.count("definition.title", "Example DB older than 14.2"), 2);
     assert_eq!(table.count("definition.title", "Example Cache without password"), 1);
     let unknown = table.column("definition.qid").iter().position(|qid| *qid == "900399").unwrap();
-    assert_eq!(table.column("finding.severity")[unknown], "", "a definition that is missing invents nothing");
+    assert_eq!(
+        table.column("finding.severity")[unknown],
+        "",
+        "a missing definition leaves the severity empty"
+    );
 }
 
 #[test]
-fn a_packed_file_is_read_like_a_plain_one() {
+fn compressed_file_is_read() {
     let sandbox = Sandbox::new();
-    let report = sandbox.write("scan.xml.gz", packed(&example("scan")));
+    let report = sandbox.write("scan.xml.gz", compressed(&example("scan")));
     sandbox.run_report(&report).expect_code(0);
     assert_eq!(Table::parse(&sandbox.read("findings.csv")).len(), 16);
 }
 
 #[test]
-fn two_packed_pieces_in_one_file_are_one_report() {
+fn two_gzip_members_are_one_report() {
     let sandbox = Sandbox::new();
     let report = example("scan");
     let (first, second) = report.split_at(report.len() / 2);
-    let file = sandbox.write("scan.xml.gz", [packed(first), packed(second)].concat());
+    let file = sandbox.write("scan.xml.gz", [compressed(first), compressed(second)].concat());
     sandbox.run_report(&file).expect_code(0);
     assert_eq!(Table::parse(&sandbox.read("findings.csv")).len(), 16);
 }
 
 #[test]
-fn a_pattern_and_a_folder_give_all_their_reports() {
+fn pattern_and_directory_provide_all_their_reports() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("reports")).unwrap();
     sandbox.write("reports/a.xml", example("scan"));
@@ -83,13 +87,13 @@ fn a_pattern_and_a_folder_give_all_their_reports() {
     for path in ["reports/*.xml", "reports"] {
         let summary = sandbox.run(&pipeline(&format!("path: {path}"), &[CSV])).expect_code(0).summary();
         assert_eq!(summary["inputs"][0]["reports"], 2, "{summary:#}");
-        // Both reports go into the same file, so it holds the findings of both.
+        // Both reports are written to the same file, so it contains the findings of both.
         assert_eq!(Table::parse(&sandbox.read("findings.csv")).len(), 16 + 7, "{path}");
     }
 }
 
 #[test]
-fn a_file_name_per_report_keeps_reports_apart() {
+fn report_placeholder_writes_one_file_per_report() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("reports")).unwrap();
     sandbox.write("reports/a.xml", example("scan"));
@@ -101,7 +105,7 @@ fn a_file_name_per_report_keeps_reports_apart() {
 }
 
 #[test]
-fn detections_get_their_titles_from_the_knowledge_base() {
+fn detections_get_titles_from_the_knowledge_base() {
     let sandbox = Sandbox::new();
     let detections = project_file("examples/reports/detections.xml");
     let knowledge_base = project_file("examples/reports/knowledge-base.xml");

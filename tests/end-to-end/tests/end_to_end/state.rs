@@ -1,4 +1,4 @@
-//! What is remembered of a pipeline's runs, and how an operator looks at it and gets rid of it.
+//! The saved state of a pipeline, and the commands that show and reset it.
 
 use std::fs;
 use std::io::Write;
@@ -20,7 +20,7 @@ fn command(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn runs_and_reports_are_remembered_shown_and_put_aside() {
+fn state_is_shown_exported_and_archived() {
     let sandbox = Sandbox::new();
     sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
     let nothing = command(&sandbox, &["state", "show"]).expect_code(0);
@@ -33,7 +33,7 @@ fn runs_and_reports_are_remembered_shown_and_put_aside() {
     let export: Value =
         serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
     assert_eq!(export["name"], "pipeline");
-    assert_eq!(export["checkpoint"], Value::Null, "a finished run leaves nothing to go on with");
+    assert_eq!(export["checkpoint"], Value::Null, "a finished run leaves nothing to resume");
     let runs = export["runs"].as_array().unwrap();
     assert_eq!(runs.iter().map(|run| run["number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
     assert!(
@@ -45,10 +45,14 @@ fn runs_and_reports_are_remembered_shown_and_put_aside() {
 
     let reset = command(&sandbox, &["state", "reset"]).expect_code(0).stdout;
     assert!(
-        reset.contains("the next run of pipeline starts over; the previous state was archived in "),
+        reset.starts_with(
+            "state of pipeline pipeline was reset: its next run starts from the beginning; \
+             the previous state was archived in "
+        ),
         "{reset}"
     );
-    assert!(command(&sandbox, &["state", "show"]).stdout.starts_with("nothing is remembered"));
+    let nothing = command(&sandbox, &["state", "show"]).stdout;
+    assert!(nothing.starts_with("no saved state for pipeline pipeline in "), "{nothing}");
     after_a_run(&sandbox);
 }
 
@@ -57,7 +61,7 @@ fn state_reset_instance_archives_only_that_instance() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     let unknown = command(&sandbox, &["state", "reset", "--instance", "report"]).expect_code(64);
-    assert!(unknown.stderr.contains("instance `report` has no data of its own"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("`report` has no data of its own"), "{}", unknown.stderr);
     assert!(
         unknown.stderr.contains("inputs and outputs with data of their own: reports"),
         "{}",
@@ -68,17 +72,19 @@ fn state_reset_instance_archives_only_that_instance() {
     }
     let reset = command(&sandbox, &["state", "reset", "--instance", "reports"]).expect_code(0).stdout;
     assert!(
-        reset.starts_with("`reports` of pipeline begins anew; the previous state was archived in "),
+        reset.starts_with(
+            "data of `reports` in pipeline pipeline was reset; the previous state was archived in "
+        ),
         "{reset}"
     );
     assert!(!sandbox.path("state/pipeline/instances/reports").exists());
     let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
-    assert!(shown.contains("finished"), "the history stays: {shown}");
+    assert!(shown.contains("finished"), "the history is kept: {shown}");
     after_a_run(&sandbox);
 }
 
 #[test]
-fn state_that_nobody_may_write_ends_the_run_before_it_begins_and_can_be_looked_at() {
+fn read_only_state_directory_exits_73() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     let state = sandbox.path("state");
@@ -99,11 +105,11 @@ fn state_that_nobody_may_write_ends_the_run_before_it_begins_and_can_be_looked_a
     let refused = refused.expect_code(73);
     assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--state-dir"), "{}", refused.stderr);
-    assert!(shown.expect_code(0).stdout.contains("the next run starts over"));
+    assert!(shown.expect_code(0).stdout.contains("the next run starts from the beginning"));
 }
 
 #[test]
-fn damaged_state_is_refused_with_the_way_out() {
+fn corrupt_state_is_rejected_with_a_hint() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     let ledger = sandbox.path("state/pipeline/ledger.redb");
@@ -112,14 +118,14 @@ fn damaged_state_is_refused_with_the_way_out() {
         let scan = format!("path: {:?}", project_file("examples/reports/scan.xml"));
         let refused = sandbox.run(&pipeline(&scan, &[CSV])).expect_code(78);
         assert!(refused.stderr.contains("scanbridge state reset FILE"), "{}", refused.stderr);
-        assert_eq!(fs::read(&ledger).unwrap(), damage, "it is left as it is");
+        assert_eq!(fs::read(&ledger).unwrap(), damage, "the corrupt file is unchanged");
     }
     command(&sandbox, &["state", "reset"]).expect_code(0);
     after_a_run(&sandbox);
 }
 
 #[test]
-fn two_pipelines_of_one_name_do_not_share_what_is_remembered() {
+fn pipelines_with_the_same_name_do_not_share_state() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     fs::create_dir(sandbox.path("other")).unwrap();
@@ -130,14 +136,18 @@ fn two_pipelines_of_one_name_do_not_share_what_is_remembered() {
         Outcome::of(sandbox.host(&all).output().unwrap())
     };
     let refused = run("other/pipeline.yaml").expect_code(78);
-    assert!(refused.stderr.contains("give one of the two pipelines another `name:`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("set a different `name:` in one of the two pipelines"),
+        "{}",
+        refused.stderr
+    );
     sandbox.write("other/pipeline.yaml", format!("name: second\n{}", pipeline(&scan, &[CSV])));
     run("other/pipeline.yaml").expect_code(0);
     assert!(sandbox.path("state/second/ledger.redb").exists());
 }
 
 #[test]
-fn without_dead_letters_every_command_says_so() {
+fn commands_report_that_no_dead_letters_exist() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
     for verb in ["list", "show", "replay", "purge"] {
@@ -148,8 +158,8 @@ fn without_dead_letters_every_command_says_so() {
         let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheat"]).expect_code(0);
         assert_eq!(outcome.stdout, "no dead letters of `sheat`\n", "{verb}");
     }
-    let letters = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
-    assert_eq!(letters.stdout, "", "a program reads no letter");
+    let shown = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
+    assert_eq!(shown.stdout, "", "JSON output is empty without dead letters");
     let replayed = command(&sandbox, &["dead-letters", "replay", "--summary", "json"]).expect_code(0);
     let summary: Value = serde_json::from_str(&replayed.stdout).unwrap();
     assert_eq!((&summary["status"], &summary["outputs"]), (&json!("ok"), &json!([])));

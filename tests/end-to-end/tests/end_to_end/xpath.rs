@@ -1,11 +1,11 @@
-//! Counts by xmllint, a program that shares nothing with ours.
+//! Counts by xmllint, which shares no code with the product.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-/// What the XPath expression counts in the document; none when xmllint is not installed.
+/// The number of nodes that the XPath expression selects. None if xmllint is not installed.
 ///
-/// Without xmllint a test says aloud that it compares less; on a machine that sets `CI=true` it fails.
+/// Without xmllint a test reports that it does not compare these counts; with `CI=true` it fails.
 pub(crate) fn count(document: &[u8], expression: &str) -> Option<u64> {
     let child = Command::new("xmllint")
         .args(["--huge", "--nonet", "--xpath", &format!("count({expression})"), "-"])
@@ -14,7 +14,7 @@ pub(crate) fn count(document: &[u8], expression: &str) -> Option<u64> {
         .spawn();
     let Ok(mut child) = child else {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "xmllint is missing (package libxml2-utils)");
-        // Past the test harness, which would swallow it.
+        // Not with `eprintln!`, which the test harness captures.
         let _ =
             writeln!(io::stderr(), "xmllint is missing: counts are NOT compared with an independent reader");
         return None;
@@ -23,6 +23,6 @@ pub(crate) fn count(document: &[u8], expression: &str) -> Option<u64> {
     let document = document.trim_ascii_start();
     child.stdin.take().unwrap().write_all(document).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "xmllint refuses the document");
+    assert!(output.status.success(), "xmllint rejects the document");
     Some(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
 }

@@ -1,4 +1,4 @@
-//! A pipeline of plugins that misbehave as they are told, with everything that it leaves.
+//! A pipeline of rogue plugins, its state, and the logs of its outputs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use scanbridge::session::{self, RunOptions};
 use scanbridge::state::StateFolder;
 use tempfile::TempDir;
 
-/// A pipeline of rogue plugins with a folder for its state and logs.
+/// A pipeline of rogue plugins with a directory for its state and logs.
 pub(crate) struct Case {
     pub(crate) folder: TempDir,
     pub(crate) text: String,
@@ -41,28 +41,28 @@ impl Case {
         self.run_until(&Arc::new(Stop::default()), |_| {})
     }
 
-    /// Runs until `stop` is given, with the pipeline changed as no file could say it.
+    /// Runs until `stop` is requested. `change` can set values that a pipeline file cannot set.
     pub(crate) fn run_until(&self, stop: &Arc<Stop>, change: impl FnOnce(&mut Pipeline)) -> Summary {
         let registry = Registry::discover(&[plugins()], FilePermissionCheck::OwnerOnly);
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
         let mut pipeline =
             config::check(&document, &registry).unwrap_or_else(|problems| panic!("{problems}"));
         change(&mut pipeline);
-        let wish = RunOptions { bar: false, restart: false, wait: false };
-        session::run(&pipeline, &registry, self.folder.path(), wish, stop)
+        let options = RunOptions { bar: false, restart: false, wait: false };
+        session::run(&pipeline, &registry, self.folder.path(), options, stop)
             .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
-    /// The folder that an instance keeps.
+    /// The state directory of an instance.
     pub(crate) fn instance(&self, id: &str) -> PathBuf {
         StateFolder::of(self.folder.path(), "rogue").instance(id)
     }
 
-    pub(crate) fn letters_path(&self) -> PathBuf {
-        StateFolder::of(self.folder.path(), "rogue").dead_letters().join("picky.ndjson")
+    pub(crate) fn dead_letters_path(&self) -> PathBuf {
+        StateFolder::of(self.folder.path(), "rogue").dead_letters().join("strict.ndjson")
     }
 
-    /// Sends the dead letters again, to the output as the pipeline has it now.
+    /// Replays the dead letters to the outputs of the current pipeline text.
     pub(crate) fn replay(&self) -> Option<Summary> {
         let registry = Registry::discover(&[plugins()], FilePermissionCheck::OwnerOnly);
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
@@ -72,11 +72,11 @@ impl Case {
             .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
-    pub(crate) fn letters(&self) -> usize {
-        std::fs::read_to_string(self.letters_path()).map_or(0, |text| text.lines().count())
+    pub(crate) fn dead_letters(&self) -> usize {
+        std::fs::read_to_string(self.dead_letters_path()).map_or(0, |text| text.lines().count())
     }
 
-    /// What this output was asked to commit, in order.
+    /// The lines that this output has committed, in order.
     pub(crate) fn log(&self, output: usize) -> Vec<String> {
         let text =
             std::fs::read_to_string(self.folder.path().join(format!("log{output}"))).unwrap_or_default();
@@ -87,8 +87,8 @@ impl Case {
 fn plugins() -> Folder {
     let name =
         format!("{}scanbridge_rogue_plugins{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let beside = std::env::current_exe().expect("the test has a path");
-    let found = beside.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
+    let test = std::env::current_exe().expect("the test has a path");
+    let found = test.ancestors().skip(1).find(|folder| folder.join(&name).is_file());
     Folder { path: found.map(Path::to_owned).expect("the library was built"), named: false }
 }
 

@@ -1,4 +1,4 @@
-//! Runs that end in the middle of a report, and the ones that go on with them.
+//! Runs that are interrupted in the middle of a report, and the runs that resume them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use scanbridge::pipeline::{RunStatus, Stop, Summary};
 
 use crate::case::{Case, FAST, everything};
 
-/// A pipeline whose source goes away after four of the nine findings: that ends its first run.
-fn cut_short(outputs: &[&str]) -> Case {
+/// A pipeline whose input becomes unavailable after four of the nine findings: that ends its first run.
+fn interrupted(outputs: &[&str]) -> Case {
     let mut case = Case::new("unavailable-midway", outputs);
     let input = format!("{{ id: in, plugin: Rogue, {FAST}, with");
     assert!(case.text.contains(&input));
@@ -18,7 +18,7 @@ fn cut_short(outputs: &[&str]) -> Case {
     case
 }
 
-/// Runs, and stops the run when this file is there.
+/// Runs, and requests a stop when this file exists.
 fn stopped_at(case: &Case, file: &Path) -> Summary {
     let stop = Arc::new(Stop::default());
     thread::scope(|scope| {
@@ -34,13 +34,14 @@ fn stopped_at(case: &Case, file: &Path) -> Summary {
 }
 
 #[test]
-fn a_required_output_that_hangs_ends_the_run_and_the_next_one_goes_on() {
+fn run_resumes_after_a_required_output_hung() {
     let hangs = "id: out, plugin: Rogue, hang_secs: 1, with: { act: hang, times: 1, log: LOG }";
     let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", hangs]);
     let first = case.run();
     assert_eq!((first.status, first.exit_code()), (RunStatus::Failed, 70), "{first:?}");
     let named = |failure: &scanbridge::pipeline::Failure| {
-        failure.instance == "out" && failure.message.contains("has not answered `write` for 1 s")
+        failure.instance == "out"
+            && failure.message.contains("timed out: `write` ran for 1 s without progress (hang_secs)")
     };
     assert!(first.failures.iter().any(named), "{first:?}");
 
@@ -51,53 +52,57 @@ fn a_required_output_that_hangs_ends_the_run_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn a_standby_that_was_delivering_goes_on_with_its_part_and_ends_it() {
+fn failover_output_resumes_and_ends_its_part() {
     let primary = "id: primary, plugin: Rogue, failover: standby, \
                    retry: { initial_secs: 1, max_secs: 600, max_elapsed_secs: 600, breaker_failures: 1 }, \
                    with: { act: fail-to-write, times: 1, log: LOG }";
-    let case = cut_short(&[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
+    let case = interrupted(&[primary, "id: standby, plugin: Rogue, with: { log: LOG }"]);
     assert_eq!(case.run().exit_code(), 69);
-    assert_eq!(case.log(1), everything(true)[..4], "the standby has delivered what there was");
+    assert_eq!(
+        case.log(1),
+        everything(true)[..4],
+        "the failover output has delivered all findings that were read"
+    );
 
     let second = case.run();
     assert_eq!((second.status, second.exit_code()), (RunStatus::Ok, 0), "{second:?}");
     assert_eq!(case.log(0), Vec::<String>::new());
-    assert_eq!(case.log(1), everything(true), "nobody else would have ended its report");
+    assert_eq!(case.log(1), everything(true), "only the failover output can end its report");
 }
 
 #[test]
-fn an_output_that_comes_to_the_rest_of_a_report_may_not_clear_what_it_missed() {
+fn output_that_joins_late_gets_an_incomplete_report() {
     let late = format!(
         "id: late, plugin: Rogue, required: no, {FAST}, with: {{ act: fail-to-open, times: 2, log: LOG }}"
     );
-    let case = cut_short(&["id: good, plugin: Rogue, with: { log: LOG }", &late]);
+    let case = interrupted(&["id: good, plugin: Rogue, with: { log: LOG }", &late]);
     assert_eq!(case.run().exit_code(), 69);
     assert_eq!(case.log(1), Vec::<String>::new());
 
     let second = case.run();
     assert_eq!((second.status, second.exit_code()), (RunStatus::Ok, 0), "{second:?}");
     assert_eq!(case.log(0), everything(true));
-    assert_eq!(case.log(1), everything(false)[4..], "only the rest came to it");
+    assert_eq!(case.log(1), everything(false)[4..], "it received only the rest of the report");
 }
 
 #[test]
-fn a_stop_during_an_outage_is_an_interruption() {
-    let away =
+fn stop_during_an_outage_exits_130() {
+    let unavailable =
         format!("id: out, plugin: Rogue, {FAST}, with: {{ act: fail-to-write, times: 1000, log: LOG }}");
-    let case = Case::new("behave", &[&away]);
+    let case = Case::new("behave", &[&unavailable]);
     let stopped = stopped_at(&case, &case.instance("out").join("times"));
     assert_eq!((stopped.status, stopped.exit_code()), (RunStatus::Failed, 130), "{stopped:?}");
     assert!(stopped.failures.iter().any(|failure| failure.instance == "out" && failure.exit_code == 69));
 }
 
 #[test]
-fn a_stop_makes_no_dead_letters_of_what_the_next_run_delivers() {
-    let output = format!("id: picky, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");
+fn stop_does_not_create_dead_letters() {
+    let output = format!("id: strict, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");
     let case = Case::new("behave", &[&output]);
-    // The first finding is asked for again, after a pause.
-    let stopped = stopped_at(&case, &case.instance("picky").join("192.0.2.2-0"));
+    // The output requests a retry of the first finding, which happens after a delay.
+    let stopped = stopped_at(&case, &case.instance("strict").join("192.0.2.2-0"));
     assert_eq!((stopped.exit_code(), stopped.outputs[0].rejected), (130, 0), "{stopped:?}");
     let second = case.run();
     assert_eq!((second.status, second.exit_code()), (RunStatus::Ok, 0), "{second:?}");
-    assert_eq!((case.log(0), case.letters()), (everything(true), 0));
+    assert_eq!((case.log(0), case.dead_letters()), (everything(true), 0));
 }

@@ -1,6 +1,6 @@
-//! What the host does when an output or input is away, slow or picky: with plugins that are so on purpose.
+//! How the host delivers if an output or input is unavailable, slow or rejects findings. Rogue plugins simulate this.
 
-#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
 mod case;
 mod interruption;
@@ -12,7 +12,7 @@ use case::{Case, FAST, everything};
 use scanbridge::pipeline::RunStatus;
 
 #[test]
-fn an_output_that_was_away_gets_everything_once_and_in_order() {
+fn unavailable_output_gets_all_findings_once_and_in_order() {
     for act in ["fail-to-write", "fail-to-open"] {
         let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: {act}, log: LOG }}");
         let case = Case::new("behave", &[&output]);
@@ -24,7 +24,7 @@ fn an_output_that_was_away_gets_everything_once_and_in_order() {
 }
 
 #[test]
-fn rows_that_are_to_be_sent_again_are_and_the_others_are_not() {
+fn only_rows_to_retry_are_resent() {
     let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");
     let case = Case::new("behave", &[&output]);
     let summary = case.run();
@@ -33,7 +33,7 @@ fn rows_that_are_to_be_sent_again_are_and_the_others_are_not() {
 }
 
 #[test]
-fn an_input_that_was_away_goes_on_at_its_last_step() {
+fn unavailable_input_resumes_at_its_last_position() {
     let case = Case::new("unavailable-midway", &["id: out, plugin: Rogue, with: { log: LOG }"]);
     let summary = case.run();
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{summary:?}");
@@ -42,7 +42,7 @@ fn an_input_that_was_away_goes_on_at_its_last_step() {
 }
 
 #[test]
-fn a_required_output_that_stays_away_stops_the_run_and_the_next_one_goes_on() {
+fn run_resumes_after_a_required_output_was_unavailable() {
     let output = "id: out, plugin: Rogue, retry: { max_elapsed_secs: 0 }, \
                   with: { act: fail-to-write, times: 3, log: LOG }";
     let case = Case::new("behave", &[output, "id: other, plugin: Rogue, with: { log: LOG }"]);
@@ -60,9 +60,9 @@ fn a_hung_output_that_is_not_required_is_named_and_the_others_get_everything() {
     let hung =
         "id: hung, plugin: Rogue, required: no, hang_secs: 1, queue: { bytes: 64 KiB }, with: { act: hang }";
     let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", hung]);
-    let begun = Instant::now();
+    let started = Instant::now();
     let summary = case.run();
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 70), "{summary:?}");
     assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
     assert_eq!(case.log(0), everything(true));
@@ -79,12 +79,12 @@ fn the_standby_takes_over_when_the_breaker_opens() {
     let [first, second] = &summary.outputs[..] else { panic!("two outputs") };
     assert_eq!((first.records, first.diverted, second.records), (0, 9, 9), "{summary:?}");
     assert_eq!(case.log(0), Vec::<String>::new());
-    assert_eq!(case.log(1), everything(true), "it got the whole report");
+    assert_eq!(case.log(1), everything(true), "it received the complete report");
 }
 
 #[test]
-fn the_primary_comes_back_after_two_good_probes_and_neither_of_the_two_may_clear_anything() {
-    // Slow enough that the probes, a second apart, fall into the report.
+fn primary_output_is_used_again_after_two_good_probes() {
+    // Slow enough that the probes, one second apart, happen within the report.
     let primary = "id: primary, plugin: Rogue, failover: standby, max_findings_per_sec: 2, \
                    retry: { initial_secs: 1, max_secs: 1, max_elapsed_secs: 600, breaker_failures: 1 }, \
                    with: { act: fail-to-write, times: 1, log: LOG }";
@@ -100,20 +100,20 @@ fn the_primary_comes_back_after_two_good_probes_and_neither_of_the_two_may_clear
 }
 
 #[test]
-fn an_output_that_is_down_and_not_required_stops_nobody() {
+fn unavailable_optional_output_does_not_delay_others() {
     let down = format!(
         "id: down, plugin: Rogue, required: no, {FAST}, queue: {{ bytes: 64 KiB }}, with: {{ act: unavailable }}"
     );
     let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &down]);
-    let begun = Instant::now();
+    let started = Instant::now();
     let summary = case.run();
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 69), "{summary:?}");
     assert_eq!((summary.outputs[0].records, summary.outputs[1].undelivered), (9, 9), "{summary:?}");
 }
 
 #[test]
-fn an_output_that_may_drop_holds_nobody_up_and_may_not_clear_what_it_missed() {
+fn output_with_on_full_drop_gets_an_incomplete_report() {
     let slow = "id: slow, plugin: Rogue, on_full: drop, max_findings_per_sec: 2, queue: { findings: 1 }, \
                 with: { log: LOG }";
     let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", slow]);
@@ -121,26 +121,26 @@ fn an_output_that_may_drop_holds_nobody_up_and_may_not_clear_what_it_missed() {
     let [good, slow] = &summary.outputs[..] else { panic!("two outputs") };
     assert_eq!((good.records, summary.status), (9, RunStatus::Partial), "{summary:?}");
     assert!(slow.undelivered > 0 && slow.records + slow.undelivered == 9, "{summary:?}");
-    assert_eq!(summary.exit_code(), 69, "not all was delivered, and nothing else says so: {summary:?}");
-    let said = format!("{} findings were left out", slow.undelivered);
-    assert!(summary.failures[0].message.starts_with(&said), "{summary:?}");
+    assert_eq!(summary.exit_code(), 69, "findings were dropped: {summary:?}");
+    let message = format!("{} findings were dropped while this output was unavailable", slow.undelivered);
+    assert!(summary.failures[0].message.starts_with(&message), "{summary:?}");
     assert_eq!(case.log(0), everything(true));
     assert_eq!(case.log(1).last().unwrap(), "end rogue.xml complete=false");
 }
 
 #[test]
-fn refused_findings_become_dead_letters() {
-    let case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all }"]);
+fn rejected_findings_become_dead_letters() {
+    let case = Case::new("behave", &["id: strict, plugin: Rogue, with: { act: reject-all }"]);
     let summary = case.run();
     assert_eq!((summary.exit_code(), summary.outputs[0].rejected), (65, 9), "{summary:?}");
-    let path = case.folder.path().join("rogue/dead-letters/picky.ndjson");
+    let path = case.folder.path().join("rogue/dead-letters/strict.ndjson");
     let text = std::fs::read_to_string(path).unwrap();
     let letters: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(letters.len(), 9);
     for (number, letter) in letters.iter().enumerate() {
-        assert_eq!(letter["output"], "picky");
-        assert_eq!(letter["reason"], "nothing is good enough");
+        assert_eq!(letter["output"], "strict");
+        assert_eq!(letter["reason"], "rejected by the rogue output");
         assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(1), Some(1)));
         assert_eq!(letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
         assert_eq!(letter["report"]["path"], "rogue.xml");
@@ -148,66 +148,78 @@ fn refused_findings_become_dead_letters() {
 }
 
 #[test]
-fn dead_letters_are_sent_again_until_they_are_taken() {
-    let mut case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
+fn dead_letters_are_replayed_until_accepted() {
+    let mut case = Case::new("behave", &["id: strict, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
     assert_eq!(case.run().exit_code(), 65);
-    assert_eq!(case.letters(), 9);
+    assert_eq!(case.dead_letters(), 9);
 
-    let refused = case.replay().unwrap();
-    assert_eq!((refused.exit_code(), refused.outputs[0].rejected), (65, 9), "{refused:?}");
-    assert_eq!(case.letters(), 9, "those that are refused again are written anew, once");
-    let text = std::fs::read_to_string(case.letters_path()).unwrap();
+    let rejected = case.replay().unwrap();
+    assert_eq!((rejected.exit_code(), rejected.outputs[0].rejected), (65, 9), "{rejected:?}");
+    assert_eq!(case.dead_letters(), 9, "dead letters that are rejected again are written once");
+    let text = std::fs::read_to_string(case.dead_letters_path()).unwrap();
     for line in text.lines() {
         let letter: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(2), Some(1)), "{letter}");
     }
 
-    let away = case.text.replace("act: reject-all", "act: unavailable");
-    case.text = away.replace("id: picky,", "id: picky, retry: { max_elapsed_secs: 0 },");
-    let lost = case.replay().unwrap();
-    assert_eq!((lost.exit_code(), case.letters()), (69, 9), "an output that is away keeps them: {lost:?}");
+    let unavailable = case.text.replace("act: reject-all", "act: unavailable");
+    case.text = unavailable.replace("id: strict,", "id: strict, retry: { max_elapsed_secs: 0 },");
+    let failed = case.replay().unwrap();
+    assert_eq!(
+        (failed.exit_code(), case.dead_letters()),
+        (69, 9),
+        "an unavailable output keeps its dead letters: {failed:?}"
+    );
 
     case.text = case.text.replace("act: unavailable", "act: behave");
-    let taken = case.replay().unwrap();
-    assert_eq!((taken.exit_code(), taken.outputs[0].records), (0, 9), "{taken:?}");
-    assert_eq!(case.letters(), 0);
-    assert_eq!(case.log(0).last().unwrap(), "end rogue.xml complete=false", "a replay clears nothing");
+    let accepted = case.replay().unwrap();
+    assert_eq!((accepted.exit_code(), accepted.outputs[0].records), (0, 9), "{accepted:?}");
+    assert_eq!(case.dead_letters(), 0);
+    assert_eq!(
+        case.log(0).last().unwrap(),
+        "end rogue.xml complete=false",
+        "a replay delivers no complete report"
+    );
     assert_eq!(case.log(0)[case.log(0).len() - 10..][..9], everything(false)[..9]);
     assert!(case.replay().is_none());
 }
 
 #[test]
-fn letters_that_were_taken_before_the_output_went_away_are_not_sent_again() {
-    let mut case = Case::new("behave", &["id: picky, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
+fn accepted_dead_letters_are_not_replayed_twice() {
+    let mut case = Case::new("behave", &["id: strict, plugin: Rogue, with: { act: reject-all, log: LOG }"]);
     assert_eq!(case.run().exit_code(), 65);
-    let first = std::fs::read_to_string(case.letters_path()).unwrap();
+    let first = std::fs::read_to_string(case.dead_letters_path()).unwrap();
     let second = first.replace("rogue.xml", "second.xml");
-    std::fs::write(case.letters_path(), first + &second).unwrap();
+    std::fs::write(case.dead_letters_path(), first + &second).unwrap();
 
-    let tires = case.text.replace("act: reject-all", "act: tire, times: 1");
-    case.text = tires.replace("id: picky,", "id: picky, retry: { max_elapsed_secs: 0 },");
-    let lost = case.replay().unwrap();
-    assert_eq!((lost.exit_code(), lost.outputs[0].records), (69, 9), "{lost:?}");
-    assert_eq!(std::fs::read_to_string(case.letters_path()).unwrap(), second, "the rest is as it was");
+    let limited = case.text.replace("act: reject-all", "act: unavailable-later, times: 1");
+    case.text = limited.replace("id: strict,", "id: strict, retry: { max_elapsed_secs: 0 },");
+    let failed = case.replay().unwrap();
+    assert_eq!((failed.exit_code(), failed.outputs[0].records), (69, 9), "{failed:?}");
+    assert_eq!(
+        std::fs::read_to_string(case.dead_letters_path()).unwrap(),
+        second,
+        "the remaining dead letters are unchanged"
+    );
 
-    case.text = case.text.replace("act: tire", "act: behave");
-    let taken = case.replay().unwrap();
-    assert_eq!((taken.exit_code(), taken.outputs[0].records), (0, 9), "{taken:?}");
+    case.text = case.text.replace("act: unavailable-later", "act: behave");
+    let accepted = case.replay().unwrap();
+    assert_eq!((accepted.exit_code(), accepted.outputs[0].records), (0, 9), "{accepted:?}");
     let log = case.log(0);
     let of = |path: &str| {
         let end = [format!("end {path} complete=false")];
         everything(false)[..9].iter().cloned().chain(end).collect::<Vec<_>>()
     };
-    // Before that stands what the run itself handed over.
+    // The lines before are those of the run itself.
     assert_eq!(log[10..], [of("rogue.xml"), of("second.xml")].concat());
-    assert!(!case.letters_path().exists());
+    assert!(!case.dead_letters_path().exists());
 }
 
 #[test]
 fn max_findings_per_sec_is_respected() {
     let case = Case::new("behave", &["id: slow, plugin: Rogue, max_findings_per_sec: 4, with: { log: LOG }"]);
-    let begun = Instant::now();
+    let started = Instant::now();
     let summary = case.run();
     assert_eq!((summary.exit_code(), summary.outputs[0].records), (0, 9));
-    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
 }
