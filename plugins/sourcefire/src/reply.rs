@@ -212,7 +212,10 @@ const FRAGMENTS: &[Fragment] = &[
         meaning: "not a leaf domain; only leaf domains contain hosts",
         option: Some("set `domain` to a leaf domain"),
     },
-    known_message(&["Failure to Run Scan API:", "Failed to recognize IP address:"], "invalid IP address of the asset"),
+    known_message(
+        &["Failure to Run Scan API:", "Failed to recognize IP address:"],
+        "invalid IP address of the asset",
+    ),
     known_message(
         &["Failure to Run Scan API:"],
         "the scan results could not be stored; check that the asset exists (`add_host`) and that a host \
