@@ -119,7 +119,7 @@ mod tests {
         let occupied = Lock::take(&folder).unwrap().unwrap_err();
         assert_eq!(Lock::holder(&folder).unwrap(), Some(occupied.clone()));
         assert!(
-            occupied.holder.starts_with(&format!("process {} since 2", std::process::id())),
+            occupied.holder.starts_with(&format!("process {}, started 2", std::process::id())),
             "{occupied:?}"
         );
         let error = occupied.error("nightly");

@@ -101,7 +101,7 @@ impl ColumnName {
     }
 }
 
-/// A column of the report under way.
+/// A column of the current report.
 #[derive(Debug)]
 pub(crate) struct Column {
     place: ColumnSource,

@@ -12,7 +12,7 @@ use scanbridge_plugin_api::{PluginError, Receipt, Result, Written};
 pub(crate) struct Commands {
     writer: CommandWriter,
     header: String,
-    /// Whether a report is under way.
+    /// Whether a report is in progress.
     in_report: bool,
     /// Whether the last block ended its asset. Only there may a piece of the file end.
     between_assets: bool,

@@ -54,7 +54,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     shared::DESCRIPTION_LENGTH,
 ];
 
-/// What is in a table when the operator says nothing: where, what, how bad, since when, what to do, what was seen.
+/// The default columns of a table: where, what, how severe, since when, what to do, what was found.
 const DEFAULT_COLUMNS: &[&str] = &[
     "asset.address",
     "asset.dns",
@@ -172,17 +172,20 @@ mod tests {
     #[test]
     fn contradictions_are_refused_with_the_options_name() {
         for (json, part) in [
-            (r#"{"path": "a", "columns": []}"#, "`columns` must name at least one"),
+            (r#"{"path": "a", "columns": []}"#, "`columns` must have at least one"),
             (r#"{"path": "a", "columns": ["host.ip"]}"#, "`columns`: `host.ip`"),
             (r#"{"path": "a", "columns": ["address"]}"#, "`columns`: `address`"),
             (r#"{"path": "a", "columns": ["report.owner"]}"#, "`columns`: `report.owner`"),
-            (r#"{"path": "a", "delimiter": ""}"#, "`delimiter` must be one sign"),
-            (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one sign"),
-            (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one sign"),
-            (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be octal"),
-            (r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#, "`scanner` may hold letters"),
+            (r#"{"path": "a", "delimiter": ""}"#, "`delimiter` must be one ASCII character"),
+            (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one ASCII character"),
+            (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one ASCII character"),
+            (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be an octal number"),
+            (
+                r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#,
+                "`scanner` may contain only letters",
+            ),
             (r#"{"path": "a", "format": "host-input", "source": "42"}"#, "`source` must not be a number"),
-            (r#"{"path": "a", "format": "host-input", "kinds": []}"#, "`kinds` must name at least one"),
+            (r#"{"path": "a", "format": "host-input", "kinds": []}"#, "`kinds` must have at least one"),
         ] {
             let error = read(json).unwrap_err();
             assert_eq!(error.kind, scanbridge_plugin_api::ErrorKind::Config, "{json}");

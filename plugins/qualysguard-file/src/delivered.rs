@@ -42,7 +42,7 @@ impl Delivered {
         Ok(Self { journal: Journal::open(folder)?, on_done, ended: BTreeMap::new(), resumed: by_hash })
     }
 
-    /// Forgets what earlier runs delivered: this one begins at the beginning.
+    /// Deletes the list of delivered files of earlier runs: this run starts from the beginning.
     pub(crate) fn forget_all(&mut self) -> Result<()> {
         self.journal.clear()
     }
@@ -103,14 +103,15 @@ impl Delivered {
         }
     }
 
-    /// Forgets files that are gone, so that others of their name are read, and memory stays bounded.
+    /// Removes files that no longer exist from the list, so that new files of the same name are read, and memory is
+    /// limited.
     pub(crate) fn forget_gone(&mut self) -> Result<()> {
         let mut full = HashMap::new();
         self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
 
-    /// Does what is to be done with delivered files, and remembers those that stay where they are. Gives the first
-    /// problem with moving or deleting; an error says that nothing could be remembered.
+    /// Moves or deletes delivered files, and records those that are kept. Returns the first problem with moving or
+    /// deleting; an error means that nothing could be recorded.
     fn finish<'a>(
         &mut self,
         files: impl IntoIterator<Item = &'a DeliveredReport>,
@@ -131,7 +132,7 @@ impl Delivered {
             }
         }
         for folder in folders {
-            // Else a power cut could bring a file back that nothing remembers.
+            // Otherwise a power failure could bring a file back that is no longer recorded.
             let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
         }
         self.journal.record(stay)?;

@@ -15,7 +15,7 @@ use crate::paths::reason;
 pub(crate) enum OnDone {
     /// Nothing.
     Keep,
-    /// It moves to this folder, or to the folder `done` beside it.
+    /// It moves to this directory, or to the directory `done` next to it.
     Move(Option<PathBuf>),
     /// It is deleted.
     Delete,
@@ -86,7 +86,7 @@ impl OnDone {
     }
 }
 
-/// The folder beside a file that it is moved to when the options name none.
+/// The directory next to a file that it is moved to by default.
 pub(crate) const DONE: &str = "done";
 
 /// Moves the file under its own name or, if that exists, with a number appended.

@@ -28,7 +28,7 @@ pub struct QualysGuardFile {
     opener: Opener,
     /// Where the run resumes, if it does.
     resume: Option<ParsedPosition>,
-    /// The report that was under way there, until it has begun again.
+    /// The report that was in progress there, until it has begun again.
     under_way: Option<Inside>,
     /// The list of delivered files; read at the first call that needs it, because a check may run at the same time as
     /// a run.
@@ -104,8 +104,8 @@ impl Input for QualysGuardFile {
 }
 
 impl QualysGuardFile {
-    /// What earlier runs delivered. One that begins at the beginning forgets it, unless it watches: then it is
-    /// what keeps it from delivering twice.
+    /// What earlier runs delivered. A run that starts from the beginning deletes the list, unless it watches: then
+    /// the list prevents a second delivery.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
             let place = self.resume.clone().unwrap_or_default();

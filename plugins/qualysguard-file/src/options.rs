@@ -9,7 +9,7 @@ use scanbridge_qualys_xml::Limits;
 
 use crate::done::OnDone;
 
-/// The options, as they stand under `with:` or in the settings file.
+/// The options, as written under `with:` or in the settings file.
 pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::list("path", &ValueSpec::Path).required().help(
         "Reports to read: files, directories, patterns such as `scans/*.xml`, or `-` for standard input. \

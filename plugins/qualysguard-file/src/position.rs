@@ -17,7 +17,7 @@ pub(crate) struct ParsedPosition {
     /// The same for incomplete reports that were delivered anyway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) incomplete: Vec<Hash>,
-    /// The report that was under way.
+    /// The report that was in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Inside>,
 }

@@ -1,4 +1,4 @@
-//! What a check tells: is what the options name there, and is it what is wanted?
+//! The check: whether the files of the options exist, and are reports.
 
 use std::path::Path;
 

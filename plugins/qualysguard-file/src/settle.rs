@@ -72,7 +72,7 @@ impl UnchangedSince {
     /// From now on.
     pub(crate) fn of(path: &Path) -> Self {
         let stamp = stamp(path);
-        // A time in the future (clocks of file servers differ) says nothing.
+        // A time in the future (clocks of file servers differ) proves nothing.
         let before = stamp.and_then(|(_, time)| time.elapsed().ok()).unwrap_or_default();
         Self { stamp, since: Instant::now(), before }
     }

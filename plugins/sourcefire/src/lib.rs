@@ -2,10 +2,10 @@
 //!
 //! # Where things are
 //!
-//! `options` says what the operator may set, `output` is the plugin, `check` its probe. Blocks of commands come from
-//! the crate `scanbridge-host-input-commands`; `packer` makes message bodies of them, `delivery` sends those and
-//! keeps book of what was confirmed and refused, `session` is the connection, `dial` how it comes about, `socket` what
-//! keeps every wait short, `protocol` the frames, `reply` what an answer means, `receipt` what outlives a crash.
+//! `options` reads the operator's settings, `output` is the plugin, `check` its probe. Blocks of commands come from
+//! the crate `scanbridge-host-input-commands`. `packer` makes message bodies from them. `delivery` sends those and
+//! records what was confirmed and refused. `session` is the connection, `dial` opens it, `socket` limits every wait,
+//! `protocol` has the frames, `reply` interprets replies, `receipt` is what is stored for a resume.
 
 mod check;
 mod delivery;

@@ -124,7 +124,7 @@ impl Output for SourcefireOutput {
 }
 
 impl SourcefireOutput {
-    /// Rejects the findings of refused assets that are in this batch as a whole; the others are remembered.
+    /// Rejects the findings of refused assets that are completely in this batch; the others are recorded.
     fn name_findings(&mut self, batch: Batch<'_>, refused: &Refused, written: &mut Written) {
         if refused.is_empty() {
             return;

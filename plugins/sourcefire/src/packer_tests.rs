@@ -48,7 +48,7 @@ fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
 }
 
 fn lines(body: &Body) -> &str {
-    body.text.strip_prefix(HEADER).expect("the header stands first")
+    body.text.strip_prefix(HEADER).expect("the header comes first")
 }
 
 fn parts() -> impl Strategy<Value = Vec<Part>> {

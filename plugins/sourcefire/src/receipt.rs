@@ -1,4 +1,4 @@
-//! What outlives a crash: how far the Defense Center has confirmed the report under way, and what it refused.
+//! What is stored for a resume: how far the Defense Center has confirmed the current report, and what it refused.
 
 use scanbridge_host_input_commands::{AddressSet, BadSnapshot, put_number, take_number};
 use scanbridge_plugin_api::{PluginError, Receipt, Result};
@@ -8,11 +8,11 @@ use crate::delivery::Confirmed;
 /// How far the delivery is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// What was confirmed of the report under way.
+    /// What was confirmed of the current report.
     pub(crate) confirmed: Confirmed,
     /// Assets of all reports about which commands were refused and which could not be named as findings.
     pub(crate) refused: AddressSet,
-    /// Where the writer of commands goes on; empty when no report is under way.
+    /// Where the writer of commands resumes; empty between reports.
     pub(crate) writer: Vec<u8>,
 }
 

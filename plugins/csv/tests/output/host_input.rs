@@ -1,4 +1,4 @@
-//! The commands as they stand in the file.
+//! The commands as they are written to the file.
 
 use std::fs;
 
@@ -128,7 +128,7 @@ fn appending_names_the_source_again() {
 #[test]
 fn source_is_named_again_after_a_rolled_back_report() {
     let folder = tempfile::tempdir().unwrap();
-    let old = "SetSource,Somebody else\n";
+    let old = "SetSource,Other source\n";
     for name in ["a.csv", "b.csv"] {
         fs::write(folder.path().join(name), old).unwrap();
     }

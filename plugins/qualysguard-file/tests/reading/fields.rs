@@ -1,4 +1,4 @@
-//! Single cells, as they stand in the files.
+//! Single cells, as they appear in the files.
 
 use std::collections::BTreeMap;
 

@@ -170,7 +170,7 @@ fn notes_are_kept_after_a_resume() {
     let whole = read(&options);
     assert!(whole.ends()[0].notes.iter().any(|note| note.text.contains("stood behind") && note.count == 2));
     let empty = whole.positions.iter().filter(|(_, position)| position.0.is_empty()).count();
-    assert!(empty >= 2, "an asset larger than a batch has no place to go on at");
+    assert!(empty >= 2, "there is no position to resume at inside an asset");
     for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
         assert_resumes(&options, &whole.events, *at, position);
     }

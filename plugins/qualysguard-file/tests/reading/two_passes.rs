@@ -94,7 +94,7 @@ fn lists_of_assets_may_be_empty_nested_or_several() {
     }
 }
 
-/// The glossary is not read a second time; what is wrong with it must not be forgotten.
+/// The glossary is not read a second time; an error in it must not be lost.
 #[test]
 fn a_glossary_beyond_the_limit_makes_no_complete_report() {
     let threat = format!("<THREAT>{}", "x".repeat(70_000));

@@ -54,7 +54,7 @@ fn each_file_is_delivered_once_across_runs_and_again_when_it_changes() {
     look(&mut first);
     look(&mut first);
     assert_eq!(first.files(), ["b.xml", "a.xml", "b.xml"]);
-    assert_eq!(first.refusals().len(), 0, "an empty folder is none of its mistakes");
+    assert_eq!(first.refusals().len(), 0, "an empty directory is not an error");
     drop(first);
 
     let mut second = Session::open(&options, state.path(), None);
@@ -234,7 +234,7 @@ fn a_named_file_that_was_deleted_is_not_missed_after_a_crash() {
     second.commit().unwrap();
     let mut third = Session::open(&options, state.path(), None);
     third.go();
-    assert_eq!(third.refusals().len(), 2, "a run that begins anew misses what it was told to read");
+    assert_eq!(third.refusals().len(), 2, "a new run reports the files that it cannot find");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Remembers what was delivered, across runs: a set of keys in one file of an instance's state folder.
+//! Records what was delivered, across runs: a set of keys in one file of an instance's state directory.
 //!
 //! A key is whatever identifies a thing for its owner: the path of a file with its length and time, the reference of
 //! a scan. Keys for which [`Journal::record`] has returned survive a power failure. A missing file is an empty
@@ -104,7 +104,7 @@ impl Journal {
         if self.keys.len() == before { Ok(()) } else { self.rewrite() }
     }
 
-    /// Forgets everything.
+    /// Deletes all keys.
     ///
     /// # Errors
     /// As [`Journal::retain`].

@@ -63,7 +63,7 @@ fn damage_is_named_and_never_taken_for_an_empty_journal() {
         let error = Journal::open(folder.path()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io);
         assert!(error.message.contains(&format!("delivered, line {line}: ")), "{}", error.message);
-        assert!(error.hint.unwrap().contains("`scanbridge state reset`"));
+        assert!(error.hint.unwrap().contains("`scanbridge state reset FILE`"));
         assert_eq!(fs::read_to_string(file(folder.path())).unwrap(), bad, "a damaged journal is left alone");
     }
 }

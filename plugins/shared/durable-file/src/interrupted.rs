@@ -10,18 +10,18 @@ use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
 use crate::recovery::{RecoveredReport, restore_published};
 use crate::target::Target;
 
-/// A report that was under way when the receipt was given.
+/// A report that was in progress when the receipt was made.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     pub(crate) under_way: UnderWay,
-    /// What its committer had put beside the receipt.
+    /// What the caller of `commit` stored with the receipt.
     pub(crate) state: Vec<u8>,
     /// `None` for a device or pipe.
     left: Option<RecoveredReport>,
 }
 
 impl Interrupted {
-    /// Brings all files back to what the record says, and takes the report under way out of it.
+    /// Restores all files to the state in the record, and takes the report in progress out of it.
     pub(crate) fn recover(
         record: &mut Record,
         state: Vec<u8>,

@@ -159,7 +159,7 @@ mod tests {
         for (path, part) in [
             ("", "has no file name"),
             ("..", "has no file name"),
-            ("out/", "names a folder"),
+            ("out/", "is a directory, not a file"),
             ("{report}/a.csv", "placeholder in its folder"),
             ("a-{dat}.csv", "unknown placeholder `{dat}`"),
         ] {

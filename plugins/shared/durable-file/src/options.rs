@@ -82,7 +82,10 @@ mod tests {
         }
         for text in ["", "0888", "+644", "0444", "1777", "rw-r-----", "0o"] {
             let error = read(&format!(r#"{{"path": "a", "mode": "{text}"}}"#)).unwrap_err();
-            assert!(error.message.starts_with("option `mode` must be octal"), "{text}: {error}");
+            assert!(
+                error.message.starts_with("option `mode` must be an octal number from 0200 to 0777"),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -186,7 +186,7 @@ fn in_use(path: &Path) -> PluginError {
     .with_hint("wait until it has finished, or set a different `path` for each")
 }
 
-/// Large enough that a write costs little beside what is written, small beside the rest of a plugin's memory.
+/// Large enough that a write is cheap compared with the data, and small compared with the rest of a plugin's memory.
 const BUFFER: usize = 128 * 1024;
 
 const LOCK_ATTEMPTS: usize = 16;

@@ -44,7 +44,7 @@ pub(crate) struct Piece {
     pub(crate) begun: Moment,
 }
 
-/// The report under way.
+/// The report in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnderWay {
@@ -77,7 +77,7 @@ pub(crate) struct ReportKey {
     file: String,
 }
 
-/// Milliseconds since 1970, which unlike an `Instant` outlives the process.
+/// Milliseconds since 1970, which unlike an `Instant` is valid in the next process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Moment(u64);
@@ -94,7 +94,7 @@ impl Record {
         }
     }
 
-    /// The receipt, with these bytes of the plugin's beside it.
+    /// The receipt, followed by these bytes of the plugin.
     pub(crate) fn seal(&self, state: &[u8]) -> Result<Receipt> {
         let mut bytes = serde_json::to_vec(self)
             .map_err(|error| PluginError::bug(format!("cannot serialize a receipt: {error}")))?;

@@ -21,7 +21,7 @@ use crate::pieces::Pieces;
 use crate::receipt::{Published, Series};
 use crate::target::{IfExists, Target};
 
-/// What is left of a report that was under way.
+/// The recovered parts of a report that was in progress.
 #[derive(Debug)]
 pub(crate) enum RecoveredReport {
     /// Everything that the receipt names.

@@ -19,9 +19,9 @@ use crate::target::{IfExists, Target};
 
 /// A file, or a series of pieces, that takes reports one after the other.
 ///
-/// Calls come in the order `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. A
-/// value that is dropped while a report is under way takes that report back, unless something of it was committed:
-/// then it stays for the next value, which is opened with the receipt.
+/// Calls come in the order `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. A value
+/// that is dropped while a report is in progress rolls that report back, unless something of it was committed: then
+/// it is kept for the next value, which is opened with the receipt.
 ///
 /// ```
 /// # use scanbridge_plugin_api::model::ReportStart;
@@ -52,7 +52,7 @@ use crate::target::{IfExists, Target};
 pub struct ReportFile {
     name: NameTemplate,
     sink: Sink,
-    /// The report under way.
+    /// The current report.
     report: ReportKey,
     /// What the run has done so far, except for the current report.
     record: Record,
@@ -202,8 +202,8 @@ impl ReportFile {
         }
     }
 
-    /// Brings everything written so far to the disk. Gives the receipt that a later [`ReportFile::open`] goes back
-    /// to, with a few bytes of the caller's beside it, which [`StartMode::Continued`] gives back.
+    /// Synchronizes everything written so far to disk. Returns the receipt for a later [`ReportFile::open`], which
+    /// restores this state. A few bytes of the caller are stored with it; [`StartMode::Continued`] returns them.
     ///
     /// A report is delivered exactly once whenever the crash comes, if there is one commit at least between its
     /// `begin` and its `end`. Without one, a crash between `end` and the storing of the next receipt leaves a
@@ -233,7 +233,7 @@ impl ReportFile {
         self.record.seal(state)
     }
 
-    /// What the caller had put beside the receipt cannot be read: the error to answer [`StartMode::Continued`] with.
+    /// The caller's bytes in the receipt cannot be read: the error to return after [`StartMode::Continued`].
     #[must_use]
     pub fn bad_state(&self, problem: &dyn fmt::Display) -> PluginError {
         let path = self.target.path.display();

@@ -1,4 +1,4 @@
-//! Addresses: read strictly, remembered compactly, counted out of ranges.
+//! Sets of addresses: strict parsing, compact storage, subtraction from ranges.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ pub struct AddressSet {
 }
 
 impl AddressSet {
-    /// Adds an address; false when it was there already.
+    /// Adds an address; false when it was already in the set.
     pub fn insert(&mut self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.insert(address.to_bits()),
@@ -61,7 +61,7 @@ impl AddressSet {
         v4.chain(self.v6.iter().map(|bits| IpAddr::V6(Ipv6Addr::from_bits(*bits))))
     }
 
-    /// Forgets all addresses.
+    /// Removes all addresses.
     pub fn clear(&mut self) {
         self.v4.clear();
         self.v6.clear();

@@ -19,7 +19,7 @@ pub(crate) struct Asset {
     pub(crate) text: String,
     /// The operating system as the scanner believes it to be.
     pub(crate) os: String,
-    /// Whether the scanner finished with it. One that was down says nothing about its old results.
+    /// Whether the scanner completed it. An asset that was down proves nothing about its old results.
     pub(crate) scanned: bool,
     /// Whether its block has begun: it does with its first finding.
     pub(crate) begun: bool,

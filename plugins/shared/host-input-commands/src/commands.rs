@@ -37,7 +37,7 @@ pub struct Block<'a> {
     pub ends_asset: bool,
 }
 
-/// What became of a report beside its blocks.
+/// Counts of a report in addition to its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Assets that the Defense Center was asked to create if it does not know them.
@@ -111,7 +111,7 @@ impl CommandWriter {
         self.settings.limits.bytes = bytes;
     }
 
-    /// A report begins. What was left of the last one is forgotten.
+    /// Begins a report. The rest of the previous one is discarded.
     pub fn begin(&mut self, report: &ReportStart) {
         self.lines.begin(&report.schema);
         self.add_host = self.settings.add_host.or(report.hints.add_host).unwrap_or(false);
@@ -162,7 +162,7 @@ impl CommandWriter {
         Ok(())
     }
 
-    /// Takes a batch and hands on the blocks of all assets that are done with it.
+    /// Accepts a batch and passes on the blocks of all assets that are complete.
     ///
     /// Gives the findings that cannot be sent, with the reasons, and those that are left out: of other kinds, or
     /// fixed. The bytes are the caller's to count.
@@ -333,7 +333,7 @@ impl CommandWriter {
         Ok(())
     }
 
-    /// Ends the asset under way.
+    /// Ends the current asset.
     fn leave<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(asset) = &self.asset else { return Ok(()) };
         if asset.begun {

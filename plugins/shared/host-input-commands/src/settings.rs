@@ -210,7 +210,7 @@ impl Settings {
         })
     }
 
-    /// Whether findings like this one are wanted.
+    /// Whether findings like this one are sent.
     pub(crate) fn sends(&self, finding: &FindingView<'_>) -> bool {
         let enough = finding.severity().is_none_or(|severity| severity.number() >= self.min_severity);
         enough && self.kinds.contains(&finding.kind())

@@ -284,7 +284,7 @@ fn truncated_asset_with_sent_deletion_is_reported() {
         assert_eq!(
             outcome.totals.warnings,
             [
-                "the report breaks off within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
+                "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
             ]
         );
         // A report that is not delivered has deleted as much by then.
@@ -361,10 +361,10 @@ fn unsendable_finding_is_rejected_and_clears_nothing() {
         [
             "asset `www.example.com` has no IP address; the Defense Center stores results by IP address",
             "asset `192.0.2.256` has no valid IP address",
-            "its id `0` is not a number accepted by the Defense Center",
-            "its id `x` is not a number accepted by the Defense Center",
-            "its id `4294967296` is not a number accepted by the Defense Center",
-            "its id `+5` is not a number accepted by the Defense Center",
+            "the ID `0` is not a number accepted by the Defense Center",
+            "the ID `x` is not a number accepted by the Defense Center",
+            "the ID `4294967296` is not a number accepted by the Defense Center",
+            "the ID `+5` is not a number accepted by the Defense Center",
         ]
     );
 }
@@ -389,7 +389,7 @@ fn bad_and_boundless_clean_ranges_are_reported() {
     assert_eq!(outcome.totals.cleared, 1);
     assert_eq!(
         outcome.totals.warnings,
-        ["an asset without findings was not cleared: `www.example.com` is no IP address or range of them"]
+        ["an asset without findings was not cleared: invalid IP address or range `www.example.com`"]
     );
     let all = run(settings(), Hints::default(), &[], &end(true, &["::-ffff::"]));
     assert_eq!(all.totals.cleared, 1 << 20);

@@ -147,7 +147,8 @@ fn each_way_to_replace_has_its_commands() {
     );
 }
 
-/// A part of an asset may say nothing, or say it of a scan that did not end: then the other part decides nothing.
+/// A part of an asset may have no status, or that of a scan that did not complete: then the other part decides
+/// nothing.
 #[test]
 fn an_asset_in_doubt_is_not_cleared() {
     for assets in [

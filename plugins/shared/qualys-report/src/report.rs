@@ -1,4 +1,4 @@
-//! One report under way: from its settled source to its end mark.
+//! One report in progress: from its complete source to its end.
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart};
@@ -163,7 +163,7 @@ impl OpenReport {
         if self.reader.assets() == 0
             && let Some(error) = self.reader.error()
         {
-            // A scan that failed says nothing of its targets, least of all that they have no findings.
+            // A failed scan proves nothing about its targets, least of all that they have no findings.
             let reason = format!("{} contains no assets but {error}", self.name);
             return ReportEnd { deliver: false, ..self.incomplete(reason) };
         }

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingFi
 use crate::damage::Fault;
 use crate::place::{ElementRole, Item, List, Value};
 
-/// The rows of the asset, definition and finding that are under way, reused for the whole report.
+/// The current rows of asset, definition and finding, reused for the whole report.
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub(crate) asset: AssetRow,
@@ -72,7 +72,7 @@ impl Cells {
         self.weight = 0;
     }
 
-    /// Text of the finding or definition that is under way; more than the limit is damage.
+    /// Text of the current finding or definition; more than the limit is damage.
     #[inline]
     pub(crate) fn count_text(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
         self.weight = self.weight.saturating_add(bytes);
@@ -89,7 +89,7 @@ impl Cells {
         if self.asset_weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
-    /// An element begins whose text is wanted. Gives the place that its text goes to.
+    /// Begins an element whose text is used. Returns the cell that its text goes to.
     #[inline]
     pub(crate) fn open(&mut self, place: ElementRole) -> Result<ElementRole, Box<Fault>> {
         self.begun = false;

@@ -22,7 +22,7 @@ pub trait Spool: Send {
     /// The bytes cannot be read.
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()>;
 
-    /// Forgets everything.
+    /// Discards everything.
     ///
     /// # Errors
     /// When that is not possible.
@@ -36,8 +36,8 @@ pub struct Definitions {
     end: u64,
     index: HashMap<u32, Entry>,
     scratch: Vec<u8>,
-    /// Two generations: when the young one is full it becomes the old one, and what was not asked for since
-    /// the last change is forgotten.
+    /// Two generations: when the young one is full it becomes the old one, and entries that were not used since the
+    /// last change are discarded.
     young: HashMap<u32, Box<[u8]>>,
     old: HashMap<u32, Box<[u8]>>,
     young_bytes: usize,
@@ -88,7 +88,7 @@ impl Definitions {
         self.index.contains_key(&qid)
     }
 
-    /// Forgets all, to take the glossary of another report.
+    /// Discards everything, before the glossary of another report.
     ///
     /// # Errors
     /// When the spool cannot forget.

@@ -1,5 +1,5 @@
-//! XML events, with everything enforced that the parser lets pass: one root of the expected name, closed at
-//! the end, nothing beside it; bounded depth, names, attributes and texts; no entity but those of XML.
+//! XML events, with all rules enforced that the parser does not check: one root of the expected name, closed at the
+//! end, nothing else outside it; limited depth, names, attributes and texts; no entities except those of XML.
 //!
 //! What lies whole in the block at hand is read there, without a copy. The parser reads the rest: the prolog,
 //! references, comments, and whatever runs over the end of a block. Both read the same bytes to the same events.
@@ -274,13 +274,13 @@ mod tests {
         let attributes: String = (0..33).map(|number| format!(" a{number}=''")).collect();
         for (xml, problem) in [
             ("", "the file contains no XML element"),
-            ("<R><a>", "unexpected end of file: R is closed"),
-            ("<R><a></a>", "unexpected end of file: R is closed"),
-            ("<R><![CDATA[x", "unexpected end of file: R is closed"),
-            ("<R></R", "unexpected end of file: R is closed"),
+            ("<R><a>", "unexpected end of file: R is not closed"),
+            ("<R><a></a>", "unexpected end of file: R is not closed"),
+            ("<R><![CDATA[x", "unexpected end of file: R is not closed"),
+            ("<R></R", "unexpected end of file: R is not closed"),
             ("<R><![CDA x]]></R>", "invalid markup after <!"),
             ("<R><!x></R>", "invalid markup after <!"),
-            ("<R><!", "unexpected end of file: R is closed"),
+            ("<R><!", "unexpected end of file: R is not closed"),
             ("<R/><R/>", "a second outermost element, R, after the end of the report"),
             ("<R/>junk", "text after the end of the report"),
             ("<R/><!DOCTYPE R>", "a DOCTYPE after the end of the report"),

@@ -1,5 +1,5 @@
-//! One root of the expected name, closed at the end, nothing beside it; bounded depth and names; every end tag
-//! named as its start tag.
+//! One root of the expected name, closed at the end, nothing else outside it; limited depth and names; every end tag
+//! matches its start tag.
 
 use quick_xml::errors::IllFormedError;
 use quick_xml::events::Event as Raw;

@@ -17,7 +17,7 @@
 //!
 //! The small answers of the API are read in one piece: [`Reply`], [`read_reports`] and the other lists.
 //!
-//! Nothing is fetched, no entity beside the five of XML is expanded, and every length is bounded.
+//! Nothing is loaded from elsewhere, no entity except the five of XML is expanded, and every length is limited.
 
 mod cells;
 mod damage;

@@ -10,7 +10,7 @@ use crate::events::Limits;
 use crate::place::{ElementRole, Structure, Value};
 use crate::walk::{Document, Flow, State, Walk};
 
-/// What a page says beside its detections.
+/// The parts of a page other than its detections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// When it was made, by the clock of Qualys.

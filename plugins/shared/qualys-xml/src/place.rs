@@ -103,7 +103,7 @@ pub(crate) enum Item {
 pub(crate) enum Value {
     /// An item of a list of an asset.
     AssetItem(AssetField),
-    /// A part of the item that is under way.
+    /// A part of the current item.
     Part(u8),
     /// The source of the exploits that follow.
     Source,

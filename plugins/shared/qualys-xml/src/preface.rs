@@ -24,7 +24,7 @@ pub struct Preface {
     pub(crate) error_beside: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
     pub clean_assets: Vec<String>,
-    /// Where the assets of a template report end, in bytes of the washed stream; none when they stand in several
+    /// Where the assets of a template report end, in bytes of the sanitized stream; none when they are in several
     /// lists or the report is damaged outside them.
     pub(crate) assets_end: Option<u64>,
     /// How many findings a template report says it holds.

@@ -41,11 +41,11 @@ pub(crate) enum Flow {
 pub(crate) struct State {
     pub(crate) cells: Cells,
     pub(crate) notes: Notes,
-    /// The number of the `ERROR` that is under way.
+    /// The number of the current `ERROR`.
     pub(crate) error_number: String,
 }
 
-/// What stands for an `ERROR` that says nothing.
+/// The message of an `ERROR` without content.
 pub(crate) const MUTE_ERROR: &str = "an error without code and text";
 
 impl State {

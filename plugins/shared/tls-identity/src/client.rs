@@ -37,8 +37,8 @@ pub enum MinimumVersion {
 }
 
 impl ClientTls {
-    /// A client that speaks TLS 1.2 or newer. `peer` is the address, `host:port`: it names the peer in
-    /// messages and is the key under which a first meeting is remembered.
+    /// A client for TLS 1.2 or newer. `peer` is the address, `host:port`: it names the peer in messages and is the
+    /// key of a certificate stored at first use.
     ///
     /// # Errors
     /// [`Auth`](scanbridge_plugin_api::ErrorKind::Auth) when the client certificate has expired or is not yet

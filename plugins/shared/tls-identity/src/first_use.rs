@@ -1,4 +1,4 @@
-//! The file that remembers whom we met: one line a peer, `dc.example.com:8307 AB:CD:…`.
+//! The file that stores the certificates seen first: one line per peer, `dc.example.com:8307 AB:CD:…`.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoKind, Write};
@@ -8,7 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use crate::fingerprint::Fingerprint;
 
-/// The fingerprint that `file` remembers for `peer`.
+/// The fingerprint that `file` stores for `peer`.
 ///
 /// # Errors
 /// [`Io`](ErrorKind::Io) when the file exists and cannot be read, [`Config`](ErrorKind::Config) when the peer's line
@@ -34,8 +34,8 @@ pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
 /// Adds `peer`, unless another process was quicker; then the fingerprints must agree.
 ///
 /// # Errors
-/// [`CannotCreate`](ErrorKind::CannotCreate) when the file cannot be written; the refusal of
-/// [`changed`] when another one was remembered meanwhile.
+/// [`CannotCreate`](ErrorKind::CannotCreate) when the file cannot be written; the refusal of [`changed`] when another
+/// one was stored in the meantime.
 pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Result<()> {
     let failed = |error: std::io::Error| {
         PluginError::new(ErrorKind::CannotCreate, format!("cannot write {}: {error}", file.display()))

@@ -21,8 +21,8 @@
 //! What this crate is not: it opens no socket and makes no retry. The cryptography is aws-lc-rs, handed over
 //! explicitly and never set for the whole process, because several plugins live in one.
 //!
-//! There is no mode that verifies nothing. A peer whose chain cannot be verified is named by its fingerprint
-//! ([`Trust::pinned`]) or remembered at first sight ([`Trust::first_use`]).
+//! There is no mode without verification. A peer whose chain cannot be verified is identified by its fingerprint
+//! ([`Trust::pinned`]) or by the certificate stored at first use ([`Trust::first_use`]).
 
 mod certificate;
 mod client;

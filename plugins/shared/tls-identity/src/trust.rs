@@ -27,7 +27,7 @@ pub(crate) enum Anchor {
     Authorities(Authorities),
     /// It must be one of these itself.
     Pinned(Vec<Fingerprint>),
-    /// It must be the one that this file remembers for the address; when there is none, it is remembered.
+    /// It must be the one that this file stores for the address; if there is none, it is stored.
     FirstUse(PathBuf),
 }
 
@@ -101,8 +101,8 @@ impl Trust {
         Ok(Self { anchor: Anchor::Pinned(fingerprints), check_name: false })
     }
 
-    /// The certificate that was met first: `file` remembers it by address (`host:port`), and another one is
-    /// refused from then on. The very first meeting is not protected against a machine in between.
+    /// The certificate that was seen first: `file` stores it by address (`host:port`), and a different one is
+    /// rejected later. The first connection itself is not protected against a machine in between.
     #[must_use]
     pub fn first_use(file: impl Into<PathBuf>) -> Self {
         Self { anchor: Anchor::FirstUse(file.into()), check_name: false }

@@ -1,4 +1,4 @@
-//! `SCAN`: assets with sections, sections with categories, and every finding with its definition beside it.
+//! `SCAN`: assets with sections, sections with categories, and every finding with its definition.
 
 use std::io::{self, Write};
 

@@ -21,7 +21,7 @@ pub(super) fn prose(out: &mut String, random: &mut Random, count: usize) {
     out.push('.');
 }
 
-/// Appends an HTML fragment of some `count` words, with the tags and the doubled escapes of real ones.
+/// Appends an HTML fragment of about `count` words, with the tags and the doubled escapes of real ones.
 pub(super) fn html(out: &mut String, random: &mut Random, count: usize) {
     let mut left = count;
     while left > 0 {

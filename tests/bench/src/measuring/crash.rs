@@ -70,7 +70,7 @@ impl Stage {
         let events: usize = reference.events.values().sum();
         writeln!(
             out,
-            "{megabytes} MB, {} kills in {} rounds (seed {seed}): {} events, {} sent again; at most {} between two \
+            "{megabytes} MB, {} kills in {} rounds (seed {seed}): {} events, {} resent; at most {} between two \
              checkpoints",
             tally.kills, tally.rounds, events, tally.repeated, reference.most_between
         )

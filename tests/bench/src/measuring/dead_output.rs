@@ -29,7 +29,7 @@ impl Stage {
         );
         let programs = [
             self.to_files("alone", &report, "", 0)?,
-            self.to_files("beside a dead one", &report, &dead, 69)?,
+            self.to_files("with an unreachable receiver", &report, &dead, 69)?,
         ];
         let runs = interleaved(&programs, rounds)?;
         writeln!(out, "{}", table::lines("CSV and CEF files", &programs, &runs))

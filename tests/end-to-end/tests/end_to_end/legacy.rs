@@ -157,7 +157,7 @@ fn usage_error_exits_64_without_running() {
         (&["-p=1", "-c=a.csv"], "-port, -plugininfo, -pkcs12, -password"),
         (
             &["-le=4", "-c=a.csv"],
-            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (information) or 3 (debug), found `4`",
+            "invalid `-level`: expected 0 (errors), 1 (warnings), 2 (info) or 3 (debug), found `4`",
         ),
         (&["QualysGuardFile"], "no destination"),
         (&["-multiinfo=1", "-c=a.csv"], "it is an option of process_multiple"),

@@ -72,7 +72,7 @@ fn a_full_disk_leaves_the_old_file_and_no_part() {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("out.csv"), "{error}");
-    assert!(error.hint.unwrap().contains("free some space"));
+    assert!(error.hint.unwrap().contains("free disk space"));
     assert_eq!(old, "of yesterday\n");
     assert_eq!(names, ["out.csv"]);
 }

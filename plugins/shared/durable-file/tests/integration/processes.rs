@@ -34,7 +34,7 @@ fn the_other_process() {
         file.record_boundary().unwrap();
     }
     file.commit(b"").unwrap();
-    println!("\nunder way");
+    println!("\nstarted");
     std::thread::sleep(std::time::Duration::from_secs(600));
 }
 
@@ -62,7 +62,7 @@ fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
     }
     match command.output() {
         Ok(output) => assert!(String::from_utf8_lossy(&output.stdout).contains("\nrefused"), "{output:?}"),
-        Err(error) => eprintln!("skipped: nobody cannot run this test: {error}"),
+        Err(error) => eprintln!("skipped: the user `nobody` cannot run this test: {error}"),
     }
 }
 
@@ -170,7 +170,7 @@ fn other_process(path: &Path) -> Child {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.map(Result::unwrap).any(|line| line == "under way"));
+    assert!(lines.map(Result::unwrap).any(|line| line == "started"));
     child
 }
 

@@ -115,9 +115,9 @@ fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
     let mut file =
         ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }, None).unwrap();
     file.begin(&report("r")).unwrap();
-    fs::write(&path, "somebody else's").unwrap();
+    fs::write(&path, "of another program").unwrap();
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::CannotCreate);
-    assert_eq!(read(&path), "somebody else's");
+    assert_eq!(read(&path), "of another program");
     assert_eq!(names(folder.path()), ["out.csv"]);
 }
 
@@ -267,7 +267,7 @@ fn a_finished_file_may_be_taken_away_but_not_replaced() {
     fs::write(&other, "of another program").unwrap();
     fs::rename(&other, &path).unwrap();
     let error = file.begin(&report("3")).unwrap_err();
-    assert!(error.message.contains("replaced or shortened by another program"), "{error}");
+    assert!(error.message.contains("replaced or truncated by another program"), "{error}");
     assert!(error.hint.unwrap().contains("`{report}`"));
     assert_eq!(read(&path), "of another program");
 }

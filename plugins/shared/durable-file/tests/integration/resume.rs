@@ -95,7 +95,10 @@ fn missing_or_foreign_part_is_named() {
         damage(&run);
         let error = run.resume().unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io);
-        assert!(error.message.contains(".out.csv.part, or is not what"), "{error}");
+        assert!(
+            error.message.contains(".out.csv.part is missing, or was changed since the interrupted run"),
+            "{error}"
+        );
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
         // Starting from the beginning, as `--restart` does, needs nothing of it.
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
@@ -109,9 +112,9 @@ fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
     let sound = String::from_utf8(run.receipt.0.clone()).unwrap();
     let inode = sound.split("\"inode\":").nth(1).unwrap().split(',').next().unwrap();
     for (damaged, problem) in [
-        (String::new(), "is damaged"),
-        (sound.replace('\n', " "), "is damaged"),
-        (sound[..40].to_owned() + "\n", "is damaged"),
+        (String::new(), "is corrupt"),
+        (sound.replace('\n', " "), "is corrupt"),
+        (sound[..40].to_owned() + "\n", "is corrupt"),
         (
             sound.replace("\"version\":1", "\"version\":2"),
             "is of version 2, but this release supports version 1",
@@ -121,8 +124,8 @@ fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
         (sound.replace("\"base\":0", "\"base\":5"), "ends before it begins"),
         (sound.replace("\"first\":0", "\"first\":1"), "rotated otherwise"),
         (sound.replace("\"first\":0", "\"first\":4294967295"), "rotated otherwise"),
-        (sound.replace(inode, "-1"), "is damaged"),
-        (sound.replace("\"direct\":null", "\"direct\":null,\"more\":1"), "is damaged: unknown field"),
+        (sound.replace(inode, "-1"), "is corrupt"),
+        (sound.replace("\"direct\":null", "\"direct\":null,\"more\":1"), "is corrupt: unknown field"),
         (sound.replace("out.csv\",\"date", "x.csv\",\"date"), "is for another `path`"),
     ] {
         let receipt = Receipt(damaged.clone().into_bytes());
@@ -188,7 +191,7 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     fs::rename(folder.path().join("other"), &path).unwrap();
     let mut file = ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
     assert!(
-        file.begin(&report("2")).unwrap_err().message.contains("replaced or shortened by another program")
+        file.begin(&report("2")).unwrap_err().message.contains("replaced or truncated by another program")
     );
     assert_eq!(read(&path), "longer, and of another program\n");
 }
@@ -260,7 +263,7 @@ fn run_resumes_after_disk_full() {
     let Some(outcome) = on_a_small_disk(folder.path(), fill_and_resume) else { return };
     let (full, names, text) = outcome.unwrap();
     assert_eq!(full.kind, ErrorKind::Io);
-    assert_eq!(names, [".out.csv.part", "in the way"], "nothing half-written stands under the name");
+    assert_eq!(names, [".out.csv.part", "in the way"], "no incomplete file has the final name");
     assert!(text == "x".repeat(300_000));
 }
 
