@@ -175,16 +175,19 @@ mod tests {
             (r#"{"path": "a", "columns": []}"#, "`columns` must have at least one"),
             (r#"{"path": "a", "columns": ["host.ip"]}"#, "`columns`: `host.ip`"),
             (r#"{"path": "a", "columns": ["address"]}"#, "`columns`: `address`"),
-            (r#"{"path": "a", "columns": ["report.owner"]}"#, "`columns`: `report.owner`"),
+            (
+                r#"{"path": "a", "columns": ["report.owner"]}"#,
+                "`columns`: unknown report column `report.owner`",
+            ),
             (r#"{"path": "a", "delimiter": ""}"#, "`delimiter` must be one ASCII character"),
             (r#"{"path": "a", "delimiter": "é"}"#, "`delimiter` must be one ASCII character"),
             (r#"{"path": "a", "delimiter": "\""}"#, "`delimiter` must be one ASCII character"),
             (r#"{"path": "a", "mode": "0888"}"#, "`mode` must be an octal number"),
             (
                 r#"{"path": "a", "format": "host-input", "scanner": "a\"b"}"#,
-                "`scanner` may contain only letters",
+                "`scanner`: may contain only letters, digits",
             ),
-            (r#"{"path": "a", "format": "host-input", "source": "42"}"#, "`source` must not be a number"),
+            (r#"{"path": "a", "format": "host-input", "source": "42"}"#, "`source`: must not be a number"),
             (r#"{"path": "a", "format": "host-input", "kinds": []}"#, "`kinds` must have at least one"),
         ] {
             let error = read(json).unwrap_err();

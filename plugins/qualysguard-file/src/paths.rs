@@ -172,7 +172,7 @@ mod tests {
             [
                 "cannot open DIR/none.xml: no such file",
                 "no file matches DIR/n*.xml",
-                "the folder DIR/sub.xml matches *.xml or *.xml.gz",
+                "no file in directory DIR/sub.xml matches *.xml or *.xml.gz",
                 "b.xml"
             ]
         );

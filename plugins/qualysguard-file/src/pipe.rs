@@ -42,7 +42,7 @@ impl PatientReader {
                 }
             });
             if let Err(error) = read {
-                let _ = sender.send(Err(error)); // Nobody may be left to tell.
+                let _ = sender.send(Err(error)); // The receiver may be gone.
             }
         };
         std::thread::Builder::new().name("qualys-file-pipe".to_owned()).spawn(read_all)?;

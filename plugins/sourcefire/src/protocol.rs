@@ -155,12 +155,12 @@ mod tests {
     fn only_a_sound_size_is_taken() {
         assert_eq!(max_size("dc", Kind::MaxSize, &[0, 8, 0, 0]), Ok(524_288));
         for (kind, body, part) in [
-            (Kind::MaxSize, &b"\0\0\x01\xff"[..], "511 bytes at most"),
-            (Kind::MaxSize, b"\0\0\x08\0\0", "in 5 bytes, expected 4"),
-            (Kind::MaxSize, b"", "in 0 bytes"),
+            (Kind::MaxSize, &b"\0\0\x01\xff"[..], "accepts messages of at most 511 bytes"),
+            (Kind::MaxSize, b"\0\0\x08\0\0", "as 5 bytes, expected 4"),
+            (Kind::MaxSize, b"", "as 0 bytes, expected 4"),
             (Kind::Error, b"too\nnew \xff", "rejected version 1 of the host input protocol: `too new ?`"),
-            (Kind::Data, b"\0\x08\0\0", "type 3 where the maximum message size"),
-            (Kind::Other(9), b"", "type 9"),
+            (Kind::Data, b"\0\x08\0\0", "type 3, expected the maximum message size"),
+            (Kind::Other(9), b"", "type 9, expected the maximum message size"),
         ] {
             let error = max_size("dc", kind, body).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Protocol);

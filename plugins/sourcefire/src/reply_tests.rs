@@ -67,8 +67,8 @@ fn failures_name_their_assets() {
 fn messages_with_and_without_an_asset_are_distinguished() {
     for (text, named, of_any) in [
         ("Something about 192.0.2.1\nDone processing 3 commands.\n", 1, None),
-        ("Something about 192.0.2.1\nDone processing 2 commands.\n", 1, Some("counted 2 of 3")),
-        ("Done processing 3 commands.\nhm\n", 0, Some("said `hm`")),
+        ("Something about 192.0.2.1\nDone processing 2 commands.\n", 1, Some("processed 2 of 3")),
+        ("Done processing 3 commands.\nhm\n", 0, Some("replied `hm`")),
     ] {
         let judgment = judge("dc", text, &body()).unwrap();
         assert_eq!(judgment.refused.len(), named, "{text}");
@@ -81,29 +81,29 @@ fn messages_with_and_without_an_asset_are_distinguished() {
 #[test]
 fn every_known_fragment_has_its_meaning() {
     for (said, meaning) in [
-        ("Failed to Execute Command: X", "could not carry a command out"),
+        ("Failed to Execute Command: X", "a command failed on the Defense Center"),
         (
             "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 1, vuln_count = 1",
-            "could not store the scan results",
+            "the scan results could not be stored",
         ),
-        ("[AddHost]: Must set source application [f,1]", "lost the source"),
-        ("Failed to recognize IP address: x", "cannot read the asset's address"),
-        ("Failed to recognize MAC address: x", "MAC address"),
-        ("'x' is not a valid address", "an address of a list"),
-        ("'x' is not a valid address range", "an address of a list"),
-        ("Wrong protocol icmp entered", "no such protocol"),
-        ("can not find the header: 'cve_ids:'", "list of CVE"),
-        ("can not find the header: 'bugtraq_ids:'", "list of CVE or BugTraq ids"),
-        ("Wrong command syntax on Vuln ID: 5", "list of CVE"),
-        ("Wrong command syntax on DeleteScanResult", "which results to delete"),
-        ("Invalid Attribute Name Syntax", "host attribute"),
-        ("Invalid Attribute Type", "host attribute"),
-        ("Can not Find Attribute Name", "no such host attribute"),
-        ("Can not Delete x", "in use"),
-        ("unknown vuln type", "kind of vulnerability"),
-        ("Unknown proto 'x'", "no such protocol"),
-        ("Failed to send UserMessage", "inside itself"),
-        ("'Global' is not a leaf domain", "others below it"),
+        ("[AddHost]: Must set source application [f,1]", "the source of the commands is not set"),
+        ("Failed to recognize IP address: x", "invalid IP address of the asset"),
+        ("Failed to recognize MAC address: x", "invalid MAC address"),
+        ("'x' is not a valid address", "invalid IP address in a list"),
+        ("'x' is not a valid address range", "invalid IP address in a list"),
+        ("Wrong protocol icmp entered", "unknown protocol"),
+        ("can not find the header: 'cve_ids:'", "the list of CVE or BugTraq IDs is missing"),
+        ("can not find the header: 'bugtraq_ids:'", "the list of CVE or BugTraq IDs is missing"),
+        ("Wrong command syntax on Vuln ID: 5", "the list of CVE or BugTraq IDs is missing"),
+        ("Wrong command syntax on DeleteScanResult", "invalid command DeleteScanResult"),
+        ("Invalid Attribute Name Syntax", "invalid host attribute"),
+        ("Invalid Attribute Type", "invalid host attribute"),
+        ("Can not Find Attribute Name", "unknown host attribute"),
+        ("Can not Delete x", "in use cannot be deleted"),
+        ("unknown vuln type", "unknown vulnerability type"),
+        ("Unknown proto 'x'", "unknown protocol"),
+        ("Failed to send UserMessage", "internal error on the Defense Center"),
+        ("'Global' is not a leaf domain", "only leaf domains contain hosts"),
     ] {
         let refused = refused(&format!("{said}\nDone processing 3 commands.\n"));
         assert_eq!(names(&refused), ALL, "{said}");
@@ -114,12 +114,16 @@ fn every_known_fragment_has_its_meaning() {
 #[test]
 fn aborted_message_error_names_the_option() {
     for (said, kind, part) in [
-        ("Failed to find map 'x' [f,1]\n", ErrorKind::Config, "no third-party map"),
-        ("'x' is not in the certificate domain [f,1]\n", ErrorKind::Config, "no such domain"),
-        ("Invalid domain uuid [f,1]\n", ErrorKind::Config, "no domain of this UUID"),
-        ("'Global' is not a leaf domain [f,1]\n", ErrorKind::Config, "only the lowest ones"),
-        ("Failed to send UserMessage\n", ErrorKind::Protocol, "could not hand"),
-        ("hello\u{1b}[31m\n", ErrorKind::Protocol, "it said `hello?[31m`"),
+        ("Failed to find map 'x' [f,1]\n", ErrorKind::Config, "unknown third-party map"),
+        (
+            "'x' is not in the certificate domain [f,1]\n",
+            ErrorKind::Config,
+            "unknown domain, or the client certificate",
+        ),
+        ("Invalid domain uuid [f,1]\n", ErrorKind::Config, "unknown domain UUID"),
+        ("'Global' is not a leaf domain [f,1]\n", ErrorKind::Config, "not a leaf domain"),
+        ("Failed to send UserMessage\n", ErrorKind::Protocol, "internal error on the Defense Center"),
+        ("hello\u{1b}[31m\n", ErrorKind::Protocol, "it replied `hello?[31m`"),
     ] {
         let error = judge("dc", said, &body()).unwrap_err();
         assert_eq!(error.kind, kind, "{said}");

@@ -108,7 +108,7 @@ pub fn texts(path: &str, content: &str) -> Result<Vec<Text>, String> {
 }
 
 fn rust(content: &str) -> Result<Vec<Text>, String> {
-    // A shebang or byte order mark is no token.
+    // The tokenizer does not accept a byte order mark.
     let stream =
         TokenStream::from_str(content.trim_start_matches('\u{feff}')).map_err(|error| error.to_string())?;
     let mut literals = Vec::new();

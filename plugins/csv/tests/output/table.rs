@@ -69,7 +69,7 @@ fn columns_that_the_model_does_not_know_ride_along() {
 
     let error = open(&path, options).unwrap().begin(&start()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
-    assert!(error.message.contains("`finding.epss`"), "{error}");
+    assert!(error.message.contains("unknown column `finding.epss`"), "{error}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn unusual_content_is_noted() {
     let wrong_total = report_of(&good("template-report-wrong-total.xml")).notes();
     assert!(
         wrong_total.contains(
-            &"finding count mismatch: the report declares 9 findings, but it holds 8 x 1".to_owned()
+            &"finding count mismatch: the report declares 9 findings, but contains 8 x 1".to_owned()
         )
     );
     let page = report_of(&good("detections-first-page.xml"));

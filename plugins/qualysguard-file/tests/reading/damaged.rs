@@ -12,23 +12,27 @@ use crate::drive::{Told, read_with, report_of};
 
 /// File, the message after its name, and the number of findings before the damage.
 const DAMAGED: &[(&str, &str, usize)] = &[
-    ("detections-cut.xml", " is truncated: </HOST_LIST_VM_DETECTION_OUTPUT>", 5),
-    ("scan-cut-between-assets.xml", " is truncated: </SCAN>", 1),
-    ("scan-cut-in-cdata.xml", " is truncated: </SCAN>", 1),
-    ("scan-cut-in-tag.xml", " is truncated: </SCAN>", 2),
-    ("scan-deep.xml", ", line 24: XML nested deeper than 64 deep", 0),
-    ("scan-duplicate-attribute.xml", ", line 27: the attributes of VULN: severity stands twice", 0),
-    ("scan-entity-bomb.xml", ", line 24: the entity b", 0),
-    ("scan-external-entity.xml", ", line 24: the entity xxe", 0),
+    ("detections-cut.xml", " is truncated: </HOST_LIST_VM_DETECTION_OUTPUT> is missing", 5),
+    ("scan-cut-between-assets.xml", " is truncated: </SCAN> is missing", 1),
+    ("scan-cut-in-cdata.xml", " is truncated: </SCAN> is missing", 1),
+    ("scan-cut-in-tag.xml", " is truncated: </SCAN> is missing", 2),
+    ("scan-deep.xml", ", line 24: XML nested deeper than 64 levels", 0),
+    (
+        "scan-duplicate-attribute.xml",
+        ", line 27: invalid attributes in element VULN: duplicate attribute severity",
+        0,
+    ),
+    ("scan-entity-bomb.xml", ", line 24: undefined entity b", 0),
+    ("scan-external-entity.xml", ", line 24: undefined entity xxe", 0),
     ("scan-html-after.xml", " has unexpected data after </SCAN>", 2),
     ("scan-junk-after.xml", " has unexpected data after </SCAN>", 2),
     ("scan-mismatched-tag-late.xml", ", line 39: expected `</TITLE>`, but `</TITEL>` was found", 1),
     ("scan-mismatched-tag.xml", ", line 28: expected `</TITLE>`, but `</TITEL>` was found", 0),
-    ("scan-second-root.xml", ", line 46: a second outermost element, SCAN, after the end of the report", 2),
+    ("scan-second-root.xml", ", line 46: a second root element, SCAN, after the end of the report", 2),
     ("scan-stray-ampersand.xml", ", line 24: invalid character reference after &", 0),
-    ("scan-undefined-entity.xml", ", line 24: the entity undefined", 0),
+    ("scan-undefined-entity.xml", ", line 24: undefined entity undefined", 0),
     ("template-report-broken-glossary.xml", ", line 180: expected `</IMPACT>`, but `</IMPCT>` was found", 8),
-    ("template-report-cut.xml", " is truncated: </ASSET_DATA_REPORT>", 8),
+    ("template-report-cut.xml", " is truncated: </ASSET_DATA_REPORT> is missing", 8),
 ];
 
 /// Damage that is replaced and counted: these reports are read to their end.

@@ -72,7 +72,7 @@ fn error_instead_of_all_assets_is_not_a_complete_report() {
     }
     for xml in [format!("<SCAN>{HEADER}<ERROR/></SCAN>"), template_report("", "<ERROR/>")] {
         let end = report_of(&xml).end;
-        assert!(end.reason.ends_with("holds no assets but an error without code and text"), "{end:?}");
+        assert!(end.reason.ends_with("contains no assets but an error without code and text"), "{end:?}");
     }
     let with_asset = report_of(&format!("<SCAN>{HEADER}{ERROR}<IP value=\"192.0.2.1\"/></SCAN>"));
     assert!(with_asset.end.complete && with_asset.assets.len() == 1);
@@ -119,7 +119,7 @@ fn many_small_texts_beside_the_assets_are_no_large_one() {
         format!("<APPENDICES><NO_VULNS><IP_LIST>{ranges}{long}</IP_LIST></NO_VULNS></APPENDICES>");
     let report = report_of(&template_report("", &appendices));
     assert_eq!(report.end.clean_assets, vec!["192.0.2.1-192.0.2.9"; 10_000]);
-    assert!(report.notes()[0].starts_with("a range without findings is not one of addresses"));
+    assert!(report.notes()[0].starts_with("an address range without findings is invalid and was ignored"));
 
     let keys = format!("<KEY value=\"TARGET\">{}</KEY>", "192.0.2.1 ".repeat(1_000)).repeat(20);
     let header = format!("<HEADER>{keys}<KEY value=\"TITLE\">Night</KEY></HEADER>");

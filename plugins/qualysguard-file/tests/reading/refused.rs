@@ -37,7 +37,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("knowledge-base-numbers-only.xml", "is a knowledge base, which contains no findings"),
     ("login-page.html", "is an HTML page, not an XML report"),
-    ("map.xml", "is XML of another kind (MAP): a network map, which contains no findings"),
+    ("map.xml", "is an unsupported XML document (MAP): a network map, which contains no findings"),
     ("message.txt", "is plain text, not an XML report"),
     ("report.csv", "is comma-separated text (CSV), not an XML report"),
     ("scan-error-only.xml", "contains no assets but error 3509: No host alive was found."),
@@ -52,7 +52,10 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("template-report-error-only.xml", "contains no assets but error 999: Internal error. Please try again."),
     ("utf-16.xml", "is text in UTF-16, not an XML report"),
-    ("web-application-scan.xml", "is XML of another kind (WAS_SCAN_REPORT): a web application (WAS) report"),
+    (
+        "web-application-scan.xml",
+        "is an unsupported XML document (WAS_SCAN_REPORT): a web application (WAS) report",
+    ),
     ("white-space.xml", "is empty"),
 ];
 

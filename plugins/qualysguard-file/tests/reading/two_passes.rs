@@ -28,14 +28,17 @@ const FORGED: &str = "</HOST_LIST></ASSET_DATA_REPORT><!--";
 fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
     for (changes, reason) in [
         (&[("</HOST>", "</HOTS>")][..], "line 135: expected `</HOST>`, but `</HOTS>` was found"),
-        (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: the entity evil"),
-        (&[("<DNS>", "<DNS a='1' a='2'>")], "line 40: the attributes of DNS: a stands twice"),
+        (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: undefined entity evil"),
+        (
+            &[("<DNS>", "<DNS a='1' a='2'>")],
+            "line 40: invalid attributes in element DNS: duplicate attribute a",
+        ),
         (
             &[
                 ("<DNS>", &format!("<DNS a='{FORGED}'>")),
                 ("</ASSET_DATA_REPORT>\n", "</ASSET_DATA_REPORT> -->"),
             ],
-            "line 40: the attributes of DNS: the value of a holds a <",
+            "line 40: invalid attributes in element DNS: `<` in the value of attribute a",
         ),
         // The parser takes this for a strange name.
         (
@@ -68,7 +71,7 @@ fn assets_without_an_end_are_refused() {
         let told = read_changed(changes, &json!({}));
         assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{changes:?}");
         assert!(told.refused[0].incomplete);
-        let problem = "unexpected end of file: ASSET_DATA_REPORT is closed";
+        let problem = "unexpected end of file: ASSET_DATA_REPORT is not closed";
         assert!(told.refused[0].error.message.ends_with(problem), "{}", told.refused[0].error.message);
     }
 }
@@ -104,7 +107,7 @@ fn a_glossary_beyond_the_limit_makes_no_complete_report() {
     );
     let end = &told.reports[0].end;
     assert!(end.deliver && !end.complete);
-    assert!(end.reason.ends_with("exceed the limit of 65536 bytes"), "{}", end.reason);
+    assert!(end.reason.ends_with("exceeds the limit of 65536 bytes"), "{}", end.reason);
 }
 
 #[test]

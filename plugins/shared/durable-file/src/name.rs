@@ -160,7 +160,7 @@ mod tests {
             ("", "has no file name"),
             ("..", "has no file name"),
             ("out/", "is a directory, not a file"),
-            ("{report}/a.csv", "placeholder in its folder"),
+            ("{report}/a.csv", "placeholder in a directory name"),
             ("a-{dat}.csv", "unknown placeholder `{dat}`"),
         ] {
             let error = NameTemplate::parse(Path::new(path), String::new()).unwrap_err();

@@ -25,7 +25,7 @@ use crate::target::{IfExists, Target};
 ///
 /// ```
 /// # use scanbridge_plugin_api::model::ReportStart;
-/// use scanbridge_durable_file::{Begun, ReportFile, Target};
+/// use scanbridge_durable_file::{ReportFile, StartMode, Target};
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("out.csv");

@@ -41,7 +41,7 @@ pub enum Fault {
         expected: &'static str,
     },
     /// There is content after the end of the report.
-    #[error("unexpected {what} after the end of the report")]
+    #[error("{what} after the end of the report")]
     Junk {
         /// What it is.
         what: String,

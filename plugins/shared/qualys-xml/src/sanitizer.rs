@@ -70,7 +70,7 @@ impl<R: Read> Sanitizer<R> {
         &self.block.as_bytes()[self.start..]
     }
 
-    /// The last `length` bytes that were consumed. They must be whole characters of the current block.
+    /// The last `length` bytes that were consumed. They must be complete characters of the current block.
     #[inline]
     pub(crate) fn taken(&self, length: usize) -> &str {
         &self.block[self.start - length..self.start]

@@ -38,8 +38,9 @@ impl TemplateReport {
     pub(crate) fn compare_findings(&self, notes: &mut Notes) {
         let findings = self.findings;
         if let Some(total) = self.findings_expected.filter(|total| *total != findings) {
-            notes
-                .say(format!("finding count mismatch: the report declares {total}, but contains {findings}"));
+            notes.say(format!(
+                "finding count mismatch: the report declares {total} findings, but contains {findings}"
+            ));
         }
     }
 }

@@ -106,7 +106,7 @@ fn long_lists_cost_no_more_than_their_length() {
         })
         .collect();
     let damage = read(&Kind::Scan, scan(&turns).as_bytes(), WHOLE).damage.unwrap();
-    assert!(damage.contains("exceed the limit"), "{damage}");
+    assert!(damage.contains("exceeds the limit of"), "{damage}");
 }
 
 proptest! {

@@ -253,7 +253,7 @@ mod tests {
         let nested = Wrapped(io::Error::other(Wrapped(io::Error::new(io::ErrorKind::InvalidData, tls))));
         let error = explain("dc.example.com:8307", None, &nested);
         assert_eq!(error.kind, ErrorKind::Auth);
-        assert!(error.message.contains("wants a client certificate"), "{error}");
+        assert!(error.message.contains("requires a client certificate and none was sent"), "{error}");
 
         let own = not_pinned("dc.example.com:8307", &[], Fingerprint::of(&b"".as_slice().into()));
         let carried = Wrapped(io::Error::other(own.clone()));
@@ -264,7 +264,7 @@ mod tests {
     fn io_error_during_tls_is_unavailable() {
         for (inner, part) in [
             (io::Error::from(io::ErrorKind::TimedOut), "timed out"),
-            (io::Error::from(io::ErrorKind::ConnectionRefused), ""),
+            (io::Error::from(io::ErrorKind::ConnectionRefused), "connection refused"),
             (io::Error::other("no route to host"), "no route to host"),
         ] {
             let error = explain("dc.example.com:8307", None, &Wrapped(inner));

@@ -117,9 +117,9 @@ mod tests {
     fn other_hashes_and_texts_are_refused_by_what_they_are() {
         for (text, part) in [
             ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "SHA-1"),
-            ("abcd", "4 hexadecimal digits"),
-            ("", "0 hexadecimal digits"),
-            ("dc.example.com", "more than hexadecimal"),
+            ("abcd", "4 hexadecimal digits, expected 64"),
+            ("", "0 hexadecimal digits, expected 64"),
+            ("dc.example.com", "only hexadecimal digits and colons"),
         ] {
             assert!(text.parse::<Fingerprint>().unwrap_err().message.contains(part), "{text}");
         }

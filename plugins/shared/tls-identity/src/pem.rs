@@ -113,8 +113,8 @@ mod tests {
     fn a_file_that_lost_its_line_breaks_shows_nothing_of_itself() {
         let joined = b"-----BEGIN PRIVATE KEY-----MIGHTHISBEAKEY-----END PRIVATE KEY-----\n";
         let error = certificates(Path::new("all.pem"), joined).unwrap_err();
-        assert_eq!(error.message, "all.pem");
+        assert_eq!(error.message, "invalid certificate in all.pem");
         let error = key(Path::new("all.pem"), joined, None).unwrap_err();
-        assert_eq!(error.message, "all.pem");
+        assert_eq!(error.message, "invalid private key in all.pem");
     }
 }

@@ -31,14 +31,21 @@ fn every_step_is_reported() {
     ];
     assert_eq!(steps(&report), expected.map(|name| (name, Verdict::Ok)));
     let client = detail(&report, "client certificate");
-    for part in ["CN=127.0.0.1", "for domain e276abec-e0f2", "valid for 8", "name the domain Global\\Lab"] {
+    for part in [
+        "CN=127.0.0.1",
+        "for domain e276abec-e0f2",
+        "valid for 8",
+        "commands are written to domain Global\\Lab",
+    ] {
         assert!(client.contains(part), "{part}: {client}");
     }
-    assert_eq!(detail(&report, "resolve"), "`127.0.0.1` is 127.0.0.1");
+    assert_eq!(detail(&report, "resolve"), "`127.0.0.1` resolves to 127.0.0.1");
     assert_eq!(detail(&report, "TLS"), "TLS 1.3");
     assert!(detail(&report, "Defense Center certificate").contains("fingerprint "));
     assert_eq!(detail(&report, "protocol"), "version 1; maximum message size 524288 bytes");
-    for part in ["identity type Scanner", "third-party vulnerability mapping", "licences"] {
+    for part in
+        ["identity type of the source is Scanner", "third-party vulnerability mapping", "host licenses"]
+    {
         assert!(detail(&report, "Defense Center settings").contains(part), "{part}");
     }
     drop(output);
@@ -51,10 +58,10 @@ fn the_step_that_fails_says_what_to_do() {
     let Some(registered) = Registered::new() else { return };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (more, step, part) in [
-        (json!({ "server": "dc.invalid" }), "resolve", "check `server`"),
+        (json!({ "server": "dc.invalid" }), "resolve", "check option `server`"),
         (json!({ "ipv6": true }), "resolve", "has no IPv6 address"),
         (json!({ "port": closed }), "TCP", "firewalls"),
-        (json!({ "tls_check_name": true }), "TLS", "is for another name"),
+        (json!({ "tls_check_name": true }), "TLS", "certificate name mismatch"),
     ] {
         let report = registered.open(&more).unwrap().check().unwrap();
         let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed).unwrap();

@@ -200,5 +200,5 @@ fn another_report_in_place_of_the_unfinished_one() {
     assert_eq!(registered.results(), ["192.0.2.1: QualysGuard 1 1 tcp", "192.0.2.3: QualysGuard 3 3 tcp"]);
     let damaged = Receipt(vec![1, 2, 3]);
     let error = registered.resume(&json!({}), Some(&damaged)).unwrap_err();
-    assert!(error.message.contains("stored state"), "{error}");
+    assert!(error.message.contains("cannot resume: the saved state of the report"), "{error}");
 }

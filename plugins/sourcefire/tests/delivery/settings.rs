@@ -58,7 +58,7 @@ fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let right = registered.center.authority().write_pem(folder, "right.pem");
-    let wrong = Authority::new("Somebody else").write_pem(folder, "wrong.pem");
+    let wrong = Authority::new("Other authority").write_pem(folder, "wrong.pem");
     let probe = registered.open(&json!({})).unwrap().check().unwrap();
     let certificate =
         &probe.steps.iter().find(|step| step.name == "Defense Center certificate").unwrap().detail;
@@ -94,11 +94,11 @@ fn expired_client_certificate_fails_before_connecting() {
 fn contradictions_are_refused_with_the_options_name() {
     let Some(registered) = Registered::new() else { return };
     for (options, part) in [
-        (json!({ "server": "dc:8307" }), "`server` must not hold the port"),
-        (json!({ "source": "a,b" }), "`source` may hold letters"),
-        (json!({ "scanner": "42" }), "`scanner` must not be a number"),
-        (json!({ "domain": "a\"b" }), "`domain` may hold"),
-        (json!({ "kinds": [] }), "`kinds` must name at least one"),
+        (json!({ "server": "dc:8307" }), "`server` must not contain a port"),
+        (json!({ "source": "a,b" }), "`source`: may contain only letters, digits"),
+        (json!({ "scanner": "42" }), "`scanner`: must not be a number"),
+        (json!({ "domain": "a\"b" }), "`domain`: may contain only"),
+        (json!({ "kinds": [] }), "`kinds` must have at least one"),
         (json!({ "port": 0 }), "port"),
         (json!({ "tls_fingerprint": ["abc"] }), "tls_fingerprint"),
     ] {

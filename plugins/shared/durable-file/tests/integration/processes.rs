@@ -40,12 +40,12 @@ fn the_other_process() {
 
 /// Not a test of its own: meets a folder where it may not write.
 #[test]
-fn the_process_without_rights() {
+fn process_without_write_permission() {
     let Some(path) = env::var_os(WITHOUT_RIGHTS) else { return };
     let error = ReportFile::open(Target::new(path), None).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
     assert!(error.message.contains("out.csv: Permission denied"), "{error}");
-    assert!(error.hint.unwrap().contains("needs write permission in "));
+    assert!(error.hint.unwrap().contains("needs write permission on "));
     println!("\nrefused");
 }
 
@@ -55,7 +55,7 @@ fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "processes::the_process_without_rights", "--nocapture"]);
+    command.args(["--exact", "processes::process_without_write_permission", "--nocapture"]);
     command.env(WITHOUT_RIGHTS, folder.path().join("out.csv"));
     if fs::metadata(folder.path()).unwrap().uid() == 0 {
         command.uid(65534);

@@ -117,16 +117,19 @@ fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
         (sound[..40].to_owned() + "\n", "is corrupt"),
         (
             sound.replace("\"version\":1", "\"version\":2"),
-            "is of version 2, but this release supports version 1",
+            "has version 2, but this release supports version 1",
         ),
-        (sound.replace("\"name\":\"out.csv\"", "\"name\":\"../out.csv\""), "in another folder"),
-        (sound.replace("\"name\":\"out.csv\"", "\"name\":\"..\""), "in another folder"),
-        (sound.replace("\"base\":0", "\"base\":5"), "ends before it begins"),
-        (sound.replace("\"first\":0", "\"first\":1"), "rotated otherwise"),
-        (sound.replace("\"first\":0", "\"first\":4294967295"), "rotated otherwise"),
+        (
+            sound.replace("\"name\":\"out.csv\"", "\"name\":\"../out.csv\""),
+            "is corrupt: a file in another directory",
+        ),
+        (sound.replace("\"name\":\"out.csv\"", "\"name\":\"..\""), "is corrupt: a file in another directory"),
+        (sound.replace("\"base\":0", "\"base\":5"), "is corrupt: a file ends before it starts"),
+        (sound.replace("\"first\":0", "\"first\":1"), "different rotation settings"),
+        (sound.replace("\"first\":0", "\"first\":4294967295"), "different rotation settings"),
         (sound.replace(inode, "-1"), "is corrupt"),
         (sound.replace("\"direct\":null", "\"direct\":null,\"more\":1"), "is corrupt: unknown field"),
-        (sound.replace("out.csv\",\"date", "x.csv\",\"date"), "is for another `path`"),
+        (sound.replace("out.csv\",\"date", "x.csv\",\"date"), "belongs to another `path`"),
     ] {
         let receipt = Receipt(damaged.clone().into_bytes());
         let error = ReportFile::open(Target::new(&run.path), Some(&receipt)).unwrap_err();

@@ -44,7 +44,7 @@ fn with_the_name_check_off_the_chain_is_still_verified() {
     let stranger = Authority::new("Example CA");
     let (address, _seen) = serve(authority.server_config(&server, false));
     let error = talk(&address, "127.0.0.1", &trust(&stranger).without_name_check(), None).unwrap_err();
-    assert!(error.message.contains("not signed by the `CN=Example CA`"), "{error}");
+    assert!(error.message.contains("not signed by `CN=Example CA` from the test's authority"), "{error}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn self_signed_server_in_the_authorities_file_is_trusted() {
     let (file, _key) = expired.write_pem(folder.path(), "expired");
     let (address, _seen) = serve(Authority::new("unused").server_config(&expired, false));
     let error = talk(&address, "127.0.0.1", &Trust::ca_file(&file).unwrap(), None).unwrap_err();
-    assert!(error.message.contains("expired on"), "{error}");
+    assert!(error.message.contains("certificate expired: 127.0.0.1"), "{error}");
 }
 
 #[test]

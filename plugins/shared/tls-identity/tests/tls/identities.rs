@@ -74,7 +74,7 @@ fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_conv
     let broken = folder.path().join("broken.jks");
     for cut in [5, 13, 40, whole.len() / 2, whole.len() - 1] {
         fs::write(&broken, &whole[..cut]).unwrap();
-        assert_refused(open(&broken, "s3cret!"), ErrorKind::BadData, &broken, "no sound Java key store");
+        assert_refused(open(&broken, "s3cret!"), ErrorKind::BadData, &broken, "invalid Java key store");
     }
     // Lengths of 4 GiB ask for no memory.
     fs::write(
@@ -82,10 +82,15 @@ fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_conv
         [b"\xFE\xED\xFE\xED\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0".as_slice(), &[0xFF; 64]].concat(),
     )
     .unwrap();
-    assert_refused(open(&broken, ""), ErrorKind::BadData, &broken, "no sound Java key store");
+    assert_refused(open(&broken, ""), ErrorKind::BadData, &broken, "invalid Java key store");
 
     let file = client.write_key_store(folder.path(), "client.jceks", "s3cret!", "JCEKS").unwrap();
-    assert_refused(open(&file, "s3cret!"), ErrorKind::BadData, &file, "of type JCEKS");
+    assert_refused(
+        open(&file, "s3cret!"),
+        ErrorKind::BadData,
+        &file,
+        "is a JCEKS key store, which is not supported",
+    );
 }
 
 #[test]
@@ -98,14 +103,14 @@ fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
         assert_refused(open(&file, ""), ErrorKind::Auth, &file, "wrong password for");
         let whole = fs::read(&file).unwrap();
         fs::write(&file, &whole[..whole.len() - 7]).unwrap();
-        assert_refused(open(&file, "s3cret"), ErrorKind::BadData, &file, "no sound PKCS#12 file");
+        assert_refused(open(&file, "s3cret"), ErrorKind::BadData, &file, "invalid PKCS#12 file");
     }
     let file = client.write_pkcs12(folder.path(), "rare.p12", "s3cret", Pkcs12::Rare).unwrap();
-    assert_refused(open(&file, "s3cret"), ErrorKind::BadData, &file, "encrypted in a way that is not read");
+    assert_refused(open(&file, "s3cret"), ErrorKind::BadData, &file, "uses an unsupported encryption");
 
     let ber = folder.path().join("ber.p12");
     fs::write(&ber, b"\x30\x80\x02\x01\x03\x30\x80").unwrap();
-    assert_refused(open(&ber, ""), ErrorKind::BadData, &ber, "BER form");
+    assert_refused(open(&ber, ""), ErrorKind::BadData, &ber, "BER-encoded");
 }
 
 #[test]
@@ -173,9 +178,14 @@ fn encrypted_pem_keys_open_with_their_password() {
     assert_refused(open(Some("s3cret?")), ErrorKind::Auth, &encrypted, "wrong password for");
     assert_refused(open(None), ErrorKind::Auth, &encrypted, "is encrypted, and no password is set");
     encrypt(&["pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES"]);
-    assert_refused(open(Some("s3cret")), ErrorKind::BadData, &encrypted, "by a cipher that is not read");
+    assert_refused(open(Some("s3cret")), ErrorKind::BadData, &encrypted, "uses an unsupported cipher");
     encrypt(&["rsa", "-traditional", "-aes128"]);
-    assert_refused(open(Some("s3cret")), ErrorKind::BadData, &encrypted, "in the old way of OpenSSL");
+    assert_refused(
+        open(Some("s3cret")),
+        ErrorKind::BadData,
+        &encrypted,
+        "uses the legacy OpenSSL encryption",
+    );
 }
 
 #[test]
@@ -192,12 +202,12 @@ fn invalid_identity_files_are_distinguished() {
     let missing = folder.path().join("missing.p12");
 
     assert_refused(open(&missing, ""), ErrorKind::NoInput, &missing, "cannot open");
-    assert_refused(open(&text, ""), ErrorKind::BadData, &text, "neither PEM nor PKCS#12");
+    assert_refused(open(&text, ""), ErrorKind::BadData, &text, "unsupported format of");
     assert_refused(open(&certificate, ""), ErrorKind::BadData, &certificate, "contains no private key");
     assert_refused(open(&key, ""), ErrorKind::BadData, &key, "contains no certificate");
     let pair = |certificate: &Path, key: &Path| Identity::open_pair(certificate, key, None);
     assert_refused(pair(&certificate, &other_key), ErrorKind::BadData, &other_key, "does not belong to");
-    assert_refused(pair(&damaged, &key), ErrorKind::BadData, &damaged, "");
+    assert_refused(pair(&damaged, &key), ErrorKind::BadData, &damaged, "invalid certificate in");
 }
 
 #[test]

@@ -33,19 +33,27 @@ fn an_unknown_authority_is_named_with_the_fingerprint_that_would_be_trusted() {
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     let error = met(&authority, &Authority::new("Example CA"), &server);
     let pin = format!("tls_fingerprint: {}", Fingerprint::of(&server.der()));
-    assert_says(&error, ErrorKind::Auth, &["CN=Unknown CA", "no authority in ca.pem", &pin, "tls_ca_file"]);
+    assert_says(
+        &error,
+        ErrorKind::Auth,
+        &["CN=Unknown CA", "unknown issuer, not in ca.pem", &pin, "tls_ca_file"],
+    );
 }
 
 #[test]
 fn expired_and_not_yet_valid_certificates_are_reported() {
     let authority = Authority::new("Example CA");
     let expired = authority.issue(&Request::server(&["dc.example.com"]).expired());
-    assert_says(&met(&authority, &authority, &expired), ErrorKind::Auth, &["expired on 20", "clock"]);
+    assert_says(
+        &met(&authority, &authority, &expired),
+        ErrorKind::Auth,
+        &["certificate expired: ", "valid until 20", "clock"],
+    );
     let early = authority.issue(&Request::server(&["dc.example.com"]).not_yet_valid());
     assert_says(
         &met(&authority, &authority, &early),
         ErrorKind::Auth,
-        &["certificate not valid before 20", "clock"],
+        &["certificate not yet valid: ", "valid from 20", "clock"],
     );
 }
 
@@ -56,12 +64,17 @@ fn name_mismatch_lists_the_names_of_the_certificate() {
         ["a.example.com", "b.example.com", "192.0.2.1", "2001:db8::1", "c.example", "d.example", "e.example"];
     let server = authority.issue(&Request::server(&names));
     let parts = [
-        "another name: a.example.com, b.example.com, 192.0.2.1, 2001:db8::1, c.example and 2 more",
+        "name mismatch for ",
+        "the certificate is for a.example.com, b.example.com, 192.0.2.1, 2001:db8::1, c.example and 2 more",
         "tls_check_name",
     ];
     assert_says(&met(&authority, &authority, &server), ErrorKind::Auth, &parts);
     let nameless = authority.issue(&Request::client("dc.example.com"));
-    assert_says(&met(&authority, &authority, &nameless), ErrorKind::Auth, &["none but `CN=dc.example.com`"]);
+    assert_says(
+        &met(&authority, &authority, &nameless),
+        ErrorKind::Auth,
+        &["only the common name `CN=dc.example.com`"],
+    );
 }
 
 #[test]
@@ -82,7 +95,7 @@ fn a_server_that_wants_a_certificate_and_gets_none_is_understood_though_the_aler
     for version in rustls::ALL_VERSIONS {
         let (address, seen) = serve(authority.server_config_of(&[version], &server, true));
         let error = talk(&address, "dc.example.com", &trust(&authority), None).unwrap_err();
-        assert_says(&error, ErrorKind::Auth, &["wants a client certificate", &address]);
+        assert_says(&error, ErrorKind::Auth, &["requires a client certificate and none was sent", &address]);
         assert!(seen.join().unwrap().is_err());
     }
 }
@@ -99,7 +112,7 @@ fn a_server_that_refuses_our_certificate_is_understood_with_both_versions() {
     for version in rustls::ALL_VERSIONS {
         let (address, _seen) = serve(authority.server_config_of(&[version], &server, true));
         let error = talk(&address, "dc.example.com", &trust(&authority), Some(&identity)).unwrap_err();
-        assert_says(&error, ErrorKind::Auth, &["refused our client certificate", "CN=Other CA", &file]);
+        assert_says(&error, ErrorKind::Auth, &["client certificate rejected by", "CN=Other CA", &file]);
     }
 }
 
@@ -122,7 +135,7 @@ fn peer_without_tls_and_closed_connection_are_distinguished() {
     assert_says(&error, ErrorKind::Protocol, &["does not speak TLS", "port", &address]);
     let address = serve_raw(b"");
     let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();
-    assert_says(&error, ErrorKind::Unavailable, &["cut the connection off", &address]);
+    assert_says(&error, ErrorKind::Unavailable, &["closed during TLS", &address]);
 }
 
 #[test]
@@ -131,7 +144,7 @@ fn versions_that_do_not_meet_are_a_matter_of_protocol() {
     // A fatal alert `protocol_version`, as a server of TLS 1.0 sends it (RFC 5246, 7.2).
     let address = serve_raw(b"\x15\x03\x01\x00\x02\x02\x46");
     let error = talk(&address, "dc.example.com", &trust, None).unwrap_err();
-    assert_says(&error, ErrorKind::Protocol, &["no version of TLS", "TLS 1.2 and 1.3"]);
+    assert_says(&error, ErrorKind::Protocol, &["no common TLS version", "TLS 1.2 and 1.3"]);
 }
 
 #[test]
@@ -146,7 +159,7 @@ fn tls_1_2_servers_are_taken_unless_1_3_is_the_least() {
             Ok(()) => assert!(taken),
             Err(error) => {
                 assert!(!taken, "{error}");
-                assert_says(&error, ErrorKind::Protocol, &["no version of TLS", "tls_min_version"]);
+                assert_says(&error, ErrorKind::Protocol, &["no common TLS version", "tls_min_version"]);
             }
         }
     }
@@ -156,7 +169,7 @@ fn tls_1_2_servers_are_taken_unless_1_3_is_the_least() {
 fn a_closed_port_is_unavailable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let error = talk(&address, "dc.example.com", &trust(&Authority::new("Example CA")), None).unwrap_err();
-    assert_says(&error, ErrorKind::Unavailable, &["", &address]);
+    assert_says(&error, ErrorKind::Unavailable, &["connection refused", &address]);
 }
 
 #[test]
@@ -167,7 +180,7 @@ fn files_of_authorities_that_hold_none_are_refused() {
     assert_says(
         &Trust::ca_file(&file).unwrap_err(),
         ErrorKind::BadData,
-        &["contains no certificate", "ca.pem"],
+        &["contains no CA certificate", "ca.pem"],
     );
     assert_says(
         &Trust::ca_file(&folder.path().join("no.pem")).unwrap_err(),

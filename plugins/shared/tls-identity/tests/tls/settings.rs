@@ -30,11 +30,14 @@ fn contradictions_are_refused_before_any_file_is_opened() {
     for (json, part) in [
         (
             format!(r#"{{"tls_fingerprint": ["{pin}"], "tls_ca_file": "a"}}"#),
-            "`tls_fingerprint` and `tls_ca_file` exclude",
+            "`tls_fingerprint` and `tls_ca_file` cannot be combined",
         ),
         (r#"{"tls_first_use_file": "a", "tls_ca_file": "b"}"#.to_owned(), "cannot be combined"),
-        (r#"{"tls_key": "a"}"#.to_owned(), "`tls_key` needs `tls_certificate`"),
-        (r#"{"tls_fingerprint": ["abcd"]}"#.to_owned(), "option `tls_fingerprint`: `abcd` is no SHA-256"),
+        (r#"{"tls_key": "a"}"#.to_owned(), "`tls_key` requires `tls_certificate`"),
+        (
+            r#"{"tls_fingerprint": ["abcd"]}"#.to_owned(),
+            "option `tls_fingerprint`: invalid SHA-256 fingerprint `abcd`",
+        ),
     ] {
         let error = read(&json).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Config, "{json}");
