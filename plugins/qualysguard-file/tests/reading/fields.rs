@@ -129,7 +129,7 @@ fn texts_arrive_as_they_were_meant() {
             ("definition.category", "A \"category\" & more"),
             ("definition.title", "Split ]]> in two"),
             ("definition.last_update", "2026-01-02T03:04:05Z"),
-            ("definition.diagnosis", "Layout around CDATA is not text."),
+            ("definition.diagnosis", "Layout around CDATA is no text."),
             ("definition.consequence", "plain, with a comment"),
             ("definition.solution", "literal &lt;b&gt; stays, <!-- this too -->"),
             ("result", "payload: &qualysoobxxe; <IP value=\"203.0.113.9\"> </SCAN>"),

@@ -30,7 +30,7 @@ use crate::target::{IfExists, Target};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("out.csv");
 /// let mut file = ReportFile::open(Target::new(&path), None)?;
-/// if file.begin(&ReportStart::default())? == Begun::Empty {
+/// if file.begin(&ReportStart::default())? == StartMode::Empty {
 ///     file.write(b"name,port\n")?;
 /// }
 /// file.write(b"www.example.com,443\n")?;
@@ -41,7 +41,7 @@ use crate::target::{IfExists, Target};
 ///
 /// let mut file = ReportFile::open(Target::new(&path), Some(&receipt))?;
 /// let report = ReportStart { continued: true, ..ReportStart::default() };
-/// assert_eq!(file.begin(&report)?, Begun::Continued(Vec::new()));
+/// assert_eq!(file.begin(&report)?, StartMode::Continued(Vec::new()));
 /// file.write(b"mail.example.com,25\n")?;
 /// file.end(true)?;
 /// let text = std::fs::read_to_string(&path).unwrap();

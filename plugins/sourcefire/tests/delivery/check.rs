@@ -71,5 +71,8 @@ fn the_step_that_fails_says_what_to_do() {
     }
     registered.center.revoke_clients();
     let report = registered.open(&json!({})).unwrap().check().unwrap();
-    assert!(detail(&report, "protocol").contains("access revoked or not registered"), "{report:?}");
+    assert!(
+        detail(&report, "protocol").contains("client certificate revoked or client not registered"),
+        "{report:?}"
+    );
 }

@@ -139,7 +139,7 @@ fn pieces_are_cut_between_records_and_appear_together() {
     for number in 1..=9 {
         fs::write(folder.path().join(format!("out.{number:04}.csv")), "old").unwrap();
     }
-    fs::write(folder.path().join("out.2025.csv"), "somebody's own").unwrap();
+    fs::write(folder.path().join("out.2025.csv"), "another program's own").unwrap();
     let mut file = ReportFile::open(target.clone(), None).unwrap();
     write_report(&mut file, "1", &["aaaa\n", "bbbb\n", "cccc\n"], true);
     // HEADER + aaaa = 12 bytes: full. So one record a piece.
