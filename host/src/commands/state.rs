@@ -124,7 +124,7 @@ fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError
 /// Moves the paths into a new directory with the time in its name. `None` when none of them exists.
 fn archive(folder: &StateFolder, paths: &[PathBuf]) -> Result<Option<PathBuf>, StateError> {
     let time = crate::state::now().replace(':', "");
-    let archive = folder.path().join(format!("aside-{time}-{}", std::process::id()));
+    let archive = folder.path().join(format!("archive-{time}-{}", std::process::id()));
     let mut moved = None;
     for path in paths.iter().filter(|path| path.exists()) {
         fs::create_dir_all(&archive).map_err(|error| StateError::cannot_create(&archive, &error))?;

@@ -115,7 +115,7 @@ impl Checker<'_> {
                 let message = format!("option `{}` must be {expected}, found {}", option.name, node.form());
                 self.collector
                     .error("wrong-form", &node.span, message)
-                    .help("to use it as text, put it in single quotes");
+                    .help("set one value; if the brackets or braces are part of it, put it in single quotes");
                 None
             }
         }

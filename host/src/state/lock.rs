@@ -123,7 +123,7 @@ mod tests {
             "{occupied:?}"
         );
         let error = occupied.error("nightly");
-        assert!(error.message.starts_with("pipeline `nightly` is in use by process "), "{error}");
+        assert!(error.message.starts_with("pipeline `nightly` is already running: process "), "{error}");
         assert_eq!(error.exit_code, 75);
         drop(first);
         assert_eq!(

@@ -39,9 +39,9 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
     OptionSpec::integer("poll_secs", 1, 86_400)
         .default_integer(10)
-        .help("Interval between two scans for new files, in seconds. Only with `watch: yes`."),
+        .help("Interval between two checks for new files, in seconds. Only with `watch: yes`."),
     OptionSpec::choice("on_done", &["keep", "move", "delete"]).default_text("keep").help(
-        "Action after a report was delivered completely: keep the file, move it to `done_folder`, or \
+        "Action after a report has been delivered completely: keep the file, move it to `done_folder`, or \
          delete it. Other files are not changed.",
     ),
     OptionSpec::path("done_folder").help(
@@ -51,9 +51,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::size("max_text_bytes", 64 << 10, 1 << 30)
         .default_integer(16 << 20)
         .help("Maximum text size of one asset, definition or finding. A larger one is treated as damage."),
-    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50)
-        .default_integer(64 << 30)
-        .help("Maximum size of decompressed gzip data or of standard input in the temporary directory."),
+    OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50).default_integer(64 << 30).help(
+        "Maximum size of decompressed gzip data or of standard input, which are stored in a temporary \
+             file in the state directory.",
+    ),
 ];
 
 /// The options of one instance; from here on none can be wrong.

@@ -144,7 +144,7 @@ fn hint(failure: &HttpError) -> Option<String> {
                 "check option `proxy`; direct connections are not attempted when a proxy is set"
             }
             Cause::Refused | Cause::Unreachable(_) | Cause::ConnectTimeout(_) => {
-                "check firewall, routing and option `proxy`: TCP port 443 of Qualys must be reachable"
+                "check firewall and routing to this address, and option `proxy`"
             }
             Cause::ProxyLogin(false) => "set options `proxy_username` and `proxy_password`",
             Cause::ProxyLogin(true) => "check options `proxy_username` and `proxy_password`",

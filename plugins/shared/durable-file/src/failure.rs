@@ -49,7 +49,7 @@ pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
 
 pub(crate) fn already_there(path: &Path) -> PluginError {
     PluginError::new(ErrorKind::CannotCreate, format!("{} already exists", path.display()))
-        .with_hint("move it away, or set `if_exists: replace`")
+        .with_hint("rename or remove it, or set `if_exists` to `replace` or `append`")
 }
 
 /// The directory of a file, in a form that can be opened.

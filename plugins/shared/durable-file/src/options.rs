@@ -17,7 +17,7 @@ pub const IF_EXISTS: OptionSpec = OptionSpec::choice("if_exists", &["replace", "
     .help("Action when the file exists from an earlier run: replace it, append to it, or fail.");
 /// `mode`.
 pub const MODE: OptionSpec =
-    OptionSpec::text("mode").default_text("0640").help("File permissions, octal, for example 0640.");
+    OptionSpec::text("mode").default_text("0640").help("File permissions, as an octal number.");
 /// `rotate_bytes`.
 pub const ROTATE_BYTES: OptionSpec = OptionSpec::size("rotate_bytes", 1 << 10, u64::MAX)
     .help("File size at which a new file is started. Default: no rotation by size.");
@@ -31,7 +31,9 @@ impl Target {
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind) when `mode` is not a valid mode, or does not let the owner write.
     pub fn read(options: &Options) -> Result<Self> {
-        let path = options.path("path")?.ok_or_else(|| PluginError::config("option `path` is required"))?;
+        let path = options
+            .path("path")?
+            .ok_or_else(|| PluginError::config("option `path` is required for writing to a file"))?;
         Ok(Self {
             path,
             mode: mode(options.text("mode")?.unwrap_or_default())?,

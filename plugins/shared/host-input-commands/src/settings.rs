@@ -80,8 +80,8 @@ macro_rules! command_options {
 
             /// The name that `SetSource` sends.
             pub const SOURCE: OptionSpec = OptionSpec::text("source").default_text("QualysGuard").help(concat!(
-                "Source name shown by the Defense Center for imported results. Letters, digits, space, `.`, `_`, `-`; \
-                 not a number.",
+                "Source name shown by the Defense Center for imported results (SetSource). Letters, digits, space, \
+                 `.`, `_`, `-`; not a number.",
                 $scope
             ));
             /// The scanner's name.

@@ -25,8 +25,8 @@ pub const PASSWORD: OptionSpec = OptionSpec::text("tls_password")
     .help("Password of the client certificate file or its private key. Default: none.");
 /// `tls_ca_file`.
 pub const CA_FILE: OptionSpec = OptionSpec::path("tls_ca_file").help(
-    "Trusted certificate authorities, PEM file. Replaces the \
-         system's list. Default: the system's list.",
+    "Trusted certificate authorities, PEM file. Replaces the default: the system's list, or the authorities \
+     selected by option `trust`, if the plugin has it.",
 );
 /// `tls_fingerprint`.
 pub const FINGERPRINT: OptionSpec = OptionSpec::list("tls_fingerprint", &ValueSpec::Text).help(
