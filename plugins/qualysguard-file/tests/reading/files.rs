@@ -47,7 +47,7 @@ fn damaged_and_truncated_gzip_files_are_distinguished() {
     broken[packed.len() / 2 + 1] ^= 0xFF;
     for (bytes, part, incomplete) in [
         (&packed[..packed.len() / 2], "is truncated: unexpected end of the gzip file", true),
-        (&broken[..], ": ", false),
+        (&broken[..], "invalid gzip data in ", false),
     ] {
         fs::write(&path, bytes).unwrap();
         let told = read_with(&path, &json!({})).unwrap();
