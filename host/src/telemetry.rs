@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write, stderr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
@@ -27,6 +27,14 @@ pub enum LogFormat {
 /// The log level that plugins get, numbered as in the ABI: 1 error to 5 trace.
 static LEVEL: AtomicU32 = AtomicU32::new(3);
 
+/// Whether log lines are JSON objects.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether log lines are JSON objects. A signal handler may call this.
+pub(crate) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
 /// Starts the log. Call once per process; later calls have no effect.
 ///
 /// `verbosity` is 0 for info, 1 debug, 2 trace, -1 warnings, -2 errors only.
@@ -39,6 +47,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
         2.. => Level::TRACE,
     };
     LEVEL.store(level_number(level), Ordering::Relaxed);
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
     let _ = match format {
         LogFormat::Text => builder.with_ansi(has_colors()).try_init(),

@@ -37,6 +37,12 @@ impl StateFolder {
         self.path.join("lock")
     }
 
+    /// The file that names the plugin calls in progress.
+    #[must_use]
+    pub fn calls(&self) -> PathBuf {
+        self.path.join("calls")
+    }
+
     /// The folder of all dead letters.
     #[must_use]
     pub fn dead_letters(&self) -> PathBuf {
