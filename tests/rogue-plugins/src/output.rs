@@ -57,6 +57,7 @@ const ACTS: &[&str] = &[
     "fail-to-write",
     "fail-to-open",
     "retry-rows",
+    "long-receipt",
     "hang",
     "random",
     "unavailable-later",
@@ -270,6 +271,9 @@ impl Output for Rogue {
     fn commit(&mut self) -> Result<Receipt> {
         self.panic_if("panic-in-commit");
         self.fail_at_random()?;
+        if self.act == "long-receipt" {
+            return Ok(Receipt(vec![1; 200 << 10]));
+        }
         let lines = std::mem::take(&mut self.pending);
         Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()))
     }
