@@ -157,8 +157,8 @@ fn plugins_are_listed_and_described() {
         .collect();
     let refused = [RefusedLibrary {
         file: Path::new("/usr/lib/scanbridge/plugins/libold.so"),
-        reason: "/usr/lib/scanbridge/plugins/libold.so: old 0.9.0 requires plugin ABI 0, but this host \
-                 provides ABI 1",
+        reason: "/usr/lib/scanbridge/plugins/libold.so: old 0.9.0 was built for plugin ABI 1; this Scanbridge loads \
+                 ABI 2: rebuild it with scanbridge-plugin-api 2",
     }];
     insta::assert_snapshot!("plugin-list", cli::list_plugins(&listed, &refused, Format::Text, 110));
     insta::assert_snapshot!("plugin-list-none", cli::list_plugins(&[], &[], Format::Text, 110));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How one step of a probe went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum Verdict {
     /// As it should be.
     Ok,
@@ -12,6 +12,17 @@ pub enum Verdict {
     Warning,
     /// It would not work.
     Failed,
+}
+
+impl From<String> for Verdict {
+    /// A word of a later version is read as [`Verdict::Warning`].
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "ok" => Self::Ok,
+            "failed" => Self::Failed,
+            _ => Self::Warning,
+        }
+    }
 }
 
 /// One step of a probe: `TLS`, `ok`, `TLS 1.3, certificate valid for 212 days`.
@@ -44,5 +55,24 @@ impl CheckReport {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.steps.iter().map(|step| step.verdict).max().unwrap_or(Verdict::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_verdict_is_a_warning_and_unknown_keys_are_ignored() {
+        let report = r#"{"steps": [
+            {"name": "TLS", "verdict": "ok", "detail": "", "duration_ms": 4},
+            {"name": "login", "verdict": "skipped", "detail": ""}
+        ], "later": 1}"#;
+        let report: CheckReport = serde_json::from_str(report).unwrap();
+        assert_eq!(report.verdict(), Verdict::Warning);
+        for verdict in [Verdict::Ok, Verdict::Warning, Verdict::Failed] {
+            let word = serde_json::to_string(&verdict).unwrap();
+            assert_eq!(serde_json::from_str::<Verdict>(&word).unwrap(), verdict);
+        }
     }
 }

@@ -16,6 +16,12 @@ pub enum PluginKind {
 }
 
 impl PluginKind {
+    /// The kind with this word; none for a word that this version does not know.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Input, Self::Output].into_iter().find(|kind| kind.word() == word)
+    }
+
     /// The word as it stands in pipelines, listings and messages.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -34,10 +40,13 @@ pub struct Descriptor {
     /// Input or output.
     pub kind: PluginKind,
     /// The version of the plugin's crate.
+    #[serde(default)]
     pub version: String,
     /// One line on what it does.
+    #[serde(default)]
     pub summary: String,
     /// Its options, in the order in which they are shown.
+    #[serde(default)]
     pub options: Vec<OptionDescriptor>,
 }
 
@@ -62,10 +71,13 @@ pub struct OptionDescriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<serde_json::Value>,
     /// Whether the key must be there.
+    #[serde(default)]
     pub required: bool,
     /// Whether the value is never shown.
+    #[serde(default)]
     pub secret: bool,
     /// What it is for.
+    #[serde(default)]
     pub help: String,
     /// Spellings that still work and are answered with a warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use scanbridge_plugin_api::abi::{HostTable1, InputHandle, InputTable1, OutputHandle, OutputTable1};
+use scanbridge_plugin_api::abi::{HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, PluginKind, Position};
 
 use super::destination::Destination;
@@ -81,14 +81,14 @@ pub(super) struct OpenOutput {
 /// Opens instances of one input.
 #[derive(Debug)]
 pub(super) struct InputOpener {
-    table: InputTable1,
+    table: InputTable2,
     parts: Parts,
 }
 
 /// Opens instances of one output.
 #[derive(Debug)]
 pub(super) struct OutputOpener {
-    table: OutputTable1,
+    table: OutputTable2,
     parts: Parts,
 }
 
@@ -364,8 +364,8 @@ impl Context {
         }))
     }
 
-    fn table(&'static self) -> HostTable1 {
-        HostTable1 {
+    fn table(&'static self) -> HostTable2 {
+        HostTable2 {
             context: std::ptr::from_ref(self).cast(),
             log_level: telemetry::plugins_level(),
             log: host::log,
@@ -391,22 +391,22 @@ mod host {
     pub(super) extern "C" fn log(
         context: *const (),
         level: u32,
-        target: scanbridge_plugin_api::abi::Text<'_>,
-        message: scanbridge_plugin_api::abi::Text<'_>,
+        target: scanbridge_plugin_api::abi::BytesRef<'_>,
+        message: scanbridge_plugin_api::abi::BytesRef<'_>,
     ) {
         // SAFETY: plugins hand back what they were given.
         let context = unsafe { of(context) };
-        telemetry::plugin_line(&context.instance, level, target.as_str(), message.as_str());
+        telemetry::plugin_line(&context.instance, level, &target.to_text(), &message.to_text());
     }
 
-    pub(super) extern "C" fn is_cancelled(context: *const ()) -> bool {
+    pub(super) extern "C" fn is_cancelled(context: *const ()) -> u32 {
         // SAFETY: as above.
-        unsafe { of(context) }.stop.is_given()
+        unsafe { of(context) }.stop.is_given().into()
     }
 
-    pub(super) extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> bool {
+    pub(super) extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> u32 {
         // SAFETY: as above.
-        unsafe { of(context) }.stop.wait(Duration::from_millis(milliseconds))
+        unsafe { of(context) }.stop.wait(Duration::from_millis(milliseconds)).into()
     }
 
     pub(super) extern "C" fn progress(context: *const (), done: u64, total: u64) {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection, ReadCache};
-use scanbridge_plugin_api::abi::{ABI_MAJOR, Identity, IdentityError, SECTION, TARGET};
+use scanbridge_plugin_api::abi::{ABI_MAJOR, ABILITIES, API, Identity, IdentityError, SECTION, TARGET};
 
 use super::search::FilePermissionCheck;
 
@@ -58,20 +58,37 @@ pub enum Refusal {
         /// The platform that it was built for.
         target: String,
     },
-    /// The plugin requires another version of the plugin ABI.
+    /// The plugin was built for another major version of the plugin ABI.
     #[error(
-        "{}: {plugin} requires plugin ABI {abi}, but this host provides ABI {ABI_MAJOR}; install a {} of \
-         the plugin",
+        "{}: {plugin} was built for plugin ABI {abi}; this Scanbridge loads ABI {ABI_MAJOR}: {}",
         path.display(),
-        if *abi > ABI_MAJOR { "newer host or an older release" } else { "newer release" }
+        if *abi > ABI_MAJOR {
+            "update Scanbridge, or install an older release of the plugin".to_owned()
+        } else {
+            format!("rebuild it with scanbridge-plugin-api {ABI_MAJOR}, or install a newer release of the plugin")
+        }
     )]
     WrongAbi {
         /// The file.
         path: PathBuf,
         /// The crate and version.
         plugin: String,
-        /// The major ABI version that it requires.
+        /// The major ABI version that it was built for.
         abi: u32,
+    },
+    /// The plugin, or its whole library, needs an ability that this host lacks.
+    #[error(
+        "{}: {plugin} was built for a newer Scanbridge (needs {}); this one has plugin API {API}; update Scanbridge",
+        path.display(),
+        needs.join(", ")
+    )]
+    NeedsNewerHost {
+        /// The file.
+        path: PathBuf,
+        /// The plugin (kind and name), or the crate and version.
+        plugin: String,
+        /// The abilities that are missing.
+        needs: Vec<String>,
     },
     /// Any local user can replace the file.
     #[error(
@@ -121,6 +138,7 @@ impl Refusal {
             | Self::BadIdentity { path, .. }
             | Self::WrongTarget { path, .. }
             | Self::WrongAbi { path, .. }
+            | Self::NeedsNewerHost { path, .. }
             | Self::WorldWritable { path, .. }
             | Self::ForeignOwner { path, .. }
             | Self::NotLoadable { path, .. } => path,
@@ -144,7 +162,16 @@ pub(super) fn read(path: &Path, named: &Path, check: FilePermissionCheck) -> Res
     if identity.abi_major != ABI_MAJOR {
         return Err(Refusal::WrongAbi { path: path.to_owned(), plugin, abi: identity.abi_major });
     }
+    let needs = missing(&identity.needs);
+    if !needs.is_empty() {
+        return Err(Refusal::NeedsNewerHost { path: path.to_owned(), plugin, needs });
+    }
     Ok(identity)
+}
+
+/// Those of these abilities that this host lacks.
+pub(super) fn missing(needs: &[String]) -> Vec<String> {
+    needs.iter().filter(|need| !ABILITIES.contains(&need.as_str())).cloned().collect()
 }
 
 fn identity_of(path: &Path) -> Result<Identity, Refusal> {

@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use scanbridge_plugin_api::abi::{
-    Identity, InputTable1, OutputTable1, ROOT_SYMBOL, RootModuleRef, open_root,
+    BadDescriptor, Identity, InputTable2, OutputTable2, PLAIN_ROOT_SYMBOL, ROOT_SYMBOL, Root, RootKind,
+    open_plain_root, open_root,
 };
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 
@@ -23,8 +24,9 @@ pub struct Library {
 }
 
 struct Loaded {
-    root: RootModuleRef,
+    root: Root,
     descriptors: Vec<Descriptor>,
+    bad_descriptors: Vec<BadDescriptor>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -61,18 +63,37 @@ impl Library {
     /// # Errors
     /// When the library cannot be loaded, or does not export a plugin that its identity lists.
     pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Refusal> {
-        let descriptors = &self.load()?.descriptors;
-        descriptors
-            .iter()
-            .find(|descriptor| descriptor.kind == kind && descriptor.name == name)
-            .ok_or_else(|| self.missing_plugin(kind, name))
+        self.refuse_missing_abilities(kind, name)?;
+        let loaded = self.load()?;
+        let found =
+            loaded.descriptors.iter().find(|descriptor| descriptor.kind == kind && descriptor.name == name);
+        found.ok_or_else(|| match loaded.bad_descriptors.iter().find(|bad| bad.name == name) {
+            Some(bad) => self.not_loadable(format!(
+                "the description of the {} `{name}` is invalid: {}",
+                kind.word(),
+                bad.reason
+            )),
+            None => self.missing_plugin(kind, name),
+        })
+    }
+
+    fn refuse_missing_abilities(&self, kind: PluginKind, name: &str) -> Result<(), Refusal> {
+        let plugins = &self.identity.plugins;
+        let plugin = plugins.iter().find(|plugin| plugin.kind == kind && plugin.name == name);
+        let needs = plugin.map(|plugin| identity::missing(&plugin.needs)).unwrap_or_default();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let plugin = format!("{} {name}", kind.word());
+        Err(Refusal::NeedsNewerHost { path: self.path.clone(), plugin, needs })
     }
 
     /// The functions of one of its inputs. Loads the library.
     ///
     /// # Errors
     /// As for [`Library::descriptor`].
-    pub fn input_table(&self, name: &str) -> Result<InputTable1, Refusal> {
+    pub fn input_table(&self, name: &str) -> Result<InputTable2, Refusal> {
+        self.refuse_missing_abilities(PluginKind::Input, name)?;
         self.load()?.root.input_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Input, name))
     }
 
@@ -80,7 +101,8 @@ impl Library {
     ///
     /// # Errors
     /// As for [`Library::descriptor`].
-    pub fn output_table(&self, name: &str) -> Result<OutputTable1, Refusal> {
+    pub fn output_table(&self, name: &str) -> Result<OutputTable2, Refusal> {
+        self.refuse_missing_abilities(PluginKind::Output, name)?;
         self.load()?.root.output_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Output, name))
     }
 
@@ -109,19 +131,26 @@ impl Library {
             Box::leak(Box::new(Caller::new(self.path.display().to_string(), None)));
         let library = guard::during(loading, "load", load).map_err(one_line)?;
         guard::register();
+        let symbol = match self.identity.root {
+            RootKind::AbiStable => ROOT_SYMBOL,
+            RootKind::Plain => PLAIN_ROOT_SYMBOL,
+        };
         // SAFETY: only the address of the symbol is used here.
-        let symbol = unsafe { library.get::<*mut ()>(ROOT_SYMBOL.as_bytes()) }.map_err(one_line)?.into_raw();
+        let symbol = unsafe { library.get::<*mut ()>(symbol.as_bytes()) }.map_err(one_line)?.into_raw();
         std::mem::forget(library);
         let symbol = NonNull::new(symbol.cast::<()>()).ok_or("the root module is missing")?;
-        // SAFETY: the identity guarantees a root module of this ABI under this name, and the library is never
+        // SAFETY: the identity guarantees a root module of this kind and ABI under this name, and the library is never
         // unloaded.
-        let root = unsafe { open_root(symbol) }.map_err(|error| {
-            tracing::debug!("{}: {}", self.path.display(), error.detail);
-            error.summary
-        })?;
-        let descriptors = guard::during(loading, "describe", || root.descriptors());
-        let descriptors = descriptors.map_err(|error| error.message)?;
-        Ok(Loaded { root, descriptors })
+        let root = match self.identity.root {
+            RootKind::AbiStable => unsafe { open_root(symbol) }.map_err(|error| {
+                tracing::debug!("{}: {}", self.path.display(), error.detail);
+                error.summary
+            })?,
+            RootKind::Plain => unsafe { open_plain_root(symbol) }.map_err(|error| error.message)?,
+        };
+        let described = guard::during(loading, "describe", || root.descriptors());
+        let (descriptors, bad_descriptors) = described.map_err(|error| error.message)?;
+        Ok(Loaded { root, descriptors, bad_descriptors })
     }
 
     fn not_loadable(&self, reason: String) -> Refusal {

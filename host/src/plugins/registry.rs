@@ -90,7 +90,15 @@ impl Registry {
 
     fn add(&mut self, path: PathBuf, named: &Path, folder: &Folder, check: FilePermissionCheck) {
         match Library::read(path, named, check) {
-            Ok(library) => self.libraries.push(library),
+            Ok(library) => {
+                for (kind, name) in &library.identity().unknown_plugins {
+                    tracing::debug!(
+                        "{}: ignoring `{name}` of the unknown kind `{kind}`",
+                        library.path().display()
+                    );
+                }
+                self.libraries.push(library);
+            }
             // Other libraries next to the executable are normal; in a plugin directory they are a mistake.
             Err(refusal @ (Refusal::NotAPlugin { .. } | Refusal::NotALibrary { .. })) if !folder.named => {
                 tracing::debug!("{refusal}");
@@ -116,7 +124,7 @@ impl Registry {
             .iter()
             .flat_map(|library| {
                 let plugins = library.identity().plugins.iter();
-                plugins.map(move |(kind, name)| Claim { library, kind: *kind, name })
+                plugins.map(move |plugin| Claim { library, kind: plugin.kind, name: &plugin.name })
             })
             .collect();
         claims.sort_by_key(|claim| (claim.kind, claim.name.to_lowercase(), claim.library.path().to_owned()));

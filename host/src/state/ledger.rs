@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
     TableDefinition, WriteTransaction,
@@ -184,7 +184,8 @@ impl Ledger {
         let _ = fs::remove_file(&new);
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new);
         let file = file.map_err(|error| StateError::cannot_create(&new, &error))?;
-        let created = Database::builder().set_cache_size(CACHE_BYTES).create_file(file);
+        let storage = FileBackend::new(file).map_err(|error| cannot_open(&new, &error))?;
+        let created = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(storage);
         let database = created.map_err(|error| cannot_open(&new, &error))?;
         let ledger = Self { database, path: path.to_owned() };
         ledger.initialise(pipeline)?;

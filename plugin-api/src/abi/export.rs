@@ -3,11 +3,11 @@
 pub use abi_stable::library::LibHeader;
 use abi_stable::library::{CheckTypeLayout, RootModuleResult};
 use abi_stable::prefix_type::PrefixTypeTrait;
-use abi_stable::std_types::{RStr, RVec};
 
-use super::input_table::{INPUT_1, InputTable1, input_table};
-use super::output_table::{OUTPUT_1, OutputTable1, output_table};
-use super::root::{RootModule, RootModuleRef, TablePointer};
+use super::input_table::{INPUT_2, InputTable2, input_table};
+use super::memory::{Bytes, BytesRef};
+use super::output_table::{OUTPUT_2, OutputTable2, output_table};
+use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
 use crate::descriptor::{Descriptor, OptionDescriptor, PluginKind};
 use crate::input::Input;
@@ -27,8 +27,8 @@ pub struct PluginEntry {
 
 #[derive(Debug)]
 enum Table {
-    Input(&'static InputTable1),
-    Output(&'static OutputTable1),
+    Input(&'static InputTable2),
+    Output(&'static OutputTable2),
 }
 
 inventory::collect!(PluginEntry);
@@ -38,7 +38,7 @@ inventory::collect!(PluginEntry);
 pub struct Registration<T>(std::marker::PhantomData<T>);
 
 impl<T: Input> Registration<T> {
-    const INPUT_TABLE: InputTable1 = input_table::<T>();
+    const INPUT_TABLE: InputTable2 = input_table::<T>();
 
     /// The entry of an input; `version` is that of the author's crate.
     #[must_use]
@@ -55,7 +55,7 @@ impl<T: Input> Registration<T> {
 }
 
 impl<T: Output> Registration<T> {
-    const OUTPUT_TABLE: OutputTable1 = output_table::<T>();
+    const OUTPUT_TABLE: OutputTable2 = output_table::<T>();
 
     /// The entry of an output; `version` is that of the author's crate.
     #[must_use]
@@ -83,23 +83,24 @@ impl PluginEntry {
     }
 }
 
-extern "C" fn describe() -> RVec<u8> {
+extern "C" fn describe(out: &mut Bytes) {
     let mut all: Vec<Descriptor> =
         inventory::iter::<PluginEntry>.into_iter().map(PluginEntry::descriptor).collect();
     all.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
-    to_json(&all)
+    *out = to_json(&all);
 }
 
-extern "C" fn get_table(id: RStr<'_>, plugin: RStr<'_>) -> TablePointer {
-    let entry = |entry: &&PluginEntry| entry.name == plugin.as_str();
+extern "C" fn get_table(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const () {
+    let (id, plugin) = (id.to_text(), plugin.to_text());
+    let entry = |entry: &&PluginEntry| entry.name == plugin;
     let table = inventory::iter::<PluginEntry>.into_iter().filter(entry).find_map(|entry| {
         match (&entry.table, id.as_str()) {
-            (Table::Input(table), INPUT_1) => Some(std::ptr::from_ref(*table).cast()),
-            (Table::Output(table), OUTPUT_1) => Some(std::ptr::from_ref(*table).cast()),
+            (Table::Input(table), INPUT_2) => Some(std::ptr::from_ref(*table).cast()),
+            (Table::Output(table), OUTPUT_2) => Some(std::ptr::from_ref(*table).cast()),
             _ => None,
         }
     });
-    TablePointer(table.unwrap_or(std::ptr::null()))
+    table.unwrap_or(std::ptr::null())
 }
 
 fn root() -> RootModuleRef {
@@ -118,11 +119,17 @@ pub const fn root_header() -> LibHeader {
     unsafe { LibHeader::from_constructor::<RootModuleRef>(erased_root, CheckTypeLayout::Yes) }
 }
 
+/// What `export_plugin!` exports in addition, for hosts without `abi_stable`.
+#[must_use]
+pub const fn plain_root() -> PlainRoot {
+    PlainRoot { size: size_of::<PlainRoot>() as u32, abi: super::ABI_MAJOR, describe, get_table }
+}
+
 /// The part of a library's identity that this crate knows: the ABI, and what the library was built for and with.
 pub const LIBRARY_RECORD: &str = concat!(
-    "scanbridge-plugin\nabi=1\ntarget=",
+    "scanbridge-plugin\nabi=2\nroot=abi_stable\napi=2.0\ntarget=",
     env!("SCANBRIDGE_TARGET"),
-    "\nrustc=",
+    "\ntoolchain=",
     env!("SCANBRIDGE_RUSTC"),
     "\n"
 );
@@ -183,6 +190,9 @@ macro_rules! export_plugin {
             // What abi_stable's own attribute would write, with paths that hold in an author's crate.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static ROOT: $crate::abi::LibHeader = $crate::abi::root_header();
+
+            #[unsafe(export_name = "scanbridge_root_2")]
+            pub static PLAIN_ROOT: $crate::abi::PlainRoot = $crate::abi::plain_root();
         };
     };
 }

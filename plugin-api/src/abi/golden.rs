@@ -1,4 +1,5 @@
-//! Released tables never change: a dump of everything that crosses is compared with the one that was released.
+//! What was released never changes: the layouts of the tables, the JSON forms, and the numbers and words are compared
+//! with the files in `golden/`. Lines may be added to these files, never changed.
 //! The root module is not among them: its layout is compared by `abi_stable` whenever a library is loaded.
 
 use std::fmt::Write;
@@ -6,32 +7,46 @@ use std::fmt::Write;
 use abi_stable::StableAbi;
 use abi_stable::type_layout::TypeLayout;
 
-use super::{HostTable1, InputTable1, NextFrame, OutputTable1, Status, WriteFrame, WrittenFrame};
-use crate::batch::{RawBatch, RawDefinitions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Bytes, BytesRef, Owner, Words, WordsRef};
+use super::{HostTable2, InputTable2, NextFrame, OutputTable2, Status, WriteFrame, WrittenFrame};
+use crate::batch::{RawBatch, RawDefinitions, Schema};
+use crate::model::{
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
+};
+use crate::{CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginKind, Verdict};
 
 #[test]
 fn nothing_that_crosses_has_changed_under_its_id() {
     let tables = [
-        ("host/1", <HostTable1 as StableAbi>::LAYOUT),
-        ("input/1", <InputTable1 as StableAbi>::LAYOUT),
-        ("input/1 next", <NextFrame as StableAbi>::LAYOUT),
-        ("output/1", <OutputTable1 as StableAbi>::LAYOUT),
-        ("output/1 write", <WriteFrame<'static> as StableAbi>::LAYOUT),
-        ("output/1 written", <WrittenFrame as StableAbi>::LAYOUT),
+        ("host/2", <HostTable2 as StableAbi>::LAYOUT),
+        ("input/2", <InputTable2 as StableAbi>::LAYOUT),
+        ("input/2 next", <NextFrame as StableAbi>::LAYOUT),
+        ("output/2", <OutputTable2 as StableAbi>::LAYOUT),
+        ("output/2 write", <WriteFrame<'static> as StableAbi>::LAYOUT),
+        ("output/2 written", <WrittenFrame as StableAbi>::LAYOUT),
+        ("owner", <Owner as StableAbi>::LAYOUT),
+        ("bytes", <Bytes as StableAbi>::LAYOUT),
+        ("words", <Words as StableAbi>::LAYOUT),
+        ("bytes reference", <BytesRef<'static> as StableAbi>::LAYOUT),
+        ("words reference", <WordsRef<'static> as StableAbi>::LAYOUT),
         ("status", <Status as StableAbi>::LAYOUT),
         ("batch", <RawBatch as StableAbi>::LAYOUT),
         ("batch definitions", <RawDefinitions as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/abi/golden.txt");
-    if std::env::var_os("SCANBRIDGE_NEW_TABLE").is_some() {
-        std::fs::write(golden, &dump).unwrap();
-    }
-    assert_eq!(
-        dump,
-        std::fs::read_to_string(golden).unwrap(),
-        "a released table changed; publish the change under a new id, and only then run this test with \
-         SCANBRIDGE_NEW_TABLE=1 to record it"
+    assert!(
+        !dump.contains("AFunctionPointer") && !dump.contains("RVec") && !dump.contains("bool"),
+        "a table contains an optional function, a generic type or a bool:\n{dump}"
+    );
+    let golden = include_str!("golden/tables.txt");
+    assert!(
+        dump == golden,
+        "a released table changed; publish the change under a new ID, and only add it to golden/tables.txt. The tables now \
+         are:\n{dump}"
     );
 }
 
@@ -53,4 +68,124 @@ fn table(id: &str, layout: &'static TypeLayout) -> String {
         offset += size;
     }
     text + "\n"
+}
+
+/// A full example of each JSON form. Its keys and types are frozen.
+fn forms() -> Vec<(&'static str, Value)> {
+    fn form<T: Serialize>(value: &T) -> Value {
+        serde_json::to_value(value).unwrap()
+    }
+    let schema = Schema {
+        assets: vec!["address".to_owned()],
+        definitions: vec!["qid".to_owned()],
+        findings: vec!["kind".to_owned()],
+    };
+    let start = ReportStart {
+        id: "scan/1".to_owned(),
+        kind: "SCAN".to_owned(),
+        title: "title".to_owned(),
+        time: "2026-01-31T12:00:00Z".to_owned(),
+        path: "a.xml".to_owned(),
+        scanner_version: "1".to_owned(),
+        hints: Hints { add_host: Some(true) },
+        continued: true,
+        partial: true,
+        schema: schema.clone(),
+    };
+    let end = ReportEnd {
+        complete: true,
+        deliver: true,
+        reason: "truncated".to_owned(),
+        clean_assets: vec!["192.0.2.1-192.0.2.9".to_owned()],
+        notes: vec![Note { text: "invalid bytes were replaced".to_owned(), count: 2 }],
+        bytes: 7,
+    };
+    let list = OptionKind::List { of: Box::new(OptionKind::Choice { words: vec!["a".to_owned()] }) };
+    let kinds = [
+        OptionKind::Flag,
+        OptionKind::Integer { min: -1, max: 1 },
+        OptionKind::Size { min: 0, max: 1 },
+        OptionKind::Text,
+        OptionKind::Path,
+        list,
+    ];
+    let option = |kind: OptionKind| OptionDescriptor {
+        name: "option".to_owned(),
+        kind,
+        default: Some(Value::from("x")),
+        required: true,
+        secret: true,
+        help: "help".to_owned(),
+        deprecated_names: vec!["old".to_owned()],
+    };
+    let descriptor = Descriptor {
+        name: "Name".to_owned(),
+        kind: PluginKind::Output,
+        version: "1.2.3".to_owned(),
+        summary: "summary".to_owned(),
+        options: kinds.into_iter().map(option).collect(),
+    };
+    let check = CheckReport::default()
+        .step("a", Verdict::Ok, "detail")
+        .step("b", Verdict::Warning, "detail")
+        .step("c", Verdict::Failed, "detail");
+    vec![
+        ("schema", form(&schema)),
+        ("report start", form(&start)),
+        ("report end", form(&end)),
+        ("descriptor", form(&descriptor)),
+        ("check report", form(&check)),
+    ]
+}
+
+#[test]
+fn json_forms_have_not_changed() {
+    let now: String = forms().iter().map(|(name, form)| format!("{name}: {form}\n")).collect();
+    let golden = include_str!("golden/frames.json");
+    assert!(now == golden, "a released JSON form changed; it may only gain keys. The forms now are:\n{now}");
+}
+
+/// A form of a later version has more keys, one of an earlier version has fewer.
+#[test]
+fn json_forms_can_grow() {
+    fn read<T: DeserializeOwned>(form: &Value) -> Result<(), String> {
+        serde_json::from_value::<T>(form.clone()).map(drop).map_err(|error| error.to_string())
+    }
+    for (name, mut form) in forms() {
+        let reader = match name {
+            "schema" => read::<Schema>,
+            "report start" => read::<ReportStart>,
+            "report end" => read::<ReportEnd>,
+            "descriptor" => read::<Descriptor>,
+            _ => read::<CheckReport>,
+        };
+        form["later"] = Value::from("added");
+        assert_eq!(reader(&form), Ok(()), "{name} with one more key");
+        if name == "descriptor" {
+            form = serde_json::json!({ "name": "Name", "kind": "input" });
+        } else if name != "check report" {
+            form = serde_json::json!({});
+        }
+        assert_eq!(reader(&form), Ok(()), "{name} with its required keys only");
+    }
+}
+
+#[test]
+fn numbers_and_words_have_not_changed() {
+    let mut now = String::new();
+    for kind in ErrorKind::ALL {
+        let _ = writeln!(now, "error {} {kind:?} flags {}", kind as u32, super::status::flags(kind));
+    }
+    for kind in FindingKind::ALL {
+        let _ = writeln!(now, "kind {}", kind.word());
+    }
+    for (table, names) in [
+        ("asset", AssetField::NAMES),
+        ("definition", DefinitionField::NAMES),
+        ("finding", FindingField::NAMES),
+    ] {
+        let _ = writeln!(now, "{table} {}", names.join(" "));
+    }
+    let golden = include_str!("golden/words.txt");
+    assert!(now == golden, "a released number or word changed; they may only be added. They now are:\n{now}");
 }

@@ -1,8 +1,8 @@
-//! Who a library is, readable from its file before any of its code runs.
+//! The identity of a library, readable from its file before any of its code runs.
 //!
-//! The records stand one after the other in an object-file section of their own, each ended by a zero byte:
-//! one `scanbridge-plugin …` record for the library and one `plugin …` record for each plugin in it. They are
-//! plain text, so `strings` shows them too.
+//! The records are in an object-file section of their own, one after the other, each ended by a zero byte: one
+//! `scanbridge-plugin …` record for the library and one `plugin …` record for each plugin in it. They are plain text, so
+//! `strings` shows them too. Lines and records of later versions are skipped.
 
 use crate::descriptor::PluginKind;
 
@@ -26,16 +26,44 @@ pub struct Identity {
     pub abi_major: u32,
     /// The target triple that it was built for.
     pub target: String,
+    /// The plugin API that it was built with; `unknown` if it does not say so.
+    pub api: String,
     /// Whether a panic unwinds; if not, a panic in the plugin ends the host.
     pub panic_unwinds: bool,
-    /// The author's crate.
+    /// The author's crate; `unknown` if it does not say so.
     pub crate_name: String,
-    /// The version of the author's crate.
+    /// The version of the author's crate; `unknown` if it does not say so.
     pub crate_version: String,
-    /// The compiler. For bug reports only: it is no part of compatibility.
-    pub rustc: String,
-    /// The plugins in the library, sorted by name.
-    pub plugins: Vec<(PluginKind, String)>,
+    /// The compiler; `unknown` if it does not say so. For bug reports only: it does not affect compatibility.
+    pub toolchain: String,
+    /// The root module to use.
+    pub root: RootKind,
+    /// Abilities of the host that the whole library needs.
+    pub needs: Vec<String>,
+    /// The plugins in the library, sorted by kind and name.
+    pub plugins: Vec<IdentifiedPlugin>,
+    /// Plugins of kinds that this version does not know: kind and name. They are not used.
+    pub unknown_plugins: Vec<(String, String)>,
+}
+
+/// One plugin, as the records of its library name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdentifiedPlugin {
+    /// Input or output.
+    pub kind: PluginKind,
+    /// The name that a pipeline uses.
+    pub name: String,
+    /// Abilities of the host that it needs.
+    pub needs: Vec<String>,
+}
+
+/// The root module that a library exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootKind {
+    /// The one of `abi_stable`, with a layout check.
+    AbiStable,
+    /// The plain C structure: [`PlainRoot`](super::PlainRoot).
+    Plain,
 }
 
 /// Why the records cannot be used.
@@ -66,40 +94,57 @@ impl Identity {
         }
         let text = String::from_utf8_lossy(section);
         let records: Vec<&str> = text.split('\0').filter(|record| !record.is_empty()).collect();
-        // Everything in them is shown, and nothing that is shown steers a terminal or fills a log.
+        // They are printed, so they must neither control a terminal nor fill a log.
         let is_bad = |record: &str| record.len() > LONGEST_RECORD || record.contains(is_unprintable);
         if let Some(record) = records.iter().find(|record| is_bad(record)) {
             return Err(unreadable(record));
         }
-        let mut libraries = records.iter().filter_map(|record| record.strip_prefix(LIBRARY));
-        let library = libraries.next().ok_or(IdentityError::LibraryRecords(0))?;
-        if libraries.next().is_some() {
-            // One library linked two plugins' exports into itself: nobody can say which is meant.
-            return Err(IdentityError::LibraryRecords(2));
-        }
-        let part = |key: &str| {
-            library
-                .split('\n')
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-                .ok_or_else(|| unreadable(library))
+        let is_library = |record: &&&str| record.lines().next() == Some(LIBRARY);
+        let libraries: Vec<&str> = records.iter().filter(is_library).copied().collect();
+        let [library] = libraries[..] else {
+            // With two, two plugins' exports were linked into one library, and it is unclear which one is meant.
+            return Err(IdentityError::LibraryRecords(libraries.len()));
         };
-        let abi = part("abi")?;
-        let mut plugins = records
-            .iter()
-            .filter(|record| !record.starts_with(LIBRARY))
-            .map(|record| plugin(record).ok_or_else(|| unreadable(record)))
-            .collect::<Result<Vec<_>, _>>()?;
-        plugins.sort();
-        Ok(Self {
+        let required = |key: &str| line(library, key).ok_or_else(|| unreadable(library));
+        let optional = |key: &str| line(library, key).unwrap_or("unknown").to_owned();
+        let abi = required("abi")?;
+        let mut identity = Self {
             abi_major: abi.parse().map_err(|_| unreadable(&format!("abi={abi}")))?,
-            target: part("target")?.to_owned(),
-            panic_unwinds: part("panic")? == "unwind",
-            crate_name: part("crate")?.to_owned(),
-            crate_version: part("version")?.to_owned(),
-            rustc: part("rustc")?.to_owned(),
-            plugins,
-        })
+            target: required("target")?.to_owned(),
+            api: optional("api"),
+            panic_unwinds: line(library, "panic") != Some("abort"),
+            crate_name: optional("crate"),
+            crate_version: optional("version"),
+            toolchain: optional("toolchain"),
+            root: if line(library, "root") == Some("plain") { RootKind::Plain } else { RootKind::AbiStable },
+            needs: words(line(library, "needs")),
+            plugins: Vec::new(),
+            unknown_plugins: Vec::new(),
+        };
+        for record in records {
+            let Some((kind, name)) = plugin(record)? else { continue };
+            match PluginKind::of_word(kind) {
+                Some(kind) => identity.plugins.push(IdentifiedPlugin {
+                    kind,
+                    name: name.to_owned(),
+                    needs: words(line(record, "needs")),
+                }),
+                None => identity.unknown_plugins.push((kind.to_owned(), name.to_owned())),
+            }
+        }
+        identity.plugins.sort();
+        Ok(identity)
     }
+}
+
+/// The value of the line `key=value` of a record.
+fn line<'a>(record: &'a str, key: &str) -> Option<&'a str> {
+    record.lines().skip(1).find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// The words of a comma-separated value.
+fn words(value: Option<&str>) -> Vec<String> {
+    value.unwrap_or_default().split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// A library's record has its parts on lines of their own; nothing else in it is a control.
@@ -113,11 +158,15 @@ fn unreadable(record: &str) -> IdentityError {
     IdentityError::Record(words.chars().take(LONGEST_SHOWN).collect())
 }
 
-fn plugin(record: &str) -> Option<(PluginKind, String)> {
-    match record.strip_prefix(PLUGIN)?.trim_start().split_once(' ').filter(|_| !record.contains('\n'))? {
-        ("input", name) => Some((PluginKind::Input, name.to_owned())),
-        ("output", name) => Some((PluginKind::Output, name.to_owned())),
-        _ => None,
+/// Kind and name of a `plugin KIND NAME` record; none for another record.
+fn plugin(record: &str) -> Result<Option<(&str, &str)>, IdentityError> {
+    let mut first = record.lines().next().unwrap_or_default().splitn(3, ' ');
+    if first.next() != Some(PLUGIN) {
+        return Ok(None);
+    }
+    match (first.next(), first.next()) {
+        (Some(kind), Some(name)) if !kind.is_empty() && !name.is_empty() => Ok(Some((kind, name))),
+        _ => Err(unreadable(record)),
     }
 }
 
@@ -162,31 +211,61 @@ mod tests {
     use super::*;
 
     const PARTS: &[&str] = &[
-        "scanbridge-plugin\nabi=1\ntarget=x86_64-unknown-linux-gnu\npanic=unwind\n",
-        "crate=acme\nversion=0.3.1\nrustc=1.95.0",
+        "scanbridge-plugin\nabi=2\ntarget=x86_64-unknown-linux-gnu\npanic=unwind\n",
+        "crate=acme\nversion=0.3.1\ntoolchain=1.95.0\nroot=plain",
     ];
 
     #[test]
-    fn records_are_found_in_any_order_and_through_padding() {
+    fn records_in_any_order_and_with_padding() {
         let library = identity_record::<{ record_length(PARTS) }>(PARTS);
         let name = name_record::<{ record_length(&["plugin output Acme"]) }>("output", "Acme");
         let section = [&name[..], &[0, 0, 0], &library[..], &[0]].concat();
         let identity = Identity::parse(&section).unwrap();
-        assert_eq!(identity.abi_major, 1);
+        assert_eq!((identity.abi_major, identity.root), (2, RootKind::Plain));
         assert_eq!((identity.crate_name.as_str(), identity.crate_version.as_str()), ("acme", "0.3.1"));
         assert!(identity.panic_unwinds);
-        assert_eq!(identity.plugins, [(PluginKind::Output, "Acme".to_owned())]);
+        assert_eq!(identity.plugins.len(), 1);
+        assert_eq!(
+            (identity.plugins[0].kind, identity.plugins[0].name.as_str()),
+            (PluginKind::Output, "Acme")
+        );
     }
 
     #[test]
-    fn what_is_no_identity_is_refused() {
+    fn records_and_lines_of_a_later_version() {
+        let section = b"signature x\0scanbridge-plugin\nabi=2\ntarget=t\nlater=1\nneeds=isolation/1\0\
+            plugin transform Newer\nneeds=x/1\0plugin output Known\nlater=2\nneeds=tickets/1,x/2\0";
+        let identity = Identity::parse(section).unwrap();
+        assert_eq!(identity.needs, ["isolation/1"]);
+        let known = &identity.plugins[..];
+        assert_eq!((known.len(), known[0].name.as_str()), (1, "Known"));
+        assert_eq!(known[0].needs, ["tickets/1", "x/2"]);
+        assert_eq!(identity.unknown_plugins, [("transform".to_owned(), "Newer".to_owned())]);
+    }
+
+    #[test]
+    fn missing_lines_have_defaults() {
+        let identity = Identity::parse(b"scanbridge-plugin\nabi=2\ntarget=t\0").unwrap();
+        assert_eq!((identity.api.as_str(), identity.crate_version.as_str()), ("unknown", "unknown"));
+        assert_eq!((identity.root, identity.panic_unwinds), (RootKind::AbiStable, true));
+    }
+
+    #[test]
+    fn invalid_identities_are_refused() {
         assert_eq!(Identity::parse(b""), Err(IdentityError::LibraryRecords(0)));
         let twice = [identity_record::<{ record_length(PARTS) }>(PARTS); 2].concat();
         assert_eq!(Identity::parse(&twice), Err(IdentityError::LibraryRecords(2)));
-        assert!(matches!(Identity::parse(b"scanbridge-plugin\nabi=1\0"), Err(IdentityError::Record(_))));
+        for record in [
+            &b"scanbridge-plugin\nabi=2\0"[..],
+            b"scanbridge-plugin\nabi=two\ntarget=t\0",
+            b"scanbridge-plugin\nabi=2\ntarget=t\0plugin output\0",
+            b"scanbridge-plugin\nabi=2\ntarget=t\0later \x1b[31m\0",
+        ] {
+            assert!(matches!(Identity::parse(record), Err(IdentityError::Record(_))), "{record:?}");
+        }
         assert!(matches!(Identity::parse(b"\xff\xfe"), Err(IdentityError::LibraryRecords(0))));
-        let colours = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
-        assert_eq!(colours, Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned())));
+        let colors = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
+        assert_eq!(colors, Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned())));
         assert_eq!(Identity::parse(&[b'a'; Identity::MOST_BYTES + 1]), Err(IdentityError::TooLarge));
     }
 }

@@ -1,47 +1,47 @@
-//! The table `input/1`.
+//! The table `input/2`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use abi_stable::StableAbi;
-use abi_stable::std_types::{RSlice, RStr, RVec};
 use serde::{Deserialize, Serialize};
 
-use super::host_table::{HostHandle, HostTable1};
+use super::host_table::{HostHandle, HostTable2};
+use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
-use super::status::{Status, from_json, to_json};
+use super::status::{self, Status, from_json, to_json};
 use crate::batch::{BatchBuilder, RawBatch, Schema, SentDefinitions};
 use crate::check::CheckReport;
-use crate::error::{ErrorKind, PluginError, Result};
+use crate::error::{PluginError, Result};
 use crate::input::{Input, Next, Position};
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::options::Options;
 use crate::services::Services;
 
-/// The id under which a plugin offers its [`InputTable1`].
-pub const INPUT_1: &str = "input/1";
+/// The id under which a plugin offers its [`InputTable2`].
+pub const INPUT_2: &str = "input/2";
 
 /// The functions of one kind of input. A handle is used by one thread at a time and dead after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
-pub struct InputTable1 {
+pub struct InputTable2 {
     /// Makes an instance: options (JSON object), instance id, state folder, host, resume position (empty for
     /// none); gives the handle and the schema (JSON).
     pub open: extern "C" fn(
-        options: RSlice<'_, u8>,
-        instance: RStr<'_>,
-        state_folder: RStr<'_>,
-        host: HostTable1,
-        resume: RSlice<'_, u8>,
+        options: BytesRef<'_>,
+        instance: BytesRef<'_>,
+        state_folder: BytesRef<'_>,
+        host: HostTable2,
+        resume: BytesRef<'_>,
         handle: &mut *mut (),
-        schema: &mut RVec<u8>,
+        schema: &mut Bytes,
     ) -> Status,
     /// Probes; gives a [`CheckReport`] as JSON.
-    pub check: extern "C" fn(handle: *mut (), report: &mut RVec<u8>) -> Status,
+    pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
     /// Takes the memory of a used batch (empty for none) and gives the next step.
     pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status,
     /// Everything up to this position has been delivered.
-    pub committed: extern "C" fn(handle: *mut (), position: RSlice<'_, u8>) -> Status,
+    pub committed: extern "C" fn(handle: *mut (), position: BytesRef<'_>) -> Status,
     /// Ends the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
@@ -64,23 +64,31 @@ pub enum NextKind {
     Finished = 6,
 }
 
+/// Flag of a step: a host that does not know its kind ignores the step. Without it, an unknown kind is a plugin bug.
+const SKIPPABLE: u32 = 8;
+
 /// One step of an input as it crosses.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct NextFrame {
     kind: u32,
+    flags: u32,
     wake_after_ms: u64,
     batch: RawBatch,
-    position: RVec<u8>,
-    mark: RVec<u8>,
+    position: Bytes,
+    mark: Bytes,
 }
 
 #[derive(Serialize, Deserialize)]
 struct RefusalMark {
     path: String,
     code: u32,
+    #[serde(default)]
+    flags: u32,
     message: String,
+    #[serde(default)]
     hint: Option<String>,
+    #[serde(default)]
     incomplete: bool,
 }
 
@@ -99,6 +107,7 @@ impl From<Next> for NextFrame {
                 let mark = RefusalMark {
                     path: refusal.path,
                     code: refusal.error.kind as u32,
+                    flags: status::flags(refusal.error.kind),
                     message: refusal.error.message,
                     hint: refusal.error.hint,
                     incomplete: refusal.incomplete,
@@ -114,11 +123,18 @@ impl From<Next> for NextFrame {
     }
 }
 
+impl NextFrame {
+    /// Whether it is a step of a later version that this one may ignore.
+    fn is_ignored(&self) -> bool {
+        !(1..=NextKind::Finished as u32).contains(&self.kind) && self.flags & SKIPPABLE != 0
+    }
+}
+
 impl TryFrom<NextFrame> for Next {
     type Error = PluginError;
 
     fn try_from(frame: NextFrame) -> Result<Self> {
-        let position = Position(frame.position.to_vec());
+        let position = Position(frame.position.into_vec());
         Ok(match frame.kind {
             kind if kind == NextKind::ReportStart as u32 => {
                 Self::ReportStart(Box::new(from_json::<ReportStart>(&frame.mark)?))
@@ -129,7 +145,7 @@ impl TryFrom<NextFrame> for Next {
             }
             kind if kind == NextKind::Refused as u32 => {
                 let mark: RefusalMark = from_json(&frame.mark)?;
-                let mut error = PluginError::new(ErrorKind::from_code(mark.code), mark.message);
+                let mut error = PluginError::new(status::kind(mark.code, mark.flags), mark.message);
                 error.hint = mark.hint;
                 Self::Refused(Refusal { path: mark.path, error, incomplete: mark.incomplete })
             }
@@ -137,8 +153,7 @@ impl TryFrom<NextFrame> for Next {
             kind if kind == NextKind::Finished as u32 => Self::Finished,
             kind => {
                 return Err(PluginError::bug(format!(
-                    "plugin bug: `next` returned the unknown kind \
-                 {kind}"
+                    "plugin bug: `next` returned a step of the unknown kind {kind}"
                 )));
             }
         })
@@ -153,8 +168,8 @@ struct Wired<T> {
 
 /// The table of an author's input.
 #[must_use]
-pub const fn input_table<T: Input>() -> InputTable1 {
-    InputTable1 {
+pub const fn input_table<T: Input>() -> InputTable2 {
+    InputTable2 {
         open: open::<T>,
         check: check::<T>,
         next: next::<T>,
@@ -164,19 +179,20 @@ pub const fn input_table<T: Input>() -> InputTable1 {
 }
 
 extern "C" fn open<T: Input>(
-    options: RSlice<'_, u8>,
-    instance: RStr<'_>,
-    state_folder: RStr<'_>,
-    host: HostTable1,
-    resume: RSlice<'_, u8>,
+    options: BytesRef<'_>,
+    instance: BytesRef<'_>,
+    state_folder: BytesRef<'_>,
+    host: HostTable2,
+    resume: BytesRef<'_>,
     handle: &mut *mut (),
-    schema: &mut RVec<u8>,
+    schema: &mut Bytes,
 ) -> Status {
     let host = HostHandle::new(host);
     let _logging = super::log::enter(Some(host));
     guard(|| {
-        let options = Options::read(T::OPTIONS, &options)?;
-        let services = Services::of_host(instance.to_string(), PathBuf::from(state_folder.as_str()), host);
+        let options = Options::read(T::OPTIONS, options.as_slice())?;
+        let services = Services::of_host(instance.to_text(), PathBuf::from(state_folder.to_text()), host);
+        let resume = resume.as_slice();
         let resume = (!resume.is_empty()).then(|| Position(resume.to_vec()));
         let plugin = T::open(&options, &services, resume.as_ref())?;
         *schema = to_json(&plugin.schema());
@@ -185,7 +201,7 @@ extern "C" fn open<T: Input>(
     })
 }
 
-extern "C" fn check<T: Input>(handle: *mut (), report: &mut RVec<u8>) -> Status {
+extern "C" fn check<T: Input>(handle: *mut (), report: &mut Bytes) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
@@ -206,10 +222,12 @@ extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, frame: &mut Ne
     }
 }
 
-extern "C" fn committed<T: Input>(handle: *mut (), position: RSlice<'_, u8>) -> Status {
+extern "C" fn committed<T: Input>(handle: *mut (), position: BytesRef<'_>) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| wired.plugin.committed(&Position(position.to_vec())))
+        Instance::<Wired<T>>::call(handle, |wired| {
+            wired.plugin.committed(&Position(position.as_slice().to_vec()))
+        })
     }
 }
 
@@ -226,7 +244,7 @@ extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
 /// The host's hold on an instance of an input.
 #[derive(Debug)]
 pub struct InputHandle {
-    table: InputTable1,
+    table: InputTable2,
     handle: *mut (),
     schema: Schema,
 }
@@ -240,14 +258,14 @@ impl InputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn open(
-        table: InputTable1,
+        table: InputTable2,
         options: &[u8],
         instance: &str,
         state_folder: &str,
-        host: HostTable1,
+        host: HostTable2,
         resume: &[u8],
     ) -> Result<Self> {
-        let (mut handle, mut schema) = (std::ptr::null_mut(), RVec::new());
+        let (mut handle, mut schema) = (std::ptr::null_mut(), Bytes::default());
         let status = (table.open)(
             options.into(),
             instance.into(),
@@ -274,7 +292,7 @@ impl InputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn check(&mut self) -> Result<CheckReport> {
-        let mut report = RVec::new();
+        let mut report = Bytes::default();
         Result::from((self.table.check)(self.handle, &mut report))?;
         from_json(&report)
     }
@@ -283,10 +301,16 @@ impl InputHandle {
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn next(&mut self, recycled: RawBatch) -> Result<Next> {
-        let mut frame = NextFrame::default();
-        Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
-        frame.try_into()
+    pub fn next(&mut self, mut recycled: RawBatch) -> Result<Next> {
+        loop {
+            let mut frame = NextFrame::default();
+            Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
+            if !frame.is_ignored() {
+                return frame.try_into();
+            }
+            tracing::debug!("ignoring a step of the unknown kind {}", frame.kind);
+            recycled = RawBatch::default();
+        }
     }
 
     /// See [`Input::committed`].
@@ -303,5 +327,34 @@ impl Drop for InputHandle {
         if !self.handle.is_null() {
             (self.table.close)(self.handle);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_step_is_ignored_only_if_it_may_be() {
+        let frame = |kind, flags| NextFrame { kind, flags, ..NextFrame::default() };
+        assert!(frame(9, SKIPPABLE).is_ignored());
+        assert!(!frame(9, 0).is_ignored());
+        assert!(!frame(NextKind::Batch as u32, SKIPPABLE).is_ignored());
+        assert!(Next::try_from(frame(9, 0)).unwrap_err().message.contains("unknown kind 9"));
+    }
+
+    #[test]
+    fn refusal_of_an_older_plugin_and_of_a_newer_one() {
+        let step = |mark: &str| {
+            let frame = NextFrame { kind: 4, mark: mark.as_bytes().to_vec().into(), ..NextFrame::default() };
+            match Next::try_from(frame) {
+                Ok(Next::Refused(refusal)) => refusal,
+                other => panic!("{other:?}"),
+            }
+        };
+        let old = step(r#"{"path": "a.xml", "code": 5, "message": "truncated"}"#);
+        assert_eq!((old.error.kind, old.incomplete), (crate::ErrorKind::BadData, false));
+        let new = step(r#"{"path": "a", "code": 77, "flags": 1, "message": "m", "later": []}"#);
+        assert_eq!(new.error.kind, crate::ErrorKind::Unavailable);
     }
 }

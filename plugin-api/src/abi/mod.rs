@@ -11,24 +11,35 @@ mod host_table;
 mod identity;
 mod input_table;
 pub(crate) mod log;
+mod memory;
 mod output_table;
 mod root;
 mod shim;
 mod status;
 
-/// A text as it crosses.
-pub use abi_stable::std_types::RStr as Text;
-pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, root_header};
-pub use host_table::{HostHandle, HostTable1};
-pub use identity::{Identity, IdentityError, SECTION, identity_record, name_record, record_length};
-pub use input_table::{INPUT_1, InputHandle, InputTable1, NextFrame, NextKind, input_table};
+pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
+pub use host_table::{HostHandle, HostTable2};
+pub use identity::{
+    IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,
+};
+pub use input_table::{INPUT_2, InputHandle, InputTable2, NextFrame, NextKind, input_table};
 pub use log::level_number;
-pub use output_table::{OUTPUT_1, OutputHandle, OutputTable1, WriteFrame, WrittenFrame, output_table};
-pub use root::{ROOT_SYMBOL, RootError, RootModule, RootModuleRef, TablePointer, open_root};
+pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
+pub use output_table::{OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table};
+pub use root::{
+    BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
+    RootModule, RootModuleRef, open_plain_root, open_root,
+};
 pub use status::Status;
 
 /// The ABI of this crate: a host loads every plugin of its own major, older or newer.
-pub const ABI_MAJOR: u32 = 1;
+pub const ABI_MAJOR: u32 = 2;
+
+/// The version of the plugin API: a minor version adds to the contract, never changes it.
+pub const API: &str = "2.0";
+
+/// The abilities of a host of this version that a plugin can need, by their IDs. None is optional yet.
+pub const ABILITIES: &[&str] = &[];
 
 /// The target triple that this crate, and so the host or plugin around it, was built for.
 pub const TARGET: &str = env!("SCANBRIDGE_TARGET");

@@ -1,11 +1,11 @@
-//! The table `output/1`.
+//! The table `output/2`.
 
 use std::path::PathBuf;
 
 use abi_stable::StableAbi;
-use abi_stable::std_types::{RSlice, RStr, RVec};
 
-use super::host_table::{HostHandle, HostTable1};
+use super::host_table::{HostHandle, HostTable2};
+use super::memory::{Bytes, BytesRef, Words, WordsRef};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
 use crate::batch::{Batch, Columns, RawBatch, RawDefinitions, Selection, ValidBatch};
@@ -16,57 +16,64 @@ use crate::options::Options;
 use crate::output::{Output, Receipt, Rejection, Written};
 use crate::services::Services;
 
-/// The id under which a plugin offers its [`OutputTable1`].
-pub const OUTPUT_1: &str = "output/1";
+/// The id under which a plugin offers its [`OutputTable2`].
+pub const OUTPUT_2: &str = "output/2";
 
 /// The functions of one kind of output. A handle is used by one thread at a time and dead after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
-pub struct OutputTable1 {
+pub struct OutputTable2 {
     /// Makes an instance: options (JSON object), instance id, state folder, host, receipt (empty for none);
     /// gives the handle.
     pub open: extern "C" fn(
-        options: RSlice<'_, u8>,
-        instance: RStr<'_>,
-        state_folder: RStr<'_>,
-        host: HostTable1,
-        receipt: RSlice<'_, u8>,
+        options: BytesRef<'_>,
+        instance: BytesRef<'_>,
+        state_folder: BytesRef<'_>,
+        host: HostTable2,
+        receipt: BytesRef<'_>,
         handle: &mut *mut (),
     ) -> Status,
     /// Probes; gives a [`CheckReport`] as JSON.
-    pub check: extern "C" fn(handle: *mut (), report: &mut RVec<u8>) -> Status,
+    pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
     /// Begins a report: a [`ReportStart`] as JSON, whose schema holds for the batches that follow.
-    pub begin: extern "C" fn(handle: *mut (), report: RSlice<'_, u8>) -> Status,
+    pub begin: extern "C" fn(handle: *mut (), report: BytesRef<'_>) -> Status,
     /// Writes the selected rows of a batch that the host has validated.
     pub write: extern "C" fn(handle: *mut (), frame: &WriteFrame<'_>, written: &mut WrittenFrame) -> Status,
     /// Ends a report: a [`ReportEnd`] as JSON.
-    pub end: extern "C" fn(handle: *mut (), end: RSlice<'_, u8>, written: &mut WrittenFrame) -> Status,
+    pub end: extern "C" fn(handle: *mut (), end: BytesRef<'_>, written: &mut WrittenFrame) -> Status,
     /// Makes what was written durable; gives the receipt.
-    pub commit: extern "C" fn(handle: *mut (), receipt: &mut RVec<u8>) -> Status,
+    pub commit: extern "C" fn(handle: *mut (), receipt: &mut Bytes) -> Status,
     /// Ends the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
+
+/// All assets of the batch are selected.
+const ALL_ASSETS: u32 = 1;
+/// All findings of the batch are selected.
+const ALL_FINDINGS: u32 = 2;
 
 /// A batch on its way to an output, with the rows that are meant for it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WriteFrame<'a> {
     batch: &'a RawBatch,
-    definitions: RSlice<'a, &'a RawDefinitions>,
-    all_assets: bool,
-    all_findings: bool,
-    assets: RSlice<'a, u32>,
-    findings: RSlice<'a, u32>,
+    /// The blocks of definitions, and their number.
+    definitions: *const &'a RawDefinitions,
+    definition_count: usize,
+    /// [`ALL_ASSETS`], [`ALL_FINDINGS`].
+    flags: u32,
+    assets: WordsRef<'a>,
+    findings: WordsRef<'a>,
 }
 
 /// [`Written`] as it crosses; `reasons` holds a JSON list of texts, one for each rejected row.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct WrittenFrame {
-    rejected: RVec<u32>,
-    reasons: RVec<u8>,
-    retry: RVec<u32>,
-    left_out: RVec<u32>,
+    rejected: Words,
+    reasons: Bytes,
+    retry: Words,
+    left_out: Words,
     derived: u64,
     bytes: u64,
 }
@@ -75,8 +82,8 @@ impl From<Written> for WrittenFrame {
     fn from(written: Written) -> Self {
         let reasons: Vec<&str> = written.rejected.iter().map(|rejection| rejection.reason.as_str()).collect();
         Self {
-            reasons: if reasons.is_empty() { RVec::new() } else { to_json(&reasons) },
-            rejected: written.rejected.iter().map(|rejection| rejection.row).collect(),
+            reasons: if reasons.is_empty() { Bytes::default() } else { to_json(&reasons) },
+            rejected: written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>().into(),
             retry: written.retry.into(),
             left_out: written.left_out.into(),
             derived: written.derived,
@@ -116,8 +123,8 @@ struct Wired<T> {
 
 /// The table of an author's output.
 #[must_use]
-pub const fn output_table<T: Output>() -> OutputTable1 {
-    OutputTable1 {
+pub const fn output_table<T: Output>() -> OutputTable2 {
+    OutputTable2 {
         open: open::<T>,
         check: check::<T>,
         begin: begin::<T>,
@@ -129,18 +136,19 @@ pub const fn output_table<T: Output>() -> OutputTable1 {
 }
 
 extern "C" fn open<T: Output>(
-    options: RSlice<'_, u8>,
-    instance: RStr<'_>,
-    state_folder: RStr<'_>,
-    host: HostTable1,
-    receipt: RSlice<'_, u8>,
+    options: BytesRef<'_>,
+    instance: BytesRef<'_>,
+    state_folder: BytesRef<'_>,
+    host: HostTable2,
+    receipt: BytesRef<'_>,
     handle: &mut *mut (),
 ) -> Status {
     let host = HostHandle::new(host);
     let _logging = super::log::enter(Some(host));
     guard(|| {
-        let options = Options::read(T::OPTIONS, &options)?;
-        let services = Services::of_host(instance.to_string(), PathBuf::from(state_folder.as_str()), host);
+        let options = Options::read(T::OPTIONS, options.as_slice())?;
+        let services = Services::of_host(instance.to_text(), PathBuf::from(state_folder.to_text()), host);
+        let receipt = receipt.as_slice();
         let receipt = (!receipt.is_empty()).then(|| Receipt(receipt.to_vec()));
         let plugin = T::open(&options, &services, receipt.as_ref())?;
         *handle = Instance::into_handle(Wired { plugin, columns: Columns::of(Default::default()) }, host);
@@ -148,7 +156,7 @@ extern "C" fn open<T: Output>(
     })
 }
 
-extern "C" fn check<T: Output>(handle: *mut (), report: &mut RVec<u8>) -> Status {
+extern "C" fn check<T: Output>(handle: *mut (), report: &mut Bytes) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
@@ -158,11 +166,11 @@ extern "C" fn check<T: Output>(handle: *mut (), report: &mut RVec<u8>) -> Status
     }
 }
 
-extern "C" fn begin<T: Output>(handle: *mut (), report: RSlice<'_, u8>) -> Status {
+extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
-            let report: ReportStart = from_json(&report)?;
+            let report: ReportStart = from_json(report.as_slice())?;
             wired.columns = Columns::of(report.schema.clone());
             wired.plugin.begin(&report)
         })
@@ -178,11 +186,15 @@ extern "C" fn write<T: Output>(
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
             let selection = Selection {
-                assets: (!frame.all_assets).then(|| frame.assets.as_slice()),
-                findings: (!frame.all_findings).then(|| frame.findings.as_slice()),
+                assets: (frame.flags & ALL_ASSETS == 0).then(|| frame.assets.as_slice()),
+                findings: (frame.flags & ALL_FINDINGS == 0).then(|| frame.findings.as_slice()),
             };
-            // SAFETY: the host sends nothing but what passed `ValidBatch::new`.
-            let definitions = frame.definitions.as_slice();
+            // SAFETY: the host sends only what passed `ValidBatch::new`, with the number of definitions.
+            let definitions = if frame.definition_count == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(frame.definitions, frame.definition_count)
+            };
             let batch = Batch::trusted(frame.batch, definitions, &wired.columns, selection);
             *written = wired.plugin.write(batch)?.into();
             Ok(())
@@ -190,17 +202,17 @@ extern "C" fn write<T: Output>(
     }
 }
 
-extern "C" fn end<T: Output>(handle: *mut (), end: RSlice<'_, u8>, written: &mut WrittenFrame) -> Status {
+extern "C" fn end<T: Output>(handle: *mut (), end: BytesRef<'_>, written: &mut WrittenFrame) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
-            *written = wired.plugin.end(&from_json::<ReportEnd>(&end)?)?.into();
+            *written = wired.plugin.end(&from_json::<ReportEnd>(end.as_slice())?)?.into();
             Ok(())
         })
     }
 }
 
-extern "C" fn commit<T: Output>(handle: *mut (), receipt: &mut RVec<u8>) -> Status {
+extern "C" fn commit<T: Output>(handle: *mut (), receipt: &mut Bytes) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
@@ -218,7 +230,7 @@ extern "C" fn close<T: Output>(handle: *mut ()) -> Status {
 /// The host's hold on an instance of an output.
 #[derive(Debug)]
 pub struct OutputHandle {
-    table: OutputTable1,
+    table: OutputTable2,
     handle: *mut (),
 }
 
@@ -231,11 +243,11 @@ impl OutputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn open(
-        table: OutputTable1,
+        table: OutputTable2,
         options: &[u8],
         instance: &str,
         state_folder: &str,
-        host: HostTable1,
+        host: HostTable2,
         receipt: &[u8],
     ) -> Result<Self> {
         let mut handle = std::ptr::null_mut();
@@ -255,7 +267,7 @@ impl OutputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn check(&mut self) -> Result<CheckReport> {
-        let mut report = RVec::new();
+        let mut report = Bytes::default();
         Result::from((self.table.check)(self.handle, &mut report))?;
         from_json(&report)
     }
@@ -265,7 +277,7 @@ impl OutputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn begin(&mut self, report: &ReportStart) -> Result<()> {
-        Result::from((self.table.begin)(self.handle, to_json(report).as_rslice()))
+        Result::from((self.table.begin)(self.handle, to_json(report)[..].into()))
     }
 
     /// See [`Output::write`].
@@ -279,9 +291,10 @@ impl OutputHandle {
         let definitions = batch.definitions();
         let frame = WriteFrame {
             batch: batch.raw(),
-            definitions: definitions.as_slice().into(),
-            all_assets: selection.assets.is_none(),
-            all_findings: selection.findings.is_none(),
+            definitions: definitions.as_ptr(),
+            definition_count: definitions.len(),
+            flags: if selection.assets.is_none() { ALL_ASSETS } else { 0 }
+                | if selection.findings.is_none() { ALL_FINDINGS } else { 0 },
             assets: selection.assets.unwrap_or_default().into(),
             findings: selection.findings.unwrap_or_default().into(),
         };
@@ -296,7 +309,7 @@ impl OutputHandle {
     /// What the plugin answered.
     pub fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         let mut written = WrittenFrame::default();
-        Result::from((self.table.end)(self.handle, to_json(end).as_rslice(), &mut written))?;
+        Result::from((self.table.end)(self.handle, to_json(end)[..].into(), &mut written))?;
         written.try_into()
     }
 
@@ -305,9 +318,9 @@ impl OutputHandle {
     /// # Errors
     /// What the plugin answered.
     pub fn commit(&mut self) -> Result<Receipt> {
-        let mut receipt = RVec::new();
+        let mut receipt = Bytes::default();
         Result::from((self.table.commit)(self.handle, &mut receipt))?;
-        Ok(Receipt(receipt.to_vec()))
+        Ok(Receipt(receipt.into_vec()))
     }
 
     /// See [`Output::close`].

@@ -1,104 +1,191 @@
-//! The root module: the one thing that a plugin's library exports.
+//! The two root modules: what a plugin library exports. Both offer the same two functions.
+//!
+//! [`RootModule`] is exported the way `abi_stable` expects it, with a layout check at load time. [`PlainRoot`] is a C
+//! structure under the symbol [`PLAIN_ROOT_SYMBOL`], for libraries in other languages, and for the time after
+//! `abi_stable`.
 
 use std::ptr::NonNull;
 
 use abi_stable::StableAbi;
 use abi_stable::library::AbiHeaderRef;
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{RStr, RVec};
+use serde_json::Value;
 
-use super::input_table::{INPUT_1, InputTable1};
-use super::output_table::{OUTPUT_1, OutputTable1};
+use super::input_table::{INPUT_2, InputTable2};
+use super::memory::{Bytes, BytesRef};
+use super::output_table::{OUTPUT_2, OutputTable2};
 use super::status::from_json;
-use crate::descriptor::Descriptor;
-use crate::error::Result;
+use crate::descriptor::{Descriptor, PluginKind};
+use crate::error::{PluginError, Result};
 
 /// The symbol under which the root module is exported, as `abi_stable` names it.
 pub const ROOT_SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
 
-/// The root module. Its shape never changes; growth goes through new table ids.
+/// The symbol of the [`PlainRoot`].
+pub const PLAIN_ROOT_SYMBOL: &str = "scanbridge_root_2";
+
+/// Gives a JSON list of [`Descriptor`]s.
+pub type Describe = extern "C" fn(out: &mut Bytes);
+
+/// Gives the table with this ID of the plugin with this name; null if the plugin has no such table. A table is valid for
+/// the life of the process.
+pub type GetTable = extern "C" fn(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const ();
+
+/// The root module in the form of `abi_stable`. It never grows; growth goes through new table IDs.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = RootModuleRef)))]
 #[sabi(missing_field(panic))]
 pub struct RootModule {
-    /// A JSON list of [`Descriptor`](crate::Descriptor), sorted by name.
-    pub describe: extern "C" fn() -> RVec<u8>,
-    /// The table of this id for the plugin of this name; null when the plugin has no such table.
+    /// See [`Describe`].
+    pub describe: extern "C" fn(out: &mut Bytes),
+    /// See [`GetTable`].
     #[sabi(last_prefix_field)]
-    pub get_table: extern "C" fn(id: RStr<'_>, plugin: RStr<'_>) -> TablePointer,
+    pub get_table: extern "C" fn(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const (),
 }
 
-/// A table whose type its id tells; valid for the life of the process.
-#[repr(transparent)]
-#[derive(Debug, Clone, Copy, StableAbi)]
-pub struct TablePointer(pub *const ());
+/// The root module as a plain C structure. It never grows.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PlainRoot {
+    /// The size of this structure in bytes: 24.
+    pub size: u32,
+    /// The ABI major: [`ABI_MAJOR`](super::ABI_MAJOR).
+    pub abi: u32,
+    /// See [`Describe`].
+    pub describe: Describe,
+    /// See [`GetTable`].
+    pub get_table: GetTable,
+}
 
 impl abi_stable::library::RootModule for RootModuleRef {
     abi_stable::declare_root_module_statics! {RootModuleRef}
     const BASE_NAME: &'static str = "scanbridge_plugin";
     const NAME: &'static str = "scanbridge_plugin";
-    // The version of the ABI and not of this crate: a major release of the crate need not change the ABI.
-    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
+    // The version of the ABI, not of this crate: a major release of the crate may keep the ABI.
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("2.0.0");
 }
 
-impl RootModuleRef {
-    /// What the library offers.
+/// The two functions of a library, from either root module.
+#[derive(Debug, Clone, Copy)]
+pub struct Root {
+    describe: Describe,
+    get_table: GetTable,
+}
+
+/// One entry of a library's description that cannot be used. It does not affect the other plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadDescriptor {
+    /// Name of the plugin; empty if the entry has none.
+    pub name: String,
+    /// The reason.
+    pub reason: String,
+}
+
+impl Root {
+    /// What the library offers: each entry is read alone. Entries of an unknown kind are skipped.
     ///
     /// # Errors
-    /// A bug of the plugin: its description is not what this ABI says.
-    pub fn descriptors(&self) -> Result<Vec<Descriptor>> {
-        from_json(&self.describe()())
+    /// A bug of the plugin: the description is not a JSON list.
+    pub fn descriptors(&self) -> Result<(Vec<Descriptor>, Vec<BadDescriptor>)> {
+        let mut description = Bytes::default();
+        (self.describe)(&mut description);
+        descriptors(&description)
     }
 
-    /// The functions of its input of this name.
+    /// The functions of the library's input with this name.
     #[must_use]
-    pub fn input_table(&self, plugin: &str) -> Option<InputTable1> {
-        let table = self.get_table()(INPUT_1.into(), plugin.into()).0.cast::<InputTable1>();
-        // SAFETY: a table is frozen under its id and lives as long as the library, which is never unloaded.
+    pub fn input_table(&self, plugin: &str) -> Option<InputTable2> {
+        let table = (self.get_table)(INPUT_2.into(), plugin.into()).cast::<InputTable2>();
+        // SAFETY: a table is frozen under its ID and lives as long as the library, which is never unloaded.
         unsafe { table.as_ref() }.copied()
     }
 
-    /// The functions of its output of this name.
+    /// The functions of the library's output with this name.
     #[must_use]
-    pub fn output_table(&self, plugin: &str) -> Option<OutputTable1> {
-        let table = self.get_table()(OUTPUT_1.into(), plugin.into()).0.cast::<OutputTable1>();
+    pub fn output_table(&self, plugin: &str) -> Option<OutputTable2> {
+        let table = (self.get_table)(OUTPUT_2.into(), plugin.into()).cast::<OutputTable2>();
         // SAFETY: as above.
         unsafe { table.as_ref() }.copied()
     }
 }
 
-/// Why a library that has an identity has no usable root module.
+/// Reads each descriptor of a list alone.
+fn descriptors(description: &[u8]) -> Result<(Vec<Descriptor>, Vec<BadDescriptor>)> {
+    let entries: Vec<Value> = from_json(description)?;
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if PluginKind::of_word(&text("kind")).is_none() {
+            continue;
+        }
+        let name = text("name");
+        match serde_json::from_value(entry) {
+            Ok(descriptor) => good.push(descriptor),
+            Err(error) => bad.push(BadDescriptor { name, reason: error.to_string() }),
+        }
+    }
+    Ok((good, bad))
+}
+
+/// Reason why a library with a valid identity has no usable root module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{summary}")]
 pub struct RootError {
     /// One line.
     pub summary: String,
-    /// Everything that `abi_stable` has to say: up to thousands of lines, for a log at debug level.
+    /// All output of `abi_stable`, up to thousands of lines, for a log at debug level.
     pub detail: String,
 }
 
-/// Checks what a library exports under [`ROOT_SYMBOL`] and gives its root module.
+/// Checks what a library exports under [`ROOT_SYMBOL`] and gives its functions.
 ///
-/// `abi_stable`'s own `load_from_…` would keep the first library and hand it back for every later one, so the
+/// The functions `load_from_…` of `abi_stable` would keep the first library and return it for every later one, so the
 /// module is made from the header of each file.
 ///
 /// # Safety
-/// `symbol` is the address of [`ROOT_SYMBOL`] in a library that carries a Scanbridge identity of this ABI major
-/// and is never unloaded.
+/// `symbol` is the address of [`ROOT_SYMBOL`] in a library that has a Scanbridge identity of this ABI major and is never
+/// unloaded.
 ///
 /// # Errors
-/// The layouts differ or the library's constructor failed.
-pub unsafe fn open_root(symbol: NonNull<()>) -> std::result::Result<RootModuleRef, RootError> {
+/// The layouts differ, or the library's constructor failed.
+pub unsafe fn open_root(symbol: NonNull<()>) -> std::result::Result<Root, RootError> {
     // SAFETY: an `AbiHeaderRef` is a transparent reference to the start of the exported header.
     let header = unsafe { std::mem::transmute::<NonNull<()>, AbiHeaderRef>(symbol) };
-    header.upgrade().and_then(|header| header.init_root_module::<RootModuleRef>()).map_err(|error| {
-        let detail = error.to_string();
-        RootError { summary: first_errors(&detail), detail }
-    })
+    let module = header.upgrade().and_then(|header| header.init_root_module::<RootModuleRef>());
+    match module {
+        Ok(module) => Ok(Root { describe: module.describe(), get_table: module.get_table() }),
+        Err(error) => {
+            let detail = error.to_string();
+            Err(RootError { summary: first_errors(&detail), detail })
+        }
+    }
 }
 
-/// The lines that matter among those that `abi_stable` prints for a layout mismatch.
+/// Checks what a library exports under [`PLAIN_ROOT_SYMBOL`] and gives its functions.
+///
+/// # Safety
+/// `symbol` is the address of [`PLAIN_ROOT_SYMBOL`] in a library that has a Scanbridge identity of this ABI major and is
+/// never unloaded.
+///
+/// # Errors
+/// Size or ABI differ from those of [`PlainRoot`].
+pub unsafe fn open_plain_root(symbol: NonNull<()>) -> Result<Root> {
+    // SAFETY: the symbol is at least as long as its two leading numbers, which never change.
+    let [size, abi] = unsafe { symbol.cast::<[u32; 2]>().read() };
+    let expected = u32::try_from(size_of::<PlainRoot>()).unwrap_or(u32::MAX);
+    if (size, abi) != (expected, super::ABI_MAJOR) {
+        return Err(PluginError::bug(format!(
+            "`{PLAIN_ROOT_SYMBOL}` has {size} bytes and ABI {abi}, expected {expected} bytes and ABI {}",
+            super::ABI_MAJOR
+        )));
+    }
+    // SAFETY: size and ABI are those of this structure.
+    let root = unsafe { symbol.cast::<PlainRoot>().as_ref() };
+    Ok(Root { describe: root.describe, get_table: root.get_table })
+}
+
+/// The important lines among those that `abi_stable` prints for a layout mismatch.
 fn first_errors(detail: &str) -> String {
     let errors: Vec<&str> =
         detail.lines().map(str::trim).filter(|line| line.starts_with("Error:")).take(3).collect();
@@ -107,5 +194,52 @@ fn first_errors(detail: &str) -> String {
             detail.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").trim().to_owned()
         }
         errors => errors.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::OptionKind;
+
+    #[test]
+    fn each_descriptor_is_read_alone() {
+        let (good, bad) = descriptors(
+            br#"[
+                {"kind": "output", "name": "Old", "options": []},
+                {"kind": "transform", "name": "New", "anything": 1},
+                {"kind": "input", "name": "Broken", "options": 7},
+                {"kind": "input", "name": "Malformed", "options": [{"name": "n", "kind": {"type": "integer"}}]},
+                {"kind": "input", "name": "Newer", "tables": ["input/2", "render/1"], "options": [
+                    {"name": "wait", "kind": {"type": "duration", "min_ms": 0, "as": {"type": "integer", "min": 0, "max": 9}}},
+                    {"name": "where", "kind": {"type": "coordinates"}},
+                    {"name": "hosts", "kind": {"type": "list", "of": {"type": "endpoint"}}}
+                ]}
+            ]"#,
+        )
+        .unwrap();
+        let names: Vec<&str> = good.iter().map(|descriptor| descriptor.name.as_str()).collect();
+        assert_eq!(names, ["Old", "Newer"]);
+        let bad: Vec<&str> = bad.iter().map(|bad| bad.name.as_str()).collect();
+        assert_eq!(bad, ["Broken", "Malformed"]);
+        let kinds: Vec<&OptionKind> = good[1].options.iter().map(|option| &option.kind).collect();
+        assert_eq!(kinds[0], &OptionKind::Integer { min: 0, max: 9 }, "the older form of a later kind");
+        assert_eq!(kinds[1], &OptionKind::Text, "a later kind without an older form");
+        assert_eq!(kinds[2], &OptionKind::List { of: Box::new(OptionKind::Text) });
+        assert!(descriptors(b"{}").is_err());
+    }
+
+    #[test]
+    fn plain_root_of_another_size_or_abi_is_refused() {
+        extern "C" fn describe(_: &mut Bytes) {}
+        extern "C" fn get_table(_: BytesRef<'_>, _: BytesRef<'_>) -> *const () {
+            std::ptr::null()
+        }
+        for (size, abi, is_open) in [(24, 2, true), (32, 2, false), (24, 3, false)] {
+            let root = PlainRoot { size, abi, describe, get_table };
+            // SAFETY: the structure is one, whatever its numbers say.
+            let opened = unsafe { open_plain_root(NonNull::from(&root).cast()) };
+            assert_eq!(opened.is_ok(), is_open, "{size} {abi}");
+        }
     }
 }

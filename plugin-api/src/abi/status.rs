@@ -1,33 +1,85 @@
-//! How a call across the boundary says whether it went well.
+//! The result of a call across the boundary.
 
 use std::time::Duration;
 
 use abi_stable::StableAbi;
-use abi_stable::std_types::{RString, RVec};
+use serde::{Deserialize, Serialize};
 
+use super::memory::Bytes;
 use crate::error::{ErrorKind, PluginError};
 
-/// The outcome of a call: `code` 0 is success, everything else the number of an [`ErrorKind`].
+/// The result of a call: `code` 0 is success, everything else the number of an [`ErrorKind`].
+///
+/// The flags say how to react to the error. A host acts by them when it does not know the number.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct Status {
     code: u32,
-    retry_after_ms: u64,
-    message: RString,
-    hint: RString,
+    flags: u32,
+    /// The pause that the peer asked for, in milliseconds; valid with [`HAS_WAIT`].
+    wait_ms: u64,
+    /// [`Detail`] as JSON; empty for success.
+    detail: Bytes,
+}
+
+/// The call may succeed later.
+const RETRY: u32 = 1;
+/// The operator has to change something.
+const OPERATOR: u32 = 2;
+/// The peer, or data from outside, caused the error.
+const PEER: u32 = 4;
+/// The plugin violated the contract.
+const PLUGIN: u32 = 8;
+/// `wait_ms` is set.
+const HAS_WAIT: u32 = 16;
+
+/// The texts of an error.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Detail {
+    #[serde(default)]
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// How the caller reacts to errors of this kind.
+pub(super) fn flags(kind: ErrorKind) -> u32 {
+    match kind {
+        ErrorKind::Config | ErrorKind::Auth | ErrorKind::NoInput | ErrorKind::CannotCreate => OPERATOR,
+        ErrorKind::Unavailable => RETRY | PEER,
+        ErrorKind::Rejected | ErrorKind::BadData | ErrorKind::Protocol => PEER,
+        ErrorKind::Cancelled | ErrorKind::Io => 0,
+        ErrorKind::Bug => PLUGIN,
+    }
+}
+
+/// The kind with this number. For a number of a later version, the kind that has the same effect as its flags.
+pub(super) fn kind(code: u32, flags: u32) -> ErrorKind {
+    ErrorKind::from_code(code).unwrap_or_else(|| {
+        let is = |flag| flags & flag != 0;
+        if is(PLUGIN) {
+            ErrorKind::Bug
+        } else if is(RETRY) {
+            ErrorKind::Unavailable
+        } else if is(PEER) {
+            ErrorKind::Rejected
+        } else if is(OPERATOR) {
+            ErrorKind::Config
+        } else {
+            ErrorKind::Bug
+        }
+    })
 }
 
 impl From<Result<(), PluginError>> for Status {
     fn from(result: Result<(), PluginError>) -> Self {
-        match result {
-            Ok(()) => Self::default(),
-            Err(error) => Self {
-                code: error.kind as u32,
-                // No wait is told apart from a wait of nothing by the offset of one.
-                retry_after_ms: error.retry_after.map_or(0, |wait| millis(wait).saturating_add(1)),
-                message: error.message.into(),
-                hint: error.hint.unwrap_or_default().into(),
-            },
+        let Err(error) = result else { return Self::default() };
+        let wait = error.retry_after.map_or(0, |_| HAS_WAIT);
+        Self {
+            code: error.kind as u32,
+            flags: flags(error.kind) | wait,
+            wait_ms: error.retry_after.map_or(0, millis),
+            detail: to_json(&Detail { message: error.message, hint: error.hint }),
         }
     }
 }
@@ -37,27 +89,27 @@ impl From<Status> for Result<(), PluginError> {
         if status.code == 0 {
             return Ok(());
         }
+        let detail = serde_json::from_slice(&status.detail).unwrap_or_else(|_| Detail {
+            message: format!("error {} without a valid description", status.code),
+            hint: None,
+        });
+        let has_wait = status.flags & HAS_WAIT != 0;
         Err(PluginError {
-            kind: ErrorKind::from_code(status.code),
-            message: text(&status.message),
-            hint: (!status.hint.is_empty()).then(|| text(&status.hint)),
-            retry_after: status.retry_after_ms.checked_sub(1).map(Duration::from_millis),
+            kind: kind(status.code, status.flags),
+            message: detail.message,
+            hint: detail.hint,
+            retry_after: has_wait.then(|| Duration::from_millis(status.wait_ms)),
         })
     }
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX - 1)
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A text from the other side is bytes until it is checked.
-pub(super) fn text(text: &RString) -> String {
-    String::from_utf8_lossy(text.as_bytes()).into_owned()
-}
-
-/// A value as JSON. Nothing that crosses has a form that JSON cannot hold.
-pub(super) fn to_json<T: serde::Serialize>(value: &T) -> RVec<u8> {
-    serde_json::to_vec(value).expect("plain data serialises").into()
+/// A value as JSON. Everything that crosses can be represented in JSON.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("plain data can be serialized").into()
 }
 
 /// Reads JSON that the other side wrote.
@@ -70,13 +122,48 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<
 mod tests {
     use super::*;
 
+    fn crossed(status: Status) -> PluginError {
+        Result::<(), PluginError>::from(status).unwrap_err()
+    }
+
     #[test]
-    fn an_error_crosses_whole() {
-        let error = PluginError::new(ErrorKind::Unavailable, "no answer")
-            .with_hint("try later")
-            .with_retry_after(Duration::ZERO);
-        let there = Status::from(Err(error.clone()));
-        assert_eq!(Result::<(), PluginError>::from(there), Err(error));
+    fn error_crosses_unchanged() {
+        let error = PluginError::new(ErrorKind::Unavailable, "timed out").with_hint("try later");
+        for error in [error.clone().with_retry_after(Duration::ZERO), error] {
+            assert_eq!(crossed(Status::from(Err(error.clone()))), error);
+        }
         assert_eq!(Result::<(), PluginError>::from(Status::from(Ok(()))), Ok(()));
+    }
+
+    #[test]
+    fn unknown_error_number_acts_by_its_flags() {
+        for (flags, expected) in [
+            (RETRY | PEER, ErrorKind::Unavailable),
+            (PEER, ErrorKind::Rejected),
+            (OPERATOR, ErrorKind::Config),
+            (PLUGIN | RETRY, ErrorKind::Bug),
+            (0, ErrorKind::Bug),
+        ] {
+            let status =
+                Status { code: 4_000, flags, detail: to_json(&Detail::default()), ..Status::default() };
+            assert_eq!(crossed(status).kind, expected, "{flags}");
+        }
+    }
+
+    #[test]
+    fn flags_of_a_known_kind_lead_to_the_same_reaction() {
+        for kind in ErrorKind::ALL {
+            let is_retried = flags(kind) & RETRY != 0;
+            assert_eq!(is_retried, kind == ErrorKind::Unavailable, "{kind:?}");
+            assert_eq!(flags(kind) & PLUGIN != 0, kind == ErrorKind::Bug, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_detail_is_still_an_error() {
+        let status = Status { code: 3, flags: RETRY, detail: b"\xff{".to_vec().into(), ..Status::default() };
+        let error = crossed(status);
+        assert_eq!(error.message, "error 3 without a valid description");
+        assert_eq!(error.kind, ErrorKind::Unavailable);
     }
 }

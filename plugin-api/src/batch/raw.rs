@@ -1,7 +1,8 @@
 //! The batch as it crosses the ABI.
 
 use abi_stable::StableAbi;
-use abi_stable::std_types::RVec;
+
+use crate::abi::{Bytes, Words};
 
 /// An owned byte arena and tables of offsets into it.
 ///
@@ -18,11 +19,11 @@ use abi_stable::std_types::RVec;
 #[derive(Debug, Default, StableAbi)]
 pub struct RawBatch {
     /// The arena of assets and findings: UTF-8 text without separators.
-    pub bytes: RVec<u8>,
+    pub bytes: Bytes,
     /// The table of assets.
-    pub assets: RVec<u32>,
+    pub assets: Words,
     /// The table of findings.
-    pub findings: RVec<u32>,
+    pub findings: Words,
     /// The definitions that come with this batch.
     pub definitions: RawDefinitions,
 }
@@ -38,9 +39,9 @@ pub struct RawDefinitions {
     /// The number of the first row; the next number when there is no row.
     pub first: u32,
     /// The arena: UTF-8 text without separators.
-    pub bytes: RVec<u8>,
+    pub bytes: Bytes,
     /// The table.
-    pub table: RVec<u32>,
+    pub table: Words,
 }
 
 /// How many numbers stand before the offsets in a row of assets.

@@ -8,6 +8,7 @@ use crate::model::{AssetField, DefinitionField, Field, FindingField};
 ///
 /// [`ReportStart`]: crate::model::ReportStart
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Schema {
     /// Column names of the table of assets.
     pub assets: Vec<String>,

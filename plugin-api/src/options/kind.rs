@@ -7,8 +7,10 @@ use super::size::{parse_size, show_size};
 use super::spec::ValueSpec;
 
 /// [`ValueSpec`] in the owned form that crosses the ABI as JSON.
+///
+/// A kind of a later version is read as the older kind in its key `as`, else as [`OptionKind::Text`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "lowercase", try_from = "Value")]
 pub enum OptionKind {
     /// Yes or no.
     Flag,
@@ -40,6 +42,48 @@ pub enum OptionKind {
         /// What each item is.
         of: Box<OptionKind>,
     },
+}
+
+/// The kinds of this version as JSON. The members equal those of [`OptionKind`].
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Known {
+    Flag,
+    Integer { min: i64, max: i64 },
+    Size { min: u64, max: u64 },
+    Text,
+    Path,
+    Choice { words: Vec<String> },
+    List { of: Box<OptionKind> },
+}
+
+impl Known {
+    const WORDS: [&str; 7] = ["flag", "integer", "size", "text", "path", "choice", "list"];
+}
+
+impl TryFrom<Value> for OptionKind {
+    type Error = serde_json::Error;
+
+    fn try_from(mut value: Value) -> Result<Self, serde_json::Error> {
+        let is_known =
+            |value: &Value| value["type"].as_str().is_some_and(|word| Known::WORDS.contains(&word));
+        if !is_known(&value) && value["type"].is_string() {
+            // The kind of a later version.
+            return match value.get_mut("as").map(Value::take) {
+                Some(older) => Self::try_from(older),
+                None => Ok(Self::Text),
+            };
+        }
+        Ok(match serde_json::from_value(value)? {
+            Known::Flag => Self::Flag,
+            Known::Integer { min, max } => Self::Integer { min, max },
+            Known::Size { min, max } => Self::Size { min, max },
+            Known::Text => Self::Text,
+            Known::Path => Self::Path,
+            Known::Choice { words } => Self::Choice { words },
+            Known::List { of } => Self::List { of },
+        })
+    }
 }
 
 impl From<ValueSpec> for OptionKind {

@@ -49,13 +49,13 @@ fn records(bytes: &[u8]) {
 }
 
 fn check_identity(identity: &Identity) {
-    let Identity { target, crate_name, crate_version, rustc, plugins, .. } = identity;
-    for text in [target, crate_name, crate_version, rustc] {
-        check(text);
-    }
-    for (_, name) in plugins {
-        check(name);
-    }
+    let Identity {
+        target, api, crate_name, crate_version, toolchain, needs, plugins, unknown_plugins, ..
+    } = identity;
+    let library = [target, api, crate_name, crate_version, toolchain].into_iter().chain(needs);
+    let plugins = plugins.iter().flat_map(|plugin| plugin.needs.iter().chain([&plugin.name]));
+    let unknown = unknown_plugins.iter().flat_map(|(kind, name)| [kind, name]);
+    library.chain(plugins).chain(unknown).for_each(|text| check(text));
 }
 
 fn command_line(bytes: &[u8]) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::abi::{HostTable1, Text};
+use scanbridge_plugin_api::abi::{BytesRef, HostTable2};
 
 /// The host side of one plugin instance under test.
 #[derive(Debug, Default)]
@@ -26,8 +26,8 @@ impl ExamHost {
 
     /// The host table with which an instance is opened.
     #[must_use]
-    pub fn table(&'static self) -> HostTable1 {
-        HostTable1 {
+    pub fn table(&'static self) -> HostTable2 {
+        HostTable2 {
             context: std::ptr::from_ref(self).cast(),
             log_level: 5,
             log,
@@ -44,17 +44,18 @@ fn host(context: *const ()) -> &'static ExamHost {
     unsafe { &*context.cast::<ExamHost>() }
 }
 
-extern "C" fn log(_: *const (), _: u32, _: Text<'_>, message: Text<'_>) {
+extern "C" fn log(_: *const (), _: u32, _: BytesRef<'_>, message: BytesRef<'_>) {
+    let message = str::from_utf8(message.as_slice()).expect("a log line is UTF-8");
     assert!(!message.contains('\u{0}'), "a log line contains a NUL byte");
 }
 
-extern "C" fn is_cancelled(context: *const ()) -> bool {
-    host(context).cancelled.load(Ordering::SeqCst)
+extern "C" fn is_cancelled(context: *const ()) -> u32 {
+    host(context).cancelled.load(Ordering::SeqCst).into()
 }
 
-extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> bool {
+extern "C" fn wait_cancelled(context: *const (), milliseconds: u64) -> u32 {
     let end = Instant::now() + Duration::from_millis(milliseconds);
-    while !is_cancelled(context) && Instant::now() < end {
+    while is_cancelled(context) == 0 && Instant::now() < end {
         thread::sleep(Duration::from_millis(1));
     }
     is_cancelled(context)

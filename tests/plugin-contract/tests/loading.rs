@@ -98,16 +98,52 @@ fn truncated_library_is_rejected() {
 
 #[test]
 fn incompatible_abi_is_reported_with_a_hint() {
-    let folder =
-        folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=1\n", b"scanbridge-plugin\nabi=9\n"));
+    for (abi, hint) in [
+        ("9", "update Scanbridge, or install an older release of the plugin"),
+        ("1", "rebuild it with scanbridge-plugin-api 2, or install a newer release of the plugin"),
+    ] {
+        let other = format!("scanbridge-plugin\nabi={abi}\n");
+        let folder = folder_with(|bytes| replace(bytes, b"scanbridge-plugin\nabi=2\n", other.as_bytes()));
+        let expected = format!(
+            "scanbridge-rogue-plugins 0.1.0 was built for plugin ABI {abi}; this Scanbridge loads ABI 2: {hint}"
+        );
+        let sentence = refusal(folder.path());
+        assert!(sentence.ends_with(&expected), "{sentence}");
+    }
+}
+
+#[test]
+fn library_that_needs_a_newer_host_is_rejected() {
+    let folder = folder_with(|bytes| replace(bytes, b"\npanic=unwind\n", b"\nneeds=zzz/12\n"));
     let sentence = refusal(folder.path());
     assert!(
         sentence.ends_with(
-            "scanbridge-rogue-plugins 0.1.0 requires plugin ABI 9, but this host provides ABI 1; \
-             install a newer host or an older release of the plugin"
+            "scanbridge-rogue-plugins 0.1.0 was built for a newer Scanbridge (needs zzz/12); this one has \
+             plugin API 2.0; update Scanbridge"
         ),
         "{sentence}"
     );
+}
+
+#[test]
+fn plugin_of_an_unknown_kind_does_not_affect_the_others() {
+    let folder = folder_with(|bytes| replace(bytes, b"plugin input Rogue\0", b"plugin inpux Rogue\0"));
+    let registry = discover(folder.path());
+    let names: Vec<_> = registry.claims().iter().map(|claim| (claim.kind, claim.name)).collect();
+    assert_eq!(names, [(PluginKind::Output, "Rogue")]);
+    assert!(registry.descriptor(PluginKind::Output, "Rogue").is_ok());
+}
+
+#[test]
+fn library_is_loaded_through_its_plain_root() {
+    let folder = folder_with(|bytes| replace(bytes, b"\nroot=abi_stable\n", b"\nroot=plain\nx=12\n"));
+    let registry = discover(folder.path());
+    for kind in [PluginKind::Input, PluginKind::Output] {
+        assert_eq!(registry.descriptor(kind, "Rogue").unwrap().name, "Rogue");
+    }
+    let claim = registry.claim(PluginKind::Output, "Rogue").unwrap();
+    assert!(claim.library.output_table("Rogue").is_ok());
+    assert!(claim.library.input_table("Absent").is_err());
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl Input for Rogue {
                 push_findings(&mut batch, self.steps, self.findings);
                 let mut batch = batch.finish();
                 if self.act == "invalid-batch" {
-                    batch.findings.truncate(batch.findings.len() - 1);
+                    let shorter = batch.findings.len() - 1;
+                    batch.findings = batch.findings[..shorter].to_vec().into();
                 }
                 Ok(Next::Batch { batch, position })
             }
