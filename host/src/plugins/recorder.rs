@@ -2,7 +2,7 @@
 //! which call a run was killed.
 //!
 //! Each instance has one slot of [`SLOT`] bytes. It is overwritten before and after each call and never synchronized:
-//! the page cache of the system outlives the process. A run that ends removes the file.
+//! the page cache of the system is kept after the process. A run that ends removes the file.
 
 use std::fs::{File, OpenOptions};
 use std::io;
