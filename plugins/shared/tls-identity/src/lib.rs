@@ -30,6 +30,7 @@ mod explain;
 mod fingerprint;
 mod first_use;
 mod identity;
+mod key_cost;
 mod key_store;
 pub mod options;
 mod pem;

@@ -8,6 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Secret};
 
+use crate::key_cost;
+
 /// Whether these bytes hold anything between lines of dashes.
 pub(crate) fn is_pem(bytes: &[u8]) -> bool {
     find(bytes, b"-----BEGIN ").is_some()
@@ -29,7 +31,7 @@ pub(crate) fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateD
 ///
 /// # Errors
 /// [`Auth`](ErrorKind::Auth) for a password that is missing or wrong, [`BadData`](ErrorKind::BadData) for a
-/// broken key or an encryption that is not read.
+/// broken key, an encryption that is not supported, or one that is too expensive to decrypt.
 pub(crate) fn key(
     path: &Path,
     bytes: &[u8],
@@ -72,6 +74,7 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     EncryptedPrivateKeyInfoRef::validate_pem_label(label).map_err(|_| broken())?;
     // The frame is complete, so what cannot be read is the name of the cipher.
     let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| rare_cipher(path))?;
+    key_cost::check(&info.encryption_algorithm).map_err(|reason| unsupported(path, &reason))?;
     match info.decrypt(password.expose()) {
         Ok(key) => Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into())),
         Err(pkcs8::Error::EncryptedPrivateKey(
@@ -116,5 +119,32 @@ mod tests {
         assert_eq!(error.message, "invalid certificate in all.pem");
         let error = key(Path::new("all.pem"), joined, None).unwrap_err();
         assert_eq!(error.message, "invalid private key in all.pem");
+    }
+
+    #[test]
+    fn expensive_keys_are_refused_before_decryption() {
+        use crate::key_cost::tests::{pbkdf2, pem, scrypt};
+        for (scheme, reason) in [
+            (
+                pbkdf2(i32::MAX.unsigned_abs()),
+                "is encrypted with 2147483647 PBKDF2 rounds; at most 1000000 are supported",
+            ),
+            (
+                scrypt(1 << 25, 8, 1),
+                "is encrypted with scrypt (N = 33554432, r = 8, p = 1); 128 * N * r * p must be between 1 byte \
+                 and 256 MiB",
+            ),
+            (
+                scrypt(0, 8, 1),
+                "is encrypted with scrypt (N = 0, r = 8, p = 1); 128 * N * r * p must be between 1 byte and 256 \
+                 MiB",
+            ),
+        ] {
+            let password = Secret::new("s3cret".to_owned());
+            let error = key(Path::new("client.key"), pem(scheme).as_bytes(), Some(&password)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadData);
+            assert_eq!(error.message, format!("the private key in client.key {reason}"));
+            assert!(error.hint.unwrap().starts_with("convert it: openssl pkcs8 -topk8 "));
+        }
     }
 }
