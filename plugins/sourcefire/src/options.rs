@@ -83,7 +83,7 @@ impl Checked {
         let tls = TlsOptions::read(options)?;
         let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
         let limits =
-            Limits { bytes, most_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
+            Limits { bytes, max_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
         let settings = Settings::read(options, BlockLimits { bytes })?;
         let server = server(options)?;
         let port = options.integer("port")?.unwrap_or(8307);
@@ -132,8 +132,8 @@ fn peer(server: &str, port: u16) -> String {
 fn server(options: &Options) -> Result<String> {
     let server = options.text("server")?.unwrap_or_default().trim();
     let bare = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server);
-    let good = |letter: char| letter.is_alphanumeric() || ".-_:%".contains(letter);
-    if bare.is_empty() || !bare.chars().all(good) {
+    let is_valid = |character: char| character.is_alphanumeric() || ".-_:%".contains(character);
+    if bare.is_empty() || !bare.chars().all(is_valid) {
         return Err(PluginError::config(
             "option `server` must be a host name or IP address, without scheme and spaces",
         ));

@@ -1,4 +1,4 @@
-//! The probe: one verdict a step, and what to do next.
+//! The probe: one verdict per step, with a hint.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! The exam that every plugin takes.
+//! The contract tests that apply to every plugin.
 
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::json;

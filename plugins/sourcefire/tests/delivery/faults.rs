@@ -1,4 +1,4 @@
-//! Each thing that can go wrong has its own message and class.
+//! Each fault has its own message and error class.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn report() -> Vec<Asset> {
     vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(2, 0)])]
 }
 
-/// What becomes of a report when the center behaves so.
+/// Delivers a report to a Defense Center with this behavior. Returns the error, if any.
 fn outcome(more: &Value, change: impl FnOnce(&mut Behavior)) -> Option<PluginError> {
     let registered = Registered::new()?;
     registered.center.change(change);
@@ -26,11 +26,11 @@ fn outcome(more: &Value, change: impl FnOnce(&mut Behavior)) -> Option<PluginErr
 fn check(error: Option<PluginError>, kind: ErrorKind, parts: &[&str]) {
     let Some(error) = error else { return };
     assert_eq!(error.kind, kind, "{error}");
-    let whole = format!("{} / {}", error.message, error.hint.unwrap_or_default());
+    let full_text = format!("{} / {}", error.message, error.hint.unwrap_or_default());
     for part in parts {
-        assert!(whole.contains(part), "{part}: {whole}");
+        assert!(full_text.contains(part), "{part}: {full_text}");
     }
-    assert!(!whole.contains('\n') && whole.is_ascii(), "{whole}");
+    assert!(!full_text.contains('\n') && full_text.is_ascii(), "{full_text}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
-/// Each byte comes in time, and the whole does not.
+/// Each byte arrives in time, but the complete reply does not.
 #[test]
 fn slow_reply_times_out() {
     let before = Instant::now();
@@ -199,7 +199,7 @@ fn slow_reply_times_out() {
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
-/// Whatever is announced, only what an answer can have is waited for and kept.
+/// Whatever size is announced, the plugin reads and stores at most the maximum size of a reply.
 #[test]
 fn lengths_that_are_garbage() {
     for (number, about) in [(0, "127.0.0.1"), (1, "affected: asset 192.0.2.1")] {

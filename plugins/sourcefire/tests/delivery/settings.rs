@@ -1,4 +1,4 @@
-//! What is wrong before anything is connected, whom the plugin trusts, and the README's table.
+//! Errors before connecting, the trust options, and the README's table.
 
 use std::fs;
 

@@ -25,7 +25,7 @@ fn the_first_certificate_is_remembered_by_address_and_no_other_is_taken() {
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("{address} {first}\n"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // The same address with another certificate: what the file says is put there by hand.
+    // The same address with another certificate. The test writes the file itself.
     let other = Issued::self_signed(&Request::server(&["whatever"]));
     let (address, _seen) = serve(authority.server_config(&other, false));
     fs::write(&file, format!("192.0.2.1:8307 {first}\n{address} {first}")).unwrap();

@@ -1,4 +1,4 @@
-//! Identities from files, sound and not.
+//! Valid and invalid identity files.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn open(file: &Path, password: &str) -> Result<Identity, PluginError> {
     Identity::open(file, (!password.is_empty()).then(|| Secret::new(password.to_owned())).as_ref())
 }
 
-/// That the error is of this kind, names the file, says this, hints, and holds no password.
+/// Asserts the kind, the file name, this part of the message, and a hint; the password must not appear.
 fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file: &Path, part: &str) {
     let error = outcome.unwrap_err();
     let hint = error.hint.clone().unwrap_or_default();
@@ -76,7 +76,7 @@ fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_conv
         fs::write(&broken, &whole[..cut]).unwrap();
         assert_refused(open(&broken, "s3cret!"), ErrorKind::BadData, &broken, "invalid Java key store");
     }
-    // Lengths of 4 GiB ask for no memory.
+    // A length of 4 GiB in the file must not allocate memory.
     fs::write(
         &broken,
         [b"\xFE\xED\xFE\xED\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0".as_slice(), &[0xFF; 64]].concat(),

@@ -1,4 +1,4 @@
-//! Handshakes that must fail, and what the operator reads then.
+//! Handshakes that must fail, and the operator's message for each.
 
 use std::net::TcpListener;
 
@@ -13,7 +13,7 @@ fn trust(authority: &Authority) -> Trust {
     Trust::certificates(&[authority.der()], "ca.pem").unwrap()
 }
 
-/// What a client reads that trusts `authority` and meets a server with this certificate.
+/// The error of a client that trusts `trusted` and connects to a server with this certificate.
 fn met(authority: &Authority, trusted: &Authority, server: &Issued) -> PluginError {
     let (address, _seen) = serve(authority.server_config(server, false));
     talk(&address, "dc.example.com", &trust(trusted), None).unwrap_err()

@@ -1,4 +1,4 @@
-//! The options that plugins share.
+//! The options that TLS plugins share.
 
 use std::fs;
 
