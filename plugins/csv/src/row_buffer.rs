@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_cells_fit_at_any_place_and_their_memory_goes_again() {
+    fn huge_cell_is_complete_and_its_memory_is_released() {
         let mut rows = RowBuffer::new(b',', false);
         let mut expected = Vec::new();
         for size in [250_000, 12_140, 3, 1, 0, 2, 4_000_000] {

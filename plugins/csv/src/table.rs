@@ -123,7 +123,7 @@ mod tests {
     use super::joined;
 
     #[test]
-    fn lists_are_joined_and_their_parts_kept_apart() {
+    fn list_items_are_joined_and_parts_separated_by_a_space() {
         let mut scratch = String::new();
         assert_eq!(joined(&mut scratch, "a\nb\tc\t\td\n\ne\t", "; "), "a; b c d; e");
         assert_eq!(joined(&mut scratch, "a", "|"), "a");

@@ -151,13 +151,13 @@ impl Line {
                     "{reason}; resending the {count} assets of the message one by one to find the \
                      affected one"
                 );
-                let mut is_in_vain = true;
+                let mut none_accepted = true;
                 for single in body.one_by_one() {
                     let judgment = self.send(&single, context)?;
-                    is_in_vain &= judgment != Judgment::default();
+                    none_accepted &= judgment != Judgment::default();
                     self.account(judgment, &single);
                 }
-                self.failed_repeats += u32::from(is_in_vain);
+                self.failed_repeats += u32::from(none_accepted);
             }
             _ => self.account(judgment, body),
         }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sound_size_is_taken() {
+    fn only_valid_maximum_sizes_are_accepted() {
         assert_eq!(max_size("dc", Kind::MaxSize, &[0, 8, 0, 0]), Ok(524_288));
         for (kind, body, part) in [
             (Kind::MaxSize, &b"\0\0\x01\xff"[..], "accepts messages of at most 511 bytes"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_texts_are_shown_in_one_line() {
+    fn texts_of_the_peer_are_shown_in_one_line() {
         assert_eq!(printable(" a\u{1b}[2Jb\r\nc\u{e9} "), "a?[2Jb  c?");
         assert_eq!(printable(&"x".repeat(400)).len(), 303);
     }

@@ -55,7 +55,7 @@ fn without_option_and_hint_no_asset_is_created() {
 }
 
 #[test]
-fn a_report_that_is_cut_leaves_no_file_unless_it_shall_be_delivered() {
+fn truncated_report_leaves_no_file_unless_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
@@ -85,7 +85,7 @@ fn pieces_end_between_assets_and_each_names_the_source() {
 }
 
 #[test]
-fn a_large_asset_is_one_block_whatever_its_size() {
+fn large_asset_is_one_block() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();

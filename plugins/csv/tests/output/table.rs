@@ -44,7 +44,7 @@ fn the_operator_chooses_columns_separators_and_line_ends() {
 }
 
 #[test]
-fn formulas_stay_as_they_are_when_the_operator_wants_that() {
+fn escape_formulas_off_leaves_formulas_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let options = r#""columns": ["asset.netbios"], "escape_formulas": false, "header": false"#;
@@ -54,7 +54,7 @@ fn formulas_stay_as_they_are_when_the_operator_wants_that() {
 }
 
 #[test]
-fn columns_that_the_model_does_not_know_ride_along() {
+fn columns_unknown_to_the_model_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut report = start();
@@ -73,7 +73,7 @@ fn columns_that_the_model_does_not_know_ride_along() {
 }
 
 #[test]
-fn two_reports_share_a_header_and_a_bad_one_leaves_no_trace() {
+fn two_reports_share_a_header_and_a_truncated_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["report.id"]"#).unwrap();
@@ -103,7 +103,7 @@ fn each_piece_has_its_own_header() {
 }
 
 #[test]
-fn a_cell_of_many_megabytes_is_written_whole() {
+fn cell_of_many_megabytes_is_written_completely() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["finding.result"], "header": false"#).unwrap();

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold_both_ends() {
+    fn ranges_contain_both_ends() {
         assert_eq!(all("192.0.2.7"), ["192.0.2.7"]);
         assert_eq!(all("192.0.2.254 - 192.0.3.1"), ["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]);
         assert_eq!(all("2001:db8::9-2001:DB8::a"), ["2001:db8::9", "2001:db8::a"]);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_survives_as_bytes_and_neighbours_take_one_each() {
+    fn set_is_restored_and_adjacent_addresses_take_one_byte() {
         let mut set = AddressSet::default();
         for last in 0..=255 {
             set.insert(IpAddr::from([192, 0, 2, last]));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_set_are_refused() {
+    fn invalid_set_is_refused() {
         for bad in [&[0xff; 40][..], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], &[200, 1, 1]] {
             assert_eq!(AddressSet::restore(&mut &bad[..]), Err(BadSnapshot), "{bad:?}");
         }

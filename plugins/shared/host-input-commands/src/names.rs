@@ -23,7 +23,7 @@ pub enum BadName {
     Long,
     /// It contains a character that the Defense Center may misread.
     #[error("may contain only letters, digits, spaces, `.`, `_` and `-`, found {0:?}")]
-    Letter(char),
+    Character(char),
     /// It consists of digits.
     #[error("must not be a number, because the Defense Center would use it as a source ID")]
     Number,
@@ -78,7 +78,7 @@ fn check(text: &str, marks: &str) -> Result<(), BadName> {
     let bad =
         text.chars().find(|character| !character.is_ascii_alphanumeric() && !marks.contains(*character));
     match bad.or(edge.then_some(' ')) {
-        Some(character) => Err(BadName::Letter(character)),
+        Some(character) => Err(BadName::Character(character)),
         None => Ok(()),
     }
 }
@@ -97,12 +97,12 @@ mod tests {
         for (bad, why) in [
             ("", BadName::Empty),
             ("  ", BadName::Empty),
-            ("a\"b", BadName::Letter('"')),
-            ("a,b", BadName::Letter(',')),
-            ("a\nb", BadName::Letter('\n')),
-            ("Prüfer", BadName::Letter('ü')),
-            ("a ", BadName::Letter(' ')),
-            ("a\\b", BadName::Letter('\\')),
+            ("a\"b", BadName::Character('"')),
+            ("a,b", BadName::Character(',')),
+            ("a\nb", BadName::Character('\n')),
+            ("Prüfer", BadName::Character('ü')),
+            ("a ", BadName::Character(' ')),
+            ("a\\b", BadName::Character('\\')),
             ("42", BadName::Number),
         ] {
             assert_eq!(Name::new(bad), Err(why), "{bad:?}");

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_cve_ids_pass() {
+    fn only_complete_cve_ids_are_sent() {
         for good in ["CVE-2014-0160", "cve-2021-44228", "CAN-1999-1234"] {
             assert!(is_cve(good), "{good}");
         }

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive() {
+    fn numbers_are_restored() {
         for number in [0, 1, 127, 128, 300, u128::from(u32::MAX), u128::MAX - 1, u128::MAX] {
             let mut bytes = Vec::new();
             put_number(&mut bytes, number);

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_with_a_mark_and_short_ones_are_not() {
+    fn long_texts_are_truncated_with_a_mark() {
         assert_eq!(clean("1234567890", 10), "1234567890");
         assert_eq!(clean("1234567890 ", 10), "1234567890");
         assert_eq!(clean("12345678901", 10), "1234567...");

@@ -243,7 +243,7 @@ fn an_incomplete_report_clears_nothing_and_an_undelivered_one_says_nothing_more(
 }
 
 #[test]
-fn the_cut_last_asset_of_an_incomplete_report_keeps_its_old_results() {
+fn truncated_last_asset_keeps_its_old_results() {
     let batches = [vec![
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![finding("2"), finding("3")]),
@@ -370,7 +370,7 @@ fn unsendable_finding_is_rejected_and_clears_nothing() {
 }
 
 #[test]
-fn an_asset_that_comes_twice_is_not_wiped_by_its_second_part() {
+fn asset_that_appears_twice_keeps_its_first_part() {
     let batches = [vec![
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![]),
@@ -409,7 +409,7 @@ fn descriptions_are_made_of_the_parts_that_were_asked_for() {
 }
 
 #[test]
-fn a_large_asset_is_handed_on_in_parts_of_whole_lines() {
+fn large_asset_is_passed_on_in_parts_of_complete_lines() {
     let findings: Vec<_> = (1..=5000).map(|qid| finding(&qid.to_string())).collect();
     let batches = [vec![("192.0.2.1", false, findings)]];
     let complete = run(settings(), Hints::default(), &batches, &end(true, &[]));

@@ -150,7 +150,7 @@ fn each_way_to_replace_has_its_commands() {
 /// A part of an asset may have no status, or that of an incomplete scan. Then the other part does not make the asset
 /// clean.
 #[test]
-fn an_asset_in_doubt_is_not_cleared() {
+fn asset_with_incomplete_information_is_not_cleared() {
     for assets in [
         [("192.0.2.20", "", vec![]), ("192.0.2.20", "down", vec![])],
         [("192.0.2.20", "", vec![]), ("192.0.2.20", "", vec![0])],
@@ -164,7 +164,7 @@ fn an_asset_in_doubt_is_not_cleared() {
 }
 
 #[test]
-fn a_cut_asset_is_added_to_what_it_has_whatever_the_way() {
+fn truncated_asset_is_merged_for_every_setting_of_replace() {
     for replace in [Replace::Asset, Replace::Flush, Replace::Merge] {
         let mut text = String::new();
         let mut writer = writer(replace, 1 << 20);

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_lost_its_line_breaks_shows_nothing_of_itself() {
+    fn errors_quote_nothing_of_a_file_without_line_breaks() {
         let joined = b"-----BEGIN PRIVATE KEY-----MIGHTHISBEAKEY-----END PRIVATE KEY-----\n";
         let error = certificates(Path::new("all.pem"), joined).unwrap_err();
         assert_eq!(error.message, "invalid certificate in all.pem");

@@ -186,7 +186,7 @@ fn merging_ends_with_the_union() {
 
 /// The receipt of an unfinished report, followed by another report: confirmed results stay and nothing else changes.
 #[test]
-fn another_report_in_place_of_the_unfinished_one() {
+fn another_report_replaces_the_unfinished_one() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     output.begin(&start()).unwrap();

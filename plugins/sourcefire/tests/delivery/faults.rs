@@ -144,7 +144,7 @@ fn invalid_reply() {
 }
 
 #[test]
-fn an_end_in_place_of_an_answer() {
+fn connection_closed_instead_of_reply() {
     for stage in [Stage::Message(1), Stage::Reply(1), Stage::HalfReply(1)] {
         let error = outcome(&json!({}), |behavior| behavior.close_at = Some(stage));
         check(error, ErrorKind::Unavailable, &["affected: asset 192.0.2.1", "127.0.0.1:"]);
@@ -152,7 +152,7 @@ fn an_end_in_place_of_an_answer() {
 }
 
 #[test]
-fn a_center_that_takes_less_than_it_says() {
+fn smaller_limit_than_announced() {
     for (oversize, kind) in
         [(Oversize::Message, ErrorKind::Protocol), (Oversize::Close, ErrorKind::Unavailable)]
     {
@@ -166,7 +166,7 @@ fn a_center_that_takes_less_than_it_says() {
 }
 
 #[test]
-fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
+fn slow_reply_is_accepted_and_missing_reply_times_out() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.reply_delay = Duration::from_millis(700);
@@ -201,7 +201,7 @@ fn slow_reply_times_out() {
 
 /// Whatever size is announced, the plugin reads and stores at most the maximum size of a reply.
 #[test]
-fn lengths_that_are_garbage() {
+fn invalid_frame_lengths() {
     for (number, about) in [(0, "127.0.0.1"), (1, "affected: asset 192.0.2.1")] {
         for kind in [1, 3, 4, u8::MAX] {
             let garbage = outcome(&json!({}), |behavior| {
@@ -217,7 +217,7 @@ fn lengths_that_are_garbage() {
 }
 
 #[test]
-fn a_domain_that_it_does_not_take_is_the_options_fault() {
+fn refused_domain_is_a_configuration_error() {
     let parts =
         ["unknown domain, or the client certificate has no write access", "set `domain` to a leaf domain"];
     check(outcome(&json!({ "domain": "Nowhere" }), |_| {}), ErrorKind::Config, &parts);

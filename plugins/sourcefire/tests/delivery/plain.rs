@@ -15,7 +15,7 @@ fn two_assets() -> Vec<Asset> {
 }
 
 #[test]
-fn a_report_is_what_the_center_holds() {
+fn report_equals_the_results_on_the_center() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     let written = deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
@@ -137,7 +137,7 @@ fn another_scanners_results_stay() {
 }
 
 #[test]
-fn the_operating_system_is_set_when_asked_for() {
+fn set_os_sets_the_operating_system() {
     for set_os in [true, false] {
         let Some(registered) = Registered::new() else { return };
         let mut output = registered.open(&json!({ "set_os": set_os })).unwrap();
@@ -148,7 +148,7 @@ fn the_operating_system_is_set_when_asked_for() {
 }
 
 #[test]
-fn the_option_wins_over_the_reports_wish() {
+fn option_overrides_the_hint_of_the_report() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "add_host": false })).unwrap();
     deliver(&mut output, &two_assets(), &complete(&[])).unwrap();

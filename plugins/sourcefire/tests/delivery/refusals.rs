@@ -66,7 +66,7 @@ fn refusal_without_a_finding_is_reported_at_the_end() {
 }
 
 #[test]
-fn a_refusal_is_not_forgotten_by_a_crash() {
+fn refusal_is_kept_after_a_crash() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.4"));
@@ -89,7 +89,7 @@ fn a_refusal_is_not_forgotten_by_a_crash() {
 
 /// Only the count shows that the Defense Center could not read a line.
 #[test]
-fn a_count_that_is_short_blames_the_assets_of_the_message() {
+fn short_count_rejects_the_assets_of_the_message() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.replies.insert(1, (3, b"Done processing 3 commands.\n".to_vec()));
@@ -133,7 +133,7 @@ fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() 
 
 /// If the Defense Center counts differently, the plugin does not repeat every asset of the report.
 #[test]
-fn a_count_that_is_always_wrong_does_not_double_the_load_for_ever() {
+fn repeats_end_if_the_count_is_always_wrong() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         let wrong = || (3, b"Done processing 1 commands.\n".to_vec());

@@ -49,7 +49,7 @@ fn a_small_center_gets_small_messages() {
 }
 
 #[test]
-fn an_asset_with_many_findings_goes_alone_but_whole() {
+fn asset_with_many_findings_has_its_own_message() {
     let Some(registered) = Registered::new() else { return };
     let assets = [
         asset("192.0.2.1", &ports(60)),
@@ -105,7 +105,7 @@ fn oversized_command_is_reported_and_others_are_sent() {
 
 /// A command file contains what is sent, except for the header lines.
 #[test]
-fn the_wire_carries_what_a_file_would_hold() {
+fn sent_commands_equal_the_command_file() {
     use scanbridge_host_input_commands::{Block, BlockLimits, CommandWriter, Settings};
     use scanbridge_plugin_api::Options;
     use scanbridge_plugin_api::batch::{Batch, Columns, Schema};

@@ -26,7 +26,7 @@ fn a_partial_report_adds_and_replaces_nothing() {
 
 /// If batches are missing, one asset has no end and another one has no beginning.
 #[test]
-fn assets_that_a_gap_has_cut_keep_their_old_results() {
+fn assets_truncated_by_a_gap_keep_their_old_results() {
     let batches = [
         vec![("192.0.2.1", false, vec![finding("1")]), ("192.0.2.2", false, vec![finding("2")])],
         vec![("192.0.2.3", true, vec![finding("3")]), ("192.0.2.4", false, vec![finding("4")])],

@@ -31,7 +31,7 @@ fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file:
 }
 
 #[test]
-fn pkcs12_files_of_today_and_of_a_defense_center_open_with_and_without_password() {
+fn modern_and_defense_center_pkcs12_files_open() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     for shape in [Pkcs12::Modern, Pkcs12::DefenseCenter] {
@@ -45,7 +45,7 @@ fn pkcs12_files_of_today_and_of_a_defense_center_open_with_and_without_password(
 }
 
 #[test]
-fn the_files_of_a_defense_center_have_the_shape_that_is_claimed() {
+fn defense_center_test_files_have_the_expected_encryption() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     let Some(file) = client.write_pkcs12(folder.path(), "dc.pkcs12", "", Pkcs12::DefenseCenter) else {
@@ -61,7 +61,7 @@ fn the_files_of_a_defense_center_have_the_shape_that_is_claimed() {
 }
 
 #[test]
-fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_converts_it() {
+fn jks_opens_and_jceks_is_refused_with_conversion_command() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let Some(file) = client.write_key_store(folder.path(), "client.jks", "s3cret!", "JKS") else { return };
@@ -211,7 +211,7 @@ fn invalid_identity_files_are_distinguished() {
 }
 
 #[test]
-fn debug_shows_whose_it_is_and_nothing_of_the_key() {
+fn debug_shows_the_subject_and_no_key() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");
@@ -225,7 +225,7 @@ fn debug_shows_whose_it_is_and_nothing_of_the_key() {
 }
 
 #[test]
-fn files_with_a_byte_that_is_another_one_are_opened_or_refused_and_nothing_else() {
+fn files_with_one_changed_byte_never_panic() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     let mut files = Vec::new();
