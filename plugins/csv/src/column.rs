@@ -1,10 +1,10 @@
-//! Columns: how the operator names them, and where their cells are in the batches of a report.
+//! Columns: their names in the options, and the position of their cells in the batches of a report.
 
 use scanbridge_plugin_api::batch::{FindingView, Schema};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
 use scanbridge_plugin_api::{PluginError, Result};
 
-/// A column as the operator names it: `finding.port`.
+/// The name of a column in the options: `finding.port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ColumnName {
     table: TableName,
@@ -19,7 +19,7 @@ enum TableName {
     Report,
 }
 
-/// Why a text names no column.
+/// The reason why a text is not a column name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadColumn {
     #[error("`{0}` must start with `asset.`, `definition.`, `finding.` or `report.`")]
@@ -29,7 +29,7 @@ pub(crate) enum BadColumn {
 }
 
 impl ColumnName {
-    /// Reads a name. Whether an asset, definition or finding has such a column is known when a report begins.
+    /// Parses a name. Whether an asset, definition or finding has such a column is known only when a report begins.
     pub(crate) fn parse(text: &str) -> Result<Self, BadColumn> {
         let bad = || BadColumn::Table(text.to_owned());
         let (table, name) = text.split_once('.').ok_or_else(bad)?;
@@ -46,7 +46,7 @@ impl ColumnName {
         Ok(Self { table, name: name.to_owned() })
     }
 
-    /// What heads the column.
+    /// The heading of the column.
     pub(crate) fn heading(&self) -> String {
         let table = match self.table {
             TableName::Asset => "asset",
@@ -60,17 +60,17 @@ impl ColumnName {
     /// Finds the column in a report.
     ///
     /// # Errors
-    /// Neither the report nor this version's model has such a column. (One that only the model has is empty:
-    /// the input is older than the column.)
+    /// Neither the report nor this version's model has such a column. If only the model has it, the input is older
+    /// than the column, and its cells are empty.
     pub(crate) fn locate(&self, report: &ReportStart) -> Result<Column> {
-        let place = match self.table {
+        let source = match self.table {
             TableName::Asset if self.name == "address" => ColumnSource::Address,
             TableName::Asset => ColumnSource::Asset(self.find(&report.schema)?),
             TableName::Definition => ColumnSource::Definition(self.find(&report.schema)?),
             TableName::Finding => ColumnSource::Finding(self.find(&report.schema)?),
             TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
-        Ok(Column { place, is_list: LISTS.contains(&self.heading().as_str()) })
+        Ok(Column { source, is_list: LISTS.contains(&self.heading().as_str()) })
     }
 
     pub(crate) fn is_of_model(&self) -> bool {
@@ -104,13 +104,13 @@ impl ColumnName {
 /// A column of the current report.
 #[derive(Debug)]
 pub(crate) struct Column {
-    place: ColumnSource,
+    source: ColumnSource,
     is_list: bool,
 }
 
 #[derive(Debug)]
 enum ColumnSource {
-    /// The asset's address, whichever of its two it has.
+    /// The asset's IPv4 address, otherwise its IPv6 address.
     Address,
     Asset(Option<usize>),
     Definition(Option<usize>),
@@ -122,7 +122,7 @@ enum ColumnSource {
 impl Column {
     /// The text of the cell.
     pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>) -> &'a str {
-        match &self.place {
+        match &self.source {
             ColumnSource::Address => finding.asset().address(),
             ColumnSource::Asset(column) => finding.asset().column(*column),
             ColumnSource::Definition(column) => finding.definition().column(*column),
@@ -131,7 +131,7 @@ impl Column {
         }
     }
 
-    /// Whether the cell holds one item a line.
+    /// Whether the cell contains a list with one item per line.
     pub(crate) fn is_list(&self) -> bool {
         self.is_list
     }
@@ -150,7 +150,7 @@ fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
 
 const REPORT_NAMES: &[&str] = &["id", "kind", "title", "time", "path", "scanner_version"];
 
-/// The columns of the model that hold lists.
+/// The columns of the model that contain lists.
 const LISTS: [&str; 10] = [
     "asset.groups",
     "asset.tags",

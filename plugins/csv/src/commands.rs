@@ -7,16 +7,16 @@ use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::warn;
 use scanbridge_plugin_api::{PluginError, Receipt, Result, Written};
 
-/// Writes the blocks of commands one after the other.
+/// Writes blocks of commands in sequence.
 #[derive(Debug)]
 pub(crate) struct Commands {
     writer: CommandWriter,
     header: String,
     /// Whether a report is in progress.
     in_report: bool,
-    /// Whether the last block ended its asset. Only there may a piece of the file end.
+    /// Whether the last block ended its asset. A piece of the file may end only there.
     between_assets: bool,
-    /// Bytes that went to the file since the last answer.
+    /// Bytes written to the file and not yet returned.
     bytes: u64,
 }
 
@@ -27,7 +27,7 @@ impl Commands {
         Self { writer, header, in_report: false, between_assets: true, bytes: 0 }
     }
 
-    /// A report begins or goes on; gives the bytes written.
+    /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.writer.begin(report);
         self.between_assets = true;

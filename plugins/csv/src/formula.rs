@@ -1,38 +1,40 @@
-//! Which cells a spreadsheet would run instead of show.
+//! Detects cells that a spreadsheet would interpret as formulas.
 //!
-//! A scanned machine chooses its own name and its own responses; `=HYPERLINK(…)` in one of them would run on the
+//! A scanned machine chooses its own name and its own responses. `=HYPERLINK(…)` in one of them would run on the
 //! desktop of the person who opens the file. The rule is that of OWASP's page on CSV injection: cells that begin with
 //! `=`, `+`, `-`, `@` or their full-width forms, also after white space, and cells that begin with a tab or line
 //! break.
 
 /// Whether a spreadsheet may interpret the cell as a formula. Plain numbers are not formulas, whatever their sign.
 pub(crate) fn is_formula(cell: &str) -> bool {
-    // Nearly all cells end here.
+    // Most cells return here.
     if cell.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
         return false;
     }
     if cell.starts_with(['\t', '\r', '\n']) {
         return true;
     }
-    let shown = cell.trim_start_matches(is_blank);
-    match shown.chars().next() {
+    let trimmed = cell.trim_start_matches(is_skipped);
+    match trimmed.chars().next() {
         Some('=' | '@' | '＝' | '＋' | '－' | '＠') => true,
-        Some('+' | '-') => !is_harmless(&shown[1..]),
+        Some('+' | '-') => !is_number_or_dash(&trimmed[1..]),
         _ => false,
     }
 }
 
-/// What a spreadsheet skips, or may skip, before it looks for a formula.
-fn is_blank(letter: char) -> bool {
-    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{feff}')
+/// Characters that a spreadsheet skips, or may skip, before a formula.
+fn is_skipped(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{feff}')
 }
 
-/// Whether what follows a sign makes a plain number of it, or is nothing at all: `-` alone is a scanner's way
-/// to say that there is no score.
-fn is_harmless(rest: &str) -> bool {
-    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, "0"));
+/// Whether the text after a plus or minus sign makes a plain number, or is empty: scanners write `-` for a missing
+/// score.
+fn is_number_or_dash(rest: &str) -> bool {
+    let (integer, fraction) = rest.split_once('.').unwrap_or((rest, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    rest.is_empty() || (digits(whole) && digits(fraction))
+    rest.is_empty() || (digits(integer) && digits(fraction))
 }
 
 #[cfg(test)]

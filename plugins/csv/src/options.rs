@@ -1,4 +1,4 @@
-//! What the operator may set, and the same checked, so that no option can be wrong from there on.
+//! The options of the plugin, and their validated form.
 
 use scanbridge_durable_file::{Target, options as file};
 use scanbridge_host_input_commands::{BlockLimits, Settings, format_options as shared};
@@ -54,7 +54,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     shared::DESCRIPTION_LENGTH,
 ];
 
-/// The default columns of a table: where, what, how severe, since when, what to do, what was found.
+/// The default columns of a table.
 const DEFAULT_COLUMNS: &[&str] = &[
     "asset.address",
     "asset.dns",
@@ -78,7 +78,7 @@ const DEFAULT_COLUMNS: &[&str] = &[
     "finding.result",
 ];
 
-/// The options, checked.
+/// The validated options.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) target: Target,
@@ -105,7 +105,7 @@ pub(crate) struct TableOptions {
 }
 
 impl Checked {
-    /// Checks what the table of options cannot say.
+    /// Checks the rules that the option table cannot express.
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let format = match options.text("format")? {
             Some("host-input") => FormatOptions::HostInput(Settings::read(options, BlockLimits::default())?),
@@ -140,7 +140,7 @@ impl TableOptions {
 fn delimiter(text: &str) -> Result<u8> {
     match text.as_bytes() {
         b"tab" | b"\\t" | b"\t" => Ok(b'\t'),
-        // A letter, digit or quote would be in the cells everywhere, and `-` or `.` in every number.
+        // Letters, digits and quotes are common in cells, and `-` and `.` are part of numbers.
         [sign] if sign.is_ascii_graphic() && !sign.is_ascii_alphanumeric() && !b"\"'.-+".contains(sign) => {
             Ok(*sign)
         }

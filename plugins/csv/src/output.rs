@@ -1,4 +1,4 @@
-//! The plugin: hands each call to the format that was chosen.
+//! The plugin: passes each call to the selected format.
 
 use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::batch::Batch;
@@ -15,7 +15,7 @@ use crate::table::Table;
 pub struct CsvOutput {
     file: ReportFile,
     format: Format,
-    /// Bytes that were written outside of a call that could say so.
+    /// Bytes written in calls that do not return a number of bytes.
     unreported: u64,
 }
 

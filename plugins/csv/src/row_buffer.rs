@@ -1,12 +1,12 @@
-//! Rows being formatted, in memory that is used again.
+//! Formats rows into a buffer that is reused.
 
 use csv_core::{Terminator, WriteResult, Writer, WriterBuilder};
 
-/// Formats rows as RFC 4180 says and keeps their bytes until they are taken.
+/// Formats rows according to RFC 4180, and keeps their bytes until the caller clears the buffer.
 #[derive(Debug)]
 pub(crate) struct RowBuffer {
     writer: Writer,
-    /// Always filled to its length, of which `used` bytes count: the formatter writes into a slice.
+    /// Always filled to its length, because the formatter writes into a slice. Only `used` bytes are valid.
     bytes: Vec<u8>,
     used: usize,
 }
@@ -18,7 +18,7 @@ impl RowBuffer {
         Self { writer, bytes: vec![0; KEPT], used: 0 }
     }
 
-    /// Appends a cell, quoted if need be.
+    /// Appends a cell, quoted if necessary.
     pub(crate) fn cell(&mut self, text: &str) {
         let mut rest = text.as_bytes();
         loop {
@@ -32,7 +32,7 @@ impl RowBuffer {
         }
     }
 
-    /// Ends a cell that another one follows.
+    /// Ends a cell that is not the last one of its row.
     pub(crate) fn next_cell(&mut self) {
         self.make_room();
         let (_, written) = self.writer.delimiter(&mut self.bytes[self.used..]);
@@ -55,17 +55,17 @@ impl RowBuffer {
         self.used += bytes.len();
     }
 
-    /// The rows so far.
+    /// The rows in the buffer.
     pub(crate) fn rows(&self) -> &[u8] {
         &self.bytes[..self.used]
     }
 
-    /// Whether there is enough for a write of its own.
+    /// Whether the buffer is large enough for a separate write.
     pub(crate) fn is_full(&self) -> bool {
         self.used >= FULL
     }
 
-    /// Clears the buffer. The memory of one huge cell is not kept.
+    /// Clears the buffer. The extra memory for a very large cell is released.
     pub(crate) fn clear(&mut self) {
         self.used = 0;
         if self.bytes.len() > 4 * KEPT {
@@ -73,7 +73,7 @@ impl RowBuffer {
         }
     }
 
-    /// A closing quote and a row's end are a few bytes, which the formatter wants in one piece.
+    /// The formatter writes a closing quote and the end of a row in one piece, which takes a few bytes.
     fn make_room(&mut self) {
         if self.bytes.len() - self.used < 16 {
             self.grow();
@@ -85,7 +85,7 @@ impl RowBuffer {
     }
 }
 
-/// More than the file's own buffer, so that the bytes go to the kernel from here.
+/// Larger than the file's own buffer, so that the bytes are written directly to the kernel.
 const FULL: usize = 192 * 1024;
 const KEPT: usize = 256 * 1024;
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_cells_fit_at_any_place_and_their_memory_goes_again() {
+    fn huge_cell_is_complete_and_its_memory_is_released() {
         let mut rows = RowBuffer::new(b',', false);
         let mut expected = Vec::new();
         for size in [250_000, 12_140, 3, 1, 0, 2, 4_000_000] {

@@ -10,7 +10,7 @@ use crate::formula::is_formula;
 use crate::options::TableOptions;
 use crate::row_buffer::RowBuffer;
 
-/// Writes findings as rows. In the steady state nothing is allocated.
+/// Writes findings as rows. It allocates no memory once its buffers have grown.
 #[derive(Debug)]
 pub(crate) struct Table {
     options: TableOptions,
@@ -18,7 +18,7 @@ pub(crate) struct Table {
     rows: RowBuffer,
     list: String,
     escaped: String,
-    /// Whether rows go to the file one by one, because a piece may end after each of them.
+    /// Whether rows are written to the file one by one, because a piece may end after each of them.
     rotates: bool,
 }
 
@@ -28,7 +28,7 @@ impl Table {
         Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
     }
 
-    /// A report begins or goes on; gives the bytes written.
+    /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();
@@ -38,7 +38,7 @@ impl Table {
         self.flush(file)
     }
 
-    /// Writes the findings of a batch; gives the bytes written.
+    /// Writes the findings of a batch. Returns the bytes written.
     pub(crate) fn write(&mut self, batch: Batch<'_>, file: &mut ReportFile) -> Result<u64> {
         let mut bytes = 0;
         for finding in batch.findings() {
@@ -100,8 +100,7 @@ impl Table {
     }
 }
 
-/// Joins the items of a list; the parts of an item, which are separated by tabs in the batch, get a space between
-/// them.
+/// Joins the items of a list. The batch separates the parts of an item by tabs, which become spaces.
 fn joined<'a>(scratch: &'a mut String, list: &str, separator: &str) -> &'a str {
     scratch.clear();
     for (index, item) in list_items(list).enumerate() {
@@ -124,7 +123,7 @@ mod tests {
     use super::joined;
 
     #[test]
-    fn lists_are_joined_and_their_parts_kept_apart() {
+    fn list_items_are_joined_and_parts_separated_by_a_space() {
         let mut scratch = String::new();
         assert_eq!(joined(&mut scratch, "a\nb\tc\t\td\n\ne\t", "; "), "a; b c d; e");
         assert_eq!(joined(&mut scratch, "a", "|"), "a");

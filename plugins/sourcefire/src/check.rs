@@ -1,4 +1,4 @@
-//! The probe: resolve, TCP, TLS, certificates, protocol, one verdict a step and what to do next. It sends no command.
+//! The probe: DNS, TCP, TLS, certificates and protocol. One verdict per step, with a hint. It sends no command.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::dial::{Target, TlsStream};
 use crate::protocol::VERSION;
 use crate::session::Session;
 
-/// Takes all steps up to the first that fails.
+/// Runs the steps until one fails.
 pub(crate) fn probe(
     target: &Target,
     client: &Certificate,
@@ -83,7 +83,7 @@ fn spoken(stream: &TlsStream) -> String {
     version.unwrap_or_else(|| "TLS".to_owned()).replace("TLSv1_", "TLS 1.")
 }
 
-/// The center's certificate. The handshake has come to its end, so it is trusted.
+/// The Defense Center's certificate. It is trusted, because the handshake is complete.
 fn certificate(report: CheckReport, stream: &TlsStream) -> CheckReport {
     let leaf = stream.conn.peer_certificates().and_then(<[_]>::first);
     match leaf.and_then(|leaf| Certificate::read(leaf).ok()) {
@@ -105,10 +105,10 @@ fn failed(report: CheckReport, step: &str, error: &PluginError) -> CheckReport {
     report.step(step, Verdict::Failed, format!("{}{hint}", error.message))
 }
 
-/// What cannot be seen from here.
+/// Settings of the Defense Center that a client cannot read.
 const SETTINGS: &str = "not visible to this client; check on the Defense Center: (1) identity type of the \
      source is Scanner in the network discovery policy, (2) third-party vulnerability mapping is Yes \
      (impact assessment), (3) host licenses (FireSIGHT) are available if `add_host` is on";
 
-/// A certificate with fewer days left gives a warning.
+/// If a certificate has fewer days left, the probe gives a warning.
 const SOON: i64 = 30;

@@ -1,4 +1,4 @@
-//! Sends bodies, judges the answers, and keeps book of what was confirmed and what was refused.
+//! Sends message bodies, evaluates the replies, and records confirmed and refused assets.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use crate::dial::Target;
 use crate::packer::{Body, Limits, Packer};
 use crate::reply::{Judgment, Refused, judge};
 use crate::session::Session;
-use crate::socket::TELL_EVERY;
+use crate::socket::LOG_EVERY;
 
-/// What the center has confirmed of a report.
+/// The part of a report that the Defense Center has confirmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Confirmed {
     pub(crate) assets: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Confirmed {
     pub(crate) commands: u64,
 }
 
-/// The way of commands to the center.
+/// Sends commands to the Defense Center.
 pub(crate) struct Delivery {
     target: Target,
     services: Services,
@@ -31,23 +31,23 @@ pub(crate) struct Delivery {
     line: Line,
 }
 
-/// What changes with every message.
+/// The state that each message changes.
 #[derive(Default)]
 struct Line {
     session: Option<Session>,
     confirmed: Confirmed,
-    /// Assets about which commands were refused since the last query.
+    /// Assets with refused commands since the last query.
     refused: Refused,
     /// Bytes sent since the last query.
     bytes: u64,
-    /// How many refusals of this report were logged.
+    /// The number of refusals of this report that were logged.
     warned: usize,
-    /// How many messages of this report were sent again asset by asset, and still none of the assets was taken.
-    in_vain: u32,
-    told: Option<Instant>,
+    /// The number of messages of this report that were repeated asset by asset without any asset being accepted.
+    failed_repeats: u32,
+    last_log: Option<Instant>,
 }
 
-/// What a message takes on its way.
+/// The context for sending a message.
 #[derive(Clone, Copy)]
 struct SendContext<'a> {
     target: &'a Target,
@@ -71,32 +71,32 @@ impl Delivery {
         &self.target
     }
 
-    /// A report begins, or goes on where so much is confirmed. Connects, and gives how large a block may be.
+    /// Begins a report, or resumes it after the confirmed part. Connects, and returns the maximum block size.
     ///
     /// # Errors
     /// Those of [`Session::open`].
     pub(crate) fn begin(&mut self, confirmed: Confirmed) -> Result<usize> {
         self.line.confirmed = confirmed;
         self.line.warned = 0;
-        self.line.in_vain = 0;
-        self.line.told = Some(Instant::now());
+        self.line.failed_repeats = 0;
+        self.line.last_log = Some(Instant::now());
         let session = Session::open(&self.target, &self.services)?;
         let max_size = session.max_size();
         info!("connected to {}, maximum message size {max_size} bytes", self.target.center);
         self.line.session = Some(session);
         let bytes = self.limits.bytes.min(max_size);
-        self.packer.begin(Limits { bytes, most_bytes: max_size, ..self.limits });
-        Ok(self.packer.room())
+        self.packer.begin(Limits { bytes, max_bytes: max_size, ..self.limits });
+        Ok(self.packer.block_limit())
     }
 
-    /// Takes a block of commands.
+    /// Accepts a block of commands.
     ///
     /// # Errors
-    /// Those of [`Session::exchange`], and when the center gives a message up.
+    /// Those of [`Session::exchange`], and an error when the Defense Center aborts a message.
     pub(crate) fn take(&mut self, block: Block<'_>) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        let way = SendContext { target, services, reply_timeout: *reply_timeout };
-        let left_out = packer.push(block, &mut |body| line.deliver(body, way))?;
+        let context = SendContext { target, services, reply_timeout: *reply_timeout };
+        let left_out = packer.push(block, &mut |body| line.deliver(body, context))?;
         if left_out > 0 {
             line.refuse(
                 block.address,
@@ -106,33 +106,33 @@ impl Delivery {
         Ok(())
     }
 
-    /// Sends what waits for more.
+    /// Sends the buffered commands.
     ///
     /// # Errors
     /// As [`Delivery::take`].
     pub(crate) fn flush(&mut self) -> Result<()> {
         let Self { target, services, reply_timeout, packer, line, .. } = self;
-        let way = SendContext { target, services, reply_timeout: *reply_timeout };
-        packer.flush(&mut |body| line.deliver(body, way))
+        let context = SendContext { target, services, reply_timeout: *reply_timeout };
+        packer.flush(&mut |body| line.deliver(body, context))
     }
 
-    /// What was confirmed of the report.
+    /// The confirmed part of the report.
     pub(crate) fn confirmed(&self) -> Confirmed {
         self.line.confirmed
     }
 
-    /// The refusals since the last time this was asked.
+    /// The refusals since the previous call.
     pub(crate) fn take_refused(&mut self) -> Refused {
         std::mem::take(&mut self.line.refused)
     }
 
-    /// The bytes since the last time this was asked.
+    /// The bytes sent since the previous call.
     pub(crate) fn take_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.line.bytes)
     }
 
-    /// Ends the connection, if there is one. The center then brings about whatever still waits for an update.
-    pub(crate) fn hang_up(&mut self) {
+    /// Closes the connection, if there is one. The Defense Center then applies all pending commands.
+    pub(crate) fn disconnect(&mut self) {
         if let Some(session) = self.line.session.take() {
             session.close();
         }
@@ -140,41 +140,41 @@ impl Delivery {
 }
 
 impl Line {
-    /// Sends a message, and again asset by asset when its answer leaves open which asset was refused. That does no
-    /// harm: each is replaced, or added to, by what it is already, for none is cut in such a message.
-    fn deliver(&mut self, body: &Body, way: SendContext<'_>) -> Result<()> {
-        let judgment = self.send(body, way)?;
+    /// Sends a message. If the reply does not show which asset was refused, repeats the message asset by asset. This
+    /// is safe: each asset gets the same results again, and such a message contains only complete assets.
+    fn deliver(&mut self, body: &Body, context: SendContext<'_>) -> Result<()> {
+        let judgment = self.send(body, context)?;
         match &judgment.of_any {
-            Some(reason) if body.shares.len() > 1 && self.in_vain < MOST_IN_VAIN => {
+            Some(reason) if body.shares.len() > 1 && self.failed_repeats < MAX_FAILED_REPEATS => {
                 let count = body.shares.len();
                 info!(
                     "{reason}; resending the {count} assets of the message one by one to find the \
                      affected one"
                 );
-                let mut is_in_vain = true;
+                let mut none_accepted = true;
                 for single in body.one_by_one() {
-                    let judgment = self.send(&single, way)?;
-                    is_in_vain &= judgment != Judgment::default();
+                    let judgment = self.send(&single, context)?;
+                    none_accepted &= judgment != Judgment::default();
                     self.account(judgment, &single);
                 }
-                self.in_vain += u32::from(is_in_vain);
+                self.failed_repeats += u32::from(none_accepted);
             }
             _ => self.account(judgment, body),
         }
         Ok(())
     }
 
-    fn send(&mut self, body: &Body, way: SendContext<'_>) -> Result<Judgment> {
-        // It is taken out, so that a connection on which something went wrong is never used again.
+    fn send(&mut self, body: &Body, context: SendContext<'_>) -> Result<Judgment> {
+        // Taken out, so that a connection is not used again after an error.
         let session = self.session.take();
         let mut session = session.ok_or_else(|| PluginError::bug("plugin bug: commands outside a report"))?;
-        let answer = session.exchange(body, way.target, way.reply_timeout)?;
+        let reply = session.exchange(body, context.target, context.reply_timeout)?;
         self.bytes += body.text.len() as u64;
-        let judgment = judge(&way.target.center, &answer, body)?;
+        let judgment = judge(&context.target.center, &reply, body)?;
         self.session = Some(session);
-        // One call of the host may take many messages.
-        way.services.progress(self.bytes, 0);
-        self.tell();
+        // One call of the host may send many messages.
+        context.services.progress(self.bytes, 0);
+        self.log_progress();
         Ok(judgment)
     }
 
@@ -193,17 +193,17 @@ impl Line {
     fn refuse(&mut self, address: IpAddr, reason: String) {
         self.warned += 1;
         match self.warned {
-            ..MOST_WARNINGS => warn!("asset {address}: {reason}"),
-            MOST_WARNINGS => warn!("asset {address}: {reason}; further assets are not logged one by one"),
+            ..MAX_WARNINGS => warn!("asset {address}: {reason}"),
+            MAX_WARNINGS => warn!("asset {address}: {reason}; further assets are not logged one by one"),
             _ => {}
         }
         self.refused.entry(address).or_insert(reason);
     }
 
-    /// Says now and then how far it is.
-    fn tell(&mut self) {
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            self.told = Some(Instant::now());
+    /// Logs the progress at intervals.
+    fn log_progress(&mut self) {
+        if self.last_log.is_none_or(|last_log| last_log.elapsed() >= LOG_EVERY) {
+            self.last_log = Some(Instant::now());
             let Confirmed { assets, findings, .. } = self.confirmed;
             info!("confirmed by the Defense Center so far: {assets} assets with {findings} findings");
         }
@@ -211,8 +211,8 @@ impl Line {
 }
 
 /// After this number of refusals in a report, further ones are not logged.
-const MOST_WARNINGS: usize = 100;
+const MAX_WARNINGS: usize = 100;
 
-/// After this number of messages the Defense Center probably counts differently from us, and asking again would
-/// double its load.
-const MOST_IN_VAIN: u32 = 3;
+/// After this number of messages the Defense Center probably counts differently from this plugin. Further repeats
+/// would only double its load.
+const MAX_FAILED_REPEATS: u32 = 3;

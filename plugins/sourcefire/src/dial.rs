@@ -1,4 +1,4 @@
-//! How a connection comes about: names, addresses, TCP, TLS. Each step can be asked for by itself, for the probe.
+//! Opens a connection: DNS, TCP, TLS. The probe runs each step separately.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -16,28 +16,28 @@ use crate::socket::{Socket, WAKE_UP};
 /// TLS over TCP.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 
-/// Where to connect to, and how.
+/// The address and the settings of the connection.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// `server:port`, as messages name it.
     pub(crate) center: String,
     pub(crate) server: String,
     pub(crate) port: u16,
-    /// Whether IPv6 addresses are tried, rather than IPv4 ones.
+    /// Use IPv6 addresses instead of IPv4 addresses.
     pub(crate) prefer_ipv6: bool,
-    /// Whether the other ones are tried after them.
+    /// Then also try the addresses of the other IP version.
     pub(crate) ip_fallback: bool,
     pub(crate) tls: ClientTls,
-    /// For all steps together.
+    /// The timeout of all steps together.
     pub(crate) timeout: Duration,
 }
 
 impl Target {
-    /// The center's addresses, in the order in which they are to be tried.
+    /// The addresses of the Defense Center, in the order in which to try them.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the name is not known, [`ErrorKind::Config`] when it has no address of the
-    /// wanted kind.
+    /// [`ErrorKind::Unavailable`] when the name cannot be resolved, [`ErrorKind::Config`] when it has no address of
+    /// the selected IP version.
     pub(crate) fn resolve(&self, services: &Services, deadline: Instant) -> Result<Vec<IpAddr>> {
         let (server, port) = (self.server.clone(), self.port);
         let found = on_another_thread(services, deadline, move || {
@@ -48,24 +48,24 @@ impl Target {
             Err(Interrupted::Cancelled) => return Err(PluginError::cancelled()),
             Err(Interrupted::Late) => return Err(self.unresolved("DNS lookup timed out")),
         };
-        let (mut wanted, others): (Vec<_>, Vec<_>) =
+        let (mut selected, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|address| address.is_ipv6() == self.prefer_ipv6);
         if self.ip_fallback {
-            wanted.extend(others);
+            selected.extend(others);
         }
-        wanted.dedup();
-        if wanted.is_empty() {
+        selected.dedup();
+        if selected.is_empty() {
             let kind = if self.prefer_ipv6 { "IPv6" } else { "IPv4" };
             return Err(PluginError::config(format!("`{}` has no {kind} address", self.server))
                 .with_hint("change `ipv6`, or set `ip_fallback: yes` to try both IP versions"));
         }
-        Ok(wanted)
+        Ok(selected)
     }
 
-    /// A TCP connection to the first of these addresses that takes one.
+    /// Opens a TCP connection to the first address that accepts one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`], with the operating system's words for the last address.
+    /// [`ErrorKind::Unavailable`], with the operating system's error for the last address.
     pub(crate) fn connect(
         &self,
         addresses: &[IpAddr],
@@ -76,10 +76,10 @@ impl Target {
         for (address, others) in addresses.iter().zip((0..addresses.len()).rev()) {
             let address = SocketAddr::new(*address, self.port);
             // An address that never responds leaves time for the following addresses.
-            let left = deadline.saturating_duration_since(Instant::now()).max(SHORTEST);
+            let left = deadline.saturating_duration_since(Instant::now()).max(MIN_TIMEOUT);
             let share = left / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
             let outcome = on_another_thread(services, Instant::now() + share, move || {
-                TcpStream::connect_timeout(&address, share.max(SHORTEST))
+                TcpStream::connect_timeout(&address, share.max(MIN_TIMEOUT))
             });
             match outcome {
                 Ok(Ok(stream)) => return Socket::new(stream, &self.center, services, deadline),
@@ -95,10 +95,10 @@ impl Target {
         ))
     }
 
-    /// TLS on this connection.
+    /// Starts TLS on this connection.
     ///
     /// # Errors
-    /// As [`ClientTls::explain`] classes them; a refusal of our certificate says what that means here.
+    /// Classified by [`ClientTls::explain`]. If our certificate is rejected, the hint says what to check.
     pub(crate) fn secure(&self, socket: Socket) -> Result<TlsStream> {
         let name = match self.server.parse::<IpAddr>() {
             Ok(address) => ServerName::from(address),
@@ -117,7 +117,7 @@ impl Target {
         Ok(stream)
     }
 
-    /// What an error of the connection means. The center refuses clients with an alert, which may come late.
+    /// Explains a connection error. The Defense Center rejects clients with an alert, which may arrive late.
     pub(crate) fn explain(&self, socket: &Socket, error: &io::Error) -> PluginError {
         if let Some(ended) = socket.ended(error) {
             return ended;
@@ -140,7 +140,7 @@ impl Target {
     }
 }
 
-/// What to look at when the center does not want us. Which of these it is, it does not say.
+/// What to check when the Defense Center rejects the client. It does not send the reason.
 pub(crate) const NOT_REGISTERED: &str = "check on the Defense Center: (1) this machine is registered as a \
      host input client, (2) the registered name resolves to it (else register the IP address), (3) the \
      client was not deleted, (4) this .pkcs12 file is the newest one created for it";
@@ -149,13 +149,13 @@ pub(crate) fn unavailable(message: String) -> PluginError {
     PluginError::new(ErrorKind::Unavailable, message)
 }
 
-/// Why work on another thread was not waited for.
+/// The reason why the wait for another thread ended.
 enum Interrupted {
     Cancelled,
     Late,
 }
 
-/// Runs what cannot be interrupted on a thread of its own, which is left behind when it takes too long.
+/// Runs a call that cannot be interrupted on its own thread. If the call takes too long, the thread is abandoned.
 fn on_another_thread<T: Send + 'static>(
     services: &Services,
     deadline: Instant,
@@ -182,5 +182,5 @@ fn on_another_thread<T: Send + 'static>(
     }
 }
 
-/// The least time that an attempt to connect is given.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// Minimum timeout of a connection attempt.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);

@@ -1,6 +1,7 @@
 //! What the operator may set, and the same checked, so that no option can be wrong from there on.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Checked {
         let tls = TlsOptions::read(options)?;
         let bytes = usize::try_from(options.size("body_bytes")?.unwrap_or(64 << 10)).unwrap_or(usize::MAX);
         let limits =
-            Limits { bytes, most_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
+            Limits { bytes, max_bytes: bytes, findings: options.integer("body_findings")?.unwrap_or(100) };
         let settings = Settings::read(options, BlockLimits { bytes })?;
         let server = server(options)?;
         let port = options.integer("port")?.unwrap_or(8307);
@@ -131,8 +132,8 @@ fn peer(server: &str, port: u16) -> String {
 fn server(options: &Options) -> Result<String> {
     let server = options.text("server")?.unwrap_or_default().trim();
     let bare = server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server);
-    let good = |letter: char| letter.is_alphanumeric() || ".-_:%".contains(letter);
-    if bare.is_empty() || !bare.chars().all(good) {
+    let is_valid = |character: char| character.is_alphanumeric() || ".-_:%".contains(character);
+    if bare.is_empty() || !bare.chars().all(is_valid) {
         return Err(PluginError::config(
             "option `server` must be a host name or IP address, without scheme and spaces",
         ));
@@ -151,6 +152,9 @@ fn seconds(options: &Options, name: &str, otherwise: u64) -> Result<Duration> {
 }
 
 /// The first `*.pkcs12` by name in a folder.
+///
+/// # Errors
+/// [`ErrorKind::NoInput`] when there is none, and those of [`require_trusted`].
 fn first_file(folder: &Path) -> Result<PathBuf> {
     let shown = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let entries = fs::read_dir(folder).map_err(|error| {
@@ -170,6 +174,7 @@ fn first_file(folder: &Path) -> Result<PathBuf> {
              file and set `pkcs12` to its path",
         ));
     };
+    require_trusted(&shown.join(first.file_name().unwrap_or_default()))?;
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let others: Vec<_> = files.map(|path| name(&path)).collect();
     if others.is_empty() {
@@ -186,8 +191,50 @@ fn first_file(folder: &Path) -> Result<PathBuf> {
     Ok(first)
 }
 
+/// Checks that another user did not place and cannot change a file that was chosen by its name alone. The authority
+/// in it would be trusted, so this user would choose the Defense Center.
+///
+/// # Errors
+/// [`ErrorKind::Config`] for an untrusted owner or mode, [`ErrorKind::NoInput`] when the file does not exist.
+fn require_trusted(file: &Path) -> Result<()> {
+    let failed = |error| {
+        PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {error}", file.display()))
+            .with_hint("set `pkcs12` to the client certificate file")
+    };
+    let user = rustix::process::geteuid().as_raw();
+    // A symbolic link of another user is as bad as that user's file.
+    let link = fs::symlink_metadata(file).map_err(failed)?;
+    let target = fs::metadata(file).map_err(failed)?;
+    for (owner, chown) in [(link.uid(), "chown -h"), (target.uid(), "chown")] {
+        if owner != 0 && owner != user {
+            return Err(untrusted(
+                file,
+                &format!("is owned by another user (ID {owner})"),
+                &format!("{chown} {user} {}", file.display()),
+            ));
+        }
+    }
+    let mode = target.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(untrusted(
+            file,
+            &format!("is group- or world-writable (mode {mode:04o})"),
+            &format!("chmod go-w {}", file.display()),
+        ));
+    }
+    Ok(())
+}
+
+fn untrusted(file: &Path, reason: &str, command: &str) -> PluginError {
+    PluginError::config(format!("{} {reason}, so it is not used without `pkcs12`", file.display())).with_hint(
+        format!("check where the file comes from; then set `pkcs12` to its path, or run {command}"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+
     use super::*;
 
     fn options(json: &str) -> Options {
@@ -220,6 +267,68 @@ mod tests {
         for name in ["b.pkcs12", "a.pkcs12", "0.p12"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
+        chmod(&folder.path().join("a.pkcs12"), 0o600);
         assert!(first_file(folder.path()).unwrap().ends_with("a.pkcs12"));
+    }
+
+    fn chmod(file: &Path, mode: u32) {
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn first_file_writable_by_others_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("a.pkcs12");
+        fs::write(&file, "").unwrap();
+        for mode in [0o620, 0o602, 0o666] {
+            chmod(&file, mode);
+            let error = first_file(folder.path()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Config);
+            assert_eq!(
+                error.message,
+                format!(
+                    "{} is group- or world-writable (mode {mode:04o}), so it is not used without `pkcs12`",
+                    file.display()
+                )
+            );
+            assert!(error.hint.unwrap().ends_with(&format!("or run chmod go-w {}", file.display())));
+        }
+        chmod(&file, 0o644);
+        assert!(first_file(folder.path()).unwrap().ends_with("a.pkcs12"));
+    }
+
+    /// Only root can give files away, so other users skip this test.
+    #[test]
+    fn first_file_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("a.pkcs12");
+        let refused = |owner: &str| {
+            let error = first_file(folder.path()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Config);
+            assert_eq!(
+                error.message,
+                format!(
+                    "{} is owned by another user (ID {owner}), so it is not used without `pkcs12`",
+                    file.display()
+                )
+            );
+            assert!(error.hint.unwrap().ends_with(&format!("or run chown -h 0 {}", file.display())));
+        };
+        fs::write(&file, "").unwrap();
+        chmod(&file, 0o600);
+        chown(&file, Some(12_345), None).unwrap();
+        refused("12345");
+        chown(&file, Some(0), None).unwrap();
+        first_file(folder.path()).unwrap();
+
+        // A foreign link to a file of root.
+        fs::rename(&file, folder.path().join("target")).unwrap();
+        symlink("target", &file).unwrap();
+        first_file(folder.path()).unwrap();
+        lchown(&file, Some(12_346), None).unwrap();
+        refused("12346");
     }
 }

@@ -20,19 +20,19 @@ use crate::options::{Checked, OPTIONS};
 use crate::receipt::{Progress, unreadable};
 use crate::reply::Refused;
 
-/// Output `Sourcefire`. It connects when a report begins and hangs up when it ends.
+/// Output `Sourcefire`. It connects when a report begins and disconnects when the report ends.
 pub struct SourcefireOutput {
     writer: CommandWriter,
     delivery: Delivery,
     services: Services,
     client: Certificate,
-    /// The domain that the commands name.
+    /// The domain named in the commands.
     domain: Option<String>,
-    /// Where a report was when the receipt was made, until it goes on or another one begins.
+    /// The position of the report in the receipt, until the report is resumed or another one begins.
     resumed: Progress,
     in_report: bool,
-    /// Assets about which commands were refused and which could not be named as findings: no finding of theirs was
-    /// in the batch at hand.
+    /// Assets with refused commands whose findings could not be named, because the current batch contained none of
+    /// them.
     refused: AddressSet,
 }
 
@@ -68,8 +68,8 @@ impl Output for SourcefireOutput {
         if !report.continued {
             resumed = Progress::default();
         }
-        let room = self.delivery.begin(resumed.confirmed)?;
-        self.writer.limit_blocks(room);
+        let block_limit = self.delivery.begin(resumed.confirmed)?;
+        self.writer.limit_blocks(block_limit);
         self.writer.begin(report);
         if !resumed.writer.is_empty() {
             self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
@@ -81,7 +81,7 @@ impl Output for SourcefireOutput {
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
         let Self { writer, delivery, .. } = self;
         let mut written = writer.batch(batch, &mut |block: Block<'_>| delivery.take(block))?;
-        // Findings can be named as refused only while their batch is at hand.
+        // Findings can be reported as refused only while their batch is available.
         delivery.flush()?;
         let refused = delivery.take_refused();
         written.bytes = delivery.take_bytes();
@@ -93,7 +93,7 @@ impl Output for SourcefireOutput {
         let Self { writer, delivery, .. } = self;
         let totals = writer.end(end, &mut |block: Block<'_>| delivery.take(block))?;
         delivery.flush()?;
-        delivery.hang_up();
+        delivery.disconnect();
         let bytes = delivery.take_bytes();
         self.remember_refused();
         self.in_report = false;
@@ -104,7 +104,7 @@ impl Output for SourcefireOutput {
     fn commit(&mut self) -> Result<Receipt> {
         let refused = self.refused.clone();
         if !self.in_report {
-            // A report that was resumed and has not begun again is still where it was.
+            // A report that is to be resumed but has not begun is still at its old position.
             return Ok(Progress { refused, ..self.resumed.clone() }.receipt());
         }
         let Self { writer, delivery, .. } = self;
@@ -115,10 +115,10 @@ impl Output for SourcefireOutput {
         Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt())
     }
 
-    /// Fails when something was refused that could not be named as a finding: everything else is delivered by then,
-    /// and the run still must not pass for a success.
+    /// Fails if an asset was refused whose findings could not be named. Everything else is delivered, but the run
+    /// must not end with success.
     fn close(mut self) -> Result<()> {
-        self.delivery.hang_up();
+        self.delivery.disconnect();
         if self.refused.is_empty() { Ok(()) } else { Err(rejected(&self.refused)) }
     }
 }
@@ -129,25 +129,25 @@ impl SourcefireOutput {
         if refused.is_empty() {
             return;
         }
-        let (mut reasons, mut whole, mut cut) = (HashMap::new(), HashSet::new(), HashSet::new());
+        let (mut reasons, mut complete, mut split) = (HashMap::new(), HashSet::new(), HashSet::new());
         for asset in batch.assets() {
             let Ok(address) = asset.address().parse::<IpAddr>() else { continue };
             let Some(reason) = refused.get(&address) else { continue };
             reasons.insert(asset.row(), reason);
             if asset.is_continued() {
-                cut.insert(address)
+                split.insert(address)
             } else {
-                whole.insert(address)
+                complete.insert(address)
             };
         }
-        let told: HashSet<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
-        let told: HashSet<u32> = told.into_iter().chain(written.left_out.iter().copied()).collect();
-        for finding in batch.findings().filter(|finding| !told.contains(&finding.row())) {
+        let reported: HashSet<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
+        let reported: HashSet<u32> = reported.into_iter().chain(written.left_out.iter().copied()).collect();
+        for finding in batch.findings().filter(|finding| !reported.contains(&finding.row())) {
             if let Some(reason) = reasons.get(&finding.asset().row()) {
                 written.rejected.push(Rejection { row: finding.row(), reason: (*reason).clone() });
             }
         }
-        let named = |address: &IpAddr| whole.contains(address) && !cut.contains(address);
+        let named = |address: &IpAddr| complete.contains(address) && !split.contains(address);
         refused.keys().filter(|address| !named(address)).for_each(|address| {
             self.refused.insert(*address);
         });
@@ -204,7 +204,7 @@ impl fmt::Debug for SourcefireOutput {
     }
 }
 
-/// Everything was accepted except these assets.
+/// The error when everything except these assets was accepted.
 fn rejected(refused: &AddressSet) -> PluginError {
     let shown: Vec<_> = refused.iter().take(SHOWN_ASSETS).map(|address| address.to_string()).collect();
     let more = refused.len() - shown.len();
@@ -216,5 +216,5 @@ fn rejected(refused: &AddressSet) -> PluginError {
     .with_hint("see the log for the reason of each asset; all other assets were imported")
 }
 
-/// How many assets a message names.
+/// Maximum number of assets in a message.
 const SHOWN_ASSETS: usize = 20;

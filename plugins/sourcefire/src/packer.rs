@@ -1,4 +1,4 @@
-//! Blocks of commands become message bodies: the header lines first, then as many complete assets as fit.
+//! Packs blocks of commands into message bodies: the header lines, then as many complete assets as fit.
 
 use std::net::IpAddr;
 
@@ -10,33 +10,33 @@ use scanbridge_plugin_api::Result;
 pub(crate) struct Body {
     /// The lines.
     pub(crate) text: String,
-    /// How many of them the Defense Center counts.
+    /// The number of lines that the Defense Center counts.
     pub(crate) commands: u64,
-    /// How many of them are findings.
+    /// The number of lines that are findings.
     pub(crate) findings: u64,
-    /// The assets that they are about, in order.
+    /// The assets in the body, in order.
     pub(crate) shares: Vec<Share>,
-    /// Whether it has a part of an asset that is too large for one body. No other asset is in it then.
+    /// Whether it contains a part of an asset that is too large for one body. Such a body contains no other asset.
     is_part: bool,
 }
 
-/// What a body holds of one asset.
+/// The part of a body that belongs to one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     /// The asset.
     pub(crate) address: IpAddr,
-    /// Where its lines begin in the body's text.
+    /// The position in the body's text at which its lines begin.
     start: usize,
-    /// How many lines it has.
+    /// The number of its lines.
     pub(crate) commands: u64,
-    /// How many of them are findings.
+    /// The number of its findings.
     pub(crate) findings: u64,
-    /// How many assets end with it: none for a part, more than one for an asset that comes twice in a row.
+    /// The number of assets that end here: 0 for a part, more than 1 for an asset that appears twice in a row.
     pub(crate) ended: u64,
 }
 
 impl Body {
-    /// A body of one command for each of these assets, as far as judging its answer goes.
+    /// A body with one command for each of these assets. It serves only to evaluate a reply.
     pub(crate) fn about(assets: impl Iterator<Item = IpAddr>) -> Self {
         let mut body = Self::default();
         assets.for_each(|address| {
@@ -45,13 +45,13 @@ impl Body {
         body
     }
 
-    /// Whether it contains this asset.
+    /// Returns true if the body contains this asset.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.shares.iter().any(|share| share.address == address)
     }
 
-    /// The same in bodies of one asset each. No asset is split, because a part of an asset is already in a body of
-    /// its own.
+    /// Splits the body into bodies of one asset each. No asset is split, because a part of an asset already has its
+    /// own body.
     pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
         let header = self.shares.first().map_or(0, |share| share.start);
         let ends = self.shares.iter().skip(1).map(|share| share.start).chain([self.text.len()]);
@@ -81,42 +81,42 @@ impl Body {
     }
 }
 
-/// Fills bodies. An asset is split only when it alone is too large for a body. Then the Defense Center keeps its
-/// commands pending until the asset's last line, so that it is still replaced completely.
+/// Packs blocks into bodies. An asset is split only if it is too large for one body. Then the Defense Center keeps
+/// its commands pending until the asset's last line, so that it is still replaced completely.
 #[derive(Debug)]
 pub(crate) struct Packer {
     header: String,
     limits: Limits,
     body: Body,
     /// Whether the last block did not end its asset.
-    cut: bool,
+    in_asset: bool,
 }
 
-/// How large bodies may be.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// In bytes, header lines and all.
+    /// Size in bytes, including the header lines.
     pub(crate) bytes: usize,
-    /// In bytes, at the utmost: what the center takes. Only a single line that is longer than `bytes` comes here.
-    pub(crate) most_bytes: usize,
-    /// In findings, unless a single asset has more.
+    /// The maximum size that the Defense Center accepts, in bytes. Only a single line longer than `bytes` may use it.
+    pub(crate) max_bytes: usize,
+    /// Number of findings, unless a single asset has more.
     pub(crate) findings: u64,
 }
 
 impl Packer {
     pub(crate) fn new(header: String, limits: Limits) -> Self {
-        Self { header, limits, body: Body::default(), cut: false }
+        Self { header, limits, body: Body::default(), in_asset: false }
     }
 
-    /// What is left of a body for blocks.
-    pub(crate) fn room(&self) -> usize {
+    /// The bytes that blocks may use in a body.
+    pub(crate) fn block_limit(&self) -> usize {
         self.limits.bytes.saturating_sub(self.header.len())
     }
 
-    /// A report begins.
+    /// Begins a report.
     pub(crate) fn begin(&mut self, limits: Limits) {
         self.limits = limits;
-        self.cut = false;
+        self.in_asset = false;
     }
 
     /// Adds a block; if it does not fit, the current body is sent first. Returns the number of lines that were
@@ -129,17 +129,17 @@ impl Packer {
         block: Block<'_>,
         send: &mut impl FnMut(&Body) -> Result<()>,
     ) -> Result<u64> {
-        if self.header.len() + block.text.len() > self.limits.most_bytes {
+        if self.header.len() + block.text.len() > self.limits.max_bytes {
             return self.push_lines(block, send);
         }
         let too_long = self.body.text.len() + block.text.len() > self.limits.bytes;
         let too_many = self.body.findings + block.findings > self.limits.findings;
-        let is_part = self.cut || !block.ends_asset;
+        let is_part = self.in_asset || !block.ends_asset;
         let is_other = self.body.shares.last().is_some_and(|share| share.address != block.address);
         if too_long || too_many || is_other && (is_part || self.body.is_part) {
             self.flush(send)?;
         }
-        self.cut = !block.ends_asset;
+        self.in_asset = !block.ends_asset;
         let Self { header, body, .. } = self;
         if body.text.is_empty() {
             body.text.push_str(header);
@@ -149,7 +149,7 @@ impl Packer {
         Ok(0)
     }
 
-    /// Sends what there is.
+    /// Sends the current body.
     ///
     /// # Errors
     /// Those of `send`.
@@ -165,13 +165,13 @@ impl Packer {
         sent
     }
 
-    /// Adds the lines of a block one by one, without those that are too long.
+    /// Adds the lines of a block one by one, and skips those that are too long.
     fn push_lines(&mut self, block: Block<'_>, send: &mut impl FnMut(&Body) -> Result<()>) -> Result<u64> {
         let mut left_out = 0;
         let lines = block.text.split_inclusive('\n');
         let last = lines.clone().count().saturating_sub(1);
         for (index, text) in lines.enumerate() {
-            if self.header.len() + text.len() > self.limits.most_bytes {
+            if self.header.len() + text.len() > self.limits.max_bytes {
                 left_out += 1;
                 continue;
             }

@@ -4,8 +4,8 @@ use super::*;
 
 const HEADER: &str = "SetSource,S\n";
 
-/// A block of an asset: its lines, each a finding that is longer by this number of bytes, and whether it ends the
-/// asset.
+/// A block of an asset. Each of its lines is a finding that is longer by the given number of bytes. `ends`: it ends
+/// the asset.
 #[derive(Debug, Clone)]
 struct Part {
     address: IpAddr,
@@ -23,7 +23,7 @@ fn part(last: u8, lengths: &[usize], ends_asset: bool) -> Part {
     Part { address: IpAddr::from([192, 0, 2, last]), text, findings: lengths.len() as u64, ends_asset }
 }
 
-/// Packs the parts; gives the bodies and how many lines were left out.
+/// Packs the parts. Returns the bodies and the number of skipped lines.
 fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
     let mut packer = Packer::new(HEADER.to_owned(), limits);
     let mut bodies = Vec::new();
@@ -66,16 +66,16 @@ proptest! {
     fn bodies_hold_every_line_in_order_under_the_limits(
         parts in parts(),
         bytes in 64_usize..700,
-        room in 0_usize..400,
+        extra in 0_usize..400,
         findings in 1_u64..12,
     ) {
-        let most_bytes = bytes + room;
-        let limits = Limits { bytes, most_bytes, findings };
+        let max_bytes = bytes + extra;
+        let limits = Limits { bytes, max_bytes, findings };
         let (bodies, left_out) = pack(&parts, limits);
-        let fits = |line: &&str| HEADER.len() + line.len() <= most_bytes;
+        let fits = |line: &&str| HEADER.len() + line.len() <= max_bytes;
         let all: Vec<&str> = parts.iter().flat_map(|part| part.text.split_inclusive('\n')).collect();
-        let kept: String = all.iter().copied().filter(fits).collect();
-        prop_assert_eq!(bodies.iter().map(lines).collect::<String>(), kept);
+        let accepted: String = all.iter().copied().filter(fits).collect();
+        prop_assert_eq!(bodies.iter().map(lines).collect::<String>(), accepted);
         prop_assert_eq!(left_out as usize, all.len() - all.iter().filter(|line| fits(line)).count());
         for body in &bodies {
             let text = lines(body);
@@ -83,7 +83,7 @@ proptest! {
             prop_assert_eq!(counted, body.commands);
             // A part of an asset shares its body with no other asset.
             prop_assert!(body.shares.len() == 1 || body.shares.iter().all(|share| share.ended > 0));
-            prop_assert!(!text.is_empty() && body.text.len() <= most_bytes);
+            prop_assert!(!text.is_empty() && body.text.len() <= max_bytes);
             prop_assert_eq!(body.commands, text.lines().count() as u64);
             prop_assert_eq!(body.findings, text.matches("AddScanResult").count() as u64);
             // More than the limits only when it is a single block.
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn a_block_that_fits_is_in_one_body(parts in parts(), findings in 1_u64..12) {
-        let limits = Limits { bytes: 1200, most_bytes: 1200, findings };
+        let limits = Limits { bytes: 1200, max_bytes: 1200, findings };
         let (bodies, left_out) = pack(&parts, limits);
         prop_assert_eq!(left_out, 0);
         // Each body ends where a block ends.
@@ -115,22 +115,22 @@ proptest! {
 #[test]
 fn bodies_name_their_assets_and_count_those_that_end() {
     let parts = [part(1, &[1], true), part(2, &[1, 1], false), part(2, &[1], true), part(1, &[1], true)];
-    let (bodies, _) = pack(&parts, Limits { bytes: 4096, most_bytes: 4096, findings: 100 });
-    // A part of an asset has its body to itself.
+    let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
+    // A part of an asset has its own body.
     assert_eq!(bodies.len(), 3);
     let shares = bodies.iter().flat_map(|body| &body.shares);
-    let told: Vec<_> = shares.map(|share| (share.address.to_string(), share.ended)).collect();
+    let found: Vec<_> = shares.map(|share| (share.address.to_string(), share.ended)).collect();
     let expected = [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.1", 1)];
-    assert_eq!(told, expected.map(|(address, ended)| (address.to_owned(), ended)));
+    assert_eq!(found, expected.map(|(address, ended)| (address.to_owned(), ended)));
 }
 
 #[test]
 fn assets_can_be_sent_one_by_one() {
     let parts = [part(1, &[1], true), part(1, &[2], true), part(2, &[3, 4], true)];
-    let (bodies, _) = pack(&parts, Limits { bytes: 4096, most_bytes: 4096, findings: 100 });
+    let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
     assert_eq!(bodies.len(), 1);
     let single: Vec<Body> = bodies[0].one_by_one().collect();
-    // What one asset has in a row stays together, with the header before it.
+    // Consecutive parts of one asset stay together, with the header before them.
     let texts = [format!("{HEADER}{}{}", parts[0].text, parts[1].text), format!("{HEADER}{}", parts[2].text)];
     assert_eq!(single.iter().map(|body| body.text.clone()).collect::<Vec<_>>(), texts);
     let counts: Vec<_> =

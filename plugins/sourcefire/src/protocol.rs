@@ -2,13 +2,13 @@
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-/// The version of the protocol that is spoken. Every known client says 1.
+/// The supported protocol version. Every known client sends 1.
 pub(crate) const VERSION: u32 = 1;
 
-/// How many bytes lead a body.
+/// Size of a header, in bytes.
 pub(crate) const HEADER_BYTES: usize = 8;
 
-/// What leads a body.
+/// The header of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
@@ -19,15 +19,15 @@ pub(crate) struct Header {
 /// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Center to client: the largest body that one message may have.
+    /// Defense Center to client: the maximum size of a body.
     MaxSize,
-    /// Client to center: the version of the protocol.
+    /// Client to Defense Center: the protocol version.
     Version,
-    /// Commands, and the result text that answers them.
+    /// Commands, and the result text in reply.
     Data,
-    /// Seen in the vendor's client as a constant only; it is taken as a refusal with a text.
+    /// Known only as a constant in the vendor's client. It is treated as a refusal with a text.
     Error,
-    /// Nothing that is known.
+    /// An unknown type.
     Other(u32),
 }
 
@@ -35,7 +35,7 @@ impl Header {
     /// The header of a body.
     ///
     /// # Errors
-    /// A bug, when the body has 4 GiB.
+    /// A plugin bug, if the body has 4 GiB or more.
     pub(crate) fn of(kind: Kind, body: &[u8]) -> Result<Self> {
         let length = u32::try_from(body.len())
             .map_err(|_| PluginError::bug("plugin bug: a message of 4 GiB or more"))?;
@@ -78,7 +78,7 @@ impl Kind {
     }
 }
 
-/// Reads what the center says first: how large a body may be.
+/// Reads the Defense Center's first message: the maximum size of a body.
 ///
 /// # Errors
 /// [`ErrorKind::Protocol`] for anything else, with the text when there is one.
@@ -87,7 +87,7 @@ pub(crate) fn max_size(center: &str, kind: Kind, body: &[u8]) -> Result<usize> {
     match (kind, <[u8; 4]>::try_from(body)) {
         (Kind::MaxSize, Ok(bytes)) => {
             let size = u32::from_be_bytes(bytes);
-            if size < SMALLEST_MAX_SIZE {
+            if size < MIN_MAX_SIZE {
                 return Err(protocol(format!(
                     "{center} accepts messages of at most {size} bytes, less than one line of commands \
                      needs"
@@ -108,7 +108,7 @@ pub(crate) fn max_size(center: &str, kind: Kind, body: &[u8]) -> Result<usize> {
     }
 }
 
-/// A message of another type than the one that is due.
+/// The error for a message of an unexpected type.
 pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
     let number = kind.number();
     PluginError::new(
@@ -118,25 +118,25 @@ pub(crate) fn unexpected(center: &str, kind: Kind, due: &str) -> PluginError {
     .with_hint("check `port`: 8307 is host input; 8302 is eStreamer")
 }
 
-/// A text of the center as a message can show it: one line of printable ASCII, not too long.
+/// A text of the Defense Center for use in a message: one line of printable ASCII with limited length.
 pub(crate) fn printable(text: &str) -> String {
-    let letters = text.trim().chars().map(|letter| match letter {
-        ' '..='~' => letter,
-        letter if letter.is_whitespace() => ' ',
+    let characters = text.trim().chars().map(|character| match character {
+        ' '..='~' => character,
+        character if character.is_whitespace() => ' ',
         _ => '?',
     });
-    let mut shown: String = letters.take(SHOWN_LETTERS).collect();
-    if text.trim().chars().count() > SHOWN_LETTERS {
+    let mut shown: String = characters.take(MAX_SHOWN_CHARACTERS).collect();
+    if text.trim().chars().count() > MAX_SHOWN_CHARACTERS {
         shown.push_str("...");
     }
     shown
 }
 
-/// The least that a largest message size may be. Ours: one address with one short finding fits.
-const SMALLEST_MAX_SIZE: u32 = 512;
+/// Minimum of the maximum message size. Our choice: one address with one short finding fits.
+const MIN_MAX_SIZE: u32 = 512;
 
-/// How much of a foreign text a message shows.
-const SHOWN_LETTERS: usize = 300;
+/// Maximum number of characters of a peer's text in a message.
+const MAX_SHOWN_CHARACTERS: usize = 300;
 
 #[cfg(test)]
 mod tests {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sound_size_is_taken() {
+    fn only_valid_maximum_sizes_are_accepted() {
         assert_eq!(max_size("dc", Kind::MaxSize, &[0, 8, 0, 0]), Ok(524_288));
         for (kind, body, part) in [
             (Kind::MaxSize, &b"\0\0\x01\xff"[..], "accepts messages of at most 511 bytes"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_texts_are_shown_in_one_line() {
+    fn texts_of_the_peer_are_shown_in_one_line() {
         assert_eq!(printable(" a\u{1b}[2Jb\r\nc\u{e9} "), "a?[2Jb  c?");
         assert_eq!(printable(&"x".repeat(400)).len(), 303);
     }

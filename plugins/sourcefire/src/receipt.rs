@@ -5,19 +5,19 @@ use scanbridge_plugin_api::{PluginError, Receipt, Result};
 
 use crate::delivery::Confirmed;
 
-/// How far the delivery is.
+/// The progress of the delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// What was confirmed of the current report.
+    /// The confirmed part of the current report.
     pub(crate) confirmed: Confirmed,
-    /// Assets of all reports about which commands were refused and which could not be named as findings.
+    /// Assets of all reports with refused commands whose findings could not be named.
     pub(crate) refused: AddressSet,
-    /// Where the writer of commands resumes; empty between reports.
+    /// The position at which the command writer resumes; empty between reports.
     pub(crate) writer: Vec<u8>,
 }
 
 impl Progress {
-    /// The receipt; empty when there is nothing to remember.
+    /// The receipt; empty when there is nothing to store.
     pub(crate) fn receipt(&self) -> Receipt {
         if *self == Self::default() {
             return Receipt::default();
@@ -35,7 +35,7 @@ impl Progress {
     /// Reads a receipt.
     ///
     /// # Errors
-    /// A config error, when it is not a receipt of this plugin.
+    /// A configuration error, if it is not a receipt of this plugin.
     pub(crate) fn read(receipt: &Receipt) -> Result<Self> {
         if receipt.0.is_empty() {
             return Ok(Self::default());
@@ -52,7 +52,7 @@ impl Progress {
     }
 }
 
-/// What is stored is not what this version stores.
+/// The error for a receipt that this version cannot read.
 pub(crate) fn unreadable() -> PluginError {
     PluginError::config("cannot resume: the saved state of the report has an unsupported version").with_hint(
         "use `--restart` to start from the beginning; assets are replaced as a whole, so a repeat \

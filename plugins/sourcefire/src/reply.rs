@@ -1,4 +1,4 @@
-//! What the Defense Center's answer to a message means.
+//! Evaluates the Defense Center's reply to a message.
 //!
 //! The reply is a text: messages, the line `Done processing N commands.`, then failures of scan commands. Success is
 //! that line alone, with the right number: the Defense Center silently drops lines that it cannot read, and the
@@ -12,23 +12,23 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 use crate::packer::Body;
 use crate::protocol::printable;
 
-/// Assets about which commands were refused, each with the reason.
+/// Assets with refused commands, each with the reason.
 pub(crate) type Refused = BTreeMap<IpAddr, String>;
 
-/// What an answer says. Nothing at all for a message that was taken whole.
+/// The result of a reply. Empty for a message that was accepted completely.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judgment {
-    /// Assets that it names as refused.
+    /// The refused assets that the reply names.
     pub(crate) refused: Refused,
-    /// Something was refused, and it does not say of which asset: any of the message may be meant.
+    /// The reason of a refusal without an asset: it may concern any asset of the message.
     pub(crate) of_any: Option<String>,
 }
 
-/// Judges the answer to a message.
+/// Evaluates the reply to a message.
 ///
 /// # Errors
-/// When the center gave the message up: [`ErrorKind::Config`] for a domain, source or map that it does not take, else
-/// [`ErrorKind::Protocol`].
+/// When the Defense Center aborted the message: [`ErrorKind::Config`] for a domain, source or map that it does not
+/// accept, otherwise [`ErrorKind::Protocol`].
 pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
     let Some((before, count, after)) = split(text) else { return Err(aborted(center, text)) };
     let is_exact = before.is_empty() && after.is_empty() && text.ends_with('\n');
@@ -50,8 +50,8 @@ pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
 }
 
 impl Judgment {
-    /// Finds the assets that messages are about. One that names none belongs to the next one that does; at the end, to
-    /// any.
+    /// Finds the assets of the messages. A message without an asset belongs to the next message that names one. If
+    /// none follows, it may concern any asset.
     fn blame(&mut self, messages: &[String], body: &Body) {
         let mut reason = String::new();
         for message in messages {
@@ -72,7 +72,7 @@ impl Judgment {
         }
     }
 
-    /// The refused assets, with every asset of the message where the answer leaves open which one is meant.
+    /// The refused assets. If the reply does not identify them, all assets of the message.
     pub(crate) fn into_refused(self, body: &Body) -> Refused {
         let Self { mut refused, of_any } = self;
         for share in &body.shares {
@@ -105,7 +105,7 @@ fn plain_number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| digits && plain)
 }
 
-/// The messages of a text: each begins at a line with a known fragment and goes on to the next one.
+/// Splits a text into messages. Each begins at a line with a known fragment and ends before the next one.
 fn messages(text: &str) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -120,11 +120,11 @@ fn messages(text: &str) -> Vec<String> {
     messages
 }
 
-/// The assets of the body that a message names.
+/// The assets of the body that are named in a message.
 fn addresses(message: &str, body: &Body) -> Vec<IpAddr> {
-    let is_part = |letter: char| letter.is_ascii_hexdigit() || letter == '.' || letter == ':';
-    // `IP: 192.0.2.1,` and `field 1: 2001:db8::1` alike; a colon or full stop at either end belongs to the sentence.
-    let words = message.split(|letter| !is_part(letter));
+    let is_part = |character: char| character.is_ascii_hexdigit() || character == '.' || character == ':';
+    // Matches both `IP: 192.0.2.1,` and `field 1: 2001:db8::1`. A colon or full stop at either end is punctuation.
+    let words = message.split(|character| !is_part(character));
     let mut found: Vec<IpAddr> = words
         .flat_map(|word| [word, word.trim_end_matches(['.', ':'])])
         .filter_map(|word| word.parse().ok())
@@ -142,7 +142,7 @@ fn explain(message: &str) -> String {
     }
 }
 
-/// The message was not brought to its end.
+/// The error for a message that the Defense Center aborted.
 fn aborted(center: &str, text: &str) -> PluginError {
     let shown = printable(text);
     match fragment(text) {
@@ -174,9 +174,9 @@ fn fragment(text: &str) -> Option<&'static Fragment> {
     })
 }
 
-/// A text by which a message is known.
+/// A text that identifies a kind of message.
 struct Fragment {
-    /// What it holds, in this order.
+    /// The parts that the message contains, in this order.
     parts: &'static [&'static str],
     meaning: &'static str,
     /// The option to change, when an option is the cause and the whole message was aborted.
@@ -187,7 +187,7 @@ const fn known_message(parts: &'static [&'static str], meaning: &'static str) ->
     Fragment { parts, meaning, option: None }
 }
 
-/// Known from a public copy of a 6.x interpreter. The first that fits counts: the more telling ones come first.
+/// From a public copy of a 6.x interpreter. The first match counts, so the more specific ones come first.
 const FRAGMENTS: &[Fragment] = &[
     Fragment {
         parts: &["Failed to find map '"],

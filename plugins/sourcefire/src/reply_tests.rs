@@ -150,7 +150,7 @@ proptest::proptest! {
     }
 }
 
-/// Makes owned texts of a strategy of literals.
+/// Turns a strategy of literals into one of `String`.
 trait IntoStrings {
     fn prop_map_into_string(self) -> proptest::strategy::BoxedStrategy<String>;
 }

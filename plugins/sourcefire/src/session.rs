@@ -1,4 +1,4 @@
-//! A connection to the Defense Center: version, largest size, then message and answer in turn.
+//! A connection to the Defense Center: version, maximum size, then messages and replies in turn.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, Kind, VERSION, max_size, printable, unexpected};
 use crate::socket::WAKE_UP;
 
-/// A connection on which the Defense Center has sent the maximum size of messages. At most one message is without its
+/// A connection on which the Defense Center has sent the maximum message size. At most one message is waiting for its
 /// reply.
 pub(crate) struct Session {
     stream: TlsStream,
     max_size: usize,
 }
 
-/// How a read ended.
+/// The result of a read.
 enum Reading {
     Whole,
-    /// The center closed the connection.
+    /// The Defense Center closed the connection.
     Closed,
 }
 
 impl Session {
-    /// Connects, step by step.
+    /// Connects: DNS, TCP, TLS, protocol greeting.
     ///
     /// # Errors
     /// Those of the steps.
@@ -61,16 +61,16 @@ impl Session {
         Ok(session)
     }
 
-    /// The largest body that the center takes, in bytes.
+    /// The maximum body size that the Defense Center accepts, in bytes.
     pub(crate) fn max_size(&self) -> usize {
         self.max_size
     }
 
-    /// Sends a message and waits for its answer.
+    /// Sends a message and waits for its reply.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the connection ends or the answer takes too long, [`ErrorKind::Protocol`] when
-    /// something else than a result text comes. The session is of no use any more then.
+    /// [`ErrorKind::Unavailable`] when the connection ends or the reply times out, [`ErrorKind::Protocol`] when the
+    /// reply is not a result text. The session cannot be used after an error.
     pub(crate) fn exchange(&mut self, body: &Body, target: &Target, timeout: Duration) -> Result<String> {
         self.stream.sock.expect("a message", Instant::now() + timeout);
         let mut wire = Wire { target, stream: &mut self.stream };
@@ -92,17 +92,17 @@ impl Session {
         }
     }
 
-    /// Ends the connection. The protocol knows no goodbye.
+    /// Closes the connection. The protocol has no closing message.
     pub(crate) fn close(mut self) {
         self.stream.sock.expect("the end of the session", Instant::now() + WAKE_UP);
         self.stream.conn.send_close_notify();
-        // Every answer was read: nothing is lost when this does not get through.
+        // Every reply was read, so an error here loses nothing.
         let _ = self.stream.flush();
         self.stream.sock.shut_down();
     }
 }
 
-/// One exchange on the wire.
+/// The streams and limits of one exchange.
 struct Wire<'a> {
     target: &'a Target,
     stream: &'a mut TlsStream,
@@ -115,14 +115,14 @@ impl Wire<'_> {
         sent.and_then(|()| self.stream.flush()).map_err(|error| self.broken(&error))
     }
 
-    /// The next message; none when the center closed the connection before it.
+    /// The next message; `None` if the Defense Center closed the connection before it.
     fn receive(&mut self) -> Result<Option<(Kind, Vec<u8>)>> {
         let mut header = [0; HEADER_BYTES];
         if let Reading::Closed = self.fill(&mut header)? {
             return Ok(None);
         }
         let Header { kind, length } = Header::decode(header);
-        if length > MOST_ANSWER_BYTES {
+        if length > MAX_REPLY_BYTES {
             return Err(PluginError::new(
                 ErrorKind::Protocol,
                 format!("protocol error: {} announced a reply of {length} bytes", self.target.center),
@@ -141,7 +141,7 @@ impl Wire<'_> {
             match self.stream.read(buffer) {
                 Ok(0) => return Ok(Reading::Closed),
                 Ok(count) => buffer = &mut buffer[count..],
-                // The center's TCP ended without TLS being ended before; to us that is the same.
+                // The Defense Center closed TCP without closing TLS. This is treated as a normal close.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Reading::Closed);
                 }
@@ -151,19 +151,20 @@ impl Wire<'_> {
         Ok(Reading::Whole)
     }
 
-    /// Writing failed: what the Defense Center sent before it closed explains more than the failure.
+    /// Explains a failed write. If the Defense Center sent a message before it closed, that message says more than
+    /// the error.
     fn broken(&mut self, error: &io::Error) -> PluginError {
         let Self { target, stream } = self;
         while stream.conn.read_tls(&mut stream.sock).is_ok_and(|count| count > 0) {
-            if let Err(told) = stream.conn.process_new_packets() {
-                return target.explain(&stream.sock, &io::Error::new(io::ErrorKind::InvalidData, told));
+            if let Err(error) = stream.conn.process_new_packets() {
+                return target.explain(&stream.sock, &io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
         target.explain(&stream.sock, error)
     }
 }
 
-/// The error, with the assets that it concerns.
+/// Adds the assets of the body to the error.
 fn about(error: PluginError, body: &Body) -> PluginError {
     if error.kind == ErrorKind::Cancelled {
         return error;
@@ -183,5 +184,5 @@ fn about(error: PluginError, body: &Body) -> PluginError {
     PluginError { message, hint: Some(hint), ..error }
 }
 
-/// The longest answer that is read: a text about some hundred commands takes a few KiB.
-const MOST_ANSWER_BYTES: u32 = 4 << 20;
+/// Maximum size of a reply. The text about a hundred commands takes a few KiB.
+const MAX_REPLY_BYTES: u32 = 4 << 20;

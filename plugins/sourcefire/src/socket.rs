@@ -1,4 +1,4 @@
-//! TCP with time limits for every call, however slowly the peer sends.
+//! TCP with a time limit for every call, also if the peer sends slowly.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,28 +10,27 @@ use scanbridge_plugin_api::{PluginError, Result, Services};
 
 use crate::dial::unavailable;
 
-/// A TCP connection whose reads and writes end at a deadline, and when the host asks to stop. While it waits for
-/// long, the log says so.
+/// A TCP connection whose reads and writes end at a deadline or when the host cancels the run. Long waits are logged.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
     services: Services,
-    /// As messages name the other side.
+    /// The peer's name in messages.
     center: String,
     wait: Wait,
 }
 
-/// What is waited for.
+/// The pending wait.
 #[derive(Debug, Clone, Copy)]
 struct Wait {
-    /// As messages name it.
+    /// Its name in messages.
     due: &'static str,
     since: Instant,
     deadline: Instant,
-    told: Instant,
+    logged: Instant,
 }
 
-/// Why reading or writing ended although the connection is open.
+/// The reason why a read or write ended although the connection is open.
 #[derive(Debug, Clone, Copy)]
 enum WaitError {
     Cancelled,
@@ -40,14 +39,14 @@ enum WaitError {
 
 impl Socket {
     /// # Errors
-    /// An unavailable one, when the system refuses the settings.
+    /// An unavailable error, if the system refuses the socket settings.
     pub(crate) fn new(
         stream: TcpStream,
         center: &str,
         services: &Services,
         deadline: Instant,
     ) -> Result<Self> {
-        // Reads and writes return from time to time to check whether they must end.
+        // Reads and writes return at intervals to check whether they must end.
         let prepared = stream
             .set_read_timeout(Some(WAKE_UP))
             .and_then(|()| stream.set_write_timeout(Some(WAKE_UP)))
@@ -58,23 +57,23 @@ impl Socket {
         Ok(Self { stream, services: services.clone(), center: center.to_owned(), wait })
     }
 
-    /// What follows is this, and has until then.
+    /// Sets the name and the deadline of the next wait.
     pub(crate) fn expect(&mut self, due: &'static str, deadline: Instant) {
         self.wait = Wait::until(deadline, due);
     }
 
-    /// As the system names the other side.
+    /// The peer's address, as the system reports it.
     pub(crate) fn peer(&self) -> String {
         self.stream.peer_addr().map_or_else(|_| self.center.clone(), |address| address.to_string())
     }
 
-    /// Ends the connection in both directions.
+    /// Closes the connection in both directions.
     pub(crate) fn shut_down(&self) {
-        // There is nothing to lose any more.
+        // Errors are ignored, because no data is pending.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// What this error means, if it is one of those that only come from here.
+    /// The plugin error, if this I/O error was raised by this module.
     pub(crate) fn ended(&self, error: &io::Error) -> Option<PluginError> {
         Some(match *error.get_ref()?.downcast_ref::<WaitError>()? {
             WaitError::Cancelled => PluginError::cancelled(),
@@ -86,10 +85,13 @@ impl Socket {
         })
     }
 
-    /// Tries until there is something to give, or no time is left.
-    fn patiently<T>(&mut self, mut attempt: impl FnMut(&mut TcpStream) -> io::Result<T>) -> io::Result<T> {
+    /// Repeats the attempt until it succeeds or the deadline has passed.
+    fn retry_until_deadline<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
-            // Before every attempt: a peer that trickles never makes one fail.
+            // Checked before every attempt, because a peer that sends byte by byte never makes an attempt time out.
             if self.services.is_cancelled() {
                 return Err(io::Error::other(WaitError::Cancelled));
             }
@@ -97,8 +99,8 @@ impl Socket {
             if now >= self.wait.deadline {
                 return Err(io::Error::other(WaitError::Late(self.wait.due)));
             }
-            if now - self.wait.told >= TELL_EVERY {
-                self.wait.told = now;
+            if now - self.wait.logged >= LOG_EVERY {
+                self.wait.logged = now;
                 // The wait has its own limit, so it does not count as a hang.
                 self.services.progress(0, 0);
                 let seconds = (now - self.wait.since).as_secs();
@@ -114,24 +116,24 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.patiently(|stream| stream.read(buffer))
+        self.retry_until_deadline(|stream| stream.read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.patiently(|stream| stream.write(bytes))
+        self.retry_until_deadline(|stream| stream.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.patiently(TcpStream::flush)
+        self.retry_until_deadline(TcpStream::flush)
     }
 }
 
 impl Wait {
     fn until(deadline: Instant, due: &'static str) -> Self {
         let now = Instant::now();
-        Self { due, since: now, deadline, told: now }
+        Self { due, since: now, deadline, logged: now }
     }
 }
 
@@ -146,13 +148,13 @@ impl fmt::Display for WaitError {
 
 impl std::error::Error for WaitError {}
 
-/// Whether a read or write only woke up.
+/// Whether a read or write returned only to check its limits.
 fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-/// How often a wait looks up.
+/// Interval at which a wait checks its limits.
 pub(crate) const WAKE_UP: Duration = Duration::from_millis(200);
 
-/// How often the log says what is waited for, and how far the delivery is.
-pub(crate) const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Interval at which waits and the progress of the delivery are logged.
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The exam that every plugin takes.
+//! The contract tests that apply to every plugin.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use scanbridge_csv::CsvOutput;
 use serde_json::{Value, json};
 
-/// Each instance has a folder of its own; all files in it, one after the other, are what it delivers.
-fn exam(more: Value) {
+/// Each instance has its own directory. The delivered data is the content of all files in it, in sequence.
+fn check_contract(more: Value) {
     let folder = tempfile::tempdir().unwrap();
     let mut instances = 0;
     let fresh = || {
@@ -29,20 +29,20 @@ fn exam(more: Value) {
 
 #[test]
 fn the_table_passes() {
-    exam(json!({ "format": "table" }));
+    check_contract(json!({ "format": "table" }));
 }
 
 #[test]
 fn the_table_in_pieces_passes() {
-    exam(json!({ "format": "table", "bom": true, "rotate_bytes": 1 << 20, "if_exists": "append" }));
+    check_contract(json!({ "format": "table", "bom": true, "rotate_bytes": 1 << 20, "if_exists": "append" }));
 }
 
 #[test]
 fn the_commands_pass() {
-    exam(json!({ "format": "host-input" }));
+    check_contract(json!({ "format": "host-input" }));
 }
 
 #[test]
 fn the_commands_in_pieces_pass() {
-    exam(json!({ "format": "host-input", "rotate_bytes": 2048, "if_exists": "fail" }));
+    check_contract(json!({ "format": "host-input", "rotate_bytes": 2048, "if_exists": "fail" }));
 }

@@ -17,7 +17,7 @@ fn the_commands_are_the_golden_file() {
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text, include_str!("golden/host-input.csv"));
     assert_eq!(bytes, text.len() as u64);
-    // The finding of the asset without an address; the information is left out without being rejected.
+    // The finding of the asset without an address. The information finding is skipped, not rejected.
     assert_eq!(rejected.len(), 1);
     assert_eq!(rejected[0].row, 2);
     assert!(rejected[0].reason.contains("`laptop.example.com` has no IP address"));
@@ -55,15 +55,15 @@ fn without_option_and_hint_no_asset_is_created() {
 }
 
 #[test]
-fn a_report_that_is_cut_leaves_no_file_unless_it_shall_be_delivered() {
+fn truncated_report_leaves_no_file_unless_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
     let clean = vec!["203.0.113.5".to_owned()];
-    let cut = ReportEnd { clean_assets: clean, ..ReportEnd::default() };
-    write(&mut output, &start(), sample(), &cut);
+    let truncated = ReportEnd { clean_assets: clean, ..ReportEnd::default() };
+    write(&mut output, &start(), sample(), &truncated);
     assert!(!path.exists());
-    write(&mut output, &start(), sample(), &ReportEnd { deliver: true, ..cut });
+    write(&mut output, &start(), sample(), &ReportEnd { deliver: true, ..truncated });
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains("203.0.113.5"), "only a complete report clears assets");
     assert!(text.ends_with("ScanUpdate\n"));
@@ -85,7 +85,7 @@ fn pieces_end_between_assets_and_each_names_the_source() {
 }
 
 #[test]
-fn a_large_asset_is_one_block_whatever_its_size() {
+fn large_asset_is_one_block() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
@@ -124,7 +124,7 @@ fn appending_names_the_source_again() {
     assert_eq!(sources, ["SetSource,One", "SetSource,One", "SetSource,Two", "SetSource,Two"]);
 }
 
-/// What a report wrote before it was rolled back is removed, its `SetSource` too.
+/// Everything that a report wrote before it was rolled back is removed, including its `SetSource`.
 #[test]
 fn source_is_named_again_after_a_rolled_back_report() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The plugin from outside: options and batches in, files out.
+//! Tests of the plugin through its interface: options and batches in, files out.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! The README lists what the plugin has, no more and no less.
+//! The README lists exactly the options and columns of the plugin.
 
 use scanbridge_csv::CsvOutput;
 use scanbridge_plugin_api::Output;

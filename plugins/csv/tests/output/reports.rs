@@ -1,4 +1,4 @@
-//! Reports built by hand, and a way to write them with the plugin.
+//! Reports for tests, and functions that write them with the plugin.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{Options, Output, PluginError, Receipt, Rejection, Services};
 
-/// Opens the output with these options in JSON, beside `path`.
+/// Opens the output with these options in JSON and this `path`.
 pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError> {
     let comma = if options.is_empty() { "" } else { "," };
     let json = format!("{{\"path\": \"{}\"{comma} {options}}}", path.display());
@@ -32,7 +32,7 @@ pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
     ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
 }
 
-/// Writes one report of these batches; gives the rejections and the bytes that the plugin says it wrote.
+/// Writes one report of these batches. Returns the rejections and the number of bytes that the plugin reports.
 pub(crate) fn write(
     output: &mut CsvOutput,
     start: &ReportStart,
@@ -53,11 +53,11 @@ pub(crate) fn write(
     (rejected, bytes + written.bytes)
 }
 
-/// A batch of findings, each with all its asset's, definition's and own cells.
+/// A batch of findings, each with all cells of its asset, its definition and the finding.
 pub(crate) type Cells<'a> =
     (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(FindingField, &'a str)]);
 
-/// Findings of the same asset follow each other; the address shows which belong together.
+/// Findings of the same asset follow each other; those with the same address belong together.
 pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuilder {
     let mut builder = BatchBuilder::default();
     let mut last = None;
@@ -118,7 +118,7 @@ pub(crate) const WHOLE: &[(FindingField, &str)] =
 pub(crate) const INFO: &[(FindingField, &str)] =
     &[(FindingField::Kind, "information"), (FindingField::Severity, "1")];
 
-/// Two batches: the second continues the asset that ended the first.
+/// Two batches. The second one continues the last asset of the first.
 pub(crate) fn sample() -> Vec<BatchBuilder> {
     vec![
         batch(&[(WEB, WEAK, ON_443), (WEB, PATCH, WHOLE), (V6, WEAK, ON_443)], false),

@@ -1,4 +1,5 @@
-//! What a large report costs. Run by hand: `cargo test --release -p scanbridge-csv --test output -- --ignored --nocapture`.
+//! The cost of a large report. Run by hand: `cargo test --release -p scanbridge-csv --test output -- --ignored
+//! --nocapture`.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField};
 const FINDINGS: usize = 55_000;
 const PER_BATCH: usize = 100;
 
-/// 5 kB a finding: one quarter of it in the finding, the rest in definitions that ten findings share.
+/// 5 kB per finding: one quarter of it in the finding, the rest in definitions that ten findings share.
 fn large_batch() -> BatchBuilder {
     let text = "A line of ordinary length, with \"quotes\" and <B>mark-up</B>.\n".repeat(20);
     let qids: Vec<String> = (0..PER_BATCH / 10).map(|index| (42_000 + index).to_string()).collect();
@@ -65,7 +66,7 @@ fn fifty_five_thousand_findings() {
     }
 }
 
-/// User and system time of this process, in ticks of 1/100 s as Linux gives them.
+/// User and system time of this process, in ticks of 1/100 s, as Linux reports them.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();

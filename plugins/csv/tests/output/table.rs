@@ -1,4 +1,4 @@
-//! The table as a reader finds it.
+//! The table, read back by CSV readers.
 
 use std::fs;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn the_operator_chooses_columns_separators_and_line_ends() {
 }
 
 #[test]
-fn formulas_stay_as_they_are_when_the_operator_wants_that() {
+fn escape_formulas_off_leaves_formulas_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let options = r#""columns": ["asset.netbios"], "escape_formulas": false, "header": false"#;
@@ -54,11 +54,11 @@ fn formulas_stay_as_they_are_when_the_operator_wants_that() {
 }
 
 #[test]
-fn columns_that_the_model_does_not_know_ride_along() {
+fn columns_unknown_to_the_model_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut report = start();
-    // What an input of a later version might send instead of a column of this one.
+    // A column that an input of a later version might send instead of a known one.
     let last = report.schema.findings.len() - 1;
     report.schema.findings[last] = "epss".to_owned();
     let cells = &[(FindingField::Kind, "vulnerability"), (FindingField::Facts, "0.97")];
@@ -73,7 +73,7 @@ fn columns_that_the_model_does_not_know_ride_along() {
 }
 
 #[test]
-fn two_reports_share_a_header_and_a_bad_one_leaves_no_trace() {
+fn two_reports_share_a_header_and_a_truncated_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["report.id"]"#).unwrap();
@@ -103,7 +103,7 @@ fn each_piece_has_its_own_header() {
 }
 
 #[test]
-fn a_cell_of_many_megabytes_is_written_whole() {
+fn cell_of_many_megabytes_is_written_completely() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["finding.result"], "header": false"#).unwrap();
@@ -113,7 +113,7 @@ fn a_cell_of_many_megabytes_is_written_whole() {
     assert!(records(&path, b',') == [[result]]);
 }
 
-/// A reader that shares nothing with the writer. It must be there where the tests decide about a merge.
+/// An independent reader. It must be installed where the tests decide about a merge.
 #[test]
 fn python_reads_the_same_cells() {
     let folder = tempfile::tempdir().unwrap();
@@ -189,8 +189,8 @@ proptest! {
         let cells: &[(FindingField, &str)] = &[(FindingField::Result, &text)];
         write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
         let cell = records(&path, b',').remove(0).remove(0);
-        let shown = text.trim_matches([' ', '\t', '\r', '\n', '\0']);
-        let number = shown.parse::<f64>().is_ok() || ["+", "-"].contains(&shown);
+        let trimmed = text.trim_matches([' ', '\t', '\r', '\n', '\0']);
+        let number = trimmed.parse::<f64>().is_ok() || ["+", "-"].contains(&trimmed);
         prop_assert!(cell == format!("'{text}") || (number && cell == text), "{:?} {:?}", text, cell);
     }
 }

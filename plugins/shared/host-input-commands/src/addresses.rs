@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::snapshot::{BadSnapshot, put_number, take_number};
 
-/// A text is neither an address nor a range of addresses.
+/// The text is neither an address nor an address range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid IP address or range `{0}`")]
 pub(crate) struct BadAddress(String);
 
-/// A set of addresses, IPv4 before IPv6, each ascending. As bytes it takes little: neighbours take one byte each.
+/// A set of addresses, IPv4 before IPv6, in ascending order. Adjacent addresses need one byte each when stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressSet {
     v4: BTreeSet<u32>,
@@ -18,7 +18,7 @@ pub struct AddressSet {
 }
 
 impl AddressSet {
-    /// Adds an address; false when it was already in the set.
+    /// Adds an address; false if it was already in the set.
     pub fn insert(&mut self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.insert(address.to_bits()),
@@ -26,7 +26,7 @@ impl AddressSet {
         }
     }
 
-    /// Whether the address is there.
+    /// Returns true if the set contains the address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {
@@ -43,13 +43,13 @@ impl AddressSet {
         }
     }
 
-    /// How many addresses are there.
+    /// The number of addresses.
     #[must_use]
     pub fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -73,7 +73,7 @@ impl AddressSet {
         put_ascending(snapshot, self.v6.iter().copied());
     }
 
-    /// Takes a set from the head of a snapshot.
+    /// Reads a set from the beginning of a snapshot.
     ///
     /// # Errors
     /// The bytes are not a valid set.
@@ -85,7 +85,7 @@ impl AddressSet {
     }
 }
 
-/// Writes how many numbers there are, the first one, and then how far each is from the one before.
+/// Writes the count, the first number, and then the difference of each number from the previous one.
 fn put_ascending(snapshot: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u128>) {
     put_number(snapshot, numbers.len() as u128);
     let mut before = 0;
@@ -97,7 +97,7 @@ fn put_ascending(snapshot: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = 
 
 fn take_ascending(snapshot: &mut &[u8]) -> Result<Vec<u128>, BadSnapshot> {
     let count = take_number(snapshot)?;
-    // Each number takes a byte at least, so a count that lies asks for no memory.
+    // Each number takes at least one byte, so an invalid count cannot allocate memory.
     if count > snapshot.len() as u128 {
         return Err(BadSnapshot);
     }
@@ -110,7 +110,7 @@ fn take_ascending(snapshot: &mut &[u8]) -> Result<Vec<u128>, BadSnapshot> {
         .collect()
 }
 
-/// One address, or all from a first to a last one.
+/// One address, or a range from the first to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressRange {
     first: u128,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold_both_ends() {
+    fn ranges_contain_both_ends() {
         assert_eq!(all("192.0.2.7"), ["192.0.2.7"]);
         assert_eq!(all("192.0.2.254 - 192.0.3.1"), ["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]);
         assert_eq!(all("2001:db8::9-2001:DB8::a"), ["2001:db8::9", "2001:db8::a"]);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_survives_as_bytes_and_neighbours_take_one_each() {
+    fn set_is_restored_and_adjacent_addresses_take_one_byte() {
         let mut set = AddressSet::default();
         for last in 0..=255 {
             set.insert(IpAddr::from([192, 0, 2, last]));
@@ -180,13 +180,13 @@ mod tests {
         let mut rest = &bytes[..];
         assert_eq!(AddressSet::restore(&mut rest), Ok(set));
         assert!(rest.is_empty());
-        for cut in 0..bytes.len() {
-            assert_eq!(AddressSet::restore(&mut &bytes[..cut]), Err(BadSnapshot), "{cut}");
+        for length in 0..bytes.len() {
+            assert_eq!(AddressSet::restore(&mut &bytes[..length]), Err(BadSnapshot), "{length}");
         }
     }
 
     #[test]
-    fn bytes_that_are_no_set_are_refused() {
+    fn invalid_set_is_refused() {
         for bad in [&[0xff; 40][..], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0], &[200, 1, 1]] {
             assert_eq!(AddressSet::restore(&mut &bad[..]), Err(BadSnapshot), "{bad:?}");
         }

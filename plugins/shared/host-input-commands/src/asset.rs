@@ -1,4 +1,4 @@
-//! The asset whose block of commands is being made.
+//! The asset whose commands are being written.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -8,43 +8,43 @@ use scanbridge_plugin_api::model::AssetField;
 
 use crate::commands::SCAN_UPDATE;
 
-/// The asset whose block is being made.
+/// The asset whose commands are being written.
 #[derive(Debug)]
 pub(crate) struct Asset {
-    /// Its row in the batch that it was last seen in.
+    /// Its row in the last batch that contained it.
     pub(crate) row: u32,
-    /// What to call it, and its address or why there is none.
+    /// Its address, or the reason why it has none, with the asset's name.
     pub(crate) address: Result<IpAddr, String>,
     /// The address as text.
     pub(crate) text: String,
-    /// The operating system as the scanner believes it to be.
+    /// The operating system that the scanner reported.
     pub(crate) os: String,
-    /// Whether the scanner completed it. An asset that was down proves nothing about its old results.
+    /// Whether the scan of the asset is complete. If the asset was down, its old results may still be correct.
     pub(crate) scanned: bool,
-    /// Whether its block has begun: it does with its first finding.
-    pub(crate) begun: bool,
-    /// Whether its beginning never came: then nothing of it is replaced.
+    /// Whether its block has begun. A block begins with the asset's first finding.
+    pub(crate) has_block: bool,
+    /// Whether the beginning of the asset is missing. Then its old results are not replaced.
     pub(crate) is_part: bool,
-    /// Whether its old results are on their way out, and cannot be kept any more.
+    /// Whether the deletion of its old results was passed on and cannot be undone.
     pub(crate) is_replaced: bool,
-    /// The range of the command that deletes its old results, as long as it was not passed on.
+    /// The range of the command that deletes its old results, until that command is passed on.
     pub(crate) deletion: Option<Range<usize>>,
-    /// The command that brings about what its lines ask for.
+    /// The command that applies its lines.
     pub(crate) update: &'static str,
-    /// Whether it has findings that could not be sent; then nothing is known to be gone.
+    /// Whether some of its findings were rejected. Then it is not treated as clean.
     pub(crate) has_rejected: bool,
 }
 
 impl Asset {
     pub(crate) fn of(asset: &AssetView<'_>) -> Self {
-        let address = asset.address().parse::<IpAddr>().map_err(|_| why_not(asset));
+        let address = asset.address().parse::<IpAddr>().map_err(|_| rejection_reason(asset));
         Self {
             row: asset.row(),
             text: address.as_ref().map(ToString::to_string).unwrap_or_default(),
             address,
             os: asset.get(AssetField::Os).to_owned(),
             scanned: was_scanned(asset),
-            begun: false,
+            has_block: false,
             is_part: asset.is_continued(),
             is_replaced: false,
             deletion: None,
@@ -53,34 +53,35 @@ impl Asset {
         }
     }
 
-    /// Whether this row continues the asset: it is the same row, or is marked as continued. Another row with the same
-    /// address does not, so that blocks end in the same places wherever a report is interrupted.
+    /// Returns true if this row continues the asset: it is the same row, or it is marked as continued. A different
+    /// row with the same address does not continue it. So blocks end at the same positions wherever a report is
+    /// interrupted.
     pub(crate) fn continues_in(&self, asset: &AssetView<'_>, new_batch: bool) -> bool {
         if new_batch { asset.is_continued() && self.has_address_of(asset) } else { self.row == asset.row() }
     }
 
-    /// Whether nothing of it was found, in a scan that says so.
+    /// Returns true if a complete scan reported no findings.
     pub(crate) fn is_clean(&self) -> bool {
-        !self.begun && self.scanned && !self.has_rejected && !self.is_part
+        !self.has_block && self.scanned && !self.has_rejected && !self.is_part
     }
 
     fn has_address_of(&self, asset: &AssetView<'_>) -> bool {
         match (&self.address, asset.address().parse::<IpAddr>()) {
             (Ok(address), Ok(other)) => *address == other,
-            (Err(why), Err(_)) => *why == why_not(asset),
+            (Err(why), Err(_)) => *why == rejection_reason(asset),
             _ => false,
         }
     }
 }
 
-/// Whether the scanner got to the end with an asset. Reports that do not say so list only assets that it did.
+/// Whether the scan of an asset is complete. Reports without a scan status list only such assets.
 pub(crate) fn was_scanned(asset: &AssetView<'_>) -> bool {
     let status = asset.get(AssetField::Status).trim();
     status.is_empty() || status.get(..FINISHED.len()).is_some_and(|word| word.eq_ignore_ascii_case(FINISHED))
 }
 
-/// Why the findings of an asset without a usable address cannot be sent.
-fn why_not(asset: &AssetView<'_>) -> String {
+/// The reason why findings of an asset without a usable address cannot be sent.
+fn rejection_reason(asset: &AssetView<'_>) -> String {
     let short = |text: &str| text.chars().take(100).collect::<String>();
     match asset.address() {
         "" => {
@@ -95,5 +96,5 @@ fn why_not(asset: &AssetView<'_>) -> String {
     }
 }
 
-/// How the status of an asset begins that was scanned to the end.
+/// The status of a completely scanned asset begins with this.
 const FINISHED: &str = "finish";

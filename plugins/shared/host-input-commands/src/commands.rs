@@ -1,4 +1,4 @@
-//! The stream of a report as blocks of commands, one block an asset.
+//! Turns the stream of a report into blocks of commands, one block per asset.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -14,22 +14,22 @@ use crate::result_line::{ResultLines, push_os, result_id};
 use crate::settings::{Replace, Settings};
 use crate::snapshot::{BadSnapshot, put_number, take_number};
 
-/// The command that brings about what was asked for since the last one: deletions, then additions.
+/// The command that applies all commands since the previous one: deletions, then additions.
 pub const SCAN_UPDATE: &str = "ScanUpdate\n";
 
-/// The command that puts the additions since the last one in the place of what an asset has.
+/// The command that replaces the results of an asset by the additions since the previous one.
 pub const SCAN_FLUSH: &str = "ScanFlush\n";
 
-/// Whole lines of commands about one asset.
+/// Complete command lines of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block<'a> {
     /// The asset.
     pub address: IpAddr,
     /// The lines, each with its LF.
     pub text: &'a str,
-    /// How many of them the Defense Center counts in its answer.
+    /// The number of lines that the Defense Center counts in its reply.
     pub commands: u64,
-    /// How many of them are findings.
+    /// The number of lines that are findings.
     pub findings: u64,
     /// Whether the asset is complete: the text ends in [`SCAN_UPDATE`] or [`SCAN_FLUSH`]. Otherwise the asset was too
     /// large for one block, and the next block continues it. Until the last block the Defense Center keeps the
@@ -40,11 +40,11 @@ pub struct Block<'a> {
 /// Counts of a report in addition to its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Assets that the Defense Center was asked to create if it does not know them.
+    /// Assets with a command to create them if the Defense Center does not know them.
     pub hosts_added: u64,
     /// Assets without findings whose old results are deleted.
     pub cleared: u64,
-    /// What the operator should know, a sentence each.
+    /// Warnings for the operator, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -63,16 +63,16 @@ pub struct CommandWriter {
     commands: u64,
     findings: u64,
     asset: Option<Asset>,
-    /// Whether no row of the batch was entered yet.
+    /// Whether the batch is new: none of its rows was processed.
     new_batch: bool,
     add_host: bool,
-    /// As the settings say, except for partial reports, which replace nothing.
+    /// The setting `replace`, except for partial reports, which replace nothing.
     replace: Replace,
-    /// Assets of this report whose results are replaced already.
+    /// Assets of this report whose old results are already replaced.
     replaced: AddressSet,
-    /// Assets of this report that had no finding to send when they came.
+    /// Assets of this report that had no finding to send.
     clean: AddressSet,
-    /// Assets of this report of which something is not known: they are not cleared.
+    /// Assets of this report with incomplete information: they are not cleared.
     doubtful: AddressSet,
     totals: Totals,
 }
@@ -106,7 +106,7 @@ impl CommandWriter {
         format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.settings.source)
     }
 
-    /// Sets a new limit for blocks, between two reports.
+    /// Sets a new block limit. Call it between two reports.
     pub fn limit_blocks(&mut self, bytes: usize) {
         self.settings.limits.bytes = bytes;
     }
@@ -127,13 +127,13 @@ impl CommandWriter {
     /// Passes on the block of the last asset. Call it only at the end of an asset: no later finding may belong to it.
     ///
     /// # Errors
-    /// The sink's own.
+    /// Those of the sink.
     pub fn finish_asset<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
         self.leave(sink)
     }
 
-    /// What another writer needs to resume the current report after the last asset, which is finished. About 1 to 5
-    /// bytes per asset. It contains no finding and no secret.
+    /// The state that another writer needs to resume the current report after the last asset, which must be finished.
+    /// About 1 to 5 bytes per asset. It contains no finding and no secret.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         debug_assert!(self.asset.is_none(), "the last asset is not finished");
@@ -145,7 +145,7 @@ impl CommandWriter {
         snapshot
     }
 
-    /// Resumes a report, which was just begun again, at the position of the snapshot.
+    /// Resumes a report at the position of the snapshot. Call it directly after `begin`.
     ///
     /// # Errors
     /// The bytes are not a snapshot of this format version; the report is then in the state after `begin`.
@@ -164,11 +164,11 @@ impl CommandWriter {
 
     /// Accepts a batch and passes on the blocks of all assets that are complete.
     ///
-    /// Gives the findings that cannot be sent, with the reasons, and those that are left out: of other kinds, or
-    /// fixed. The bytes are the caller's to count.
+    /// Returns the findings that cannot be sent, with the reasons, and the number of those that were skipped because
+    /// of their kind or because they are fixed. The caller counts the bytes.
     ///
     /// # Errors
-    /// The sink's own.
+    /// Those of the sink.
     pub fn batch<E>(
         &mut self,
         batch: Batch<'_>,
@@ -183,7 +183,8 @@ impl CommandWriter {
                 self.finding(&finding, &mut written, sink)?;
             }
         }
-        // Findings of assets that were not selected, or out of order: an input's fault, but no reason to lose them.
+        // Findings of assets that were not selected or are out of order. This is a fault of the input, but the
+        // findings are still sent.
         for finding in findings {
             self.enter(&finding.asset(), sink)?;
             self.finding(&finding, &mut written, sink)?;
@@ -196,7 +197,7 @@ impl CommandWriter {
     /// are kept. If the report is not delivered, nothing more is passed on.
     ///
     /// # Errors
-    /// The sink's own.
+    /// Those of the sink.
     pub fn end<E>(
         &mut self,
         end: &ReportEnd,
@@ -214,8 +215,8 @@ impl CommandWriter {
         Ok(std::mem::take(&mut self.totals))
     }
 
-    /// Makes this asset the current one, unless it already is. A batch that continues another asset than the last one
-    /// follows a gap: the end of the last asset never came.
+    /// Makes this asset the current one, unless it already is. If a batch continues another asset than the current
+    /// one, batches are missing: the current asset has no end.
     fn enter<E>(
         &mut self,
         asset: &AssetView<'_>,
@@ -265,9 +266,9 @@ impl CommandWriter {
 
     /// Writes the commands before an asset's first finding.
     fn begin_block(&mut self) {
-        let Some(asset @ Asset { address: Ok(_), begun: false, .. }) = &mut self.asset else { return };
-        asset.begun = true;
-        // An asset may come twice, not in sequence: then its first part must not be deleted again.
+        let Some(asset @ Asset { address: Ok(_), has_block: false, .. }) = &mut self.asset else { return };
+        asset.has_block = true;
+        // If an asset appears twice, not in sequence, its first part must not be deleted.
         if !asset.address.as_ref().is_ok_and(|address| self.replaced.insert(*address)) {
             asset.is_replaced = self.replace != Replace::Merge;
             return;
@@ -295,9 +296,9 @@ impl CommandWriter {
         }
     }
 
-    /// Makes sure that an asset that may be truncated keeps its old results.
+    /// Keeps the old results of an asset that may be truncated.
     fn keep_old_results(&mut self) {
-        let Some(asset @ Asset { begun: true, .. }) = &mut self.asset else { return };
+        let Some(asset @ Asset { has_block: true, .. }) = &mut self.asset else { return };
         asset.update = SCAN_UPDATE;
         if let Some(deletion) = asset.deletion.take() {
             self.block.drain(deletion);
@@ -313,7 +314,7 @@ impl CommandWriter {
         }
     }
 
-    /// Counts the finding whose line begins at `start`; passes on the text before it when the block is too large.
+    /// Counts the finding whose line begins at `start`. Passes on the text before it when the block is too large.
     fn account<E>(
         &mut self,
         start: usize,
@@ -336,7 +337,7 @@ impl CommandWriter {
     /// Ends the current asset.
     fn leave<E>(&mut self, sink: &mut impl FnMut(Block<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(asset) = &self.asset else { return Ok(()) };
-        if asset.begun {
+        if asset.has_block {
             self.block.push_str(asset.update);
             self.commands += 1;
             self.write_block(self.block.len(), true, sink)?;
@@ -365,7 +366,7 @@ impl CommandWriter {
         end: &ReportEnd,
         sink: &mut impl FnMut(Block<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Assets that are merged keep what they have.
+        // Merged assets keep their old results.
         if self.replace == Replace::Merge {
             return Ok(());
         }
@@ -376,9 +377,9 @@ impl CommandWriter {
             match AddressRange::parse(range) {
                 Ok(range) => {
                     for address in range.addresses() {
-                        if self.totals.cleared >= MOST_CLEARED {
+                        if self.totals.cleared >= MAX_CLEARED {
                             self.totals.warnings.push(format!(
-                                "only {MOST_CLEARED} assets without findings were cleared; the others \
+                                "only {MAX_CLEARED} assets without findings were cleared; the others \
                                  keep old results"
                             ));
                             return Ok(());
@@ -394,7 +395,7 @@ impl CommandWriter {
         Ok(())
     }
 
-    /// Deletes the old results of an asset that has no new ones.
+    /// Deletes the old results of an asset without new ones.
     fn clear<E>(
         &mut self,
         address: IpAddr,
@@ -415,9 +416,9 @@ impl CommandWriter {
     }
 }
 
-/// A report may list whole networks as clean; clearing more assets than this would take too long at the Defense
-/// Center.
-const MOST_CLEARED: u64 = 1 << 20;
+/// Maximum number of cleared assets. A report may list complete networks as clean, and the Defense Center needs time
+/// for each.
+const MAX_CLEARED: u64 = 1 << 20;
 
 /// The first byte of each snapshot, which distinguishes format versions.
 const SNAPSHOT_FORM: u8 = 1;

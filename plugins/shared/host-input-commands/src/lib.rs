@@ -1,5 +1,5 @@
-//! From assets and findings to the commands that a Defense Center imports, as text. No I/O: who calls decides
-//! whether the lines go to a file or over the wire.
+//! Turns assets and findings into the commands that a Defense Center imports, as text. The crate does no I/O: the
+//! caller writes the lines to a file or a connection.
 //!
 //! Each asset is replaced completely: the results that the scanner reported before are deleted, the new ones are
 //! added, and `ScanUpdate` applies both, deletions first. A repetition is therefore harmless.
@@ -15,7 +15,7 @@
 //! The Defense Center silently drops a line that it cannot read, and its reader is strict. So every line here is
 //! printable ASCII, texts are quoted, quotes are doubled, and lines end in LF alone.
 //!
-//! [`CommandWriter`] is where to begin.
+//! Start with [`CommandWriter`].
 
 mod addresses;
 mod asset;

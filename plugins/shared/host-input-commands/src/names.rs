@@ -1,4 +1,5 @@
-//! Names that the Defense Center pastes into queries and looks up as they are: so none of them may surprise it.
+//! Names that the Defense Center inserts into queries and looks up unchanged. Characters that it may misread are
+//! refused.
 
 use std::fmt;
 
@@ -17,12 +18,12 @@ pub enum BadName {
     /// It is empty, or contains only spaces.
     #[error("must not be empty")]
     Empty,
-    /// It is longer than any name that is known to work.
+    /// It is longer than the longest name known to work.
     #[error("must not be longer than {MAX_LENGTH} characters")]
     Long,
     /// It contains a character that the Defense Center may misread.
     #[error("may contain only letters, digits, spaces, `.`, `_` and `-`, found {0:?}")]
-    Letter(char),
+    Character(char),
     /// It consists of digits.
     #[error("must not be a number, because the Defense Center would use it as a source ID")]
     Number,
@@ -72,11 +73,12 @@ fn check(text: &str, marks: &str) -> Result<(), BadName> {
     if text.len() > MAX_LENGTH {
         return Err(BadName::Long);
     }
-    // The reader would drop spaces at either end, and the lookup is exact.
+    // The Defense Center removes spaces at both ends, and its lookup is exact.
     let edge = text.starts_with(' ') || text.ends_with(' ');
-    let bad = text.chars().find(|letter| !letter.is_ascii_alphanumeric() && !marks.contains(*letter));
+    let bad =
+        text.chars().find(|character| !character.is_ascii_alphanumeric() && !marks.contains(*character));
     match bad.or(edge.then_some(' ')) {
-        Some(letter) => Err(BadName::Letter(letter)),
+        Some(character) => Err(BadName::Character(character)),
         None => Ok(()),
     }
 }
@@ -95,12 +97,12 @@ mod tests {
         for (bad, why) in [
             ("", BadName::Empty),
             ("  ", BadName::Empty),
-            ("a\"b", BadName::Letter('"')),
-            ("a,b", BadName::Letter(',')),
-            ("a\nb", BadName::Letter('\n')),
-            ("Prüfer", BadName::Letter('ü')),
-            ("a ", BadName::Letter(' ')),
-            ("a\\b", BadName::Letter('\\')),
+            ("a\"b", BadName::Character('"')),
+            ("a,b", BadName::Character(',')),
+            ("a\nb", BadName::Character('\n')),
+            ("Prüfer", BadName::Character('ü')),
+            ("a ", BadName::Character(' ')),
+            ("a\\b", BadName::Character('\\')),
             ("42", BadName::Number),
         ] {
             assert_eq!(Name::new(bad), Err(why), "{bad:?}");

@@ -1,4 +1,4 @@
-//! The line of one finding, and the memory of what the last ones looked like.
+//! Writes the line of one finding, and caches the texts of recent definitions.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,8 +10,8 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
 use crate::settings::{DescriptionPart, Settings};
 use crate::text::{CleanText, push_quoted};
 
-/// The id under which a finding is stored, or why it cannot be sent: an empty one or 0 would make a nameless
-/// result of it, and one that is no 32-bit number is not known to be kept as it is.
+/// The ID under which a finding is stored, or the reason why it cannot be sent. An empty ID or 0 would create a
+/// result without a name. Other values that are not 32-bit numbers may not be stored unchanged.
 pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
     let qid = finding.definition().get(DefinitionField::Qid);
     let digits = qid.bytes().all(|byte| byte.is_ascii_digit());
@@ -33,12 +33,12 @@ pub(crate) fn push_os(line: &mut String, address: &str, os: &str) {
     line.push_str(",\"\"\n");
 }
 
-/// Writes `AddScanResult` lines. What depends on the definition alone is made once and kept.
+/// Writes `AddScanResult` lines. The fields that depend on the definition alone are cached.
 #[derive(Debug, Default)]
 pub(crate) struct ResultLines {
     tails: HashMap<u128, Box<str>>,
     tail_bytes: usize,
-    /// The columns that `tails` were made of: the keys of definitions are equal only within them.
+    /// The schema of the cached texts: keys of definitions are equal only within one schema.
     schema: Schema,
     clean: CleanText,
     plain: String,
@@ -46,7 +46,7 @@ pub(crate) struct ResultLines {
 }
 
 impl ResultLines {
-    /// A report with these columns begins.
+    /// Begins a report with this schema.
     pub(crate) fn begin(&mut self, schema: &Schema) {
         if self.schema != *schema {
             self.schema = schema.clone();
@@ -55,7 +55,7 @@ impl ResultLines {
         }
     }
 
-    /// Appends the line of a finding that has this id.
+    /// Appends the line of a finding with this ID.
     pub(crate) fn push(
         &mut self,
         line: &mut String,
@@ -93,7 +93,7 @@ impl ResultLines {
         }
         if !self.tails.contains_key(&definition.key()) {
             self.make_tail(finding, definition, settings);
-            if self.tail_bytes + self.tail.len() > KEPT_BYTES {
+            if self.tail_bytes + self.tail.len() > CACHE_BYTES {
                 self.tails.clear();
                 self.tail_bytes = 0;
             }
@@ -103,7 +103,7 @@ impl ResultLines {
         line.push_str(&self.tails[&definition.key()]);
     }
 
-    /// Makes the last four fields: name, description, CVE ids, BugTraq ids.
+    /// Writes the last four fields: name, description, CVE IDs, BugTraq IDs.
     fn make_tail(&mut self, finding: &FindingView<'_>, definition: &DefinitionView<'_>, settings: &Settings) {
         let Self { clean, plain, tail, .. } = self;
         tail.clear();
@@ -145,11 +145,12 @@ fn describe(
             clean.push_str(part.label());
         }
         match part {
-            // Text that a machine returned is not HTML, whatever it looks like.
+            // Text that a scanned machine returned is not HTML, even if it looks like it.
             DescriptionPart::Result => clean.push_str(text),
             _ => {
                 plain.clear();
-                // White space is narrowed and letters are transliterated after this: some room is needed.
+                // Collapsing white space and transliteration follow and change the length, so the limit here is
+                // larger.
                 append_text(plain, text, settings.description_length.saturating_mul(4));
                 clean.push_str(plain);
             }
@@ -157,12 +158,12 @@ fn describe(
     }
 }
 
-/// The Defense Center knows `tcp` and `udp`; a line with any other word fails.
+/// The Defense Center accepts `tcp` and `udp`; a line with any other value fails.
 fn transport(protocol: &str) -> &'static str {
     ["tcp", "udp"].into_iter().find(|known| known.eq_ignore_ascii_case(protocol)).unwrap_or("")
 }
 
-/// Writes a list argument: it must be there with its prefix even when it is empty.
+/// Writes a list argument. Its prefix is required even if the list is empty.
 fn push_ids<'a>(line: &mut String, prefix: &str, ids: impl Iterator<Item = &'a str>) {
     line.push_str(",\"");
     line.push_str(prefix);
@@ -172,12 +173,12 @@ fn push_ids<'a>(line: &mut String, prefix: &str, ids: impl Iterator<Item = &'a s
             break;
         }
         line.push(' ');
-        line.extend(id.chars().map(|letter| letter.to_ascii_uppercase()));
+        line.extend(id.chars().map(|character| character.to_ascii_uppercase()));
     }
     line.push('"');
 }
 
-/// Whether an id has the form `CVE-2014-0160`; the elder `CAN-` is taken too.
+/// Whether an ID has the form `CVE-2014-0160`. The older prefix `CAN-` is also accepted.
 fn is_cve(id: &str) -> bool {
     let mut parts = id.splitn(3, '-');
     let (list, year, number) = (parts.next(), parts.next(), parts.next());
@@ -190,21 +191,21 @@ fn is_number(id: &str) -> bool {
     (1..=10).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// How long a name may be. What the Defense Center takes is not known; the scanner's titles are shorter.
+/// Maximum length of a name. The limit of the Defense Center is not known; the scanner's titles are shorter.
 const NAME_LENGTH: usize = 500;
 
-/// How long a list may be: some two thousand CVE ids, twice as many as any known definition has.
+/// Maximum size of a list: about two thousand CVE IDs, twice as many as any known definition has.
 const LIST_BYTES: usize = 32 * 1024;
 
 /// Size of the cache for texts made from definitions: about 3,000 definitions with texts of ordinary length.
-const KEPT_BYTES: usize = 4 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_cve_ids_pass() {
+    fn only_complete_cve_ids_are_sent() {
         for good in ["CVE-2014-0160", "cve-2021-44228", "CAN-1999-1234"] {
             assert!(is_cve(good), "{good}");
         }

@@ -1,4 +1,4 @@
-//! What the operator decides, and the options in which an output takes it.
+//! The settings of the commands, and the options that set them.
 
 use scanbridge_plugin_api::batch::FindingView;
 use scanbridge_plugin_api::model::FindingKind;
@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{OptionSpec, Options, PluginError, Result, ValueSpec}
 
 use crate::names::{BadName, Domain, Name};
 
-/// What the operator decides.
+/// The settings of the commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The name that `SetSource` gives.
@@ -15,57 +15,57 @@ pub struct Settings {
     pub scanner: Name,
     /// The domain to write to, for a Defense Center that has several.
     pub domain: Option<Domain>,
-    /// Whether unknown assets are created; `None` leaves it to the report's hint, and without one they are not.
+    /// Whether unknown assets are created. `None`: as the report's hint says, otherwise no.
     pub add_host: Option<bool>,
-    /// What becomes of the results that an asset has already.
+    /// Replacement of an asset's old results.
     pub replace: Replace,
-    /// Whether the operating system of assets with findings is set too.
+    /// Whether the operating system of assets with findings is also set.
     pub set_os: bool,
-    /// Which findings are sent.
+    /// The kinds of findings that are sent.
     pub kinds: Vec<FindingKind>,
-    /// The least severity that is sent, 1 to 5; findings without a severity are sent.
+    /// The minimum severity, 1 to 5. Findings without a severity are always sent.
     pub min_severity: u8,
-    /// Which texts make up the description, in this order.
+    /// The texts that form the description, in this order.
     pub description: Vec<DescriptionPart>,
     /// Maximum length of the description, in characters.
     pub description_length: usize,
-    /// When the block of an asset is passed on in parts.
+    /// The limit above which the block of an asset is passed on in parts.
     pub limits: BlockLimits,
 }
 
-/// What becomes of the scanner's results that an asset has already.
+/// Replacement of an asset's old results of this scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
-    /// They are deleted, asset by asset, together with the addition of the new ones.
+    /// They are deleted, asset by asset, in the step that adds the new ones.
     Asset,
-    /// The new ones take their place by `ScanFlush`. Whether that takes other scanners' results along is not known.
+    /// `ScanFlush` replaces them. It is not known whether this also removes results of other scanners.
     Flush,
-    /// They stay, and the new ones are added; nothing is ever deleted.
+    /// They are kept, and the new ones are added; nothing is ever deleted.
     Merge,
 }
 
-/// A text of which the description is made.
+/// A text that is part of the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DescriptionPart {
-    /// What the weakness is.
+    /// Description of the vulnerability.
     Diagnosis,
-    /// What it can lead to.
+    /// Its possible impact.
     Consequence,
-    /// What to do against it.
+    /// Its fix.
     Solution,
-    /// What the scanner saw on this asset.
+    /// The scanner's result on this asset.
     Result,
 }
 
-/// When the block of an asset is passed on in parts.
+/// The limit above which the block of an asset is passed on in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockLimits {
-    /// The most bytes a part may have. Only a single line that is longer than this makes a longer part.
+    /// Maximum size of a part in bytes. Only a single longer line makes a larger part.
     pub bytes: usize,
 }
 
 impl Default for BlockLimits {
-    /// 1 MiB: what bounds memory and nothing else.
+    /// 1 MiB, which only limits memory.
     fn default() -> Self {
         Self { bytes: 1 << 20 }
     }
@@ -210,7 +210,7 @@ impl Settings {
         })
     }
 
-    /// Whether findings like this one are sent.
+    /// Whether this finding is sent.
     pub(crate) fn sends(&self, finding: &FindingView<'_>) -> bool {
         let enough = finding.severity().is_none_or(|severity| severity.number() >= self.min_severity);
         enough && self.kinds.contains(&finding.kind())

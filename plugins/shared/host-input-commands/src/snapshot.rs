@@ -1,4 +1,4 @@
-//! State as bytes: numbers in groups of seven bits, the lowest first, as LEB128 has them.
+//! State as bytes: numbers in LEB128, seven bits per byte, lowest bits first.
 
 /// The bytes are not a snapshot written by this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +14,10 @@ pub fn put_number(snapshot: &mut Vec<u8>, mut number: u128) {
     snapshot.push(number as u8);
 }
 
-/// Takes a number from the head of a snapshot.
+/// Reads a number from the beginning of a snapshot.
 ///
 /// # Errors
-/// When the snapshot ends within it, or it has more than 128 bits.
+/// The snapshot ends within the number, or the number has more than 128 bits.
 pub fn take_number(snapshot: &mut &[u8]) -> Result<u128, BadSnapshot> {
     let mut number: u128 = 0;
     for shift in (0..128).step_by(7) {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive() {
+    fn numbers_are_restored() {
         for number in [0, 1, 127, 128, 300, u128::from(u32::MAX), u128::MAX - 1, u128::MAX] {
             let mut bytes = Vec::new();
             put_number(&mut bytes, number);

@@ -1,17 +1,17 @@
-//! Texts as the Defense Center can read them: one line of printable ASCII, quoted.
+//! Text that the Defense Center can read: one line of printable ASCII, quoted.
 
 use deunicode::deunicode_char;
 
-/// A text that is being cleaned: transliterated to printable ASCII, white space and control characters replaced by
-/// single spaces, no space at either end, and truncated when it is too long. Its memory is reused for the next one.
+/// A text that is being cleaned. It is transliterated to printable ASCII. White space and control characters become
+/// single spaces, spaces at both ends are removed, and long text is truncated. The buffer is reused.
 #[derive(Debug, Default)]
 pub(crate) struct CleanText {
     text: String,
     /// White space was found since the last character.
     gap: bool,
-    /// Where the mark of a cut would begin.
+    /// The position at which the truncation mark would begin.
     limit: usize,
-    cut: bool,
+    truncated: bool,
 }
 
 impl CleanText {
@@ -19,31 +19,31 @@ impl CleanText {
     pub(crate) fn begin(&mut self, limit: usize) {
         self.text.clear();
         self.gap = false;
-        self.cut = false;
+        self.truncated = false;
         self.limit = limit;
     }
 
     /// Adds a character; false when the limit is reached.
-    pub(crate) fn push(&mut self, letter: char) -> bool {
-        if letter.is_whitespace() || letter.is_control() {
+    pub(crate) fn push(&mut self, character: char) -> bool {
+        if character.is_whitespace() || character.is_control() {
             self.gap = true;
-        } else if letter.is_ascii() {
-            self.push_ascii(letter);
+        } else if character.is_ascii() {
+            self.push_ascii(character);
         } else {
-            // What has no counterpart at all (private use, the newest signs) shows that something was there.
-            for letter in deunicode_char(letter).unwrap_or("?").chars() {
-                match letter {
-                    '!'..='~' => self.push_ascii(letter),
+            // A character without counterpart (private use, new symbols) becomes a visible placeholder.
+            for character in deunicode_char(character).unwrap_or("?").chars() {
+                match character {
+                    '!'..='~' => self.push_ascii(character),
                     _ => self.gap = true,
                 }
             }
         }
-        !self.cut
+        !self.truncated
     }
 
     pub(crate) fn push_str(&mut self, text: &str) {
-        for letter in text.chars() {
-            if !self.push(letter) {
+        for character in text.chars() {
+            if !self.push(character) {
                 return;
             }
         }
@@ -55,25 +55,25 @@ impl CleanText {
 
     /// The text, with `...` at its end when it was truncated.
     pub(crate) fn finish(&mut self) -> &str {
-        if self.cut {
+        if self.truncated {
             self.text.truncate(self.limit.saturating_sub(CUT_MARK.len()));
             self.text.truncate(self.text.trim_end().len());
             self.text.push_str(CUT_MARK);
-            self.cut = false;
+            self.truncated = false;
         }
         &self.text
     }
 
-    fn push_ascii(&mut self, letter: char) {
+    fn push_ascii(&mut self, character: char) {
         if self.text.len() + usize::from(self.gap) >= self.limit {
-            self.cut = true;
+            self.truncated = true;
             return;
         }
         if self.gap && !self.text.is_empty() {
             self.text.push(' ');
         }
         self.gap = false;
-        self.text.push(letter);
+        self.text.push(character);
     }
 }
 
@@ -90,9 +90,9 @@ pub(crate) fn push_quoted(line: &mut String, text: &str) {
 /// separates a percent sign from two hexadecimal digits.
 pub(crate) fn push_quoted_part(line: &mut String, text: &str) {
     let bytes = text.as_bytes();
-    for (index, letter) in text.char_indices() {
-        line.push(letter);
-        match letter {
+    for (index, character) in text.char_indices() {
+        line.push(character);
+        match character {
             '"' => line.push('"'),
             '%' if is_hex(bytes.get(index + 1)) && is_hex(bytes.get(index + 2)) => line.push(' '),
             _ => {}
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_with_a_mark_and_short_ones_are_not() {
+    fn long_texts_are_truncated_with_a_mark() {
         assert_eq!(clean("1234567890", 10), "1234567890");
         assert_eq!(clean("1234567890 ", 10), "1234567890");
         assert_eq!(clean("12345678901", 10), "1234567...");

@@ -1,4 +1,4 @@
-//! The commands of a report, line by line, and what a Defense Center makes of them.
+//! The commands of a report, line by line, and the state of a Defense Center after the import.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
@@ -238,18 +238,18 @@ fn an_incomplete_report_clears_nothing_and_an_undelivered_one_says_nothing_more(
     let partial = run(settings(), Hints::default(), &batches, &end(false, &clean));
     assert!(!partial.text.contains("192.0.2.1,") && !partial.text.contains("192.0.2.9"));
     assert!(partial.text.ends_with("ScanUpdate\n"));
-    let taken_back = ReportEnd { deliver: false, ..end(false, &clean) };
-    assert_eq!(run(settings(), Hints::default(), &batches, &taken_back).text, "");
+    let rolled_back = ReportEnd { deliver: false, ..end(false, &clean) };
+    assert_eq!(run(settings(), Hints::default(), &batches, &rolled_back).text, "");
 }
 
 #[test]
-fn the_cut_last_asset_of_an_incomplete_report_keeps_its_old_results() {
+fn truncated_last_asset_keeps_its_old_results() {
     let batches = [vec![
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![finding("2"), finding("3")]),
     ]];
     let hints = Hints { add_host: Some(true) };
-    let cut = run(settings(), hints, &batches, &end(false, &[]));
+    let truncated = run(settings(), hints, &batches, &end(false, &[]));
     let result = |address: &str, id: &str| {
         format!(
             "AddScanResult,{address},\"QualysGuard\",{id},443,tcp,\"Title {id}\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n"
@@ -262,11 +262,11 @@ fn the_cut_last_asset_of_an_incomplete_report_keeps_its_old_results() {
         result("192.0.2.2", "2"),
         result("192.0.2.2", "3")
     );
-    assert_eq!(cut.text, expected);
-    assert_eq!((cut.commands, cut.findings), (8, 3));
-    assert_eq!(cut.totals.warnings, [""; 0]);
-    let whole = run(settings(), hints, &batches, &end(true, &[]));
-    assert_eq!(whole.text.matches("DeleteScanResult").count(), 2);
+    assert_eq!(truncated.text, expected);
+    assert_eq!((truncated.commands, truncated.findings), (8, 3));
+    assert_eq!(truncated.totals.warnings, [""; 0]);
+    let complete = run(settings(), hints, &batches, &end(true, &[]));
+    assert_eq!(complete.text.matches("DeleteScanResult").count(), 2);
 }
 
 #[test]
@@ -287,12 +287,12 @@ fn truncated_asset_with_sent_deletion_is_reported() {
                 "the report is truncated within asset 192.0.2.1, whose old results are already deleted; some results may be missing until a complete report is delivered"
             ]
         );
-        // A report that is not delivered has deleted as much by then.
-        let taken_back = ReportEnd { deliver: false, ..end(false, &[]) };
-        let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &taken_back);
+        // A report that is not delivered has deleted the same results at this point.
+        let rolled_back = ReportEnd { deliver: false, ..end(false, &[]) };
+        let outcome = run(Settings { limits, ..settings() }, Hints::default(), &batches, &rolled_back);
         assert_eq!(outcome.totals.warnings.len(), 1);
-        let whole = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
-        assert_eq!(whole.totals.warnings, [""; 0]);
+        let complete = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
+        assert_eq!(complete.totals.warnings, [""; 0]);
     }
 }
 
@@ -321,12 +321,12 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
     assert_eq!(totals.cleared, 4);
 }
 
-/// Content keys are equal only within a schema: columns in another order must not find the old texts.
+/// Content keys are equal only within a schema. With the columns in another order, old texts must not be found.
 #[test]
 fn another_schema_is_read_by_its_names() {
     let mut swapped = Schema::default();
-    let place = |name: &str| swapped.definitions.iter().position(|column| column == name).unwrap();
-    let (title, diagnosis) = (place("title"), place("diagnosis"));
+    let position = |name: &str| swapped.definitions.iter().position(|column| column == name).unwrap();
+    let (title, diagnosis) = (position("title"), position("diagnosis"));
     swapped.definitions.swap(title, diagnosis);
     let one = Finding { title: "first".to_owned(), text: "second".to_owned(), ..finding("1") };
     let raw = raw(&[("192.0.2.1", false, vec![one])]).finish();
@@ -370,7 +370,7 @@ fn unsendable_finding_is_rejected_and_clears_nothing() {
 }
 
 #[test]
-fn an_asset_that_comes_twice_is_not_wiped_by_its_second_part() {
+fn asset_that_appears_twice_keeps_its_first_part() {
     let batches = [vec![
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![]),
@@ -409,19 +409,19 @@ fn descriptions_are_made_of_the_parts_that_were_asked_for() {
 }
 
 #[test]
-fn a_large_asset_is_handed_on_in_parts_of_whole_lines() {
+fn large_asset_is_passed_on_in_parts_of_complete_lines() {
     let findings: Vec<_> = (1..=5000).map(|qid| finding(&qid.to_string())).collect();
     let batches = [vec![("192.0.2.1", false, findings)]];
-    let whole = run(settings(), Hints::default(), &batches, &end(true, &[]));
-    assert_eq!(whole.lengths.len(), 1);
+    let complete = run(settings(), Hints::default(), &batches, &end(true, &[]));
+    assert_eq!(complete.lengths.len(), 1);
     let limits = BlockLimits { bytes: 2000 };
     let parts = run(Settings { limits, ..settings() }, Hints::default(), &batches, &end(true, &[]));
-    assert_eq!(parts.text, whole.text);
+    assert_eq!(parts.text, complete.text);
     assert!(parts.lengths.len() > 100);
     assert!(parts.lengths.iter().all(|length| *length <= limits.bytes));
 }
 
-/// What a Defense Center holds after the import, by address: the ids of the scanner's results.
+/// The results that a Defense Center has after the import: IDs of the scanner's results, by address.
 fn imported(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut deleted = BTreeSet::new();
@@ -452,7 +452,7 @@ fn owned(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-/// Text that has broken importers before, mixed with anything.
+/// Text that has broken importers before, in random combinations.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -518,7 +518,7 @@ fn hostile_finding() -> impl Strategy<Value = Finding> {
         })
 }
 
-/// The input sees to it that no item of a list holds a line break.
+/// The input ensures that no list item contains a line break.
 fn without_breaks(items: Vec<String>) -> Vec<String> {
     items.into_iter().map(|item| item.replace('\n', " ")).collect()
 }
@@ -563,7 +563,7 @@ fn check_result(fields: &[String], length: usize) -> Result<(), TestCaseError> {
     prop_assert!(fields[3].parse::<u32>().is_ok_and(|id| id > 0));
     prop_assert!(fields[4].is_empty() || fields[4].parse::<u16>().is_ok_and(|port| port > 0));
     prop_assert!(["", "tcp", "udp"].contains(&fields[5].as_str()));
-    // The space that breaks a percent code is added on top.
+    // The space that breaks a percent code is not part of the length.
     prop_assert!(fields[7].replace("% ", "%").len() <= length);
     for (list, prefix) in [(&fields[8], "cve_ids:"), (&fields[9], "bugtraq_ids:")] {
         prop_assert!(list.strip_prefix(prefix).is_some_and(|ids| ids.is_empty() || ids.starts_with(' ')));

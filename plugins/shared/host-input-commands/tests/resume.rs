@@ -13,7 +13,7 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
 };
 
-/// An asset's address and status and the QIDs of its findings; each of 0 is one that cannot be sent.
+/// An asset's address, its status and the QIDs of its findings. A finding with QID 0 cannot be sent.
 type AssetFindings = (&'static str, &'static str, Vec<u32>);
 
 fn writer(replace: Replace, bytes: usize) -> CommandWriter {
@@ -70,7 +70,7 @@ fn into(text: &mut String) -> impl FnMut(Block<'_>) -> Result<(), Infallible> {
     }
 }
 
-/// The text of a report whose writer is replaced behind these assets.
+/// The text of a report whose writer is replaced after these assets.
 fn text(replace: Replace, assets: &[AssetFindings], stops: &[usize]) -> String {
     let mut text = String::new();
     let mut current = writer(replace, 600);
@@ -147,10 +147,10 @@ fn each_way_to_replace_has_its_commands() {
     );
 }
 
-/// A part of an asset may have no status, or that of a scan that did not complete: then the other part decides
-/// nothing.
+/// A part of an asset may have no status, or that of an incomplete scan. Then the other part does not make the asset
+/// clean.
 #[test]
-fn an_asset_in_doubt_is_not_cleared() {
+fn asset_with_incomplete_information_is_not_cleared() {
     for assets in [
         [("192.0.2.20", "", vec![]), ("192.0.2.20", "down", vec![])],
         [("192.0.2.20", "", vec![]), ("192.0.2.20", "", vec![0])],
@@ -164,14 +164,14 @@ fn an_asset_in_doubt_is_not_cleared() {
 }
 
 #[test]
-fn a_cut_asset_is_added_to_what_it_has_whatever_the_way() {
+fn truncated_asset_is_merged_for_every_setting_of_replace() {
     for replace in [Replace::Asset, Replace::Flush, Replace::Merge] {
         let mut text = String::new();
         let mut writer = writer(replace, 1 << 20);
         writer.begin(&start());
         feed(&mut writer, &mut text, &[("192.0.2.20", "", vec![1, 2])]);
-        let cut = ReportEnd { deliver: true, ..ReportEnd::default() };
-        let totals = writer.end(&cut, &mut into(&mut text)).unwrap();
+        let truncated = ReportEnd { deliver: true, ..ReportEnd::default() };
+        let totals = writer.end(&truncated, &mut into(&mut text)).unwrap();
         assert_eq!(totals.warnings, [""; 0], "{replace:?}");
         assert!(!text.contains("DeleteScanResult") && !text.contains("ScanFlush"), "{text}");
         assert!(text.ends_with("\nScanUpdate\n"));

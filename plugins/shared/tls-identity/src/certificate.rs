@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! Parsed certificates.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,18 +12,18 @@ use x509_parser::x509::X509Name;
 
 use crate::fingerprint::Fingerprint;
 
-/// What can be shown of a certificate. Nothing in it is secret, and nothing of it has been verified.
+/// The fields of a certificate that messages show. They are not secret, and they are not verified here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whose it is, in one line: `O=Example, CN=scanner.example.com`.
+    /// The subject in one line: `O=Example, CN=scanner.example.com`.
     pub subject: String,
     /// The common name (CN) of the subject.
     pub common_name: Option<String>,
-    /// The e-mail address: of the alternative names, else of the subject.
+    /// The e-mail address: from the alternative names, otherwise from the subject.
     pub email: Option<String>,
     /// The DNS names and IP addresses among the alternative names.
     pub names: Vec<String>,
-    /// Who issued it, in one line.
+    /// The issuer in one line.
     pub issuer: String,
     /// The serial number, hexadecimal with colons.
     pub serial: String,
@@ -41,11 +41,11 @@ pub struct Certificate {
 /// Relation of a time to a certificate's validity period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// It begins only later.
+    /// The validity period has not begun.
     NotYet,
     /// It is valid for this many more whole days.
     DaysLeft(i64),
-    /// It has ended.
+    /// The validity period has ended.
     Expired,
 }
 
@@ -76,8 +76,8 @@ impl Certificate {
             names,
             issuer: clean(&certificate.issuer().to_string()),
             serial: certificate.raw_serial_as_string(),
-            not_before: moment(certificate.validity().not_before.timestamp()),
-            not_after: moment(certificate.validity().not_after.timestamp()),
+            not_before: to_timestamp(certificate.validity().not_before.timestamp()),
+            not_after: to_timestamp(certificate.validity().not_after.timestamp()),
             fingerprint: Fingerprint::of(der),
             domain: domain(subject),
         })
@@ -95,10 +95,10 @@ impl Certificate {
         }
     }
 
-    /// That it is valid at `now`: the verdict before any byte goes over the network.
+    /// Checks that the certificate is valid at `now`, before any byte goes over the network.
     ///
     /// # Errors
-    /// [`Auth`](ErrorKind::Auth) when it has expired or is not yet valid; the moment is named.
+    /// [`Auth`](ErrorKind::Auth) when it has expired or is not yet valid; the message names the date.
     pub fn require_valid(&self, now: Timestamp) -> Result<()> {
         let when = match self.validity(now) {
             Validity::DaysLeft(_) => return Ok(()),
@@ -118,7 +118,7 @@ impl fmt::Display for Certificate {
 }
 
 fn alternative_names<'a>(certificate: &X509Certificate<'a>) -> Vec<GeneralName<'a>> {
-    // A certificate with the extension twice, or a broken one, is refused by the verifier; here it has no names.
+    // The verifier refuses a certificate whose extension is invalid or appears twice. Here it has no names.
     let extension = certificate.subject_alternative_name().ok().flatten();
     extension.map(|names| names.value.general_names.clone()).unwrap_or_default()
 }
@@ -139,15 +139,15 @@ fn domain(subject: &X509Name<'_>) -> Option<String> {
         .find_map(|attribute| attribute.as_str().ok()?.strip_prefix("client_").map(clean))
 }
 
-/// Dates outside the years that can be shown are put to the nearest one.
-fn moment(seconds: i64) -> Timestamp {
+/// Dates outside the range of `Timestamp` become the nearest date in it.
+fn to_timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A peer chooses these texts and they end up in messages: no control characters, no endless lines.
+/// The peer chooses these texts and messages show them: control characters are removed and the length is limited.
 fn clean(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
+    text.chars().filter(|character| !character.is_control()).take(MAX_CHARACTERS).collect()
 }
 
-const LONGEST: usize = 300;
+const MAX_CHARACTERS: usize = 300;
 const GENERATION_QUALIFIER: &str = "2.5.4.44";

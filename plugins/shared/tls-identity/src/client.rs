@@ -1,4 +1,4 @@
-//! A TLS client's configuration.
+//! The configuration of a TLS client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,8 +25,7 @@ pub struct ClientTls {
     identity: Option<Identity>,
 }
 
-/// The lowest version of TLS that is spoken. Peers that know only TLS 1.1 or older cannot be reached at all:
-/// rustls has never had those versions.
+/// Minimum TLS version. rustls does not support TLS 1.1 and older.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MinimumVersion {
     /// TLS 1.2 or 1.3.
@@ -47,7 +46,7 @@ impl ClientTls {
         Self::with_minimum(peer, trust, identity, MinimumVersion::Tls12)
     }
 
-    /// A client that speaks this version or newer.
+    /// A client for this version or newer.
     ///
     /// # Errors
     /// As [`ClientTls::new`].
@@ -78,28 +77,28 @@ impl ClientTls {
         Ok(Self { peer: peer.to_owned(), config: Arc::new(config), verifier, identity: identity.cloned() })
     }
 
-    /// The configuration, for `rustls::ClientConnection`; reqwest takes a clone of what is inside.
+    /// The configuration, for `rustls::ClientConnection`. For reqwest, clone the inner value.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
 
-    /// What verifies the peer in that configuration: for a library that uses one configuration for several peers.
+    /// The verifier of that configuration, for a library that uses one configuration for several peers.
     #[must_use]
     pub fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
         Arc::clone(&self.verifier) as Arc<dyn ServerCertVerifier>
     }
 
-    /// Makes one sentence with a hint of what went wrong on a connection: of a `rustls::Error`, of an
-    /// `io::Error` around it, or of whatever library's error has one of the two among its sources.
+    /// Turns a connection error into one sentence with a hint. Accepts a `rustls::Error`, an `io::Error` that
+    /// contains one, or an error of another library with one of the two among its sources.
     ///
     /// A peer that is not trusted, or that does not trust us, is [`Auth`](scanbridge_plugin_api::ErrorKind::Auth)
     /// (never retried). No common version, or no TLS at all, is
     /// [`Protocol`](scanbridge_plugin_api::ErrorKind::Protocol). A connection that is closed early is
     /// [`Unavailable`](scanbridge_plugin_api::ErrorKind::Unavailable).
     ///
-    /// With TLS 1.3 a peer refuses a client certificate only after the handshake has ended for us: errors of
-    /// the first reads have to come here too.
+    /// With TLS 1.3 a peer rejects a client certificate only after our side of the handshake has ended. So pass
+    /// errors of the first reads here too.
     #[must_use]
     pub fn explain(&self, error: &(dyn StdError + 'static)) -> PluginError {
         explain::explain(&self.peer, self.identity.as_ref(), error)
@@ -107,7 +106,7 @@ impl ClientTls {
 }
 
 impl fmt::Debug for ClientTls {
-    /// Without the configuration: rustls would print secrets from it.
+    /// The configuration is omitted, because rustls would print secrets from it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls")
             .field("peer", &self.peer)

@@ -1,4 +1,4 @@
-//! What the errors of TLS mean, in one sentence with a hint.
+//! One sentence with a hint for each TLS error.
 
 use std::error::Error as StdError;
 use std::io;
@@ -26,7 +26,8 @@ pub(crate) fn explain(
             return of_tls(peer, identity, tls);
         }
         next = match current.downcast_ref::<io::Error>() {
-            // An io::Error names the source of what is inside it as its own, and so passes the inside over.
+            // `io::Error::source` skips the inner error and returns the source of it, so the inner error is examined
+            // here.
             Some(io) => {
                 last_io = Some(io);
                 io.get_ref().map(|inside| inside as &(dyn StdError + 'static)).or_else(|| io.source())
@@ -40,7 +41,7 @@ pub(crate) fn explain(
     }
 }
 
-/// The peer's certificate was held against authorities and refused.
+/// The peer's certificate was verified against authorities and refused.
 pub(crate) fn refused_certificate(
     peer: &str,
     certificate: &Certificate,
@@ -97,7 +98,7 @@ pub(crate) fn refused_certificate(
     PluginError::new(ErrorKind::Auth, message).with_hint(hint)
 }
 
-/// The peer's certificate is none of those that are trusted by fingerprint.
+/// The peer's certificate has none of the pinned fingerprints.
 pub(crate) fn not_pinned(peer: &str, known: &[Fingerprint], shown: Fingerprint) -> PluginError {
     let known = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     PluginError::new(
@@ -114,8 +115,8 @@ fn shown_names(certificate: &Certificate) -> String {
     if certificate.names.is_empty() {
         return format!("only the common name `{}`, which is ignored", certificate.subject);
     }
-    let more = certificate.names.len().saturating_sub(MOST_NAMES);
-    let shown = certificate.names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    let more = certificate.names.len().saturating_sub(MAX_NAMES);
+    let shown = certificate.names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
@@ -223,7 +224,7 @@ fn protocol(message: String) -> PluginError {
 }
 
 /// Maximum number of certificate names in a message.
-const MOST_NAMES: usize = 5;
+const MAX_NAMES: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -231,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// As HTTP libraries wrap: an error of their own around an `io::Error` around that of TLS.
+    /// Wraps errors as HTTP libraries do: their own error contains an `io::Error`, which contains the TLS error.
     #[derive(Debug)]
     struct Wrapped(io::Error);
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use rustls::pki_types::CertificateDer;
 use scanbridge_plugin_api::PluginError;
 
-/// The SHA-256 of a certificate's DER form. It prints as `AB:CD:…`, as `openssl x509 -fingerprint -sha256`
-/// and browsers show it, and is read from that or from plain hexadecimal digits.
+/// The SHA-256 of a certificate in DER form. Printed as `AB:CD:…`, as `openssl x509 -fingerprint -sha256` and
+/// browsers do. Parsed from that form or from plain hexadecimal digits.
 ///
 /// ```
 /// # use scanbridge_tls_identity::Fingerprint;
@@ -35,8 +35,8 @@ impl FromStr for Fingerprint {
     /// Fingerprint=` is accepted.
     ///
     /// # Errors
-    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when it is anything else; the length is named
-    /// where it is that of another hash.
+    /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) for any other text. If its length is that of another
+    /// hash, the message names that hash.
     fn from_str(text: &str) -> Result<Self, PluginError> {
         let bad = |problem: String| {
             PluginError::config(problem)
@@ -93,18 +93,18 @@ fn nibble(digit: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// SHA-256 of no bytes at all (FIPS 180-2 example values list).
-    const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    /// SHA-256 of the empty input (FIPS 180-2 example values list).
+    const OF_EMPTY_INPUT: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
     fn every_usual_spelling_is_the_same_fingerprint() {
         let expected = Fingerprint::of(&CertificateDer::from(Vec::new()));
         let colons = expected.to_string();
         for text in [
-            OF_NOTHING.to_owned(),
-            OF_NOTHING.to_uppercase(),
+            OF_EMPTY_INPUT.to_owned(),
+            OF_EMPTY_INPUT.to_uppercase(),
             colons.replace(':', " "),
-            format!("sha256:{OF_NOTHING}"),
+            format!("sha256:{OF_EMPTY_INPUT}"),
             format!("SHA256 Fingerprint={colons}"),
             format!("  {colons}\n"),
             colons,

@@ -13,7 +13,7 @@ use crate::fingerprint::Fingerprint;
 /// # Errors
 /// [`Io`](ErrorKind::Io) when the file exists and cannot be read, [`Config`](ErrorKind::Config) when the peer's line
 /// is corrupt. A corrupt file is never treated as an empty one.
-pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
+pub(crate) fn stored_fingerprint(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
@@ -31,12 +31,12 @@ pub(crate) fn recall(file: &Path, peer: &str) -> Result<Option<Fingerprint>> {
     })
 }
 
-/// Adds `peer`, unless another process was quicker; then the fingerprints must agree.
+/// Adds `peer`, unless another process has added it in the meantime; then the fingerprints must be equal.
 ///
 /// # Errors
 /// [`CannotCreate`](ErrorKind::CannotCreate) when the file cannot be written; the refusal of [`changed`] when another
 /// one was stored in the meantime.
-pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Result<()> {
+pub(crate) fn store(file: &Path, peer: &str, fingerprint: Fingerprint) -> Result<()> {
     let failed = |error: std::io::Error| {
         PluginError::new(ErrorKind::CannotCreate, format!("cannot write {}: {error}", file.display()))
             .with_hint("set `tls_first_use_file` to a file in a writable directory")
@@ -45,10 +45,10 @@ pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Res
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // The folder is locked, not the file, because the file is replaced.
+    // The directory is locked instead of the file, because the file is replaced.
     let lock = File::open(folder).map_err(failed)?;
     lock.lock().map_err(failed)?;
-    match recall(file, peer)? {
+    match stored_fingerprint(file, peer)? {
         Some(known) if known == fingerprint => return Ok(()),
         Some(known) => return Err(changed(file, peer, known, fingerprint)),
         None => {}
@@ -61,7 +61,7 @@ pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Res
         text.push('\n');
     }
     text.push_str(&format!("{peer} {fingerprint}\n"));
-    // A temporary file is made with mode 0600.
+    // `NamedTempFile` creates files with mode 0600.
     let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     part.write_all(text.as_bytes()).map_err(failed)?;
     part.as_file().sync_all().map_err(failed)?;
@@ -69,7 +69,7 @@ pub(crate) fn remember(file: &Path, peer: &str, fingerprint: Fingerprint) -> Res
     Ok(())
 }
 
-/// The refusal of a peer that shows another certificate than it did.
+/// The error for a peer whose certificate differs from the stored one.
 pub(crate) fn changed(file: &Path, peer: &str, known: Fingerprint, shown: Fingerprint) -> PluginError {
     let file = file.display();
     PluginError::new(

@@ -1,4 +1,4 @@
-//! Who we are to a peer: a client certificate and its key.
+//! The client certificate and its key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use scanbridge_plugin_api::{PluginError, Result, Secret};
 use zeroize::Zeroize;
 
 use crate::certificate::Certificate;
-use crate::source::{Material, read_file, warn_of_readers};
+use crate::source::{Material, read_file, warn_if_readable_by_others};
 use crate::{key_store, pem, pkcs12};
 
-/// A client certificate with its key, ready to be shown to a peer.
+/// A client certificate with its key, ready for a TLS handshake.
 ///
-/// The key is held by the cryptographic library alone; what was read of it is wiped. `Debug` shows the file
-/// and the certificate.
+/// Only the cryptographic library keeps the key; buffers that contained it are wiped. `Debug` shows the file and the
+/// certificate.
 #[derive(Clone)]
 pub struct Identity {
     file: PathBuf,
@@ -28,20 +28,19 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Opens a file that holds both: PKCS#12, JKS, or PEM. Which one it is is seen by its content, for
-    /// `.pfx`, `.p12`, `.pkcs12` and `.jkcs` are all in use. Warns in the log when others than the owner may
-    /// read the file.
+    /// Opens a file with certificate and key: PKCS#12, JKS or PEM. The format is detected from the content, because
+    /// `.pfx`, `.p12`, `.pkcs12` and `.jkcs` are all in use. Logs a warning when other users can read the file.
     ///
     /// # Errors
     /// - [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput): the file cannot be opened;
     /// - [`Auth`](scanbridge_plugin_api::ErrorKind::Auth): a password is missing or wrong;
-    /// - [`BadData`](scanbridge_plugin_api::ErrorKind::BadData): broken, encrypted in a way that is not read,
-    ///   without a key or a certificate, or the two do not belong together.
+    /// - [`BadData`](scanbridge_plugin_api::ErrorKind::BadData): the file is invalid, uses an unsupported encryption,
+    ///   or lacks the key or the certificate, or key and certificate do not match.
     ///
-    /// Every message names the file, none the password.
+    /// Every message names the file; no message contains the password.
     pub fn open(path: &Path, password: Option<&Secret>) -> Result<Self> {
         let bytes = read_file(path)?;
-        warn_of_readers(path);
+        warn_if_readable_by_others(path);
         let material = if key_store::is_key_store(&bytes) {
             key_store::open(path, &bytes, password)?
         } else if pem::is_pem(&bytes) {
@@ -65,25 +64,25 @@ impl Identity {
     pub fn open_pair(certificate: &Path, key: &Path, password: Option<&Secret>) -> Result<Self> {
         let certificates = read_file(certificate)?;
         let keys = read_file(key)?;
-        warn_of_readers(key);
+        warn_if_readable_by_others(key);
         let material = from_pem(certificate, &certificates, key, &keys, password)?;
         Self::from_material(certificate, key, material)
     }
 
-    /// What the client certificate says.
+    /// The fields of the client certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// The other certificates of a PKCS#12 file or key store: those of the authorities that issued ours. A
-    /// Defense Center puts its own there.
+    /// The other certificates of a PKCS#12 file or key store: the authorities that issued the client certificate. A
+    /// Defense Center includes its own authority.
     #[must_use]
     pub fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
     }
 
-    /// The file that it was read from.
+    /// The file from which it was read.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file

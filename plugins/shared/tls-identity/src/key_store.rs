@@ -10,15 +10,17 @@ use zeroize::Zeroize;
 use crate::pem::wrong_password;
 use crate::source::Material;
 
-/// Whether these bytes begin as a key store of type JKS or JCEKS does.
+/// Returns true if the bytes begin with the magic number of JKS or JCEKS.
 pub(crate) fn is_key_store(bytes: &[u8]) -> bool {
     bytes.starts_with(JKS) || bytes.starts_with(JCEKS)
 }
 
-/// Opens a key store; of several keys the first by alias is taken. The key's password is the store's.
+/// Opens a key store. If there are several keys, the first by alias is used. The key's password must be that of the
+/// store.
 ///
 /// # Errors
-/// As of a PKCS#12 file; a store of type JCEKS is refused with the command that converts it.
+/// Those of [`pkcs12::open`](crate::pkcs12::open). A store of type JCEKS is refused with the command that converts
+/// it.
 pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Result<Material> {
     let shown = path.display();
     if bytes.starts_with(JCEKS) {
@@ -74,14 +76,14 @@ fn convert(path: &Path) -> String {
     )
 }
 
-/// The store's outline. It is walked before the library reads it, because the library reserves whatever
-/// memory a length in the file asks for.
+/// The structure of the store. It is checked before the library parses the file, because the library allocates as
+/// much memory as a length in the file demands.
 struct Layout<'a> {
     rest: &'a [u8],
 }
 
 impl Layout<'_> {
-    /// Whether every length stays within the file and nothing but the digest is left at the end.
+    /// Checks that every length stays within the file and that only the digest follows the entries.
     fn check(mut self) -> Option<()> {
         self.skip(4)?;
         let version = self.number()?;

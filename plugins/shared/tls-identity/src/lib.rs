@@ -1,6 +1,6 @@
-//! Certificates, keys and trust for TLS: the only room that sees key material.
+//! Certificates, keys and trust for TLS. No other crate handles key material.
 //!
-//! A plugin that speaks TLS puts the rows of [`options`] into its table, and does the rest in three steps:
+//! A TLS plugin adds the rows of [`options`] to its table, then takes three steps:
 //!
 //! ```no_run
 //! use scanbridge_tls_identity::{ClientTls, Identity, Trust};
@@ -18,10 +18,10 @@
 //! # }
 //! ```
 //!
-//! What this crate is not: it opens no socket and makes no retry. The cryptography is aws-lc-rs, handed over
-//! explicitly and never set for the whole process, because several plugins live in one.
+//! This crate opens no sockets and does not retry. The crypto provider aws-lc-rs is passed explicitly instead of
+//! installed for the process, because one process loads several plugins.
 //!
-//! There is no mode without verification. A peer whose chain cannot be verified is identified by its fingerprint
+//! Verification cannot be turned off. A peer whose chain cannot be verified is identified by its fingerprint
 //! ([`Trust::pinned`]) or by the certificate stored at first use ([`Trust::first_use`]).
 
 mod certificate;
@@ -30,6 +30,7 @@ mod explain;
 mod fingerprint;
 mod first_use;
 mod identity;
+mod key_cost;
 mod key_store;
 pub mod options;
 mod pem;

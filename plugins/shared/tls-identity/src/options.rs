@@ -1,4 +1,4 @@
-//! The options that every TLS client has, so that they are spelled and read alike.
+//! The options that all TLS clients share.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub struct TlsOptions {
     pub fingerprints: Vec<Fingerprint>,
     /// `tls_first_use_file`.
     pub first_use_file: Option<PathBuf>,
-    /// `tls_check_name`, turned round, so that the default is the safe one.
+    /// The negation of `tls_check_name`, so that the default value is the safe one.
     pub any_name: bool,
     /// `tls_min_version`.
     pub min_version: MinimumVersion,
@@ -104,8 +104,8 @@ impl TlsOptions {
         }
     }
 
-    /// Whom to trust: the fingerprints, the file of first meetings, the file of authorities, or `otherwise`
-    /// when none of them is named.
+    /// The peers to trust: by fingerprint, by the first-use file or by the file of authorities. Calls `otherwise`
+    /// when none of them is set.
     ///
     /// # Errors
     /// As the constructors of [`Trust`].

@@ -10,17 +10,17 @@ use scanbridge_plugin_api::{PluginError, Result, Secret};
 use crate::pem::wrong_password;
 use crate::source::Material;
 
-/// Whether these bytes begin as DER does.
+/// Returns true if the bytes begin with the tag of a DER sequence.
 pub(crate) fn is_der(bytes: &[u8]) -> bool {
     bytes.first() == Some(&0x30)
 }
 
-/// Opens a PKCS#12 file. Read are the modern kinds (PBES2 with AES) and what a Defense Center writes (40 bits
-/// of RC2, 3DES, a SHA-1 MAC of one iteration).
+/// Opens a PKCS#12 file. Supported are PBES2 with AES, and the format of a Defense Center: 40-bit RC2, 3DES and a
+/// SHA-1 MAC with one iteration.
 ///
 /// # Errors
 /// [`Auth`](scanbridge_plugin_api::ErrorKind::Auth) for a wrong password,
-/// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) for a broken file, another encryption, and a file
+/// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) for an invalid file, an unsupported encryption, and a file
 /// without a key.
 pub(crate) fn open(path: &Path, bytes: &[u8], password: Option<&Secret>) -> Result<Material> {
     let password = password.map_or("", Secret::expose);
@@ -59,13 +59,13 @@ fn failure(path: &Path, bytes: &[u8], error: &Error) -> PluginError {
         "convert it: openssl pkcs12 -legacy -in {shown} -nodes -out ALL.pem, then openssl pkcs12 -export -in ALL.pem -out NEW.p12"
     );
     match error {
-        // Where the MAC is right or missing, padding that is not is the password's fault too.
+        // Invalid padding after a valid or missing MAC also means a wrong password.
         Error::MacError(_) | Error::UnpadError => wrong_password(path),
         Error::UnsupportedEncryptionScheme | Error::UnsupportedMacAlgorithm | Error::InvalidParameters => {
             PluginError::bad_data(format!("{shown} uses an unsupported encryption ({error})"))
                 .with_hint(convert)
         }
-        // BER with open lengths, as some old programs write it.
+        // BER with indefinite lengths, which some old programs write.
         _ if bytes.get(1) == Some(&0x80) => {
             PluginError::bad_data(format!("{shown} is a BER-encoded PKCS#12 file; only DER is supported"))
                 .with_hint(convert)

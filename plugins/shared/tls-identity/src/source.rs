@@ -1,4 +1,4 @@
-//! Reading the files that hold certificates and keys, and what is in them before anything is made of it.
+//! Reads files with certificates and keys.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -8,13 +8,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use zeroize::{Zeroize, Zeroizing};
 
-/// What a file held.
+/// The content of such a file.
 pub(crate) struct Material {
-    /// The certificate of the key first, then what leads to its authority.
+    /// The certificate of the key first, then the rest of the chain to its authority.
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// The key, wiped when this is dropped.
     pub(crate) key: Option<PrivateKeyDer<'static>>,
-    /// Certificates that are in the file in addition: the authorities to trust.
+    /// The other certificates of the file: authorities to trust.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
 }
 
@@ -37,22 +37,23 @@ pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         PluginError::new(ErrorKind::NoInput, format!("cannot open {shown}: {error}"))
             .with_hint("set a certificate file that the user running scanbridge can read")
     })?;
-    let told = file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
-    let expected = told.and_then(|length| usize::try_from(length).ok()).unwrap_or(MOST_BYTES).min(MOST_BYTES);
-    // Reserved at once: a buffer that grows leaves copies of a key behind.
+    let file_length = file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+    let expected =
+        file_length.and_then(|length| usize::try_from(length).ok()).unwrap_or(MAX_BYTES).min(MAX_BYTES);
+    // Reserved at once: a growing buffer leaves copies of the key in freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected + 1));
-    let mut limited = file.take(MOST_BYTES as u64 + 1);
+    let mut limited = file.take(MAX_BYTES as u64 + 1);
     limited
         .read_to_end(&mut bytes)
         .map_err(|error| PluginError::new(ErrorKind::Io, format!("cannot read {shown}: {error}")))?;
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(PluginError::bad_data(format!("{shown} is too large to be a certificate file")));
     }
     Ok(bytes)
 }
 
-/// Says when others than its owner may read a file that holds a key.
-pub(crate) fn warn_of_readers(path: &Path) {
+/// Logs a warning when users other than the owner can read a file that contains a key.
+pub(crate) fn warn_if_readable_by_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
     if mode & 0o077 != 0 {
@@ -63,5 +64,5 @@ pub(crate) fn warn_of_readers(path: &Path) {
     }
 }
 
-/// A thousand certificates fit in.
-const MOST_BYTES: usize = 4 << 20;
+/// Enough for about a thousand certificates.
+const MAX_BYTES: usize = 4 << 20;

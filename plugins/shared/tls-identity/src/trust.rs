@@ -1,4 +1,4 @@
-//! Whom we take a peer's word from.
+//! Which peers are trusted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,22 +20,22 @@ pub struct Trust {
     pub(crate) check_name: bool,
 }
 
-/// What a peer's certificate is held against.
+/// How a peer's certificate is verified.
 #[derive(Debug, Clone)]
 pub(crate) enum Anchor {
-    /// It must lead to one of these authorities.
+    /// It must be issued, directly or not, by one of these authorities.
     Authorities(Authorities),
-    /// It must be one of these itself.
+    /// It must have one of these fingerprints.
     Pinned(Vec<Fingerprint>),
     /// It must be the one that this file stores for the address; if there is none, it is stored.
     FirstUse(PathBuf),
 }
 
-/// Authorities, and where they came from.
+/// Authorities and their origin.
 #[derive(Debug, Clone)]
 pub(crate) struct Authorities {
     pub(crate) roots: Arc<RootCertStore>,
-    /// The given certificates themselves: a peer that shows one of them needs no signature. Empty for the system's.
+    /// The given certificates. A peer that sends one of them needs no issuer. Empty for the system's list.
     pub(crate) given: Vec<CertificateDer<'static>>,
     /// For messages: `the system's list`, `ca.pem`.
     pub(crate) origin: String,
@@ -49,7 +49,7 @@ impl Trust {
     pub fn system() -> Result<Self> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        // One that cannot be read takes only itself out of the list.
+        // A certificate that cannot be parsed is skipped; the others are added.
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
@@ -62,18 +62,19 @@ impl Trust {
     /// The authorities in a PEM file, and no others. It may also contain a server's self-signed certificate.
     ///
     /// # Errors
-    /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened, [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when it holds
-    /// no certificate or a broken one.
+    /// [`NoInput`](scanbridge_plugin_api::ErrorKind::NoInput) when it cannot be opened,
+    /// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when it contains no certificate or an invalid one.
     pub fn ca_file(path: &Path) -> Result<Self> {
         let bytes = read_file(path)?;
         let certificates = pem::certificates(path, &bytes)?;
         Self::certificates(&certificates, &path.display().to_string())
     }
 
-    /// These authorities, and no others: for those inside a PKCS#12 file. `origin` names them in messages.
+    /// Only these authorities, for example those in a PKCS#12 file. `origin` names them in messages.
     ///
     /// # Errors
-    /// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when there is none, or one is broken.
+    /// [`BadData`](scanbridge_plugin_api::ErrorKind::BadData) when the list is empty or contains an invalid
+    /// certificate.
     pub fn certificates(certificates: &[CertificateDer<'_>], origin: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for (index, certificate) in certificates.iter().enumerate() {
@@ -90,7 +91,7 @@ impl Trust {
         Ok(Self::of(roots, given, origin.to_owned()))
     }
 
-    /// Peers whose own certificate has one of these fingerprints, whatever its issuer, names and dates.
+    /// Peers whose own certificate has one of these fingerprints. Issuer, names and dates are not checked.
     ///
     /// # Errors
     /// [`Config`](scanbridge_plugin_api::ErrorKind::Config) when the list is empty.
@@ -101,15 +102,15 @@ impl Trust {
         Ok(Self { anchor: Anchor::Pinned(fingerprints), check_name: false })
     }
 
-    /// The certificate that was seen first: `file` stores it by address (`host:port`), and a different one is
-    /// rejected later. The first connection itself is not protected against a machine in between.
+    /// Trust on first use: `file` stores the first certificate of each address (`host:port`), and a different one is
+    /// rejected later. The first connection is not protected against a man-in-the-middle attack.
     #[must_use]
     pub fn first_use(file: impl Into<PathBuf>) -> Self {
         Self { anchor: Anchor::FirstUse(file.into()), check_name: false }
     }
 
-    /// The same, whatever name the certificate is for; everything else is still verified. For a Defense
-    /// Center, whose certificate names a UUID.
+    /// Turns off the name check; everything else is still verified. For a Defense Center, whose certificate names a
+    /// UUID.
     #[must_use]
     pub fn without_name_check(mut self) -> Self {
         self.check_name = false;

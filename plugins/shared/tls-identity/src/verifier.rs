@@ -16,11 +16,11 @@ use crate::fingerprint::Fingerprint;
 use crate::first_use;
 use crate::trust::{Anchor, Authorities, Trust};
 
-/// Holds a peer's certificate against a [`Trust`]. What it refuses, it refuses with the sentence that the
-/// operator will read, because only here the certificate is at hand.
+/// Verifies a peer's certificate according to a [`Trust`]. Its errors already contain the operator's message, because
+/// the certificate is not available later.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    /// `host:port`, or whatever the peer is called in messages and in the file of first meetings.
+    /// `host:port`, or another name of the peer for messages and the first-use file.
     pub(crate) peer: String,
     pub(crate) trust: Trust,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
@@ -43,14 +43,14 @@ impl ServerCertVerifier for Verifier {
             Anchor::Pinned(known) => {
                 let shown = Fingerprint::of(leaf);
                 if !known.contains(&shown) {
-                    return Err(carry(explain::not_pinned(&self.peer, known, shown)));
+                    return Err(wrap(explain::not_pinned(&self.peer, known, shown)));
                 }
             }
             Anchor::FirstUse(file) => {
                 let shown = Fingerprint::of(leaf);
-                let known = first_use::recall(file, &self.peer).map_err(carry)?;
+                let known = first_use::stored_fingerprint(file, &self.peer).map_err(wrap)?;
                 if let Some(known) = known.filter(|known| *known != shown) {
-                    return Err(carry(first_use::changed(file, &self.peer, known, shown)));
+                    return Err(wrap(first_use::changed(file, &self.peer, known, shown)));
                 }
             }
         }
@@ -64,7 +64,7 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = verify_tls12_signature(message, leaf, signature, &self.algorithms)?;
-        self.remember(leaf)?;
+        self.store(leaf)?;
         Ok(valid)
     }
 
@@ -75,7 +75,7 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = verify_tls13_signature(message, leaf, signature, &self.algorithms)?;
-        self.remember(leaf)?;
+        self.store(leaf)?;
         Ok(valid)
     }
 
@@ -113,12 +113,10 @@ impl Verifier {
         }
     }
 
-    /// At a first meeting, once the peer has proven that it holds the key.
-    fn remember(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+    /// Called at first use, after the peer has proven that it has the key.
+    fn store(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
         match &self.trust.anchor {
-            Anchor::FirstUse(file) => {
-                first_use::remember(file, &self.peer, Fingerprint::of(leaf)).map_err(carry)
-            }
+            Anchor::FirstUse(file) => first_use::store(file, &self.peer, Fingerprint::of(leaf)).map_err(wrap),
             _ => Ok(()),
         }
     }
@@ -126,18 +124,18 @@ impl Verifier {
     fn refuse(&self, leaf: &CertificateDer<'_>, authorities: &Authorities, error: Error) -> Error {
         let Ok(certificate) = Certificate::read(leaf) else {
             let message = format!("{} sent an invalid certificate", self.peer);
-            return carry(PluginError::new(ErrorKind::Protocol, message));
+            return wrap(PluginError::new(ErrorKind::Protocol, message));
         };
         match error {
             Error::InvalidCertificate(problem) => {
-                carry(explain::refused_certificate(&self.peer, &certificate, &authorities.origin, &problem))
+                wrap(explain::refused_certificate(&self.peer, &certificate, &authorities.origin, &problem))
             }
             other => other,
         }
     }
 }
 
-/// A certificate that is itself trusted has no signature to be verified, but dates.
+/// A trusted certificate itself needs no signature check, but its dates are checked.
 fn verify_dates(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let certificate = Certificate::read(leaf).map_err(|_| CertificateError::BadEncoding)?;
     let now =
@@ -149,7 +147,7 @@ fn verify_dates(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     }
 }
 
-/// Our own sentence as an error of the TLS library.
-fn carry(error: PluginError) -> Error {
+/// Wraps a plugin error in an error of the TLS library.
+fn wrap(error: PluginError) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
 }

@@ -1,4 +1,4 @@
-//! The probe: one verdict a step, and what to do next.
+//! The probe: one verdict per step, with a hint.
 
 use std::net::TcpListener;
 
@@ -54,7 +54,7 @@ fn every_step_is_reported() {
 }
 
 #[test]
-fn the_step_that_fails_says_what_to_do() {
+fn failed_step_has_a_hint() {
     let Some(registered) = Registered::new() else { return };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (more, step, part) in [

@@ -1,4 +1,4 @@
-//! The exam that every plugin takes.
+//! The contract tests that apply to every plugin.
 
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::setting_up::Registered;
 
 #[test]
-fn the_exam_is_passed() {
+fn contract_tests_pass() {
     let Some(registered) = Registered::new() else { return };
     let options = || registered.options(&json!({}));
     scanbridge_plugin_contract::output::<SourcefireOutput>(options, |_| {

@@ -1,4 +1,4 @@
-//! Whatever breaks off and wherever: once a run comes to its end, the center holds what it should.
+//! Interruptions at any point: after a run that completes, the Defense Center has the expected results.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::report::*;
 use crate::setting_up::Registered;
 
-/// One call of `write`: the assets of a batch, and whether the first of them began in the batch before.
+/// One call of `write`: the assets of a batch, and whether its first asset began in the previous batch.
 type Step = (Vec<Asset>, bool);
 
-/// What goes wrong, in this order.
+/// The faults, in this order.
 #[derive(Debug, Clone)]
 enum Fault {
     /// The connection ends after this number of bytes.
@@ -45,7 +45,7 @@ fn run(registered: &Registered, more: &Value, steps: &[Step], commits: &[bool], 
         let mut output = registered.resume(more, receipt.as_ref()).unwrap();
         let outcome = attempt(&mut output, steps, commits, killed_at, &mut receipt, &mut position);
         drop(output);
-        // What was received before the cut is applied before the host retries.
+        // Commands received before the interruption are applied before the host retries.
         registered.center.wait_until_idle();
         if let Ok(true) = outcome {
             return;
@@ -54,7 +54,7 @@ fn run(registered: &Registered, more: &Value, steps: &[Step], commits: &[bool], 
     panic!("the report never came to its end");
 }
 
-/// False when it was killed.
+/// Returns false if the host was killed.
 fn attempt(
     output: &mut SourcefireOutput,
     steps: &[Step],
@@ -80,32 +80,32 @@ fn attempt(
     Ok(true)
 }
 
-/// Assets with a few findings or some fifty, in batches that end anywhere.
+/// Assets with a few or about fifty findings, in batches that end at any position.
 fn steps() -> impl Strategy<Value = (Vec<Asset>, Vec<Step>)> {
     let findings = prop_oneof![
         3 => prop::collection::vec((1_u32..9, 1_u16..9), 0..4),
         1 => prop::collection::vec((1_u32..99, 1_u16..99), 30..60),
     ];
     let assets = prop::collection::vec((1_u8..=12, findings), 1..16);
-    let cuts = prop::collection::vec(0_usize..400, 0..6);
-    (assets, cuts).prop_map(|(assets, mut cuts)| {
+    let boundaries = prop::collection::vec(0_usize..400, 0..6);
+    (assets, boundaries).prop_map(|(assets, mut boundaries)| {
         let assets: Vec<Asset> =
             assets.into_iter().map(|(last, findings)| (format!("192.0.2.{last}"), findings)).collect();
-        cuts.sort_unstable();
-        (assets.clone(), cut(&assets, &cuts))
+        boundaries.sort_unstable();
+        (assets.clone(), split_into_batches(&assets, &boundaries))
     })
 }
 
 /// Splits assets into batches after these numbers of findings.
-fn cut(assets: &[Asset], cuts: &[usize]) -> Vec<Step> {
+fn split_into_batches(assets: &[Asset], boundaries: &[usize]) -> Vec<Step> {
     let mut steps = vec![(Vec::new(), false)];
-    let (mut count, mut cuts) = (0, cuts.iter().peekable());
+    let (mut count, mut boundaries) = (0, boundaries.iter().peekable());
     for (address, findings) in assets {
         let mut part = (address.clone(), Vec::new());
         for finding in findings {
             part.1.push(*finding);
             count += 1;
-            if cuts.next_if(|cut| **cut <= count).is_some() {
+            if boundaries.next_if(|boundary| **boundary <= count).is_some() {
                 let next = (address.clone(), Vec::new());
                 steps.last_mut().unwrap().0.push(std::mem::replace(&mut part, next));
                 steps.push((Vec::new(), true));
@@ -125,7 +125,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
     prop::collection::vec(fault, 0..4)
 }
 
-/// What an earlier report left: findings on assets that this one covers, clears, and does not cover.
+/// Results of an earlier report: findings on assets that the new report covers, clears, and does not cover.
 fn old() -> Vec<Asset> {
     let mut old: Vec<_> =
         (1..=12).map(|last| asset(&format!("192.0.2.{last}"), &[(900, 9), (1, 1)])).collect();
@@ -154,7 +154,7 @@ fn after_all_faults(more: &Value, expectation: impl Fn(&[Asset]) -> Vec<Asset>) 
         .unwrap();
 }
 
-/// The report, and what it does not cover.
+/// The results after the report, including the assets that it does not cover.
 fn replaced(assets: &[Asset]) -> Vec<Asset> {
     let covered = |address: &str| address == "192.0.2.200" || assets.iter().any(|(of, _)| of == address);
     let mut now: Vec<Asset> = old().into_iter().filter(|(address, _)| !covered(address)).collect();
@@ -184,9 +184,9 @@ fn merging_ends_with_the_union() {
     });
 }
 
-/// A receipt of an unfinished report, and then another report: what was confirmed stays, nothing else happens.
+/// The receipt of an unfinished report, followed by another report: confirmed results stay and nothing else changes.
 #[test]
-fn another_report_in_place_of_the_unfinished_one() {
+fn another_report_replaces_the_unfinished_one() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     output.begin(&start()).unwrap();

@@ -1,4 +1,4 @@
-//! Each thing that can go wrong has its own message and class.
+//! Each fault has its own message and error class.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn report() -> Vec<Asset> {
     vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(2, 0)])]
 }
 
-/// What becomes of a report when the center behaves so.
+/// Delivers a report to a Defense Center with this behavior. Returns the error, if any.
 fn outcome(more: &Value, change: impl FnOnce(&mut Behavior)) -> Option<PluginError> {
     let registered = Registered::new()?;
     registered.center.change(change);
@@ -26,11 +26,11 @@ fn outcome(more: &Value, change: impl FnOnce(&mut Behavior)) -> Option<PluginErr
 fn check(error: Option<PluginError>, kind: ErrorKind, parts: &[&str]) {
     let Some(error) = error else { return };
     assert_eq!(error.kind, kind, "{error}");
-    let whole = format!("{} / {}", error.message, error.hint.unwrap_or_default());
+    let full_text = format!("{} / {}", error.message, error.hint.unwrap_or_default());
     for part in parts {
-        assert!(whole.contains(part), "{part}: {whole}");
+        assert!(full_text.contains(part), "{part}: {full_text}");
     }
-    assert!(!whole.contains('\n') && whole.is_ascii(), "{whole}");
+    assert!(!full_text.contains('\n') && full_text.is_ascii(), "{full_text}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn invalid_reply() {
 }
 
 #[test]
-fn an_end_in_place_of_an_answer() {
+fn connection_closed_instead_of_reply() {
     for stage in [Stage::Message(1), Stage::Reply(1), Stage::HalfReply(1)] {
         let error = outcome(&json!({}), |behavior| behavior.close_at = Some(stage));
         check(error, ErrorKind::Unavailable, &["affected: asset 192.0.2.1", "127.0.0.1:"]);
@@ -152,7 +152,7 @@ fn an_end_in_place_of_an_answer() {
 }
 
 #[test]
-fn a_center_that_takes_less_than_it_says() {
+fn smaller_limit_than_announced() {
     for (oversize, kind) in
         [(Oversize::Message, ErrorKind::Protocol), (Oversize::Close, ErrorKind::Unavailable)]
     {
@@ -166,7 +166,7 @@ fn a_center_that_takes_less_than_it_says() {
 }
 
 #[test]
-fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
+fn slow_reply_is_accepted_and_missing_reply_times_out() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.reply_delay = Duration::from_millis(700);
@@ -181,7 +181,7 @@ fn a_slow_center_is_waited_for_and_a_silent_one_is_not() {
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
-/// Each byte comes in time, and the whole does not.
+/// Each byte arrives in time, but the complete reply does not.
 #[test]
 fn slow_reply_times_out() {
     let before = Instant::now();
@@ -199,9 +199,9 @@ fn slow_reply_times_out() {
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
-/// Whatever is announced, only what an answer can have is waited for and kept.
+/// Whatever size is announced, the plugin reads and stores at most the maximum size of a reply.
 #[test]
-fn lengths_that_are_garbage() {
+fn invalid_frame_lengths() {
     for (number, about) in [(0, "127.0.0.1"), (1, "affected: asset 192.0.2.1")] {
         for kind in [1, 3, 4, u8::MAX] {
             let garbage = outcome(&json!({}), |behavior| {
@@ -217,7 +217,7 @@ fn lengths_that_are_garbage() {
 }
 
 #[test]
-fn a_domain_that_it_does_not_take_is_the_options_fault() {
+fn refused_domain_is_a_configuration_error() {
     let parts =
         ["unknown domain, or the client certificate has no write access", "set `domain` to a leaf domain"];
     check(outcome(&json!({ "domain": "Nowhere" }), |_| {}), ErrorKind::Config, &parts);

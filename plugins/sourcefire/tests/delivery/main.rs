@@ -1,4 +1,4 @@
-//! The plugin against the fake Defense Center: what counts is which findings each asset ends with.
+//! The plugin against the fake Defense Center. The tests compare the findings of each asset at the end.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 

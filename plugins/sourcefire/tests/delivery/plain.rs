@@ -1,4 +1,4 @@
-//! Deliveries on which nothing goes wrong.
+//! Deliveries without faults.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn two_assets() -> Vec<Asset> {
 }
 
 #[test]
-fn a_report_is_what_the_center_holds() {
+fn report_equals_the_results_on_the_center() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     let written = deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
@@ -77,7 +77,7 @@ fn a_second_report_replaces_what_it_covers_and_nothing_else() {
         asset("192.0.2.4", &[(1, 0)]),
     ];
     deliver(&mut output, &first, &complete(&[])).unwrap();
-    // .1 has others, .2 is in the report without findings, .3 is named as clean, .4 is not covered.
+    // .1 has other findings, .2 is in the report without findings, .3 is listed as clean, .4 is not covered.
     let second = vec![asset("192.0.2.1", &[(2, 0), (3, 80)]), asset("192.0.2.2", &[])];
     deliver(&mut output, &second, &complete(&["192.0.2.3"])).unwrap();
     output.close().unwrap();
@@ -92,13 +92,13 @@ fn an_incomplete_report_clears_nothing() {
     let first =
         vec![asset("192.0.2.1", &[(1, 0)]), asset("192.0.2.2", &[(1, 0)]), asset("192.0.2.3", &[(1, 0)])];
     deliver(&mut output, &first, &complete(&[])).unwrap();
-    let cut = ReportEnd {
+    let truncated = ReportEnd {
         deliver: true,
         clean_assets: vec!["192.0.2.3".to_owned()],
         reason: "cut".to_owned(),
         ..ReportEnd::default()
     };
-    deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &cut).unwrap();
+    deliver(&mut output, &[asset("192.0.2.2", &[]), asset("192.0.2.1", &[(2, 0)])], &truncated).unwrap();
     output.close().unwrap();
     // The last asset may be truncated: its new finding is added.
     let now = vec![
@@ -137,7 +137,7 @@ fn another_scanners_results_stay() {
 }
 
 #[test]
-fn the_operating_system_is_set_when_asked_for() {
+fn set_os_sets_the_operating_system() {
     for set_os in [true, false] {
         let Some(registered) = Registered::new() else { return };
         let mut output = registered.open(&json!({ "set_os": set_os })).unwrap();
@@ -148,7 +148,7 @@ fn the_operating_system_is_set_when_asked_for() {
 }
 
 #[test]
-fn the_option_wins_over_the_reports_wish() {
+fn option_overrides_the_hint_of_the_report() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "add_host": false })).unwrap();
     deliver(&mut output, &two_assets(), &complete(&[])).unwrap();

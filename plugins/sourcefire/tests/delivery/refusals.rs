@@ -1,4 +1,4 @@
-//! What the center refuses is named by asset, as findings where they are at hand; the rest is imported.
+//! Refusals are reported by asset, and as findings if these are available. Everything else is imported.
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
     output.begin(&start()).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
-    // Two findings each, of the second and the third asset.
+    // Two findings of the second asset and two of the third.
     assert_eq!(rows, [2, 3, 4, 5]);
     // The reason names what an operator can fix: the asset may be unknown, and licenses may be used up.
     for part in [
@@ -47,7 +47,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
     assert_eq!(registered.results(), expected(&there));
 }
 
-/// The last asset goes out when the report ends: no batch is at hand to name its findings in.
+/// The last asset is sent when the report ends, and no batch is available to name its findings.
 #[test]
 fn refusal_without_a_finding_is_reported_at_the_end() {
     let Some(registered) = Registered::new() else { return };
@@ -66,7 +66,7 @@ fn refusal_without_a_finding_is_reported_at_the_end() {
 }
 
 #[test]
-fn a_refusal_is_not_forgotten_by_a_crash() {
+fn refusal_is_kept_after_a_crash() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.4"));
@@ -89,7 +89,7 @@ fn a_refusal_is_not_forgotten_by_a_crash() {
 
 /// Only the count shows that the Defense Center could not read a line.
 #[test]
-fn a_count_that_is_short_blames_the_assets_of_the_message() {
+fn short_count_rejects_the_assets_of_the_message() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.replies.insert(1, (3, b"Done processing 3 commands.\n".to_vec()));
@@ -106,7 +106,7 @@ fn a_count_that_is_short_blames_the_assets_of_the_message() {
     output.end(&complete(&[])).unwrap();
 }
 
-/// The assets of such a message are sent again, each by itself.
+/// The assets of such a message are resent one by one.
 #[test]
 fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() {
     for replace in ["asset", "flush", "merge"] {
@@ -126,14 +126,14 @@ fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() 
         let mut there = four();
         there[1].1.pop();
         assert_eq!(registered.results(), expected(&there), "{replace}");
-        // Three assets in one message, then one by one; the last asset of the batch goes by itself at the end.
+        // Three assets in one message, then one by one. The last asset of the batch is sent separately at the end.
         assert_eq!(registered.center.message_count(), 1 + 3 + 1);
     }
 }
 
-/// A center that counts otherwise than we do is not asked about every asset of the report.
+/// If the Defense Center counts differently, the plugin does not repeat every asset of the report.
 #[test]
-fn a_count_that_is_always_wrong_does_not_double_the_load_for_ever() {
+fn repeats_end_if_the_count_is_always_wrong() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         let wrong = || (3, b"Done processing 1 commands.\n".to_vec());
@@ -143,10 +143,10 @@ fn a_count_that_is_always_wrong_does_not_double_the_load_for_ever() {
     let mut output = registered.open(&json!({ "body_findings": 10 })).unwrap();
     output.begin(&start()).unwrap();
     let written = write(&mut output, &assets, false).unwrap();
-    // All but those of the last asset, which goes when the report ends.
+    // All except those of the last asset, which is sent when the report ends.
     assert_eq!(written.rejected.len(), 118);
     output.end(&complete(&[])).unwrap();
-    // Five assets to a message; the first three messages are repeated asset by asset.
+    // Five assets per message; the first three messages are repeated asset by asset.
     assert_eq!(registered.center.message_count(), 12 + 1 + 3 * 5);
     // Assets that were refused by count alone are applied anyway.
     assert_eq!(registered.results(), expected(&assets));

@@ -1,4 +1,4 @@
-//! Reports as tests describe them, and a host that hands them to an output.
+//! Reports as tests describe them, and a host that passes them to an output.
 
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
@@ -9,7 +9,7 @@ use scanbridge_plugin_api::model::{
 use scanbridge_plugin_api::{Output, PluginError, Result, Written};
 use scanbridge_sourcefire::SourcefireOutput;
 
-/// An asset and its findings: id and port, 0 for none.
+/// An asset and its findings: ID and port, 0 for none.
 pub(crate) type Asset = (String, Vec<(u32, u16)>);
 
 pub(crate) fn asset(address: &str, findings: &[(u32, u16)]) -> Asset {
@@ -25,7 +25,7 @@ pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
     ReportEnd { complete: true, deliver: true, clean_assets, ..ReportEnd::default() }
 }
 
-/// The findings of an asset as the center names them.
+/// The findings of an asset in the notation of the fake Defense Center.
 pub(crate) fn expected(assets: &[Asset]) -> Vec<String> {
     let mut lines: Vec<String> = assets
         .iter()
@@ -42,7 +42,7 @@ pub(crate) fn expected(assets: &[Asset]) -> Vec<String> {
     lines
 }
 
-/// Hands assets to an output as one batch; `continued`: the first one began in the batch before.
+/// Passes assets to an output as one batch. `continued`: the first asset began in the previous batch.
 pub(crate) fn write(output: &mut SourcefireOutput, assets: &[Asset], continued: bool) -> Result<Written> {
     let raw = builder(assets, continued).finish();
     let columns = Columns::of(Schema::default());

@@ -1,4 +1,4 @@
-//! A center with a registered client, and outputs that know it.
+//! A Defense Center with a registered client, and outputs that connect to it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A center, a folder, and the client's file in it.
+/// A Defense Center, a directory, and the client certificate file in it.
 pub(crate) struct Registered {
     pub(crate) center: FakeDefenseCenter,
     pub(crate) folder: TempDir,
@@ -17,7 +17,7 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// None where the program that writes the client's file is missing.
+    /// `None` if the program that writes the certificate file is not installed.
     pub(crate) fn new() -> Option<Self> {
         Self::on("127.0.0.1:0", Behavior::default())
     }
@@ -29,7 +29,7 @@ impl Registered {
         Some(Self { center, folder, file })
     }
 
-    /// Options that reach the center, with these on top.
+    /// Options for connecting to the Defense Center, overridden by `more`.
     pub(crate) fn options(&self, more: &Value) -> Value {
         let mut options = json!({
             "server": self.center.address().ip().to_string(),
@@ -54,7 +54,7 @@ impl Registered {
         SourcefireOutput::open(&options, &Services::without_host(self.folder.path()), receipt)
     }
 
-    /// All results that the center holds, once every connection has ended.
+    /// All results on the Defense Center, after every connection has ended.
     pub(crate) fn results(&self) -> Vec<String> {
         self.center.wait_until_idle();
         self.center.host_map().all_results()

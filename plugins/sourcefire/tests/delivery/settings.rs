@@ -1,4 +1,4 @@
-//! What is wrong before anything is connected, whom the plugin trusts, and the README's table.
+//! Errors before connecting, the trust options, and the README's table.
 
 use std::fs;
 
@@ -109,7 +109,7 @@ fn contradictions_are_refused_with_the_options_name() {
 }
 
 #[test]
-fn kinds_and_severities_that_are_not_wanted_stay_behind() {
+fn kinds_and_severities_are_filtered() {
     let Some(registered) = Registered::new() else { return };
     for (options, sent) in [
         (json!({ "min_severity": 4 }), false),

@@ -1,4 +1,4 @@
-//! Whatever a center takes at most: no message is larger, no asset is split that need not be, and all arrives.
+//! For any maximum size: no message is larger, an asset is split only if necessary, and all findings arrive.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn ports(count: u16) -> Vec<(u32, u16)> {
     (1..=count).map(|port| (7, port)).collect()
 }
 
-/// The messages in which an asset's findings come.
+/// The number of messages that contain an asset's findings.
 fn messages_by_asset(registered: &Registered) -> BTreeMap<String, usize> {
     let mut messages = BTreeMap::new();
     for body in registered.center.bodies() {
@@ -40,7 +40,7 @@ fn a_small_center_gets_small_messages() {
         let bodies = registered.center.bodies();
         assert!(bodies.iter().all(|body| body.len() <= max_size as usize));
         assert!(bodies.iter().all(|body| body.starts_with(b"SetSource,QualysGuard\n")));
-        // Only what is too large for one message is in several.
+        // Only assets that are too large for one message are in several.
         for (address, count) in messages_by_asset(&registered) {
             let is_large = address.ends_with(['0', '5']);
             assert_eq!(count > 1, is_large && (max_size < 4000 || count > 1), "{address}: {count}");
@@ -49,7 +49,7 @@ fn a_small_center_gets_small_messages() {
 }
 
 #[test]
-fn an_asset_with_many_findings_goes_alone_but_whole() {
+fn asset_with_many_findings_has_its_own_message() {
     let Some(registered) = Registered::new() else { return };
     let assets = [
         asset("192.0.2.1", &ports(60)),
@@ -70,7 +70,7 @@ fn an_asset_with_many_findings_goes_alone_but_whole() {
     assert_eq!(counts, [60, 60, 350, 1]);
 }
 
-/// It is replaced as a whole even so: the old results go in the same step in which the last new one comes.
+/// It is still replaced completely: the old results are deleted in the step that adds the last new one.
 #[test]
 fn an_asset_in_several_messages_has_one_update() {
     for replace in ["asset", "flush"] {
@@ -105,7 +105,7 @@ fn oversized_command_is_reported_and_others_are_sent() {
 
 /// A command file contains what is sent, except for the header lines.
 #[test]
-fn the_wire_carries_what_a_file_would_hold() {
+fn sent_commands_equal_the_command_file() {
     use scanbridge_host_input_commands::{Block, BlockLimits, CommandWriter, Settings};
     use scanbridge_plugin_api::Options;
     use scanbridge_plugin_api::batch::{Batch, Columns, Schema};

@@ -1,4 +1,4 @@
-//! What comes in part replaces nothing: partial reports, and assets that lack their beginning or their end.
+//! Incomplete data replaces nothing: partial reports, and assets whose beginning or end is missing.
 
 use super::*;
 
@@ -24,9 +24,9 @@ fn a_partial_report_adds_and_replaces_nothing() {
     }
 }
 
-/// Where batches are missing, an asset has lost its end and another one its beginning.
+/// If batches are missing, one asset has no end and another one has no beginning.
 #[test]
-fn assets_that_a_gap_has_cut_keep_their_old_results() {
+fn assets_truncated_by_a_gap_keep_their_old_results() {
     let batches = [
         vec![("192.0.2.1", false, vec![finding("1")]), ("192.0.2.2", false, vec![finding("2")])],
         vec![("192.0.2.3", true, vec![finding("3")]), ("192.0.2.4", false, vec![finding("4")])],

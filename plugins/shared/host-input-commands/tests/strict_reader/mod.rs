@@ -1,7 +1,7 @@
 //! A reader as strict as the one that stock Defense Centers use (Perl's Text::CSV, spaces around fields allowed, not
 //! in binary mode), written from its documented behavior alone.
 
-/// The fields of a line, or what makes the reader drop the line.
+/// The fields of a line, or the reason why the reader drops it.
 pub(crate) fn fields(line: &str) -> Result<Vec<String>, String> {
     if let Some(byte) = line.bytes().find(|byte| !(0x20..0x7f).contains(byte) && *byte != b'\t') {
         return Err(format!("byte {byte:#04x}"));

@@ -11,7 +11,7 @@ use tempfile::tempdir;
 use crate::loopback::{serve, talk};
 
 #[test]
-fn the_first_certificate_is_remembered_by_address_and_no_other_is_taken() {
+fn first_certificate_is_stored_and_others_are_rejected() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("peers");
     let trust = Trust::first_use(&file);
@@ -25,7 +25,7 @@ fn the_first_certificate_is_remembered_by_address_and_no_other_is_taken() {
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("{address} {first}\n"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // The same address with another certificate: what the file says is put there by hand.
+    // The same address with another certificate. The test writes the file itself.
     let other = Issued::self_signed(&Request::server(&["whatever"]));
     let (address, _seen) = serve(authority.server_config(&other, false));
     fs::write(&file, format!("192.0.2.1:8307 {first}\n{address} {first}")).unwrap();
@@ -45,7 +45,7 @@ fn the_first_certificate_is_remembered_by_address_and_no_other_is_taken() {
 }
 
 #[test]
-fn a_peer_that_does_not_hold_the_key_is_not_remembered() {
+fn peer_without_the_key_is_not_stored() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("peers");
     let trust = Trust::first_use(&file);
@@ -55,7 +55,7 @@ fn a_peer_that_does_not_hold_the_key_is_not_remembered() {
 }
 
 #[test]
-fn a_damaged_memory_is_never_taken_for_none() {
+fn corrupt_first_use_file_is_not_treated_as_empty() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("peers");
     let server = Issued::self_signed(&Request::server(&["whatever"]));
@@ -67,7 +67,7 @@ fn a_damaged_memory_is_never_taken_for_none() {
 }
 
 #[test]
-fn a_memory_that_cannot_be_kept_ends_the_connection() {
+fn unwritable_first_use_file_ends_the_connection() {
     let folder = tempdir().unwrap();
     let server = Issued::self_signed(&Request::server(&["whatever"]));
     let (address, _seen) = serve(Authority::new("unused").server_config(&server, false));
@@ -77,7 +77,7 @@ fn a_memory_that_cannot_be_kept_ends_the_connection() {
 }
 
 #[test]
-fn addresses_that_begin_alike_are_not_mixed_up() {
+fn addresses_with_a_common_prefix_are_distinguished() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("peers");
     let server = Issued::self_signed(&Request::server(&["whatever"]));

@@ -11,7 +11,7 @@ fn trust(authority: &Authority) -> Trust {
 }
 
 #[test]
-fn a_server_of_a_trusted_authority_is_taken_by_name_and_by_address() {
+fn trusted_server_is_accepted_by_name_and_by_address() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com", "127.0.0.1"]));
     for name in ["dc.example.com", "127.0.0.1"] {

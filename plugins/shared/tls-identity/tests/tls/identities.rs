@@ -1,4 +1,4 @@
-//! Identities from files, sound and not.
+//! Valid and invalid identity files.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn open(file: &Path, password: &str) -> Result<Identity, PluginError> {
     Identity::open(file, (!password.is_empty()).then(|| Secret::new(password.to_owned())).as_ref())
 }
 
-/// That the error is of this kind, names the file, says this, hints, and holds no password.
+/// Asserts the kind, the file name, this part of the message, and a hint; the password must not appear.
 fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file: &Path, part: &str) {
     let error = outcome.unwrap_err();
     let hint = error.hint.clone().unwrap_or_default();
@@ -31,7 +31,7 @@ fn assert_refused(outcome: Result<Identity, PluginError>, kind: ErrorKind, file:
 }
 
 #[test]
-fn pkcs12_files_of_today_and_of_a_defense_center_open_with_and_without_password() {
+fn modern_and_defense_center_pkcs12_files_open() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     for shape in [Pkcs12::Modern, Pkcs12::DefenseCenter] {
@@ -45,7 +45,7 @@ fn pkcs12_files_of_today_and_of_a_defense_center_open_with_and_without_password(
 }
 
 #[test]
-fn the_files_of_a_defense_center_have_the_shape_that_is_claimed() {
+fn defense_center_test_files_have_the_expected_encryption() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     let Some(file) = client.write_pkcs12(folder.path(), "dc.pkcs12", "", Pkcs12::DefenseCenter) else {
@@ -61,7 +61,7 @@ fn the_files_of_a_defense_center_have_the_shape_that_is_claimed() {
 }
 
 #[test]
-fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_converts_it() {
+fn jks_opens_and_jceks_is_refused_with_conversion_command() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let Some(file) = client.write_key_store(folder.path(), "client.jks", "s3cret!", "JKS") else { return };
@@ -76,7 +76,7 @@ fn java_key_stores_open_and_the_older_kind_is_refused_with_the_command_that_conv
         fs::write(&broken, &whole[..cut]).unwrap();
         assert_refused(open(&broken, "s3cret!"), ErrorKind::BadData, &broken, "invalid Java key store");
     }
-    // Lengths of 4 GiB ask for no memory.
+    // A length of 4 GiB in the file must not allocate memory.
     fs::write(
         &broken,
         [b"\xFE\xED\xFE\xED\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0".as_slice(), &[0xFF; 64]].concat(),
@@ -211,7 +211,7 @@ fn invalid_identity_files_are_distinguished() {
 }
 
 #[test]
-fn debug_shows_whose_it_is_and_nothing_of_the_key() {
+fn debug_shows_the_subject_and_no_key() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");
@@ -225,7 +225,7 @@ fn debug_shows_whose_it_is_and_nothing_of_the_key() {
 }
 
 #[test]
-fn files_with_a_byte_that_is_another_one_are_opened_or_refused_and_nothing_else() {
+fn files_with_one_changed_byte_never_panic() {
     let folder = tempdir().unwrap();
     let (_, client) = client();
     let mut files = Vec::new();

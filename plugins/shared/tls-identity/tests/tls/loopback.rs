@@ -1,4 +1,4 @@
-//! A TLS server on loopback that answers one byte, and a client that asks for it.
+//! A TLS server on loopback that replies with one byte, and a client that requests it.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use scanbridge_plugin_api::PluginError;
 use scanbridge_tls_identity::{ClientTls, Identity, Trust};
 
-/// What a server saw of its client: its certificate, or why it broke off.
+/// What a server received: the client's certificate, or the error of the handshake.
 pub(crate) type Seen = Result<Option<Vec<u8>>, String>;
 
-/// Starts a server for one connection; gives its address and what it will have seen.
+/// Starts a server for one connection. Returns its address and a handle to its result.
 pub(crate) fn serve(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

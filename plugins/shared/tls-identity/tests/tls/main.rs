@@ -1,4 +1,4 @@
-//! Identities from files of every kind, and handshakes over loopback with servers that are right, wrong, late.
+//! Identity files of all formats, and handshakes over loopback with valid, invalid and slow servers.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Handshakes that must fail, and what the operator reads then.
+//! Handshakes that must fail, and the operator's message for each.
 
 use std::net::TcpListener;
 
@@ -13,7 +13,7 @@ fn trust(authority: &Authority) -> Trust {
     Trust::certificates(&[authority.der()], "ca.pem").unwrap()
 }
 
-/// What a client reads that trusts `authority` and meets a server with this certificate.
+/// The error of a client that trusts `trusted` and connects to a server with this certificate.
 fn met(authority: &Authority, trusted: &Authority, server: &Issued) -> PluginError {
     let (address, _seen) = serve(authority.server_config(server, false));
     talk(&address, "dc.example.com", &trust(trusted), None).unwrap_err()
@@ -89,7 +89,7 @@ fn another_certificate_than_the_pinned_one_is_refused_with_both_fingerprints() {
 }
 
 #[test]
-fn a_server_that_wants_a_certificate_and_gets_none_is_understood_though_the_alert_comes_late() {
+fn missing_client_certificate_is_reported_after_a_late_alert() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     for version in rustls::ALL_VERSIONS {
@@ -101,7 +101,7 @@ fn a_server_that_wants_a_certificate_and_gets_none_is_understood_though_the_aler
 }
 
 #[test]
-fn a_server_that_refuses_our_certificate_is_understood_with_both_versions() {
+fn rejected_client_certificate_is_reported_for_both_versions() {
     let folder = tempdir().unwrap();
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
@@ -117,7 +117,7 @@ fn a_server_that_refuses_our_certificate_is_understood_with_both_versions() {
 }
 
 #[test]
-fn an_expired_client_certificate_is_refused_before_anything_is_sent() {
+fn expired_client_certificate_is_refused_before_connecting() {
     let folder = tempdir().unwrap();
     let authority = Authority::new("Example CA");
     let (certificate, key) =
@@ -139,7 +139,7 @@ fn peer_without_tls_and_closed_connection_are_distinguished() {
 }
 
 #[test]
-fn versions_that_do_not_meet_are_a_matter_of_protocol() {
+fn no_common_tls_version_is_a_protocol_error() {
     let trust = trust(&Authority::new("Example CA"));
     // A fatal alert `protocol_version`, as a server of TLS 1.0 sends it (RFC 5246, 7.2).
     let address = serve_raw(b"\x15\x03\x01\x00\x02\x02\x46");
@@ -148,7 +148,7 @@ fn versions_that_do_not_meet_are_a_matter_of_protocol() {
 }
 
 #[test]
-fn tls_1_2_servers_are_taken_unless_1_3_is_the_least() {
+fn tls_1_2_server_is_accepted_unless_the_minimum_is_1_3() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     for (minimum, taken) in [(MinimumVersion::Tls12, true), (MinimumVersion::Tls13, false)] {
@@ -173,7 +173,7 @@ fn a_closed_port_is_unavailable() {
 }
 
 #[test]
-fn files_of_authorities_that_hold_none_are_refused() {
+fn file_without_ca_certificate_is_refused() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "nothing here\n").unwrap();

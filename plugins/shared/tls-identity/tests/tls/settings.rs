@@ -1,4 +1,4 @@
-//! The options that plugins share.
+//! The options that TLS plugins share.
 
 use std::fs;
 
@@ -46,7 +46,7 @@ fn contradictions_are_refused_before_any_file_is_opened() {
 }
 
 #[test]
-fn a_table_need_not_hold_all_of_them() {
+fn option_table_may_omit_options() {
     let none = Options::read(&[], b"{}").unwrap();
     assert!(TlsOptions::read(&none).unwrap().identity().unwrap().is_none());
 }
