@@ -64,11 +64,14 @@ fn registry(common: &CommonOptions) -> Registry {
     Registry::discover(&folders(&common.plugin_dirs), check)
 }
 
-/// Reads and checks a pipeline file. Prints errors and warnings.
+/// Last words of the errors of a command that would have delivered something.
+const NOTHING_STARTED: &str = "; nothing was started";
+
+/// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
 ///
 /// # Errors
 /// The exit code, when the file has errors.
-fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
+fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
@@ -76,7 +79,7 @@ fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
             Ok(pipeline)
         }
         Err(problems) => {
-            print_error(&problems.render(error_style()));
+            print_error(&problems.render_with_outcome(error_style(), outcome));
             Err(Problems::EXIT_CODE)
         }
     }

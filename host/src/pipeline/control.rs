@@ -82,7 +82,9 @@ impl Control {
         if ends_the_run {
             // Only an operator stops a run in which nothing has failed.
             if self.stop.is_given() && !self.has_failed() {
-                self.record_failure(Failure::interrupted("interrupted before everything was delivered"));
+                self.record_failure(Failure::interrupted(
+                    "the run was interrupted before everything was delivered",
+                ));
             }
             self.note_failure(mendable);
         }

@@ -442,7 +442,7 @@ impl Destination {
                 let (asset, qid) =
                     (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
                 let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), ?asset, ?qid, "finding rejected: {reason}");
+                tracing::warn!(instance = self.id(), asset, qid, "finding rejected: {reason}");
             }
         });
     }

@@ -150,7 +150,7 @@ impl<'a> Stage<'a> {
             tracing::warn!(
                 instance = self.summary.id,
                 "{error}; retry {} in {:.1} s",
-                outage.failures() + 1,
+                outage.failures(),
                 pause.as_secs_f64()
             );
             if self.control.stop.wait(pause) {
@@ -199,8 +199,13 @@ impl<'a> Stage<'a> {
         }
         let path = without_controls(&start.path);
         let verb = if start.continued { "resuming" } else { "reading" };
-        // As debug text: titles are somebody else's, and no line break of theirs may begin a line of ours.
-        tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "{verb} {path}");
+        // As string fields: titles come from outside, and the log escapes line breaks in fields.
+        tracing::info!(
+            instance = self.summary.id,
+            kind = start.kind.as_str(),
+            title = start.title.as_str(),
+            "{verb} {path}"
+        );
         start.schema = self.columns.schema().clone();
         let start = Arc::new(start);
         self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
@@ -288,7 +293,7 @@ impl<'a> Stage<'a> {
         for note in &end.notes {
             tracing::warn!(
                 instance = self.summary.id,
-                times = note.count,
+                count = note.count,
                 "{}",
                 without_controls(&format!("{}: {}", start.path, note.text))
             );
@@ -334,10 +339,12 @@ impl<'a> Stage<'a> {
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
         self.outside_a_report("refused a report inside another report")?;
+        // Each report is counted once.
         if refusal.incomplete {
             self.summary.incomplete += 1;
+        } else {
+            self.summary.refused += 1;
         }
-        self.summary.refused += 1;
         self.control.input_failed(&self.summary.id, &refusal.error);
         Ok(())
     }
@@ -354,7 +361,7 @@ impl<'a> Stage<'a> {
 
     fn finished(&mut self) -> Result<(), PluginError> {
         self.outside_a_report("finished inside a report")?;
-        if self.summary.reports == 0 && self.summary.refused == 0 {
+        if self.summary.reports == 0 && self.summary.refused == 0 && self.summary.incomplete == 0 {
             tracing::warn!(instance = self.summary.id, "no reports found");
         }
         Ok(())
@@ -432,7 +439,7 @@ pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> In
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
     if counts.broken.load(Ordering::Relaxed) {
-        summary.incomplete = (summary.incomplete + 1).min(summary.reports);
+        summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
         return summary;
     }
     if summary.complete > 0 && summary.findings.total() == 0 && !summary.resumed {

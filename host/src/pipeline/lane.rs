@@ -197,14 +197,17 @@ impl Lane {
     ) -> Result<(), PluginError> {
         let failures = self.outage.as_ref().map_or(0, Outage::failures);
         if failures == 1 {
-            tracing::warn!(instance = self.active().id(), "{error}; retrying");
+            tracing::warn!(
+                instance = self.active().id(),
+                "{error}; retry {failures} in {:.1} s",
+                pause.as_secs_f64()
+            );
             self.queue.set_down(true);
             self.leave_checkpoints()?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
-                "{error}; retry {} in {:.1} s",
-                failures + 1,
+                "{error}; retry {failures} in {:.1} s",
                 pause.as_secs_f64()
             );
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::instance::{Context, OpenInput};
+use super::summary::show_bytes;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -55,8 +56,16 @@ impl Progress {
             bar.set_position(read);
         } else if read > 0 && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + LINE_EVERY;
-            tracing::info!("{} of {} MiB read", read >> 20, total.max(read) >> 20);
+            tracing::info!("{}", progress_line(read, total));
         }
+    }
+}
+
+/// The total is unknown for standard input, pipes and some downloads.
+fn progress_line(read: u64, total: u64) -> String {
+    match total {
+        0 => format!("{} read", show_bytes(read)),
+        total => format!("{} of {} read", show_bytes(read), show_bytes(total.max(read))),
     }
 }
 
@@ -65,4 +74,16 @@ fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     crate::telemetry::keep_clear_of(Some(bar.clone()));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_has_units_and_no_unknown_total() {
+        assert_eq!(progress_line(700_000, 3_000_000), "683.6 KiB of 2.9 MiB read");
+        assert_eq!(progress_line(700_000, 0), "683.6 KiB read");
+        assert_eq!(progress_line(2048, 1024), "2.0 KiB of 2.0 KiB read");
+    }
 }

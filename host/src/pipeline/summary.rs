@@ -139,13 +139,14 @@ pub struct InputSummary {
     pub findings: KindCounts,
     /// The size of the reports at their source, in bytes.
     pub bytes: u64,
-    /// Reports that end too early or are damaged midway.
+    /// Truncated or damaged reports. Those that were not read are not counted in `refused` too.
     pub incomplete: u64,
-    /// Reports that were not read at all.
+    /// Reports that were not read for any other reason: missing, empty, of another kind.
     pub refused: u64,
-    /// Reports that a later run goes on with.
+    /// Reports that the next run resumes.
     pub unfinished: u64,
-    /// Whether this run went on with an interrupted one; then the counts are those of the rest.
+    /// Whether this run resumed an interrupted one; then the counts include only what it
+    /// read itself.
     pub resumed: bool,
 }
 
@@ -281,20 +282,19 @@ impl Summary {
 
 impl InputSummary {
     fn line(&self) -> String {
-        let mut line = format!(
-            "read    {} ({}): {} of {}, {}, {} ({})",
-            self.id,
-            self.plugin,
-            count(self.reports, "report"),
-            show_bytes(self.bytes),
-            count(self.assets, "asset"),
-            count(self.findings.total(), "finding"),
-            self.findings
-        );
+        let mut line = format!("read    {} ({}): {}", self.id, self.plugin, count(self.reports, "report"));
+        if self.reports > 0 {
+            // The size of a report is known at its end.
+            if self.bytes > 0 {
+                let _ = write!(line, " of {}", show_bytes(self.bytes));
+            }
+            let (assets, findings) = (count(self.assets, "asset"), count(self.findings.total(), "finding"));
+            let _ = write!(line, ", {assets}, {findings} ({})", self.findings);
+        }
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
-        add_counts(&mut line, [(self.unfinished, "UNFINISHED: the next run resumes there"), (0, "")]);
-        let rest = if self.resumed { " (resumed run: counts are for the remaining part)" } else { "" };
-        line + rest + "\n"
+        add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
+        let note = if self.resumed { RESUMED } else { "" };
+        line + note + "\n"
     }
 }
 
@@ -302,7 +302,7 @@ impl OutputSummary {
     fn line(&self) -> String {
         let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
-        add_counts(&mut line, [(self.retried, "retried"), (self.diverted, "sent to its failover")]);
+        add_counts(&mut line, [(self.retried, "resent"), (self.diverted, "sent to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
         add_counts(&mut line, [(self.dead_letters_lost, "dead letters LOST"), (0, "")]);
         line + &format!(", {}\n", show_bytes(self.bytes))
@@ -316,6 +316,10 @@ impl Failure {
     }
 }
 
+const UNFINISHED: &str = "UNFINISHED (the next run resumes it at the last checkpoint)";
+/// True also if the checkpoint is at the beginning of the report, or the report is read from the beginning.
+const RESUMED: &str = " (resumed run: counts include only what this run read)";
+
 fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
     for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
         // Writing to a String cannot fail.
@@ -325,7 +329,7 @@ fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
 
 /// A size as people say it: three figures are enough.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
-fn show_bytes(bytes: u64) -> String {
+pub(super) fn show_bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
@@ -416,6 +420,26 @@ mod tests {
             summary(&[74], 1).text(),
             "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings (vulnerability 1200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.2 s\n"
         );
+    }
+
+    #[test]
+    fn input_line_has_no_empty_counts_and_counts_a_report_once() {
+        let input = |input: InputSummary| {
+            InputSummary { id: "scans".to_owned(), plugin: "QualysGuardFile".to_owned(), ..input }.line()
+        };
+        let nothing = InputSummary { refused: 1, ..InputSummary::default() };
+        assert_eq!(input(nothing), "read    scans (QualysGuardFile): 0 reports, 1 REFUSED\n");
+        let unfinished = InputSummary { reports: 1, unfinished: 1, resumed: true, ..InputSummary::default() };
+        assert_eq!(
+            input(unfinished),
+            "read    scans (QualysGuardFile): 1 report, 0 assets, 0 findings (vulnerability 0, potential 0, information 0, service 0), 1 UNFINISHED (the next run resumes it at the last checkpoint) (resumed run: counts include only what this run read)\n"
+        );
+    }
+
+    #[test]
+    fn findings_that_were_sent_more_than_once_are_resent() {
+        let output = OutputSummary { id: "siem".to_owned(), retried: 64, ..OutputSummary::default() };
+        assert!(output.line().contains(": 0 findings, 64 resent, 0 B\n"), "{}", output.line());
     }
 
     #[test]
