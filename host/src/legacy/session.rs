@@ -163,7 +163,9 @@ const COMMAND_LINE: &str = "the command line";
 fn in_one_line(problem: &Problem) -> String {
     let location = &problem.location;
     let line = match &location.excerpt {
-        Some(excerpt) if location.file != Path::new(COMMAND_LINE) => format!(":{}", excerpt.line),
+        Some(excerpt) if location.file != Path::new(COMMAND_LINE) => {
+            format!(":{}:{}", excerpt.line, excerpt.column)
+        }
         _ => String::new(),
     };
     let label = if problem.label.is_empty() { String::new() } else { format!("; {}", problem.label) };
