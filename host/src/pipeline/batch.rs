@@ -1,4 +1,5 @@
-//! A batch on its way: shared by the outputs, validated once, and given back to its input after the last use.
+//! A batch between an input and the outputs: shared by the outputs, validated once, and returned to its input after
+//! the last use.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -10,22 +11,22 @@ use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 use super::summary::KindCounts;
 use crate::state::LetterHistory;
 
-/// What an input sends to every output.
+/// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
     Begin(Arc<ReportStart>),
     Batch(Arc<SharedBatch>),
     End {
         end: Arc<ReportEnd>,
-        /// Whether findings of the report were left out for this output.
+        /// Whether findings of the report were dropped for this output.
         has_gap: bool,
     },
-    /// A place where the input could go on: everything before it is to be committed.
+    /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
     Mark(u64),
 }
 
 impl Item {
-    /// The bytes and findings of a batch; nothing for what marks a report.
+    /// Bytes and findings of a batch; zero for other items.
     pub(super) fn size(&self) -> (u64, u64) {
         match self {
             Self::Batch(batch) => batch.size,
@@ -34,8 +35,8 @@ impl Item {
     }
 }
 
-/// Counts findings that an output did not get. How many they are is known when their batches are gone, for until
-/// then nobody may have looked into them.
+/// Counts findings that an output did not get. A batch may not have been validated yet, so the number is known only
+/// when all batches are freed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MissedFindings(Arc<AtomicU64>);
 
@@ -54,19 +55,19 @@ impl MissedFindings {
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch, and what its findings have behind them, by row.
+    /// The batch before validation, and the history of its dead letters, by row.
     unexamined: Mutex<(RawBatch, Vec<LetterHistory>)>,
     examined: OnceLock<Result<Examined, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
-    /// Bytes and findings, as its tables tell before anybody has looked into them.
+    /// Bytes and findings by the lengths of the tables, known before validation.
     size: (u64, u64),
     missed_by: Mutex<Vec<MissedFindings>>,
 }
 
-/// A batch that is in order.
+/// A valid batch.
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) batch: ValidBatch,
@@ -79,7 +80,7 @@ pub(super) struct Examined {
 pub(super) struct InputCounts {
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
-    /// Whether a batch was not in order: what it held is in no count.
+    /// Whether a batch was invalid; its findings are not counted.
     pub(super) broken: AtomicBool,
 }
 
@@ -115,13 +116,13 @@ impl SharedBatch {
         Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
     }
 
-    /// How many findings it holds, by the length of its table.
+    /// Number of findings, by the length of its table.
     pub(super) fn findings(&self) -> u64 {
         self.size.1
     }
 
-    /// Validates the batch and counts what is in it, the first time that an output asks. This runs on the
-    /// output's thread, beside the input that parses the next batch.
+    /// Validates the batch and counts its findings, on the first call. This runs on the thread of an output, while
+    /// the input parses the next batch.
     pub(super) fn examine(&self) -> Result<&Examined, BadBatch> {
         let examined = self.examined.get_or_init(|| self.examine_now());
         self.counts.broken.fetch_or(examined.is_err(), Ordering::Relaxed);
@@ -141,7 +142,7 @@ impl SharedBatch {
 }
 
 impl Examined {
-    /// What the finding in this row has behind it, if it is a dead letter.
+    /// History of the finding in this row, if it is a dead letter.
     pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
     }
@@ -149,13 +150,13 @@ impl Examined {
 
 impl Drop for SharedBatch {
     fn drop(&mut self) {
-        // Also a batch that no output took was read, and counts.
+        // A batch that no output used was read too, and counts.
         let findings = self.examine().map(|examined| examined.findings.total()).unwrap_or_default();
         for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
             missed.0.fetch_add(findings, Ordering::Relaxed);
         }
         if let Some(Ok(examined)) = self.examined.take() {
-            // The input may have finished; then its memory goes with it.
+            // If the input has finished, the memory is freed.
             let _ = self.home.send(examined.batch.into_raw());
         }
     }

@@ -1,4 +1,4 @@
-//! The part of a lane that hands over to the standby and back. Both end their parts of a report that they share.
+//! Failover and return to the primary output. Both outputs end their parts of a report that they share.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use super::lane::Lane;
 use super::summary::Failure;
 use crate::state::OutputState;
 
-/// The primary is down, and the standby delivers.
+/// The primary output is unavailable, and the failover output delivers.
 #[derive(Debug)]
 pub(super) struct Away {
-    /// When the primary is asked next whether it is back.
+    /// Time of the next probe of the primary output.
     next_probe: Instant,
-    /// How often in a row it said yes.
+    /// Number of consecutive successful probes.
     good_probes: u32,
 }
 
 impl Away {
-    /// The primary is asked at this time.
+    /// Probes the primary output at this time.
     pub(super) fn until(next_probe: Instant) -> Self {
         Self { next_probe, good_probes: 0 }
     }
@@ -34,8 +34,8 @@ impl Lane {
         self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
     }
 
-    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
-    /// said so twice.
+    /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
+    /// successful probes.
     pub(super) fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
         let longest = self.delivery.retry.longest;
         let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
@@ -76,7 +76,7 @@ impl Lane {
         }
     }
 
-    /// The primary may have a part of a report that the standby has ended meanwhile.
+    /// Ends the primary output's part of a report that the failover output has ended meanwhile.
     fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
         if self.primary.report_at_commit().is_none() {
             return Ok(());
@@ -86,8 +86,8 @@ impl Lane {
         self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
     }
 
-    /// Before the run ends a primary that is still away gets one chance more to end its part, unless the report is
-    /// under way for a later run.
+    /// Before the run ends, gives an unavailable primary output one more chance to end its part, unless a later run
+    /// resumes the report.
     pub(super) fn leave_nothing_behind(&mut self) {
         let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
         if self.away.is_none() || standby.is_inside(part) {
@@ -104,7 +104,7 @@ impl Lane {
         }
     }
 
-    /// The state of the one of the two that does not deliver now: a primary that is away has a gap, and a standby
+    /// State of the output that does not deliver now: an unavailable primary output has a gap, and a failover output
     /// that is no longer needed has ended its part.
     pub(super) fn idle_state(&self) -> Option<(String, OutputState)> {
         let standby = self.standby.as_ref()?;
@@ -113,5 +113,5 @@ impl Lane {
     }
 }
 
-/// So many good answers in a row bring a failed output back.
+/// Number of consecutive successful probes after which a failed output is used again.
 const GOOD_PROBES: u32 = 2;

@@ -21,9 +21,9 @@ use crate::config::{CheckpointInterval, RetryPolicy};
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
-/// What an input's thread works with.
+/// Everything that an input's thread needs.
 pub(super) struct InputThread {
-    /// The input's place among the inputs.
+    /// Index of the input.
     pub(super) number: usize,
     pub(super) source: Source,
     pub(super) retry: RetryPolicy,
@@ -33,19 +33,19 @@ pub(super) struct InputThread {
     pub(super) checkpoints: Arc<Checkpoints>,
 }
 
-/// What an input has read. The counts are whole only when the outputs have finished too, for it is they who look
-/// into the batches.
+/// What an input has read. The outputs' threads count the findings, so the counts are final only when the outputs
+/// have finished.
 pub(super) struct Read {
     pub(super) summary: InputSummary,
     pub(super) counts: Arc<InputCounts>,
-    /// Whether it came to its own end.
+    /// Whether the input finished by itself.
     pub(super) finished: bool,
 }
 
 impl InputThread {
-    /// Reads until the input has finished, has failed or is asked to stop.
+    /// Reads until the input has finished, has failed or is stopped.
     ///
-    /// A report that was begun is ended for the outputs, or left as it is for a later run that goes on with it.
+    /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
     pub(super) fn run(self) -> Read {
         let Self { number, source, retry, interval, outputs, control, checkpoints } = self;
         let (home, used) = channel();
@@ -87,7 +87,7 @@ struct Stage<'a> {
     number: usize,
     summary: InputSummary,
     source: Source,
-    /// Where the source would go on; none where it could not.
+    /// Position at which the source can be opened again; `None` if it cannot.
     place: Option<Position>,
     retry: RetryPolicy,
     interval: CheckpointInterval,
@@ -102,13 +102,13 @@ struct Stage<'a> {
     report: Option<OpenReport<'a>>,
     since_mark: SinceMark,
     last_mark: u64,
-    /// The last position that the input was told to be delivered.
+    /// The last position that was reported to the input as delivered.
     told: Option<Position>,
-    /// Whether it has nothing to read now.
+    /// Whether the input has nothing to read now.
     idles: bool,
 }
 
-/// The report that is under way, with the turn.
+/// The report in progress, with the report lock.
 struct OpenReport<'a> {
     start: Arc<ReportStart>,
     turn: Holder<'a>,
@@ -116,7 +116,7 @@ struct OpenReport<'a> {
     has_sent: bool,
 }
 
-/// What was sent since the last mark.
+/// What was sent since the last barrier.
 struct SinceMark {
     bytes: u64,
     begun: Instant,
@@ -128,7 +128,7 @@ impl Default for SinceMark {
     }
 }
 
-/// How often a waiting input looks whether something has been delivered.
+/// Interval at which a waiting input checks for new commits.
 const TICK: Duration = Duration::from_millis(200);
 
 impl<'a> Stage<'a> {
@@ -167,7 +167,7 @@ impl<'a> Stage<'a> {
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
             if self.control.stop.is_given() {
-                // Whoever watches for reports is stopped some day: while it waits, nothing is lost by that.
+                // An input that waits for new reports ends without failure: a stop loses nothing then.
                 let waits = self.idles && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
@@ -213,8 +213,8 @@ impl<'a> Stage<'a> {
         if self.checkpoints.has_begun() { Ok(()) } else { self.mark_the_beginning() }
     }
 
-    /// Before anything is delivered the ledger must know that it is about to be: else a crash right behind the first
-    /// report would leave it delivered, with nobody to know that.
+    /// Stores the first checkpoint before anything is delivered. Otherwise a crash after the first report would leave
+    /// it delivered, but not recorded.
     fn mark_the_beginning(&mut self) -> Result<(), PluginError> {
         if self.place.is_none() {
             return Ok(());
@@ -228,7 +228,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The source was opened again while a report was under way: it goes on with it, or begins it anew.
+    /// Handles the start of a report after the source was opened again inside one: it is resumed, or read from the
+    /// beginning.
     fn begin_again(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
@@ -251,7 +252,7 @@ impl<'a> Stage<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
-        // Definitions are kept as long as a batch that points at them.
+        // Definitions stay in memory as long as a batch that refers to them.
         self.since_mark.bytes += raw.definitions.bytes.len() as u64;
         let taken = self.known.take(&mut raw, self.columns.schema());
         taken
@@ -276,7 +277,7 @@ impl<'a> Stage<'a> {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
         self.count_end(&report.start, &end);
-        // An incomplete report may never clear anything, and a complete one is always delivered.
+        // An incomplete report must not clear anything, and a complete one is always delivered.
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
         let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
@@ -298,7 +299,7 @@ impl<'a> Stage<'a> {
                 without_controls(&format!("{}: {}", start.path, note.text))
             );
         }
-        // Dead letters are no whole report, and that is no fault.
+        // Dead letters are never a complete report; for them this is not a failure.
         if !end.complete && !self.source.is_replay() {
             self.summary.incomplete += 1;
             let delivered = if end.deliver {
@@ -323,7 +324,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Marks the place behind the last batch, if the input could go on there.
+    /// Adds a barrier after the last batch, if the input can resume there.
     fn mark_here(&mut self) {
         if self.place.is_some() && self.since_mark.bytes > 0 {
             self.mark(self.place.clone(), None);
@@ -374,7 +375,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The input has ended, well or not: the outputs finish, or keep what they have for a later run.
+    /// Handles the end of the input: the outputs finish, or keep their state for a later run.
     fn conclude(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
             self.control.input_ended(&self.summary.id, error);
@@ -387,7 +388,7 @@ impl<'a> Stage<'a> {
         self.wait_for_delivery();
     }
 
-    /// Leaves the report that is under way as it is: a later run goes on with it.
+    /// Leaves the report in progress unfinished: a later run resumes it.
     fn leave_report(&mut self) {
         self.mark_here();
         if let Some(report) = self.report.take() {
@@ -397,7 +398,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends the report that is under way so that the outputs take back what they have of it.
+    /// Ends the report in progress so that the outputs discard it.
     fn abandon_report(&mut self, error: &PluginError) {
         if let Some(report) = self.report.take() {
             self.summary.reports += 1;
@@ -412,7 +413,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits until the outputs have committed what they got, so that the input can be told.
+    /// Waits until the outputs have committed everything, and reports that to the input.
     fn wait_for_delivery(&mut self) {
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
             self.tell_what_is_delivered();
@@ -428,13 +429,13 @@ impl<'a> Stage<'a> {
         self.told = Some(position);
     }
 
-    /// Waits while an output's queue is full: that is how a slow output slows the input down.
+    /// Waits while an output's queue is full: so a slow output slows down the input.
     fn send(&self, item: &Item) {
         self.outputs.iter().for_each(|output| output.put(item));
     }
 }
 
-/// Fills in what was counted by the outputs' threads.
+/// Adds the counts of the outputs' threads.
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();

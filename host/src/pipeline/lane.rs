@@ -1,4 +1,4 @@
-//! The thread of one output: takes items from its queue, delivers them, and tries again what did not arrive.
+//! The thread of one output: takes items from the queue, delivers them, and retries after failures.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use super::retry::{Outage, is_passing};
 use super::summary::OutputSummary;
 use crate::config::Delivery;
 
-/// An output with what stands in for it, and everything it needs to go on after a failure.
+/// An output with its failover output, and what is needed to continue after a failure.
 pub(super) struct Lane {
-    /// Its place among the lanes.
+    /// Index of this output worker.
     pub(super) number: usize,
     pub(super) primary: Destination,
     pub(super) standby: Option<Destination>,
@@ -29,19 +29,19 @@ pub(super) struct Lane {
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) pending: Pending,
-    /// How much of it is kept, in bytes.
+    /// Maximum size of the retry buffer, in bytes.
     pub(super) most_pending: u64,
     pub(super) outage: Option<Outage>,
-    /// Set while the standby delivers.
+    /// Set while the failover output delivers.
     pub(super) away: Option<Away>,
     pub(super) pace: Pace,
-    /// Why the output could not be opened when the run began, if that may pass.
+    /// The error with which the output could not be opened at the start of the run, if it is retryable.
     pub(super) refusal: Option<PluginError>,
 }
 
 impl Lane {
-    /// Delivers until no more comes, and says what became of everything: the output's summary, then its standby's.
-    /// None when the lane was given up meanwhile: then others have said it.
+    /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output;
+    /// `None` if the worker was abandoned, because the watchdog has reported its last summary then.
     pub(super) fn run(mut self) -> Option<Vec<OutputSummary>> {
         let outcome = self.deliver_all();
         if self.is_abandoned() {
@@ -63,7 +63,7 @@ impl Lane {
             self.control.output_failed(self.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        // The last calls may have been given up too.
+        // The last calls may have been abandoned too.
         (!self.is_abandoned()).then(|| self.summaries(goes_on))
     }
 
@@ -91,7 +91,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Hands an item to whoever delivers now.
+    /// Passes an item to the output that delivers now.
     fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
         match item {
             Item::Begin(report) => self.active().begin(report, report.continued),
@@ -111,7 +111,7 @@ impl Lane {
         let examined = match batch.examine() {
             Ok(examined) => examined,
             Err(bad) => {
-                // What is in it counts nowhere, for nobody knows.
+                // An invalid batch counts nowhere, because its content is unknown.
                 self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
                 let path = self.active().break_report();
                 self.control.broken_batch(&path, &bad);
@@ -163,7 +163,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
+    /// Opens the output again and repeats what it had not committed, until that succeeds or `retry.max_elapsed_secs`
+    /// is over.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
             if self.pending.overflown {
@@ -219,7 +220,7 @@ impl Lane {
             let stopped = self.control.stop.wait(pause);
             return if stopped { Err(error.clone()) } else { Ok(()) };
         }
-        // Nobody waits for an output that is not required: when all else is done it gets one more chance.
+        // A run does not wait for an optional output: when everything else is done, it gets one last attempt.
         let begun = Instant::now();
         while begun.elapsed() < pause && !self.control.stop.is_given() {
             if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
@@ -230,8 +231,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Checkpoints go on without an output that is down or lost, unless it is required: then they stay where it was
-    /// last.
+    /// Checkpoints do not wait for an optional output that is unavailable or has failed. They stay at the last commit
+    /// of a required one.
     fn leave_checkpoints(&self) -> Result<(), PluginError> {
         if self.required {
             return Ok(());
@@ -239,7 +240,7 @@ impl Lane {
         self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
     }
 
-    /// Opens whoever delivers now at its last commit and repeats everything since.
+    /// Opens the output that delivers now at its last commit, and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
         let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
@@ -247,7 +248,7 @@ impl Lane {
         active.reopen(probe)?;
         active.set_repeating(true);
         match begun {
-            // It comes to a report that the other one has begun: it gets what is left of it.
+            // The other output has begun this report: this one gets the rest.
             Some(report) if !active.is_inside(&report) => {
                 active.begin(&report, true)?;
                 if comes_late {
@@ -259,14 +260,14 @@ impl Lane {
         let items = std::mem::take(&mut self.pending.items);
         let result = items.iter().try_for_each(|item| self.deliver(item));
         self.active().set_repeating(false);
-        // A mark that was committed has emptied what is pending; otherwise it stays for the next attempt.
+        // A committed barrier has emptied the buffer; otherwise the items stay for the next attempt.
         if result.is_err() || !matches!(items.back(), Some(Item::Mark(_))) {
             self.pending.items = items;
         }
         result
     }
 
-    /// The output is lost for this run. Says whether a later run goes on with what it has.
+    /// Ends the output for this run. Returns whether a later run resumes it.
     fn give_up(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
         let id = self.active().id().to_owned();
@@ -303,7 +304,7 @@ impl Lane {
     fn summaries(&self, goes_on: bool) -> Vec<OutputSummary> {
         let mut primary = self.primary.summary(goes_on);
         let mut standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
-        // What came after the last commit did not arrive for certain.
+        // What came after the last commit counts as undelivered.
         let last = if self.away.is_some() { &mut standby } else { &mut None };
         last.as_mut().unwrap_or(&mut primary).undelivered += self.pending.findings;
         if let Some(standby) = &standby {

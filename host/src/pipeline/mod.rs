@@ -1,4 +1,4 @@
-//! Runs a pipeline: one thread an input, one thread and one bounded queue an output.
+//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)

@@ -1,4 +1,4 @@
-//! Shows how far a run is: a bar on a terminal, otherwise a line now and then.
+//! Shows progress: a bar on a terminal, otherwise a log line at intervals.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::instance::{Context, OpenInput};
 use super::summary::show_bytes;
 
-/// How often a line is written where there is no terminal.
+/// Interval of the log lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
-/// A run that is over at once needs no ticks of its length.
+/// The first tick is short, so that a short run is not delayed by a full tick.
 const FIRST_TICK: Duration = Duration::from_millis(1);
 
 pub(super) struct Progress {
     inputs: Vec<&'static Context>,
-    /// Whether a bar is drawn, not lines.
+    /// Whether a bar is drawn instead of log lines.
     draws: bool,
-    /// There is none before something is known: a bar of no length would look finished.
+    /// `None` until the size is known: a bar of length 0 would look finished.
     bar: Option<ProgressBar>,
     next_line: Instant,
 }
@@ -29,7 +29,7 @@ impl Progress {
         Self { inputs, draws, bar: None, next_line: Instant::now() + LINE_EVERY }
     }
 
-    /// Shows the progress until `done` says that there is no more.
+    /// Shows the progress until `done` returns true.
     pub(super) fn until(&mut self, mut done: impl FnMut() -> bool) {
         let mut tick = FIRST_TICK;
         while !done() {

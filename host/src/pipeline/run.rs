@@ -1,4 +1,4 @@
-//! Starts the threads, waits for them and draws the summary.
+//! Starts the threads, waits for them and makes the summary.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -24,14 +24,14 @@ use crate::state::{Ledger, RunState, SentReport};
 /// How a run ended, for the ledger.
 #[derive(Debug)]
 pub struct Ending {
-    /// How the run stands.
+    /// State of the run.
     pub state: RunState,
     /// Reports that were delivered since the last checkpoint.
     pub reports: Vec<SentReport>,
 }
 
-/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and a later run goes on there
-/// if there is a ledger.
+/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and with a ledger a later run
+/// resumes there.
 #[must_use]
 pub fn run(
     mut built: Built,
@@ -68,7 +68,7 @@ pub fn run(
     let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
     queues.iter().for_each(|queue| queue.close());
     let mut outputs = hear(&hears, &mut watchdog);
-    // Only now is every batch gone that an output did not get.
+    // Dropped findings are known only when all batches are freed.
     for (place, queue) in first_places.into_iter().zip(&queues) {
         let missed = queue.missed().total();
         let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
@@ -95,7 +95,7 @@ pub fn run(
     (summary, Ending { state, reports })
 }
 
-/// A lane with the places of its outputs in the pipeline file.
+/// An output worker with the indexes of its outputs in the pipeline file.
 type PlacedLane = (Vec<usize>, Lane);
 
 fn prepare(
@@ -124,7 +124,7 @@ fn prepare(
     (control, checkpoints, lanes)
 }
 
-/// Each output with the one that stands in for it; that one has no lane of its own.
+/// Each output with its failover output, which has no worker of its own.
 fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<OpenOutput>)> {
     let named: Vec<String> = outputs.iter().filter_map(|output| output.delivery.failover.clone()).collect();
     let is_standby = |output: &mut OpenOutput| named.iter().any(|id| id == output.destination.id());
@@ -150,7 +150,7 @@ fn lane(
     let OpenOutput { required, delivery, destination, refusal, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
-    // A standby that was inside a report goes on with it, or its part would never be ended.
+    // A failover output that was inside a report continues it; otherwise its part would never be ended.
     let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     Lane {
         number,
@@ -170,15 +170,15 @@ fn lane(
     }
 }
 
-/// What a lane says in the end: its places in the pipeline file, and a summary for each.
+/// Result of an output worker: its number, the indexes of its outputs in the pipeline file, and a summary for each.
 type Said = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
 
-/// The thread is not joined: one that hangs in a plugin must not keep the process.
+/// The thread is not joined: one that hangs in a plugin must not block the end of the process.
 fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<Said>) {
     let (number, name) = (lane.number, lane.primary.id().to_owned());
     let work = move || {
         let summaries = lane.run();
-        // Nobody listens any more when the lane was given up.
+        // The receiver is gone if the worker was abandoned.
         let _ = said.send((number, places, summaries));
     };
     start(name, work);
@@ -220,11 +220,11 @@ fn read(
         threads.iter().all(JoinHandle::is_finished)
     });
     progress.finish();
-    // The host's own threads do not panic; if one does, the run must not look like a success.
+    // The host's own threads do not panic; if one does, the run must not look successful.
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }
 
-/// Waits for what all lanes say; those that are given up say nothing more.
+/// Waits for the results of all output workers except abandoned ones.
 fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
     let mut outputs = Vec::new();
     while watchdog.has_lanes() {
@@ -234,7 +234,7 @@ fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSu
                 outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
             }
             Err(RecvTimeoutError::Timeout) => watchdog.look(),
-            // A thread that is given up keeps its sender; so one of the host's own has panicked.
+            // The thread of an abandoned worker keeps its sender, so a thread of the host has panicked.
             Err(RecvTimeoutError::Disconnected) => unreachable!("an output's thread ends with its summary"),
         }
     }
@@ -254,7 +254,7 @@ fn summarise(
         (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
     }));
     for (_, output) in outputs.iter_mut().filter(|(_, output)| output.hung) {
-        // It cannot say itself what it lost.
+        // An output that hangs cannot report what it lost.
         let known = output.records + output.filtered + output.rejected + output.diverted;
         output.undelivered = u64::saturating_sub(undelivered, known);
     }

@@ -1,4 +1,4 @@
-//! Which rows of a batch an output gets, and whether its answer speaks of those alone.
+//! Which rows of a batch an output gets, and a check that its response refers only to these.
 
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
@@ -7,7 +7,7 @@ use super::batch::Examined;
 use super::summary::KindCounts;
 use crate::config::Filter;
 
-/// The rows that pass the filters, with memory that is used again.
+/// The rows that pass the filters, in reused memory.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     assets: Vec<u32>,
@@ -15,7 +15,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The rows of the batch that pass all filters, and how many findings of each kind they are.
+    /// The rows of the batch that pass all filters, and their number by kind.
     pub(super) fn of<'a>(
         &'a mut self,
         examined: &Examined,
@@ -45,7 +45,7 @@ impl Rows {
     }
 }
 
-/// How many findings of each kind these rows are.
+/// Number of findings by kind in these rows.
 pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
     let mut counts = KindCounts::default();
     if !rows.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
     counts
 }
 
-/// The rows of the assets that these findings are on.
+/// The asset rows of these findings.
 pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
     let mut assets: Vec<u32> = examined
         .batch
@@ -67,7 +67,7 @@ pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
     assets
 }
 
-/// An output may speak of each finding once, and only of what it was given: `given`, or all.
+/// Checks that an output refers to each finding at most once, and only to rows that it received: `given`, or all.
 pub(super) fn check_answer(
     examined: &Examined,
     given: Option<&[u32]>,

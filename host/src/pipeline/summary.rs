@@ -1,4 +1,4 @@
-//! What a run did: the counts that it ends with.
+//! The summary of a run: its counts and failures.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::telemetry::without_controls;
 pub struct KindCounts([u64; 4]);
 
 impl KindCounts {
-    /// How many of this kind.
+    /// Number of findings of this kind.
     #[must_use]
     pub fn of(&self, kind: FindingKind) -> u64 {
         self.0[kind as usize]
@@ -28,20 +28,20 @@ impl KindCounts {
         self.0[kind as usize] += count;
     }
 
-    /// Adds all of another count.
+    /// Adds all counts of another value.
     pub fn add_all(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
         }
     }
 
-    /// Takes another count away, which must not be larger.
+    /// Subtracts another value, which must not be larger.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|kind| self.0[kind].saturating_sub(other.0[kind])))
     }
 
-    /// Of all kinds together.
+    /// Sum of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -74,7 +74,7 @@ impl fmt::Display for KindCounts {
 pub enum RunStatus {
     /// Everything was delivered.
     Ok,
-    /// Something was delivered, something was not.
+    /// Some findings were delivered, some were not.
     Partial,
     /// Nothing was delivered, or an input or a required output failed.
     Failed,
@@ -98,19 +98,19 @@ impl Failure {
     pub(super) fn new(instance: &str, error: &PluginError) -> Self {
         Self {
             instance: instance.to_owned(),
-            // File names and answers of peers are in it: no line break and no escape sequence gets through.
+            // Contains file names and responses of peers: line breaks and escape sequences are escaped.
             message: without_controls(&error.message).into_owned(),
             hint: error.hint.as_deref().map(|hint| without_controls(hint).into_owned()),
             exit_code: exit_code(error.kind),
         }
     }
 
-    /// The operator stopped it before anything was started.
+    /// The operator stopped the run before anything was started.
     pub(crate) fn interrupted(message: &str) -> Self {
         Self { instance: "run".to_owned(), message: message.to_owned(), hint: None, exit_code: INTERRUPTED }
     }
 
-    /// State that cannot be used.
+    /// The saved state cannot be used.
     pub(crate) fn of_state(instance: &str, error: &StateError) -> Self {
         Self {
             instance: instance.to_owned(),
@@ -128,16 +128,16 @@ pub struct InputSummary {
     pub id: String,
     /// The plugin's name.
     pub plugin: String,
-    /// Reports that were read to their end, complete or not.
+    /// Reports that were read, complete or not.
     pub reports: u64,
-    /// How many of them were whole.
+    /// Number of complete ones.
     #[serde(skip)]
     pub(super) complete: u64,
     /// Assets in them.
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
-    /// The size of the reports at their source, in bytes.
+    /// Size of the reports at their source, in bytes.
     pub bytes: u64,
     /// Truncated or damaged reports. Those that were not read are not counted in `refused` too.
     pub incomplete: u64,
@@ -150,8 +150,8 @@ pub struct InputSummary {
     pub resumed: bool,
 }
 
-/// What became of the findings in an output: those that the inputs sent are
-/// `records + filtered + rejected + diverted + undelivered`.
+/// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
+/// diverted + undelivered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
@@ -162,28 +162,28 @@ pub struct OutputSummary {
     pub records: u64,
     /// The same by kind.
     pub records_by_kind: KindCounts,
-    /// Records delivered beside the findings, for example events about open ports.
+    /// Records in addition to the findings, for example events about open ports.
     pub derived: u64,
-    /// Findings that the output refused.
+    /// Findings that the output rejected.
     pub rejected: u64,
-    /// Findings that the pipeline's filters kept back.
+    /// Findings that were filtered out.
     pub filtered: u64,
-    /// Findings that were sent more than once.
+    /// Repetitions of findings after a failure; a finding may count several times.
     pub retried: u64,
-    /// Findings that went to the output that stands in for this one.
+    /// Findings that were sent to the failover output instead.
     pub diverted: u64,
-    /// Rejected findings for which the file of dead letters had no room.
+    /// Rejected findings that did not fit into the dead letter file.
     pub dead_letters_lost: u64,
-    /// Findings that did not arrive: the output failed, or their report was incomplete and taken back.
+    /// Undelivered findings: the output failed, or their report was incomplete and rolled back.
     pub undelivered: u64,
-    /// Bytes written for what was delivered.
+    /// Bytes written for delivered findings.
     pub bytes: u64,
-    /// Whether it was given up in the middle of a call.
+    /// Whether it was abandoned during a call.
     #[serde(skip)]
     pub(super) hung: bool,
 }
 
-/// What a run did.
+/// The summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// How it ended.
@@ -192,15 +192,15 @@ pub struct Summary {
     pub inputs: Vec<InputSummary>,
     /// Its outputs, in the order of the pipeline file.
     pub outputs: Vec<OutputSummary>,
-    /// What went wrong, in the order in which it did.
+    /// The failures, in the order in which they happened.
     pub failures: Vec<Failure>,
-    /// How long it took, in milliseconds.
+    /// Duration, in milliseconds.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// Of a command that found nothing to do.
+    /// Summary of a command that had nothing to do.
     #[must_use]
     pub fn nothing_done() -> Self {
         Self {
@@ -212,7 +212,7 @@ impl Summary {
         }
     }
 
-    /// The summary of a pipeline of which something could not be opened: nothing was read or written.
+    /// Summary of a pipeline of which something could not be opened: nothing was read or written.
     #[must_use]
     pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
         let input = |input: &InputInstance| InputSummary {
@@ -234,7 +234,7 @@ impl Summary {
         }
     }
 
-    /// This and another summary as one.
+    /// Both summaries as one.
     #[must_use]
     pub(crate) fn with(mut self, other: Self) -> Self {
         self.status = match (self.status, other.status) {
@@ -249,8 +249,8 @@ impl Summary {
         self
     }
 
-    /// The exit code of the run: 130 when it was interrupted, 70 when a plugin broke, else that of the first
-    /// failure; 65 when nothing failed but findings were rejected.
+    /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, else that of the first failure; 65
+    /// if nothing failed but findings were rejected.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);
@@ -264,7 +264,7 @@ impl Summary {
         }
     }
 
-    /// The summary for people: a line an input, a line an output, a line a failure, and how it ended.
+    /// Text: one line for each input, each output and each failure, and a last line with the status.
     #[must_use]
     pub fn text(&self) -> String {
         let inputs = self.inputs.iter().map(InputSummary::line);
@@ -327,7 +327,7 @@ fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
     }
 }
 
-/// A size as people say it: three figures are enough.
+/// A size with at most one decimal.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
 pub(super) fn show_bytes(bytes: u64) -> String {
     match bytes {
