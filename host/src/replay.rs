@@ -106,7 +106,9 @@ fn replay_one(
     let replaying = replaying_path(&file.path);
     fs::rename(&file.path, &replaying).map_err(|error| refused(StateError::io(&file.path, &error)))?;
     let source = LetterFile { path: replaying.clone(), ..file.clone() };
-    let settings = Settings { folder: folder.clone(), from: Checkpoint::default(), run: 0 };
+    let recorder = session::record_calls(folder);
+    let settings =
+        Settings { folder: folder.clone(), from: Checkpoint::default(), run: 0, recorder: recorder.clone() };
     let letters = source.letters().map_err(refused)?;
     let opened = pipeline::build_replay(pipeline, registry, settings, Box::new(letters));
     let opened = match opened {
@@ -118,6 +120,7 @@ fn replay_one(
         }
     };
     let (summary, _) = pipeline::run(opened, Arc::clone(stop), false, None);
+    drop(recorder);
     // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all
     // others is the number of dead letters at the start of the file that are done.
     let done = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();

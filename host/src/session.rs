@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::{IfRunning, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
-use crate::plugins::Registry;
+use crate::plugins::{CallRecorder, Registry};
 use crate::state::{
     Checkpoint, Ledger, Lock, RunRecord, RunState, StateError, StateFolder, fingerprint, now,
 };
@@ -43,7 +43,9 @@ pub fn run(
     let ledger = Arc::new(ledger);
     let fingerprint = fingerprint(pipeline, registry);
     let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(refused)?;
-    let settings = Settings { folder, from: from.clone().unwrap_or_default(), run: number };
+    let recorder = record_calls(&folder);
+    let settings =
+        Settings { folder, from: from.clone().unwrap_or_default(), run: number, recorder: recorder.clone() };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let mut record = RunRecord {
         number,
@@ -64,7 +66,19 @@ pub fn run(
     if let Err(error) = ledger.end(&record, &ending.reports) {
         summary.failures.push(Failure::of_state("state", &error));
     }
+    drop(recorder);
     Ok(summary)
+}
+
+/// Logs the plugin calls in which the last run was killed, if it was, and starts to record those of this run.
+pub(crate) fn record_calls(folder: &StateFolder) -> Option<Arc<CallRecorder>> {
+    let path = folder.calls();
+    for call in CallRecorder::read(&path) {
+        tracing::warn!("the last run was killed or crashed while {} was in `{}`", call.instance, call.call);
+    }
+    let recorder = CallRecorder::create(&path);
+    let log = |error| tracing::warn!("{}: cannot record plugin calls: {error}", path.display());
+    recorder.map_err(log).ok().map(Arc::new)
 }
 
 /// Locks the pipeline. With `waits`, waits for another run to finish.

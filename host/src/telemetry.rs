@@ -30,6 +30,14 @@ static LEVEL: AtomicU32 = AtomicU32::new(3);
 /// Whether lines of plugins name the module that logged them. In text this helps only when debugging.
 static WITH_TARGET: AtomicBool = AtomicBool::new(false);
 
+/// Whether log lines are JSON objects.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether log lines are JSON objects. A signal handler may call this.
+pub(crate) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
 /// Starts the log. Call once per process; later calls have no effect.
 ///
 /// `verbosity` is 0 for info, 1 debug, 2 trace, -1 warnings, -2 errors only.
@@ -43,6 +51,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
     };
     LEVEL.store(level_number(level), Ordering::Relaxed);
     WITH_TARGET.store(format == LogFormat::Json || level > Level::INFO, Ordering::Relaxed);
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
     let _ = match format {
         LogFormat::Text => builder.with_ansi(has_colors()).try_init(),

@@ -12,13 +12,19 @@ use crate::services::Services;
 /// A place in the input, in the input's own words. The host keeps it beside what the outputs have committed
 /// and gives it back to [`Input::open`]; it never looks inside.
 ///
-/// It comes with every batch, so it is short: the exam takes 64 KiB at most.
+/// It comes with every batch, so it is short: at most [`Position::MAX_BYTES`]. A longer one is a bug of the plugin and is
+/// not stored.
 ///
 /// An empty position says that there is no way to go on from here: the batch ends inside an asset, or the source
 /// can be read only once. The host commits only behind batches that have a position, so an asset is never cut by
 /// a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
+
+impl Position {
+    /// The longest position that the host stores, in bytes.
+    pub const MAX_BYTES: usize = 64 << 10;
+}
 
 /// What [`Input::next`] has for the host.
 #[derive(Debug)]

@@ -8,9 +8,14 @@ use crate::options::{OptionSpec, Options};
 use crate::services::Services;
 
 /// What an output can go back to after a crash, in its own words; for a file, its length. It is stored as it is,
-/// so no secret is in it.
+/// so no secret is in it. At most [`Receipt::MAX_BYTES`]: a longer one is a bug of the plugin and is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt(pub Vec<u8>);
+
+impl Receipt {
+    /// The longest receipt that the host stores, in bytes.
+    pub const MAX_BYTES: usize = 64 << 10;
+}
 
 /// A finding that the output cannot take and never will.
 #[derive(Debug, Clone, PartialEq, Eq)]

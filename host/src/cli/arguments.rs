@@ -222,6 +222,9 @@ pub struct CommonOptions {
     /// Load plugins even if any local user can modify them (unsafe)
     #[arg(long, global = true)]
     pub allow_world_writable_plugins: bool,
+    /// Allow core dumps (Linux). They contain the passwords of the run
+    #[arg(long, global = true)]
+    pub allow_core_dumps: bool,
     /// Directory for saved progress, run history and dead letters [default: $STATE_DIRECTORY, else
     /// $XDG_STATE_HOME/scanbridge, else ~/.local/state/scanbridge]
     #[arg(long, global = true, value_name = "DIR")]

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
 use crate::plugins::guard::ExitGuard;
-use crate::plugins::{FilePermissionCheck, Registry, folders};
+use crate::plugins::{FilePermissionCheck, Registry, folders, signals};
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
 pub(crate) use run::{default_state_folder, stop_on_signal};
@@ -29,6 +29,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Format::Json => LogFormat::Json,
     };
     telemetry::start(format, verbosity(common));
+    if !common.allow_core_dumps {
+        signals::disable_core_dumps();
+    }
     match &arguments.command {
         Command::Run { file, summary, no_progress, restart, wait } => {
             let options =

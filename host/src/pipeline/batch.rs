@@ -76,8 +76,10 @@ pub(super) struct Examined {
 }
 
 /// What an input has sent so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InputCounts {
+    /// The `id` of the input, for messages about its batches.
+    id: String,
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
     /// Whether a batch was invalid; its findings are not counted.
@@ -85,6 +87,15 @@ pub(super) struct InputCounts {
 }
 
 impl InputCounts {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            assets: AtomicU64::new(0),
+            findings: Default::default(),
+            broken: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn findings(&self) -> KindCounts {
         let mut counts = KindCounts::default();
         for (kind, count) in FindingKind::ALL.into_iter().zip(&self.findings) {
@@ -114,6 +125,11 @@ impl SharedBatch {
         let size = size(&raw, &columns);
         let (unexamined, examined) = (Mutex::new((raw, history)), OnceLock::new());
         Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
+    }
+
+    /// The `id` of the input that sent it.
+    pub(super) fn input(&self) -> &str {
+        &self.counts.id
     }
 
     /// Number of findings, by the length of its table.

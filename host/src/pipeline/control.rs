@@ -139,12 +139,12 @@ impl Control {
     }
 
     /// Records an invalid batch of an input. Every output finds it; only the first one logs it.
-    pub(super) fn broken_batch(&self, path: &str, bad: &BadBatch) {
+    pub(super) fn broken_batch(&self, input: &str, path: &str, bad: &BadBatch) {
         let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
         self.hopeless.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.give();
-        let failure = Failure::new("input", &PluginError::bug(message));
+        let failure = Failure::new(input, &PluginError::bug(message));
         if self.failures().add_once(failure.clone()) {
             say(&failure);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Verdict, Written};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Verdict, Written};
 
 use super::batch::Examined;
 use super::instance::{Context, OutputOpener};
@@ -321,6 +321,9 @@ impl Destination {
     pub(super) fn commit(&mut self) -> Result<OutputState, PluginError> {
         let handle = handle(&mut self.handle)?;
         let receipt = self.watch.during("commit", || handle.commit())?.0;
+        if receipt.len() > Receipt::MAX_BYTES {
+            return Err(too_long("output", "receipt", receipt.len(), Receipt::MAX_BYTES));
+        }
         self.now.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
         self.receipt = receipt;
         self.committed = self.now.clone();
@@ -475,6 +478,13 @@ fn deliver(summary: &mut OutputSummary, report: &OpenReport) {
 
 fn handle(handle: &mut Option<OutputHandle>) -> Result<&mut OutputHandle, PluginError> {
     handle.as_mut().ok_or_else(|| PluginError::new(ErrorKind::Unavailable, "the output is closed"))
+}
+
+/// The error of a plugin that asks the host to store more than the contract allows.
+pub(super) fn too_long(kind: &str, what: &str, bytes: usize, limit: usize) -> PluginError {
+    PluginError::bug(format!(
+        "plugin bug: the {kind} returned a {what} of {bytes} bytes; the limit is {limit}"
+    ))
 }
 
 pub(super) fn io_error(error: &StateError) -> PluginError {

@@ -55,6 +55,7 @@ impl InputThread {
             plugin: source.plugin().to_owned(),
             ..InputSummary::default()
         };
+        let counts = Arc::new(InputCounts::new(source.id()));
         let mut stage = Stage {
             number,
             summary,
@@ -67,7 +68,7 @@ impl InputThread {
             checkpoints: &checkpoints,
             columns,
             known: Known::default(),
-            counts: Arc::default(),
+            counts,
             home,
             used,
             report: None,

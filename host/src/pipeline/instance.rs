@@ -16,8 +16,8 @@ use super::summary::Failure;
 use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
 };
-use crate::plugins::Registry;
 use crate::plugins::guard::{self, Caller};
+use crate::plugins::{CallRecorder, Claim, Registry};
 use crate::state::{Checkpoint, DeadLetters, Letter, StateError, StateFolder};
 use crate::telemetry;
 
@@ -28,15 +28,17 @@ pub struct Settings {
     pub folder: StateFolder,
     /// What the run goes on with; empty for one that starts over.
     pub from: Checkpoint,
-    /// The number of the run, which stands in dead letters.
+    /// The number of the run, which dead letters name.
     pub run: u64,
+    /// Records the calls in progress for the next run; none for a check.
+    pub recorder: Option<Arc<CallRecorder>>,
 }
 
 impl Settings {
     /// For a run that starts over.
     #[must_use]
     pub fn fresh(folder: StateFolder) -> Self {
-        Self { folder, from: Checkpoint::default(), run: 0 }
+        Self { folder, from: Checkpoint::default(), run: 0, recorder: None }
     }
 }
 
@@ -232,7 +234,7 @@ fn open_input(
 ) -> Result<Source, PluginError> {
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
-    let parts = Parts::of(PluginKind::Input, &input.instance, claim.name, &settings.folder, stop);
+    let parts = Parts::of(PluginKind::Input, &input.instance, claim, settings, stop);
     let opener = InputOpener { table, parts };
     let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
     let handle = opener.open(&start)?;
@@ -253,10 +255,8 @@ fn open_output(
     let table = claim.library.output_table(claim.name).map_err(|error| failure(not_available(error)))?;
     // Outputs outlive the inputs' stop: they finish what they have. A second signal ends the process.
     let never = Arc::new(Stop::default());
-    let opener = OutputOpener {
-        table,
-        parts: Parts::of(PluginKind::Output, instance, claim.name, &settings.folder, &never),
-    };
+    let opener =
+        OutputOpener { table, parts: Parts::of(PluginKind::Output, instance, claim, settings, &never) };
     let known = settings.from.outputs.get(&instance.id).cloned();
     let length = known.as_ref().map(|state| state.dead_letters);
     let mut from = known.unwrap_or_default();
@@ -331,16 +331,19 @@ impl Parts {
     fn of(
         kind: PluginKind,
         instance: &Instance,
-        plugin: &str,
-        folder: &StateFolder,
+        claim: Claim<'_>,
+        settings: &Settings,
         stop: &Arc<Stop>,
     ) -> Self {
+        let version = &claim.library.identity().crate_version;
+        let name = format!("{} {} ({} {version})", kind.word(), instance.id, claim.name);
+        let caller = Caller::new(name, settings.recorder.as_deref());
         Self {
             id: instance.id.clone(),
-            plugin: plugin.to_owned(),
+            plugin: claim.name.to_owned(),
             options: serde_json::to_vec(&instance.options).expect("a map of JSON values serialises"),
-            state_folder: folder.instance(&instance.id).to_string_lossy().into_owned(),
-            context: Context::leaked(kind, &instance.id, plugin, stop),
+            state_folder: settings.folder.instance(&instance.id).to_string_lossy().into_owned(),
+            context: Context::leaked(&instance.id, caller, stop),
         }
     }
 }
@@ -350,10 +353,10 @@ fn not_available(error: impl std::fmt::Display) -> PluginError {
 }
 
 impl Context {
-    fn leaked(kind: PluginKind, instance: &str, plugin: &str, stop: &Arc<Stop>) -> &'static Self {
+    fn leaked(instance: &str, caller: Caller, stop: &Arc<Stop>) -> &'static Self {
         Box::leak(Box::new(Self {
             instance: instance.to_owned(),
-            caller: Caller { name: format!("{} {instance} ({plugin})", kind.word()) },
+            caller,
             stop: Arc::clone(stop),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),

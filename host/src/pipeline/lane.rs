@@ -114,7 +114,7 @@ impl Lane {
                 // An invalid batch counts nowhere, because its content is unknown.
                 self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
                 let path = self.active().break_report();
-                self.control.broken_batch(&path, &bad);
+                self.control.broken_batch(batch.input(), &path, &bad);
                 return Ok(());
             }
         };

@@ -4,6 +4,7 @@ use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch, Schema};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position};
 
+use super::destination::too_long;
 use super::instance::{Context, InputOpener};
 use super::letters::LetterSource;
 use crate::plugins::guard;
@@ -113,6 +114,11 @@ impl Source {
         match self {
             Self::Plugin(plugin) => {
                 let next = plugin.call("next", |handle| handle.next(recycled))?;
+                if let Next::Batch { position, .. } | Next::ReportEnd { position, .. } = &next
+                    && position.0.len() > Position::MAX_BYTES
+                {
+                    return Err(too_long("input", "position", position.0.len(), Position::MAX_BYTES));
+                }
                 // A report may begin again only directly after the source was opened again.
                 plugin.reopened &= matches!(next, Next::ReportStart(_));
                 Ok(next)

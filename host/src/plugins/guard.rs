@@ -8,11 +8,23 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::recorder::{CallRecorder, Slot};
+use super::{last_line, signals};
+
 /// An instance whose calls are recorded. It lives as long as the process.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// What messages name it by: `output siem (Acme)`.
-    pub name: String,
+    /// Its name in messages: `output siem (Acme 1.2.0)`.
+    name: String,
+    /// Where its calls are recorded for the next run, if at all.
+    slot: Option<Slot>,
+}
+
+impl Caller {
+    /// An instance, a library that is loaded, or another caller of plugin code.
+    pub(crate) fn new(name: String, recorder: Option<&CallRecorder>) -> Self {
+        Self { name, slot: recorder.and_then(CallRecorder::slot) }
+    }
 }
 
 thread_local! {
@@ -23,9 +35,20 @@ thread_local! {
 /// Makes a call into a plugin and records it meanwhile.
 pub(crate) fn during<T>(caller: &'static Caller, call: &'static str, work: impl FnOnce() -> T) -> T {
     let outer = CALL.replace(Some((caller, call)));
+    if let Some(slot) = &caller.slot {
+        slot.begin(&caller.name, call);
+    }
     let result = work();
+    if let Some(slot) = &caller.slot {
+        slot.end();
+    }
     CALL.set(outer);
     result
+}
+
+/// The caller and the call that this thread is in. A signal handler may call this.
+pub(super) fn current() -> Option<(&'static str, &'static str)> {
+    CALL.get().map(|(caller, call)| (caller.name.as_str(), call))
 }
 
 /// The process that is guarded; 0 while no command runs. A child that a plugin has forked may exit as it likes.
@@ -39,6 +62,7 @@ impl ExitGuard {
     pub(crate) fn arm() -> Self {
         GUARDED.store(std::process::id(), Ordering::Release);
         register();
+        signals::install();
         Self(())
     }
 }
@@ -77,14 +101,14 @@ extern "C" fn end_with_70() {
     if GUARDED.load(Ordering::Acquire) != std::process::id() {
         return;
     }
-    let line = match CALL.get() {
-        Some((caller, call)) => format!("plugin bug: {} called exit in `{call}`", caller.name),
-        None => "plugin bug: a plugin called exit from a thread of its own".to_owned(),
-    };
-    let line = format!("error: {line}; the command was stopped (run again to resume)\n");
-    // SAFETY: the buffer is valid for its length. Standard error may be closed; the exit code remains.
-    unsafe {
-        libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
-        libc::_exit(PLUGIN_BUG);
+    match current() {
+        Some((caller, call)) => last_line::print(format_args!(
+            "plugin bug: {caller} called exit in `{call}`; the command was stopped (run again to resume)"
+        )),
+        None => last_line::print(format_args!(
+            "plugin bug: a plugin called exit from a thread of its own; the command was stopped (run again to resume)"
+        )),
     }
+    // SAFETY: it needs nothing.
+    unsafe { libc::_exit(PLUGIN_BUG) };
 }

@@ -105,7 +105,8 @@ impl Library {
         // SAFETY: the identity says that the file is a plugin of this ABI; its author is responsible for its
         // constructors.
         let load = || unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) };
-        let loading: &'static Caller = Box::leak(Box::new(Caller { name: self.path.display().to_string() }));
+        let loading: &'static Caller =
+            Box::leak(Box::new(Caller::new(self.path.display().to_string(), None)));
         let library = guard::during(loading, "load", load).map_err(one_line)?;
         guard::register();
         // SAFETY: only the address of the symbol is used here.

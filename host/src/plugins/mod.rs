@@ -3,13 +3,17 @@
 
 pub(crate) mod guard;
 mod identity;
+mod last_line;
 mod library;
 #[cfg(unix)]
 mod ownership;
+mod recorder;
 mod registry;
 mod search;
+pub(crate) mod signals;
 
 pub use identity::Refusal;
 pub use library::Library;
+pub use recorder::{CallRecorder, InterruptedCall};
 pub use registry::{Claim, Registry, Unavailable};
 pub use search::{FilePermissionCheck, Folder, folders};

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StateError;
@@ -37,6 +38,12 @@ impl StateFolder {
         self.path.join("lock")
     }
 
+    /// The file that names the plugin calls in progress.
+    #[must_use]
+    pub fn calls(&self) -> PathBuf {
+        self.path.join("calls")
+    }
+
     /// The folder of all dead letters.
     #[must_use]
     pub fn dead_letters(&self) -> PathBuf {
@@ -56,13 +63,41 @@ impl StateFolder {
         self.instances().join(id)
     }
 
-    /// Makes the folder, readable by its owner alone.
+    /// Creates the directory, readable by its owner only. Checks that no other user can change the saved state in it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created, or another user owns it or may write to it.
     pub fn create(&self) -> Result<(), StateError> {
-        create_private(&self.path).map_err(|error| StateError::cannot_create(&self.path, &error))
+        create_private(&self.path).map_err(|error| StateError::cannot_create(&self.path, &error))?;
+        let all = self.path.parent().filter(|all| !all.as_os_str().is_empty());
+        [all, Some(&self.path)].into_iter().flatten().try_for_each(refuse_shared)
     }
+}
+
+const OTHERS_WRITE: u32 = 0o002;
+/// In a sticky directory, only the owner of an entry may replace it.
+const STICKY: u32 = 0o1000;
+
+/// Refuses a directory in which another user can change files: state decides what counts as delivered.
+fn refuse_shared(folder: &Path) -> Result<(), StateError> {
+    let metadata = fs::metadata(folder).map_err(|error| StateError::io(folder, &error))?;
+    let own = rustix::process::geteuid().as_raw();
+    let problem = if metadata.uid() != own && metadata.uid() != 0 {
+        format!("belongs to the user with ID {}, who can change the saved state", metadata.uid())
+    } else if metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0 {
+        "is writable by all users, who can change the saved state".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(StateError {
+        message: format!("the state directory {} {problem}", folder.display()),
+        hint: Some(
+            "set a private directory with --state-dir, run as the user who owns it, or change it with `chown` and \
+             `chmod 700`"
+                .to_owned(),
+        ),
+        exit_code: 78,
+    })
 }
 
 /// Makes a folder, readable by its owner alone, with those above it.
@@ -71,4 +106,55 @@ pub(super) fn create_private(folder: &Path) -> io::Result<()> {
     builder.recursive(true);
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    fn with_mode(mode: u32) -> tempfile::TempDir {
+        let all = tempfile::tempdir().unwrap();
+        fs::set_permissions(all.path(), fs::Permissions::from_mode(mode)).unwrap();
+        all
+    }
+
+    #[test]
+    fn private_directory_is_created() {
+        let all = with_mode(0o755);
+        let folder = StateFolder::of(&all.path().join("state"), "nightly");
+        folder.create().unwrap();
+        folder.create().unwrap();
+        for path in [folder.path(), &all.path().join("state")] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn world_writable_directory_is_refused_unless_it_is_sticky() {
+        StateFolder::of(with_mode(0o1777).path(), "nightly").create().unwrap();
+        let all = with_mode(0o777);
+        let error = StateFolder::of(all.path(), "nightly").create().unwrap_err();
+        assert!(
+            error.message.ends_with("is writable by all users, who can change the saved state"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code, 78);
+        assert!(error.hint.unwrap().contains("--state-dir"));
+    }
+
+    #[test]
+    fn directory_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can change the owner of a directory");
+            return;
+        }
+        let all = with_mode(0o700);
+        let folder = StateFolder::of(all.path(), "nightly");
+        folder.create().unwrap();
+        chown(folder.path(), Some(12_345), None).unwrap();
+        let error = folder.create().unwrap_err();
+        assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
+    }
 }

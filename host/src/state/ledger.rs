@@ -1,6 +1,7 @@
 //! The ledger: what has been delivered, in one file that is changed by whole transactions.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -181,7 +182,9 @@ impl Ledger {
     fn create(path: &Path, pipeline: PathBuf) -> Result<Self, StateError> {
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
-        let created = Database::builder().set_cache_size(CACHE_BYTES).create(&new);
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new);
+        let file = file.map_err(|error| StateError::cannot_create(&new, &error))?;
+        let created = Database::builder().set_cache_size(CACHE_BYTES).create_file(file);
         let database = created.map_err(|error| cannot_open(&new, &error))?;
         let ledger = Self { database, path: path.to_owned() };
         ledger.initialise(pipeline)?;

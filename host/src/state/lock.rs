@@ -1,14 +1,12 @@
 //! One run of a pipeline at a time.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::error::StateError;
 use super::folder::StateFolder;
@@ -38,7 +36,7 @@ impl Lock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(|error| StateError::cannot_create(&path, &error))?;
         for _ in 0..ATTEMPTS {
-            if try_lock(&file, FlockOperation::NonBlockingLockExclusive, &path)? {
+            if is_taken(file.try_lock(), &path)? {
                 sign(&mut file, &path)?;
                 return Ok(Ok(Self { _file: file }));
             }
@@ -58,7 +56,7 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::io(&path, &error)),
         };
-        let is_free = try_lock(&file, FlockOperation::NonBlockingLockShared, &path)?;
+        let is_free = is_taken(file.try_lock_shared(), &path)?;
         Ok((!is_free).then(|| Occupied { holder: holder(&mut file) }))
     }
 }
@@ -86,11 +84,22 @@ const ATTEMPTS: u32 = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
 /// Whether this process has the lock now.
-fn try_lock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, StateError> {
-    match flock(file, operation) {
+fn is_taken(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, StateError> {
+    match attempt {
         Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(StateError::io(path, &io::Error::from(error))),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(cannot_lock(path, &error)),
+    }
+}
+
+fn cannot_lock(path: &Path, error: &io::Error) -> StateError {
+    StateError {
+        message: format!("cannot lock {}: {error}", path.display()),
+        hint: Some(
+            "the file system may not support file locks; set a directory on a local disk with --state-dir"
+                .to_owned(),
+        ),
+        exit_code: 74,
     }
 }
 
@@ -143,7 +152,7 @@ mod tests {
         drop(Lock::take(&folder).unwrap().unwrap());
         // Who looks holds the lock for a moment, as here.
         let file = File::open(folder.lock()).unwrap();
-        assert!(try_lock(&file, FlockOperation::NonBlockingLockShared, &folder.lock()).unwrap());
+        file.try_lock_shared().unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(BETWEEN_ATTEMPTS / 2);
@@ -151,5 +160,17 @@ mod tests {
             });
             assert!(Lock::take(&folder).unwrap().is_ok());
         });
+    }
+
+    #[test]
+    fn file_system_without_locks() {
+        let error = io::Error::from(rustix::io::Errno::NOLCK);
+        let error = cannot_lock(Path::new("/mnt/nfs/state/nightly/lock"), &error);
+        assert!(
+            error.message.starts_with("cannot lock /mnt/nfs/state/nightly/lock: No locks available"),
+            "{error}"
+        );
+        assert!(error.hint.unwrap().contains("--state-dir"));
+        assert_eq!(error.exit_code, 74);
     }
 }

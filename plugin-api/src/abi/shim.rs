@@ -35,7 +35,7 @@ impl<T> Instance<T> {
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| method(plugin)));
         instance.poisoned = outcome.is_err();
-        Status::from(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))))
+        Status::from(outcome.unwrap_or_else(|panic| Err(panicked(panic))))
     }
 
     /// Ends an instance. A poisoned one is leaked: its destructor could panic again.
@@ -59,11 +59,14 @@ impl<T> Instance<T> {
 
 /// Runs what has no instance yet.
 pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
-    Status::from(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic))))
+    Status::from(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic))))
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> PluginError {
+/// The error of a panic. The payload is leaked, because its destructor could panic again.
+fn panicked(panic: Box<dyn Any + Send>) -> PluginError {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    PluginError::bug(format!("plugin panicked: {}", text.unwrap_or("no message")))
+    let error = PluginError::bug(format!("plugin panicked: {}", text.unwrap_or("no message")));
+    std::mem::forget(panic);
+    error
 }

@@ -127,9 +127,31 @@ fn invalid_batch_is_rejected_before_any_output() {
             .count(),
         1
     );
+    assert_eq!(summary.failures[0].instance, summary.inputs[0].id, "the failure names the input's ID");
     assert_eq!(summary.outputs.iter().map(|output| output.records).sum::<u64>(), 0);
     assert_eq!(summary.inputs[0].incomplete, 1, "the report counts as incomplete");
     balanced(&summary);
+}
+
+#[test]
+fn position_or_receipt_above_the_limit_is_a_plugin_bug() {
+    for (input, output, message) in [
+        (
+            "long-position",
+            "behave",
+            "plugin bug: the input returned a position of 204800 bytes; the limit is 65536",
+        ),
+        (
+            "behave",
+            "long-receipt",
+            "plugin bug: the output returned a receipt of 204800 bytes; the limit is 65536",
+        ),
+    ] {
+        let summary = run(input, &[(output, true)]).unwrap();
+        assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70), "{input} {output}");
+        assert_eq!(summary.failures[0].message, message);
+        balanced(&summary);
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ const ACTS: &[&str] = &[
     "panic-in-next",
     "panic-midway",
     "invalid-batch",
+    "long-position",
     "batch-outside-report",
     "nested-report",
     "finish-in-report",
@@ -66,7 +67,10 @@ impl Input for Rogue {
             return Ok(Next::ReportStart(Box::new(start)));
         }
         self.steps += 1;
-        let position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
+        let mut position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
+        if self.act == "long-position" {
+            position.0.resize(200 << 10, 0);
+        }
         match (self.act.as_str(), self.steps) {
             ("exit-in-next", 3) => exit(),
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("panic requested in next"),

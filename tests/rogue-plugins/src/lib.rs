@@ -1,6 +1,7 @@
 //! Plugins that violate the plugin contract on purpose. They are built like a third-party plugin, with their own
 //! allocator and their own tokio, so that the tests show the effects of such a library on the host.
 
+mod crash;
 mod input;
 mod memory;
 mod output;

@@ -13,6 +13,8 @@ use scanbridge_plugin_api::{
     Written, register_output,
 };
 
+use crate::crash::crash;
+
 struct Rogue {
     act: String,
     times: u64,
@@ -34,6 +36,11 @@ const ACTS: &[&str] = &[
     "exit-in-close",
     "exit-in-a-thread",
     "quick-exit-in-write",
+    "segfault-in-write",
+    "abort-in-write",
+    "overflow-in-write",
+    "segfault-in-a-thread",
+    "panic-in-drop",
     "panic-in-open",
     "panic-in-check",
     "panic-in-begin",
@@ -50,6 +57,7 @@ const ACTS: &[&str] = &[
     "fail-to-write",
     "fail-to-open",
     "retry-rows",
+    "long-receipt",
     "hang",
     "random",
     "unavailable-later",
@@ -188,6 +196,7 @@ impl Output for Rogue {
         if self.act == "exit-in-a-thread" {
             let _ = std::thread::spawn(exit).join();
         }
+        crash(&self.act);
         self.panic_if("panic-in-write");
         self.fail("fail-to-write")?;
         if self.act == "unavailable-later" && !self.is_due("unavailable-later")? {
@@ -262,6 +271,9 @@ impl Output for Rogue {
     fn commit(&mut self) -> Result<Receipt> {
         self.panic_if("panic-in-commit");
         self.fail_at_random()?;
+        if self.act == "long-receipt" {
+            return Ok(Receipt(vec![1; 200 << 10]));
+        }
         let lines = std::mem::take(&mut self.pending);
         Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()))
     }

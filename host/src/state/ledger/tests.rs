@@ -214,3 +214,12 @@ fn a_ledger_can_be_looked_at_while_it_is_written() {
         }
     });
 }
+
+#[test]
+fn ledger_is_readable_by_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    drop(begun(&path));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -5,6 +5,7 @@
 mod archive;
 mod cef;
 mod counts;
+mod crashing_plugins;
 mod csv;
 mod damage;
 mod defense_center;
