@@ -56,8 +56,8 @@ impl MissedFindings {
 #[derive(Debug)]
 pub(super) struct SharedBatch {
     /// The batch before validation, and the history of its dead letters, by row.
-    unexamined: Mutex<(RawBatch, Vec<LetterHistory>)>,
-    examined: OnceLock<Result<Examined, BadBatch>>,
+    unvalidated: Mutex<(RawBatch, Vec<LetterHistory>)>,
+    validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
@@ -69,7 +69,7 @@ pub(super) struct SharedBatch {
 
 /// A valid batch.
 #[derive(Debug)]
-pub(super) struct Examined {
+pub(super) struct ValidatedBatch {
     pub(super) batch: ValidBatch,
     pub(super) findings: KindCounts,
     history: Vec<LetterHistory>,
@@ -104,7 +104,7 @@ impl InputCounts {
         counts
     }
 
-    fn add(&self, batch: &Examined) {
+    fn add(&self, batch: &ValidatedBatch) {
         let begun = batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
         self.assets.fetch_add(begun as u64, Ordering::Relaxed);
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
@@ -123,8 +123,8 @@ impl SharedBatch {
         home: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
-        let (unexamined, examined) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
+        let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
+        Self { unvalidated, validated, known, columns, counts, home, size, missed_by: Mutex::default() }
     }
 
     /// The `id` of the input that sent it.
@@ -139,25 +139,25 @@ impl SharedBatch {
 
     /// Validates the batch and counts its findings, on the first call. This runs on the thread of an output, while
     /// the input parses the next batch.
-    pub(super) fn examine(&self) -> Result<&Examined, BadBatch> {
-        let examined = self.examined.get_or_init(|| self.examine_now());
-        self.counts.broken.fetch_or(examined.is_err(), Ordering::Relaxed);
-        examined.as_ref().map_err(Clone::clone)
+    pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
+        let validated = self.validated.get_or_init(|| self.examine_now());
+        self.counts.broken.fetch_or(validated.is_err(), Ordering::Relaxed);
+        validated.as_ref().map_err(Clone::clone)
     }
 
-    fn examine_now(&self) -> Result<Examined, BadBatch> {
-        let mut unexamined = self.unexamined.lock().unwrap_or_else(PoisonError::into_inner);
-        let (raw, history) = std::mem::take(&mut *unexamined);
+    fn examine_now(&self) -> Result<ValidatedBatch, BadBatch> {
+        let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
+        let (raw, history) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
         let mut findings = KindCounts::default();
         batch.read(|batch| batch.findings().for_each(|finding| findings.add(finding.kind(), 1)));
-        let examined = Examined { batch, findings, history };
-        self.counts.add(&examined);
-        Ok(examined)
+        let validated = ValidatedBatch { batch, findings, history };
+        self.counts.add(&validated);
+        Ok(validated)
     }
 }
 
-impl Examined {
+impl ValidatedBatch {
     /// History of the finding in this row, if it is a dead letter.
     pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
@@ -167,13 +167,13 @@ impl Examined {
 impl Drop for SharedBatch {
     fn drop(&mut self) {
         // A batch that no output used was read too, and counts.
-        let findings = self.examine().map(|examined| examined.findings.total()).unwrap_or_default();
+        let findings = self.validate().map(|validated| validated.findings.total()).unwrap_or_default();
         for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
             missed.0.fetch_add(findings, Ordering::Relaxed);
         }
-        if let Some(Ok(examined)) = self.examined.take() {
+        if let Some(Ok(validated)) = self.validated.take() {
             // If the input has finished, the memory is freed.
-            let _ = self.home.send(examined.batch.into_raw());
+            let _ = self.home.send(validated.batch.into_raw());
         }
     }
 }

@@ -6,43 +6,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use scanbridge_plugin_api::batch::BadBatch;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
+use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::{Failure, OutputSummary};
-use super::turn::Turn;
 
 /// Failures so far, the stop request, and the report lock.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
-    pub(super) turn: Turn,
+    pub(super) turn: ReportLock,
     failures: Mutex<Failures>,
     required_failed: AtomicBool,
     /// Whether state is saved from which a later run can resume.
     keeps_state: bool,
     /// Set by a failure after which a later run starts from the beginning.
-    hopeless: AtomicBool,
+    not_resumable: AtomicBool,
     live_outputs: AtomicUsize,
     /// Last summary of each output worker, from its last commit.
     notes: Mutex<Vec<Vec<OutputSummary>>>,
 }
 
 impl Control {
-    pub(super) fn new(stop: Arc<Stop>, turn: Turn, outputs: usize, keeps_state: bool) -> Self {
+    pub(super) fn new(stop: Arc<Stop>, turn: ReportLock, outputs: usize, keeps_state: bool) -> Self {
         Self {
             stop,
             turn,
             failures: Mutex::default(),
             required_failed: AtomicBool::new(false),
             keeps_state,
-            hopeless: AtomicBool::new(false),
+            not_resumable: AtomicBool::new(false),
             live_outputs: AtomicUsize::new(outputs),
             notes: Mutex::new(vec![Vec::new(); outputs]),
         }
     }
 
     /// Whether a later run resumes what this one leaves unfinished.
-    pub(super) fn goes_on(&self) -> bool {
-        self.keeps_state && !self.hopeless.load(Ordering::Relaxed)
+    pub(super) fn is_resumable(&self) -> bool {
+        self.keeps_state && !self.not_resumable.load(Ordering::Relaxed)
     }
 
     /// Whether an input or a required output has failed.
@@ -62,13 +62,13 @@ impl Control {
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
-            self.note_failure(is_mendable(error.kind));
+            self.note_failure(is_resumable_failure(error.kind));
         }
     }
 
-    /// Records an output's failure. The other outputs continue, unless this one was required or the last.
+    /// Adds the failure of an output. The other outputs continue, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
-        self.output_lost(id, required, error, is_mendable(error.kind));
+        self.output_lost(id, required, error, is_resumable_failure(error.kind));
     }
 
     /// Records that an output hangs. Resumable, because the cause may be gone in the next run.
@@ -76,7 +76,7 @@ impl Control {
         self.output_lost(id, required, error, true);
     }
 
-    fn output_lost(&self, id: &str, required: bool, error: &PluginError, mendable: bool) {
+    fn output_lost(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
         let last = self.live_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
         let ends_the_run = required || last;
         if ends_the_run {
@@ -86,7 +86,7 @@ impl Control {
                     "the run was interrupted before everything was delivered",
                 ));
             }
-            self.note_failure(mendable);
+            self.note_failure(resumable);
         }
         self.record(id, error);
         if ends_the_run {
@@ -102,7 +102,7 @@ impl Control {
 
     /// Records how many findings an available output did not get. Without this failure, a run in which the output did
     /// not fail otherwise would look complete.
-    pub(super) fn left_out(&self, id: &str, findings: u64) {
+    pub(super) fn findings_dropped(&self, id: &str, findings: u64) {
         if self.failed().iter().any(|failure| failure.instance == id) {
             return;
         }
@@ -122,9 +122,9 @@ impl Control {
         );
     }
 
-    fn note_failure(&self, mendable: bool) {
-        if !mendable {
-            self.hopeless.store(true, Ordering::Relaxed);
+    fn note_failure(&self, resumable: bool) {
+        if !resumable {
+            self.not_resumable.store(true, Ordering::Relaxed);
         }
         self.required_failed.store(true, Ordering::Relaxed);
     }
@@ -141,7 +141,7 @@ impl Control {
     /// Records an invalid batch of an input. Every output finds it; only the first one logs it.
     pub(super) fn broken_batch(&self, input: &str, path: &str, bad: &BadBatch) {
         let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
-        self.hopeless.store(true, Ordering::Relaxed);
+        self.not_resumable.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.give();
         let failure = Failure::new(input, &PluginError::bug(message));
@@ -171,7 +171,7 @@ impl Control {
 
 /// Whether a later run can succeed after a failure of this kind, because the operator fixed something or time has
 /// passed. After other kinds it would fail again at the same position.
-fn is_mendable(kind: ErrorKind) -> bool {
+fn is_resumable_failure(kind: ErrorKind) -> bool {
     use ErrorKind::{Auth, Cancelled, CannotCreate, Io, Unavailable};
     matches!(kind, Auth | Cancelled | CannotCreate | Io | Unavailable)
 }
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_failures_is_counted_and_hides_no_exit_code() {
+    fn many_failures_are_counted_and_every_exit_code_is_kept() {
         let mut failures = Failures::default();
         for number in 0..1000 {
             failures.add(Failure::new("in", &PluginError::bad_data(number.to_string())));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_damage_is_told_once() {
+    fn repeated_failure_is_recorded_once() {
         let mut failures = Failures::default();
         let failure = Failure::new("input", &PluginError::bug("damaged"));
         assert!(failures.add_once(failure.clone()) && !failures.add_once(failure));

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Verdict, Written};
 
-use super::batch::Examined;
+use super::batch::ValidatedBatch;
 use super::instance::{Context, OutputOpener};
 use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
@@ -148,14 +148,14 @@ impl Destination {
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
-    pub(super) fn stand_back(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.drop_instance();
         self.committed.has_gap = true;
         self.now = self.committed.clone();
     }
 
     /// Marks the current report as incomplete for this output.
-    pub(super) fn note_gap(&mut self) {
+    pub(super) fn mark_gap(&mut self) {
         self.now.has_gap = true;
     }
 
@@ -191,17 +191,17 @@ impl Destination {
 
     /// Begins a report; with `continued`, resumes it if the output is inside it.
     pub(super) fn begin(&mut self, report: &Arc<ReportStart>, continued: bool) -> Result<(), PluginError> {
-        let goes_on = continued && self.is_inside(report);
-        if goes_on && self.told {
+        let is_resumable = continued && self.is_inside(report);
+        if is_resumable && self.told {
             return Ok(());
         }
         if self.now.has_gap && self.now.report.as_ref().is_some_and(|known| !known.is(report)) {
             self.end_part("the rest of the report was delivered to the failover output")?;
         }
         // An output that receives only the rest of a report has missed its beginning.
-        self.now.has_gap = if goes_on { self.now.has_gap } else { report.continued };
+        self.now.has_gap = if is_resumable { self.now.has_gap } else { report.continued };
         // An output without a commit has nothing to resume.
-        let continued = goes_on && !self.receipt.is_empty();
+        let continued = is_resumable && !self.receipt.is_empty();
         let start = ReportStart { continued, ..ReportStart::clone(report) };
         let known = self.now.report.take();
         self.now.report = Some(match known {
@@ -212,17 +212,17 @@ impl Destination {
                 OpenReport::new(report)
             }
         });
-        self.tell_of(&start)
+        self.send_start(&start)
     }
 
     /// Resumes the report of the last commit in a new instance.
-    pub(super) fn go_on(&mut self) -> Result<(), PluginError> {
+    pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.now.report else { return Ok(()) };
         let start = ReportStart { continued: true, ..ReportStart::clone(&report.start) };
-        self.tell_of(&start)
+        self.send_start(&start)
     }
 
-    fn tell_of(&mut self, report: &ReportStart) -> Result<(), PluginError> {
+    fn send_start(&mut self, report: &ReportStart) -> Result<(), PluginError> {
         self.told = true;
         let handle = handle(&mut self.handle)?;
         self.watch.during("begin", || handle.begin(report))
@@ -233,7 +233,7 @@ impl Destination {
     pub(super) fn end_part(&mut self, reason: &str) -> Result<(), PluginError> {
         let deliver = self.now.report.as_ref().is_some_and(|report| report.has_begun);
         if !self.told {
-            self.go_on()?;
+            self.resume_report()?;
         }
         self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
     }
@@ -246,7 +246,7 @@ impl Destination {
     }
 
     /// Writes the findings of a batch that pass the filters. Returns the rows to retry.
-    pub(super) fn write(&mut self, batch: &Examined) -> Result<Vec<u32>, PluginError> {
+    pub(super) fn write(&mut self, batch: &ValidatedBatch) -> Result<Vec<u32>, PluginError> {
         let (selection, passed) = self.rows.of(batch, &self.filters);
         self.now.settled.filtered += batch.findings.total() - passed.total();
         if self.repeating {
@@ -266,7 +266,7 @@ impl Destination {
     /// Writes these rows of a batch again.
     pub(super) fn write_again(
         &mut self,
-        batch: &Examined,
+        batch: &ValidatedBatch,
         rows: &[u32],
         attempt: u32,
     ) -> Result<Vec<u32>, PluginError> {
@@ -279,7 +279,13 @@ impl Destination {
     }
 
     /// Moves these rows to dead letters.
-    pub(super) fn give_up(&mut self, batch: &Examined, rows: &[u32], reason: &str, attempts: u32) {
+    pub(super) fn move_to_dead_letters(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: &[u32],
+        reason: &str,
+        attempts: u32,
+    ) {
         self.reject(batch, rows.iter().map(|row| (*row, reason)), attempts);
     }
 
@@ -336,7 +342,7 @@ impl Destination {
     }
 
     /// Ends the current report so that the output rolls back what it can: nothing will resume it.
-    pub(super) fn take_back(&mut self, reason: &str) {
+    pub(super) fn discard_report(&mut self, reason: &str) {
         if let (true, Some(handle)) = (self.told, &mut self.handle) {
             let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
             // The output has failed already; a second error changes nothing.
@@ -345,7 +351,7 @@ impl Destination {
     }
 
     /// Rolls back the dead letters of findings that count as undelivered.
-    pub(super) fn forget_uncommitted_letters(&mut self) {
+    pub(super) fn roll_back_dead_letters(&mut self) {
         if let Err(error) = self.dead_letters.cut_back(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
@@ -353,18 +359,18 @@ impl Destination {
 
     /// Opens the output once more to roll back what it committed of the current report.
     pub(super) fn discard(&mut self) {
-        if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.go_on()).is_ok() {
-            self.take_back("the output has been closed after a failure");
+        if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.resume_report()).is_ok() {
+            self.discard_report("the output has been closed after a failure");
             self.drop_instance();
         }
     }
 
     /// Counts up to the last commit; later findings count as undelivered. A report that a later run resumes counts as
     /// far as it was committed.
-    pub(super) fn summary(&self, goes_on: bool) -> OutputSummary {
+    pub(super) fn summary(&self, is_resumable: bool) -> OutputSummary {
         let mut summary = self.committed.settled.clone();
         if let Some(report) = &self.committed.report {
-            if goes_on {
+            if is_resumable {
                 deliver(&mut summary, report);
             } else {
                 summary.undelivered += report.records.total();
@@ -389,7 +395,7 @@ impl Destination {
     /// Counts the results that the output returned for the rows that it received.
     fn account(
         &mut self,
-        batch: &Examined,
+        batch: &ValidatedBatch,
         given: Option<&[u32]>,
         written: Written,
         attempt: u32,
@@ -412,7 +418,12 @@ impl Destination {
         Ok(written.retry)
     }
 
-    fn reject<'a>(&mut self, batch: &Examined, rows: impl Iterator<Item = (u32, &'a str)>, attempts: u32) {
+    fn reject<'a>(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: impl Iterator<Item = (u32, &'a str)>,
+        attempts: u32,
+    ) {
         let Some(report) = &mut self.now.report else { return };
         let mut rejected = KindCounts::default();
         batch.batch.read(|view| {
@@ -437,7 +448,7 @@ impl Destination {
     }
 
     /// Logs the first rejected findings; logging all could hide everything else.
-    fn show_rejections(&self, batch: &Examined, written: &Written) {
+    fn show_rejections(&self, batch: &ValidatedBatch, written: &Written) {
         let shown = SHOWN_REJECTIONS.saturating_sub(self.now.settled.rejected);
         batch.batch.read(|view| {
             for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {

@@ -11,14 +11,14 @@ use crate::state::OutputState;
 
 /// The primary output is unavailable, and the failover output delivers.
 #[derive(Debug)]
-pub(super) struct Away {
+pub(super) struct FailoverState {
     /// Time of the next probe of the primary output.
     next_probe: Instant,
     /// Number of consecutive successful probes.
     good_probes: u32,
 }
 
-impl Away {
+impl FailoverState {
     /// Probes the primary output at this time.
     pub(super) fn until(next_probe: Instant) -> Self {
         Self { next_probe, good_probes: 0 }
@@ -29,14 +29,14 @@ impl Lane {
     pub(super) fn fail_over(&mut self, error: &PluginError) {
         let Some(standby) = &self.standby else { return };
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
-        self.primary.stand_back();
+        self.primary.hand_over();
         self.outage = None;
-        self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
+        self.away = Some(FailoverState::until(Instant::now() + self.delivery.retry.longest));
     }
 
     /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
     /// successful probes.
-    pub(super) fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
+    pub(super) fn probe_primary(&mut self) -> Result<(), PluginError> {
         let longest = self.delivery.retry.longest;
         let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
             return Ok(());
@@ -69,15 +69,15 @@ impl Lane {
         match report {
             Some(report) => {
                 self.primary.begin(&report, true)?;
-                self.primary.note_gap();
+                self.primary.mark_gap();
                 Ok(())
             }
-            None => self.end_what_was_left_behind(),
+            None => self.end_part_of_primary(),
         }
     }
 
     /// Ends the primary output's part of a report that the failover output has ended meanwhile.
-    fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
+    fn end_part_of_primary(&mut self) -> Result<(), PluginError> {
         if self.primary.report_at_commit().is_none() {
             return Ok(());
         }
@@ -88,13 +88,13 @@ impl Lane {
 
     /// Before the run ends, gives an unavailable primary output one more chance to end its part, unless a later run
     /// resumes the report.
-    pub(super) fn leave_nothing_behind(&mut self) {
+    pub(super) fn end_primary_part(&mut self) {
         let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
         if self.away.is_none() || standby.is_inside(part) {
             return;
         }
         let path = part.path.clone();
-        let ended = self.primary.reopen(false).and_then(|()| self.end_what_was_left_behind());
+        let ended = self.primary.reopen(false).and_then(|()| self.end_part_of_primary());
         if let Err(error) = ended {
             self.primary.lose_part();
             let message =

@@ -13,10 +13,10 @@ use super::batch::{InputCounts, Item, SharedBatch};
 use super::checkpoint::{Checkpoints, NewMark};
 use super::control::Control;
 use super::queue::Queue;
+use super::report_lock::ReportLockGuard;
 use super::retry::{Outage, is_passing};
 use super::source::Source;
 use super::summary::InputSummary;
-use super::turn::Holder;
 use crate::config::{CheckpointInterval, RetryPolicy};
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
@@ -59,7 +59,7 @@ impl InputThread {
         let mut stage = Stage {
             number,
             summary,
-            place: source.start(),
+            resume_at: source.start(),
             source,
             retry,
             interval,
@@ -74,10 +74,10 @@ impl InputThread {
             report: None,
             since_mark: SinceMark::default(),
             last_mark: 0,
-            told: None,
-            idles: false,
+            reported: None,
+            is_idle: false,
         };
-        let result = stage.read_on();
+        let result = stage.read_with_retries();
         stage.conclude(&result);
         control.turn.leave(number);
         Read { finished: result.is_ok(), summary: stage.summary, counts: stage.counts }
@@ -89,7 +89,7 @@ struct Stage<'a> {
     summary: InputSummary,
     source: Source,
     /// Position at which the source can be opened again; `None` if it cannot.
-    place: Option<Position>,
+    resume_at: Option<Position>,
     retry: RetryPolicy,
     interval: CheckpointInterval,
     outputs: &'a [Arc<Queue>],
@@ -104,15 +104,15 @@ struct Stage<'a> {
     since_mark: SinceMark,
     last_mark: u64,
     /// The last position that was reported to the input as delivered.
-    told: Option<Position>,
+    reported: Option<Position>,
     /// Whether the input has nothing to read now.
-    idles: bool,
+    is_idle: bool,
 }
 
 /// The report in progress, with the report lock.
 struct OpenReport<'a> {
     start: Arc<ReportStart>,
-    turn: Holder<'a>,
+    turn: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     has_sent: bool,
 }
@@ -134,18 +134,20 @@ const TICK: Duration = Duration::from_millis(200);
 
 impl<'a> Stage<'a> {
     /// Reads, and opens the source again when it was unavailable.
-    fn read_on(&mut self) -> Result<(), PluginError> {
+    fn read_with_retries(&mut self) -> Result<(), PluginError> {
         let mut outage: Option<Outage> = None;
         loop {
-            let before = self.place.clone();
+            let before = self.resume_at.clone();
             let error = match self.read() {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if self.place != before {
+            if self.resume_at != before {
                 outage = None; // It came on meanwhile: this is another outage.
             }
-            let Some(place) = self.place.clone().filter(|_| is_passing(&error)) else { return Err(error) };
+            let Some(place) = self.resume_at.clone().filter(|_| is_passing(&error)) else {
+                return Err(error);
+            };
             let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
             let Some(pause) = outage.failed(&error) else { return Err(error) };
             tracing::warn!(
@@ -169,13 +171,13 @@ impl<'a> Stage<'a> {
         loop {
             if self.control.stop.is_given() {
                 // An input that waits for new reports ends without failure: a stop loses nothing then.
-                let waits = self.idles && self.report.is_none() && !self.control.has_failed();
+                let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
-            self.tell_what_is_delivered();
+            self.report_commits();
             let recycled = self.used.try_recv().unwrap_or_default();
             let next = self.source.next(recycled)?;
-            self.idles = matches!(next, Next::Idle(_));
+            self.is_idle = matches!(next, Next::Idle(_));
             match next {
                 Next::ReportStart(start) => self.begin(*start)?,
                 Next::Batch { batch, position } => self.batch(batch, position)?,
@@ -192,11 +194,11 @@ impl<'a> Stage<'a> {
 
     fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
         if let Some(report) = self.report.take() {
-            return self.begin_again(report, start);
+            return self.restart_report(report, start);
         }
         let turn = self.control.turn.take(self.number);
         if self.control.stop.is_given() {
-            return Err(PluginError::cancelled()); // The wish came while another input had its turn.
+            return Err(PluginError::cancelled()); // The stop came while this input waited for the lock.
         }
         let path = without_controls(&start.path);
         let verb = if start.continued { "resuming" } else { "reading" };
@@ -217,10 +219,10 @@ impl<'a> Stage<'a> {
     /// Stores the first checkpoint before anything is delivered. Otherwise a crash after the first report would leave
     /// it delivered, but not recorded.
     fn mark_the_beginning(&mut self) -> Result<(), PluginError> {
-        if self.place.is_none() {
+        if self.resume_at.is_none() {
             return Ok(());
         }
-        self.mark(self.place.clone(), None);
+        self.mark(self.resume_at.clone(), None);
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
             if self.control.stop.is_given() {
                 return Err(PluginError::cancelled());
@@ -231,7 +233,7 @@ impl<'a> Stage<'a> {
 
     /// Handles the start of a report after the source was opened again inside one: it is resumed, or read from the
     /// beginning.
-    fn begin_again(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
+    fn restart_report(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
         }
@@ -265,7 +267,7 @@ impl<'a> Stage<'a> {
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
-        self.place = (!position.0.is_empty()).then_some(position);
+        self.resume_at = (!position.0.is_empty()).then_some(position);
         let CheckpointInterval { bytes, time } = self.interval;
         if self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time {
             self.mark_here();
@@ -282,8 +284,8 @@ impl<'a> Stage<'a> {
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
         let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
-        self.place = (!position.0.is_empty()).then_some(position);
-        self.mark(self.place.clone(), sent);
+        self.resume_at = (!position.0.is_empty()).then_some(position);
+        self.mark(self.resume_at.clone(), sent);
         drop(report.turn);
         Ok(())
     }
@@ -327,8 +329,8 @@ impl<'a> Stage<'a> {
 
     /// Adds a barrier after the last batch, if the input can resume there.
     fn mark_here(&mut self) {
-        if self.place.is_some() && self.since_mark.bytes > 0 {
-            self.mark(self.place.clone(), None);
+        if self.resume_at.is_some() && self.since_mark.bytes > 0 {
+            self.mark(self.resume_at.clone(), None);
         }
     }
 
@@ -354,7 +356,7 @@ impl<'a> Stage<'a> {
     fn idle(&mut self, wake_after: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < wake_after {
-            self.tell_what_is_delivered();
+            self.report_commits();
             if self.control.stop.wait((wake_after.saturating_sub(begun.elapsed())).min(TICK)) {
                 return;
             }
@@ -380,7 +382,7 @@ impl<'a> Stage<'a> {
     fn conclude(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
             self.control.input_ended(&self.summary.id, error);
-            if self.control.goes_on() {
+            if self.control.is_resumable() {
                 self.leave_report();
             } else {
                 self.abandon_report(error);
@@ -417,17 +419,17 @@ impl<'a> Stage<'a> {
     /// Waits until the outputs have committed everything, and reports that to the input.
     fn wait_for_delivery(&mut self) {
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
-            self.tell_what_is_delivered();
+            self.report_commits();
         }
-        self.tell_what_is_delivered();
+        self.report_commits();
     }
 
-    fn tell_what_is_delivered(&mut self) {
-        let Some(position) = self.checkpoints.news(self.number, self.told.as_ref()) else { return };
+    fn report_commits(&mut self) {
+        let Some(position) = self.checkpoints.news(self.number, self.reported.as_ref()) else { return };
         if let Err(error) = self.source.committed(&position) {
             self.control.input_failed(&self.summary.id, &error);
         }
-        self.told = Some(position);
+        self.reported = Some(position);
     }
 
     /// Waits while an output's queue is full: so a slow output slows down the input.

@@ -9,11 +9,11 @@ use super::batch::{Item, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::destination::{Destination, io_error};
-use super::failover::Away;
-use super::pace::Pace;
-use super::pending::Pending;
+use super::failover::FailoverState;
 use super::queue::Queue;
+use super::rate_limit::RateLimit;
 use super::retry::{Outage, is_passing};
+use super::retry_buffer::RetryBuffer;
 use super::summary::OutputSummary;
 use crate::config::Delivery;
 
@@ -28,13 +28,13 @@ pub(super) struct Lane {
     pub(super) queue: Arc<Queue>,
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) pending: Pending,
+    pub(super) pending: RetryBuffer,
     /// Maximum size of the retry buffer, in bytes.
-    pub(super) most_pending: u64,
+    pub(super) max_buffered: u64,
     pub(super) outage: Option<Outage>,
     /// Set while the failover output delivers.
-    pub(super) away: Option<Away>,
-    pub(super) pace: Pace,
+    pub(super) away: Option<FailoverState>,
+    pub(super) pace: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
     pub(super) refusal: Option<PluginError>,
 }
@@ -47,15 +47,15 @@ impl Lane {
         if self.is_abandoned() {
             return None;
         }
-        let goes_on = match &outcome {
-            Ok(()) => self.control.goes_on(),
-            Err(error) => self.give_up(error),
+        let is_resumable = match &outcome {
+            Ok(()) => self.control.is_resumable(),
+            Err(error) => self.close_failed(error),
         };
-        if !goes_on {
-            self.active().take_back("the run has failed");
+        if !is_resumable {
+            self.active().discard_report("the run has failed");
         }
         if outcome.is_ok() {
-            self.leave_nothing_behind();
+            self.end_primary_part();
         }
         if outcome.is_ok()
             && let Err(error) = self.close()
@@ -64,7 +64,7 @@ impl Lane {
         }
         self.queue.abandon();
         // The last calls may have been abandoned too.
-        (!self.is_abandoned()).then(|| self.summaries(goes_on))
+        (!self.is_abandoned()).then(|| self.summaries(is_resumable))
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
@@ -75,14 +75,14 @@ impl Lane {
             if self.is_abandoned() {
                 return Ok(());
             }
-            self.pending.push(&item, self.most_pending);
+            self.pending.push(&item, self.max_buffered);
             match self.deliver(&item) {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
             if matches!(item, Item::Mark(_)) {
-                match self.look_for_the_primary() {
+                match self.probe_primary() {
                     Err(error) if is_passing(&error) => self.recover(error)?,
                     looked => looked?,
                 }
@@ -108,8 +108,8 @@ impl Lane {
         if let Some(most) = self.delivery.max_findings_per_sec {
             self.pace.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
         }
-        let examined = match batch.examine() {
-            Ok(examined) => examined,
+        let validated = match batch.validate() {
+            Ok(validated) => validated,
             Err(bad) => {
                 // An invalid batch counts nowhere, because its content is unknown.
                 self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
@@ -118,7 +118,7 @@ impl Lane {
                 return Ok(());
             }
         };
-        let mut open = self.active().write(examined)?;
+        let mut open = self.active().write(validated)?;
         let mut outage = Outage::new(self.delivery.retry);
         let mut attempts = 1;
         while !open.is_empty() {
@@ -127,18 +127,18 @@ impl Lane {
                 format!("{} findings could not be written; the output asked for a retry", open.len()),
             );
             let stops = self.control.stop.is_given();
-            if stops && self.required && self.control.goes_on() {
+            if stops && self.required && self.control.is_resumable() {
                 return Err(refused); // The next run goes on before them.
             }
             let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
-                self.active().give_up(examined, &open, &reason, attempts);
+                self.active().move_to_dead_letters(validated, &open, &reason, attempts);
                 break;
             };
             tracing::debug!(instance = self.active().id(), "{refused}; retrying");
             let _ = self.control.stop.wait(pause);
             attempts += 1;
-            open = self.active().write_again(examined, &open, attempts)?;
+            open = self.active().write_again(validated, &open, attempts)?;
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Lane {
         self.control.note(self.number, self.summaries(true));
         let active = self.active();
         let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
-        self.pending = Pending { report, has_begun, ..Pending::default() };
+        self.pending = RetryBuffer { report, has_begun, ..RetryBuffer::default() };
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
@@ -252,10 +252,10 @@ impl Lane {
             Some(report) if !active.is_inside(&report) => {
                 active.begin(&report, true)?;
                 if comes_late {
-                    active.note_gap();
+                    active.mark_gap();
                 }
             }
-            _ => active.go_on()?,
+            _ => active.resume_report()?,
         }
         let items = std::mem::take(&mut self.pending.items);
         let result = items.iter().try_for_each(|item| self.deliver(item));
@@ -268,20 +268,20 @@ impl Lane {
     }
 
     /// Ends the output for this run. Returns whether a later run resumes it.
-    fn give_up(&mut self, error: &PluginError) -> bool {
+    fn close_failed(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
         let id = self.active().id().to_owned();
         self.control.output_failed(&id, self.required, error);
-        let goes_on = self.control.goes_on() && self.required;
+        let is_resumable = self.control.is_resumable() && self.required;
         self.active().drop_instance();
-        self.active().forget_uncommitted_letters();
-        if !goes_on && !is_passing(error) {
+        self.active().roll_back_dead_letters();
+        if !is_resumable && !is_passing(error) {
             self.active().discard();
         }
         if let Err(error) = self.leave_checkpoints() {
             self.control.output_failed(&id, true, &error);
         }
-        goes_on
+        is_resumable
     }
 
     fn close(&mut self) -> Result<(), PluginError> {
@@ -301,9 +301,9 @@ impl Lane {
         self.primary.watch().is_abandoned()
     }
 
-    fn summaries(&self, goes_on: bool) -> Vec<OutputSummary> {
-        let mut primary = self.primary.summary(goes_on);
-        let mut standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
+    fn summaries(&self, is_resumable: bool) -> Vec<OutputSummary> {
+        let mut primary = self.primary.summary(is_resumable);
+        let mut standby = self.standby.as_ref().map(|standby| standby.summary(is_resumable));
         // What came after the last commit counts as undelivered.
         let last = if self.away.is_some() { &mut standby } else { &mut None };
         last.as_mut().unwrap_or(&mut primary).undelivered += self.pending.findings;

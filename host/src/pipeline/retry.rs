@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_never_in_step() {
+    fn pauses_double_up_to_the_longest_and_are_random() {
         let (mut one, mut other) = (Outage::new(policy()), Outage::new(policy()));
         let mut differ = false;
         for most in [2, 4, 8, 16, 30, 30, 30] {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_asks_to_wait_is_waited_for_and_the_time_is_up_some_day() {
+    fn longer_pause_of_the_peer_is_used_until_max_elapsed() {
         let mut outage = Outage::new(policy());
         let asked = down().with_retry_after(Duration::from_secs(120));
         assert_eq!(outage.failed(&asked), Some(Duration::from_secs(120)));

@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::failover::Away;
+use super::failover::FailoverState;
 use super::input::{InputThread, Read, with_counts};
 use super::instance::{AbsentOutput, Built, OpenOutput};
 use super::lane::Lane;
-use super::pace::Pace;
-use super::pending::Pending;
 use super::progress::Progress;
 use super::queue::Queue;
+use super::rate_limit::RateLimit;
+use super::report_lock::ReportLock;
+use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{OutputSummary, RunStatus, Summary};
-use super::turn::Turn;
 use super::watchdog::{Watchdog, Watched};
 use crate::state::{Ledger, RunState, SentReport};
 
@@ -59,7 +59,7 @@ pub fn run(
     let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
     let first_places: Vec<usize> = lanes.iter().map(|(places, _)| places[0]).collect();
     let mut watchdog = Watchdog::new(Arc::clone(&control), Arc::clone(&checkpoints));
-    let (said, hears) = channel();
+    let (said, results) = channel();
     for (place, lane) in lanes {
         watchdog.watch(Watched::of(&lane, &place));
         start_lane(place, lane, said.clone());
@@ -67,14 +67,14 @@ pub fn run(
     drop(said);
     let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
     queues.iter().for_each(|queue| queue.close());
-    let mut outputs = hear(&hears, &mut watchdog);
+    let mut outputs = collect_results(&results, &mut watchdog);
     // Dropped findings are known only when all batches are freed.
     for (place, queue) in first_places.into_iter().zip(&queues) {
         let missed = queue.missed().total();
         let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
         for (_, output) in output.into_iter().filter(|_| missed > 0) {
             output.undelivered += missed;
-            control.left_out(&output.id, missed);
+            control.findings_dropped(&output.id, missed);
         }
     }
     let finished = reads.iter().all(|read| read.finished);
@@ -85,9 +85,9 @@ pub fn run(
     });
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
-    let summary = summarise(inputs, outputs, absent, &control, started);
+    let summary = summarize(inputs, outputs, absent, &control, started);
     let state = match finished && !failed && checkpoints.is_everything_stored() {
-        false if control.goes_on() => RunState::Interrupted,
+        false if control.is_resumable() => RunState::Interrupted,
         _ => RunState::Finished,
     };
     let reports = checkpoints.unrecorded_reports();
@@ -107,18 +107,18 @@ fn prepare(
     let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
     let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
     let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
-    let control = Arc::new(Control::new(stop, Turn::new(first), pairs.len(), ledger.is_some()));
+    let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let lane_ids = pairs.iter().map(|(output, standby)| {
         let destinations = [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
         destinations.map(|destination| destination.id().to_owned()).collect()
     });
     let lane_ids = lane_ids.collect();
-    let most_pending = Pending::most(built.interval.bytes);
+    let max_buffered = RetryBuffer::most(built.interval.bytes);
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, lane_ids));
     let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
         let places =
             [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
-        (places, lane(number, output, standby, most_pending, &control, &checkpoints))
+        (places, lane(number, output, standby, max_buffered, &control, &checkpoints))
     });
     let lanes = lanes.collect();
     (control, checkpoints, lanes)
@@ -143,7 +143,7 @@ fn lane(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
-    most_pending: u64,
+    max_buffered: u64,
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
 ) -> Lane {
@@ -155,26 +155,26 @@ fn lane(
     Lane {
         number,
         primary: destination,
-        away: delivers.then(|| Away::until(Instant::now())),
+        away: delivers.then(|| FailoverState::until(Instant::now())),
         standby,
         required,
         delivery,
         queue,
         control: Arc::clone(control),
         checkpoints: Arc::clone(checkpoints),
-        pending: Pending::default(),
-        most_pending,
+        pending: RetryBuffer::default(),
+        max_buffered,
         outage: None,
-        pace: Pace::default(),
+        pace: RateLimit::default(),
         refusal,
     }
 }
 
 /// Result of an output worker: its number, the indexes of its outputs in the pipeline file, and a summary for each.
-type Said = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
+type WorkerResult = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
 
 /// The thread is not joined: one that hangs in a plugin must not block the end of the process.
-fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<Said>) {
+fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<WorkerResult>) {
     let (number, name) = (lane.number, lane.primary.id().to_owned());
     let work = move || {
         let summaries = lane.run();
@@ -225,10 +225,10 @@ fn read(
 }
 
 /// Waits for the results of all output workers except abandoned ones.
-fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
+fn collect_results(results: &Receiver<WorkerResult>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
     let mut outputs = Vec::new();
     while watchdog.has_lanes() {
-        match hears.recv_timeout(Watchdog::TICK) {
+        match results.recv_timeout(Watchdog::TICK) {
             Ok((lane, places, summaries)) => {
                 watchdog.ended(lane);
                 outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
@@ -242,7 +242,7 @@ fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSu
     outputs
 }
 
-fn summarise(
+fn summarize(
     inputs: Vec<super::summary::InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,

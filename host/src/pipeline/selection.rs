@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
-use super::batch::Examined;
+use super::batch::ValidatedBatch;
 use super::summary::KindCounts;
 use crate::config::Filter;
 
@@ -18,15 +18,15 @@ impl Rows {
     /// The rows of the batch that pass all filters, and their number by kind.
     pub(super) fn of<'a>(
         &'a mut self,
-        examined: &Examined,
+        validated: &ValidatedBatch,
         filters: &[Filter],
     ) -> (Selection<'a>, KindCounts) {
         if filters.is_empty() {
-            return (Selection::default(), examined.findings);
+            return (Selection::default(), validated.findings);
         }
         self.assets.clear();
         self.findings.clear();
-        let passed = examined.batch.read(|batch| self.select(batch, filters));
+        let passed = validated.batch.read(|batch| self.select(batch, filters));
         (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
     }
 
@@ -46,10 +46,10 @@ impl Rows {
 }
 
 /// Number of findings by kind in these rows.
-pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
+pub(super) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
     let mut counts = KindCounts::default();
     if !rows.is_empty() {
-        examined.batch.read(|batch| {
+        validated.batch.read(|batch| {
             let findings = rows.iter().filter_map(|row| batch.finding(*row));
             findings.for_each(|finding| counts.add(finding.kind(), 1));
         });
@@ -58,8 +58,8 @@ pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
 }
 
 /// The asset rows of these findings.
-pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
-    let mut assets: Vec<u32> = examined
+pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
+    let mut assets: Vec<u32> = validated
         .batch
         .read(|batch| findings.iter().filter_map(|row| Some(batch.finding(*row)?.asset().row())).collect());
     assets.sort_unstable();
@@ -69,7 +69,7 @@ pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
 
 /// Checks that an output refers to each finding at most once, and only to rows that it received: `given`, or all.
 pub(super) fn check_answer(
-    examined: &Examined,
+    validated: &ValidatedBatch,
     given: Option<&[u32]>,
     spoken_of: [&[u32]; 3],
 ) -> Result<(), PluginError> {
@@ -82,7 +82,7 @@ pub(super) fn check_answer(
         return Err(PluginError::bug("plugin bug: the output reported the same finding twice"));
     }
     let was_given = |row: &u32| given.is_none_or(|given| given.binary_search(row).is_ok());
-    let known = examined.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+    let known = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
     if known && rows.iter().all(was_given) {
         return Ok(());
     }

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_ends_by_itself_or_with_the_signal() {
+    fn wait_ends_after_its_time_or_with_the_signal() {
         let stop = Arc::new(Stop::default());
         assert!(!stop.wait(Duration::from_millis(1)));
         let waiting = thread::spawn({

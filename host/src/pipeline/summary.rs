@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_news_decides_the_exit_code() {
+    fn exit_code_is_that_of_the_most_important_failure() {
         for (codes, rejected, code) in
             [(&[][..], 0, 0), (&[], 1, 65), (&[66, 65], 1, 66), (&[65, 70], 0, 70), (&[70, 130], 0, 130)]
         {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_tells_everything_in_a_few_lines() {
+    fn text_has_one_line_per_input_output_and_failure() {
         assert_eq!(
             summary(&[74], 1).text(),
             "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings (vulnerability 1200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.2 s\n"
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_keeps_its_names() {
+    fn json_field_names_are_unchanged() {
         let json = serde_json::to_value(summary(&[], 0)).unwrap();
         assert_eq!(json["status"], "ok");
         assert_eq!(json["elapsed_ms"], 1250);

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Which input has the lock.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct ReportLock {
     state: Mutex<State>,
     free: Condvar,
 }
@@ -19,21 +19,21 @@ struct State {
 
 /// Guard of the lock of one input.
 #[derive(Debug)]
-pub(super) struct Holder<'a>(&'a Turn);
+pub(super) struct ReportLockGuard<'a>(&'a ReportLock);
 
-impl Turn {
+impl ReportLock {
     pub(super) fn new(first: Option<usize>) -> Self {
         Self { state: Mutex::new(State { taken: false, first }), free: Condvar::new() }
     }
 
     /// Waits for the lock.
-    pub(super) fn take(&self, input: usize) -> Holder<'_> {
+    pub(super) fn take(&self, input: usize) -> ReportLockGuard<'_> {
         let state = self.lock();
         let waits = |state: &mut State| state.taken || state.first.is_some_and(|first| first != input);
         let mut state = self.free.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
         state.taken = true;
         state.first = None;
-        Holder(self)
+        ReportLockGuard(self)
     }
 
     /// Records that this input has ended, so that the others no longer wait for it to go first.
@@ -49,7 +49,7 @@ impl Turn {
     }
 }
 
-impl Drop for Holder<'_> {
+impl Drop for ReportLockGuard<'_> {
     fn drop(&mut self) {
         self.0.lock().taken = false;
         self.0.free.notify_all();

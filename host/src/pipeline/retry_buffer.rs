@@ -9,7 +9,7 @@ use super::batch::Item;
 
 /// Items that the output has received since its last commit: they are repeated when the output is opened again.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct RetryBuffer {
     pub(super) items: VecDeque<Item>,
     pub(super) bytes: u64,
     pub(super) findings: u64,
@@ -21,7 +21,7 @@ pub(super) struct Pending {
     pub(super) has_begun: bool,
 }
 
-impl Pending {
+impl RetryBuffer {
     /// Size of the buffer for this distance between checkpoints, in bytes.
     pub(super) fn most(between_checkpoints: u64) -> u64 {
         LEAST_PENDING_BYTES.max(between_checkpoints.saturating_mul(2))

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 /// Limits findings per second.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     /// Nothing is passed on before this time.
     next: Option<Instant>,
 }
 
-impl Pace {
+impl RateLimit {
     /// Waits until the rate limit allows the next findings.
     pub(super) fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
         let now = Instant::now();
