@@ -114,8 +114,8 @@ fn probe_in_words((instance, report): &Probe) -> String {
     }
 }
 
-/// The exit code of a run that fails for the same reason. A plugin that does not set the kind of a failed step has
-/// failed to reach its peer, as far as the host knows.
+/// The exit code of a run that fails for the same reason. If the plugin does not set the kind of a failed step, the peer
+/// counts as unreachable.
 fn exit_code(report: &Result<CheckReport, PluginError>) -> u8 {
     match report {
         Ok(report) => {

@@ -67,7 +67,7 @@ fn registry(common: &CommonOptions) -> Registry {
     Registry::discover(&folders(&common.plugin_dirs), check)
 }
 
-/// Last words of the errors of a command that would have delivered something.
+/// End of the last error line of a command that delivers findings.
 const NOTHING_STARTED: &str = "; nothing was started";
 
 /// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
