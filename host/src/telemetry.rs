@@ -27,6 +27,9 @@ pub enum LogFormat {
 /// The log level that plugins get, numbered as in the ABI: 1 error to 5 trace.
 static LEVEL: AtomicU32 = AtomicU32::new(3);
 
+/// Whether lines of plugins name the module that logged them. In text this helps only when debugging.
+static WITH_TARGET: AtomicBool = AtomicBool::new(false);
+
 /// Whether log lines are JSON objects.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
@@ -47,6 +50,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
         2.. => Level::TRACE,
     };
     LEVEL.store(level_number(level), Ordering::Relaxed);
+    WITH_TARGET.store(format == LogFormat::Json || level > Level::INFO, Ordering::Relaxed);
     IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let builder = fmt().with_max_level(level).with_writer(|| StderrWithProgress).with_target(false);
     let _ = match format {
@@ -73,6 +77,7 @@ where
     S: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     LEVEL.store(level_number(level), Ordering::Relaxed);
+    WITH_TARGET.store(level > Level::INFO, Ordering::Relaxed);
     let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(lines);
     let syslog = syslog
         .map(|writer| fmt::layer().with_target(false).with_ansi(false).without_time().with_writer(writer));
@@ -115,6 +120,7 @@ pub(crate) fn plugins_level() -> u32 {
 /// Logs a line of a plugin. Line breaks are escaped, so that a plugin cannot forge a log line of the host.
 pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str) {
     let message = without_controls(message);
+    let target = WITH_TARGET.load(Ordering::Relaxed).then_some(target);
     match level {
         0 | 1 => tracing::error!(instance, target, "{message}"),
         2 => tracing::warn!(instance, target, "{message}"),

@@ -75,24 +75,37 @@ fn settings_file_of_the_2014_guide_is_accepted_unchanged() {
 }
 
 #[test]
-fn same_path_in_two_outputs_is_warned_about() {
-    let warnings = |paths: [&str; 2]| {
+fn same_path_in_two_outputs_is_rejected() {
+    let check = |paths: [&str; 2]| {
         let [first, second] = paths;
         let text = format!(
             "version: 1\ninputs: [{{ id: a, plugin: qualysguard, with: {{ username: u, password: p }} }}]\noutputs:\n\
              - {{ id: b, plugin: csv, with: {{ path: {first} }} }}\n- {{ id: c, plugin: csv, with: {{ path: {second} }} }}"
         );
         let document = config::read_text(Path::new("test.yaml"), &text).expect("the text is valid YAML");
-        config::check(&document, &FakeCatalogue::new()).unwrap_or_else(|p| panic!("{p}")).warnings
+        config::check(&document, &FakeCatalogue::new()).map(|pipeline| pipeline.warnings)
     };
-    let [warning] = &warnings(["out.csv", "out.csv"])[..] else { panic!("one warning") };
-    assert_eq!(warning.message, "outputs `b` and `c` write to the same `path`");
-    assert_eq!(
-        warning.location.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)),
-        Some((5, 39))
-    );
-    assert!(warnings(["out.csv", "other.csv"]).is_empty());
-    assert!(warnings(["/dev/null", "/dev/null"]).is_empty());
+    // Placeholders give both outputs the same file names.
+    for path in ["out.csv", "'out-{report}-{date}.csv'"] {
+        let problems = check([path, path]).unwrap_err();
+        let [error] = &problems.list[..] else { panic!("one error: {problems}") };
+        assert_eq!(error.message, "outputs `b` and `c` write to the same `path`");
+        assert_eq!(
+            error.location.excerpt.as_ref().map(|excerpt| (excerpt.line, excerpt.column)),
+            Some((5, 39))
+        );
+    }
+    for allowed in [["out.csv", "other.csv"], ["/dev/null", "/dev/null"]] {
+        assert_eq!(check(allowed).unwrap(), [], "{allowed:?}");
+    }
+    for mixed in [["'-'", "'-'"], ["out.csv, if_exists: append", "out.csv, if_exists: append"]] {
+        let warnings = check(mixed).unwrap();
+        assert_eq!(
+            warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(),
+            ["same-path"],
+            "{mixed:?}"
+        );
+    }
 }
 
 #[test]
@@ -176,7 +189,10 @@ fn schema_contains_every_option() {
     let csv = &schema["$defs"]["output.CSV"];
     assert_eq!(csv["additionalProperties"], false);
     let names: Vec<&String> = csv["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["cols", "columns", "format", "passphrase", "path", "ports", "rotate_bytes"]);
+    assert_eq!(
+        names,
+        ["cols", "columns", "format", "if_exists", "passphrase", "path", "ports", "rotate_bytes"]
+    );
     assert_eq!(csv["properties"]["cols"]["deprecated"], true);
     assert_eq!(csv["properties"]["format"]["default"], "table");
     // Every `$ref` has a target.

@@ -1,6 +1,8 @@
 //! The answer of a live probe.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::{ErrorKind, PluginError};
 
 /// How one step of a probe went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +36,16 @@ pub struct CheckStep {
     pub verdict: Verdict,
     /// What was seen, and for anything but `ok` what to do about it.
     pub detail: String,
+    /// Kind of the error that made the step fail, if the plugin has set it. It decides the exit code of `check --probe`,
+    /// so that `check` and `run` end with the same code for the same cause.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_kind")]
+    pub kind: Option<ErrorKind>,
+}
+
+/// A kind that a newer plugin API has added is read as no kind.
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorKind>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// What a probe found, step by step.
@@ -47,7 +59,21 @@ impl CheckReport {
     /// Adds a step.
     #[must_use]
     pub fn step(mut self, name: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
-        self.steps.push(CheckStep { name: name.into(), verdict, detail: detail.into() });
+        self.steps.push(CheckStep { name: name.into(), verdict, detail: detail.into(), kind: None });
+        self
+    }
+
+    /// Adds a step that failed with this error: its message, its hint and its kind.
+    #[must_use]
+    pub fn failed_step(mut self, name: impl Into<String>, error: &PluginError) -> Self {
+        let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let detail = format!("{}{hint}", error.message);
+        self.steps.push(CheckStep {
+            name: name.into(),
+            verdict: Verdict::Failed,
+            detail,
+            kind: Some(error.kind),
+        });
         self
     }
 
@@ -74,5 +100,19 @@ mod tests {
             let word = serde_json::to_string(&verdict).unwrap();
             assert_eq!(serde_json::from_str::<Verdict>(&word).unwrap(), verdict);
         }
+    }
+
+    #[test]
+    fn kind_of_a_failed_step_crosses_the_abi() {
+        let error = PluginError::bad_data("page.xml is an HTML page").with_hint("download it again");
+        let report = CheckReport::default().failed_step("page.xml", &error).step("b", Verdict::Ok, "fine");
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(
+            json,
+            r#"{"steps":[{"name":"page.xml","verdict":"failed","detail":"page.xml is an HTML page; download it again","kind":"bad-data"},{"name":"b","verdict":"ok","detail":"fine"}]}"#
+        );
+        assert_eq!(serde_json::from_str::<CheckReport>(&json).unwrap(), report);
+        let newer: CheckReport = serde_json::from_str(&json.replace("bad-data", "of-2031")).unwrap();
+        assert_eq!((newer.steps[0].kind, newer.verdict()), (None, Verdict::Failed));
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a plugin's call returns.
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 
@@ -10,7 +12,8 @@ pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 /// which exit code the run ends with all hang on this value alone.
 ///
 /// The number is the one that crosses the ABI; it never changes its meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u32)]
 pub enum ErrorKind {
     /// An option is wrong or missing. Never retried. Exit code 78.
@@ -99,7 +102,7 @@ impl PluginError {
     /// The host asked to stop: [`ErrorKind::Cancelled`].
     #[must_use]
     pub fn cancelled() -> Self {
-        Self::new(ErrorKind::Cancelled, "interrupted on request")
+        Self::new(ErrorKind::Cancelled, "the run was interrupted")
     }
 
     /// The same error with a hint on what to do.

@@ -38,10 +38,15 @@ Exit codes:
    70 plugin bug, crash or hang              78 invalid configuration
   130 interrupted";
 
+const CHECK_EXIT_CODES: &str = "\
+Exit codes: 0 if the pipeline is valid, 78 if it is not; otherwise the code with which a run would end.
+List: scanbridge --help";
+
 /// Commands of `scanbridge`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run a pipeline and print a summary
+    #[command(after_help = EXIT_CODES)]
     Run {
         /// Pipeline file
         file: PathBuf,
@@ -60,8 +65,10 @@ pub enum Command {
     },
     /// Validate a pipeline file without delivering anything
     ///
-    /// By default, loads each plugin with its options, which finds invalid combinations and missing
-    /// directories. --offline only reads files; --probe also contacts sources and destinations.
+    /// By default, opens each plugin with its options. This also finds options that contradict each other, and
+    /// output directories that do not exist or are not writable. --offline only reads files; --probe also
+    /// contacts sources and destinations.
+    #[command(after_help = CHECK_EXIT_CODES)]
     Check {
         /// Pipeline file
         file: PathBuf,
@@ -106,8 +113,8 @@ pub enum StateCommand {
     Reset {
         /// Pipeline file
         file: PathBuf,
-        /// Reset only the private data of this input or output, such as its list of delivered files. An
-        /// interrupted run can still be resumed
+        /// Reset only the private data of the input or output with this `id`, such as its list of delivered
+        /// files. An interrupted run can still be resumed
         #[arg(long, value_name = "ID")]
         instance: Option<String>,
     },

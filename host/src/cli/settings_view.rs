@@ -80,9 +80,10 @@ impl<'a> Shown<'a> {
             text.push_str(&format!("  filter: {}\n", filter_in_words(filter)));
         }
         let rows = self.settings().map(|setting| {
-            [format!("  {}", setting.option.name), setting.value_in_words(), setting.origin_in_words()]
+            [format!("  {}", setting.option.name), setting.origin_in_words(), setting.value_in_words()]
         });
-        text + &render(["  OPTION", "VALUE", "FROM"], rows, width)
+        // Values last: a long one must not push the other columns out of sight.
+        text + &render(["  OPTION", "FROM", "VALUE"], rows, width)
     }
 
     fn json(&self) -> Value {

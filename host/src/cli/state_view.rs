@@ -68,7 +68,7 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         ]
     });
     text.push('\n');
-    text.push_str(&render(["RUN", "STARTED", "ENDED", "STATE", "EXIT", "FINDINGS"], runs, width));
+    text.push_str(&render(["RUN", "STARTED", "ENDED", "STATE", "EXIT CODE", "FINDINGS READ"], runs, width));
     let reports = known.reports.iter().rev().take(SHOWN).map(|report| {
         let name = if report.title.is_empty() { &report.id } else { &report.title };
         let completeness = if report.complete { "complete" } else { "incomplete" };
@@ -81,7 +81,7 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         ]
     });
     text.push('\n');
-    text + &render(["SENT", "INPUT", "REPORT", "FROM", ""], reports, width)
+    text + &render(["SENT", "INPUT", "REPORT", "FROM", "COMPLETENESS"], reports, width)
 }
 
 /// The complete state as JSON.
@@ -134,6 +134,7 @@ fn word(run: &RunRecord, running: Option<u64>) -> &'static str {
         RunState::Running if running == Some(run.number) => "running",
         RunState::Running => "killed",
         RunState::Interrupted => "interrupted",
+        RunState::Finished if run.exit_code.is_some_and(|code| code != 0) => "finished with errors",
         RunState::Finished => "finished",
     }
 }

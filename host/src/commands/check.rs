@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use scanbridge_plugin_api::{CheckReport, CheckStep, PluginError, Verdict};
+use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use super::run::{print_failures, state_folder};
@@ -19,7 +19,7 @@ use crate::telemetry::without_controls;
 pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
     let pipeline = match format {
-        Format::Text => checked(file, &registry),
+        Format::Text => checked(file, &registry, ""),
         Format::Json => checked_as_json(file, &registry),
     };
     let Ok(pipeline) = pipeline else { return Problems::EXIT_CODE };
@@ -49,7 +49,7 @@ fn refuse(pipeline: &Pipeline, failures: &[Failure], format: Format) -> u8 {
     let code = failures.first().map_or(0, |failure| failure.exit_code);
     match format {
         Format::Text => {
-            print_failures(failures);
+            print_failures(failures, "");
             code
         }
         Format::Json => {
@@ -87,7 +87,7 @@ fn conclude_in_words(pipeline: &Pipeline, probes: &[Probe], code: u8) -> u8 {
     }
     let code = print_output(&text, code);
     if code != 0 {
-        print_error(&format!("check failed for {file}; nothing was delivered\n"));
+        print_error(&format!("check failed for {file}\n"));
     }
     code
 }
@@ -99,7 +99,10 @@ fn probe_in_words((instance, report): &Probe) -> String {
         Ok(report) => {
             let line = |step: &CheckStep| {
                 let (name, detail) = (without_controls(&step.name), without_controls(&step.detail));
-                format!("{:<7} {instance}: {name}: {detail}\n", word(step.verdict))
+                let is_named =
+                    detail.starts_with(&format!("{name} ")) || detail.contains(&format!(" {name}: "));
+                let name = if is_named { String::new() } else { format!("{name}: ") };
+                format!("{:<7} {instance}: {name}{detail}\n", word(step.verdict))
             };
             report.steps.iter().map(line).collect()
         }
@@ -111,12 +114,14 @@ fn probe_in_words((instance, report): &Probe) -> String {
     }
 }
 
+/// The exit code of a run that fails for the same reason. If the plugin does not set the kind of a failed step, the peer
+/// counts as unreachable.
 fn exit_code(report: &Result<CheckReport, PluginError>) -> u8 {
     match report {
-        Ok(report) if report.verdict() == Verdict::Failed => {
-            pipeline::exit_code(scanbridge_plugin_api::ErrorKind::Unavailable)
+        Ok(report) => {
+            let failed = report.steps.iter().find(|step| step.verdict == Verdict::Failed);
+            failed.map_or(0, |step| pipeline::exit_code(step.kind.unwrap_or(ErrorKind::Unavailable)))
         }
-        Ok(_) => 0,
         Err(error) => pipeline::exit_code(error.kind),
     }
 }

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use super::run::{print_failures, print_summary, state_folder, stoppable};
-use super::state::{print_text, with_folder};
+use super::state::{known_id, print_text, with_folder};
 use super::terminal::{print_output, width};
-use super::{checked, registry};
+use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{
     CommonOptions, DeadLetterCount, DeadLettersCommand, Format, list_dead_letter_counts, no_dead_letters,
     show_dead_letter,
 };
-use crate::pipeline::Summary;
+use crate::config::Document;
+use crate::pipeline::{Failure, Summary};
 use crate::replay;
 use crate::state::{LetterFile, StateError, StateFolder, list_letters};
 
@@ -21,8 +22,8 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             let counts = list_letters(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
             print_text(&list_dead_letter_counts(&counts, *format, width()))
         }),
-        DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |_, folder| {
-            let files = selected(folder, output.as_deref())?;
+        DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |document, folder| {
+            let files = selected(document, folder, output.as_deref())?;
             if files.is_empty() && *format == Format::Text {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
@@ -36,9 +37,9 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
         DeadLettersCommand::Replay { file, output, summary } => {
             replay(file, output.as_deref(), *summary, common)
         }
-        DeadLettersCommand::Purge { file, output } => with_folder(file, common, |name, folder| {
-            let _lock = replay::lock_for_dead_letters(folder, name)?;
-            let files = selected(folder, output.as_deref())?;
+        DeadLettersCommand::Purge { file, output } => with_folder(file, common, |document, folder| {
+            let _lock = replay::lock_for_dead_letters(folder, &document.name())?;
+            let files = selected(document, folder, output.as_deref())?;
             if files.is_empty() {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
@@ -55,28 +56,54 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
 
 fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
-    let pipeline = match checked(file, &registry) {
+    let pipeline = match checked(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
-    match replay::replay(pipeline, &registry, folder, output, &stoppable()) {
+    let checked_id = list_letters(&folder).and_then(|files| {
+        known_output(output, pipeline.outputs.iter().map(|output| output.instance.id.as_str()), &files)
+    });
+    if let Err(error) = checked_id {
+        print_failures(&[Failure::of_state("state", &error)], NOTHING_STARTED);
+        return error.exit_code;
+    }
+    let stdout_has_data = pipeline.writes_to_stdout();
+    match replay::replay(pipeline, &registry, folder, output, &stoppable("")) {
         Ok(None) => match format {
             Format::Text => print_output(&no_dead_letters(output), 0),
-            Format::Json => print_summary(&Summary::nothing_done(), format),
+            Format::Json => print_summary(&Summary::nothing_done(), format, false),
         },
-        Ok(Some(summary)) => print_summary(&summary, format),
+        Ok(Some(summary)) => print_summary(&summary, format, stdout_has_data),
         Err(failures) => {
-            print_failures(&failures);
+            print_failures(&failures, NOTHING_STARTED);
             failures.first().map_or(0, |failure| failure.exit_code)
         }
     }
 }
 
-fn selected(folder: &StateFolder, output: Option<&str>) -> Result<Vec<LetterFile>, StateError> {
+/// The dead letter files of all outputs, or of one.
+///
+/// # Errors
+/// When the output is unknown. An output that was removed from the pipeline file is known while it has dead letters.
+fn selected(
+    document: &Document,
+    folder: &StateFolder,
+    output: Option<&str>,
+) -> Result<Vec<LetterFile>, StateError> {
     let mut files = list_letters(folder)?;
+    known_output(output, document.output_ids(), &files)?;
     files.retain(|file| output.is_none_or(|id| file.output == id));
     Ok(files)
+}
+
+fn known_output<'a>(
+    output: Option<&str>,
+    ids: impl Iterator<Item = &'a str>,
+    files: &'a [LetterFile],
+) -> Result<(), StateError> {
+    let Some(id) = output else { return Ok(()) };
+    known_id("output", "outputs", id, ids.chain(files.iter().map(|file| file.output.as_str())))
 }
 
 fn count(file: &LetterFile) -> Result<DeadLetterCount, StateError> {

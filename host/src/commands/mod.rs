@@ -67,11 +67,14 @@ fn registry(common: &CommonOptions) -> Registry {
     Registry::discover(&folders(&common.plugin_dirs), check)
 }
 
-/// Reads and checks a pipeline file. Prints errors and warnings.
+/// End of the last error line of a command that delivers findings.
+const NOTHING_STARTED: &str = "; nothing was started";
+
+/// Reads and checks a pipeline file. Prints errors and warnings; `outcome` ends the line with their number.
 ///
 /// # Errors
 /// The exit code, when the file has errors.
-fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
+fn checked(file: &Path, registry: &Registry, outcome: &str) -> Result<Pipeline, u8> {
     let pipeline = config::read(file).and_then(|document| config::check(&document, registry));
     match pipeline {
         Ok(pipeline) => {
@@ -79,7 +82,7 @@ fn checked(file: &Path, registry: &Registry) -> Result<Pipeline, u8> {
             Ok(pipeline)
         }
         Err(problems) => {
-            print_error(&problems.render(error_style()));
+            print_error(&problems.render_with_outcome(error_style(), outcome));
             Err(Problems::EXIT_CODE)
         }
     }

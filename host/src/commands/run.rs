@@ -11,7 +11,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::terminal::{print_error, print_output};
-use super::{checked, registry};
+use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{CommonOptions, Format};
 use crate::pipeline::{Failure, Stop, Summary};
 use crate::session::{self, RunOptions};
@@ -21,28 +21,26 @@ const INTERRUPTED: i32 = 130;
 
 pub(super) fn run(file: &Path, format: Format, options: RunOptions, common: &CommonOptions) -> u8 {
     let registry = registry(common);
-    let pipeline = match checked(file, &registry) {
+    let pipeline = match checked(file, &registry, NOTHING_STARTED) {
         Ok(pipeline) => pipeline,
         Err(code) => return code,
     };
-    let stop = stoppable();
+    let stop = stoppable("; the next run resumes there");
     match session::run(&pipeline, &registry, &state_folder(common), options, &stop) {
-        Ok(summary) => print_summary(&summary, format),
+        Ok(summary) => print_summary(&summary, format, pipeline.writes_to_stdout()),
         Err(failures) => {
-            print_failures(&failures);
+            print_failures(&failures, NOTHING_STARTED);
             let summary = Summary::not_started(&pipeline, failures);
-            if format == Format::Json { print_summary(&summary, format) } else { summary.exit_code() }
+            if format == Format::Json { print_summary(&summary, format, false) } else { summary.exit_code() }
         }
     }
 }
 
-/// A [`Stop`] that SIGINT and SIGTERM trigger.
-pub(super) fn stoppable() -> Arc<Stop> {
+/// A [`Stop`] that SIGINT and SIGTERM trigger. `then` is logged: what a later run does.
+pub(super) fn stoppable(then: &'static str) -> Arc<Stop> {
     let stop = Arc::new(Stop::default());
-    stop_on_signal({
-        let stop = Arc::clone(&stop);
-        move || stop.give()
-    });
+    let given = Arc::clone(&stop);
+    stop_on_signal(then, move || given.give());
     stop
 }
 
@@ -68,8 +66,8 @@ fn default_state_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> PathB
         .unwrap_or_else(|| PathBuf::from("/var/lib/scanbridge"))
 }
 
-/// Prints each failure with its hint, then their number.
-pub(super) fn print_failures(failures: &[Failure]) {
+/// Prints each failure with its hint, then their number and `outcome`.
+pub(super) fn print_failures(failures: &[Failure], outcome: &str) {
     for failure in failures {
         print_error(&format!("error: {}: {}\n", failure.instance, failure.message));
         if let Some(hint) = &failure.hint {
@@ -77,12 +75,17 @@ pub(super) fn print_failures(failures: &[Failure]) {
         }
     }
     let plural = if failures.len() == 1 { "" } else { "s" };
-    print_error(&format!("{} error{plural}; nothing was started\n", failures.len()));
+    print_error(&format!("{} error{plural}{outcome}\n", failures.len()));
 }
 
-/// Prints the summary of a run and returns its exit code.
-pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
+/// Prints the summary of a run and returns its exit code. Text goes to standard error when standard output has the
+/// data of an output; JSON is always the last line of standard output, because a script asked for it.
+pub(super) fn print_summary(summary: &Summary, format: Format, stdout_has_data: bool) -> u8 {
     let text = match format {
+        Format::Text if stdout_has_data => {
+            print_error(&summary.text());
+            return summary.exit_code();
+        }
         Format::Text => summary.text(),
         Format::Json => {
             serde_json::to_string(summary).expect("a summary consists of strings and numbers") + "\n"
@@ -93,13 +96,14 @@ pub(super) fn print_summary(summary: &Summary, format: Format) -> u8 {
 
 /// Calls `give` on the first SIGINT or SIGTERM, which stops the run at the next checkpoint. A second signal
 /// ends the process inside the signal handler, so that it works even when all threads are blocked.
-pub(crate) fn stop_on_signal(give: impl Fn() + Send + 'static) {
-    if let Err(error) = try_to_stop_on_signal(give) {
-        tracing::warn!("cannot install signal handlers: {error}; Ctrl-C will end the run immediately");
+/// `then` is logged: what a later run does.
+pub(crate) fn stop_on_signal(then: &'static str, give: impl Fn() + Send + 'static) {
+    if let Err(error) = try_to_stop_on_signal(then, give) {
+        tracing::warn!("cannot install signal handlers: {error}; a signal will end the run immediately");
     }
 }
 
-fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
+fn try_to_stop_on_signal(then: &'static str, give: impl Fn() + Send + 'static) -> io::Result<()> {
     const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
     let asked = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
@@ -110,13 +114,14 @@ fn try_to_stop_on_signal(give: impl Fn() + Send + 'static) -> io::Result<()> {
     }
     let mut signals = Signals::new(SIGNALS)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
             // Stop before logging: writing the log may block on its reader.
             give();
-            tracing::warn!(
-                "stopping at the next checkpoint; the next run resumes there (press Ctrl-C again to stop \
-                 immediately)"
-            );
+            let (name, again) = match signal {
+                SIGINT => ("SIGINT", "press Ctrl-C again"),
+                _ => ("SIGTERM", "send it again"),
+            };
+            tracing::warn!("{name}: stopping at the next checkpoint{then} ({again} to stop immediately)");
         }
     })?;
     Ok(())

@@ -10,7 +10,7 @@ use crate::plugins::Registry;
 
 pub(super) fn show(file: &Path, format: Format, common: &CommonOptions) -> u8 {
     let registry = registry(common);
-    match checked(file, &registry) {
+    match checked(file, &registry, "") {
         Ok(pipeline) => print_output(&show_settings(&pipeline, &registry, format, width()), 0),
         Err(code) => code,
     }

@@ -1,30 +1,31 @@
 //! `scanbridge state`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::run::{print_failures, state_folder};
 use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
-use crate::config;
+use crate::config::{self, Document};
 use crate::pipeline::{Failure, Stop};
 use crate::session;
 use crate::state::{Ledger, Lock, StateError, StateFolder, list_letters};
 
 pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
-        StateCommand::Show { file, format } => with_folder(file, common, |name, folder| {
-            let known = known(name, folder)?;
+        StateCommand::Show { file, format } => with_folder(file, common, |document, folder| {
+            let known = known(&document.name(), folder)?;
             print_text(&match format {
                 Format::Text => show_state(&known, width()),
                 Format::Json => export_state(&known),
             })
         }),
-        StateCommand::Export { file } => {
-            with_folder(file, common, |name, folder| print_text(&export_state(&known(name, folder)?)))
-        }
+        StateCommand::Export { file } => with_folder(file, common, |document, folder| {
+            print_text(&export_state(&known(&document.name(), folder)?))
+        }),
         StateCommand::Reset { file, instance } => {
-            with_folder(file, common, |name, folder| reset(name, folder, instance.as_deref()))
+            with_folder(file, common, |document, folder| reset(document, folder, instance.as_deref()))
         }
     }
 }
@@ -37,24 +38,24 @@ pub(super) fn print_text(text: &str) -> Result<(), StateError> {
     print(text).map_err(|error| StateError::io(Path::new("standard output"), &error))
 }
 
-/// Calls `work` with the pipeline's name and its state directory. Requires no plugin. Returns the exit code.
+/// Calls `work` with the pipeline file and the state directory of the pipeline. Requires no plugin. Returns the exit code.
 pub(super) fn with_folder(
     file: &Path,
     common: &CommonOptions,
-    work: impl FnOnce(&str, &StateFolder) -> Result<(), StateError>,
+    work: impl FnOnce(&Document, &StateFolder) -> Result<(), StateError>,
 ) -> u8 {
-    let name = match config::read(file) {
-        Ok(document) => document.name(),
+    let document = match config::read(file) {
+        Ok(document) => document,
         Err(problems) => {
             print_error(&problems.render(error_style()));
             return config::Problems::EXIT_CODE;
         }
     };
-    let folder = StateFolder::of(&state_folder(common), &name);
-    match work(&name, &folder) {
+    let folder = StateFolder::of(&state_folder(common), &document.name());
+    match work(&document, &folder) {
         Ok(()) => 0,
         Err(error) => {
-            print_failures(&[Failure::of_state("state", &error)]);
+            print_failures(&[Failure::of_state("state", &error)], "");
             error.exit_code
         }
     }
@@ -78,7 +79,13 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
 
 /// Archives the complete state, or only the private data of one input or output; in the latter case an
 /// interrupted run can still be resumed.
-fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
+fn reset(document: &Document, folder: &StateFolder, instance: Option<&str>) -> Result<(), StateError> {
+    let name = &document.name();
+    if let Some(id) = instance {
+        let with_data = with_data(folder);
+        let known = document.ids().chain(with_data.iter().map(String::as_str));
+        known_id("instance", "inputs and outputs", id, known)?;
+    }
     if !folder.path().exists() {
         return print_text(&format!("no saved state for pipeline {name}\n"));
     }
@@ -107,9 +114,7 @@ fn reset(name: &str, folder: &StateFolder, instance: Option<&str>) -> Result<(),
 /// # Errors
 /// When it does not exist; the hint lists the inputs and outputs that have one.
 fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError> {
-    let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
-    let mut known: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect();
+    let mut known = with_data(folder);
     if known.iter().any(|known| known == id) {
         return Ok(folder.instance(id));
     }
@@ -119,6 +124,36 @@ fn instance_folder(folder: &StateFolder, id: &str) -> Result<PathBuf, StateError
         false => format!("inputs and outputs with data of their own: {}", known.join(", ")),
     };
     Err(StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 })
+}
+
+/// IDs of the inputs and outputs that have private data, which may include some that were removed from the pipeline
+/// file.
+fn with_data(folder: &StateFolder) -> Vec<String> {
+    let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect()
+}
+
+/// Checks an ID from the command line against those of the pipeline.
+///
+/// # Errors
+/// When it is unknown: a usage error that lists the known IDs. An ID with a `${…}` reference is unknown until it is
+/// resolved, so then every ID is accepted.
+pub(super) fn known_id<'a>(
+    what: &str,
+    all: &str,
+    id: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Result<(), StateError> {
+    let known: BTreeSet<&str> = known.collect();
+    if known.iter().any(|known| *known == id || known.contains("${")) {
+        return Ok(());
+    }
+    let listed = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(StateError {
+        message: format!("unknown {what} `{id}`"),
+        hint: Some(format!("{all} of this pipeline: {listed}")),
+        exit_code: 64,
+    })
 }
 
 /// Moves the paths into a new directory with the time in its name. `None` when none of them exists.

@@ -8,7 +8,7 @@ use super::collector::Collector;
 use super::pipeline::Pipeline;
 use super::problem::Problems;
 use super::source::Source;
-use super::tree::{self, Node};
+use super::tree::{self, Content, Node};
 
 /// A pipeline file as a YAML tree. It may contain secrets, so `Debug` shows only its path.
 pub struct Document {
@@ -29,6 +29,24 @@ impl Document {
     pub fn name(&self) -> String {
         let named = self.root.entry("name").and_then(Node::text);
         named.map_or_else(|| Pipeline::named_after(self.source.path()).name, str::to_owned)
+    }
+
+    /// The IDs of all inputs and outputs, not validated, with unresolved references.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids_under("inputs").chain(self.output_ids())
+    }
+
+    /// The IDs of all outputs, like [`Document::ids`].
+    pub(crate) fn output_ids(&self) -> impl Iterator<Item = &str> {
+        self.ids_under("outputs")
+    }
+
+    fn ids_under(&self, key: &str) -> impl Iterator<Item = &str> {
+        let items = match self.root.entry(key).map(|node| &node.content) {
+            Some(Content::Sequence(items)) => items.as_slice(),
+            _ => &[],
+        };
+        items.iter().filter_map(|item| item.entry("id").and_then(Node::text))
     }
 }
 

@@ -42,6 +42,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Whether an output writes its data to standard output.
+    #[must_use]
+    pub fn writes_to_stdout(&self) -> bool {
+        let is_stdout = |path: &str| matches!(path, "-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1");
+        self.outputs.iter().filter_map(|output| output.instance.path()).any(is_stdout)
+    }
+
     /// An empty pipeline with the default name of this file.
     pub(super) fn named_after(file: &Path) -> Self {
         let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
@@ -78,6 +85,16 @@ pub struct Instance {
     pub origins: BTreeMap<String, Origin>,
     /// Location of this input or output in the pipeline file.
     pub declared: Origin,
+}
+
+/// Option of an output that contains its output file; all file outputs use this name.
+pub(super) const PATH: &str = "path";
+
+impl Instance {
+    /// The output file.
+    pub(super) fn path(&self) -> Option<&str> {
+        self.options.get(PATH)?.as_str()
+    }
 }
 
 impl fmt::Debug for Instance {

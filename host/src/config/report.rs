@@ -25,9 +25,13 @@ impl Problems {
     /// All problems with file, line, marker and hint, and a last line with their number.
     #[must_use]
     pub fn render(&self, style: RenderStyle) -> String {
-        let mut text = render_all(&self.list, style);
-        text.push_str(&self.last_line());
-        text
+        self.render_with_outcome(style, "")
+    }
+
+    /// Like [`Problems::render`]; `outcome` ends the last line, for example `; nothing was started`.
+    #[must_use]
+    pub fn render_with_outcome(&self, style: RenderStyle, outcome: &str) -> String {
+        format!("{}{}{outcome}\n", render_all(&self.list, style), self.counts())
     }
 
     /// `{"problems": […], "errors": 2, "warnings": 0}`.
@@ -40,7 +44,7 @@ impl Problems {
         })
     }
 
-    fn last_line(&self) -> String {
+    fn counts(&self) -> String {
         let errors = counted(self.errors(), "error");
         let not_shown = match self.omitted {
             0 => String::new(),
@@ -50,7 +54,7 @@ impl Problems {
             0 => String::new(),
             warnings => format!(" and {}", counted(warnings, "warning")),
         };
-        format!("{errors}{not_shown}{warnings}; nothing was started\n")
+        format!("{errors}{not_shown}{warnings}")
     }
 }
 

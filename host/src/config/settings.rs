@@ -211,7 +211,7 @@ impl Checker<'_> {
             .error(
                 "unknown-option",
                 &key.span,
-                format!("unknown option `{1}` for {word} `{0}`", plugin.name, key.text),
+                format!("unknown option `{1}` for {word} plugin `{0}`", plugin.name, key.text),
             )
             .label(label.unwrap_or_default())
             .help(describe(plugin));

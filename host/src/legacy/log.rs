@@ -1,7 +1,7 @@
 //! Log targets: all that are set, or standard output when none is set.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +36,7 @@ impl LogTargets {
         let no_syslog = matches!(syslog, Some(Err(_)));
         let stderr = self.stderr || no_syslog;
         let stdout = !stderr && file.is_none() && syslog.is_none();
+        let on_terminal = stdout && io::stdout().is_terminal() && io::stderr().is_terminal();
         let path = self.file.clone().unwrap_or_default();
         let file = file.map(|file| Arc::new(Mutex::new(LogFile { program, path, file, has_failed: false })));
         let lines = LineWriter { stdout, stderr, file };
@@ -47,14 +48,14 @@ impl LogTargets {
         if let Some(problem) = problem {
             tracing::warn!("cannot connect to syslog ({problem}); logging to standard error instead");
         }
-        Ok(Started { on_stderr: stderr })
+        Ok(Started { on_stderr: stderr || on_terminal })
     }
 }
 
 /// Proof that the log has been started.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Started {
-    /// Whether the log goes to standard error.
+    /// Whether the log is seen where standard error is seen: it goes there, or both go to a terminal.
     pub(super) on_stderr: bool,
 }
 

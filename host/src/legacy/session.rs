@@ -10,7 +10,7 @@ use super::log::Started;
 use super::request::Request;
 use super::translation;
 use super::usage::Program;
-use crate::commands::terminal::{error_style, print_error};
+use crate::commands::terminal::print_error;
 use crate::commands::{default_state_folder, stop_on_signal};
 use crate::config::{self, Catalogue, Pipeline, Problem, Problems};
 use crate::pipeline::{Failure, RunStatus, Stop, Summary};
@@ -99,17 +99,17 @@ impl Session<'_> {
             return Err(Problems::EXIT_CODE);
         }
         let text = translation::pipeline(self.request, plugin, settings, template);
-        let document = config::read_text(Path::new("the command line"), &text);
+        let document = config::read_text(Path::new(COMMAND_LINE), &text);
         match document.and_then(|document| config::check(&document, &self.registry)) {
             Ok(pipeline) => {
                 pipeline.warnings.iter().for_each(|problem| tracing::warn!("{}", in_one_line(problem)));
                 Ok(pipeline)
             }
             Err(problems) => {
-                if !self.log.on_stderr {
-                    problems.list.iter().for_each(|problem| tracing::error!("{}", in_one_line(problem)));
+                for problem in &problems.list {
+                    let help = Some(problem.help.as_str()).filter(|help| !help.is_empty());
+                    self.report(&in_one_line(problem), help);
                 }
-                print_error(&problems.render(error_style()));
                 Err(Problems::EXIT_CODE)
             }
         }
@@ -156,10 +156,20 @@ impl Session<'_> {
     }
 }
 
+/// Name of the pipeline that is made from the command line. The operator cannot see its text, so messages have
+/// neither line nor column of it.
+const COMMAND_LINE: &str = "the command line";
+
 fn in_one_line(problem: &Problem) -> String {
-    let line =
-        problem.location.excerpt.as_ref().map(|excerpt| format!(":{}", excerpt.line)).unwrap_or_default();
-    format!("{}{line}: {}", problem.location.file.display(), problem.message)
+    let location = &problem.location;
+    let line = match &location.excerpt {
+        Some(excerpt) if location.file != Path::new(COMMAND_LINE) => {
+            format!(":{}:{}", excerpt.line, excerpt.column)
+        }
+        _ => String::new(),
+    };
+    let label = if problem.label.is_empty() { String::new() } else { format!("; {}", problem.label) };
+    format!("{}{line}: {}{label}", location.file.display(), problem.message)
 }
 
 fn describe(failure: &Failure) -> String {
@@ -197,7 +207,7 @@ impl Interruption {
     fn watch() -> Arc<Self> {
         let interruption = Arc::new(Self::default());
         let given = Arc::clone(&interruption);
-        stop_on_signal(move || given.give());
+        stop_on_signal("", move || given.give());
         interruption
     }
 

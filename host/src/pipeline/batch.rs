@@ -1,4 +1,5 @@
-//! A batch on its way: shared by the outputs, validated once, and given back to its input after the last use.
+//! A batch between an input and the outputs: shared by the outputs, validated once, and returned to its input after
+//! the last use.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -10,22 +11,22 @@ use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 use super::summary::KindCounts;
 use crate::state::LetterHistory;
 
-/// What an input sends to every output.
+/// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
     Begin(Arc<ReportStart>),
     Batch(Arc<SharedBatch>),
     End {
         end: Arc<ReportEnd>,
-        /// Whether findings of the report were left out for this output.
+        /// Whether findings of the report were dropped for this output.
         has_gap: bool,
     },
-    /// A place where the input could go on: everything before it is to be committed.
+    /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
     Mark(u64),
 }
 
 impl Item {
-    /// The bytes and findings of a batch; nothing for what marks a report.
+    /// Bytes and findings of a batch; zero for other items.
     pub(super) fn size(&self) -> (u64, u64) {
         match self {
             Self::Batch(batch) => batch.size,
@@ -34,8 +35,8 @@ impl Item {
     }
 }
 
-/// Counts findings that an output did not get. How many they are is known when their batches are gone, for until
-/// then nobody may have looked into them.
+/// Counts findings that an output did not get. A batch may not have been validated yet, so the number is known only
+/// when all batches are freed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MissedFindings(Arc<AtomicU64>);
 
@@ -54,21 +55,21 @@ impl MissedFindings {
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch, and what its findings have behind them, by row.
-    unexamined: Mutex<(RawBatch, Vec<LetterHistory>)>,
-    examined: OnceLock<Result<Examined, BadBatch>>,
+    /// The batch before validation, and the history of its dead letters, by row.
+    unvalidated: Mutex<(RawBatch, Vec<LetterHistory>)>,
+    validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
     home: Sender<RawBatch>,
-    /// Bytes and findings, as its tables tell before anybody has looked into them.
+    /// Bytes and findings by the lengths of the tables, known before validation.
     size: (u64, u64),
     missed_by: Mutex<Vec<MissedFindings>>,
 }
 
-/// A batch that is in order.
+/// A valid batch.
 #[derive(Debug)]
-pub(super) struct Examined {
+pub(super) struct ValidatedBatch {
     pub(super) batch: ValidBatch,
     pub(super) findings: KindCounts,
     history: Vec<LetterHistory>,
@@ -81,7 +82,7 @@ pub(super) struct InputCounts {
     id: String,
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
-    /// Whether a batch was not in order: what it held is in no count.
+    /// Whether a batch was invalid; its findings are not counted.
     pub(super) broken: AtomicBool,
 }
 
@@ -103,7 +104,7 @@ impl InputCounts {
         counts
     }
 
-    fn add(&self, batch: &Examined) {
+    fn add(&self, batch: &ValidatedBatch) {
         let begun = batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
         self.assets.fetch_add(begun as u64, Ordering::Relaxed);
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
@@ -122,8 +123,8 @@ impl SharedBatch {
         home: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
-        let (unexamined, examined) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unexamined, examined, known, columns, counts, home, size, missed_by: Mutex::default() }
+        let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
+        Self { unvalidated, validated, known, columns, counts, home, size, missed_by: Mutex::default() }
     }
 
     /// The `id` of the input that sent it.
@@ -131,33 +132,33 @@ impl SharedBatch {
         &self.counts.id
     }
 
-    /// How many findings it holds, by the length of its table.
+    /// Number of findings, by the length of its table.
     pub(super) fn findings(&self) -> u64 {
         self.size.1
     }
 
-    /// Validates the batch and counts what is in it, the first time that an output asks. This runs on the
-    /// output's thread, beside the input that parses the next batch.
-    pub(super) fn examine(&self) -> Result<&Examined, BadBatch> {
-        let examined = self.examined.get_or_init(|| self.examine_now());
-        self.counts.broken.fetch_or(examined.is_err(), Ordering::Relaxed);
-        examined.as_ref().map_err(Clone::clone)
+    /// Validates the batch and counts its findings, on the first call. This runs on the thread of an output, while
+    /// the input parses the next batch.
+    pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
+        let validated = self.validated.get_or_init(|| self.examine_now());
+        self.counts.broken.fetch_or(validated.is_err(), Ordering::Relaxed);
+        validated.as_ref().map_err(Clone::clone)
     }
 
-    fn examine_now(&self) -> Result<Examined, BadBatch> {
-        let mut unexamined = self.unexamined.lock().unwrap_or_else(PoisonError::into_inner);
-        let (raw, history) = std::mem::take(&mut *unexamined);
+    fn examine_now(&self) -> Result<ValidatedBatch, BadBatch> {
+        let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
+        let (raw, history) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
         let mut findings = KindCounts::default();
         batch.read(|batch| batch.findings().for_each(|finding| findings.add(finding.kind(), 1)));
-        let examined = Examined { batch, findings, history };
-        self.counts.add(&examined);
-        Ok(examined)
+        let validated = ValidatedBatch { batch, findings, history };
+        self.counts.add(&validated);
+        Ok(validated)
     }
 }
 
-impl Examined {
-    /// What the finding in this row has behind it, if it is a dead letter.
+impl ValidatedBatch {
+    /// History of the finding in this row, if it is a dead letter.
     pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
     }
@@ -165,14 +166,14 @@ impl Examined {
 
 impl Drop for SharedBatch {
     fn drop(&mut self) {
-        // Also a batch that no output took was read, and counts.
-        let findings = self.examine().map(|examined| examined.findings.total()).unwrap_or_default();
+        // A batch that no output used was read too, and counts.
+        let findings = self.validate().map(|validated| validated.findings.total()).unwrap_or_default();
         for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
             missed.0.fetch_add(findings, Ordering::Relaxed);
         }
-        if let Some(Ok(examined)) = self.examined.take() {
-            // The input may have finished; then its memory goes with it.
-            let _ = self.home.send(examined.batch.into_raw());
+        if let Some(Ok(validated)) = self.validated.take() {
+            // If the input has finished, the memory is freed.
+            let _ = self.home.send(validated.batch.into_raw());
         }
     }
 }

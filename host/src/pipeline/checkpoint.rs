@@ -1,5 +1,5 @@
-//! How far everything is delivered. The inputs put marks into the stream; when every output that is up has committed
-//! a mark, it becomes the checkpoint in the ledger, in one transaction with the receipts.
+//! Checkpoints. Inputs put barriers into the stream. When every output that is available has committed a barrier, it
+//! becomes the checkpoint in the ledger, in one transaction with the receipts.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use scanbridge_plugin_api::Position;
 
 use crate::state::{Checkpoint, Ledger, OutputState, SentReport, StateError};
 
-/// What is known of the marks of one run.
+/// The barriers of one run.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// A place in the stream where an input could go on.
+/// A barrier: a position in the stream at which an input can resume.
 #[derive(Debug)]
 pub(super) struct NewMark {
-    /// The input's place among the inputs.
+    /// Index of the input.
     pub(super) input: usize,
-    /// Where it goes on; empty where it begins, none where it cannot.
+    /// Position at which it resumes: empty for the beginning, `None` if it cannot resume.
     pub(super) position: Option<Position>,
-    /// Whether a report of this input is under way here.
+    /// Whether the barrier is inside a report of this input.
     pub(super) in_report: bool,
     /// The report that ends here.
     pub(super) sent: Option<SentReport>,
@@ -31,31 +31,31 @@ pub(super) struct NewMark {
 
 #[derive(Debug)]
 struct State {
-    /// None for runs that keep no state, and when the run is over.
+    /// `None` for runs without saved state, and after the run.
     ledger: Option<Arc<Ledger>>,
     input_ids: Vec<String>,
-    /// Marks that are not stored yet, by number.
+    /// Barriers that are not stored yet, by number.
     marks: VecDeque<(u64, NewMark)>,
     last_mark: u64,
     stored: u64,
     lanes: Vec<LaneProgress>,
-    /// The checkpoint as it is in the ledger.
+    /// The checkpoint as stored in the ledger.
     checkpoint: Checkpoint,
-    /// Inputs that could not go on where they are: nothing is stored until they can again.
+    /// Inputs that cannot resume at their current position: nothing is stored until they can.
     stuck: BTreeSet<usize>,
     /// Reports that were delivered since the last checkpoint in the ledger.
     reports: Vec<SentReport>,
-    /// The last position of each input that is stored.
+    /// Last stored position of each input.
     positions: Vec<Option<Position>>,
 }
 
 #[derive(Debug)]
 struct LaneProgress {
-    /// The `id:`s of its output and of what stands in for that.
+    /// The `id:`s of the output and of its failover output.
     ids: Vec<String>,
-    /// Whether a checkpoint waits for it.
+    /// Whether a checkpoint waits for this output.
     counts: bool,
-    /// The marks it has committed since the last one that is stored, with what its outputs said.
+    /// Barriers committed since the last stored one, with the state of the outputs.
     committed: VecDeque<(u64, Vec<(String, OutputState)>)>,
 }
 
@@ -83,7 +83,7 @@ impl Checkpoints {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Takes a new mark and gives its number.
+    /// Adds a barrier and returns its number.
     pub(super) fn mark(&self, mark: NewMark) -> u64 {
         let mut state = self.lock();
         state.last_mark += 1;
@@ -92,7 +92,7 @@ impl Checkpoints {
         number
     }
 
-    /// An output has committed everything up to this mark.
+    /// Records that an output has committed everything up to this barrier.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -108,7 +108,7 @@ impl Checkpoints {
         self.store(&mut state)
     }
 
-    /// An output is down, or has ended: checkpoints no longer wait for it.
+    /// Records that an output is unavailable or has ended: checkpoints no longer wait for it.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -118,8 +118,8 @@ impl Checkpoints {
         self.store(&mut state)
     }
 
-    /// An output has committed what belongs to no mark: the rest of a report that it was inside when another one took
-    /// over.
+    /// Records a commit that belongs to no barrier: an output has ended its part of a report after another output
+    /// took over.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -129,37 +129,37 @@ impl Checkpoints {
         if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_down() }
     }
 
-    /// The run is over: a call that hangs for ever does not keep the ledger open.
+    /// Closes the ledger after the run, so that a hanging call does not keep it open.
     pub(super) fn release(&self) {
         self.lock().ledger = None;
     }
 
-    /// The last stored position of an input, if it is another one than `told`.
+    /// Last stored position of an input, if it differs from `told`.
     pub(super) fn news(&self, input: usize, told: Option<&Position>) -> Option<Position> {
         let position = self.lock().positions[input].clone();
         position.filter(|position| Some(position) != told && !position.0.is_empty())
     }
 
-    /// Whether this run has a checkpoint, or goes on with one.
+    /// Whether this run has a checkpoint or resumes from one.
     pub(super) fn has_begun(&self) -> bool {
         let state = self.lock();
         state.ledger.is_none() || state.last_mark > 0 || !state.checkpoint.positions.is_empty()
     }
 
-    /// Waits until this mark is stored, at most so long; says whether it is.
+    /// Waits until this barrier is stored, at most `longest`. Returns whether it is stored.
     pub(super) fn wait_stored(&self, mark: u64, longest: Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| state.stored < mark);
         waited.unwrap_or_else(PoisonError::into_inner).0.stored >= mark
     }
 
-    /// Whether every mark is stored.
+    /// Whether every barrier is stored.
     pub(super) fn is_everything_stored(&self) -> bool {
         let state = self.lock();
         state.stored == state.last_mark
     }
 
-    /// The reports that were delivered since the last checkpoint in the ledger.
+    /// Reports that were delivered since the last checkpoint in the ledger.
     pub(super) fn unrecorded_reports(&self) -> Vec<SentReport> {
         self.lock().reports.clone()
     }
@@ -195,14 +195,14 @@ impl State {
         Ok(())
     }
 
-    /// The latest mark that is not stored and that every output that counts has committed.
+    /// The latest unstored barrier that every output that counts has committed.
     fn common_mark(&self) -> Option<u64> {
         let counting = self.lanes.iter().filter(|lane| lane.counts);
         let latest = counting.map(|lane| lane.committed.back().map_or(self.stored, |(mark, _)| *mark));
         latest.min().filter(|mark| *mark > self.stored)
     }
 
-    /// Makes this mark the checkpoint.
+    /// Makes this barrier the checkpoint.
     fn reach(&mut self, mark: u64) {
         while self.marks.front().is_some_and(|(number, _)| *number <= mark) {
             if let Some((_, reached)) = self.marks.pop_front() {
@@ -217,7 +217,7 @@ impl State {
             let is_here = last.as_ref().is_some_and(|(number, _)| *number == mark);
             self.checkpoint.outputs.extend(last.into_iter().flat_map(|(_, outputs)| outputs));
             if !is_here {
-                // An output that is behind has not seen all of the report under way.
+                // An output that is late has not received all of the current report.
                 for id in &lane.ids {
                     self.checkpoint.outputs.entry(id.clone()).and_modify(|state| state.has_gap = true);
                 }

@@ -1,4 +1,4 @@
-//! What the threads of a run share.
+//! State that the threads of a run share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,43 +6,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use scanbridge_plugin_api::batch::BadBatch;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
+use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::{Failure, OutputSummary};
-use super::turn::Turn;
 
-/// The failures so far, the wish to stop, and whose turn it is.
+/// Failures so far, the stop request, and the report lock.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
-    pub(super) turn: Turn,
+    pub(super) turn: ReportLock,
     failures: Mutex<Failures>,
     required_failed: AtomicBool,
-    /// Whether state is kept that a later run could go on with.
+    /// Whether state is saved from which a later run can resume.
     keeps_state: bool,
-    /// Set by a failure after which a later run starts over.
-    hopeless: AtomicBool,
+    /// Set by a failure after which a later run starts from the beginning.
+    not_resumable: AtomicBool,
     live_outputs: AtomicUsize,
-    /// What each lane said when it last committed.
+    /// Last summary of each output worker, from its last commit.
     notes: Mutex<Vec<Vec<OutputSummary>>>,
 }
 
 impl Control {
-    pub(super) fn new(stop: Arc<Stop>, turn: Turn, outputs: usize, keeps_state: bool) -> Self {
+    pub(super) fn new(stop: Arc<Stop>, turn: ReportLock, outputs: usize, keeps_state: bool) -> Self {
         Self {
             stop,
             turn,
             failures: Mutex::default(),
             required_failed: AtomicBool::new(false),
             keeps_state,
-            hopeless: AtomicBool::new(false),
+            not_resumable: AtomicBool::new(false),
             live_outputs: AtomicUsize::new(outputs),
             notes: Mutex::new(vec![Vec::new(); outputs]),
         }
     }
 
-    /// Whether a later run goes on with what this one leaves unfinished.
-    pub(super) fn goes_on(&self) -> bool {
-        self.keeps_state && !self.hopeless.load(Ordering::Relaxed)
+    /// Whether a later run resumes what this one leaves unfinished.
+    pub(super) fn is_resumable(&self) -> bool {
+        self.keeps_state && !self.not_resumable.load(Ordering::Relaxed)
     }
 
     /// Whether an input or a required output has failed.
@@ -51,40 +51,42 @@ impl Control {
     }
 
     pub(super) fn input_failed(&self, id: &str, error: &PluginError) {
-        // Inputs that end because a required output failed have not failed themselves.
+        // An input that ends because a required output failed has not failed itself.
         if error.kind == ErrorKind::Cancelled && self.has_failed() {
             return;
         }
         self.record(id, error);
     }
 
-    /// Records the failure that ends an input before its time.
+    /// Records the failure that ends an input early.
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
-            self.note_failure(is_mendable(error.kind));
+            self.note_failure(is_resumable_failure(error.kind));
         }
     }
 
-    /// Records an output's failure. The others go on, unless this one was required or the last.
+    /// Adds the failure of an output. The other outputs continue, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
-        self.output_lost(id, required, error, is_mendable(error.kind));
+        self.output_lost(id, required, error, is_resumable_failure(error.kind));
     }
 
-    /// Records that an output has hung. What it hangs on may be gone when the next run goes on.
+    /// Records that an output hangs. Resumable, because the cause may be gone in the next run.
     pub(super) fn output_hung(&self, id: &str, required: bool, error: &PluginError) {
         self.output_lost(id, required, error, true);
     }
 
-    fn output_lost(&self, id: &str, required: bool, error: &PluginError, mendable: bool) {
+    fn output_lost(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
         let last = self.live_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
         let ends_the_run = required || last;
         if ends_the_run {
-            // Only an operator stops a run in which nothing has failed.
+            // Without a failure, only the operator stops a run.
             if self.stop.is_given() && !self.has_failed() {
-                self.record_failure(Failure::interrupted("interrupted before everything was delivered"));
+                self.record_failure(Failure::interrupted(
+                    "the run was interrupted before everything was delivered",
+                ));
             }
-            self.note_failure(mendable);
+            self.note_failure(resumable);
         }
         self.record(id, error);
         if ends_the_run {
@@ -98,9 +100,9 @@ impl Control {
         }
     }
 
-    /// Records how many findings an output did not get that is there all the same: without another failure of
-    /// it nothing else would say that not all was delivered.
-    pub(super) fn left_out(&self, id: &str, findings: u64) {
+    /// Records how many findings an available output did not get. Without this failure, a run in which the output did
+    /// not fail otherwise would look complete.
+    pub(super) fn findings_dropped(&self, id: &str, findings: u64) {
         if self.failed().iter().any(|failure| failure.instance == id) {
             return;
         }
@@ -120,14 +122,14 @@ impl Control {
         );
     }
 
-    fn note_failure(&self, mendable: bool) {
-        if !mendable {
-            self.hopeless.store(true, Ordering::Relaxed);
+    fn note_failure(&self, resumable: bool) {
+        if !resumable {
+            self.not_resumable.store(true, Ordering::Relaxed);
         }
         self.required_failed.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps what a lane has said, should it never say anything again.
+    /// Saves the last summary of an output worker, in case it hangs afterwards.
     pub(super) fn note(&self, lane: usize, summaries: Vec<OutputSummary>) {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane] = summaries;
     }
@@ -136,10 +138,10 @@ impl Control {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane].clone()
     }
 
-    /// An input sent what is no batch. Every output finds this out; the first one to do so says it.
+    /// Records an invalid batch of an input. Every output finds it; only the first one logs it.
     pub(super) fn broken_batch(&self, input: &str, path: &str, bad: &BadBatch) {
         let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
-        self.hopeless.store(true, Ordering::Relaxed);
+        self.not_resumable.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
         self.stop.give();
         let failure = Failure::new(input, &PluginError::bug(message));
@@ -161,15 +163,15 @@ impl Control {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What went wrong so far.
+    /// Failures so far.
     pub(super) fn failed(&self) -> Vec<Failure> {
         self.failures().to_list()
     }
 }
 
-/// Whether a failure of this kind may be gone when somebody has mended something or some time has passed, so that
-/// a later run goes on. After the others it would fail in the same way at the same place.
-fn is_mendable(kind: ErrorKind) -> bool {
+/// Whether a later run can succeed after a failure of this kind, because the operator fixed something or time has
+/// passed. After other kinds it would fail again at the same position.
+fn is_resumable_failure(kind: ErrorKind) -> bool {
     use ErrorKind::{Auth, Cancelled, CannotCreate, Io, Unavailable};
     matches!(kind, Auth | Cancelled | CannotCreate | Io | Unavailable)
 }
@@ -179,19 +181,19 @@ fn say(failure: &Failure) {
     tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
 }
 
-/// The first failures in full, and how many more there were: an input that watches a folder may meet any number.
+/// The first failures, and the number of further ones: an input that watches a directory can have any number.
 #[derive(Debug, Default)]
 struct Failures {
     list: Vec<Failure>,
     omitted: u64,
 }
 
-/// As many as a summary can show without hiding everything else.
+/// Maximum number of failures in a summary.
 const SHOWN: usize = 100;
 
 impl Failures {
     fn add(&mut self, failure: Failure) {
-        // One of each exit code is kept in any case, for the worst of them decides that of the run.
+        // One failure of each exit code is always kept, because the codes decide that of the run.
         let is_new_code = || self.list.iter().all(|known| known.exit_code != failure.exit_code);
         if self.list.len() < SHOWN || is_new_code() {
             self.list.push(failure);
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_failures_is_counted_and_hides_no_exit_code() {
+    fn many_failures_are_counted_and_every_exit_code_is_kept() {
         let mut failures = Failures::default();
         for number in 0..1000 {
             failures.add(Failure::new("in", &PluginError::bad_data(number.to_string())));
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_damage_is_told_once() {
+    fn repeated_failure_is_recorded_once() {
         let mut failures = Failures::default();
         let failure = Failure::new("input", &PluginError::bug("damaged"));
         assert!(failures.add_once(failure.clone()) && !failures.add_once(failure));

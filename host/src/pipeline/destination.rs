@@ -1,4 +1,4 @@
-//! One instance of an output plugin: what it was given, what it has committed, and the way back there.
+//! One instance of an output plugin: what it received, what it committed, and how to roll back to the last commit.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Verdict, Written};
 
-use super::batch::Examined;
+use super::batch::ValidatedBatch;
 use super::instance::{Context, OutputOpener};
 use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
@@ -16,51 +16,51 @@ use crate::config::Filter;
 use crate::state::{DeadLetters, Letter, LetterHistory, LetterReport, OutputState, Record, StateError};
 use crate::telemetry::without_controls;
 
-/// How many rejected findings an output names in the log; the summary counts them all.
+/// Maximum number of rejected findings in the log; the summary counts all.
 const SHOWN_REJECTIONS: u64 = 20;
 
-/// An output as its lane sees it. Everything that is counted can be taken back to the last commit, for what came
-/// after it is repeated when the instance is opened again.
+/// An output as its worker uses it. All counts can be rolled back to the last commit, because everything after it is
+/// repeated when the instance is opened again.
 #[derive(Debug)]
 pub(super) struct Destination {
     opener: OutputOpener,
     handle: Option<OutputHandle>,
-    /// Whether this instance was told of the report that is under way.
+    /// Whether this instance received the start of the current report.
     told: bool,
     filters: Vec<Filter>,
     rows: Rows,
     dead_letters: DeadLetters,
-    /// The number of the run.
+    /// Number of the run.
     run: u64,
     receipt: Vec<u8>,
     now: Account,
     committed: Account,
     retried: u64,
-    /// Whether what is written now has been written before.
+    /// Whether current writes repeat earlier ones.
     repeating: bool,
     watch: Arc<CallWatch>,
 }
 
-/// What has become of the findings.
+/// Disposition of the findings.
 #[derive(Debug, Clone, Default)]
 struct Account {
-    /// Reports that have ended, and what was filtered or rejected.
+    /// Reports that have ended, and findings that were filtered out or rejected.
     settled: OutputSummary,
     report: Option<OpenReport>,
     has_gap: bool,
     dead_letters: u64,
 }
 
-/// The report that is under way; what is counted here counts as delivered only when its end says so.
+/// The current report. Its counts become those of delivered findings at the end of the report, if it is delivered.
 #[derive(Debug, Clone)]
 struct OpenReport {
     start: Arc<ReportStart>,
     records: KindCounts,
     derived: u64,
     bytes: u64,
-    /// Whether any of its findings came by.
+    /// Whether findings of it were received.
     has_begun: bool,
-    /// Set when a batch of the report was not in order: what was written of it is taken back.
+    /// Set if a batch of the report was invalid: the report is then discarded.
     broken: bool,
 }
 
@@ -108,7 +108,7 @@ impl Destination {
         self.opener.plugin()
     }
 
-    /// Asks the output whether it would take anything now; opens it if it is not open.
+    /// Probes the output; opens it if it is not open.
     pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
         if self.handle.is_none() {
             self.handle = Some(self.opener.open(&self.receipt)?);
@@ -125,54 +125,54 @@ impl Destination {
         self.opener.context()
     }
 
-    /// The report that was under way at the last commit.
+    /// The current report at the time of the last commit.
     pub(super) fn report_at_commit(&self) -> Option<&Arc<ReportStart>> {
         self.committed.report.as_ref().map(|report| &report.start)
     }
 
-    /// Whether findings of the report that was under way then had come to it, or were missed by it.
+    /// Whether the output had received or missed findings of that report.
     pub(super) fn has_part_of_a_report(&self) -> bool {
         self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_begun)
     }
 
-    /// Whether it is inside this report, begun in this run or in the one that was interrupted.
+    /// Whether the output is inside this report, started in this run or in the interrupted one.
     pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
         self.now.report.as_ref().is_some_and(|known| known.is(report))
     }
 
-    /// What the ledger holds of the last commit.
+    /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, .. } = self.committed;
         let report = report.as_ref().filter(|report| report.has_begun).map(|report| (&*report.start).into());
         OutputState { receipt: self.receipt.clone(), has_gap, dead_letters, report }
     }
 
-    /// Another output takes over from the last commit on: of the report under way this one lacks what comes.
-    pub(super) fn stand_back(&mut self) {
+    /// Another output takes over after the last commit: this one will not receive the rest of the current report.
+    pub(super) fn hand_over(&mut self) {
         self.drop_instance();
         self.committed.has_gap = true;
         self.now = self.committed.clone();
     }
 
-    /// The output does not get all of the report that it has just begun.
-    pub(super) fn note_gap(&mut self) {
+    /// Marks the current report as incomplete for this output.
+    pub(super) fn mark_gap(&mut self) {
         self.now.has_gap = true;
     }
 
-    /// Whether what follows is a repetition.
+    /// Sets whether the following writes repeat earlier ones.
     pub(super) fn set_repeating(&mut self, repeating: bool) {
         self.repeating = repeating;
     }
 
-    /// Closes the instance without a word: it has failed, or is not needed now.
+    /// Closes the instance and ignores errors: it has failed, or is not needed now.
     pub(super) fn drop_instance(&mut self) {
         self.told = false;
         let handle = self.handle.take();
         self.watch.during("close", || drop(handle));
     }
 
-    /// Opens a new instance at the last commit; what was counted since is forgotten. With `probe` the peer is asked
-    /// first whether it would take anything.
+    /// Opens a new instance at the last commit; counts since then are discarded. With `probe`, the peer is probed
+    /// first.
     pub(super) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
         self.drop_instance();
         self.now = self.committed.clone();
@@ -189,19 +189,19 @@ impl Destination {
         Ok(())
     }
 
-    /// Begins a report; with `continued` it goes on with it, if it is inside it.
+    /// Begins a report; with `continued`, resumes it if the output is inside it.
     pub(super) fn begin(&mut self, report: &Arc<ReportStart>, continued: bool) -> Result<(), PluginError> {
-        let goes_on = continued && self.is_inside(report);
-        if goes_on && self.told {
+        let is_resumable = continued && self.is_inside(report);
+        if is_resumable && self.told {
             return Ok(());
         }
         if self.now.has_gap && self.now.report.as_ref().is_some_and(|known| !known.is(report)) {
             self.end_part("the rest of the report was delivered to the failover output")?;
         }
-        // Who comes to the rest of a report lacks what came before.
-        self.now.has_gap = if goes_on { self.now.has_gap } else { report.continued };
-        // An output that has committed nothing has nothing to go on with.
-        let continued = goes_on && !self.receipt.is_empty();
+        // An output that receives only the rest of a report has missed its beginning.
+        self.now.has_gap = if is_resumable { self.now.has_gap } else { report.continued };
+        // An output without a commit has nothing to resume.
+        let continued = is_resumable && !self.receipt.is_empty();
         let start = ReportStart { continued, ..ReportStart::clone(report) };
         let known = self.now.report.take();
         self.now.report = Some(match known {
@@ -212,41 +212,41 @@ impl Destination {
                 OpenReport::new(report)
             }
         });
-        self.tell_of(&start)
+        self.send_start(&start)
     }
 
-    /// Goes on with the report of the last commit, in a new instance.
-    pub(super) fn go_on(&mut self) -> Result<(), PluginError> {
+    /// Resumes the report of the last commit in a new instance.
+    pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.now.report else { return Ok(()) };
         let start = ReportStart { continued: true, ..ReportStart::clone(&report.start) };
-        self.tell_of(&start)
+        self.send_start(&start)
     }
 
-    fn tell_of(&mut self, report: &ReportStart) -> Result<(), PluginError> {
+    fn send_start(&mut self, report: &ReportStart) -> Result<(), PluginError> {
         self.told = true;
         let handle = handle(&mut self.handle)?;
         self.watch.during("begin", || handle.begin(report))
     }
 
-    /// Ends its part of a report that goes on, or went on, without it: the part is delivered if anything is in it, and
-    /// clears nothing.
+    /// Ends this output's part of a report that another output also delivers: the part is delivered unless it is
+    /// empty, and clears nothing.
     pub(super) fn end_part(&mut self, reason: &str) -> Result<(), PluginError> {
         let deliver = self.now.report.as_ref().is_some_and(|report| report.has_begun);
         if !self.told {
-            self.go_on()?;
+            self.resume_report()?;
         }
         self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
     }
 
-    /// Its part of a report cannot be ended any more.
+    /// Counts this output's part of a report as undelivered: it cannot be ended any more.
     pub(super) fn lose_part(&mut self) {
         let part = self.committed.report.take();
         self.committed.settled.undelivered += part.map_or(0, |report| report.records.total());
         self.now = self.committed.clone();
     }
 
-    /// Writes the findings of a batch that pass the filters; gives the rows that shall be sent again.
-    pub(super) fn write(&mut self, batch: &Examined) -> Result<Vec<u32>, PluginError> {
+    /// Writes the findings of a batch that pass the filters. Returns the rows to retry.
+    pub(super) fn write(&mut self, batch: &ValidatedBatch) -> Result<Vec<u32>, PluginError> {
         let (selection, passed) = self.rows.of(batch, &self.filters);
         self.now.settled.filtered += batch.findings.total() - passed.total();
         if self.repeating {
@@ -266,7 +266,7 @@ impl Destination {
     /// Writes these rows of a batch again.
     pub(super) fn write_again(
         &mut self,
-        batch: &Examined,
+        batch: &ValidatedBatch,
         rows: &[u32],
         attempt: u32,
     ) -> Result<Vec<u32>, PluginError> {
@@ -278,12 +278,18 @@ impl Destination {
         self.account(batch, Some(rows), written, attempt)
     }
 
-    /// Gives these rows up: they become dead letters.
-    pub(super) fn give_up(&mut self, batch: &Examined, rows: &[u32], reason: &str, attempts: u32) {
+    /// Moves these rows to dead letters.
+    pub(super) fn move_to_dead_letters(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: &[u32],
+        reason: &str,
+        attempts: u32,
+    ) {
         self.reject(batch, rows.iter().map(|row| (*row, reason)), attempts);
     }
 
-    /// A batch of the report under way was not in order: its end takes it back. Gives the report's path.
+    /// Marks the current report as invalid, so that its end discards it. Returns the report's path.
     pub(super) fn break_report(&mut self) -> String {
         let report = self.now.report.as_mut();
         report.map_or_else(String::new, |report| {
@@ -302,7 +308,7 @@ impl Destination {
             (end.complete, end.deliver) = (false, false);
         }
         for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
-            // An asset that the filters keep from the output is not the output's to clear.
+            // The output must not clear an asset that the filters exclude.
             end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
         }
         self.told = false;
@@ -317,7 +323,7 @@ impl Destination {
         Ok(())
     }
 
-    /// Makes everything durable and says what to go back to.
+    /// Commits everything written so far and returns the state to roll back to.
     pub(super) fn commit(&mut self) -> Result<OutputState, PluginError> {
         let handle = handle(&mut self.handle)?;
         let receipt = self.watch.during("commit", || handle.commit())?.0;
@@ -335,36 +341,36 @@ impl Destination {
         self.watch.during("close", || handle.close())
     }
 
-    /// Ends the report under way so that the output takes back what it can: nothing will go on with it.
-    pub(super) fn take_back(&mut self, reason: &str) {
+    /// Ends the current report so that the output rolls back what it can: nothing will resume it.
+    pub(super) fn discard_report(&mut self, reason: &str) {
         if let (true, Some(handle)) = (self.told, &mut self.handle) {
             let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
-            // It is being given up; a second error changes nothing.
+            // The output has failed already; a second error changes nothing.
             let _ = self.watch.during("end", || handle.end(&end));
         }
     }
 
-    /// Takes back the dead letters of findings that count as not delivered.
-    pub(super) fn forget_uncommitted_letters(&mut self) {
+    /// Rolls back the dead letters of findings that count as undelivered.
+    pub(super) fn roll_back_dead_letters(&mut self) {
         if let Err(error) = self.dead_letters.cut_back(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
     }
 
-    /// Opens the output once more to take back what it committed of the report under way.
+    /// Opens the output once more to roll back what it committed of the current report.
     pub(super) fn discard(&mut self) {
-        if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.go_on()).is_ok() {
-            self.take_back("the output has been closed after a failure");
+        if self.committed.report.is_some() && self.reopen(false).and_then(|()| self.resume_report()).is_ok() {
+            self.discard_report("the output has been closed after a failure");
             self.drop_instance();
         }
     }
 
-    /// What became of everything, up to the last commit; what came later did not arrive for certain. A report
-    /// that a later run goes on with counts as far as it was committed.
-    pub(super) fn summary(&self, goes_on: bool) -> OutputSummary {
+    /// Counts up to the last commit; later findings count as undelivered. A report that a later run resumes counts as
+    /// far as it was committed.
+    pub(super) fn summary(&self, is_resumable: bool) -> OutputSummary {
         let mut summary = self.committed.settled.clone();
         if let Some(report) = &self.committed.report {
-            if goes_on {
+            if is_resumable {
                 deliver(&mut summary, report);
             } else {
                 summary.undelivered += report.records.total();
@@ -386,10 +392,10 @@ impl Destination {
         self.now.has_gap = false;
     }
 
-    /// Counts what the output said of the rows that it was given.
+    /// Counts the results that the output returned for the rows that it received.
     fn account(
         &mut self,
-        batch: &Examined,
+        batch: &ValidatedBatch,
         given: Option<&[u32]>,
         written: Written,
         attempt: u32,
@@ -412,7 +418,12 @@ impl Destination {
         Ok(written.retry)
     }
 
-    fn reject<'a>(&mut self, batch: &Examined, rows: impl Iterator<Item = (u32, &'a str)>, attempts: u32) {
+    fn reject<'a>(
+        &mut self,
+        batch: &ValidatedBatch,
+        rows: impl Iterator<Item = (u32, &'a str)>,
+        attempts: u32,
+    ) {
         let Some(report) = &mut self.now.report else { return };
         let mut rejected = KindCounts::default();
         batch.batch.read(|view| {
@@ -436,8 +447,8 @@ impl Destination {
         report.records = report.records.without(&rejected);
     }
 
-    /// Says what the output refused, for the first findings: a million lines would hide everything else.
-    fn show_rejections(&self, batch: &Examined, written: &Written) {
+    /// Logs the first rejected findings; logging all could hide everything else.
+    fn show_rejections(&self, batch: &ValidatedBatch, written: &Written) {
         let shown = SHOWN_REJECTIONS.saturating_sub(self.now.settled.rejected);
         batch.batch.read(|view| {
             for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
@@ -445,7 +456,7 @@ impl Destination {
                 let (asset, qid) =
                     (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
                 let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), ?asset, ?qid, "finding rejected: {reason}");
+                tracing::warn!(instance = self.id(), asset, qid, "finding rejected: {reason}");
             }
         });
     }
@@ -458,7 +469,7 @@ impl Drop for Destination {
 }
 
 impl OpenReport {
-    /// Whether it is this report, however far it has come.
+    /// Whether it is this report, at any position.
     fn is(&self, report: &ReportStart) -> bool {
         LetterReport::from(&*self.start) == LetterReport::from(report)
     }

@@ -1,4 +1,4 @@
-//! The part of a lane that hands over to the standby and back. Both end their parts of a report that they share.
+//! Failover and return to the primary output. Both outputs end their parts of a report that they share.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use super::lane::Lane;
 use super::summary::Failure;
 use crate::state::OutputState;
 
-/// The primary is down, and the standby delivers.
+/// The primary output is unavailable, and the failover output delivers.
 #[derive(Debug)]
-pub(super) struct Away {
-    /// When the primary is asked next whether it is back.
+pub(super) struct FailoverState {
+    /// Time of the next probe of the primary output.
     next_probe: Instant,
-    /// How often in a row it said yes.
+    /// Number of consecutive successful probes.
     good_probes: u32,
 }
 
-impl Away {
-    /// The primary is asked at this time.
+impl FailoverState {
+    /// Probes the primary output at this time.
     pub(super) fn until(next_probe: Instant) -> Self {
         Self { next_probe, good_probes: 0 }
     }
@@ -29,14 +29,14 @@ impl Lane {
     pub(super) fn fail_over(&mut self, error: &PluginError) {
         let Some(standby) = &self.standby else { return };
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
-        self.primary.stand_back();
+        self.primary.hand_over();
         self.outage = None;
-        self.away = Some(Away::until(Instant::now() + self.delivery.retry.longest));
+        self.away = Some(FailoverState::until(Instant::now() + self.delivery.retry.longest));
     }
 
-    /// While the standby delivers: asks the primary now and then whether it is back, and returns to it when it has
-    /// said so twice.
-    pub(super) fn look_for_the_primary(&mut self) -> Result<(), PluginError> {
+    /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
+    /// successful probes.
+    pub(super) fn probe_primary(&mut self) -> Result<(), PluginError> {
         let longest = self.delivery.retry.longest;
         let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
             return Ok(());
@@ -69,15 +69,15 @@ impl Lane {
         match report {
             Some(report) => {
                 self.primary.begin(&report, true)?;
-                self.primary.note_gap();
+                self.primary.mark_gap();
                 Ok(())
             }
-            None => self.end_what_was_left_behind(),
+            None => self.end_part_of_primary(),
         }
     }
 
-    /// The primary may have a part of a report that the standby has ended meanwhile.
-    fn end_what_was_left_behind(&mut self) -> Result<(), PluginError> {
+    /// Ends the primary output's part of a report that the failover output has ended meanwhile.
+    fn end_part_of_primary(&mut self) -> Result<(), PluginError> {
         if self.primary.report_at_commit().is_none() {
             return Ok(());
         }
@@ -86,15 +86,15 @@ impl Lane {
         self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
     }
 
-    /// Before the run ends a primary that is still away gets one chance more to end its part, unless the report is
-    /// under way for a later run.
-    pub(super) fn leave_nothing_behind(&mut self) {
+    /// Before the run ends, gives an unavailable primary output one more chance to end its part, unless a later run
+    /// resumes the report.
+    pub(super) fn end_primary_part(&mut self) {
         let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
         if self.away.is_none() || standby.is_inside(part) {
             return;
         }
         let path = part.path.clone();
-        let ended = self.primary.reopen(false).and_then(|()| self.end_what_was_left_behind());
+        let ended = self.primary.reopen(false).and_then(|()| self.end_part_of_primary());
         if let Err(error) = ended {
             self.primary.lose_part();
             let message =
@@ -104,7 +104,7 @@ impl Lane {
         }
     }
 
-    /// The state of the one of the two that does not deliver now: a primary that is away has a gap, and a standby
+    /// State of the output that does not deliver now: an unavailable primary output has a gap, and a failover output
     /// that is no longer needed has ended its part.
     pub(super) fn idle_state(&self) -> Option<(String, OutputState)> {
         let standby = self.standby.as_ref()?;
@@ -113,5 +113,5 @@ impl Lane {
     }
 }
 
-/// So many good answers in a row bring a failed output back.
+/// Number of consecutive successful probes after which a failed output is used again.
 const GOOD_PROBES: u32 = 2;

@@ -13,17 +13,17 @@ use super::batch::{InputCounts, Item, SharedBatch};
 use super::checkpoint::{Checkpoints, NewMark};
 use super::control::Control;
 use super::queue::Queue;
+use super::report_lock::ReportLockGuard;
 use super::retry::{Outage, is_passing};
 use super::source::Source;
 use super::summary::InputSummary;
-use super::turn::Holder;
 use crate::config::{CheckpointInterval, RetryPolicy};
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
-/// What an input's thread works with.
+/// Everything that an input's thread needs.
 pub(super) struct InputThread {
-    /// The input's place among the inputs.
+    /// Index of the input.
     pub(super) number: usize,
     pub(super) source: Source,
     pub(super) retry: RetryPolicy,
@@ -33,19 +33,19 @@ pub(super) struct InputThread {
     pub(super) checkpoints: Arc<Checkpoints>,
 }
 
-/// What an input has read. The counts are whole only when the outputs have finished too, for it is they who look
-/// into the batches.
+/// What an input has read. The outputs' threads count the findings, so the counts are final only when the outputs
+/// have finished.
 pub(super) struct Read {
     pub(super) summary: InputSummary,
     pub(super) counts: Arc<InputCounts>,
-    /// Whether it came to its own end.
+    /// Whether the input finished by itself.
     pub(super) finished: bool,
 }
 
 impl InputThread {
-    /// Reads until the input has finished, has failed or is asked to stop.
+    /// Reads until the input has finished, has failed or is stopped.
     ///
-    /// A report that was begun is ended for the outputs, or left as it is for a later run that goes on with it.
+    /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
     pub(super) fn run(self) -> Read {
         let Self { number, source, retry, interval, outputs, control, checkpoints } = self;
         let (home, used) = channel();
@@ -59,7 +59,7 @@ impl InputThread {
         let mut stage = Stage {
             number,
             summary,
-            place: source.start(),
+            resume_at: source.start(),
             source,
             retry,
             interval,
@@ -74,10 +74,10 @@ impl InputThread {
             report: None,
             since_mark: SinceMark::default(),
             last_mark: 0,
-            told: None,
-            idles: false,
+            reported: None,
+            is_idle: false,
         };
-        let result = stage.read_on();
+        let result = stage.read_with_retries();
         stage.conclude(&result);
         control.turn.leave(number);
         Read { finished: result.is_ok(), summary: stage.summary, counts: stage.counts }
@@ -88,8 +88,8 @@ struct Stage<'a> {
     number: usize,
     summary: InputSummary,
     source: Source,
-    /// Where the source would go on; none where it could not.
-    place: Option<Position>,
+    /// Position at which the source can be opened again; `None` if it cannot.
+    resume_at: Option<Position>,
     retry: RetryPolicy,
     interval: CheckpointInterval,
     outputs: &'a [Arc<Queue>],
@@ -103,21 +103,21 @@ struct Stage<'a> {
     report: Option<OpenReport<'a>>,
     since_mark: SinceMark,
     last_mark: u64,
-    /// The last position that the input was told to be delivered.
-    told: Option<Position>,
-    /// Whether it has nothing to read now.
-    idles: bool,
+    /// The last position that was reported to the input as delivered.
+    reported: Option<Position>,
+    /// Whether the input has nothing to read now.
+    is_idle: bool,
 }
 
-/// The report that is under way, with the turn.
+/// The report in progress, with the report lock.
 struct OpenReport<'a> {
     start: Arc<ReportStart>,
-    turn: Holder<'a>,
+    turn: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     has_sent: bool,
 }
 
-/// What was sent since the last mark.
+/// What was sent since the last barrier.
 struct SinceMark {
     bytes: u64,
     begun: Instant,
@@ -129,29 +129,31 @@ impl Default for SinceMark {
     }
 }
 
-/// How often a waiting input looks whether something has been delivered.
+/// Interval at which a waiting input checks for new commits.
 const TICK: Duration = Duration::from_millis(200);
 
 impl<'a> Stage<'a> {
     /// Reads, and opens the source again when it was unavailable.
-    fn read_on(&mut self) -> Result<(), PluginError> {
+    fn read_with_retries(&mut self) -> Result<(), PluginError> {
         let mut outage: Option<Outage> = None;
         loop {
-            let before = self.place.clone();
+            let before = self.resume_at.clone();
             let error = match self.read() {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if self.place != before {
+            if self.resume_at != before {
                 outage = None; // It came on meanwhile: this is another outage.
             }
-            let Some(place) = self.place.clone().filter(|_| is_passing(&error)) else { return Err(error) };
+            let Some(place) = self.resume_at.clone().filter(|_| is_passing(&error)) else {
+                return Err(error);
+            };
             let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
             let Some(pause) = outage.failed(&error) else { return Err(error) };
             tracing::warn!(
                 instance = self.summary.id,
                 "{error}; retry {} in {:.1} s",
-                outage.failures() + 1,
+                outage.failures(),
                 pause.as_secs_f64()
             );
             if self.control.stop.wait(pause) {
@@ -168,14 +170,14 @@ impl<'a> Stage<'a> {
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
             if self.control.stop.is_given() {
-                // Whoever watches for reports is stopped some day: while it waits, nothing is lost by that.
-                let waits = self.idles && self.report.is_none() && !self.control.has_failed();
+                // An input that waits for new reports ends without failure: a stop loses nothing then.
+                let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
-            self.tell_what_is_delivered();
+            self.report_commits();
             let recycled = self.used.try_recv().unwrap_or_default();
             let next = self.source.next(recycled)?;
-            self.idles = matches!(next, Next::Idle(_));
+            self.is_idle = matches!(next, Next::Idle(_));
             match next {
                 Next::ReportStart(start) => self.begin(*start)?,
                 Next::Batch { batch, position } => self.batch(batch, position)?,
@@ -192,16 +194,21 @@ impl<'a> Stage<'a> {
 
     fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
         if let Some(report) = self.report.take() {
-            return self.begin_again(report, start);
+            return self.restart_report(report, start);
         }
         let turn = self.control.turn.take(self.number);
         if self.control.stop.is_given() {
-            return Err(PluginError::cancelled()); // The wish came while another input had its turn.
+            return Err(PluginError::cancelled()); // The stop came while this input waited for the lock.
         }
         let path = without_controls(&start.path);
         let verb = if start.continued { "resuming" } else { "reading" };
-        // As debug text: titles are somebody else's, and no line break of theirs may begin a line of ours.
-        tracing::info!(instance = self.summary.id, kind = ?start.kind, title = ?start.title, "{verb} {path}");
+        // As string fields: titles come from outside, and the log escapes line breaks in fields.
+        tracing::info!(
+            instance = self.summary.id,
+            kind = start.kind.as_str(),
+            title = start.title.as_str(),
+            "{verb} {path}"
+        );
         start.schema = self.columns.schema().clone();
         let start = Arc::new(start);
         self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
@@ -209,13 +216,13 @@ impl<'a> Stage<'a> {
         if self.checkpoints.has_begun() { Ok(()) } else { self.mark_the_beginning() }
     }
 
-    /// Before anything is delivered the ledger must know that it is about to be: else a crash right behind the first
-    /// report would leave it delivered, with nobody to know that.
+    /// Stores the first checkpoint before anything is delivered. Otherwise a crash after the first report would leave
+    /// it delivered, but not recorded.
     fn mark_the_beginning(&mut self) -> Result<(), PluginError> {
-        if self.place.is_none() {
+        if self.resume_at.is_none() {
             return Ok(());
         }
-        self.mark(self.place.clone(), None);
+        self.mark(self.resume_at.clone(), None);
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
             if self.control.stop.is_given() {
                 return Err(PluginError::cancelled());
@@ -224,8 +231,9 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// The source was opened again while a report was under way: it goes on with it, or begins it anew.
-    fn begin_again(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
+    /// Handles the start of a report after the source was opened again inside one: it is resumed, or read from the
+    /// beginning.
+    fn restart_report(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
         }
@@ -247,7 +255,7 @@ impl<'a> Stage<'a> {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
         report.has_sent = true;
-        // Definitions are kept as long as a batch that points at them.
+        // Definitions stay in memory as long as a batch that refers to them.
         self.since_mark.bytes += raw.definitions.bytes.len() as u64;
         let taken = self.known.take(&mut raw, self.columns.schema());
         taken
@@ -259,7 +267,7 @@ impl<'a> Stage<'a> {
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
-        self.place = (!position.0.is_empty()).then_some(position);
+        self.resume_at = (!position.0.is_empty()).then_some(position);
         let CheckpointInterval { bytes, time } = self.interval;
         if self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time {
             self.mark_here();
@@ -272,12 +280,12 @@ impl<'a> Stage<'a> {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
         self.count_end(&report.start, &end);
-        // An incomplete report may never clear anything, and a complete one is always delivered.
+        // An incomplete report must not clear anything, and a complete one is always delivered.
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
         let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
-        self.place = (!position.0.is_empty()).then_some(position);
-        self.mark(self.place.clone(), sent);
+        self.resume_at = (!position.0.is_empty()).then_some(position);
+        self.mark(self.resume_at.clone(), sent);
         drop(report.turn);
         Ok(())
     }
@@ -289,12 +297,12 @@ impl<'a> Stage<'a> {
         for note in &end.notes {
             tracing::warn!(
                 instance = self.summary.id,
-                times = note.count,
+                count = note.count,
                 "{}",
                 without_controls(&format!("{}: {}", start.path, note.text))
             );
         }
-        // Dead letters are no whole report, and that is no fault.
+        // Dead letters are never a complete report; for them this is not a failure.
         if !end.complete && !self.source.is_replay() {
             self.summary.incomplete += 1;
             let delivered = if end.deliver {
@@ -319,10 +327,10 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Marks the place behind the last batch, if the input could go on there.
+    /// Adds a barrier after the last batch, if the input can resume there.
     fn mark_here(&mut self) {
-        if self.place.is_some() && self.since_mark.bytes > 0 {
-            self.mark(self.place.clone(), None);
+        if self.resume_at.is_some() && self.since_mark.bytes > 0 {
+            self.mark(self.resume_at.clone(), None);
         }
     }
 
@@ -335,10 +343,12 @@ impl<'a> Stage<'a> {
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
         self.outside_a_report("refused a report inside another report")?;
+        // Each report is counted once.
         if refusal.incomplete {
             self.summary.incomplete += 1;
+        } else {
+            self.summary.refused += 1;
         }
-        self.summary.refused += 1;
         self.control.input_failed(&self.summary.id, &refusal.error);
         Ok(())
     }
@@ -346,7 +356,7 @@ impl<'a> Stage<'a> {
     fn idle(&mut self, wake_after: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < wake_after {
-            self.tell_what_is_delivered();
+            self.report_commits();
             if self.control.stop.wait((wake_after.saturating_sub(begun.elapsed())).min(TICK)) {
                 return;
             }
@@ -355,7 +365,7 @@ impl<'a> Stage<'a> {
 
     fn finished(&mut self) -> Result<(), PluginError> {
         self.outside_a_report("finished inside a report")?;
-        if self.summary.reports == 0 && self.summary.refused == 0 {
+        if self.summary.reports == 0 && self.summary.refused == 0 && self.summary.incomplete == 0 {
             tracing::warn!(instance = self.summary.id, "no reports found");
         }
         Ok(())
@@ -368,11 +378,11 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The input has ended, well or not: the outputs finish, or keep what they have for a later run.
+    /// Handles the end of the input: the outputs finish, or keep their state for a later run.
     fn conclude(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
             self.control.input_ended(&self.summary.id, error);
-            if self.control.goes_on() {
+            if self.control.is_resumable() {
                 self.leave_report();
             } else {
                 self.abandon_report(error);
@@ -381,7 +391,7 @@ impl<'a> Stage<'a> {
         self.wait_for_delivery();
     }
 
-    /// Leaves the report that is under way as it is: a later run goes on with it.
+    /// Leaves the report in progress unfinished: a later run resumes it.
     fn leave_report(&mut self) {
         self.mark_here();
         if let Some(report) = self.report.take() {
@@ -391,7 +401,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends the report that is under way so that the outputs take back what they have of it.
+    /// Ends the report in progress so that the outputs discard it.
     fn abandon_report(&mut self, error: &PluginError) {
         if let Some(report) = self.report.take() {
             self.summary.reports += 1;
@@ -406,34 +416,34 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits until the outputs have committed what they got, so that the input can be told.
+    /// Waits until the outputs have committed everything, and reports that to the input.
     fn wait_for_delivery(&mut self) {
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
-            self.tell_what_is_delivered();
+            self.report_commits();
         }
-        self.tell_what_is_delivered();
+        self.report_commits();
     }
 
-    fn tell_what_is_delivered(&mut self) {
-        let Some(position) = self.checkpoints.news(self.number, self.told.as_ref()) else { return };
+    fn report_commits(&mut self) {
+        let Some(position) = self.checkpoints.news(self.number, self.reported.as_ref()) else { return };
         if let Err(error) = self.source.committed(&position) {
             self.control.input_failed(&self.summary.id, &error);
         }
-        self.told = Some(position);
+        self.reported = Some(position);
     }
 
-    /// Waits while an output's queue is full: that is how a slow output slows the input down.
+    /// Waits while an output's queue is full: so a slow output slows down the input.
     fn send(&self, item: &Item) {
         self.outputs.iter().for_each(|output| output.put(item));
     }
 }
 
-/// Fills in what was counted by the outputs' threads.
+/// Adds the counts of the outputs' threads.
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
     if counts.broken.load(Ordering::Relaxed) {
-        summary.incomplete = (summary.incomplete + 1).min(summary.reports);
+        summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
         return summary;
     }
     if summary.complete > 0 && summary.findings.total() == 0 && !summary.resumed {

@@ -1,4 +1,4 @@
-//! The thread of one output: takes items from its queue, delivers them, and tries again what did not arrive.
+//! The thread of one output: takes items from the queue, delivers them, and retries after failures.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use super::batch::{Item, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::destination::{Destination, io_error};
-use super::failover::Away;
-use super::pace::Pace;
-use super::pending::Pending;
+use super::failover::FailoverState;
 use super::queue::Queue;
+use super::rate_limit::RateLimit;
 use super::retry::{Outage, is_passing};
+use super::retry_buffer::RetryBuffer;
 use super::summary::OutputSummary;
 use crate::config::Delivery;
 
-/// An output with what stands in for it, and everything it needs to go on after a failure.
+/// An output with its failover output, and what is needed to continue after a failure.
 pub(super) struct Lane {
-    /// Its place among the lanes.
+    /// Index of this output worker.
     pub(super) number: usize,
     pub(super) primary: Destination,
     pub(super) standby: Option<Destination>,
@@ -28,34 +28,34 @@ pub(super) struct Lane {
     pub(super) queue: Arc<Queue>,
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) pending: Pending,
-    /// How much of it is kept, in bytes.
-    pub(super) most_pending: u64,
+    pub(super) pending: RetryBuffer,
+    /// Maximum size of the retry buffer, in bytes.
+    pub(super) max_buffered: u64,
     pub(super) outage: Option<Outage>,
-    /// Set while the standby delivers.
-    pub(super) away: Option<Away>,
-    pub(super) pace: Pace,
-    /// Why the output could not be opened when the run began, if that may pass.
+    /// Set while the failover output delivers.
+    pub(super) away: Option<FailoverState>,
+    pub(super) pace: RateLimit,
+    /// The error with which the output could not be opened at the start of the run, if it is retryable.
     pub(super) refusal: Option<PluginError>,
 }
 
 impl Lane {
-    /// Delivers until no more comes, and says what became of everything: the output's summary, then its standby's.
-    /// None when the lane was given up meanwhile: then others have said it.
+    /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output;
+    /// `None` if the worker was abandoned, because the watchdog has reported its last summary then.
     pub(super) fn run(mut self) -> Option<Vec<OutputSummary>> {
         let outcome = self.deliver_all();
         if self.is_abandoned() {
             return None;
         }
-        let goes_on = match &outcome {
-            Ok(()) => self.control.goes_on(),
-            Err(error) => self.give_up(error),
+        let is_resumable = match &outcome {
+            Ok(()) => self.control.is_resumable(),
+            Err(error) => self.close_failed(error),
         };
-        if !goes_on {
-            self.active().take_back("the run has failed");
+        if !is_resumable {
+            self.active().discard_report("the run has failed");
         }
         if outcome.is_ok() {
-            self.leave_nothing_behind();
+            self.end_primary_part();
         }
         if outcome.is_ok()
             && let Err(error) = self.close()
@@ -63,8 +63,8 @@ impl Lane {
             self.control.output_failed(self.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        // The last calls may have been given up too.
-        (!self.is_abandoned()).then(|| self.summaries(goes_on))
+        // The last calls may have been abandoned too.
+        (!self.is_abandoned()).then(|| self.summaries(is_resumable))
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
@@ -75,14 +75,14 @@ impl Lane {
             if self.is_abandoned() {
                 return Ok(());
             }
-            self.pending.push(&item, self.most_pending);
+            self.pending.push(&item, self.max_buffered);
             match self.deliver(&item) {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
             if matches!(item, Item::Mark(_)) {
-                match self.look_for_the_primary() {
+                match self.probe_primary() {
                     Err(error) if is_passing(&error) => self.recover(error)?,
                     looked => looked?,
                 }
@@ -91,7 +91,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Hands an item to whoever delivers now.
+    /// Passes an item to the output that delivers now.
     fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
         match item {
             Item::Begin(report) => self.active().begin(report, report.continued),
@@ -108,17 +108,17 @@ impl Lane {
         if let Some(most) = self.delivery.max_findings_per_sec {
             self.pace.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
         }
-        let examined = match batch.examine() {
-            Ok(examined) => examined,
+        let validated = match batch.validate() {
+            Ok(validated) => validated,
             Err(bad) => {
-                // What is in it counts nowhere, for nobody knows.
+                // An invalid batch counts nowhere, because its content is unknown.
                 self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
                 let path = self.active().break_report();
                 self.control.broken_batch(batch.input(), &path, &bad);
                 return Ok(());
             }
         };
-        let mut open = self.active().write(examined)?;
+        let mut open = self.active().write(validated)?;
         let mut outage = Outage::new(self.delivery.retry);
         let mut attempts = 1;
         while !open.is_empty() {
@@ -127,18 +127,18 @@ impl Lane {
                 format!("{} findings could not be written; the output asked for a retry", open.len()),
             );
             let stops = self.control.stop.is_given();
-            if stops && self.required && self.control.goes_on() {
+            if stops && self.required && self.control.is_resumable() {
                 return Err(refused); // The next run goes on before them.
             }
             let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
-                self.active().give_up(examined, &open, &reason, attempts);
+                self.active().move_to_dead_letters(validated, &open, &reason, attempts);
                 break;
             };
             tracing::debug!(instance = self.active().id(), "{refused}; retrying");
             let _ = self.control.stop.wait(pause);
             attempts += 1;
-            open = self.active().write_again(examined, &open, attempts)?;
+            open = self.active().write_again(validated, &open, attempts)?;
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Lane {
         self.control.note(self.number, self.summaries(true));
         let active = self.active();
         let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
-        self.pending = Pending { report, has_begun, ..Pending::default() };
+        self.pending = RetryBuffer { report, has_begun, ..RetryBuffer::default() };
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
@@ -163,7 +163,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Opens the output again and repeats what it had not committed, until that succeeds or the time is up.
+    /// Opens the output again and repeats what it had not committed, until that succeeds or `retry.max_elapsed_secs`
+    /// is over.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
             if self.pending.overflown {
@@ -197,14 +198,17 @@ impl Lane {
     ) -> Result<(), PluginError> {
         let failures = self.outage.as_ref().map_or(0, Outage::failures);
         if failures == 1 {
-            tracing::warn!(instance = self.active().id(), "{error}; retrying");
+            tracing::warn!(
+                instance = self.active().id(),
+                "{error}; retry {failures} in {:.1} s",
+                pause.as_secs_f64()
+            );
             self.queue.set_down(true);
             self.leave_checkpoints()?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
-                "{error}; retry {} in {:.1} s",
-                failures + 1,
+                "{error}; retry {failures} in {:.1} s",
                 pause.as_secs_f64()
             );
         }
@@ -216,7 +220,7 @@ impl Lane {
             let stopped = self.control.stop.wait(pause);
             return if stopped { Err(error.clone()) } else { Ok(()) };
         }
-        // Nobody waits for an output that is not required: when all else is done it gets one more chance.
+        // A run does not wait for an optional output: when everything else is done, it gets one last attempt.
         let begun = Instant::now();
         while begun.elapsed() < pause && !self.control.stop.is_given() {
             if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
@@ -227,8 +231,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Checkpoints go on without an output that is down or lost, unless it is required: then they stay where it was
-    /// last.
+    /// Checkpoints do not wait for an optional output that is unavailable or has failed. They stay at the last commit
+    /// of a required one.
     fn leave_checkpoints(&self) -> Result<(), PluginError> {
         if self.required {
             return Ok(());
@@ -236,7 +240,7 @@ impl Lane {
         self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
     }
 
-    /// Opens whoever delivers now at its last commit and repeats everything since.
+    /// Opens the output that delivers now at its last commit, and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
         let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
@@ -244,40 +248,40 @@ impl Lane {
         active.reopen(probe)?;
         active.set_repeating(true);
         match begun {
-            // It comes to a report that the other one has begun: it gets what is left of it.
+            // The other output has begun this report: this one gets the rest.
             Some(report) if !active.is_inside(&report) => {
                 active.begin(&report, true)?;
                 if comes_late {
-                    active.note_gap();
+                    active.mark_gap();
                 }
             }
-            _ => active.go_on()?,
+            _ => active.resume_report()?,
         }
         let items = std::mem::take(&mut self.pending.items);
         let result = items.iter().try_for_each(|item| self.deliver(item));
         self.active().set_repeating(false);
-        // A mark that was committed has emptied what is pending; otherwise it stays for the next attempt.
+        // A committed barrier has emptied the buffer; otherwise the items stay for the next attempt.
         if result.is_err() || !matches!(items.back(), Some(Item::Mark(_))) {
             self.pending.items = items;
         }
         result
     }
 
-    /// The output is lost for this run. Says whether a later run goes on with what it has.
-    fn give_up(&mut self, error: &PluginError) -> bool {
+    /// Ends the output for this run. Returns whether a later run resumes it.
+    fn close_failed(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
         let id = self.active().id().to_owned();
         self.control.output_failed(&id, self.required, error);
-        let goes_on = self.control.goes_on() && self.required;
+        let is_resumable = self.control.is_resumable() && self.required;
         self.active().drop_instance();
-        self.active().forget_uncommitted_letters();
-        if !goes_on && !is_passing(error) {
+        self.active().roll_back_dead_letters();
+        if !is_resumable && !is_passing(error) {
             self.active().discard();
         }
         if let Err(error) = self.leave_checkpoints() {
             self.control.output_failed(&id, true, &error);
         }
-        goes_on
+        is_resumable
     }
 
     fn close(&mut self) -> Result<(), PluginError> {
@@ -297,10 +301,10 @@ impl Lane {
         self.primary.watch().is_abandoned()
     }
 
-    fn summaries(&self, goes_on: bool) -> Vec<OutputSummary> {
-        let mut primary = self.primary.summary(goes_on);
-        let mut standby = self.standby.as_ref().map(|standby| standby.summary(goes_on));
-        // What came after the last commit did not arrive for certain.
+    fn summaries(&self, is_resumable: bool) -> Vec<OutputSummary> {
+        let mut primary = self.primary.summary(is_resumable);
+        let mut standby = self.standby.as_ref().map(|standby| standby.summary(is_resumable));
+        // What came after the last commit counts as undelivered.
         let last = if self.away.is_some() { &mut standby } else { &mut None };
         last.as_mut().unwrap_or(&mut primary).undelivered += self.pending.findings;
         if let Some(standby) = &standby {

@@ -1,4 +1,4 @@
-//! Dead letters as an input: sent again in the order in which they were written, report by report.
+//! Dead letters as an input: sent in the order in which they were written, report by report.
 
 use std::iter::Peekable;
 
@@ -12,13 +12,13 @@ use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
 
 type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
 
-/// Makes reports of dead letters. They are partial and never complete, so nothing is replaced or cleared because of
+/// Makes reports from dead letters. They are partial and never complete, so nothing is replaced or cleared because of
 /// them.
 pub(super) struct LetterSource {
     letters: Box<Peekable<Letters>>,
     schema: Schema,
     report: Option<LetterReport>,
-    /// Of the findings of the last batch, by row.
+    /// History of the findings of the last batch, by row.
     history: Vec<LetterHistory>,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for LetterSource {
 }
 
 impl LetterSource {
-    /// What it is called in summaries.
+    /// Its ID in summaries.
     pub(super) const ID: &'static str = "dead-letters";
 
     pub(super) fn new(letters: Letters) -> Self {
@@ -45,7 +45,7 @@ impl LetterSource {
         &self.schema
     }
 
-    /// What the findings of the batch that was just made have behind them, by row.
+    /// History of the findings of the last batch, by row.
     pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
         std::mem::take(&mut self.history)
     }
@@ -74,7 +74,7 @@ impl LetterSource {
         }
     }
 
-    /// Letters of one report, up to a full batch. Findings of one asset that follow each other share its row.
+    /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
     fn batch(&mut self, recycled: RawBatch) -> Next {
         let mut batch = BatchBuilder::recycle(recycled);
         let mut asset = None;
@@ -100,7 +100,7 @@ impl LetterSource {
     }
 }
 
-/// A row with these fields; names that the model does not have are left out.
+/// A row with these fields; names that the model does not have are skipped.
 fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {

@@ -1,4 +1,4 @@
-//! Runs a pipeline: one thread an input, one thread and one bounded queue an output.
+//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)
@@ -15,17 +15,17 @@ mod input;
 mod instance;
 mod lane;
 mod letters;
-mod pace;
-mod pending;
 mod progress;
 mod queue;
+mod rate_limit;
+mod report_lock;
 mod retry;
+mod retry_buffer;
 mod run;
 mod selection;
 mod source;
 mod stop;
 mod summary;
-mod turn;
 mod watch;
 mod watchdog;
 

@@ -1,4 +1,4 @@
-//! Shows how far a run is: a bar on a terminal, otherwise a line now and then.
+//! Shows progress: a bar on a terminal, otherwise a log line at intervals.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::instance::{Context, OpenInput};
+use super::summary::show_bytes;
 
-/// How often a line is written where there is no terminal.
+/// Interval of the log lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
-/// A run that is over at once needs no ticks of its length.
+/// The first tick is short, so that a short run is not delayed by a full tick.
 const FIRST_TICK: Duration = Duration::from_millis(1);
 
 pub(super) struct Progress {
     inputs: Vec<&'static Context>,
-    /// Whether a bar is drawn, not lines.
+    /// Whether a bar is drawn instead of log lines.
     draws: bool,
-    /// There is none before something is known: a bar of no length would look finished.
+    /// `None` until the size is known: a bar of length 0 would look finished.
     bar: Option<ProgressBar>,
     next_line: Instant,
 }
@@ -28,7 +29,7 @@ impl Progress {
         Self { inputs, draws, bar: None, next_line: Instant::now() + LINE_EVERY }
     }
 
-    /// Shows the progress until `done` says that there is no more.
+    /// Shows the progress until `done` returns true.
     pub(super) fn until(&mut self, mut done: impl FnMut() -> bool) {
         let mut tick = FIRST_TICK;
         while !done() {
@@ -55,8 +56,16 @@ impl Progress {
             bar.set_position(read);
         } else if read > 0 && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + LINE_EVERY;
-            tracing::info!("{} of {} MiB read", read >> 20, total.max(read) >> 20);
+            tracing::info!("{}", progress_line(read, total));
         }
+    }
+}
+
+/// The total is unknown for standard input, pipes and some downloads.
+fn progress_line(read: u64, total: u64) -> String {
+    match total {
+        0 => format!("{} read", show_bytes(read)),
+        total => format!("{} of {} read", show_bytes(read), show_bytes(total.max(read))),
     }
 }
 
@@ -65,4 +74,16 @@ fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     crate::telemetry::keep_clear_of(Some(bar.clone()));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_has_units_and_no_unknown_total() {
+        assert_eq!(progress_line(700_000, 3_000_000), "683.6 KiB of 2.9 MiB read");
+        assert_eq!(progress_line(700_000, 0), "683.6 KiB read");
+        assert_eq!(progress_line(2048, 1024), "2.0 KiB of 2.0 KiB read");
+    }
 }

@@ -1,5 +1,5 @@
-//! What waits before an output: bounded by bytes and findings, and never in the way of the others when the output
-//! is down and not required.
+//! The queue of an output: bounded by bytes and findings. It does not block other outputs when its output is
+//! unavailable and optional.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::batch::{Item, MissedFindings};
 use crate::config::{OnFull, QueueLimits};
 
-/// The queue of one output: its inputs put items in, its thread takes them out.
+/// The queue of one output: inputs add items, the output's thread takes them.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -23,20 +23,20 @@ struct State {
     items: VecDeque<Item>,
     bytes: u64,
     findings: u64,
-    /// No more items come.
+    /// Whether no more items will be added.
     closed: bool,
-    /// Nobody takes any more.
+    /// Whether no more items will be taken.
     abandoned: bool,
-    /// The output is being tried again.
+    /// Whether the output is being retried.
     down: bool,
-    /// Findings of the report under way were left out.
+    /// Whether findings of the current report were dropped.
     has_gap: bool,
-    /// The report under way is left out whole.
+    /// Whether the current report is dropped completely.
     skipping: bool,
     missed: MissedFindings,
 }
 
-/// How many marks of reports may wait when there are no findings between them.
+/// Maximum number of starts, ends and barriers in the queue without findings between them.
 const MOST_MARKS: usize = 4096;
 
 impl Queue {
@@ -44,7 +44,7 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), limits, on_full, required }
     }
 
-    /// Puts an item in. Waits while there is no room, unless findings may be left out for this output.
+    /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output.
     pub(super) fn put(&self, item: &Item) {
         let (bytes, findings) = item.size();
         let mut state = self.lock();
@@ -65,7 +65,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes the next item; none when all have been taken and no more come.
+    /// Takes the next item; `None` when the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Item> {
         let mut state = self.lock();
         loop {
@@ -84,13 +84,13 @@ impl Queue {
         }
     }
 
-    /// No more items come.
+    /// Closes the queue: no more items will be added.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Nobody takes any more: what waits is left out, and so is what comes.
+    /// Abandons the queue: waiting items and later ones are dropped.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.abandoned = true;
@@ -100,20 +100,20 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Says whether the output is down.
+    /// Sets whether the output is unavailable.
     pub(super) fn set_down(&self, down: bool) {
         self.lock().down = down;
         self.changed.notify_all();
     }
 
-    /// Waits so long, or until no more items come; says whether that is so.
+    /// Waits until the queue is closed, at most `longest`. Returns whether it is closed.
     pub(super) fn wait_closed(&self, longest: Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, longest, |state| !state.closed);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// The findings that were left out; known when their batches are gone.
+    /// The dropped findings; known when their batches are freed.
     pub(super) fn missed(&self) -> MissedFindings {
         self.lock().missed.clone()
     }
@@ -124,7 +124,7 @@ impl Queue {
 }
 
 impl State {
-    /// One batch always may wait, however large; marks need little room but some.
+    /// One batch is always accepted, however large. The number of other items is limited too.
     fn has_room(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
         if self.skipping || self.items.len() >= MOST_MARKS {
             return false;
@@ -155,7 +155,7 @@ impl State {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,
             Item::End { .. } if self.skipping => self.skipping = false,
-            // The report was begun, so it has to be ended: there is always room for that.
+            // The output has received the start of this report, so it gets the end even if the queue is full.
             Item::End { end, .. } if !self.abandoned => {
                 self.items.push_back(Item::End { end: end.clone(), has_gap: self.has_gap });
             }

@@ -1,4 +1,4 @@
-//! When something that is unavailable is tried again.
+//! When to retry something that is unavailable.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,7 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use crate::config::RetryPolicy;
 
-/// One outage: begins with the first failure, and ends when something was delivered again.
+/// One outage: from the first failure until something was delivered again.
 #[derive(Debug)]
 pub(super) struct Outage {
     policy: RetryPolicy,
@@ -21,10 +21,10 @@ impl Outage {
         Self { policy, begun: Instant::now(), failures: 0 }
     }
 
-    /// Another failure; gives the pause before the next attempt, or none when the time is up.
+    /// Records a failure. Returns the pause before the next attempt, or `None` when `max_elapsed` is over.
     ///
-    /// The pause doubles each time, and half of it is random, so that several who lost the same peer do not come back
-    /// in step. A peer that says how long it wants to be left alone is left alone.
+    /// The pause doubles each time, and half of it is random, so that several clients of one peer do not retry at the
+    /// same time. If the peer asks for a longer pause, that pause is used.
     pub(super) fn failed(&mut self, error: &PluginError) -> Option<Duration> {
         self.failures += 1;
         let spent = self.begun.elapsed();
@@ -35,11 +35,11 @@ impl Outage {
         let most = doubled.min(self.policy.longest);
         let pause = most / 2 + (most / 2).mul_f64(random_part());
         let pause = error.retry_after.map_or(pause, |wanted| wanted.max(pause));
-        // The last attempt is made when the time is up, not given away because a pause would end later.
+        // The last attempt is made when the time is over, even if the pause would end later.
         Some(pause.min(self.policy.max_elapsed - spent))
     }
 
-    /// The time is up, whatever the policy says.
+    /// Ends the outage's time, whatever the policy says.
     pub(super) fn expire(&mut self) {
         self.policy.max_elapsed = Duration::ZERO;
     }
@@ -58,12 +58,12 @@ impl Outage {
     }
 }
 
-/// Whether this is an error after which another attempt makes sense.
+/// Whether a retry makes sense after this error.
 pub(super) fn is_passing(error: &PluginError) -> bool {
     error.kind == ErrorKind::Unavailable
 }
 
-/// A number from 0 to 1, another one each time.
+/// A random number from 0 to 1.
 fn random_part() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / f64::from(u32::MAX)
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_never_in_step() {
+    fn pauses_double_up_to_the_longest_and_are_random() {
         let (mut one, mut other) = (Outage::new(policy()), Outage::new(policy()));
         let mut differ = false;
         for most in [2, 4, 8, 16, 30, 30, 30] {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_asks_to_wait_is_waited_for_and_the_time_is_up_some_day() {
+    fn longer_pause_of_the_peer_is_used_until_max_elapsed() {
         let mut outage = Outage::new(policy());
         let asked = down().with_retry_after(Duration::from_secs(120));
         assert_eq!(outage.failed(&asked), Some(Duration::from_secs(120)));

@@ -1,4 +1,4 @@
-//! Starts the threads, waits for them and draws the summary.
+//! Starts the threads, waits for them and makes the summary.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -7,31 +7,31 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::failover::Away;
+use super::failover::FailoverState;
 use super::input::{InputThread, Read, with_counts};
 use super::instance::{AbsentOutput, Built, OpenOutput};
 use super::lane::Lane;
-use super::pace::Pace;
-use super::pending::Pending;
 use super::progress::Progress;
 use super::queue::Queue;
+use super::rate_limit::RateLimit;
+use super::report_lock::ReportLock;
+use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{OutputSummary, RunStatus, Summary};
-use super::turn::Turn;
 use super::watchdog::{Watchdog, Watched};
 use crate::state::{Ledger, RunState, SentReport};
 
 /// How a run ended, for the ledger.
 #[derive(Debug)]
 pub struct Ending {
-    /// How the run stands.
+    /// State of the run.
     pub state: RunState,
     /// Reports that were delivered since the last checkpoint.
     pub reports: Vec<SentReport>,
 }
 
-/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and a later run goes on there
-/// if there is a ledger.
+/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and with a ledger a later run
+/// resumes there.
 #[must_use]
 pub fn run(
     mut built: Built,
@@ -59,7 +59,7 @@ pub fn run(
     let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
     let first_places: Vec<usize> = lanes.iter().map(|(places, _)| places[0]).collect();
     let mut watchdog = Watchdog::new(Arc::clone(&control), Arc::clone(&checkpoints));
-    let (said, hears) = channel();
+    let (said, results) = channel();
     for (place, lane) in lanes {
         watchdog.watch(Watched::of(&lane, &place));
         start_lane(place, lane, said.clone());
@@ -67,14 +67,14 @@ pub fn run(
     drop(said);
     let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
     queues.iter().for_each(|queue| queue.close());
-    let mut outputs = hear(&hears, &mut watchdog);
-    // Only now is every batch gone that an output did not get.
+    let mut outputs = collect_results(&results, &mut watchdog);
+    // Dropped findings are known only when all batches are freed.
     for (place, queue) in first_places.into_iter().zip(&queues) {
         let missed = queue.missed().total();
         let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
         for (_, output) in output.into_iter().filter(|_| missed > 0) {
             output.undelivered += missed;
-            control.left_out(&output.id, missed);
+            control.findings_dropped(&output.id, missed);
         }
     }
     let finished = reads.iter().all(|read| read.finished);
@@ -85,9 +85,9 @@ pub fn run(
     });
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
-    let summary = summarise(inputs, outputs, absent, &control, started);
+    let summary = summarize(inputs, outputs, absent, &control, started);
     let state = match finished && !failed && checkpoints.is_everything_stored() {
-        false if control.goes_on() => RunState::Interrupted,
+        false if control.is_resumable() => RunState::Interrupted,
         _ => RunState::Finished,
     };
     let reports = checkpoints.unrecorded_reports();
@@ -95,7 +95,7 @@ pub fn run(
     (summary, Ending { state, reports })
 }
 
-/// A lane with the places of its outputs in the pipeline file.
+/// An output worker with the indexes of its outputs in the pipeline file.
 type PlacedLane = (Vec<usize>, Lane);
 
 fn prepare(
@@ -107,24 +107,24 @@ fn prepare(
     let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
     let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
     let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
-    let control = Arc::new(Control::new(stop, Turn::new(first), pairs.len(), ledger.is_some()));
+    let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let lane_ids = pairs.iter().map(|(output, standby)| {
         let destinations = [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
         destinations.map(|destination| destination.id().to_owned()).collect()
     });
     let lane_ids = lane_ids.collect();
-    let most_pending = Pending::most(built.interval.bytes);
+    let max_buffered = RetryBuffer::most(built.interval.bytes);
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, lane_ids));
     let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
         let places =
             [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
-        (places, lane(number, output, standby, most_pending, &control, &checkpoints))
+        (places, lane(number, output, standby, max_buffered, &control, &checkpoints))
     });
     let lanes = lanes.collect();
     (control, checkpoints, lanes)
 }
 
-/// Each output with the one that stands in for it; that one has no lane of its own.
+/// Each output with its failover output, which has no worker of its own.
 fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<OpenOutput>)> {
     let named: Vec<String> = outputs.iter().filter_map(|output| output.delivery.failover.clone()).collect();
     let is_standby = |output: &mut OpenOutput| named.iter().any(|id| id == output.destination.id());
@@ -143,42 +143,42 @@ fn lane(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
-    most_pending: u64,
+    max_buffered: u64,
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
 ) -> Lane {
     let OpenOutput { required, delivery, destination, refusal, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
-    // A standby that was inside a report goes on with it, or its part would never be ended.
+    // A failover output that was inside a report continues it; otherwise its part would never be ended.
     let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     Lane {
         number,
         primary: destination,
-        away: delivers.then(|| Away::until(Instant::now())),
+        away: delivers.then(|| FailoverState::until(Instant::now())),
         standby,
         required,
         delivery,
         queue,
         control: Arc::clone(control),
         checkpoints: Arc::clone(checkpoints),
-        pending: Pending::default(),
-        most_pending,
+        pending: RetryBuffer::default(),
+        max_buffered,
         outage: None,
-        pace: Pace::default(),
+        pace: RateLimit::default(),
         refusal,
     }
 }
 
-/// What a lane says in the end: its places in the pipeline file, and a summary for each.
-type Said = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
+/// Result of an output worker: its number, the indexes of its outputs in the pipeline file, and a summary for each.
+type WorkerResult = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
 
-/// The thread is not joined: one that hangs in a plugin must not keep the process.
-fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<Said>) {
+/// The thread is not joined: one that hangs in a plugin must not block the end of the process.
+fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<WorkerResult>) {
     let (number, name) = (lane.number, lane.primary.id().to_owned());
     let work = move || {
         let summaries = lane.run();
-        // Nobody listens any more when the lane was given up.
+        // The receiver is gone if the worker was abandoned.
         let _ = said.send((number, places, summaries));
     };
     start(name, work);
@@ -220,21 +220,21 @@ fn read(
         threads.iter().all(JoinHandle::is_finished)
     });
     progress.finish();
-    // The host's own threads do not panic; if one does, the run must not look like a success.
+    // The host's own threads do not panic; if one does, the run must not look successful.
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }
 
-/// Waits for what all lanes say; those that are given up say nothing more.
-fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
+/// Waits for the results of all output workers except abandoned ones.
+fn collect_results(results: &Receiver<WorkerResult>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
     let mut outputs = Vec::new();
     while watchdog.has_lanes() {
-        match hears.recv_timeout(Watchdog::TICK) {
+        match results.recv_timeout(Watchdog::TICK) {
             Ok((lane, places, summaries)) => {
                 watchdog.ended(lane);
                 outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
             }
             Err(RecvTimeoutError::Timeout) => watchdog.look(),
-            // A thread that is given up keeps its sender; so one of the host's own has panicked.
+            // The thread of an abandoned worker keeps its sender, so a thread of the host has panicked.
             Err(RecvTimeoutError::Disconnected) => unreachable!("an output's thread ends with its summary"),
         }
     }
@@ -242,7 +242,7 @@ fn hear(hears: &Receiver<Said>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSu
     outputs
 }
 
-fn summarise(
+fn summarize(
     inputs: Vec<super::summary::InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,
@@ -254,7 +254,7 @@ fn summarise(
         (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
     }));
     for (_, output) in outputs.iter_mut().filter(|(_, output)| output.hung) {
-        // It cannot say itself what it lost.
+        // An output that hangs cannot report what it lost.
         let known = output.records + output.filtered + output.rejected + output.diverted;
         output.undelivered = u64::saturating_sub(undelivered, known);
     }

@@ -1,13 +1,13 @@
-//! Which rows of a batch an output gets, and whether its answer speaks of those alone.
+//! Which rows of a batch an output gets, and a check that its response refers only to these.
 
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
 
-use super::batch::Examined;
+use super::batch::ValidatedBatch;
 use super::summary::KindCounts;
 use crate::config::Filter;
 
-/// The rows that pass the filters, with memory that is used again.
+/// The rows that pass the filters, in reused memory.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     assets: Vec<u32>,
@@ -15,18 +15,18 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The rows of the batch that pass all filters, and how many findings of each kind they are.
+    /// The rows of the batch that pass all filters, and their number by kind.
     pub(super) fn of<'a>(
         &'a mut self,
-        examined: &Examined,
+        validated: &ValidatedBatch,
         filters: &[Filter],
     ) -> (Selection<'a>, KindCounts) {
         if filters.is_empty() {
-            return (Selection::default(), examined.findings);
+            return (Selection::default(), validated.findings);
         }
         self.assets.clear();
         self.findings.clear();
-        let passed = examined.batch.read(|batch| self.select(batch, filters));
+        let passed = validated.batch.read(|batch| self.select(batch, filters));
         (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
     }
 
@@ -45,11 +45,11 @@ impl Rows {
     }
 }
 
-/// How many findings of each kind these rows are.
-pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
+/// Number of findings by kind in these rows.
+pub(super) fn kinds_of(validated: &ValidatedBatch, rows: &[u32]) -> KindCounts {
     let mut counts = KindCounts::default();
     if !rows.is_empty() {
-        examined.batch.read(|batch| {
+        validated.batch.read(|batch| {
             let findings = rows.iter().filter_map(|row| batch.finding(*row));
             findings.for_each(|finding| counts.add(finding.kind(), 1));
         });
@@ -57,9 +57,9 @@ pub(super) fn kinds_of(examined: &Examined, rows: &[u32]) -> KindCounts {
     counts
 }
 
-/// The rows of the assets that these findings are on.
-pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
-    let mut assets: Vec<u32> = examined
+/// The asset rows of these findings.
+pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32> {
+    let mut assets: Vec<u32> = validated
         .batch
         .read(|batch| findings.iter().filter_map(|row| Some(batch.finding(*row)?.asset().row())).collect());
     assets.sort_unstable();
@@ -67,9 +67,9 @@ pub(super) fn assets_of(examined: &Examined, findings: &[u32]) -> Vec<u32> {
     assets
 }
 
-/// An output may speak of each finding once, and only of what it was given: `given`, or all.
+/// Checks that an output refers to each finding at most once, and only to rows that it received: `given`, or all.
 pub(super) fn check_answer(
-    examined: &Examined,
+    validated: &ValidatedBatch,
     given: Option<&[u32]>,
     spoken_of: [&[u32]; 3],
 ) -> Result<(), PluginError> {
@@ -82,7 +82,7 @@ pub(super) fn check_answer(
         return Err(PluginError::bug("plugin bug: the output reported the same finding twice"));
     }
     let was_given = |row: &u32| given.is_none_or(|given| given.binary_search(row).is_ok());
-    let known = examined.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+    let known = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
     if known && rows.iter().all(was_given) {
         return Ok(());
     }

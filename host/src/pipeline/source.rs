@@ -1,4 +1,4 @@
-//! Where findings come from: an input plugin, or dead letters that are sent again.
+//! A source of findings: an input plugin, or dead letters.
 
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch, Schema};
@@ -21,7 +21,7 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct PluginSource {
     opener: InputOpener,
-    /// None while it is being opened again: there are never two.
+    /// `None` while it is being opened again: there are never two instances.
     handle: Option<InputHandle>,
     schema: Schema,
     start: Position,
@@ -74,12 +74,12 @@ impl Source {
         }
     }
 
-    /// Whether these are dead letters that are sent again.
+    /// Whether the source is dead letters.
     pub(super) fn is_replay(&self) -> bool {
         matches!(self, Self::Letters(_))
     }
 
-    /// What the findings of the batch that was just read have behind them, by row; nothing for those that are new.
+    /// History of the findings of the last batch, by row; empty for new findings.
     pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
         match self {
             Self::Plugin(_) => Vec::new(),
@@ -94,7 +94,7 @@ impl Source {
         }
     }
 
-    /// The host's side of the instance; letters have none.
+    /// The host's side of the instance; dead letters have none.
     pub(super) fn context(&self) -> Option<&'static Context> {
         match self {
             Self::Plugin(plugin) => Some(plugin.opener.context()),
@@ -102,7 +102,7 @@ impl Source {
         }
     }
 
-    /// Where the source would be opened again before it has taken a step; none where it cannot be.
+    /// Position at which the source would be opened again before its first step; `None` if it cannot be.
     pub(super) fn start(&self) -> Option<Position> {
         match self {
             Self::Plugin(plugin) => Some(plugin.start.clone()),
@@ -119,7 +119,7 @@ impl Source {
                 {
                     return Err(too_long("input", "position", position.0.len(), Position::MAX_BYTES));
                 }
-                // A report may begin again right after the source was opened again, and later no more.
+                // A report may begin again only directly after the source was opened again.
                 plugin.reopened &= matches!(next, Next::ReportStart(_));
                 Ok(next)
             }
@@ -127,7 +127,7 @@ impl Source {
         }
     }
 
-    /// Whether the step that was just taken is the first one after the source was opened again.
+    /// Whether the last step is the first one after the source was opened again.
     pub(super) fn was_reopened(&mut self) -> bool {
         match self {
             Self::Plugin(plugin) => std::mem::take(&mut plugin.reopened),

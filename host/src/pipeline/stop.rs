@@ -1,9 +1,9 @@
-//! How a run is asked to come to its end.
+//! The stop request of a run.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A signal that can be waited for. Once given it stays.
+/// A signal that threads can wait for. It stays set.
 #[derive(Debug, Default)]
 pub struct Stop {
     given: Mutex<bool>,
@@ -11,25 +11,25 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Gives the signal and wakes all who wait. May be called from any thread, any number of times.
+    /// Sets the signal and wakes all waiting threads. May be called from any thread, any number of times.
     pub fn give(&self) {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
-    /// Whether the signal was given.
+    /// Whether the signal is set.
     #[must_use]
     pub fn is_given(&self) -> bool {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the signal, at most so long; says whether it was given.
+    /// Waits for the signal, at most for this time. Returns whether it is set.
     #[must_use]
     pub fn wait(&self, longest: Duration) -> bool {
         let end = Instant::now().checked_add(longest);
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         while !*given {
-            // A wait that the clock cannot hold is a wait for ever.
+            // A time that the clock cannot represent means no limit.
             let left =
                 end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_ends_by_itself_or_with_the_signal() {
+    fn wait_ends_after_its_time_or_with_the_signal() {
         let stop = Arc::new(Stop::default());
         assert!(!stop.wait(Duration::from_millis(1)));
         let waiting = thread::spawn({

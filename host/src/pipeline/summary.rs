@@ -1,4 +1,4 @@
-//! What a run did: the counts that it ends with.
+//! The summary of a run: its counts and failures.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::telemetry::without_controls;
 pub struct KindCounts([u64; 4]);
 
 impl KindCounts {
-    /// How many of this kind.
+    /// Number of findings of this kind.
     #[must_use]
     pub fn of(&self, kind: FindingKind) -> u64 {
         self.0[kind as usize]
@@ -28,20 +28,20 @@ impl KindCounts {
         self.0[kind as usize] += count;
     }
 
-    /// Adds all of another count.
+    /// Adds all counts of another value.
     pub fn add_all(&mut self, other: &Self) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
         }
     }
 
-    /// Takes another count away, which must not be larger.
+    /// Subtracts another value, which must not be larger.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|kind| self.0[kind].saturating_sub(other.0[kind])))
     }
 
-    /// Of all kinds together.
+    /// Sum of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -74,7 +74,7 @@ impl fmt::Display for KindCounts {
 pub enum RunStatus {
     /// Everything was delivered.
     Ok,
-    /// Something was delivered, something was not.
+    /// Some findings were delivered, some were not.
     Partial,
     /// Nothing was delivered, or an input or a required output failed.
     Failed,
@@ -98,19 +98,19 @@ impl Failure {
     pub(super) fn new(instance: &str, error: &PluginError) -> Self {
         Self {
             instance: instance.to_owned(),
-            // File names and answers of peers are in it: no line break and no escape sequence gets through.
+            // Contains file names and responses of peers: line breaks and escape sequences are escaped.
             message: without_controls(&error.message).into_owned(),
             hint: error.hint.as_deref().map(|hint| without_controls(hint).into_owned()),
             exit_code: exit_code(error.kind),
         }
     }
 
-    /// The operator stopped it before anything was started.
+    /// The operator stopped the run before anything was started.
     pub(crate) fn interrupted(message: &str) -> Self {
         Self { instance: "run".to_owned(), message: message.to_owned(), hint: None, exit_code: INTERRUPTED }
     }
 
-    /// State that cannot be used.
+    /// The saved state cannot be used.
     pub(crate) fn of_state(instance: &str, error: &StateError) -> Self {
         Self {
             instance: instance.to_owned(),
@@ -128,29 +128,30 @@ pub struct InputSummary {
     pub id: String,
     /// The plugin's name.
     pub plugin: String,
-    /// Reports that were read to their end, complete or not.
+    /// Reports that were read, complete or not.
     pub reports: u64,
-    /// How many of them were whole.
+    /// Number of complete ones.
     #[serde(skip)]
     pub(super) complete: u64,
     /// Assets in them.
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
-    /// The size of the reports at their source, in bytes.
+    /// Size of the reports at their source, in bytes.
     pub bytes: u64,
-    /// Reports that end too early or are damaged midway.
+    /// Truncated or damaged reports. Those that were not read are not counted in `refused` too.
     pub incomplete: u64,
-    /// Reports that were not read at all.
+    /// Reports that were not read for any other reason: missing, empty, of another kind.
     pub refused: u64,
-    /// Reports that a later run goes on with.
+    /// Reports that the next run resumes.
     pub unfinished: u64,
-    /// Whether this run went on with an interrupted one; then the counts are those of the rest.
+    /// Whether this run resumed an interrupted one; then the counts include only what it
+    /// read itself.
     pub resumed: bool,
 }
 
-/// What became of the findings in an output: those that the inputs sent are
-/// `records + filtered + rejected + diverted + undelivered`.
+/// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
+/// diverted + undelivered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
@@ -161,28 +162,28 @@ pub struct OutputSummary {
     pub records: u64,
     /// The same by kind.
     pub records_by_kind: KindCounts,
-    /// Records delivered beside the findings, for example events about open ports.
+    /// Records in addition to the findings, for example events about open ports.
     pub derived: u64,
-    /// Findings that the output refused.
+    /// Findings that the output rejected.
     pub rejected: u64,
-    /// Findings that the pipeline's filters kept back.
+    /// Findings that were filtered out.
     pub filtered: u64,
-    /// Findings that were sent more than once.
+    /// Repetitions of findings after a failure; a finding may count several times.
     pub retried: u64,
-    /// Findings that went to the output that stands in for this one.
+    /// Findings that were sent to the failover output instead.
     pub diverted: u64,
-    /// Rejected findings for which the file of dead letters had no room.
+    /// Rejected findings that did not fit into the dead letter file.
     pub dead_letters_lost: u64,
-    /// Findings that did not arrive: the output failed, or their report was incomplete and taken back.
+    /// Undelivered findings: the output failed, or their report was incomplete and rolled back.
     pub undelivered: u64,
-    /// Bytes written for what was delivered.
+    /// Bytes written for delivered findings.
     pub bytes: u64,
-    /// Whether it was given up in the middle of a call.
+    /// Whether it was abandoned during a call.
     #[serde(skip)]
     pub(super) hung: bool,
 }
 
-/// What a run did.
+/// The summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// How it ended.
@@ -191,15 +192,15 @@ pub struct Summary {
     pub inputs: Vec<InputSummary>,
     /// Its outputs, in the order of the pipeline file.
     pub outputs: Vec<OutputSummary>,
-    /// What went wrong, in the order in which it did.
+    /// The failures, in the order in which they happened.
     pub failures: Vec<Failure>,
-    /// How long it took, in milliseconds.
+    /// Duration, in milliseconds.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// Of a command that found nothing to do.
+    /// Summary of a command that had nothing to do.
     #[must_use]
     pub fn nothing_done() -> Self {
         Self {
@@ -211,7 +212,7 @@ impl Summary {
         }
     }
 
-    /// The summary of a pipeline of which something could not be opened: nothing was read or written.
+    /// Summary of a pipeline of which something could not be opened: nothing was read or written.
     #[must_use]
     pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
         let input = |input: &InputInstance| InputSummary {
@@ -233,7 +234,7 @@ impl Summary {
         }
     }
 
-    /// This and another summary as one.
+    /// Both summaries as one.
     #[must_use]
     pub(crate) fn with(mut self, other: Self) -> Self {
         self.status = match (self.status, other.status) {
@@ -248,8 +249,8 @@ impl Summary {
         self
     }
 
-    /// The exit code of the run: 130 when it was interrupted, 70 when a plugin broke, else that of the first
-    /// failure; 65 when nothing failed but findings were rejected.
+    /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, else that of the first failure; 65
+    /// if nothing failed but findings were rejected.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);
@@ -263,7 +264,7 @@ impl Summary {
         }
     }
 
-    /// The summary for people: a line an input, a line an output, a line a failure, and how it ended.
+    /// Text: one line for each input, each output and each failure, and a last line with the status.
     #[must_use]
     pub fn text(&self) -> String {
         let inputs = self.inputs.iter().map(InputSummary::line);
@@ -281,20 +282,19 @@ impl Summary {
 
 impl InputSummary {
     fn line(&self) -> String {
-        let mut line = format!(
-            "read    {} ({}): {} of {}, {}, {} ({})",
-            self.id,
-            self.plugin,
-            count(self.reports, "report"),
-            show_bytes(self.bytes),
-            count(self.assets, "asset"),
-            count(self.findings.total(), "finding"),
-            self.findings
-        );
+        let mut line = format!("read    {} ({}): {}", self.id, self.plugin, count(self.reports, "report"));
+        if self.reports > 0 {
+            // The size of a report is known at its end.
+            if self.bytes > 0 {
+                let _ = write!(line, " of {}", show_bytes(self.bytes));
+            }
+            let (assets, findings) = (count(self.assets, "asset"), count(self.findings.total(), "finding"));
+            let _ = write!(line, ", {assets}, {findings} ({})", self.findings);
+        }
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
-        add_counts(&mut line, [(self.unfinished, "UNFINISHED: the next run resumes there"), (0, "")]);
-        let rest = if self.resumed { " (resumed run: counts are for the remaining part)" } else { "" };
-        line + rest + "\n"
+        add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
+        let note = if self.resumed { RESUMED } else { "" };
+        line + note + "\n"
     }
 }
 
@@ -302,7 +302,7 @@ impl OutputSummary {
     fn line(&self) -> String {
         let mut line = format!("written {} ({}): {}", self.id, self.plugin, count(self.records, "finding"));
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
-        add_counts(&mut line, [(self.retried, "retried"), (self.diverted, "sent to its failover")]);
+        add_counts(&mut line, [(self.retried, "resent"), (self.diverted, "sent to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
         add_counts(&mut line, [(self.dead_letters_lost, "dead letters LOST"), (0, "")]);
         line + &format!(", {}\n", show_bytes(self.bytes))
@@ -316,6 +316,10 @@ impl Failure {
     }
 }
 
+const UNFINISHED: &str = "UNFINISHED (the next run resumes it at the last checkpoint)";
+/// True also if the checkpoint is at the beginning of the report, or the report is read from the beginning.
+const RESUMED: &str = " (resumed run: counts include only what this run read)";
+
 fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
     for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
         // Writing to a String cannot fail.
@@ -323,9 +327,9 @@ fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
     }
 }
 
-/// A size as people say it: three figures are enough.
+/// A size with at most one decimal.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one decimal")]
-fn show_bytes(bytes: u64) -> String {
+pub(super) fn show_bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
@@ -402,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_news_decides_the_exit_code() {
+    fn exit_code_is_that_of_the_most_important_failure() {
         for (codes, rejected, code) in
             [(&[][..], 0, 0), (&[], 1, 65), (&[66, 65], 1, 66), (&[65, 70], 0, 70), (&[70, 130], 0, 130)]
         {
@@ -411,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_tells_everything_in_a_few_lines() {
+    fn text_has_one_line_per_input_output_and_failure() {
         assert_eq!(
             summary(&[74], 1).text(),
             "read    scans (QualysGuardFile): 1 report of 5.1 MiB, 17 assets, 1201 findings (vulnerability 1200, potential 0, information 1, service 0)\nwritten siem (ArcSightCEF): 1000 findings, 40 derived, 200 filtered out, 1 REJECTED, 999 B\nfailed  siem: cannot write out.cef: no space left\n        free some space and run again\npartly delivered after 1.2 s\n"
@@ -419,7 +423,27 @@ mod tests {
     }
 
     #[test]
-    fn the_json_keeps_its_names() {
+    fn input_line_has_no_empty_counts_and_counts_a_report_once() {
+        let input = |input: InputSummary| {
+            InputSummary { id: "scans".to_owned(), plugin: "QualysGuardFile".to_owned(), ..input }.line()
+        };
+        let nothing = InputSummary { refused: 1, ..InputSummary::default() };
+        assert_eq!(input(nothing), "read    scans (QualysGuardFile): 0 reports, 1 REFUSED\n");
+        let unfinished = InputSummary { reports: 1, unfinished: 1, resumed: true, ..InputSummary::default() };
+        assert_eq!(
+            input(unfinished),
+            "read    scans (QualysGuardFile): 1 report, 0 assets, 0 findings (vulnerability 0, potential 0, information 0, service 0), 1 UNFINISHED (the next run resumes it at the last checkpoint) (resumed run: counts include only what this run read)\n"
+        );
+    }
+
+    #[test]
+    fn findings_that_were_sent_more_than_once_are_resent() {
+        let output = OutputSummary { id: "siem".to_owned(), retried: 64, ..OutputSummary::default() };
+        assert!(output.line().contains(": 0 findings, 64 resent, 0 B\n"), "{}", output.line());
+    }
+
+    #[test]
+    fn json_field_names_are_unchanged() {
         let json = serde_json::to_value(summary(&[], 0)).unwrap();
         assert_eq!(json["status"], "ok");
         assert_eq!(json["elapsed_ms"], 1250);

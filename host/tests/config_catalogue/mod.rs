@@ -21,6 +21,7 @@ const FILE_INPUT: &[OptionSpec] = &[
 ];
 const CSV_OUTPUT: &[OptionSpec] = &[
     OptionSpec::path("path").required().help("Output file."),
+    OptionSpec::choice("if_exists", &["replace", "append"]).default_text("replace").help("Existing file."),
     OptionSpec::choice("format", &["table", "host-input"]).default_text("table").help("File format."),
     OptionSpec::list("columns", &ValueSpec::Text).help("Columns, in order.").deprecated_names(&["cols"]),
     OptionSpec::list("ports", &ValueSpec::Integer { min: 1, max: 65_535 }).help("Only these ports."),

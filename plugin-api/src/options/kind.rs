@@ -119,10 +119,16 @@ impl OptionKind {
             },
             Self::Integer { min, max } => match text.parse::<i64>() {
                 Ok(number) if (*min..=*max).contains(&number) => Ok(number.into()),
+                _ if *max == i64::MAX => {
+                    Err(format!("must be a whole number, at least {min}, found `{text}`"))
+                }
                 _ => Err(format!("must be a whole number between {min} and {max}, found `{text}`")),
             },
             Self::Size { min, max } => match parse_size(text) {
                 Some(bytes) if (*min..=*max).contains(&bytes) => Ok(bytes.into()),
+                Some(bytes) if *max == u64::MAX => {
+                    Err(format!("must be at least {}, found {}", show_size(*min), show_size(bytes)))
+                }
                 Some(bytes) => Err(format!(
                     "must be between {} and {}, found {}",
                     show_size(*min),
@@ -206,6 +212,17 @@ mod tests {
                 OptionKind::Integer { min: 1, max: 9 },
                 "0",
                 "must be a whole number between 1 and 9, found `0`",
+            ),
+            (
+                OptionKind::Integer { min: 1, max: i64::MAX },
+                "0",
+                "must be a whole number, at least 1, found `0`",
+            ),
+            (OptionKind::Size { min: 1024, max: u64::MAX }, "5", "must be at least 1 KiB, found 5 B"),
+            (
+                OptionKind::Size { min: 1024, max: 1 << 50 },
+                "2 PiB",
+                "must be between 1 KiB and 1 PiB, found 2 PiB",
             ),
             (OptionKind::Size { min: 1024, max: 1 << 30 }, "5", "must be between 1 KiB and 1 GiB, found 5 B"),
             (

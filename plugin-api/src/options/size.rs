@@ -1,9 +1,13 @@
 //! Sizes in bytes, as people write them.
 
-const UNITS: [(&str, u64); 7] = [
+const UNITS: [(&str, u64); 11] = [
+    ("PiB", 1 << 50),
+    ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
+    ("PB", 1_000_000_000_000_000),
+    ("TB", 1_000_000_000_000),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
     ("kB", 1_000),
@@ -23,7 +27,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 /// A number of bytes in the largest binary unit that leaves no rest: `100 MiB`, `1000 B`.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
-    UNITS[..3]
+    UNITS[..5]
         .iter()
         .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .map_or_else(|| format!("{bytes} B"), |(unit, factor)| format!("{} {unit}", bytes / factor))

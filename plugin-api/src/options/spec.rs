@@ -14,7 +14,7 @@ pub enum ValueSpec {
         /// The largest value taken.
         max: i64,
     },
-    /// A number of bytes: `1048576`, `512 KiB`, `100MiB`, `2 GiB` (or `kB`, `MB`, `GB` in powers of ten).
+    /// A number of bytes: `1048576`, `512 KiB`, `100MiB`, `2 GiB`, up to `PiB` (or `kB` to `PB` in powers of ten).
     Size {
         /// The fewest bytes taken.
         min: u64,

@@ -59,7 +59,7 @@ impl Read for PatientReader {
                 Ok(block) => (self.block, self.position) = (block?, 0),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
                 Err(RecvTimeoutError::Timeout) if self.services.is_cancelled() => {
-                    return Err(io::Error::other("interrupted on request"));
+                    return Err(io::Error::other("the run was interrupted"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

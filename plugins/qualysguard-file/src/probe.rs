@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::{CheckReport, Verdict, show_size};
+use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Result, Verdict, show_size};
 use scanbridge_qualys_xml::Kind;
 
 use crate::done::OnDone;
@@ -19,17 +19,17 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
             Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read during the run"),
             Candidate::Empty(path, error) if comes_later => report.step(path, Verdict::Ok, error.message),
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
-                report.step(path, Verdict::Failed, error.message)
+                report.failed_step(path, &error)
             }
             Candidate::File(path) => {
-                let (verdict, detail) = probe(&path, Kind::is_report);
-                report.step(path.display().to_string(), verdict, detail)
+                let name = path.display().to_string();
+                let contents = probe(&path, Kind::is_report);
+                step(report, &name, contents)
             }
         };
     }
     if let Some(path) = &settings.knowledge_base {
-        let (verdict, detail) = probe(path, |kind| *kind == Kind::KnowledgeBase);
-        report = report.step("knowledge_base", verdict, detail);
+        report = step(report, "knowledge_base", probe(path, |kind| *kind == Kind::KnowledgeBase));
     }
     match &settings.on_done {
         OnDone::Move(Some(folder)) if folder.is_dir() => report.step("done_folder", Verdict::Ok, "exists"),
@@ -41,17 +41,23 @@ pub(crate) fn check(settings: &Settings) -> CheckReport {
     }
 }
 
-/// What a file is and how large, as far as its first bytes tell.
-fn probe(path: &Path, wanted: impl Fn(&Kind) -> bool) -> (Verdict, String) {
-    match Opener::peek(path) {
-        Err(error) => (Verdict::Failed, error.message),
-        Ok((kind, length)) => {
-            let (what, hint) = kind.describe();
-            if wanted(&kind) {
-                (Verdict::Ok, format!("{what}, {}", show_size(length)))
-            } else {
-                (Verdict::Failed, [what.as_str(), hint].join("; "))
-            }
-        }
+fn step(report: CheckReport, name: &str, contents: Result<String>) -> CheckReport {
+    match contents {
+        Ok(detail) => report.step(name, Verdict::Ok, detail),
+        Err(error) => report.failed_step(name, &error),
     }
+}
+
+/// Kind and size of a file, from its first bytes.
+///
+/// # Errors
+/// The error that a run would end with: the file cannot be opened, or is not of the wanted kind.
+fn probe(path: &Path, wanted: impl Fn(&Kind) -> bool) -> Result<String> {
+    let (kind, length) = Opener::peek(path)?;
+    let (what, hint) = kind.describe();
+    if wanted(&kind) {
+        return Ok(format!("{what}, {}", show_size(length)));
+    }
+    let error = if kind == Kind::Empty { ErrorKind::NoInput } else { ErrorKind::BadData };
+    Err(PluginError::new(error, format!("{} {what}", path.display())).with_hint(hint))
 }

@@ -1,6 +1,6 @@
 //! `check --probe`: checks the client certificate locally, then makes the cheapest API call.
 
-use scanbridge_plugin_api::{CheckReport, PluginError, Result, Verdict};
+use scanbridge_plugin_api::{CheckReport, Result, Verdict};
 use scanbridge_tls_identity::Validity;
 
 use crate::api::{Answer, Call};
@@ -28,7 +28,7 @@ pub(crate) fn probe(context: &mut SourceContext) -> Result<CheckReport> {
         Err(failure) if failure.error.kind == scanbridge_plugin_api::ErrorKind::Cancelled => {
             return Err(failure.error);
         }
-        Err(failure) => report.step("login", Verdict::Failed, shown(&failure.error)),
+        Err(failure) => report.failed_step("login", &failure.error),
     };
     Ok(match context.client.calls_left() {
         Some((0, most)) => {
@@ -67,7 +67,7 @@ fn certificate(report: CheckReport, context: &SourceContext) -> (CheckReport, bo
     let identity = match context.settings.network.tls.identity() {
         Ok(None) => return (report, true),
         Ok(Some(identity)) => identity,
-        Err(error) => return (report.step("client certificate", Verdict::Failed, shown(&error)), false),
+        Err(error) => return (report.failed_step("client certificate", &error), false),
     };
     let certificate = identity.certificate();
     let mut detail =
@@ -85,11 +85,4 @@ fn certificate(report: CheckReport, context: &SourceContext) -> (CheckReport, bo
     };
     let usable = verdict != Verdict::Failed;
     (report.step("client certificate", verdict, format!("{detail}, {validity}")), usable)
-}
-
-fn shown(error: &PluginError) -> String {
-    match &error.hint {
-        Some(hint) => format!("{}; {hint}", error.message),
-        None => error.message.clone(),
-    }
 }

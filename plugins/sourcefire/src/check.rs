@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use scanbridge_plugin_api::{CheckReport, PluginError, Services, Verdict};
+use scanbridge_plugin_api::{CheckReport, Services, Verdict};
 use scanbridge_tls_identity::{Certificate, Validity};
 
 use crate::dial::{Target, TlsStream};
@@ -52,19 +52,19 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
     let deadline = Instant::now() + target.timeout;
     let addresses = match target.resolve(services, deadline) {
         Ok(addresses) => addresses,
-        Err(error) => return failed(report, "resolve", &error),
+        Err(error) => return report.failed_step("resolve", &error),
     };
     let shown: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
     report =
         report.step("resolve", Verdict::Ok, format!("`{}` resolves to {}", target.server, shown.join(", ")));
     let stream = match target.connect(&addresses, services, deadline) {
         Ok(stream) => stream,
-        Err(error) => return failed(report, "TCP", &error),
+        Err(error) => return report.failed_step("TCP", &error),
     };
     report = report.step("TCP", Verdict::Ok, format!("connected to {}", stream.peer()));
     let stream = match target.secure(stream) {
         Ok(stream) => stream,
-        Err(error) => return failed(report, "TLS", &error),
+        Err(error) => return report.failed_step("TLS", &error),
     };
     report = certificate(report.step("TLS", Verdict::Ok, spoken(&stream)), &stream);
     match Session::greet(target, stream, deadline) {
@@ -73,7 +73,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
             session.close();
             report.step("protocol", Verdict::Ok, detail)
         }
-        Err(error) => failed(report, "protocol", &error),
+        Err(error) => report.failed_step("protocol", &error),
     }
 }
 
@@ -98,11 +98,6 @@ fn certificate(report: CheckReport, stream: &TlsStream) -> CheckReport {
                  trusted",
         ),
     }
-}
-
-fn failed(report: CheckReport, step: &str, error: &PluginError) -> CheckReport {
-    let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    report.step(step, Verdict::Failed, format!("{}{hint}", error.message))
 }
 
 /// Settings of the Defense Center that a client cannot read.

@@ -1,5 +1,5 @@
-//! The promise of the ledger, with the crash put between every two of its steps: whatever happens, files cut back to
-//! their receipts and an input opened at its position together make every record exactly once.
+//! The guarantee of the ledger, with a crash between any two of its steps: files truncated to their receipts, and an
+//! input opened at its position, together contain every record exactly once.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,17 @@ use super::*;
 
 const RECORDS: u8 = 12;
 
-/// A disk that fails after a number of steps and then forgets what was not synced, but for what happened to get there.
+/// A disk that fails after a number of steps and then loses what was not synced, except writes that happened to reach
+/// it.
 #[derive(Debug, Clone)]
 struct Disk(Arc<Mutex<Sectors>>);
 
 #[derive(Debug)]
 struct Sectors {
-    /// What is certain to be there after a crash.
+    /// Content that survives a crash for certain.
     durable: Vec<u8>,
     written: Vec<u8>,
-    /// What was written since the last sync: place and length.
+    /// Writes since the last sync: offset and length.
     unsynced: Vec<(usize, usize)>,
     steps_left: u64,
     /// Which of the unsynced writes survive a crash.
@@ -37,7 +38,7 @@ impl Disk {
         self.0.lock().unwrap().steps_left = steps;
     }
 
-    /// The power goes and comes back.
+    /// A power failure and a restart.
     fn crash(&self) {
         let mut sectors = self.0.lock().unwrap();
         let mut left = sectors.durable.clone();
@@ -76,7 +77,7 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut sectors = self.step()?;
-        // Growing a file is done before its content is: a crash shows it as zeros.
+        // A file grows before its content is written: after a crash the new part may be zeros.
         let len = usize::try_from(len).unwrap();
         sectors.written.resize(len, 0);
         sectors.durable.resize(len, 0);
@@ -100,7 +101,7 @@ impl StorageBackend for Disk {
     }
 }
 
-/// A file output: what it has committed stays on the disk, and a receipt is its length.
+/// A file output: committed data stays on the disk, and a receipt is the file length.
 #[derive(Debug, Default)]
 struct File {
     durable: Vec<u8>,
@@ -119,7 +120,7 @@ enum Step {
     Mark(u64),
 }
 
-/// Runs from the ledger's checkpoint until all is delivered or the disk fails. `turns` decides which output is
+/// Runs from the ledger's checkpoint until everything is delivered or the disk fails. `turns` decides which output is
 /// served next.
 fn run(
     disk: &Disk,

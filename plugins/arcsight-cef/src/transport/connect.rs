@@ -74,10 +74,14 @@ impl Connector {
     fn check_receiver(&self, report: CheckReport, receiver: &Receiver, stream: bool) -> CheckReport {
         let addresses = match self.addresses(receiver) {
             Ok(addresses) => addresses,
-            Err(error) => return report.step("resolve", Verdict::Failed, error.message),
+            Err(error) => return report.failed_step("resolve", &error),
         };
         let list: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        let report = report.step("resolve", Verdict::Ok, format!("{} is {}", receiver.host, list.join(", ")));
+        let detail = match list.as_slice() {
+            [address] if *address == receiver.host => format!("{address} is an IP address"),
+            _ => format!("{} resolves to {}", receiver.host, list.join(", ")),
+        };
+        let report = report.step("resolve", Verdict::Ok, detail);
         if !stream {
             let detail = format!("UDP is not acknowledged: cannot tell whether {receiver} is listening");
             return report.step("datagrams", Verdict::Warning, detail);
@@ -89,7 +93,7 @@ impl Connector {
         let name = name_of(receiver, address);
         let socket = match self.socket(&name, address) {
             Ok(socket) => socket,
-            Err(error) => return report.step(CONNECT, Verdict::Failed, error.message),
+            Err(error) => return report.failed_step(CONNECT, &error),
         };
         let report = report.step(CONNECT, Verdict::Ok, format!("connected to {name}"));
         let Some(tls) = &self.tls else { return report };
@@ -99,7 +103,7 @@ impl Connector {
                 link.close();
                 report.step(TLS, Verdict::Ok, detail)
             }
-            Err(error) => report.step(TLS, Verdict::Failed, error_of(error).message),
+            Err(error) => report.failed_step(TLS, &error_of(error)),
         }
     }
 

@@ -127,7 +127,13 @@ impl ReportLauncher {
     /// Only errors that would end the run anyway.
     pub(super) fn clean_up(&mut self, context: &mut SourceContext) -> Result<()> {
         if let Err(error) = self.find_unanswered(context) {
-            warn_unless_fatal("cannot search for launched reports whose response was lost", error)?;
+            let what = "cannot search for launched reports whose response was lost";
+            if error.kind == ErrorKind::Unavailable {
+                // The next call of this run fails too, and the host reports that and retries.
+                tracing::debug!("{what}: {error}");
+            } else {
+                warn_unless_fatal(what, error)?;
+            }
         }
         let launches = self.wanted.which.iter().filter_map(|which| match which {
             Which::Launch(template) => Some(launch_key(context, template, &self.wanted)),

@@ -256,10 +256,13 @@ impl ReportFile {
     /// [`Output::check`]: scanbridge_plugin_api::Output::check
     #[must_use]
     pub fn check(&self) -> CheckReport {
-        let place = self.target.path.display();
+        let place = match self.target.path.to_str() {
+            Some("-") => "standard output".to_owned(),
+            _ => self.target.path.display().to_string(),
+        };
         match self.check_place() {
             Ok(()) => CheckReport::default().step("file", Verdict::Ok, format!("{place} is writable")),
-            Err(error) => CheckReport::default().step("file", Verdict::Failed, error.message),
+            Err(error) => CheckReport::default().failed_step("file", &error),
         }
     }
 

@@ -109,7 +109,7 @@ impl Read for SourceReader {
             self.unwatched = 0;
             watch.services.progress(watch.done + self.position, watch.total);
             if watch.services.is_cancelled() {
-                return Err(io::Error::other("interrupted on request"));
+                return Err(io::Error::other("the run was interrupted"));
             }
         }
         Ok(read)

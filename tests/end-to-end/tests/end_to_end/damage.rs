@@ -30,7 +30,9 @@ fn truncated_report_leaves_no_file() {
         let sandbox = Sandbox::new();
         let report = sandbox.write("truncated.xml", &complete[..length]);
         let outcome = sandbox.run_report(&report).expect_code(65);
-        assert_eq!(outcome.summary()["inputs"][0]["incomplete"], 1, "truncated at {length}");
+        let input = &outcome.summary()["inputs"][0];
+        assert_eq!(input["incomplete"], 1, "truncated at {length}");
+        assert_eq!(input["refused"], 0, "a report is counted once; truncated at {length}");
         assert!(outcome.stderr.contains("truncated.xml"), "truncated at {length}: {}", outcome.stderr);
         expect_no_output(&sandbox);
     }

@@ -117,9 +117,110 @@ fn check_reports_problems_without_running() {
     sandbox.write("bad.yaml", pipeline("path: x.xml, pat: y", &[CSV]));
     let good = Outcome::of(sandbox.host(&["check", "good.yaml"]).output().unwrap());
     good.expect_code(0);
-    let bad = Outcome::of(sandbox.host(&["check", "bad.yaml"]).output().unwrap());
-    assert!(bad.expect_code(78).stderr.contains("pat"));
+    let bad = Outcome::of(sandbox.host(&["check", "bad.yaml"]).output().unwrap()).expect_code(78);
+    assert!(bad.stderr.contains("pat"));
+    // A check starts nothing anyway; a run says so.
+    assert!(bad.stderr.ends_with("\n1 error\n"), "{}", bad.stderr);
+    let run = Outcome::of(sandbox.host(&["run", "bad.yaml"]).output().unwrap()).expect_code(78);
+    assert!(run.stderr.ends_with("\n1 error; nothing was started\n"), "{}", run.stderr);
     assert_eq!(sandbox.names(), ["bad.yaml", "good.yaml"]);
+}
+
+#[test]
+fn probe_exits_with_the_code_of_a_run() {
+    let page = "<!DOCTYPE html>\n<html><body><h1>Sign in</h1></body></html>\n";
+    for (name, content, code, line) in [
+        ("page.xml", Some(page), 65, "failed  reports: page.xml is an HTML page"),
+        ("empty.xml", Some(""), 66, "failed  reports: empty.xml is empty"),
+        ("missing.xml", None, 66, "failed  reports: cannot open missing.xml"),
+    ] {
+        let sandbox = Sandbox::new();
+        if let Some(content) = content {
+            sandbox.write(name, content);
+        }
+        sandbox.run(&pipeline(&format!("path: {name}"), &[CSV])).expect_code(code);
+        let probe = ["check", "pipeline.yaml", "--probe"];
+        let probed = Outcome::of(sandbox.host(&probe).output().unwrap()).expect_code(code);
+        assert!(probed.stdout.contains(line), "{}", probed.stdout);
+        let json = [&probe[..], &["--format", "json"]].concat();
+        let probed = Outcome::of(sandbox.host(&json).output().unwrap()).expect_code(code);
+        let probed: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap();
+        let kind = if code == 65 { "bad-data" } else { "no-input" };
+        assert_eq!(probed["probes"][0]["steps"][0]["kind"], kind, "{probed:#}");
+    }
+}
+
+#[test]
+fn two_outputs_with_the_same_path_exit_78() {
+    let sandbox = Sandbox::new();
+    let other = "{ id: other, plugin: JSON, with: { path: findings.csv } }";
+    sandbox.write("pipeline.yaml", pipeline(&scan(), &[CSV, other]));
+    for arguments in
+        [&["run", "pipeline.yaml"][..], &["check", "pipeline.yaml"], &["check", "pipeline.yaml", "--offline"]]
+    {
+        let outcome = Outcome::of(sandbox.host(arguments).output().unwrap()).expect_code(78);
+        let error = "error: outputs `sheet` and `other` write to the same `path`";
+        assert!(outcome.stderr.contains(error), "{arguments:?}: {}", outcome.stderr);
+    }
+    assert_eq!(sandbox.names(), ["pipeline.yaml"]);
+}
+
+#[test]
+fn summary_is_on_standard_error_when_data_is_on_standard_output() {
+    let sandbox = Sandbox::new();
+    for path in ["-", "/dev/stdout"] {
+        let lines = format!("{{ id: lines, plugin: JSON, with: {{ path: '{path}' }} }}");
+        sandbox.write("pipeline.yaml", pipeline(&scan(), &[&lines]));
+        let text = Outcome::of(sandbox.host(&["run", "pipeline.yaml"]).output().unwrap()).expect_code(0);
+        assert!(text.stdout.lines().count() > 0, "{path}: {}", text.stderr);
+        for line in text.stdout.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        }
+        assert!(text.stderr.contains("all delivered after"), "{path}: {}", text.stderr);
+        // A script that asks for JSON gets it as the last line.
+        let json = ["run", "pipeline.yaml", "--summary", "json"];
+        let json = Outcome::of(sandbox.host(&json).output().unwrap()).expect_code(0);
+        assert_eq!(json.summary()["status"], "ok", "{path}");
+    }
+}
+
+#[test]
+fn log_fields_are_plain_text() {
+    let sandbox = Sandbox::new();
+    let mut host = sandbox.host_running(&pipeline(&scan(), &[CSV]));
+    let outcome = Outcome::of(host.args(["--log-format", "json"]).output().unwrap()).expect_code(0);
+    let lines = outcome.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let reading = lines.into_iter().find(|line| line["kind"].is_string()).expect("a line for the report");
+    assert_eq!((&reading["kind"], &reading["title"]), (&"SCAN".into(), &"Weekly scan of the shop".into()));
+}
+
+#[test]
+fn module_of_a_plugin_is_logged_in_text_only_with_verbose() {
+    let sandbox = Sandbox::new();
+    let scan = fs::read(project_file("examples/reports/scan.xml")).unwrap();
+    for (option, has_target) in [("--no-progress", false), ("-v", true)] {
+        sandbox.write("truncated.xml", &scan[..scan.len() / 2]);
+        sandbox.write("pipeline.yaml", pipeline("path: truncated.xml, settle_secs: 1", &[CSV]));
+        let outcome = Outcome::of(sandbox.host(&["run", "pipeline.yaml", option]).output().unwrap());
+        let outcome = outcome.expect_code(65);
+        let line = outcome.stderr.lines().find(|line| line.contains("waiting until the file is complete"));
+        let line = line.unwrap_or_else(|| panic!("{}", outcome.stderr));
+        assert_eq!(line.contains("target="), has_target, "{line}");
+    }
+}
+
+#[test]
+fn retries_are_numbered_from_1() {
+    let sandbox = Sandbox::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let siem = format!(
+        "{{ id: siem, plugin: ArcSightCEF, retry: {{ initial_secs: 1, max_elapsed_secs: 3 }}, \
+         with: {{ transport: tcp, address: '127.0.0.1:{port}' }} }}"
+    );
+    let outcome = sandbox.run(&pipeline(&scan(), &[&siem])).expect_code(69);
+    for part in ["; retry 1 in ", "; retry 2 in "] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -230,11 +230,15 @@ fn failed_template_does_not_stop_the_next_one() {
     let outcome =
         Outcome::of(command(&sandbox, "process_multiple", &arguments).output().unwrap()).expect_code(78);
     assert_eq!(
-        outcome.stderr.matches("unknown option `template_id` for input `QualysGuardFile`").count(),
+        outcome.stderr.matches("unknown option `template_id` for input plugin `QualysGuardFile`").count(),
         2,
         "{}",
         outcome.stderr
     );
+    // The position in the generated pipeline means nothing to an operator.
+    let (error, log) = ("the command line: unknown option", "ERROR the command line: unknown option");
+    assert_eq!(outcome.stderr.matches(error).count(), 2, "{}", outcome.stderr);
+    assert_eq!(outcome.stdout.matches(log).count(), 2, "{}", outcome.stdout);
     let named = "2 of 2 templates failed: 424242 (exit code 78), 535353 (exit code 78)";
     assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
 }

@@ -112,6 +112,24 @@ fn killed_run_publishes_no_file_and_is_resumed() {
 }
 
 #[test]
+fn signal_is_logged_by_name() {
+    for (given, name, again) in
+        [(Signal::TERM, "SIGTERM", "send it again"), (Signal::INT, "SIGINT", "press Ctrl-C again")]
+    {
+        let sandbox = Sandbox::new();
+        let host = busy_host(&sandbox);
+        sleep(Duration::from_millis(300));
+        signal(&host, given);
+        let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
+        let line = format!(
+            "{name}: stopping at the next checkpoint; the next run resumes there ({again} to stop immediately)"
+        );
+        assert!(outcome.stderr.contains(&line), "{}", outcome.stderr);
+        assert_eq!(outcome.summary()["failures"][0]["message"], "the run was interrupted");
+    }
+}
+
+#[test]
 fn changed_pipeline_needs_restart_to_run() {
     let sandbox = Sandbox::new();
     let host = busy_host(&sandbox);

@@ -60,12 +60,12 @@ fn state_is_shown_exported_and_archived() {
 fn state_reset_instance_archives_only_that_instance() {
     let sandbox = Sandbox::new();
     after_a_run(&sandbox);
-    let unknown = command(&sandbox, &["state", "reset", "--instance", "report"]).expect_code(64);
-    assert!(unknown.stderr.contains("`report` has no data of its own"), "{}", unknown.stderr);
+    let without_data = command(&sandbox, &["state", "reset", "--instance", "sheet"]).expect_code(64);
+    assert!(without_data.stderr.contains("`sheet` has no data of its own"), "{}", without_data.stderr);
     assert!(
-        unknown.stderr.contains("inputs and outputs with data of their own: reports"),
+        without_data.stderr.contains("inputs and outputs with data of their own: reports"),
         "{}",
-        unknown.stderr
+        without_data.stderr
     );
     for outside in ["..", "../../pipeline", "."] {
         command(&sandbox, &["state", "reset", "--instance", outside]).expect_code(64);
@@ -155,12 +155,58 @@ fn commands_report_that_no_dead_letters_exist() {
         assert_eq!(outcome.stdout, "no dead letters\n", "{verb}");
     }
     for verb in ["show", "replay", "purge"] {
-        let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheat"]).expect_code(0);
-        assert_eq!(outcome.stdout, "no dead letters of output `sheat`\n", "{verb}");
+        let outcome = command(&sandbox, &["dead-letters", verb, "--output", "sheet"]).expect_code(0);
+        assert_eq!(outcome.stdout, "no dead letters of output `sheet`\n", "{verb}");
     }
     let shown = command(&sandbox, &["dead-letters", "show", "--format", "json"]).expect_code(0);
     assert_eq!(shown.stdout, "", "JSON output is empty without dead letters");
     let replayed = command(&sandbox, &["dead-letters", "replay", "--summary", "json"]).expect_code(0);
     let summary: Value = serde_json::from_str(&replayed.stdout).unwrap();
     assert_eq!((&summary["status"], &summary["outputs"]), (&json!("ok"), &json!([])));
+}
+
+#[test]
+fn unknown_ids_exit_64_and_the_known_ones_are_listed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("pipeline.yaml", pipeline("path: a.xml", &[CSV]));
+    // Before the first run and after it.
+    for _ in 0..2 {
+        for (arguments, parts) in [
+            (
+                ["state", "reset", "--instance", "report"],
+                ["unknown instance `report`", "inputs and outputs of this pipeline: reports, sheet"],
+            ),
+            (
+                ["dead-letters", "show", "--output", "sheat"],
+                ["unknown output `sheat`", "outputs of this pipeline: sheet"],
+            ),
+            (
+                ["dead-letters", "purge", "--output", "reports"],
+                ["unknown output `reports`", "outputs of this pipeline: sheet"],
+            ),
+            (
+                ["dead-letters", "replay", "--output", "sheat"],
+                ["unknown output `sheat`", "outputs of this pipeline: sheet"],
+            ),
+        ] {
+            let outcome = command(&sandbox, &arguments).expect_code(64);
+            for part in parts {
+                assert!(outcome.stderr.contains(part), "{arguments:?}: {}", outcome.stderr);
+            }
+        }
+        after_a_run(&sandbox);
+    }
+}
+
+#[test]
+fn failed_run_is_shown_as_finished_with_errors() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&pipeline("path: no-such-report.xml", &[CSV])).expect_code(66);
+    let shown = command(&sandbox, &["state", "show"]).expect_code(0).stdout;
+    for part in ["EXIT CODE", "FINDINGS READ", "finished with errors  66", "COMPLETENESS"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let export: Value =
+        serde_json::from_str(&command(&sandbox, &["state", "export"]).expect_code(0).stdout).unwrap();
+    assert_eq!(export["runs"][0]["state"], "finished", "the JSON is unchanged");
 }

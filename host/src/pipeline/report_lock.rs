@@ -1,10 +1,11 @@
-//! Reports of several inputs never interleave: an input has the turn while its report is under way.
+//! The report lock: reports of several inputs never interleave, because an input keeps the lock while it reads a
+//! report.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Whose turn it is.
+/// Which input has the lock.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct ReportLock {
     state: Mutex<State>,
     free: Condvar,
 }
@@ -12,30 +13,30 @@ pub(super) struct Turn {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
-    /// The input that goes first, for its report was under way when the last run was interrupted.
+    /// The input that gets the lock first, because the last run was interrupted inside its report.
     first: Option<usize>,
 }
 
-/// The turn of one input, until it is dropped.
+/// Guard of the lock of one input.
 #[derive(Debug)]
-pub(super) struct Holder<'a>(&'a Turn);
+pub(super) struct ReportLockGuard<'a>(&'a ReportLock);
 
-impl Turn {
+impl ReportLock {
     pub(super) fn new(first: Option<usize>) -> Self {
         Self { state: Mutex::new(State { taken: false, first }), free: Condvar::new() }
     }
 
-    /// Waits for the turn.
-    pub(super) fn take(&self, input: usize) -> Holder<'_> {
+    /// Waits for the lock.
+    pub(super) fn take(&self, input: usize) -> ReportLockGuard<'_> {
         let state = self.lock();
         let waits = |state: &mut State| state.taken || state.first.is_some_and(|first| first != input);
         let mut state = self.free.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
         state.taken = true;
         state.first = None;
-        Holder(self)
+        ReportLockGuard(self)
     }
 
-    /// This input has ended: nobody need let it go first.
+    /// Records that this input has ended, so that the others no longer wait for it to go first.
     pub(super) fn leave(&self, input: usize) {
         let mut state = self.lock();
         state.first = state.first.filter(|first| *first != input);
@@ -48,7 +49,7 @@ impl Turn {
     }
 }
 
-impl Drop for Holder<'_> {
+impl Drop for ReportLockGuard<'_> {
     fn drop(&mut self) {
         self.0.lock().taken = false;
         self.0.free.notify_all();

@@ -1,4 +1,4 @@
-//! What an output has been given and has not committed yet.
+//! The retry buffer of an output.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use scanbridge_plugin_api::model::ReportStart;
 
 use super::batch::Item;
 
-/// What was given to the output since its last commit: it is repeated when the output has to be opened again.
+/// Items that the output has received since its last commit: they are repeated when the output is opened again.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct RetryBuffer {
     pub(super) items: VecDeque<Item>,
     pub(super) bytes: u64,
     pub(super) findings: u64,
-    /// More came than is kept, because no place to commit at came.
+    /// Set when more came than fits, because no barrier came.
     pub(super) overflown: bool,
-    /// The report that was under way at the last commit.
+    /// The current report at the time of the last commit.
     pub(super) report: Option<Arc<ReportStart>>,
-    /// Whether findings of that report had come by then: who takes over comes too late for it to be whole.
+    /// Whether the output had received findings of that report: an output that takes over then misses its beginning.
     pub(super) has_begun: bool,
 }
 
-impl Pending {
-    /// How many bytes are kept where checkpoints lie so far apart.
+impl RetryBuffer {
+    /// Size of the buffer for this distance between checkpoints, in bytes.
     pub(super) fn most(between_checkpoints: u64) -> u64 {
         LEAST_PENDING_BYTES.max(between_checkpoints.saturating_mul(2))
     }
@@ -41,6 +41,6 @@ impl Pending {
     }
 }
 
-/// The least that is kept for a repetition. Between two checkpoints lies their usual distance and one asset: where
-/// that is more, an outage ends the run, for memory is bounded, and the next run repeats it from the source.
+/// Minimum size of the buffer. Between two checkpoints there can be their usual distance and one asset. If that is
+/// more, an outage ends the run, because memory is bounded; the next run repeats it from the source.
 const LEAST_PENDING_BYTES: u64 = 32 << 20;

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Keeps to a number of findings a second.
+/// Limits findings per second.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Before this nothing more is handed on.
+pub(super) struct RateLimit {
+    /// Nothing is passed on before this time.
     next: Option<Instant>,
 }
 
-impl Pace {
-    /// Waits until as much time has gone by as the findings before these may take.
+impl RateLimit {
+    /// Waits until the rate limit allows the next findings.
     pub(super) fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
         let now = Instant::now();
         let next = self.next.filter(|next| *next > now);
