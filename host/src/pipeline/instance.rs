@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use scanbridge_plugin_api::abi::{HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2};
+use scanbridge_plugin_api::abi::{
+    HostTable2, InputHandle, InputTable2, OutputHandle, OutputTable2, mask, masked,
+};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, PluginKind, Position};
 
 use super::destination::Destination;
@@ -335,6 +337,7 @@ impl Parts {
         settings: &Settings,
         stop: &Arc<Stop>,
     ) -> Self {
+        mask_secrets(instance, claim);
         let version = &claim.library.identity().crate_version;
         let name = format!("{} {} ({} {version})", kind.word(), instance.id, claim.name);
         let caller = Caller::new(name, settings.recorder.as_deref());
@@ -345,6 +348,19 @@ impl Parts {
             state_folder: settings.folder.instance(&instance.id).to_string_lossy().into_owned(),
             context: Context::leaked(&instance.id, caller, stop),
         }
+    }
+}
+
+/// Redacts the values of secret options in everything that the plugin tells the host.
+fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
+    let descriptor = claim.library.descriptor(claim.kind, claim.name).ok();
+    let is_secret = |name: &str| {
+        descriptor.and_then(|descriptor| descriptor.option(name)).is_some_and(|option| option.secret)
+            || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
+    };
+    for (_, value) in instance.options.iter().filter(|(name, _)| is_secret(name)) {
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        items.iter().filter_map(|item| item.as_str()).for_each(mask);
     }
 }
 
@@ -379,7 +395,7 @@ impl Context {
 /// The functions of `host/1`: what a plugin calls.
 #[expect(unsafe_code, reason = "a plugin hands back the context that the host gave it")]
 mod host {
-    use super::{Context, Duration, Ordering, telemetry};
+    use super::{Context, Duration, Ordering, masked, telemetry};
 
     /// # Safety
     /// `context` is one that [`Context::table`] gave out; such a context is never freed.
@@ -396,7 +412,7 @@ mod host {
     ) {
         // SAFETY: plugins hand back what they were given.
         let context = unsafe { of(context) };
-        telemetry::plugin_line(&context.instance, level, &target.to_text(), &message.to_text());
+        telemetry::plugin_line(&context.instance, level, &target.to_text(), &masked(&message.to_text()));
     }
 
     pub(super) extern "C" fn is_cancelled(context: *const ()) -> u32 {

@@ -11,6 +11,7 @@ mod host_table;
 mod identity;
 mod input_table;
 pub(crate) mod log;
+mod mask;
 mod memory;
 mod output_table;
 mod root;
@@ -24,6 +25,7 @@ pub use identity::{
 };
 pub use input_table::{INPUT_2, InputHandle, InputTable2, NextFrame, NextKind, input_table};
 pub use log::level_number;
+pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
 pub use output_table::{OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table};
 pub use root::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 use abi_stable::StableAbi;
 use serde::{Deserialize, Serialize};
 
+use super::mask::masked_json;
 use super::memory::Bytes;
 use crate::error::{ErrorKind, PluginError};
 
@@ -89,7 +90,7 @@ impl From<Status> for Result<(), PluginError> {
         if status.code == 0 {
             return Ok(());
         }
-        let detail = serde_json::from_slice(&status.detail).unwrap_or_else(|_| Detail {
+        let detail = serde_json::from_slice(&masked_json(&status.detail)).unwrap_or_else(|_| Detail {
             message: format!("error {} without a valid description", status.code),
             hint: None,
         });
@@ -112,9 +113,9 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).expect("plain data can be serialized").into()
 }
 
-/// Reads JSON that the other side wrote.
+/// Reads JSON that the other side wrote. Secrets that the host has registered are redacted.
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, PluginError> {
-    serde_json::from_slice(bytes)
+    serde_json::from_slice(&masked_json(bytes))
         .map_err(|error| PluginError::bug(format!("invalid data from the other side of the ABI: {error}")))
 }
 

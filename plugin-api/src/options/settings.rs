@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::kind::OptionKind;
-use super::spec::OptionSpec;
+use super::spec::{OptionSpec, ValueSpec};
 use crate::error::{PluginError, Result};
 use crate::secret::Secret;
 
 /// The settings of one plugin instance, checked against its table: unknown keys refused, defaults filled in.
 ///
-/// A reader asks for an option by the name in its table. Asking for a name that is not in the table, or as
-/// another type than the table says, is a bug of the plugin and is reported as one.
+/// A reader asks for an option by the name in its table. Asking for a name that is not in the table, as another type than
+/// the table says, or for a secret as a text, is a bug of the plugin and is reported as one, whether the option is set or
+/// not.
 #[derive(Clone)]
 pub struct Options {
+    table: &'static [OptionSpec],
     values: Map<String, Value>,
 }
 
@@ -24,7 +26,7 @@ impl Options {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required one, or a value
     /// that the table does not take. The value itself is not shown.
-    pub fn read(table: &[OptionSpec], values: &[u8]) -> Result<Self> {
+    pub fn read(table: &'static [OptionSpec], values: &[u8]) -> Result<Self> {
         let mut given: Map<String, Value> = serde_json::from_slice(values)
             .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
         let mut checked = Map::new();
@@ -54,7 +56,7 @@ impl Options {
         }
         match given.keys().next() {
             Some(name) => Err(PluginError::config(format!("unknown option `{name}`"))),
-            None => Ok(Self { values: checked }),
+            None => Ok(Self { table, values: checked }),
         }
     }
 
@@ -71,7 +73,7 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn optional_flag(&self, name: &str) -> Result<Option<bool>> {
-        self.get(name, Value::as_bool)
+        self.get(name, |kind| matches!(kind, ValueSpec::Flag), Value::as_bool)
     }
 
     /// A number, if set.
@@ -79,7 +81,8 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type, or allows values that `T` cannot hold.
     pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>> {
-        self.get(name, |value| value.as_i64().and_then(|number| T::try_from(number).ok()))
+        let is_integer = |kind| matches!(kind, ValueSpec::Integer { .. });
+        self.get(name, is_integer, |value| value.as_i64().and_then(|number| T::try_from(number).ok()))
     }
 
     /// A size in bytes, if set.
@@ -87,15 +90,20 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
-        self.get(name, Value::as_u64)
+        self.get(name, |kind| matches!(kind, ValueSpec::Size { .. }), Value::as_u64)
     }
 
-    /// A text or choice, if set.
+    /// A text, path or choice, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A bug of the plugin: the table says another type, or the option is a secret: use [`Options::secret`].
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
-        self.get(name, Value::as_str)
+        if self.spec(name)?.secret {
+            return Err(PluginError::bug(format!(
+                "plugin bug: the secret option `{name}` was read as a text"
+            )));
+        }
+        self.get(name, is_text, Value::as_str)
     }
 
     /// A path, if set.
@@ -103,7 +111,7 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
-        self.get(name, |value| value.as_str().map(PathBuf::from))
+        self.get(name, |kind| matches!(kind, ValueSpec::Path), |value| value.as_str().map(PathBuf::from))
     }
 
     /// A secret text, if set.
@@ -111,34 +119,65 @@ impl Options {
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn secret(&self, name: &str) -> Result<Option<Secret>> {
-        self.get(name, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
+        self.get(name, is_text, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
     }
 
-    /// A list of texts; empty when unset.
+    /// A list of texts, paths or choices; empty when unset.
     ///
     /// # Errors
     /// A bug of the plugin: the table says another type.
     pub fn list(&self, name: &str) -> Result<Vec<&str>> {
-        self.get(name, |value| value.as_array()?.iter().map(Value::as_str).collect())
+        let is_list = |kind| matches!(kind, ValueSpec::List(of) if is_text(*of));
+        self.get(name, is_list, |value| value.as_array()?.iter().map(Value::as_str).collect())
             .map(Option::unwrap_or_default)
     }
 
-    fn get<'a, T>(&'a self, name: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {
+    /// A list of numbers; empty when unset.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the table says another type, or allows values that `T` cannot hold.
+    pub fn integers<T: TryFrom<i64>>(&self, name: &str) -> Result<Vec<T>> {
+        let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Integer { .. }));
+        let number = |value: &Value| value.as_i64().and_then(|number| T::try_from(number).ok());
+        self.get(name, is_list, |value| value.as_array()?.iter().map(number).collect())
+            .map(Option::unwrap_or_default)
+    }
+
+    fn spec(&self, name: &str) -> Result<&'static OptionSpec> {
+        self.table.iter().find(|spec| spec.name == name).ok_or_else(|| {
+            PluginError::bug(format!(
+                "plugin bug: option `{name}` was read, but it is not in the option table"
+            ))
+        })
+    }
+
+    fn get<'a, T>(
+        &'a self,
+        name: &str,
+        is_kind: impl Fn(ValueSpec) -> bool,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let other_type = || {
+            PluginError::bug(format!(
+                "plugin bug: option `{name}` was read with a type different from its table"
+            ))
+        };
+        if !is_kind(self.spec(name)?.value) {
+            return Err(other_type());
+        }
         match self.values.get(name) {
             None => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| {
-                PluginError::bug(format!(
-                    "plugin bug: option `{name}` was read with a type different from \
-                     its table"
-                ))
-            }),
+            Some(value) => read(value).map(Some).ok_or_else(other_type),
         }
     }
 }
 
+fn is_text(kind: ValueSpec) -> bool {
+    matches!(kind, ValueSpec::Text | ValueSpec::Path | ValueSpec::Choice(_))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::ValueSpec;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -149,6 +188,8 @@ mod tests {
         OptionSpec::choice("format", &["table", "list"]).default_text("table").help("which"),
         OptionSpec::list("columns", &ValueSpec::Text).deprecated_names(&["cols"]).help("what"),
         OptionSpec::size("rotate", 1, u64::MAX).help("when"),
+        OptionSpec::list("ports", &ValueSpec::Integer { min: 1, max: 65_535 }).help("which"),
+        OptionSpec::text("password").secret().help("secret"),
     ];
 
     fn read(json: &str) -> Result<Options> {
@@ -179,8 +220,36 @@ mod tests {
     }
 
     #[test]
-    fn reading_as_another_type_is_a_bug() {
-        let options = read(r#"{"path": "a"}"#).unwrap();
-        assert_eq!(options.flag("path").unwrap_err().kind, ErrorKind::Bug);
+    fn reading_a_wrong_name_or_type_is_a_bug_whether_set_or_not() {
+        for json in [
+            r#"{"path": "a"}"#,
+            r#"{"path": "a", "columns": ["x"], "ports": [1, 2], "rotate": 2, "password": "t0w3L"}"#,
+        ] {
+            let options = read(json).unwrap();
+            let errors = [
+                options.flag("path").err(),
+                options.text("nosuch").err(),
+                options.text("rotate").err(),
+                options.integer::<u64>("rotate").err(),
+                options.size("page_size").err(),
+                options.list("ports").err(),
+                options.integers::<u16>("columns").err(),
+                options.text("columns").err(),
+                options.text("password").err(),
+            ];
+            for (index, error) in errors.iter().enumerate() {
+                let error = error.as_ref().unwrap_or_else(|| panic!("case {index} with {json}"));
+                assert_eq!(error.kind, ErrorKind::Bug, "case {index}");
+                assert!(!error.message.contains("t0w3L"));
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_numbers() {
+        let options = read(r#"{"path": "a", "ports": [1, 443]}"#).unwrap();
+        assert_eq!(options.integers::<u16>("ports").unwrap(), [1, 443]);
+        assert_eq!(read(r#"{"path": "a"}"#).unwrap().integers::<u16>("ports").unwrap(), [0_u16; 0]);
+        assert!(options.secret("password").unwrap().is_none());
     }
 }

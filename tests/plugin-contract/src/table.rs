@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options};
 
 /// Checks a plugin's name, summary and option table.
-pub(crate) fn check(name: &str, summary: &str, table: &[OptionSpec]) {
+pub(crate) fn check(name: &str, summary: &str, table: &'static [OptionSpec]) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     assert!(
         !name.is_empty() && name.chars().all(plain),
@@ -34,7 +34,7 @@ pub(crate) fn check(name: &str, summary: &str, table: &[OptionSpec]) {
 ///
 /// # Panics
 /// If a row is missing or has another default; the message names the option.
-pub fn readme(table: &[OptionSpec], readme: &str) {
+pub fn readme(table: &'static [OptionSpec], readme: &str) {
     let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
     for option in table {
         let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", option.name)));
@@ -53,7 +53,7 @@ pub fn readme(table: &[OptionSpec], readme: &str) {
 }
 
 /// Every default must be a valid value of its option.
-fn defaults_are_valid(name: &str, table: &[OptionSpec]) {
+fn defaults_are_valid(name: &str, table: &'static [OptionSpec]) {
     for option in table.iter().filter(|option| option.default_value().is_some()) {
         let only = std::slice::from_ref(option);
         assert!(

@@ -19,6 +19,7 @@ struct Rogue {
     act: String,
     times: u64,
     seed: u64,
+    password: String,
     log: Option<PathBuf>,
     services: Services,
     /// The lines written since the last commit.
@@ -58,6 +59,7 @@ const ACTS: &[&str] = &[
     "fail-to-open",
     "retry-rows",
     "long-receipt",
+    "leak-secret",
     "hang",
     "random",
     "unavailable-later",
@@ -144,6 +146,7 @@ impl Output for Rogue {
         OptionSpec::integer("times", 0, 1_000_000)
             .default_integer(2)
             .help("Number of calls to which the fault applies."),
+        OptionSpec::text("password").secret().help("Secret that `leak-secret` reveals."),
         OptionSpec::integer("seed", 0, i64::MAX).default_integer(0).help("Seed of the random faults."),
         OptionSpec::path("log").help("Log file of the delivered findings."),
     ];
@@ -153,6 +156,10 @@ impl Output for Rogue {
             act: options.text("act")?.unwrap_or_default().to_owned(),
             times: options.integer("times")?.unwrap_or_default(),
             seed: options.integer("seed")?.unwrap_or_default(),
+            password: options
+                .secret("password")?
+                .map(|secret| secret.expose().to_owned())
+                .unwrap_or_default(),
             log: options.path("log")?,
             services: services.clone(),
             pending: Vec::new(),
@@ -197,6 +204,11 @@ impl Output for Rogue {
             let _ = std::thread::spawn(exit).join();
         }
         crash(&self.act);
+        if self.act == "leak-secret" {
+            scanbridge_plugin_api::tracing::info!("the password is {}", self.password);
+            return Err(PluginError::new(ErrorKind::Auth, format!("login with {} failed", self.password))
+                .with_hint(format!("is {} right?", self.password)));
+        }
         self.panic_if("panic-in-write");
         self.fail("fail-to-write")?;
         if self.act == "unavailable-later" && !self.is_due("unavailable-later")? {

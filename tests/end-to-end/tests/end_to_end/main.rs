@@ -13,6 +13,7 @@ mod describe;
 mod exit_codes;
 mod exiting_plugins;
 mod installation;
+mod leaking_plugins;
 mod legacy;
 mod legacy_peers;
 mod old_connector;
