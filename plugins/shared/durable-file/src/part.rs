@@ -32,7 +32,7 @@ impl Part {
     pub(crate) fn create(path: PathBuf, mode: u32) -> Result<Self> {
         let failed = |error: io::Error| cannot_create(&path, &error);
         disk::step().map_err(failed)?;
-        let file = lock(&path, mode, OFlags::CREATE)?;
+        let file = lock(&path, mode, OFlags::CREATE, Unsafe::Replace)?;
         let inode = file.metadata().map_err(failed)?.ino();
         let part = Self::of(path, file, Content { inode, base: 0, length: 0, sum: 0 });
         part.prepare(mode, 0).map_err(|error| cannot_create(&part.path, &error))?;
@@ -41,7 +41,7 @@ impl Part {
 
     /// Adopts the file that a receipt names, and truncates it to the length in the receipt.
     pub(crate) fn adopt(path: PathBuf, mode: u32, content: Content) -> Result<Self> {
-        let file = lock(&path, mode, OFlags::empty())?;
+        let file = lock(&path, mode, OFlags::empty(), Unsafe::Refuse)?;
         let inode = file.metadata().map_err(|error| cannot_create(&path, &error))?.ino();
         let mut part = Self::of(path, file, Content { inode, ..content });
         part.stays = true;
@@ -153,7 +153,10 @@ impl Drop for Part {
 
 /// Opens and locks the file. The one that was opened may have been renamed or removed by its last owner before
 /// the lock was ours; then the name stands for another file, and we try again.
-fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
+///
+/// Nothing is written to a file that another user owns or that has a second name: it is checked after it was opened and
+/// locked, before its length or mode is changed.
+fn lock(path: &Path, mode: u32, create: OFlags, unsafe_file: Unsafe) -> Result<File> {
     for _ in 0..LOCK_ATTEMPTS {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | create;
         let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode))
@@ -168,6 +171,18 @@ fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
         if !opened.is_file() {
             return Err(cannot_create(path, &io::Error::other("not a regular file")));
         }
+        match (problem(&opened), unsafe_file) {
+            (None, _) => {}
+            (Some(Problem::SecondName), Unsafe::Refuse) if has_all_names_here(path, &opened) => {}
+            (Some(problem), Unsafe::Refuse) => return Err(refused(path, problem, "")),
+            (Some(problem), Unsafe::Replace) => {
+                // Only the name is removed: the file of the other user, or under the second name, keeps its bytes.
+                if let Err(error) = disk::remove(path) {
+                    return Err(refused(path, problem, &format!(" and cannot be removed ({error})")));
+                }
+                continue;
+            }
+        }
         match fs::symlink_metadata(path) {
             Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => return Ok(file),
             Ok(_) => {}
@@ -176,6 +191,54 @@ fn lock(path: &Path, mode: u32, create: OFlags) -> Result<File> {
         }
     }
     Err(in_use(path))
+}
+
+/// What to do with an existing file that another user could control.
+#[derive(Debug, Clone, Copy)]
+enum Unsafe {
+    /// Remove its name and create a new file.
+    Replace,
+    /// Report an error. A second name in the same directory is allowed: a crash between two steps of publication leaves
+    /// both names.
+    Refuse,
+}
+
+/// Why an existing part file cannot be trusted.
+#[derive(Debug, Clone, Copy)]
+enum Problem {
+    /// It belongs to the user with this ID.
+    ForeignOwner(u32),
+    /// It is a hard link to a file with another name.
+    SecondName,
+}
+
+fn problem(file: &fs::Metadata) -> Option<Problem> {
+    let own = rustix::process::geteuid().as_raw();
+    if file.uid() != own && file.uid() != 0 {
+        return Some(Problem::ForeignOwner(file.uid()));
+    }
+    (file.nlink() > 1).then_some(Problem::SecondName)
+}
+
+/// Whether all names of the file are in the directory of `path`.
+fn has_all_names_here(path: &Path, file: &fs::Metadata) -> bool {
+    let Some(Ok(entries)) = path.parent().map(fs::read_dir) else { return false };
+    let is_name = |entry: &fs::DirEntry| {
+        entry.metadata().is_ok_and(|entry| (entry.dev(), entry.ino()) == (file.dev(), file.ino()))
+    };
+    entries.flatten().filter(is_name).count() as u64 == file.nlink()
+}
+
+fn refused(path: &Path, problem: Problem, consequence: &str) -> PluginError {
+    let problem = match problem {
+        Problem::ForeignOwner(user) => {
+            format!("belongs to the user with ID {user}, who could change the output")
+        }
+        Problem::SecondName => "is a hard link to another file, which would be overwritten".to_owned(),
+    };
+    PluginError::new(ErrorKind::CannotCreate, format!("{} {problem}{consequence}", path.display())).with_hint(
+        "remove this file as its owner or as root, or write to a directory that only you can change",
+    )
 }
 
 fn in_use(path: &Path) -> PluginError {
@@ -190,3 +253,64 @@ fn in_use(path: &Path) -> PluginError {
 const BUFFER: usize = 128 * 1024;
 
 const LOCK_ATTEMPTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".a.csv.part");
+        (folder, path)
+    }
+
+    #[test]
+    fn hard_link_as_part_file_is_replaced_and_its_target_keeps_its_bytes() {
+        let (folder, path) = folder();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "keep").unwrap();
+        fs::hard_link(&victim, &path).unwrap();
+        let mut part = Part::create(path.clone(), 0o640).unwrap();
+        part.write(b"finding").unwrap();
+        part.seal().unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "keep");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "finding");
+    }
+
+    #[test]
+    fn hard_link_is_adopted_only_if_its_other_name_is_in_the_same_directory() {
+        let (folder, path) = folder();
+        let elsewhere = tempfile::tempdir_in(folder.path()).unwrap();
+        let victim = elsewhere.path().join("victim");
+        fs::write(&victim, "keep").unwrap();
+        fs::hard_link(&victim, &path).unwrap();
+        let content = Content { inode: fs::metadata(&victim).unwrap().ino(), base: 0, length: 2, sum: 0 };
+        let error = Part::adopt(path.clone(), 0o640, content).unwrap_err();
+        assert!(
+            error.message.ends_with("is a hard link to another file, which would be overwritten"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "keep");
+        fs::rename(&victim, folder.path().join("a.csv")).unwrap();
+        assert!(Part::adopt(path, 0o640, content).is_ok());
+    }
+
+    #[test]
+    fn part_file_of_another_user_is_replaced_or_refused() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can change the owner of a file");
+            return;
+        }
+        let (_folder, path) = folder();
+        fs::write(&path, "prepared").unwrap();
+        chown(&path, Some(12_345), None).unwrap();
+        let content = Content { inode: fs::metadata(&path).unwrap().ino(), base: 0, length: 0, sum: 0 };
+        let error = Part::adopt(path.clone(), 0o640, content).unwrap_err();
+        assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
+        let mut part = Part::create(path.clone(), 0o640).unwrap();
+        part.seal().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 0);
+    }
+}
