@@ -112,4 +112,26 @@ mod tests {
         let never = RetryPolicy { max_elapsed: Duration::ZERO, ..policy() };
         assert_eq!(Outage::new(never).failed(&down()), None);
     }
+
+    #[test]
+    fn only_an_unavailable_peer_is_retried() {
+        use ErrorKind::{
+            Auth, BadData, Bug, Cancelled, CannotCreate, Config, Io, NoInput, Protocol, Rejected, Unavailable,
+        };
+        for kind in [
+            Auth,
+            BadData,
+            Bug,
+            Cancelled,
+            CannotCreate,
+            Config,
+            Io,
+            NoInput,
+            Protocol,
+            Rejected,
+            Unavailable,
+        ] {
+            assert_eq!(is_passing(&PluginError::new(kind, "")), kind == Unavailable, "{kind:?}");
+        }
+    }
 }

@@ -60,6 +60,7 @@ const ACTS: &[&str] = &[
     "retry-rows",
     "long-receipt",
     "leak-secret",
+    "refuse-login",
     "hang",
     "random",
     "unavailable-later",
@@ -204,6 +205,10 @@ impl Output for Rogue {
             let _ = std::thread::spawn(exit).join();
         }
         crash(&self.act);
+        if self.act == "refuse-login" {
+            self.count("logins")?;
+            return Err(PluginError::new(ErrorKind::Auth, "the login was refused"));
+        }
         if self.act == "leak-secret" {
             scanbridge_plugin_api::tracing::info!("the password is {}", self.password);
             return Err(PluginError::new(ErrorKind::Auth, format!("login with {} failed", self.password))

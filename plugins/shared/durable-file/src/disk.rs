@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 #[cfg(test)]
-pub(crate) use crate::fault::step;
+pub(crate) use crate::fault::{note_sync, note_write, step};
 
 /// Comes before each change; only the tests have something to say here.
 #[cfg(not(test))]
@@ -13,12 +13,21 @@ pub(crate) fn step() -> io::Result<()> {
     Ok(())
 }
 
+/// Data was written that a power failure would lose.
+#[cfg(not(test))]
+fn note_write() {}
+
+/// All data of a file is on the disk.
+#[cfg(not(test))]
+fn note_sync() {}
+
 pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
     let (head, tail) = bytes.split_at(bytes.len() / 2);
     step()?;
+    note_write();
     file.write_all(head)?;
     step()?;
     file.write_all(tail)
@@ -27,6 +36,7 @@ pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
 /// Appends `length` bytes. The kernel copies them, or shares blocks where the file system can.
 pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<()> {
     step()?;
+    note_write();
     match io::copy(&mut source.take(length), &mut target)? {
         copied if copied == length => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was read")),
@@ -40,12 +50,14 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
 
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     step()?;
+    note_sync();
     // The tests end processes, not the machine, and have thousands of steps to take.
     if cfg!(test) { Ok(()) } else { file.sync_data() }
 }
 
 pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     step()?;
+    note_sync();
     if cfg!(test) { Ok(()) } else { file.sync_all() }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
 thread_local! {
     static PLAN: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
     static DEAD: Cell<bool> = const { Cell::new(false) };
+    /// Whether data was written since the last synchronization.
+    static UNSYNCED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Plans the fault for the step after the next `steps` steps.
@@ -29,6 +31,7 @@ pub(crate) fn plan(steps: u32, fault: Fault) {
 pub(crate) fn revive() -> bool {
     let came = PLAN.take().is_none();
     DEAD.set(false);
+    UNSYNCED.set(false);
     came
 }
 
@@ -45,4 +48,17 @@ pub(crate) fn step() -> io::Result<()> {
         None => {}
     }
     if DEAD.get() { Err(io::Error::other("the process was killed")) } else { Ok(()) }
+}
+
+pub(crate) fn note_write() {
+    UNSYNCED.set(true);
+}
+
+pub(crate) fn note_sync() {
+    UNSYNCED.set(false);
+}
+
+/// Whether a power failure now would lose data.
+pub(crate) fn is_unsynced() -> bool {
+    UNSYNCED.get()
 }

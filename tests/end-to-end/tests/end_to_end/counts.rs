@@ -177,6 +177,27 @@ fn counts_of_complete_fixtures_agree_with_xmllint() {
     assert!(checked > 10, "only {checked} fixtures");
 }
 
+/// A finding must pass the filter of the pipeline and that of the output.
+#[test]
+fn finding_must_pass_all_filters() {
+    for (pipeline_filter, output_filter, delivered) in [
+        ("[vulnerability, potential]", "[potential, information]", 2),
+        ("[vulnerability]", "[potential]", 0),
+        ("[service, vulnerability]", "[vulnerability]", 5),
+    ] {
+        let sandbox = Sandbox::new();
+        let report = project_file("examples/reports/scan.xml");
+        let output = format!(
+            "{{ id: sheet, plugin: CSV, filter: {{ kinds: {output_filter} }}, with: {{ path: a.csv }} }}"
+        );
+        let text = pipeline(&format!("path: {report:?}"), &[&output])
+            .replace("outputs:", &format!("filter: {{ kinds: {pipeline_filter} }}\noutputs:"));
+        let summary = sandbox.run(&text).summary();
+        let output = &summary["outputs"][0];
+        assert_eq!((&output["records"], &output["filtered"]), (&json!(delivered), &json!(16 - delivered)));
+    }
+}
+
 /// Findings that the filter of a pipeline removes are counted as `filtered`.
 #[test]
 fn filtered_findings_are_counted() {

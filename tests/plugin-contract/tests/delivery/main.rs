@@ -23,6 +23,32 @@ fn unavailable_output_gets_all_findings_once_and_in_order() {
     }
 }
 
+/// Accounts are locked after a few refused logins.
+#[test]
+fn refused_login_is_not_retried() {
+    for required in ["yes", "no"] {
+        let output =
+            format!("id: out, plugin: Rogue, required: {required}, {FAST}, with: {{ act: refuse-login }}");
+        let case = Case::new("behave", &[&output, "id: other, plugin: Rogue, with: { log: LOG }"]);
+        let summary = case.run();
+        assert_eq!(summary.exit_code(), 77, "{summary:?}");
+        let logins = std::fs::read_to_string(case.instance("out").join("logins")).unwrap();
+        assert_eq!(logins, "1", "required: {required}");
+    }
+}
+
+#[test]
+fn required_output_loses_nothing_when_it_is_unavailable_and_its_queue_is_full() {
+    let output = format!(
+        "id: out, plugin: Rogue, {FAST}, queue: {{ findings: 1 }}, with: {{ act: fail-to-write, times: 2, log: LOG }}"
+    );
+    let case = Case::new("behave", &[&output, "id: other, plugin: Rogue, with: { log: LOG }"]);
+    let summary = case.run();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0), "{summary:?}");
+    assert_eq!(summary.outputs[0].undelivered, 0);
+    assert_eq!((case.log(0), case.log(1)), (everything(true), everything(true)));
+}
+
 #[test]
 fn only_rows_to_retry_are_resent() {
     let output = format!("id: out, plugin: Rogue, {FAST}, with: {{ act: retry-rows, log: LOG }}");

@@ -131,6 +131,7 @@ impl Scenario {
             self.call(&mut file, *call)?;
             if self.wants_commit(index, *call) {
                 let receipt = file.commit(index.to_string().as_bytes())?;
+                assert!(!fault::is_unsynced(), "a receipt was given for data that is not on the disk");
                 if self.stores[index % self.stores.len()] || self.must_store(*call) {
                     *ledger = (index + 1, Some(receipt));
                 }
