@@ -17,7 +17,7 @@ pub(crate) fn step() -> io::Result<()> {
 #[cfg(not(test))]
 fn note_write() {}
 
-/// All data of a file is on the disk.
+/// All data that is still needed is on the disk.
 #[cfg(not(test))]
 fn note_sync() {}
 
@@ -45,6 +45,8 @@ pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<(
 
 pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
     step()?;
+    // Files are truncated only to a length that a receipt names, or to 0.
+    note_sync();
     file.set_len(length)
 }
 
@@ -73,6 +75,7 @@ pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
 
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     step()?;
+    note_sync();
     fs::remove_file(path)
 }
 
