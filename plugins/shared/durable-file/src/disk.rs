@@ -44,9 +44,9 @@ pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<(
 }
 
 pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
-    step()?;
     // Files are truncated only to a length that a receipt names, or to 0.
     note_sync();
+    step()?;
     file.set_len(length)
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    step()?;
     note_sync();
+    step()?;
     fs::remove_file(path)
 }
 

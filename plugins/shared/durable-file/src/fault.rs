@@ -58,7 +58,7 @@ pub(crate) fn note_sync() {
     UNSYNCED.set(false);
 }
 
-/// Whether a power failure now would lose data.
+/// Whether a power failure now would lose data. After the process was killed, its receipts reach no ledger.
 pub(crate) fn is_unsynced() -> bool {
-    UNSYNCED.get()
+    UNSYNCED.get() && !DEAD.get()
 }
