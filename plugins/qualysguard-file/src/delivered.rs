@@ -1,4 +1,4 @@
-//! Which files need not be read again: those that ended in this run, and what earlier runs delivered.
+//! Which files need not be read again: those that ended in this run, and those that earlier runs delivered.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -12,20 +12,20 @@ use crate::done::{Disposition, OnDone};
 use crate::fingerprint::{FileKey, path_of};
 use crate::position::{Hash, Inside, ParsedPosition};
 
-/// What was delivered, and what will be once the host says so.
+/// Files that are delivered, and files that will be as soon as the host confirms it.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     journal: Journal,
     on_done: OnDone,
-    /// Files that ended in this run and are not committed as far as is known.
+    /// Files that ended in this run and are not known to be committed.
     ended: BTreeMap<Hash, DeliveredReport>,
-    /// What the position that was resumed at says to be delivered, with whether complete. The journal may not
-    /// know of it: a crash can come before the host's `committed`. It is a committed position always, for this
-    /// input never says that it is unavailable.
+    /// Files that are delivered according to the position at which the run resumes, each with whether its report was
+    /// complete. The journal may lack them: a crash can happen before the host calls `committed`. The position is
+    /// always a committed one, because this input never reports itself as unavailable.
     resumed: HashMap<Hash, bool>,
 }
 
-/// A report that was delivered to its end.
+/// A report that was delivered completely.
 #[derive(Debug)]
 struct DeliveredReport {
     key: FileKey,
@@ -33,7 +33,7 @@ struct DeliveredReport {
 }
 
 impl Delivered {
-    /// Reads what earlier runs delivered; changes nothing.
+    /// Reads the list of delivered files of earlier runs. Changes nothing.
     pub(crate) fn open(folder: &Path, on_done: OnDone, resumed: &ParsedPosition) -> Result<Self> {
         let of =
             |hashes: &[Hash], complete| hashes.iter().map(move |hash| (hash.clone(), complete)).collect();
@@ -43,16 +43,17 @@ impl Delivered {
     }
 
     /// Deletes the list of delivered files of earlier runs: this run starts from the beginning.
-    pub(crate) fn forget_all(&mut self) -> Result<()> {
+    pub(crate) fn clear(&mut self) -> Result<()> {
         self.journal.clear()
     }
 
-    /// Whether there is nothing that could have been delivered before.
+    /// Whether no file can have been delivered before.
     pub(crate) fn is_empty(&self) -> bool {
         self.journal.is_empty() && self.resumed.is_empty() && self.ended.is_empty()
     }
 
-    /// Whether the file was delivered before. Does for it what should have been done then.
+    /// Whether the file was delivered before. If so, moves or deletes it as `on_done` says, if that is still to be
+    /// done.
     pub(crate) fn finish_if_delivered(&mut self, key: &FileKey) -> bool {
         let hash = Hash::of(key);
         if self.ended.contains_key(&hash) {
@@ -79,8 +80,8 @@ impl Delivered {
         self.ended.insert(Hash::of(&key), DeliveredReport { key, complete });
     }
 
-    /// The current position: after the files that ended, and this far in the one that is being read.
-    pub(crate) fn place(&self, report: Option<Inside>) -> ParsedPosition {
+    /// The current position: after the files that ended, and at this point in the one that is being read.
+    pub(crate) fn position(&self, report: Option<Inside>) -> ParsedPosition {
         let of = |complete| {
             let those = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
             those.map(|(hash, _)| hash.clone()).collect()
@@ -88,15 +89,15 @@ impl Delivered {
         ParsedPosition { complete: of(true), incomplete: of(false), report }
     }
 
-    /// All up to this place is delivered: its files are settled.
-    pub(crate) fn committed(&mut self, place: &ParsedPosition) -> Result<()> {
-        let delivered = place.complete.iter().chain(&place.incomplete);
+    /// Everything up to this position is delivered: moves or deletes its files, and records them.
+    pub(crate) fn committed(&mut self, position: &ParsedPosition) -> Result<()> {
+        let delivered = position.complete.iter().chain(&position.incomplete);
         let settled: BTreeMap<Hash, DeliveredReport> =
             delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
         match self.finish(settled.values()) {
             Ok(problem) => problem.map_or(Ok(()), Err),
             Err(error) => {
-                // Later positions go on to name what could not be recorded.
+                // Later positions name the files that could not be recorded.
                 self.ended.extend(settled);
                 Err(error)
             }
@@ -105,7 +106,7 @@ impl Delivered {
 
     /// Removes files that no longer exist from the list, so that new files of the same name are read, and memory is
     /// limited.
-    pub(crate) fn forget_gone(&mut self) -> Result<()> {
+    pub(crate) fn remove_missing(&mut self) -> Result<()> {
         let mut full = HashMap::new();
         self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
@@ -150,7 +151,7 @@ fn incomplete(key: &FileKey) -> String {
 }
 
 /// Whether a file or directory no longer exists. An empty directory proves nothing: a file system that is not mounted
-/// looks the same, and without its list all its files would be delivered again. `full` caches the results.
+/// looks the same, and without the list all its files would be delivered again. `full` caches the results.
 fn is_gone(path: &Path, full: &mut HashMap<PathBuf, bool>) -> bool {
     if !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return false;

@@ -1,4 +1,4 @@
-//! What becomes of a file whose report was delivered complete.
+//! What happens to a file after its report was delivered completely.
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, OpenOptions};
@@ -10,28 +10,28 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use crate::fingerprint::FileKey;
 use crate::paths::reason;
 
-/// What the operator wants done.
+/// The action for delivered files, from the option `on_done`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OnDone {
-    /// Nothing.
+    /// The file stays.
     Keep,
-    /// It moves to this directory, or to the directory `done` next to it.
+    /// The file is moved to this directory, or to the directory `done` next to it.
     Move(Option<PathBuf>),
-    /// It is deleted.
+    /// The file is deleted.
     Delete,
 }
 
-/// Where a delivered file is afterwards.
+/// Where a delivered file is after the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// Where it was.
+    /// At its old path.
     Stays,
-    /// Not there any more.
+    /// No longer at its old path.
     Gone,
 }
 
 impl OnDone {
-    /// Does it. A file that has changed since it was delivered is another report, and is left alone.
+    /// Performs the action. A file that has changed since it was delivered is another report, and is not touched.
     ///
     /// # Errors
     /// [`ErrorKind::Io`]; the file is where it was.
@@ -76,7 +76,7 @@ impl OnDone {
         }
     }
 
-    /// Where the file would be moved to.
+    /// The directory that the file is moved to.
     fn folder_for(&self, path: &Path) -> Option<PathBuf> {
         match self {
             Self::Move(Some(folder)) => Some(folder.clone()),
@@ -121,7 +121,7 @@ fn reserve(path: &Path, folder: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Moving to another file system: the copy is complete and on disk before the original is removed.
+/// Moves to another file system: the copy is complete and on disk before the original is removed.
 fn copy(path: &Path, target: &Path) -> io::Result<()> {
     let mut part = OsString::from(".");
     part.push(target.file_name().unwrap_or_default());
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(names(folder.path()), ["file", "scan.xml"]);
     }
 
-    /// As far as another file system is at hand: most machines have one for shared memory.
+    /// Needs a second file system: most machines have one for shared memory.
     #[test]
     fn a_file_moves_to_another_file_system() {
         let here = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();

@@ -1,4 +1,4 @@
-//! By what a file is known: its name, and a fingerprint that changes when the file does.
+//! How a file is recognized: by its name, and by a fingerprint that changes when the file changes.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -10,15 +10,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scanbridge_qualys_report::Source;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// A file as it was when it was opened.
+/// The identity of a file when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileKey {
-    /// The name without loss, a tab, the fingerprint.
+    /// The escaped path, a tab, the fingerprint.
     text: String,
 }
 
 impl FileKey {
-    /// A file of this name and fingerprint. The name is made absolute: the next run may begin elsewhere.
+    /// A file with this path and fingerprint. The path is made absolute, because the next run may start in another
+    /// directory.
     pub(crate) fn new(path: &Path, fingerprint: &str) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self { text: format!("{}\t{fingerprint}", to_text(&path)) }
@@ -29,7 +30,7 @@ impl FileKey {
         Self { text }
     }
 
-    /// The key of a regular file as it is now; none for anything else, and for what cannot be read.
+    /// The key of a regular file as it is now; `None` for other files, and for files that cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
         let source = Source::whole(File::open(path).ok()?, metadata.len());
@@ -37,29 +38,30 @@ impl FileKey {
         Some(Self::new(path, &fingerprint))
     }
 
-    /// As text.
+    /// The key as text.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The name.
+    /// The path.
     pub(crate) fn path(&self) -> PathBuf {
         path_of(&self.text)
     }
 
-    /// A short stand-in: positions hold many of them.
+    /// A short form of the key: positions contain many of them.
     pub(crate) fn hash(&self) -> u128 {
         xxh3_128(self.text.as_bytes())
     }
 }
 
-/// The name in the text of a key.
+/// The path in the text of a key.
 pub(crate) fn path_of(text: &str) -> PathBuf {
     from_text(text.split('\t').next().unwrap_or_default())
 }
 
-/// Changes when the bytes do: length and time, for those are what a writer changes, and a hash of the first and
-/// last bytes, for times are coarse and some tools set them. What was copied from a pipe has no time of its own.
+/// The fingerprint of the content: length and modification time, because writers change them, and a hash of the first
+/// and last bytes, because times are coarse and some tools set them. A copy of data from a pipe has no time of its
+/// own.
 pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::Result<String> {
     let mut hash = Xxh3::new();
     hash.update(&source.head(HASHED)?);
@@ -68,13 +70,13 @@ pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::
     Ok(format!("{}-{}-{:032x}", source.length, since.as_nanos(), hash.digest128()))
 }
 
-/// What shows without opening a file whether it may have changed.
+/// Metadata that shows without opening a file whether it may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     length: u64,
     inode: u64,
     modified: (i64, i64),
-    /// Rights may have changed: what could not be opened may be tried again.
+    /// Permissions may have changed: a file that could not be opened may be retried.
     changed: (i64, i64),
 }
 
@@ -91,7 +93,7 @@ impl Stamp {
     }
 }
 
-/// How much of each end is hashed.
+/// Bytes of each end that are hashed.
 const HASHED: usize = 64 << 10;
 
 /// A path as text without tabs: invalid UTF-8, tabs and `%` are written as `%` and two digits.

@@ -1,4 +1,4 @@
-//! Which files are due: looked up once or, while a folder is watched, again and again.
+//! Which files are to be read: found once or, for a watched directory, by repeated scans.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use crate::options::Settings;
 use crate::paths::{Candidate, look_up};
 use crate::settle::UnchangedSince;
 
-/// What is still to be read, and what need not be looked at again.
+/// The files that are still to be read, and those that are done.
 #[derive(Debug, Default)]
 pub(crate) struct FolderScanner {
     queue: VecDeque<Candidate>,
-    /// The queue came to its end, and the next call looks again.
+    /// The queue is empty, and the next call scans again.
     is_due: bool,
-    /// Files that were dealt with, in whatever way, as they were before that. Only for watched folders.
+    /// Files that were handled, with their metadata at that time. Only for watched directories.
     seen: HashMap<PathBuf, Option<Stamp>>,
-    /// Files that are not finished. Only for watched folders: elsewhere they are waited for.
+    /// Files that are still being written. Only for watched directories; otherwise the input waits for them.
     growing: HashMap<PathBuf, UnchangedSince>,
     /// Paths that could not be opened, so that each is reported only once.
-    told: HashSet<String>,
-    /// Files that could not be read, though that may pass, and why. Only for watched folders.
-    troubled: HashMap<PathBuf, String>,
+    reported: HashSet<String>,
+    /// Files that could not be read for a temporary reason, with the reason. Only for watched directories.
+    unreadable: HashMap<PathBuf, String>,
 }
 
-/// What a look depends on.
+/// What a scan depends on.
 pub(crate) struct ScanContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) services: &'a Services,
@@ -38,25 +38,25 @@ pub(crate) struct ScanContext<'a> {
 }
 
 impl FolderScanner {
-    /// Before the first look.
+    /// The state before the first scan.
     pub(crate) fn new() -> Self {
         Self { is_due: true, ..Self::default() }
     }
 
-    /// What is to be read next; none when all has been. A watched folder is looked at again in the next call.
-    pub(crate) fn next(&mut self, around: &mut ScanContext<'_>) -> Result<Option<Candidate>> {
+    /// The next file to read; `None` when all have been read. In a watched directory, the next call then scans again.
+    pub(crate) fn next(&mut self, context: &mut ScanContext<'_>) -> Result<Option<Candidate>> {
         if self.queue.is_empty() && std::mem::take(&mut self.is_due) {
-            self.look(around)?;
+            self.scan(context)?;
         }
         let next = self.queue.pop_front();
-        self.is_due |= next.is_none() && around.settings.poll.is_some();
+        self.is_due |= next.is_none() && context.settings.poll.is_some();
         Ok(next)
     }
 
-    /// Looks, and has this file read first; false if it is not among what is to be read.
-    pub(crate) fn begin_with(&mut self, path: &Path, around: &mut ScanContext<'_>) -> Result<bool> {
+    /// Scans, and puts this file first; false if it is not among the files to read.
+    pub(crate) fn begin_with(&mut self, path: &Path, context: &mut ScanContext<'_>) -> Result<bool> {
         if std::mem::take(&mut self.is_due) {
-            self.look(around)?;
+            self.scan(context)?;
         }
         let is_it = |candidate: &Candidate| match candidate {
             Candidate::File(file) => std::path::absolute(file).is_ok_and(|file| file == path),
@@ -66,51 +66,51 @@ impl FolderScanner {
         Ok(found.map(|candidate| self.queue.push_front(candidate)).is_some())
     }
 
-    /// How long this file has been as it is.
-    pub(crate) fn quiet(&mut self, path: &Path) -> &mut UnchangedSince {
+    /// How long this file has been unchanged.
+    pub(crate) fn unchanged_since(&mut self, path: &Path) -> &mut UnchangedSince {
         self.growing.entry(path.to_owned()).or_insert_with(|| UnchangedSince::of(path))
     }
 
-    /// The file is finished, as far as one can see.
+    /// The file is complete, as far as this can be seen.
     pub(crate) fn is_ready(&mut self, path: &Path) {
         self.growing.remove(path);
     }
 
-    /// The file could not be read, but that may pass: the next look takes it up again. Gives whether this is the first
-    /// time that it could not for this reason.
+    /// The file could not be read for a temporary reason: the next scan retries it. Returns whether this is the first
+    /// time that it failed for this reason.
     pub(crate) fn try_again(&mut self, path: &Path, error: &PluginError) -> bool {
         self.postpone(path);
-        self.troubled.insert(path.to_owned(), error.message.clone()).as_ref() != Some(&error.message)
+        self.unreadable.insert(path.to_owned(), error.message.clone()).as_ref() != Some(&error.message)
     }
 
-    /// The file is not finished: the next look takes it up again.
+    /// The file is still being written: the next scan tries again.
     pub(crate) fn postpone(&mut self, path: &Path) {
         self.seen.remove(path);
     }
 
-    fn look(&mut self, around: &mut ScanContext<'_>) -> Result<()> {
-        let Settings { paths, patterns, poll, .. } = around.settings;
+    fn scan(&mut self, context: &mut ScanContext<'_>) -> Result<()> {
+        let Settings { paths, patterns, poll, .. } = context.settings;
         let found = look_up(paths, patterns);
         if poll.is_some() {
-            self.forget(&found);
+            self.discard_missing(&found);
             // If a directory cannot be read, it is unknown which of its files were removed.
             if !found.iter().any(|candidate| matches!(candidate, Candidate::Missing(..))) {
-                around.delivered.forget_gone()?;
+                context.delivered.remove_missing()?;
             }
         }
         for candidate in found {
-            if around.services.is_cancelled() {
+            if context.services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }
-            if self.is_wanted(&candidate, around) {
+            if self.is_wanted(&candidate, context) {
                 self.queue.push_back(candidate);
             }
         }
         Ok(())
     }
 
-    /// What is gone may come back as something new.
-    fn forget(&mut self, found: &[Candidate]) {
+    /// Discards entries of files that no longer exist: a new file may get the same name.
+    fn discard_missing(&mut self, found: &[Candidate]) {
         let (mut files, mut words) = (HashSet::new(), HashSet::new());
         for candidate in found {
             match candidate {
@@ -121,28 +121,28 @@ impl FolderScanner {
         }
         self.seen.retain(|path, _| files.contains(path));
         self.growing.retain(|path, _| files.contains(path));
-        self.troubled.retain(|path, _| files.contains(path));
-        self.told.retain(|message| words.contains(message));
+        self.unreadable.retain(|path, _| files.contains(path));
+        self.reported.retain(|message| words.contains(message));
     }
 
-    fn is_wanted(&mut self, candidate: &Candidate, around: &mut ScanContext<'_>) -> bool {
-        let watched = around.settings.poll.is_some();
-        let takes_away = around.settings.on_done != OnDone::Keep;
+    fn is_wanted(&mut self, candidate: &Candidate, context: &mut ScanContext<'_>) -> bool {
+        let watched = context.settings.poll.is_some();
+        let removes_files = context.settings.on_done != OnDone::Keep;
         match candidate {
             Candidate::StandardInput => true,
-            // Where files come and go, there may be none; and what was named may have been read before the run
-            // was interrupted.
-            Candidate::Empty(..) => !(watched || takes_away || around.resumed),
-            Candidate::Missing(_, error) if watched => self.told.insert(error.message.clone()),
+            // If files are moved or deleted, a path may match none; and a named file may have been read before the
+            // run was interrupted.
+            Candidate::Empty(..) => !(watched || removes_files || context.resumed),
+            Candidate::Missing(_, error) if watched => self.reported.insert(error.message.clone()),
             Candidate::Missing(_, error) => {
-                !(takes_away && around.resumed && error.kind == ErrorKind::NoInput)
+                !(removes_files && context.resumed && error.kind == ErrorKind::NoInput)
             }
-            Candidate::File(path) if around.settings.on_done.is_done(path) => false,
-            Candidate::File(path) => self.is_new(path, watched) && !was_delivered(path, around.delivered),
+            Candidate::File(path) if context.settings.on_done.is_done(path) => false,
+            Candidate::File(path) => self.is_new(path, watched) && !was_delivered(path, context.delivered),
         }
     }
 
-    /// Whether the file was not dealt with in this run, or has changed since.
+    /// Whether the file was not handled in this run, or has changed since.
     fn is_new(&mut self, path: &Path, watched: bool) -> bool {
         if !watched {
             return true;

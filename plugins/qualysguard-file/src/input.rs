@@ -1,4 +1,4 @@
-//! The input plugin: which files there are, and in which order things happen to them.
+//! The input plugin: finds the files and reads them one after the other.
 
 use std::fs;
 use std::path::Path;
@@ -28,15 +28,15 @@ pub struct QualysGuardFile {
     opener: Opener,
     /// Where the run resumes, if it does.
     resume: Option<ParsedPosition>,
-    /// The report that was in progress there, until it has begun again.
-    under_way: Option<Inside>,
+    /// The report that was in progress at that position, until it is begun again.
+    resumed_report: Option<Inside>,
     /// The list of delivered files; read at the first call that needs it, because a check may run at the same time as
     /// a run.
     delivered: Option<Delivered>,
-    looks: FolderScanner,
+    scanner: FolderScanner,
     report: Option<Current>,
     glossary: Definitions,
-    /// Read when the first detections come.
+    /// The knowledge base; read when the first detections come.
     knowledge_base: Option<Definitions>,
 }
 
@@ -44,7 +44,7 @@ pub struct QualysGuardFile {
 struct Current {
     report: OpenReport,
     key: FileKey,
-    /// Whether the next run finds the same bytes there: not those of a pipe.
+    /// Whether the next run finds the same bytes: false for a pipe.
     stays: bool,
 }
 
@@ -53,20 +53,20 @@ impl Input for QualysGuardFile {
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
-    /// Nothing is done yet for files that an interrupted run delivered: that waits for the first `next`.
+    /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
     fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
         let settings = Settings::read(options)?;
         let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
         let mut resume = resume.map(ParsedPosition::read).transpose()?;
-        let under_way = resume.as_mut().and_then(|place| place.report.take());
+        let resumed_report = resume.as_mut().and_then(|position| position.report.take());
         Ok(Self {
             settings,
             services: services.clone(),
             opener,
             resume,
-            under_way,
+            resumed_report,
             delivered: None,
-            looks: FolderScanner::new(),
+            scanner: FolderScanner::new(),
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
@@ -104,15 +104,15 @@ impl Input for QualysGuardFile {
 }
 
 impl QualysGuardFile {
-    /// What earlier runs delivered. A run that starts from the beginning deletes the list, unless it watches: then
-    /// the list prevents a second delivery.
+    /// The files that earlier runs delivered. A run that starts from the beginning deletes the list, unless it
+    /// watches: then the list prevents a second delivery.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
             let place = self.resume.clone().unwrap_or_default();
             let on_done = self.settings.on_done.clone();
             let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &place)?;
             if self.resume.is_none() && self.settings.poll.is_none() {
-                delivered.forget_all()?;
+                delivered.clear()?;
             }
             self.delivered = Some(delivered);
         }
@@ -123,15 +123,15 @@ impl QualysGuardFile {
         self.delivered()?;
         let Some(delivered) = &mut self.delivered else { return Ok(None) };
         let (settings, services) = (&self.settings, &self.services);
-        let mut around = ScanContext { settings, services, delivered, resumed: self.resume.is_some() };
-        if let Some(inside) = &self.under_way {
+        let mut context = ScanContext { settings, services, delivered, resumed: self.resume.is_some() };
+        if let Some(inside) = &self.resumed_report {
             let path = inside.key().path();
-            if !self.looks.begin_with(&path, &mut around)? {
+            if !self.scanner.begin_with(&path, &mut context)? {
                 tracing::warn!(path = %path.display(), "the file of the interrupted report no longer exists");
-                self.under_way = None;
+                self.resumed_report = None;
             }
         }
-        self.looks.next(&mut around)
+        self.scanner.next(&mut context)
     }
 
     /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
@@ -139,7 +139,7 @@ impl QualysGuardFile {
     fn is_news(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
         match file {
             Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
-                self.looks.try_again(path, error)
+                self.scanner.try_again(path, error)
             }
             _ => true,
         }
@@ -165,8 +165,8 @@ impl QualysGuardFile {
         }
     }
 
-    /// Opens a file. Where files are watched for, one that is not finished is none yet, and the others are read
-    /// meanwhile.
+    /// Opens a file. In a watched directory, a file that is still being written is skipped for now, and the others
+    /// are read meanwhile.
     fn open_file(&mut self, path: &Path) -> Result<Option<Ready>> {
         let settle = self.settings.settle;
         if self.settings.poll.is_none() {
@@ -176,17 +176,17 @@ impl QualysGuardFile {
             let message = format!("cannot watch {}: not a regular file", path.display());
             return Err(PluginError::new(ErrorKind::NoInput, message));
         }
-        let ready = open_if_settled(&self.opener, path, settle, self.looks.quiet(path))?;
+        let ready = open_if_settled(&self.opener, path, settle, self.scanner.unchanged_since(path))?;
         if ready.is_some() {
-            self.looks.is_ready(path);
+            self.scanner.is_ready(path);
         } else {
             tracing::debug!(path = %path.display(), "the file is still incomplete");
-            self.looks.postpone(path);
+            self.scanner.postpone(path);
         }
         Ok(ready)
     }
 
-    /// Begins a report, unless its bytes were delivered before: that is seen now of what came through a pipe.
+    /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.
     fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Next>> {
         let Ready { settled, key, stays } = ready;
         if self.delivered()?.finish_if_delivered(&key) {
@@ -197,12 +197,12 @@ impl QualysGuardFile {
             self.knowledge_base = knowledge_base::read(&self.settings, &self.opener, &self.services)?;
         }
         self.glossary.clear().map_err(|error| PluginError::bug(format!("glossary: {error}")))?;
-        let mut around = ReportContext {
+        let mut context = ReportContext {
             settings: self.settings.reading,
             services: &self.services,
             definitions: &mut self.glossary,
         };
-        let (mut report, mut start) = match OpenReport::begin(name, settled, &mut around)? {
+        let (mut report, mut start) = match OpenReport::begin(name, settled, &mut context)? {
             Ok(begun) => begun,
             Err(refusal) => return Ok(Some(Next::Refused(refusal))),
         };
@@ -216,7 +216,7 @@ impl QualysGuardFile {
 
     /// Where to resume this file, if it is the one that was in progress and has not changed.
     fn mark_in(&mut self, key: &FileKey) -> Option<Mark> {
-        let inside = self.under_way.take_if(|inside| inside.key().path() == key.path())?;
+        let inside = self.resumed_report.take_if(|inside| inside.key().path() == key.path())?;
         if inside.key() == *key {
             return Some(inside.mark());
         }
@@ -237,11 +237,11 @@ impl QualysGuardFile {
                 if end.complete || end.deliver {
                     delivered.ended(current.key, end.complete);
                 }
-                *position = delivered.place(None).write();
+                *position = delivered.position(None).write();
             }
             Next::Batch { position, .. } => {
                 if let Some(mark) = current.report.mark().filter(|_| current.stays) {
-                    *position = delivered.place(Some(Inside::new(&current.key, mark))).write();
+                    *position = delivered.position(Some(Inside::new(&current.key, mark))).write();
                 }
                 self.report = Some(current);
             }
@@ -251,7 +251,7 @@ impl QualysGuardFile {
     }
 }
 
-/// Whether no other report could be read either.
+/// Whether the error would also affect every other report.
 fn concerns_all(error: &PluginError) -> bool {
     use scanbridge_plugin_api::ErrorKind::{Bug, Cancelled, CannotCreate, Config};
     matches!(error.kind, Bug | Cancelled | CannotCreate | Config)

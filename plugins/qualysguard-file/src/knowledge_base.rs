@@ -8,8 +8,8 @@ use crate::options::Settings;
 use crate::settle::open_settled;
 use crate::source::Opener;
 
-/// Reads it, if the options name one. Detections without titles, because a named file cannot be read, are not
-/// what the operator asked for: an error ends the input.
+/// Reads the knowledge base, if the options name one. If the named file cannot be read, the input ends with an error:
+/// detections without titles are not what the operator asked for.
 pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) -> Result<Option<Definitions>> {
     let Some(path) = settings.knowledge_base.as_deref() else { return Ok(None) };
     let shown = path.display();

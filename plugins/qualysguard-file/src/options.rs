@@ -1,4 +1,4 @@
-//! What an operator can set.
+//! The options of the input.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     ),
 ];
 
-/// The options of one instance; from here on none can be wrong.
+/// The validated options of one instance.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) paths: Vec<String>,
@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) knowledge_base: Option<PathBuf>,
     pub(crate) reading: Reading,
     pub(crate) settle: Duration,
-    /// How long to wait between two looks; none when there is only one.
+    /// Interval between two scans; `None` if there is only one scan.
     pub(crate) poll: Option<Duration>,
     pub(crate) on_done: OnDone,
     pub(crate) max_unpacked_bytes: u64,

@@ -1,4 +1,4 @@
-//! From what the operator wrote to the files that are read.
+//! From the paths in the options to the files that are read.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 /// One thing to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Candidate {
-    /// A file, or something else that can be opened by name.
+    /// A file, or another path that can be opened.
     File(PathBuf),
     /// Standard input.
     StandardInput,
-    /// What was named, and why there is nothing to read there.
+    /// A path or pattern, and why nothing can be read there.
     Missing(String, PluginError),
-    /// A folder or pattern that can be read, but no file is in it, or matches.
+    /// A directory or pattern that can be read, but contains or matches no file.
     Empty(String, PluginError),
 }
 
 impl Candidate {
-    /// The file, if it is one.
+    /// The path of a file; `None` for anything else.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -30,7 +30,7 @@ impl Candidate {
     }
 }
 
-/// Looks up all paths, in their order. A file that is named twice is read once.
+/// Finds the files of all paths, in order. A file that is named twice is read once.
 pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> {
     let mut seen = HashSet::new();
     let mut candidates: Vec<Candidate> = paths.iter().flat_map(|path| look_up_one(path, patterns)).collect();
@@ -55,7 +55,7 @@ fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
     found.unwrap_or_else(|error| vec![Candidate::Missing(path.to_owned(), error)])
 }
 
-/// The files of a folder, not of the folders in it.
+/// The files of a directory, without its subdirectories.
 fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, PluginError> {
     let folder = Path::new(named);
     let cannot = |error: &io::Error| unreadable(folder, error);
@@ -80,7 +80,7 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
     Ok(files.into_iter().map(Candidate::File).collect())
 }
 
-/// The files that match, and the folders that might hold some but cannot be read.
+/// The files that match, and the directories that could contain some but cannot be read.
 fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
     let paths =
         glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING }).map_err(|error| {
@@ -117,7 +117,7 @@ fn no_input(message: String) -> PluginError {
     PluginError::new(ErrorKind::NoInput, message)
 }
 
-/// The system's own words, without its error number.
+/// The text of the operating system's error, without its number.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(look_up(&[folder.path().display().to_string()], &patterns), [Candidate::File(path)]);
     }
 
-    /// Only names are tried: the superuser, who runs tests, may read any folder.
+    /// Tests names only: the superuser, who may run the tests, can read any directory.
     #[test]
     fn a_folder_that_cannot_be_read_is_named() {
         let error = unreadable(Path::new("in/sub"), &io::Error::from(io::ErrorKind::PermissionDenied));

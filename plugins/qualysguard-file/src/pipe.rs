@@ -1,4 +1,4 @@
-//! Reading from something that may keep one waiting: standard input, a named pipe.
+//! Reading from a source that may block: standard input, a named pipe.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::Services;
 
-/// Reads on its own thread, so that a cancellation by the host is noticed while no data arrives. A thread that is
-/// still blocked on its pipe then is abandoned; it ends with the process.
-pub(crate) struct PatientReader {
+/// Reads on its own thread, so that a cancellation by the host is noticed while no data arrives. If that thread is
+/// still blocked on its pipe, it is abandoned and ends with the process.
+pub(crate) struct CancellableReader {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: Vec<u8>,
     position: usize,
@@ -16,11 +16,11 @@ pub(crate) struct PatientReader {
 }
 
 const BLOCK: usize = 256 << 10;
-/// How many blocks may wait to be taken.
+/// Maximum number of blocks that wait to be read.
 const AHEAD: usize = 2;
 
-impl PatientReader {
-    /// Reads what `open` gives; opening a named pipe waits for its writer.
+impl CancellableReader {
+    /// Reads from what `open` returns; opening a named pipe blocks until a writer opens it.
     pub(crate) fn new<R: Read>(
         services: &Services,
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
@@ -35,7 +35,7 @@ impl PatientReader {
                         length => length?,
                     };
                     block.truncate(length);
-                    // The receiver is gone, or the pipe has ended.
+                    // The receiver was dropped, or the pipe has ended.
                     if sender.send(Ok(block)).is_err() || length == 0 {
                         return Ok(());
                     }
@@ -50,7 +50,7 @@ impl PatientReader {
     }
 }
 
-impl Read for PatientReader {
+impl Read for CancellableReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.position == self.block.len() {
             match self.blocks.recv_timeout(Duration::from_millis(200)) {
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives each of its pieces only after a while.
+    /// Returns each of its pieces after a delay.
     struct Slow(Vec<&'static [u8]>);
 
     impl Read for Slow {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_pipe_that_lets_one_wait_is_not_taken_for_an_empty_one() {
         let services = Services::without_host(&std::env::temp_dir());
-        let mut reader = PatientReader::new(&services, || Ok(Slow(vec![b"late", b"is "]))).unwrap();
+        let mut reader = CancellableReader::new(&services, || Ok(Slow(vec![b"late", b"is "]))).unwrap();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "is late");

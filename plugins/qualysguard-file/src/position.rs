@@ -1,4 +1,4 @@
-//! What a position says: which files an interrupted run was through with, and how far it was in the one it read.
+//! The position of this input: the files that an interrupted run has finished, and how far it was in the current one.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Result};
 use scanbridge_qualys_xml::Mark;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::FileKey;
 
-/// A position, taken apart.
+/// A parsed position.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ParsedPosition {
@@ -37,7 +37,7 @@ pub(crate) struct Inside {
 pub(crate) struct Hash(String);
 
 impl ParsedPosition {
-    /// Takes a position apart. An empty one, which stands for no place, is the beginning.
+    /// Parses a position. An empty one is the beginning.
     pub(crate) fn read(position: &Position) -> Result<Self> {
         if position.0.is_empty() {
             return Ok(Self::default());
@@ -49,32 +49,32 @@ impl ParsedPosition {
         })
     }
 
-    /// Puts it together again.
+    /// Serializes the position.
     pub(crate) fn write(&self) -> Position {
         Position(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"))
     }
 }
 
 impl Inside {
-    /// This far in this file.
+    /// This offset in this file.
     pub(crate) fn new(key: &FileKey, mark: Mark) -> Self {
         let Mark { assets, late_asset_fields } = mark;
         Self { key: key.text().to_owned(), assets, late_asset_fields }
     }
 
-    /// Which file.
+    /// The key of the file.
     pub(crate) fn key(&self) -> FileKey {
         FileKey::from_text(self.key.clone())
     }
 
-    /// How far.
+    /// The offset in the file.
     pub(crate) fn mark(&self) -> Mark {
         Mark { assets: self.assets, late_asset_fields: self.late_asset_fields }
     }
 }
 
 impl Hash {
-    /// Of this key.
+    /// The hash of this key.
     pub(crate) fn of(key: &FileKey) -> Self {
         Self(format!("{:032x}", key.hash()))
     }

@@ -1,4 +1,4 @@
-//! The check: whether the files of the options exist, and are reports.
+//! The check: whether the files in the options exist and are reports.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::options::Settings;
 use crate::paths::{Candidate, look_up};
 use crate::source::Opener;
 
-/// Looks at everything that is named, moves nothing and unpacks nothing.
+/// Examines all named files. Moves and decompresses nothing.
 pub(crate) fn check(settings: &Settings) -> CheckReport {
     let mut report = CheckReport::default();
     let comes_later = settings.poll.is_some() || settings.on_done != OnDone::Keep;

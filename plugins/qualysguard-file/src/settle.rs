@@ -1,4 +1,4 @@
-//! A file that ends too early may still be being written: it is waited for, never read half.
+//! A file that ends too early may still be being written: the input waits for it and never reads a part of it.
 
 use std::fs;
 use std::path::Path;
@@ -10,17 +10,17 @@ use scanbridge_qualys_report::Settled;
 use crate::fingerprint::FileKey;
 use crate::source::{Opened, Opener};
 
-/// A source that will not become more complete, and the fingerprint of its file.
+/// A source that will not grow any more, and the fingerprint of its file.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) settled: Settled,
     pub(crate) key: FileKey,
-    /// Whether the next run finds the same bytes there: not those of a pipe.
+    /// Whether the next run finds the same bytes: false for a pipe.
     pub(crate) stays: bool,
 }
 
 impl Ready {
-    /// Judges what was opened, under the name that messages show.
+    /// Decides whether an opened file is complete; `name` is shown in messages.
     pub(crate) fn now(opened: Opened, path: &Path, name: &str) -> Result<Self> {
         let key = FileKey::new(path, &opened.fingerprint);
         Ok(Self { settled: Settled::now(opened.source, name)?, key, stays: opened.stays })
@@ -32,13 +32,13 @@ impl Ready {
 /// # Errors
 /// When it cannot be opened or read, or the host wants to stop.
 pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Result<Ready> {
-    let mut quiet = UnchangedSince::of(path);
+    let mut unchanged = UnchangedSince::of(path);
     loop {
-        if let Some(ready) = open_if_settled(opener, path, settle, &mut quiet)? {
+        if let Some(ready) = open_if_settled(opener, path, settle, &mut unchanged)? {
             return Ok(ready);
         }
         tracing::info!(path = %path.display(), "waiting until the file is complete");
-        quiet.wait(path, settle, &opener.services)?;
+        unchanged.wait(path, settle, &opener.services)?;
     }
 }
 
@@ -50,26 +50,26 @@ pub(crate) fn open_if_settled(
     opener: &Opener,
     path: &Path,
     settle: Duration,
-    quiet: &mut UnchangedSince,
+    unchanged: &mut UnchangedSince,
 ) -> Result<Option<Ready>> {
-    // Looked at before the file is opened: what changes between is noticed as a change.
-    let is_quiet = quiet.left(path, settle).is_zero();
+    // Determined before the file is opened, so that a change in between is noticed.
+    let is_unchanged = unchanged.left(path, settle).is_zero();
     let ready = Ready::now(opener.open(path)?, path, &path.display().to_string())?;
-    let is_ready = !ready.settled.looks_unfinished() || is_quiet || !is_regular(path);
+    let is_ready = !ready.settled.looks_unfinished() || is_unchanged || !is_regular(path);
     Ok(is_ready.then_some(ready))
 }
 
-/// How long a file has been as it is.
+/// How long a file has been unchanged.
 #[derive(Debug)]
 pub(crate) struct UnchangedSince {
     stamp: Option<(u64, SystemTime)>,
     since: Instant,
-    /// How long it was so before it was first looked at, by its own time.
+    /// How long it was unchanged before it was first examined, by its modification time.
     before: Duration,
 }
 
 impl UnchangedSince {
-    /// From now on.
+    /// Starts the measurement.
     pub(crate) fn of(path: &Path) -> Self {
         let stamp = stamp(path);
         // A time in the future (clocks of file servers differ) proves nothing.
@@ -77,7 +77,7 @@ impl UnchangedSince {
         Self { stamp, since: Instant::now(), before }
     }
 
-    /// How long it must still stay as it is to have been so for `settle`.
+    /// How long it must stay unchanged until it was unchanged for `settle`.
     pub(crate) fn left(&mut self, path: &Path, settle: Duration) -> Duration {
         let now = stamp(path);
         if now != self.stamp {
@@ -86,7 +86,7 @@ impl UnchangedSince {
         settle.saturating_sub(self.before + self.since.elapsed())
     }
 
-    /// Waits until the file has changed, or has been quiet for `settle`.
+    /// Waits until the file has changed, or was unchanged for `settle`.
     fn wait(&mut self, path: &Path, settle: Duration, services: &Services) -> Result<()> {
         let stamp = self.stamp;
         loop {

@@ -1,5 +1,5 @@
-//! The bytes of one report: a regular file as it is; anything else is decompressed or copied into a temporary file,
-//! so that it can be examined from its end and read more than once.
+//! The bytes of one report: a regular file is read directly; anything else is decompressed or copied into a temporary
+//! file, so that it can be read from its end and more than once.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -13,27 +13,27 @@ use scanbridge_qualys_xml::Kind;
 
 use crate::fingerprint::fingerprint;
 use crate::paths::reason;
-use crate::pipe::PatientReader;
+use crate::pipe::CancellableReader;
 
-/// Where bytes come from, and what limits them.
+/// Opens sources, with the limits that apply to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Opener {
     pub(crate) services: Services,
     pub(crate) max_unpacked_bytes: u64,
 }
 
-/// A source, and what it is known by.
+/// A source, and its fingerprint.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) source: Source,
-    /// Of the bytes as stored, compressed or not.
+    /// Fingerprint of the bytes as stored, compressed or not.
     pub(crate) fingerprint: String,
-    /// Whether the bytes are in a file, and did not come through a pipe.
+    /// Whether the bytes are in a file: false for a pipe.
     pub(crate) stays: bool,
 }
 
 impl Opener {
-    /// Opens a file by name.
+    /// Opens a file by its path.
     pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let name = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
@@ -45,8 +45,7 @@ impl Opener {
         self.copy(move || File::open(path), &name)
     }
 
-    /// What a file is, and its length on disk, without unpacking more than its beginning or waiting for a
-    /// writer.
+    /// The kind of a file and its length on disk. Decompresses only its beginning, and does not wait for a writer.
     pub(crate) fn peek(path: &Path) -> Result<(Kind, u64)> {
         let no_input = |error: io::Error| cannot_open(path, &error);
         if !fs::metadata(path).map_err(no_input)?.is_file() {
@@ -60,14 +59,14 @@ impl Opener {
         let mut head = source.head(Kind::WINDOW).map_err(no_input)?;
         if head.starts_with(GZIP) {
             let mut unpacked = Vec::new();
-            // The compressed bytes end early here; that is expected.
+            // The compressed data is cut off here, which is expected.
             let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut unpacked);
             head = unpacked;
         }
         Ok((Kind::of(&head), metadata.len()))
     }
 
-    /// Takes all of standard input.
+    /// Reads all of standard input.
     pub(crate) fn standard_input(&self) -> Result<Opened> {
         self.copy(|| Ok(io::stdin()), "standard input")
     }
@@ -77,7 +76,7 @@ impl Opener {
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         name: &str,
     ) -> Result<Opened> {
-        let from = PatientReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
+        let from = CancellableReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
         let copy = self.spool(from, name)?;
         self.known(copy, None, name)
     }
@@ -87,7 +86,8 @@ impl Opener {
         Ok(Opened { source: self.unpack(source, name)?, fingerprint, stays: modified.is_some() })
     }
 
-    /// Gives the unpacked bytes of a gzip file, recognised by its first bytes; anything else as it is.
+    /// Returns the decompressed bytes of a gzip file, detected by its first bytes; other files are returned
+    /// unchanged.
     fn unpack(&self, source: Source, name: &str) -> Result<Source> {
         if source.head(2).map_err(|error| failed(name, &error))? != GZIP {
             return Ok(source);
@@ -146,7 +146,7 @@ fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {}", path.display(), reason(error)))
 }
 
-/// What went wrong while bytes were unpacked or copied; gzip calls damage invalid.
+/// The error of decompressing or copying; gzip reports corrupt data as invalid.
 fn unreadable(name: &str, error: &io::Error) -> PluginError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {

@@ -105,8 +105,8 @@ fn a_report_says_what_it_is() {
 #[test]
 fn no_echo_of_a_request_gets_out() {
     for path in [good("detections-first-page.xml"), scanbridge_fixtures::other("simple-return.xml")] {
-        let told = read_with(&path, &json!({})).unwrap();
-        assert!(!format!("{told:?}").contains("not-to-be-logged"), "{}", path.display());
+        let outcome = read_with(&path, &json!({})).unwrap();
+        assert!(!format!("{outcome:?}").contains("not-to-be-logged"), "{}", path.display());
     }
 }
 

@@ -8,7 +8,7 @@ use scanbridge_fixtures::{Group, damaged, good};
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
-use crate::drive::{Told, read_with, report_of};
+use crate::drive::{Outcome, read_with, report_of};
 
 /// File, the message after its name, and the number of findings before the damage.
 const DAMAGED: &[(&str, &str, usize)] = &[
@@ -39,8 +39,8 @@ const DAMAGED: &[(&str, &str, usize)] = &[
 const REPAIRED: [&str; 2] = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
 
 /// The message about the report, in a failure or in its notes.
-fn message_about(told: &Told, path: &Path) -> String {
-    let reason = match (&told.refused[..], &told.reports[..]) {
+fn message_about(outcome: &Outcome, path: &Path) -> String {
+    let reason = match (&outcome.refused[..], &outcome.reports[..]) {
         ([refusal], []) => {
             assert!(refusal.incomplete);
             assert_eq!(refusal.error.kind, ErrorKind::BadData);
@@ -59,10 +59,10 @@ fn message_about(told: &Told, path: &Path) -> String {
 fn nothing_of_a_damaged_report_takes_effect() {
     for (name, reason, _) in DAMAGED {
         let path = damaged(name);
-        let told = read_with(&path, &json!({})).unwrap();
-        assert_eq!(message_about(&told, &path), *reason, "{name}");
-        assert!(told.reports.iter().all(|report| !report.end.deliver), "{name}");
-        assert!(told.reports.iter().all(|report| report.findings.is_empty()), "{name}");
+        let outcome = read_with(&path, &json!({})).unwrap();
+        assert_eq!(message_about(&outcome, &path), *reason, "{name}");
+        assert!(outcome.reports.iter().all(|report| !report.end.deliver), "{name}");
+        assert!(outcome.reports.iter().all(|report| report.findings.is_empty()), "{name}");
     }
     let tried = DAMAGED.len() + REPAIRED.len();
     assert_eq!(Group::Damaged.files().len(), tried, "each damaged report is tried");
@@ -71,9 +71,9 @@ fn nothing_of_a_damaged_report_takes_effect() {
 #[test]
 fn deliver_incomplete_delivers_findings_before_the_damage() {
     for (name, _, findings) in DAMAGED {
-        let told = read_with(&damaged(name), &json!({ "deliver_incomplete": true })).unwrap();
-        assert_eq!((told.reports.len(), told.refused.len()), (1, 0), "{name}");
-        let report = &told.reports[0];
+        let outcome = read_with(&damaged(name), &json!({ "deliver_incomplete": true })).unwrap();
+        assert_eq!((outcome.reports.len(), outcome.refused.len()), (1, 0), "{name}");
+        let report = &outcome.reports[0];
         assert_eq!(report.findings.len(), *findings, "{name}");
         assert!(report.end.deliver && !report.end.complete && !report.end.reason.is_empty(), "{name}");
         assert!(report.end.clean_assets.is_empty(), "{name}");
@@ -111,10 +111,10 @@ fn a_report_cut_anywhere_is_never_complete() {
         let root_end = root_end + whole[root_end..].iter().position(|byte| *byte == b'>').unwrap();
         for length in (0..=root_end).step_by(step) {
             fs::write(&path, &whole[..length]).unwrap();
-            let told = read_with(&path, &json!({})).unwrap();
-            assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{name} cut to {length}");
-            let told = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
-            assert!(told.reports.iter().all(|report| !report.end.complete), "{name} cut to {length}");
+            let outcome = read_with(&path, &json!({})).unwrap();
+            assert_eq!((outcome.reports.len(), outcome.refused.len()), (0, 1), "{name} cut to {length}");
+            let outcome = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
+            assert!(outcome.reports.iter().all(|report| !report.end.complete), "{name} cut to {length}");
         }
     }
 }
@@ -131,8 +131,8 @@ fn a_text_beyond_the_limit_is_damage() {
     );
     fs::write(&path, xml).unwrap();
     assert_eq!(report_of(&path).findings[0]["result"].len(), 16 * 5_000 + 1);
-    let told = read_with(&path, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    let outcome = read_with(&path, &json!({ "max_text_bytes": 65_536 })).unwrap();
     let problem = "text of one asset, definition or finding exceeds the limit of 65536 bytes";
-    assert!(told.reports[0].end.reason.ends_with(problem), "{}", told.reports[0].end.reason);
-    assert!(!told.reports[0].end.deliver);
+    assert!(outcome.reports[0].end.reason.ends_with(problem), "{}", outcome.reports[0].end.reason);
+    assert!(!outcome.reports[0].end.deliver);
 }

@@ -21,7 +21,7 @@ pub(crate) struct Report {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Outcome {
     pub(crate) reports: Vec<Report>,
     pub(crate) refused: Vec<Refusal>,
 }
@@ -49,7 +49,7 @@ impl Report {
 }
 
 /// Reads `path` with these further options.
-pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Told> {
+pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Outcome> {
     let mut options = json!({ "path": [path.display().to_string()], "settle_secs": 0 });
     for (key, value) in more.as_object().unwrap() {
         options[key] = value.clone();
@@ -59,42 +59,42 @@ pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Told> {
 
 /// Reads one file that must be one report.
 pub(crate) fn report_of(path: &Path) -> Report {
-    let mut told = read_with(path, &json!({})).unwrap();
-    assert_eq!(told.refused, [], "{}", path.display());
-    assert_eq!(told.reports.len(), 1, "{}", path.display());
-    told.reports.remove(0)
+    let mut outcome = read_with(path, &json!({})).unwrap();
+    assert_eq!(outcome.refused, [], "{}", path.display());
+    assert_eq!(outcome.reports.len(), 1, "{}", path.display());
+    outcome.reports.remove(0)
 }
 
 /// Reads one file that must be refused.
 pub(crate) fn refusal_of(path: &Path) -> Refusal {
-    let mut told = read_with(path, &json!({})).unwrap();
-    assert!(told.reports.is_empty(), "{} was delivered", path.display());
-    assert_eq!(told.refused.len(), 1, "{}", path.display());
-    told.refused.remove(0)
+    let mut outcome = read_with(path, &json!({})).unwrap();
+    assert!(outcome.reports.is_empty(), "{} was delivered", path.display());
+    assert_eq!(outcome.refused.len(), 1, "{}", path.display());
+    outcome.refused.remove(0)
 }
 
-pub(crate) fn read(options: &serde_json::Value) -> Result<Told> {
+pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let services = Services::without_host(folder.path());
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes())?;
     let mut input = QualysGuardFile::open(&options, &services, None)?;
-    let mut told = Told::default();
+    let mut outcome = Outcome::default();
     let mut recycled = BatchBuilder::default();
     loop {
         match input.next(std::mem::take(&mut recycled))? {
             Next::ReportStart(start) => {
-                told.reports.push(Report { start: *start, ..Report::default() });
+                outcome.reports.push(Report { start: *start, ..Report::default() });
             }
             Next::Batch { batch, .. } => {
-                let report = told.reports.last_mut().unwrap();
+                let report = outcome.reports.last_mut().unwrap();
                 let columns = Columns::of(report.start.schema.clone());
                 report.take(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }
-            Next::ReportEnd { end, .. } => told.reports.last_mut().unwrap().end = end,
-            Next::Refused(refusal) => told.refused.push(refusal),
+            Next::ReportEnd { end, .. } => outcome.reports.last_mut().unwrap().end = end,
+            Next::Refused(refusal) => outcome.refused.push(refusal),
             Next::Idle(_) => panic!("files are there or not"),
-            Next::Finished => return Ok(told),
+            Next::Finished => return Ok(outcome),
         }
     }
 }

@@ -218,8 +218,8 @@ fn a_template_report_is_joined_with_its_glossary() {
 #[test]
 fn detections_are_joined_with_the_knowledge_base() {
     let knowledge_base = good("knowledge-base.xml").display().to_string();
-    let told = read_with(&good("detections.xml"), &json!({ "knowledge_base": knowledge_base })).unwrap();
-    let report = &told.reports[0];
+    let outcome = read_with(&good("detections.xml"), &json!({ "knowledge_base": knowledge_base })).unwrap();
+    let report = &outcome.reports[0];
     assert_eq!(
         report.assets[0],
         row(&[

@@ -30,10 +30,10 @@ fn a_folder_is_read_by_name_packed_or_not() {
     fs::write(folder.path().join("b.xml.gz"), [gzip(head), gzip(tail)].concat()).unwrap();
     fs::write(folder.path().join("notes.txt"), "no report").unwrap();
 
-    let told = read(&json!({ "path": [folder.path()] })).unwrap();
-    assert_eq!(told.refused, []);
+    let outcome = read(&json!({ "path": [folder.path()] })).unwrap();
+    assert_eq!(outcome.refused, []);
     let counts: Vec<_> =
-        told.reports.iter().map(|report| (report.start.kind.as_str(), report.findings.len())).collect();
+        outcome.reports.iter().map(|report| (report.start.kind.as_str(), report.findings.len())).collect();
     assert_eq!(counts, [("SCAN", 2), ("ASSET_DATA_REPORT", 8), ("ASSET_DATA_REPORT", 8)]);
 }
 
@@ -50,8 +50,8 @@ fn damaged_and_truncated_gzip_files_are_distinguished() {
         (&broken[..], "invalid gzip data in ", false),
     ] {
         fs::write(&path, bytes).unwrap();
-        let told = read_with(&path, &json!({})).unwrap();
-        let refusal = &told.refused[0];
+        let outcome = read_with(&path, &json!({})).unwrap();
+        let refusal = &outcome.refused[0];
         assert!(refusal.error.message.contains(part), "{}", refusal.error.message);
         assert_eq!((refusal.error.kind, refusal.incomplete), (ErrorKind::BadData, incomplete));
     }
@@ -63,9 +63,9 @@ fn a_gzip_file_without_its_check_sum_is_never_complete() {
     let path = folder.path().join("report.xml.gz");
     let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
     fs::write(&path, &packed[..packed.len() - 4]).unwrap();
-    let told = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
-    let end = &told.reports[0].end;
-    assert_eq!(told.reports[0].findings.len(), 8);
+    let outcome = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
+    let end = &outcome.reports[0].end;
+    assert_eq!(outcome.reports[0].findings.len(), 8);
     assert!(end.deliver && !end.complete && end.clean_assets.is_empty());
     assert!(end.reason.ends_with("truncated gzip file"), "{}", end.reason);
 }
@@ -75,8 +75,8 @@ fn a_file_that_unpacks_to_too_much_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb.xml.gz");
     fs::write(&path, gzip(&vec![b' '; 4 << 20])).unwrap();
-    let told = read_with(&path, &json!({ "max_unpacked_bytes": 1 << 20 })).unwrap();
-    assert!(told.refused[0].error.message.ends_with("exceeds 1 MiB after decompression"));
+    let outcome = read_with(&path, &json!({ "max_unpacked_bytes": 1 << 20 })).unwrap();
+    assert!(outcome.refused[0].error.message.ends_with("exceeds 1 MiB after decompression"));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_file_that_is_still_written_is_waited_for() {
     let path = folder.path().join("growing.xml");
     let whole = fs::read(good("scan-all-kinds.xml")).unwrap();
     fs::write(&path, &whole[..100]).unwrap();
-    let told = std::thread::scope(|scope| {
+    let outcome = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
             for piece in whole[100..].chunks(whole.len() / 4) {
@@ -109,9 +109,9 @@ fn a_file_that_is_still_written_is_waited_for() {
         });
         read_with(&path, &json!({ "settle_secs": 20 })).unwrap()
     });
-    assert_eq!(told.refused, []);
-    assert!(told.reports[0].end.complete);
-    assert_eq!(told.reports[0].findings.len(), 13);
+    assert_eq!(outcome.refused, []);
+    assert!(outcome.reports[0].end.complete);
+    assert_eq!(outcome.reports[0].findings.len(), 13);
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn a_file_that_stays_cut_is_judged_when_it_has_settled() {
     let path = folder.path().join("cut.xml");
     fs::copy(damaged("scan-cut-in-cdata.xml"), &path).unwrap();
     let begun = Instant::now();
-    let told = read_with(&path, &json!({ "settle_secs": 1 })).unwrap();
-    assert!(told.refused[0].incomplete);
+    let outcome = read_with(&path, &json!({ "settle_secs": 1 })).unwrap();
+    assert!(outcome.refused[0].incomplete);
     assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
 
     // One that has not changed for long is judged at once.

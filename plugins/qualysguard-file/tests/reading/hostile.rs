@@ -5,9 +5,9 @@ use std::fs;
 use scanbridge_plugin_api::Result;
 use serde_json::json;
 
-use crate::drive::{Report, Told, read_with};
+use crate::drive::{Outcome, Report, read_with};
 
-fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Told> {
+fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml");
     fs::write(&path, xml).unwrap();
@@ -15,9 +15,9 @@ fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Told> {
 }
 
 fn report_of(xml: &str) -> Report {
-    let mut told = messages_about(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
-    assert_eq!((told.reports.len(), &told.refused[..]), (1, &[][..]), "{xml:.200}");
-    told.reports.remove(0)
+    let mut outcome = messages_about(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    assert_eq!((outcome.reports.len(), &outcome.refused[..]), (1, &[][..]), "{xml:.200}");
+    outcome.reports.remove(0)
 }
 
 fn detections(hosts: &str) -> String {

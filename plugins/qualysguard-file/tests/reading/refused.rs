@@ -77,9 +77,9 @@ fn every_other_file_is_named_for_what_it_is() {
 fn missing_file_does_not_stop_other_files() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.xml");
-    let told = read(&json!({ "path": [none, good("scan-ipv6.xml"), folder.path()] })).unwrap();
-    assert_eq!(told.reports.len(), 1);
-    let refused: Vec<_> = told.refused.iter().map(|refusal| refusal.error.kind).collect();
+    let outcome = read(&json!({ "path": [none, good("scan-ipv6.xml"), folder.path()] })).unwrap();
+    assert_eq!(outcome.reports.len(), 1);
+    let refused: Vec<_> = outcome.refused.iter().map(|refusal| refusal.error.kind).collect();
     assert_eq!(refused, [ErrorKind::NoInput; 2]);
 }
 
@@ -95,8 +95,9 @@ fn an_unreadable_knowledge_base_ends_the_input() {
         assert!(error.message.contains(part), "{}", error.message);
     }
     // Scans need none.
-    let told = read_with(&good("scan-ipv6.xml"), &json!({ "knowledge_base": other("message.txt") })).unwrap();
-    assert_eq!(told.reports.len(), 1);
+    let outcome =
+        read_with(&good("scan-ipv6.xml"), &json!({ "knowledge_base": other("message.txt") })).unwrap();
+    assert_eq!(outcome.reports.len(), 1);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::fs;
 use scanbridge_fixtures::good;
 use serde_json::{Value, json};
 
-use crate::drive::{Told, read_with};
+use crate::drive::{Outcome, read_with};
 
 /// Reads `template-report.xml` after these replacements, each of the first place only.
-fn read_changed(changes: &[(&str, &str)], options: &Value) -> Told {
+fn read_changed(changes: &[(&str, &str)], options: &Value) -> Outcome {
     let mut xml = fs::read_to_string(good("template-report.xml")).unwrap();
     for (from, to) in changes {
         assert!(xml.contains(from), "{from}");
@@ -50,9 +50,9 @@ fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
         ),
     ] {
         for deliver in [false, true] {
-            let told = read_changed(changes, &json!({ "deliver_incomplete": deliver }));
-            assert_eq!((told.reports.len(), told.refused.len()), (1, 0), "{reason}");
-            let end = &told.reports[0].end;
+            let outcome = read_changed(changes, &json!({ "deliver_incomplete": deliver }));
+            assert_eq!((outcome.reports.len(), outcome.refused.len()), (1, 0), "{reason}");
+            let end = &outcome.reports[0].end;
             assert_eq!((end.complete, end.deliver), (false, deliver), "{reason}");
             assert!(end.reason.ends_with(reason), "{}", end.reason);
             assert!(end.clean_assets.is_empty());
@@ -68,11 +68,11 @@ fn assets_without_an_end_are_refused() {
         &[("</HOST_LIST>", "<![CDATA[</HOST_LIST>")],
         &[("</HOST_LIST>", "<!-- </HOST_LIST>")],
     ] {
-        let told = read_changed(changes, &json!({}));
-        assert_eq!((told.reports.len(), told.refused.len()), (0, 1), "{changes:?}");
-        assert!(told.refused[0].incomplete);
+        let outcome = read_changed(changes, &json!({}));
+        assert_eq!((outcome.reports.len(), outcome.refused.len()), (0, 1), "{changes:?}");
+        assert!(outcome.refused[0].incomplete);
         let problem = "unexpected end of file: ASSET_DATA_REPORT is not closed";
-        assert!(told.refused[0].error.message.ends_with(problem), "{}", told.refused[0].error.message);
+        assert!(outcome.refused[0].error.message.ends_with(problem), "{}", outcome.refused[0].error.message);
     }
 }
 
@@ -88,8 +88,8 @@ fn lists_of_assets_may_be_empty_nested_or_several() {
         (&[("</DNS>", "</DNS><!-- </HOST_LIST> --><?x </HOST_LIST> ?>")], 3),
         (&[("TLSv1.0 is", "</HOST_LIST>")], 3),
     ] {
-        let told = read_changed(changes, &json!({}));
-        let report = &told.reports[0];
+        let outcome = read_changed(changes, &json!({}));
+        let report = &outcome.reports[0];
         assert!(report.end.complete, "{changes:?}: {}", report.end.reason);
         assert_eq!((report.assets.len(), report.findings.len()), (assets, 8), "{changes:?}");
         assert_eq!(report.finding("38628")["definition.title"], "TLS 1.0 and weaker is spoken");
@@ -101,11 +101,11 @@ fn lists_of_assets_may_be_empty_nested_or_several() {
 #[test]
 fn a_glossary_beyond_the_limit_makes_no_complete_report() {
     let threat = format!("<THREAT>{}", "x".repeat(70_000));
-    let told = read_changed(
+    let outcome = read_changed(
         &[("<THREAT>", &threat)],
         &json!({ "max_text_bytes": 65_536, "deliver_incomplete": true }),
     );
-    let end = &told.reports[0].end;
+    let end = &outcome.reports[0].end;
     assert!(end.deliver && !end.complete);
     assert!(end.reason.ends_with("exceeds the limit of 65536 bytes"), "{}", end.reason);
 }

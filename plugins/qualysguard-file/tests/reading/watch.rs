@@ -81,8 +81,8 @@ fn a_folder_that_looks_empty_makes_nothing_forgotten() {
     fs::rename(&mounted, folder.path().join("away")).unwrap();
     look(&mut session);
     look(&mut session);
-    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
-    assert_eq!(told, [ErrorKind::NoInput], "a folder that is missing is named once");
+    let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
+    assert_eq!(outcome, [ErrorKind::NoInput], "a folder that is missing is named once");
     fs::create_dir(&mounted).unwrap();
     look(&mut session);
     fs::remove_dir(&mounted).unwrap();
@@ -106,14 +106,14 @@ fn failed_decompression_is_retried_and_reported_once() {
     assert!(fs::write(&in_the_way, vec![0; 2 << 20]).is_err(), "the disk is small");
     look(&mut session);
     look(&mut session);
-    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
+    let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
     fs::remove_file(&in_the_way).unwrap();
     look(&mut session);
     look(&mut session);
     let files = session.files();
     drop(session);
     assert!(Command::new("umount").arg(state.path()).status().unwrap().success());
-    assert_eq!((told, files), (vec![ErrorKind::Io], vec!["a.xml.gz".to_owned()]));
+    assert_eq!((outcome, files), (vec![ErrorKind::Io], vec!["a.xml.gz".to_owned()]));
 }
 
 /// Folders by date come and go with all that is in them.
@@ -323,8 +323,8 @@ fn a_pipe_is_not_waited_for_in_a_watched_folder() {
     look(&mut session);
     look(&mut session);
     assert_eq!(session.files(), ["b.xml"]);
-    let told: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
-    assert!(matches!(told[..], [message] if message.ends_with("not a regular file")), "{told:?}");
+    let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
+    assert!(matches!(outcome[..], [message] if message.ends_with("not a regular file")), "{outcome:?}");
 }
 
 #[test]
