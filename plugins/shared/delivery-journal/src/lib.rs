@@ -1,15 +1,14 @@
-//! Records what was delivered, across runs: a set of keys in one file of an instance's state directory.
+//! Records deliveries across runs: a set of keys in one file of an instance's state directory.
 //!
-//! A key is whatever identifies a thing for its owner: the path of a file with its length and time, the reference of
-//! a scan. Keys for which [`Journal::record`] has returned survive a power failure. A missing file is an empty
-//! journal. A corrupt file is refused, because an input without its list of deliveries would deliver everything
-//! again.
+//! A key identifies something that was delivered, for example a file (path, length and time) or a scan reference.
+//! Keys for which [`Journal::record`] has returned survive a power failure. A missing file is an empty journal. A
+//! corrupt file is refused, because an input without its list of deliveries would deliver everything again.
 //!
-//! The file is text, one key per line, each line after a checksum. It grows by appending. When keys are deleted, a
-//! new file is written next to the old one and replaces it. All keys are in memory: the owner deletes those of things
-//! that no longer exist, so there are about as many keys as things that could be delivered twice.
+//! The file is text: one key per line, after a checksum. It grows by appending. When keys are deleted, a new file is
+//! written next to the old one and replaces it. All keys are in memory. The owner deletes the keys of things that no
+//! longer exist, which bounds their number.
 //!
-//! One journal belongs to one instance; two that write to the same folder at once would lose keys.
+//! One journal belongs to one instance. Two journals that write to the same directory at once would lose keys.
 
 mod line;
 
@@ -21,12 +20,13 @@ use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-/// The keys of what was delivered.
+/// The keys of everything that was delivered.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
     keys: HashSet<String>,
-    /// The file and the number of its valid bytes; what follows them is overwritten. None until the first key.
+    /// The file and the number of its valid bytes. The next append overwrites what follows them. `None` until the
+    /// first key.
     file: Option<(File, u64)>,
 }
 
@@ -34,7 +34,7 @@ impl Journal {
     /// Reads the journal of this directory and changes nothing. A missing journal is empty.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when the file cannot be read or is damaged.
+    /// [`ErrorKind::Io`] when the file is unreadable or corrupt.
     pub fn open(folder: &Path) -> Result<Self> {
         let mut journal = Self { folder: folder.to_owned(), keys: HashSet::new(), file: None };
         let path = journal.path();
@@ -51,28 +51,28 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Whether this was recorded.
+    /// Whether this key was recorded.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
         self.keys.contains(key)
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether nothing is recorded.
+    /// Whether the journal contains no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Records what was delivered. When this returns, the keys are on disk. Known keys take no space.
+    /// Records deliveries. When this returns, the keys are on disk. Known keys take no space.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; then none of the keys is recorded, and recording them later is sound.
+    /// [`ErrorKind::Io`]; then none of the keys is recorded, and the caller may record them later.
     pub fn record<K: Into<String>>(&mut self, keys: impl IntoIterator<Item = K>) -> Result<()> {
         let mut new: HashSet<String> = keys.into_iter().map(Into::into).collect();
         new.retain(|key| !self.keys.contains(key));
@@ -84,7 +84,7 @@ impl Journal {
             return self.rewrite().inspect_err(|_| self.keys.clear());
         };
         let lines: String = new.iter().map(|key| line::of(key)).collect();
-        // The rest of a failed or torn append is removed first: a shorter append would not overwrite all of it.
+        // Removes the rest of a failed append first: a shorter append would not overwrite all of it.
         file.set_len(*length)
             .and_then(|()| file.write_all_at(lines.as_bytes(), *length))
             .and_then(|()| file.sync_data())
@@ -94,10 +94,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Deletes the keys that `keep` rejects; if there are any, the file is written again.
+    /// Deletes the keys that `keep` rejects. Rewrites the file if there are any.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; then the keys may come back when the journal is opened again.
+    /// [`ErrorKind::Io`]; then the deleted keys may reappear when the journal is opened again.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) -> Result<()> {
         let before = self.keys.len();
         self.keys.retain(|key| keep(key));
@@ -112,13 +112,13 @@ impl Journal {
         self.retain(|_| false)
     }
 
-    /// Writes all keys to a new file and moves it into the place of the old one.
+    /// Writes all keys to a new file, which replaces the old one.
     fn rewrite(&mut self) -> Result<()> {
         let (path, new) = (self.path(), self.folder.join(NEW_NAME));
         let mut replace = || {
             let written = self.write_all(&new)?;
             fs::rename(&new, &path)?;
-            // From here on it is the new file that is appended to, whatever comes of the rest.
+            // Later appends go to the new file, even if the next step fails.
             self.file = Some(written);
             File::open(&self.folder)?.sync_all()
         };
@@ -147,7 +147,7 @@ impl Journal {
     }
 }
 
-/// Reads what a journal's file holds. A door for fuzzing, and no part of what this crate promises.
+/// Parses the content of a journal file. Only for fuzzing; not part of the public interface.
 ///
 /// # Errors
 /// As [`Journal::open`].
@@ -156,17 +156,17 @@ pub fn keys_of(bytes: &[u8]) -> Result<HashSet<String>> {
     read(bytes, Path::new(NAME)).map(|(keys, _)| keys)
 }
 
-/// Reads all lines; gives the keys, and the length of what holds.
+/// Reads all lines. Returns the keys and the number of valid bytes.
 ///
-/// Bytes after the last line break are the rest of an append that crashed. The call that wrote them had not returned,
-/// so the keys were never acknowledged and may be dropped. A complete line may have been acknowledged, so an
+/// Bytes after the last line break are the rest of an append that crashed. The call that wrote them had not returned:
+/// their keys were never acknowledged and may be dropped. A complete line may have been acknowledged, so an
 /// unreadable one is an error.
 fn read(mut reader: impl BufRead, path: &Path) -> Result<(HashSet<String>, u64)> {
     let (mut keys, mut bytes, mut length) = (HashSet::new(), Vec::new(), 0);
     for number in 1_u64.. {
         bytes.clear();
         reader.read_until(b'\n', &mut bytes).map_err(|error| failed("cannot read", path, &error))?;
-        // A file without a complete first line cannot be ours: a new file is renamed to its name only when it is
+        // A file without a complete first line was not written by this crate: a new file is renamed only when it is
         // complete.
         match bytes.split_last() {
             None if number > 1 => break,
@@ -185,7 +185,7 @@ fn read(mut reader: impl BufRead, path: &Path) -> Result<(HashSet<String>, u64)>
 
 const NAME: &str = "delivered";
 const NEW_NAME: &str = "delivered.new";
-/// The first line: what the file is, and the version of its form.
+/// The first line: the file type and the format version.
 const HEAD: &[u8] = b"scanbridge delivery journal 1";
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> PluginError {

@@ -8,23 +8,23 @@ pub(crate) fn of(key: &str) -> String {
     format!("{} {text}\n", sum_of(&text))
 }
 
-/// The key of a line without its line break; none if the line is damaged.
+/// The key of a line without its line break; `None` if the line is corrupt.
 pub(crate) fn key(line: &[u8]) -> Option<String> {
     let (sum, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if sum != sum_of(text) {
         return None;
     }
     let mut key = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        key.push(match letter {
-            '\\' => match letters.next()? {
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        key.push(match char {
+            '\\' => match chars.next()? {
                 'n' => '\n',
                 'r' => '\r',
                 '\\' => '\\',
                 _ => return None,
             },
-            letter => letter,
+            char => char,
         });
     }
     Some(key)
@@ -48,12 +48,12 @@ mod tests {
     #[test]
     fn a_changed_line_is_noticed() {
         let line = of("/in/scan.xml");
-        for (place, byte) in line.trim_end().bytes().enumerate() {
-            // Among them the one that makes a capital letter of a digit.
+        for (index, byte) in line.trim_end().bytes().enumerate() {
+            // One of the flipped bits turns a lowercase hexadecimal digit into an uppercase one.
             for bit in 0..8 {
-                let mut other = line.trim_end().as_bytes().to_owned();
-                other[place] = byte ^ (1 << bit);
-                assert_eq!(key(&other), None, "byte {place}");
+                let mut changed = line.trim_end().as_bytes().to_owned();
+                changed[index] = byte ^ (1 << bit);
+                assert_eq!(key(&changed), None, "byte {index}");
             }
         }
     }

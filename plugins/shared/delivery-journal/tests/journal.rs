@@ -1,4 +1,4 @@
-//! What a journal promises, seen through its file.
+//! Tests of the journal through its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -69,12 +69,12 @@ fn damage_is_named_and_never_taken_for_an_empty_journal() {
 }
 
 proptest! {
-    /// A crash leaves any part of what the last call wrote, or as many zeros.
+    /// A crash leaves any part of the bytes of the last call, or zeros instead of them.
     #[test]
     fn a_crash_while_recording_takes_nothing_that_was_acknowledged(
         acknowledged in prop::collection::hash_set(any::<String>(), 1..8),
         last in any::<String>(),
-        cut in any::<prop::sample::Index>(),
+        truncation in any::<prop::sample::Index>(),
         zeros: bool,
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -82,18 +82,18 @@ proptest! {
         for key in &acknowledged {
             journal.record([key]).unwrap();
         }
-        let whole = fs::metadata(file(folder.path())).unwrap().len();
+        let acknowledged_length = fs::metadata(file(folder.path())).unwrap().len();
         journal.record([&last]).unwrap();
         let mut bytes = fs::read(file(folder.path())).unwrap();
-        let keep = usize::try_from(whole).unwrap() + cut.index(bytes.len() - usize::try_from(whole).unwrap() + 1);
-        let was_whole = keep == bytes.len();
+        let keep = usize::try_from(acknowledged_length).unwrap() + truncation.index(bytes.len() - usize::try_from(acknowledged_length).unwrap() + 1);
+        let is_complete = keep == bytes.len();
         if zeros { bytes[keep..].fill(0) } else { bytes.truncate(keep) }
         fs::write(file(folder.path()), &bytes).unwrap();
 
         let mut journal = Journal::open(folder.path()).unwrap();
         prop_assert!(acknowledged.iter().all(|key| journal.contains(key)));
-        prop_assert_eq!(journal.contains(&last), was_whole || acknowledged.contains(&last));
-        // What comes next is as good as ever.
+        prop_assert_eq!(journal.contains(&last), is_complete || acknowledged.contains(&last));
+        // The journal accepts new keys after the crash.
         journal.record(["next"]).unwrap();
         let journal = Journal::open(folder.path()).unwrap();
         prop_assert!(journal.contains("next") && acknowledged.iter().all(|key| journal.contains(key)));

@@ -1,4 +1,4 @@
-//! Where a report begins in the file, or series of pieces, that it goes to.
+//! Where a report begins in its file or series of pieces.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::target::{IfExists, Target};
 #[derive(Debug)]
 pub(crate) struct AppendPoint {
     pub(crate) number: u32,
-    /// The published piece whose content is copied into the new part, and what is known of that content.
+    /// The published piece that is copied into the new part, and its known content.
     pub(crate) from: Option<(PathBuf, Option<Content>)>,
     pub(crate) begun: Moment,
 }
@@ -39,7 +39,7 @@ impl AppendPoint {
         })
     }
 
-    /// Goes on after what this run has published itself.
+    /// Continues after the pieces that this run has published.
     fn after(path: &Path, target: &Target, earlier: &Published) -> Result<Self> {
         let piece = piece_path(path, earlier.number);
         let Published { number, piece: known } = *earlier;
@@ -84,7 +84,7 @@ impl AppendPoint {
     }
 }
 
-/// The last of the pieces that are there without a gap; `plain` is the number of the first one.
+/// The last existing piece before the first gap; `plain` is the number of the first piece.
 fn last_existing(path: &Path, plain: u32) -> Option<u32> {
     let is_there = |number: &u32| fs::symlink_metadata(piece_path(path, *number)).is_ok();
     match plain {

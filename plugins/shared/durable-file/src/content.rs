@@ -1,4 +1,4 @@
-//! What a file is known by after a crash.
+//! How a file is identified after a crash.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,9 +8,9 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-/// The beginning of a file, as this run has written it. It is identified by a checksum, which also holds for a copy:
-/// a second report with the same path is written after a copy of the first. The device number is not stored, because
-/// it may change at a reboot.
+/// The beginning of a file, as this run has written it. A checksum identifies it and is also valid for a copy: a
+/// second report with the same path is written after a copy of the first. The device number is not stored, because it
+/// may change at a reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Content {
@@ -31,8 +31,8 @@ impl Content {
         Ok(metadata.is_file() && metadata.len() >= self.length && self.sum_of(file)? == self.sum)
     }
 
-    /// Whether the file of this name holds at least this content. Unlike [`Content::is_head_of`] it does not take
-    /// any file for one where this run has written nothing yet.
+    /// Whether the file of this name contains at least this content. Unlike [`Content::is_head_of`], this is false
+    /// for any file while this run has written no bytes.
     pub(crate) fn is_surely_head_of(&self, path: &Path) -> io::Result<bool> {
         if self.length > self.base {
             return self.is_head_of(path);

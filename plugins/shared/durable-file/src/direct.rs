@@ -13,7 +13,8 @@ use scanbridge_plugin_api::{PluginError, Result};
 
 use crate::failure::{cannot_create, cannot_write};
 
-/// A destination that stays open for the whole run: the reader of a pipe would take its end for the end of all.
+/// A destination that stays open for the whole run: the reader of a pipe would treat a close as the end of the
+/// output.
 #[derive(Debug)]
 pub(crate) struct Direct {
     path: PathBuf,
@@ -21,7 +22,7 @@ pub(crate) struct Direct {
     buffer: Vec<u8>,
 }
 
-/// Whether the path is one of ours.
+/// Whether this path is written directly.
 pub(crate) fn is_direct(path: &Path) -> bool {
     standard_stream(path).is_some()
         || fs::metadata(path).is_ok_and(|metadata| {
@@ -92,7 +93,7 @@ impl Direct {
     }
 }
 
-/// Opening a pipe would wait for its reader for ever; so we look every now and then, and give up.
+/// Opening a pipe blocks until it has a reader, so this polls and times out.
 fn open_special(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut attempts = 0;

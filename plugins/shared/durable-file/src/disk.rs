@@ -1,4 +1,4 @@
-//! The steps that change the disk, each by itself, so that the tests can end the program between any two of them.
+//! The steps that change the disk, as separate functions, so that tests can inject a fault between any two of them.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 pub(crate) use crate::fault::{note_sync, note_write, step};
 
-/// Comes before each change; only the tests have something to say here.
+/// Called before each change; only tests inject a fault here.
 #[cfg(not(test))]
 pub(crate) fn step() -> io::Result<()> {
     Ok(())
@@ -53,7 +53,7 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     step()?;
     note_sync();
-    // The tests end processes, not the machine, and have thousands of steps to take.
+    // Tests end processes, not the machine, and run thousands of steps.
     if cfg!(test) { Ok(()) } else { file.sync_data() }
 }
 
@@ -79,14 +79,14 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Brings new and removed names to the disk.
+/// Synchronizes new and removed names to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     step()?;
     if cfg!(test) {
         return Ok(());
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some network file systems have no such call for folders; names are safe there as soon as they are given.
+        // Some network file systems do not support this call for directories; there, a name is durable at once.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
             Ok(())
         }
@@ -94,8 +94,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the files that follow each other without a gap: `findings.2025.csv` may belong to the operator. The last
-/// file is removed first, so that an interruption leaves no gap either. Returns the path that failed.
+/// Removes consecutively numbered files up to the first gap: `findings.2025.csv` may belong to the operator. The last
+/// file is removed first, so that an interruption leaves no gap. Returns the path that failed.
 pub(crate) fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<(), (PathBuf, io::Error)> {
     let there = (first..).map(path).take_while(|path| fs::symlink_metadata(path).is_ok());
     for path in there.collect::<Vec<_>>().into_iter().rev() {

@@ -1,4 +1,4 @@
-//! Messages for failures of the file system: they name the file, and their kind decides the exit code.
+//! Errors of the file system: the message names the file, and the kind decides the exit code.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
-/// A file could not be made, opened or locked: exit code 73.
+/// A file could not be created, opened or locked: exit code 73.
 pub(crate) fn cannot_create(path: &Path, error: &io::Error) -> PluginError {
     let failure =
         PluginError::new(ErrorKind::CannotCreate, format!("cannot create {}: {error}", path.display()));
@@ -33,12 +33,12 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> PluginError {
     }
 }
 
-/// What was there before cannot be read: exit code 74.
+/// An existing file cannot be read: exit code 74.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::Io, format!("cannot read {} to append to it: {error}", path.display()))
 }
 
-/// Fails when the file is there: exit code 73.
+/// Fails when the file exists: exit code 73.
 pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(_) => Err(already_there(path)),

@@ -1,17 +1,16 @@
-//! For the tests: ends the program, or fails, at a chosen step on the disk.
+//! Fault injection for tests: kills the process, or fails, at a chosen step on the disk.
 //!
-//! "Ends" means that from then on nothing on the disk changes, whatever is still called or dropped, and that locks
-//! go: what a killed process leaves.
+//! After a simulated kill, calls and drops change nothing on the disk, and locks are released, as after a real kill.
 
 use std::cell::Cell;
 use std::io;
 
-/// What happens at the chosen step.
+/// The fault at the chosen step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The process is killed.
     Killed,
-    /// The disk is full, this once.
+    /// The disk is full for one step.
     Full,
 }
 
@@ -27,7 +26,7 @@ pub(crate) fn plan(steps: u32, fault: Fault) {
     PLAN.set(Some((steps, fault)));
 }
 
-/// A new process begins. Gives whether a fault had come.
+/// Begins a new process. Returns whether a fault occurred in the previous one.
 pub(crate) fn revive() -> bool {
     let came = PLAN.take().is_none();
     DEAD.set(false);
@@ -35,7 +34,7 @@ pub(crate) fn revive() -> bool {
     came
 }
 
-/// The process is killed now.
+/// Kills the simulated process now.
 pub(crate) fn kill() {
     DEAD.set(true);
 }

@@ -1,4 +1,4 @@
-//! The report that a receipt names, from the opening of the file until the first report begins.
+//! The report that a receipt names, until the first report of this run begins.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) struct Interrupted {
 }
 
 impl Interrupted {
-    /// Restores all files to the state in the record, and takes the report in progress out of it.
+    /// Restores all files to the state in the record, and removes the report in progress from the record.
     pub(crate) fn recover(
         record: &mut Record,
         state: Vec<u8>,
@@ -48,7 +48,7 @@ impl Interrupted {
         Ok(interrupted)
     }
 
-    /// Whether this report, which goes to this path, is the interrupted one.
+    /// Whether this report with this path is the interrupted one.
     pub(crate) fn is(&self, report: &ReportKey, path: &Path) -> bool {
         let is_there = match self.left {
             Some(_) => self.under_way.name == name_of(path),
@@ -60,17 +60,17 @@ impl Interrupted {
     /// Its part files, to resume the report; `None` for a device or pipe.
     pub(crate) fn into_pieces(self) -> Result<Option<Box<Pieces>>> {
         match self.left {
-            Some(RecoveredReport::Whole(pieces)) => Ok(Some(pieces)),
+            Some(RecoveredReport::Complete(pieces)) => Ok(Some(pieces)),
             Some(RecoveredReport::Broken(path)) => Err(broken(&path)),
             None => Ok(None),
         }
     }
 
-    /// Removes its part files, for it will not go on.
+    /// Removes its part files, because the report is not resumed.
     pub(crate) fn roll_back(self, record: &mut Record, name: &NameTemplate) -> Result<()> {
         match self.left {
-            Some(RecoveredReport::Whole(mut pieces)) => pieces.forget(),
-            // The file was left as it is, for the report might have gone on.
+            Some(RecoveredReport::Complete(mut pieces)) => pieces.forget(),
+            // Recovery left the published file alone, because the report might have been resumed.
             Some(RecoveredReport::Broken(_)) => {
                 if let Some(published) = record.published.get_mut(&self.under_way.name) {
                     restore_published(&name.beside(&self.under_way.name), published)?;

@@ -1,4 +1,4 @@
-//! Brings the disk back to what a receipt says, after a crash at any moment since.
+//! Restores the files of a receipt, after a crash at any later moment.
 //!
 //! Files are identified by the checksum of their content. If a part was already renamed to its final name, a new part
 //! is made from the beginning of that file. First all parts are made and synchronized; then what was published since
@@ -21,16 +21,16 @@ use crate::pieces::Pieces;
 use crate::receipt::{Published, Series};
 use crate::target::{IfExists, Target};
 
-/// The recovered parts of a report that was in progress.
+/// The recovered part files of a report that was in progress.
 #[derive(Debug)]
 pub(crate) enum RecoveredReport {
-    /// Everything that the receipt names.
-    Whole(Box<Pieces>),
-    /// Not all; this is the first file that is missing. Nothing was touched.
+    /// All files that the receipt names.
+    Complete(Box<Pieces>),
+    /// Some files are missing; this is the first one. Recovery changed nothing.
     Broken(PathBuf),
 }
 
-/// A piece whose content is there.
+/// A piece whose content was found.
 struct Found {
     /// The final name.
     path: PathBuf,
@@ -42,12 +42,12 @@ struct Found {
 enum ContentLocation {
     Part,
     Final,
-    /// There was none.
+    /// The piece has no content.
     Empty,
 }
 
 impl Pieces {
-    /// Adopts the part files of the report that was in progress, and removes what was published of it since.
+    /// Adopts the part files of the report that was in progress, and removes the pieces that were published since.
     pub(crate) fn recover(
         path: PathBuf,
         series: &Series,
@@ -70,7 +70,7 @@ impl Pieces {
             remove_series(next, |number| part_path(&piece_path(&path, number)))?;
         }
         let (last, sealed) = series.pieces.split_last().expect("a series has a piece");
-        Ok(RecoveredReport::Whole(Box::new(Self {
+        Ok(RecoveredReport::Complete(Box::new(Self {
             path,
             first: series.first,
             sealed: sealed.to_vec(),
@@ -86,8 +86,8 @@ impl Pieces {
     }
 }
 
-/// Brings a published file back to what it was, should a later report have been published into it. A file that
-/// was taken away, or that another program has put there, is left alone.
+/// Restores a published file if a later report was published into it. A file that was removed, or replaced by another
+/// program, is left alone.
 pub(crate) fn restore_published(path: &Path, published: &mut Published) -> Result<()> {
     let Published { number, piece } = published;
     let file = piece_path(path, *number);
@@ -104,10 +104,10 @@ pub(crate) fn restore_published(path: &Path, published: &mut Published) -> Resul
         Ok(_) if !piece.content.is_head_of(&file).map_err(failed)? => return Ok(()),
         Ok(found) => piece.content.inode = found.ino(),
     }
-    cut(&file, piece.content.length)
+    truncate(&file, piece.content.length)
 }
 
-/// Finds the content of all pieces; gives the part file of the first that is nowhere.
+/// Finds the content of all pieces. Returns the part file of the first piece without content on the disk.
 fn locate(path: &Path, series: &Series) -> Result<Result<Vec<Found>, PathBuf>> {
     let mut found = Vec::new();
     for (number, piece) in (series.first..).zip(&series.pieces) {
@@ -132,11 +132,11 @@ fn place(path: &Path, content: &Content) -> io::Result<Option<ContentLocation>> 
     })
 }
 
-/// Sees to it that all part files have exactly their content and are on the disk; gives the last one.
+/// Gives all part files exactly their content and synchronizes them. Returns the last one.
 fn settle_all(found: &[Found], mode: u32) -> Result<Part> {
     let (current, sealed) = found.split_last().expect("a series has a piece");
     for piece in sealed {
-        // From now on it is only renamed or removed; the guard is the lock on it.
+        // From now on the file is only renamed or removed; the guard is its lock.
         settle(piece, mode)?.stays(true);
     }
     settle(current, mode)
@@ -155,7 +155,7 @@ fn settle(Found { path, place, content }: &Found, mode: u32) -> Result<Part> {
     Ok(part)
 }
 
-/// Removes what was published of a series since its receipt.
+/// Removes the pieces of a series that were published since its receipt.
 fn unpublish(path: &Path, series: &Series) -> Result<()> {
     let file = piece_path(path, series.first);
     let failed = |error: io::Error| cannot_write(&file, &error);
@@ -172,14 +172,14 @@ fn unpublish(path: &Path, series: &Series) -> Result<()> {
         remove_series(series.first + 1, |number| piece_path(path, number))?;
     }
     match series.before {
-        Some(length) => cut(&file, length),
+        Some(length) => truncate(&file, length),
         None => disk::remove(&file).map_err(failed),
     }
 }
 
 /// Truncates a published file to the end of a report. A program that has it open sees complete reports before and
 /// after.
-fn cut(path: &Path, length: u64) -> Result<()> {
+fn truncate(path: &Path, length: u64) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
     file.map(fs::File::from)

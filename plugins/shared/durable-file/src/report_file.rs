@@ -1,4 +1,4 @@
-//! The type that file outputs hold.
+//! The writer that file outputs use.
 
 use std::fmt;
 use std::io;
@@ -17,11 +17,11 @@ use crate::pieces::Pieces;
 use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
 use crate::target::{IfExists, Target};
 
-/// A file, or a series of pieces, that takes reports one after the other.
+/// A file, or a series of pieces, to which reports are written one after the other.
 ///
-/// Calls come in the order `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. A value
-/// that is dropped while a report is in progress rolls that report back, unless something of it was committed: then
-/// it is kept for the next value, which is opened with the receipt.
+/// Call order: `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. Dropping the value
+/// rolls back a report in progress, unless part of it was committed. A committed part is kept for the value that is
+/// opened with its receipt.
 ///
 /// ```
 /// # use scanbridge_plugin_api::model::ReportStart;
@@ -58,21 +58,20 @@ pub struct ReportFile {
     record: Record,
     /// The report that the receipt names, until the first report begins.
     interrupted: Option<Interrupted>,
-    /// The committed part files of a report that was rolled back: after a crash before the next commit they are
-    /// needed again.
+    /// The committed part files of a report that was rolled back: a crash before the next commit needs them again.
     withdrawn: Option<Box<Pieces>>,
     direct: Option<Direct>,
     target: Target,
 }
 
-/// What a report that begins finds.
+/// The state of the file when a report begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartMode {
-    /// A new, empty file, which wants its header.
+    /// A new, empty file, which needs its header.
     Empty,
     /// The end of an earlier report, in a file that has its header.
     Behind,
-    /// Its own beginning, as it stood at the last commit; with the bytes that were given to that commit.
+    /// The report's own beginning, as of the last commit, with the caller's bytes of that commit.
     Continued(Vec<u8>),
 }
 
@@ -85,8 +84,8 @@ enum Sink {
 }
 
 impl ReportFile {
-    /// Checks the path and its folder. Without a receipt it touches no file yet; with one, all files are brought
-    /// back to what they were when it was given.
+    /// Checks the path and its directory. Without a receipt it changes no file yet; with one, it restores all files
+    /// to their state at that receipt.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for an invalid path, and for a receipt that is invalid or belongs to another path;
@@ -154,10 +153,11 @@ impl ReportFile {
         Ok(begun)
     }
 
-    /// Appends whole records, buffered.
+    /// Appends complete records, buffered.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], for example when the disk is full. The report can then go on only from the last receipt.
+    /// [`ErrorKind::Io`], for example when the disk is full. The report can then be resumed only from the last
+    /// receipt.
     pub fn write(&mut self, records: &[u8]) -> Result<()> {
         match (&mut self.sink, &mut self.direct) {
             (Sink::Pieces(pieces), _) => pieces.current.write(records),
@@ -166,8 +166,8 @@ impl ReportFile {
         }
     }
 
-    /// Between two records: begins the next piece when this one is full. Gives true when a new, empty piece
-    /// was begun.
+    /// Between two records: begins the next piece when this one is full. Returns true when it began a new, empty
+    /// piece.
     ///
     /// # Errors
     /// As in [`ReportFile::begin`] and [`ReportFile::write`].
@@ -223,7 +223,7 @@ impl ReportFile {
                 let name = direct.path().to_string_lossy().into_owned();
                 Some(UnderWay { report: self.report.clone(), name, series: None })
             }
-            // Nothing has begun yet: the interrupted report is where it was.
+            // No report has begun yet, so the interrupted report is unchanged.
             _ => self.interrupted.as_ref().map(|interrupted| interrupted.under_way.clone()),
         };
         if let Some(pieces) = &mut self.withdrawn {
@@ -241,7 +241,7 @@ impl ReportFile {
             .with_hint(START_OVER)
     }
 
-    /// The file that is being written, for messages; between two reports the target as the operator wrote it.
+    /// The file that is being written, for messages; between two reports, the target as configured.
     #[must_use]
     pub fn path(&self) -> &Path {
         match (&self.sink, &self.direct) {
@@ -321,7 +321,7 @@ impl io::Write for ReportFile {
         Ok(bytes.len())
     }
 
-    /// Does nothing: [`ReportFile::commit`] and [`ReportFile::end`] say when bytes have to be on the disk.
+    /// Does nothing: [`ReportFile::commit`] and [`ReportFile::end`] synchronize to disk.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 /// Where and how a file output writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The file. Its name may hold `{report}` (the report's id, title or file stem, reduced to letters, digits,
-    /// `.`, `_` and `-`) and `{date}` (the UTC day on which the output was opened, `2026-01-31`); the folder may
-    /// not, for texts from outside never choose a folder. `-` is standard output.
+    /// The file. Its name may contain `{report}` (the report's id, title or file stem, reduced to letters, digits,
+    /// `.`, `_` and `-`) and `{date}` (the UTC day on which the output was opened, `2026-01-31`). The directory may
+    /// not contain them, because external text must not choose a directory. `-` is standard output.
     pub path: PathBuf,
     /// The permissions of the file, set exactly, whatever the umask.
     pub mode: u32,
@@ -35,11 +35,11 @@ pub enum IfExists {
     Replace,
     /// The run appends to it.
     Append,
-    /// The run refuses to touch it.
+    /// The run refuses to change it.
     Fail,
 }
 
-/// When a new piece is begun. Without either limit the file is one and bears its plain name.
+/// When a new piece is begun. Without a limit there is one file, with its plain name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rotation {
     /// A piece ends with the record that reaches this many bytes.

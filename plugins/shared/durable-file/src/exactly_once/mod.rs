@@ -1,5 +1,5 @@
-//! Kills and full disks at every step, compared with a model that knows no files: whatever happens, the files under
-//! their final names are those of an undisturbed run.
+//! Kills and full disks at every step, compared with a model without files. The files under their final names must be
+//! those of an undisturbed run.
 
 mod model;
 mod scenario;
@@ -10,7 +10,7 @@ use crate::fault::{self, Fault};
 use crate::target::IfExists;
 use scenario::{Report, Scenario};
 
-/// Reports in every combination: the same path twice, one that is rolled back, an empty one.
+/// Reports in every combination: the same path twice, a report that is rolled back, an empty report.
 fn reports() -> Vec<Report> {
     vec![
         Report::new("a", &["a1\n", "a2\n", "a3\n"], true),
@@ -34,11 +34,11 @@ fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// One fault, at every step that there is.
+/// One fault at each step.
 #[test]
 fn one_fault_anywhere_changes_nothing() {
     for mixed in scenarios() {
-        let begins_anew = Scenario { goes_on: false, ..mixed.clone() };
+        let begins_anew = Scenario { can_resume: false, ..mixed.clone() };
         for scenario in [mixed.stored_at_ends(), begins_anew, mixed] {
             for kind in [Fault::Killed, Fault::Full] {
                 let mut step = 0;
@@ -60,14 +60,14 @@ fn arbitrary() -> impl Strategy<Value = Scenario> {
         prop::collection::vec(any::<bool>(), 1..20),
         any::<bool>(),
     )
-        .prop_map(|(scenario, reports, commits, stores, goes_on)| {
+        .prop_map(|(scenario, reports, commits, stores, can_resume)| {
             let records = |count: usize| (0..count).map(|k| "x".repeat(k * 3) + "\n").collect();
             let reports = reports.into_iter().map(|(id, count, deliver)| Report {
                 id,
                 records: records(count),
                 deliver,
             });
-            Scenario { reports: reports.collect(), commits, stores, goes_on, ..scenario }
+            Scenario { reports: reports.collect(), commits, stores, can_resume, ..scenario }
         })
 }
 

@@ -23,20 +23,20 @@ pub(super) fn folder(scenario: &Scenario) -> BTreeMap<String, String> {
         if pieces.last().is_none_or(is_full) {
             pieces.push(String::new());
         }
-        // A file that holds something has its header already.
-        let mut wants_header = pieces.last().is_some_and(String::is_empty);
-        let begins_anew = wants_header && pieces.len() > 1;
-        if wants_header {
+        // A file with content has its header already.
+        let mut needs_header = pieces.last().is_some_and(String::is_empty);
+        let begins_anew = needs_header && pieces.len() > 1;
+        if needs_header {
             pieces.last_mut().unwrap().push_str(HEADER);
         }
         for record in &report.records {
-            wants_header = is_full(pieces.last().unwrap());
-            if wants_header {
+            needs_header = is_full(pieces.last().unwrap());
+            if needs_header {
                 pieces.push(HEADER.to_owned());
             }
             pieces.last_mut().unwrap().push_str(record);
         }
-        // The header alone is content too: a piece with nothing else still appears.
+        // The header counts as content: a piece with only a header is published.
         assert!(!begins_anew || !pieces.last().unwrap().is_empty());
     }
     named(files, scenario.max_bytes.is_some())

@@ -1,4 +1,4 @@
-//! A run of a few reports, as a host would drive it: with commits, and a ledger that stores some of the receipts.
+//! A run of a few reports, with the calls of a host: commits, and a ledger that stores some of the receipts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,11 +29,11 @@ pub(super) struct Scenario {
     /// Whether an earlier run has left files.
     pub(super) old: bool,
     pub(super) reports: Vec<Report>,
-    /// Behind which calls there is a commit, and which receipts are stored, over and over.
+    /// After which calls a commit follows, and which receipts are stored; the pattern repeats.
     pub(super) commits: Vec<bool>,
     pub(super) stores: Vec<bool>,
     /// Whether the input can resume within a report; otherwise it reads the report from the beginning.
-    pub(super) goes_on: bool,
+    pub(super) can_resume: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ enum Call {
     End(usize),
 }
 
-/// What is stored: the next call, and the receipt.
+/// The stored state: the next call, and the receipt.
 type Ledger = (usize, Option<Receipt>);
 
 impl Report {
@@ -62,17 +62,17 @@ impl Scenario {
             reports,
             commits: vec![true, false, true],
             stores: vec![true, true, false, true, false],
-            goes_on: true,
+            can_resume: true,
         }
     }
 
-    /// The same with a ledger that stores at the ends of reports only, if it may.
+    /// The same scenario with a ledger that stores receipts only at the ends of reports, where possible.
     pub(super) fn stored_at_ends(&self) -> Self {
         let ends = self.calls().iter().map(|call| matches!(call, Call::End(_))).collect();
         Self { commits: vec![true], stores: ends, ..self.clone() }
     }
 
-    /// What an earlier run has left, as pieces by stem.
+    /// The files of an earlier run, as pieces by stem.
     pub(super) fn old_files(&self) -> Vec<(String, Vec<String>)> {
         let pieces = match self.max_bytes {
             Some(_) => vec!["old piece, full\n".to_owned(), "old\n".to_owned()],
@@ -82,9 +82,10 @@ impl Scenario {
         stems.map(|stem| (stem.to_owned(), pieces.clone())).collect()
     }
 
-    /// Runs until all is done, each process with one of the faults, then one without. Gives how many came.
+    /// Runs until all calls are done: one process per fault, then one without. Returns the number of faults that
+    /// occurred.
     pub(super) fn play(&self, faults: &[(u32, Fault)]) -> usize {
-        // In memory where that is possible, for many thousand folders come and go.
+        // In memory where possible, because the tests create many thousands of directories.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         for (stem, pieces) in self.old_files() {
             for (index, text) in pieces.iter().enumerate() {
@@ -122,7 +123,7 @@ impl Scenario {
         let mut file = ReportFile::open(target, ledger.1.as_ref())?;
         let mut next = ledger.0;
         if let Some(Call::Write(report, _) | Call::End(report)) = calls.get(next).copied() {
-            next = match self.goes_on {
+            next = match self.can_resume {
                 true => self.resume_report(&mut file, report, next)?,
                 false => calls.iter().position(|call| *call == Call::Begin(report)).unwrap(),
             };
@@ -183,8 +184,8 @@ impl Scenario {
         self.commits[index % self.commits.len()] || self.must_store(call)
     }
 
-    /// What a host has to store for exactly-once delivery: a file that is not simply replaced is stored before it is
-    /// published, and so is a report that was rolled back.
+    /// The receipts that a host must store for exactly-once delivery. It stores one before it publishes a file that
+    /// is not simply replaced, and before it rolls back a report.
     fn must_store(&self, call: Call) -> bool {
         match call {
             Call::Begin(_) => self.if_exists != IfExists::Replace,
@@ -199,6 +200,7 @@ fn content(folder: &Path) -> BTreeMap<String, String> {
     let read = |entry: fs::DirEntry| {
         (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
     };
-    // A part file that could not be removed, or whose process was killed at the very end, disturbs no later run.
+    // A leftover part file does not affect later runs. It remains if it could not be removed or its process was
+    // killed at the end.
     entries.map(read).filter(|(name, _)| !name.starts_with('.')).collect()
 }

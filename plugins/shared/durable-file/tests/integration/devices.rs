@@ -64,7 +64,7 @@ fn a_pipe_stays_open_between_reports() {
     assert_eq!(reader.join().unwrap(), "one\ntwo\n");
 }
 
-/// Where no file system may be mounted, `/dev/full` above has to do.
+/// Where mounting is not permitted, the test with `/dev/full` covers this.
 #[test]
 fn a_full_disk_leaves_the_old_file_and_no_part() {
     let folder = tempfile::tempdir().unwrap();

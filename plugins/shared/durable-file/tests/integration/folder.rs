@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The names in it, in their order.
+/// The names in the directory, sorted.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -16,7 +16,8 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Runs this with a file system of 1 MiB at the folder; none, and a word about it, where none may be mounted.
+/// Runs this with a 1 MiB file system mounted at the directory. Skips it, with a printed reason, where mounting is
+/// not permitted.
 #[expect(clippy::print_stdout, reason = "a skipped test says so where its reader looks")]
 pub(crate) fn on_a_small_disk<T>(folder: &Path, run: impl FnOnce(&Path) -> T) -> Option<T> {
     let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];

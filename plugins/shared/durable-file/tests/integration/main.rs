@@ -1,4 +1,4 @@
-//! The crate seen from outside: what is in a folder before, during and after reports.
+//! Tests through the public interface: the content of a directory before, during and after reports.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in what it calls too")]
 

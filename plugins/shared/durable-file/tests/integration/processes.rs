@@ -23,7 +23,7 @@ fn target(path: &Path) -> Target {
     Target { rotate: Rotation { max_bytes, max_age: None }, ..Target::new(path) }
 }
 
-/// Not a test of its own: what the other process does. It writes half a report and waits to be killed.
+/// Helper for the other process: writes half a report and waits to be killed.
 #[test]
 fn the_other_process() {
     let Some(path) = env::var_os(ROLE) else { return };
@@ -38,7 +38,7 @@ fn the_other_process() {
     std::thread::sleep(std::time::Duration::from_secs(600));
 }
 
-/// Not a test of its own: meets a folder where it may not write.
+/// Helper for the other process: opens a file in a directory without write permission.
 #[test]
 fn process_without_write_permission() {
     let Some(path) = env::var_os(WITHOUT_RIGHTS) else { return };
@@ -66,7 +66,7 @@ fn a_folder_without_write_permission_is_refused_when_the_output_opens() {
     }
 }
 
-/// Not a test of its own: writes two reports to standard output.
+/// Helper for the other process: writes two reports to standard output.
 #[test]
 fn the_process_that_prints() {
     let Some(path) = env::var_os(PRINTS) else { return };
@@ -99,7 +99,7 @@ fn standard_output_goes_where_the_caller_sent_it() {
     }
 }
 
-/// Not a test of its own: writes numbered records, commits now and then, and prints the receipts.
+/// Helper for the other process: writes numbered records, commits at intervals, and prints the receipts.
 #[test]
 fn the_process_that_commits() {
     let Some(path) = env::var_os(COMMITS) else { return };
@@ -161,7 +161,7 @@ fn killed_process_resumes_at_any_of_its_receipts() {
     }
 }
 
-/// Starts the other process and waits until it holds the file.
+/// Starts the other process and waits until it has locked the file.
 fn other_process(path: &Path) -> Child {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "processes::the_other_process", "--nocapture"])
@@ -192,7 +192,7 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
         assert!(!left.is_empty());
         assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
 
-        // The next run takes the part file over; nothing of the killed one is left in it.
+        // The next run adopts the part file and discards the content of the killed run.
         assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
         file.write(b"whole\n").unwrap();
         file.end(true).unwrap();

@@ -1,4 +1,4 @@
-//! What a reader of the target may see, and what he must never see.
+//! What a reader of the target may see and must never see.
 
 use std::fs;
 use std::io::Write as _;
@@ -142,7 +142,7 @@ fn pieces_are_cut_between_records_and_appear_together() {
     fs::write(folder.path().join("out.2025.csv"), "another program's own").unwrap();
     let mut file = ReportFile::open(target.clone(), None).unwrap();
     write_report(&mut file, "1", &["aaaa\n", "bbbb\n", "cccc\n"], true);
-    // HEADER + aaaa = 12 bytes: full. So one record a piece.
+    // HEADER + aaaa = 12 bytes: full. So each piece has one record.
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv", "out.2025.csv"]);
     assert_eq!(read(folder.path().join("out.0003.csv")), "HEADER\ncccc\n");
     write_report(&mut file, "2", &["d\n"], true);
@@ -206,7 +206,7 @@ fn pieces_that_must_be_new_appear_all_or_none() {
 #[test]
 fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
     let folder = tempfile::tempdir().unwrap();
-    // Nothing can be renamed over a folder.
+    // A file cannot be renamed over a directory.
     fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
     fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
     let mut file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
@@ -218,7 +218,7 @@ fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
     let error = file.end(true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("out.0003.csv"), "{error}");
-    // The first piece replaced an older file, which nothing brings back; the second is gone again.
+    // The first piece replaced an older file, which cannot be restored; the second is removed again.
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0003.csv"]);
     assert_eq!(read(folder.path().join("out.0001.csv")), "a\n");
 }
@@ -310,7 +310,7 @@ fn bad_places_are_refused_at_once() {
     assert_eq!(kind(folder.path()).kind, ErrorKind::CannotCreate);
     assert_eq!(kind(Path::new("/")).kind, ErrorKind::Config);
     assert_eq!(kind(&folder.path().join("{date}/x")).kind, ErrorKind::Config);
-    // Here not even root may make a file, which only trying shows.
+    // Even root cannot create a file here; only an attempt shows that.
     let mut file = ReportFile::open(Target::new("/proc/out.csv"), None).unwrap();
     assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
 }

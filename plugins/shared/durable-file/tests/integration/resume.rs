@@ -1,5 +1,4 @@
-//! Resuming with a receipt, as an output uses it. Unit tests next to the code interrupt every single step on the
-//! disk.
+//! Resuming with a receipt, as an output does. Unit tests next to the code interrupt each step on the disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ fn continued(id: &str) -> ReportStart {
     ReportStart { continued: true, ..report(id) }
 }
 
-/// A folder in which a run was interrupted behind a commit of `one\n`.
+/// A directory in which a run was interrupted after a commit of `one\n`.
 struct Interrupted {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -54,7 +53,7 @@ impl Interrupted {
 fn resume_appends_after_committed_bytes() {
     let run = Interrupted::new();
     assert_eq!(names(run.folder.path()), [".out.csv.part"]);
-    // What a killed process had written since is truncated.
+    // The bytes that a killed process wrote after the commit are truncated.
     fs::write(run.part(), "one\nhalf a rec").unwrap();
     assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
     assert_eq!(names(run.folder.path()), ["out.csv"]);
@@ -100,7 +99,7 @@ fn missing_or_foreign_part_is_named() {
             "{error}"
         );
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
-        // Starting from the beginning, as `--restart` does, needs nothing of it.
+        // Starting from the beginning, as `--restart` does, does not need the part file.
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
         assert_eq!(file.begin(&report("r")).unwrap(), StartMode::Empty);
     }
@@ -277,7 +276,7 @@ fn fill_and_resume(folder: &Path) -> Result<(PluginError, Vec<String>, String), 
     file.begin(&report("r"))?;
     file.write(&[b'x'; 100_000])?;
     let receipt = file.commit(b"")?;
-    // What fits goes to the disk, the rest does not.
+    // The bytes that fit are written to disk; the rest are not.
     let full = file.write(&[b'x'; 200_000]).and_then(|()| file.commit(b"").map(|_| ())).unwrap_err();
     drop(file);
     let names = names(folder);
