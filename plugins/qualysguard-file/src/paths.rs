@@ -77,7 +77,22 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
             .with_hint("change option `pattern` to read other files");
         return Ok(vec![Candidate::Empty(named.to_owned(), error)]);
     }
-    Ok(files.into_iter().map(Candidate::File).collect())
+    Ok(files.into_iter().map(regular).collect())
+}
+
+/// A file in a directory or of a pattern. Pipes and devices are not read: opening one could block forever, and their
+/// data has no end.
+fn regular(path: PathBuf) -> Candidate {
+    match fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let named = path.display().to_string();
+            let error = no_input(format!("{named} is not a regular file; it was skipped"))
+                .with_hint("remove it, or name it itself in option `path` to read from it");
+            Candidate::Missing(named, error)
+        }
+        // A file that cannot be examined is reported when it is opened.
+        Ok(_) | Err(_) => Candidate::File(path),
+    }
 }
 
 /// The files that match, and the directories that could contain some but cannot be read.
@@ -98,7 +113,7 @@ fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
         }
     }
     files.sort();
-    found.extend(files.into_iter().map(Candidate::File));
+    found.extend(files.into_iter().map(regular));
     if found.is_empty() {
         found.push(Candidate::Empty(pattern.to_owned(), no_input(format!("no file matches {pattern}"))));
     }

@@ -59,7 +59,7 @@ impl Opener {
         let mut head = source.head(Kind::WINDOW).map_err(no_input)?;
         if head.starts_with(GZIP) {
             let mut unpacked = Vec::new();
-            // The compressed data is cut off here, which is expected.
+            // The compressed data is truncated here, which is expected.
             let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut unpacked);
             head = unpacked;
         }

@@ -172,3 +172,21 @@ fn a_check_tells_what_is_there_without_reading_it() {
     );
     assert!(report.steps[1].detail.starts_with("contains a template report"), "{}", report.steps[1].detail);
 }
+
+#[test]
+fn pipe_in_a_directory_or_pattern_is_reported_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
+    assert!(made.success());
+    fs::copy(good("scan-ipv6.xml"), folder.path().join("b.xml")).unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("*.xml")] {
+        let outcome = read(&json!({ "path": [path] })).unwrap();
+        assert_eq!(outcome.reports.len(), 1, "{}", path.display());
+        let [refusal] = &outcome.refused[..] else { panic!("{:?}", outcome.refused) };
+        assert!(
+            refusal.error.message.ends_with("a.xml is not a regular file; it was skipped"),
+            "{refusal:?}"
+        );
+        assert!(refusal.error.hint.as_ref().unwrap().contains("`path`"));
+    }
+}
