@@ -60,6 +60,15 @@ impl Options {
         }
     }
 
+    /// Whether an option has a value, from the settings or as its default; an empty list has none.
+    ///
+    /// # Errors
+    /// A bug of the plugin: the option is not in the table.
+    pub fn is_set(&self, name: &str) -> Result<bool> {
+        self.spec(name)?;
+        Ok(self.values.get(name).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty())))
+    }
+
     /// A yes/no option; `false` when it has neither value nor default.
     ///
     /// # Errors
@@ -251,5 +260,8 @@ mod tests {
         assert_eq!(options.integers::<u16>("ports").unwrap(), [1, 443]);
         assert_eq!(read(r#"{"path": "a"}"#).unwrap().integers::<u16>("ports").unwrap(), [0_u16; 0]);
         assert!(options.secret("password").unwrap().is_none());
+        let is_set = |name| options.is_set(name).unwrap();
+        assert!(is_set("ports") && is_set("page_size") && !is_set("password") && !is_set("columns"));
+        assert_eq!(options.is_set("nosuch").unwrap_err().kind, ErrorKind::Bug);
     }
 }

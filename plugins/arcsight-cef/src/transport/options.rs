@@ -170,7 +170,7 @@ fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
         _ => file_only.to_vec(),
     };
     for name in unused {
-        if is_set(options, name)? {
+        if options.is_set(name)? {
             return Err(PluginError::config(format!(
                 "option `{name}` has no effect with `transport: {transport}`; remove it"
             )));
@@ -184,19 +184,6 @@ fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
         .with_hint("reduce `max_message_bytes`, or use `transport: tcp`"));
     }
     Ok(())
-}
-
-/// Whether an option without default is set.
-fn is_set(options: &Options, name: &str) -> Result<bool> {
-    let is_list = [ADDRESS.name, SEVERITIES.name, tls::FINGERPRINT.name].contains(&name);
-    let is_number = [file::ROTATE_SECS.name].contains(&name);
-    let is_size = [file::ROTATE_BYTES.name, MAX_MESSAGE.name].contains(&name);
-    Ok(match name {
-        _ if is_list => !options.list(name)?.is_empty(),
-        _ if is_number => options.integer::<i64>(name)?.is_some(),
-        _ if is_size => options.size(name)?.is_some(),
-        _ => options.text(name)?.is_some(),
-    })
 }
 
 fn connector(options: &Options, services: &Services, secured: bool) -> Result<Connector> {
