@@ -170,7 +170,7 @@ fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {
         _ => file_only.to_vec(),
     };
     for name in unused {
-        if options.is_set(name)? {
+        if options.is_set(name) {
             return Err(PluginError::config(format!(
                 "option `{name}` has no effect with `transport: {transport}`; remove it"
             )));
