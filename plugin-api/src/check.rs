@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, PluginError};
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It would work, but somebody should look.
+    /// It would work, but the operator should look at it.
     Warning,
     /// It would not work.
     Failed,

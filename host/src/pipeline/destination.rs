@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Verdict, Written};
 
 use super::batch::ValidatedBatch;
-use super::instance::{Context, OutputOpener};
+use super::instance::{Context, OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
 use super::summary::{KindCounts, OutputSummary};
 use super::watch::CallWatch;
@@ -489,13 +489,6 @@ fn deliver(summary: &mut OutputSummary, report: &OpenReport) {
 
 fn handle(handle: &mut Option<OutputHandle>) -> Result<&mut OutputHandle, PluginError> {
     handle.as_mut().ok_or_else(|| PluginError::new(ErrorKind::Unavailable, "the output is closed"))
-}
-
-/// The error of a plugin that asks the host to store more than the contract allows.
-pub(super) fn too_long(kind: &str, what: &str, bytes: usize, limit: usize) -> PluginError {
-    PluginError::bug(format!(
-        "plugin bug: the {kind} returned a {what} of {bytes} bytes; the limit is {limit}"
-    ))
 }
 
 pub(super) fn io_error(error: &StateError) -> PluginError {

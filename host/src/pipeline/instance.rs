@@ -351,6 +351,13 @@ impl Parts {
     }
 }
 
+/// The error of a plugin that asks the host to store more than the contract allows.
+pub(super) fn too_long(kind: &str, what: &str, bytes: usize, limit: usize) -> PluginError {
+    PluginError::bug(format!(
+        "plugin bug: the {kind} returned a {what} of {bytes} bytes; the limit is {limit}"
+    ))
+}
+
 /// Redacts the values of secret options in everything that the plugin tells the host.
 fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
     let descriptor = claim.library.descriptor(claim.kind, claim.name).ok();

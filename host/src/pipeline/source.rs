@@ -4,8 +4,7 @@ use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch, Schema};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position};
 
-use super::destination::too_long;
-use super::instance::{Context, InputOpener};
+use super::instance::{Context, InputOpener, too_long};
 use super::letters::LetterSource;
 use crate::plugins::guard;
 use crate::state::LetterHistory;

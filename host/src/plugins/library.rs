@@ -63,8 +63,7 @@ impl Library {
     /// # Errors
     /// When the library cannot be loaded, or does not export a plugin that its identity lists.
     pub fn descriptor(&self, kind: PluginKind, name: &str) -> Result<&Descriptor, Refusal> {
-        self.refuse_missing_abilities(kind, name)?;
-        let loaded = self.load()?;
+        let loaded = self.load_for(kind, name)?;
         let found =
             loaded.descriptors.iter().find(|descriptor| descriptor.kind == kind && descriptor.name == name);
         found.ok_or_else(|| match loaded.bad_descriptors.iter().find(|bad| bad.name == name) {
@@ -77,12 +76,13 @@ impl Library {
         })
     }
 
-    fn refuse_missing_abilities(&self, kind: PluginKind, name: &str) -> Result<(), Refusal> {
+    /// Loads the library, unless this plugin needs an ability that the host lacks.
+    fn load_for(&self, kind: PluginKind, name: &str) -> Result<&Loaded, Refusal> {
         let plugins = &self.identity.plugins;
         let plugin = plugins.iter().find(|plugin| plugin.kind == kind && plugin.name == name);
         let needs = plugin.map(|plugin| identity::missing(&plugin.needs)).unwrap_or_default();
         if needs.is_empty() {
-            return Ok(());
+            return self.load();
         }
         let plugin = format!("{} {name}", kind.word());
         Err(Refusal::NeedsNewerHost { path: self.path.clone(), plugin, needs })
@@ -93,8 +93,8 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn input_table(&self, name: &str) -> Result<InputTable2, Refusal> {
-        self.refuse_missing_abilities(PluginKind::Input, name)?;
-        self.load()?.root.input_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Input, name))
+        let loaded = self.load_for(PluginKind::Input, name)?;
+        loaded.root.input_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Input, name))
     }
 
     /// The functions of one of its outputs. Loads the library.
@@ -102,8 +102,8 @@ impl Library {
     /// # Errors
     /// As for [`Library::descriptor`].
     pub fn output_table(&self, name: &str) -> Result<OutputTable2, Refusal> {
-        self.refuse_missing_abilities(PluginKind::Output, name)?;
-        self.load()?.root.output_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Output, name))
+        let loaded = self.load_for(PluginKind::Output, name)?;
+        loaded.root.output_table(name).ok_or_else(|| self.missing_plugin(PluginKind::Output, name))
     }
 
     fn load(&self) -> Result<&Loaded, Refusal> {

@@ -6,7 +6,7 @@ mod identity;
 mod last_line;
 mod library;
 #[cfg(unix)]
-mod ownership;
+pub(crate) mod ownership;
 mod recorder;
 mod registry;
 mod search;

@@ -26,14 +26,38 @@ pub(super) enum Unsafe {
 /// # Errors
 /// The first file, link or directory that another user can change.
 pub(super) fn check(named: &Path) -> Result<Vec<PathBuf>, Unsafe> {
-    let mut walk = Walk { user: rustix::process::geteuid().as_raw(), links: 0, group_writable: Vec::new() };
+    let mut walk = Walk { links: 0, group_writable: Vec::new() };
     let path = std::path::absolute(named).map_err(Unsafe::Unreadable)?;
     walk.follow(&path)?;
     Ok(walk.group_writable)
 }
 
+/// Another user who controls a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// It belongs to the user with this ID, who is neither root nor the running user.
+    Owner(u32),
+    /// Every user may write to it.
+    Everyone,
+}
+
+/// Whether another user can change the file or replace entries of the directory. Groups are not considered.
+pub(crate) fn foreign_control(metadata: &fs::Metadata) -> Option<Foreign> {
+    let user = metadata.uid();
+    if user != 0 && user != rustix::process::geteuid().as_raw() {
+        return Some(Foreign::Owner(user));
+    }
+    // The mode of a link has no effect.
+    let is_writable = !metadata.is_symlink() && metadata.mode() & OTHERS_WRITE != 0;
+    (is_writable && !is_sticky(metadata)).then_some(Foreign::Everyone)
+}
+
+/// Whether only the owner of an entry of this directory may replace it.
+fn is_sticky(metadata: &fs::Metadata) -> bool {
+    metadata.is_dir() && metadata.mode() & STICKY != 0
+}
+
 struct Walk {
-    user: u32,
     /// Symbolic links followed so far.
     links: u32,
     group_writable: Vec<PathBuf>,
@@ -44,7 +68,6 @@ const MAX_LINKS: u32 = 40;
 
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
-/// In a sticky directory, only the owner of an entry may replace it.
 const STICKY: u32 = 0o1000;
 
 impl Walk {
@@ -61,20 +84,18 @@ impl Walk {
                 Component::RootDir | Component::Prefix(_) | Component::Normal(_) => reached.push(component),
             }
             let metadata = fs::symlink_metadata(&reached).map_err(Unsafe::Unreadable)?;
-            if metadata.uid() != 0 && metadata.uid() != self.user {
-                return Err(Unsafe::ForeignOwner(reached, metadata.uid()));
+            match foreign_control(&metadata) {
+                Some(Foreign::Owner(user)) => return Err(Unsafe::ForeignOwner(reached, user)),
+                Some(Foreign::Everyone) => return Err(Unsafe::WorldWritable(reached)),
+                None => {}
             }
             if metadata.is_symlink() {
                 reached = self.follow_link(&reached)?;
                 continue;
             }
-            // Entries of a sticky directory are safe, because the owner of each one is checked.
-            let is_sticky = metadata.is_dir() && metadata.mode() & STICKY != 0;
-            if metadata.mode() & OTHERS_WRITE != 0 && !is_sticky {
-                return Err(Unsafe::WorldWritable(reached));
-            }
             let is_noted = self.group_writable.contains(&reached);
-            if metadata.mode() & GROUP_WRITE != 0 && metadata.gid() != 0 && !is_sticky && !is_noted {
+            let is_group_writable = metadata.mode() & GROUP_WRITE != 0 && metadata.gid() != 0;
+            if is_group_writable && !is_sticky(&metadata) && !is_noted {
                 self.group_writable.push(reached.clone());
             }
         }

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,14 +22,14 @@ const SLOTS: u64 = 64;
 #[derive(Debug)]
 pub struct CallRecorder {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     slots: AtomicU64,
 }
 
 /// The slot of one instance.
 #[derive(Debug)]
 pub(super) struct Slot {
-    file: File,
+    file: Arc<File>,
     offset: u64,
 }
 
@@ -50,14 +51,13 @@ impl CallRecorder {
     /// When the file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        Ok(Self { path: path.to_owned(), file, slots: AtomicU64::new(0) })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), slots: AtomicU64::new(0) })
     }
 
-    /// A slot for one more instance; none if the file cannot be used.
+    /// A slot for one more instance; none if all are in use.
     pub(super) fn slot(&self) -> Option<Slot> {
         let number = self.slots.fetch_add(1, Ordering::Relaxed);
-        let file = (number < SLOTS).then(|| self.file.try_clone().ok()).flatten()?;
-        Some(Slot { file, offset: number * SLOT as u64 })
+        (number < SLOTS).then(|| Slot { file: Arc::clone(&self.file), offset: number * SLOT as u64 })
     }
 
     /// The calls that were in progress when the run that wrote the file at `path` was killed. Empty if there is no such
@@ -87,7 +87,7 @@ impl Slot {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let mut slot = [b' '; SLOT];
         let mut rest = &mut slot[..SLOT - 1];
-        // A name that is longer than the slot is cut off.
+        // A name that is longer than the slot is truncated.
         let _ = io::Write::write_fmt(&mut rest, format_args!("{since}\t{call}\t{instance}"));
         slot[SLOT - 1] = b'\n';
         let _ = self.file.write_all_at(&slot, self.offset);

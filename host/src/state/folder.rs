@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StateError;
+use crate::plugins::ownership::{Foreign, foreign_control};
 
 /// The folder of one pipeline. Nothing is made before it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +56,8 @@ impl StateFolder {
         self.path.join("instances")
     }
 
-    /// The folder that a plugin's instance keeps for itself. Ids may be `lock` or `ledger.redb`, so these folders
-    /// stand apart.
+    /// The private directory of a plugin's instance. IDs may be `lock` or `ledger.redb`, so these directories are in
+    /// one of their own.
     #[must_use]
     pub fn instance(&self, id: &str) -> PathBuf {
         self.instances().join(id)
@@ -74,20 +74,15 @@ impl StateFolder {
     }
 }
 
-const OTHERS_WRITE: u32 = 0o002;
-/// In a sticky directory, only the owner of an entry may replace it.
-const STICKY: u32 = 0o1000;
-
 /// Refuses a directory in which another user can change files: state decides what counts as delivered.
 fn refuse_shared(folder: &Path) -> Result<(), StateError> {
     let metadata = fs::metadata(folder).map_err(|error| StateError::io(folder, &error))?;
-    let own = rustix::process::geteuid().as_raw();
-    let problem = if metadata.uid() != own && metadata.uid() != 0 {
-        format!("belongs to the user with ID {}, who can change the saved state", metadata.uid())
-    } else if metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0 {
-        "is writable by all users, who can change the saved state".to_owned()
-    } else {
-        return Ok(());
+    let problem = match foreign_control(&metadata) {
+        Some(Foreign::Owner(user)) => {
+            format!("belongs to the user with ID {user}, who can change the saved state")
+        }
+        Some(Foreign::Everyone) => "is writable by all users, who can change the saved state".to_owned(),
+        None => return Ok(()),
     };
     Err(StateError {
         message: format!("the state directory {} {problem}", folder.display()),
@@ -110,7 +105,7 @@ pub(super) fn create_private(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
     use super::*;
 

@@ -17,7 +17,9 @@ use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
 };
-use crate::{CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginKind, Verdict};
+use crate::{
+    CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
+};
 
 #[test]
 fn nothing_that_crosses_has_changed_under_its_id() {
@@ -128,7 +130,8 @@ fn forms() -> Vec<(&'static str, Value)> {
     let check = CheckReport::default()
         .step("a", Verdict::Ok, "detail")
         .step("b", Verdict::Warning, "detail")
-        .step("c", Verdict::Failed, "detail");
+        .step("c", Verdict::Failed, "detail")
+        .failed_step("d", &PluginError::new(ErrorKind::Auth, "message"));
     vec![
         ("schema", form(&schema)),
         ("report start", form(&start)),

@@ -81,7 +81,7 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// A longer section is no identity: hundreds of plugins fit in.
+    /// Maximum size of the section, in bytes: hundreds of plugins fit in.
     pub const MOST_BYTES: usize = 64 << 10;
 
     /// Reads the bytes of the section.

@@ -9,7 +9,8 @@ use std::ptr::NonNull;
 use abi_stable::StableAbi;
 use abi_stable::library::AbiHeaderRef;
 use abi_stable::sabi_types::VersionStrings;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::input_table::{INPUT_2, InputTable2};
 use super::memory::{Bytes, BytesRef};
@@ -112,20 +113,28 @@ impl Root {
 
 /// Reads each descriptor of a list alone.
 fn descriptors(description: &[u8]) -> Result<(Vec<Descriptor>, Vec<BadDescriptor>)> {
-    let entries: Vec<Value> = from_json(description)?;
+    let entries: Vec<Box<RawValue>> = from_json(description)?;
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for entry in entries {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if PluginKind::of_word(&text("kind")).is_none() {
-            continue;
-        }
-        let name = text("name");
-        match serde_json::from_value(entry) {
+        match serde_json::from_str(entry.get()) {
             Ok(descriptor) => good.push(descriptor),
-            Err(error) => bad.push(BadDescriptor { name, reason: error.to_string() }),
+            Err(error) => {
+                let head: Head = serde_json::from_str(entry.get()).unwrap_or_default();
+                if PluginKind::of_word(&head.kind).is_some() {
+                    bad.push(BadDescriptor { name: head.name, reason: error.to_string() });
+                }
+            }
         }
     }
     Ok((good, bad))
+}
+
+/// What identifies an entry that cannot be read completely.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    kind: String,
+    name: String,
 }
 
 /// Reason why a library with a valid identity has no usable root module.

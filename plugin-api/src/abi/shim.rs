@@ -1,5 +1,4 @@
-//! What stands between a foreign caller and a plugin's method: the panic is caught here, inside the library
-//! whose panic it is, for no other can.
+//! Calls a plugin's method for the host. A panic is caught here, because only the library that panics can catch it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

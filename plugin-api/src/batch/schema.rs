@@ -29,7 +29,7 @@ impl Default for Schema {
     }
 }
 
-/// Where the columns that this version knows stand in the batches of a sender with another [`Schema`].
+/// The positions of the columns that this version knows, in the batches of a sender with another [`Schema`].
 #[derive(Debug, Clone)]
 pub struct Columns {
     schema: Schema,

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_table_does_not_say_is_a_config_error() {
+    fn value_outside_the_table_is_a_config_error() {
         for bad in [
             r#"{}"#,
             r#"{"path": "a", "page_size": 0}"#,

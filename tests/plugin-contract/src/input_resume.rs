@@ -8,8 +8,6 @@ use serde_json::Value;
 use crate::host::ExamHost;
 use crate::input::{Collected, Run};
 
-/// Maximum length of a position, in bytes: the host stores one with each checkpoint.
-const MAX_POSITION_BYTES: usize = 64 << 10;
 /// Maximum number of positions at which a run is interrupted. Of more positions, only some are tested.
 const MAX_TESTED: usize = 32;
 
@@ -99,7 +97,8 @@ fn open<T: Input>(options: &Value, folder: &Path, position: &Position) -> Run {
 /// The position of an instance, and the data that it has delivered so far.
 fn end(run: Run) -> (Position, Collected) {
     let length = run.position.0.len();
-    assert!(length <= MAX_POSITION_BYTES, "a position has {length} bytes, more than {MAX_POSITION_BYTES}");
+    let limit = Position::MAX_BYTES;
+    assert!(length <= limit, "a position has {length} bytes, more than {limit}");
     (run.position, run.collected)
 }
 

@@ -2,32 +2,13 @@
 //! run delivers everything.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
-
-fn pipeline(input_act: &str, output_act: &str) -> String {
-    format!(
-        "version: 1
-inputs:
-  - {{ id: source, plugin: Rogue, with: {{ act: {input_act} }} }}
-outputs:
-  - {{ id: bad, plugin: Rogue, with: {{ act: {output_act} }} }}
-  - {{ id: sheet, plugin: CSV, with: {{ path: out.csv }} }}
-"
-    )
-}
-
-fn host(sandbox: &Sandbox, arguments: &[&str]) -> Command {
-    let mut command = sandbox.host(arguments);
-    command.arg("--plugin-dir").arg(installation::rogue_plugins()).args(["--state-dir", "state"]);
-    command
-}
 
 #[test]
 fn crash_in_a_plugin_call_names_the_call() {
@@ -38,15 +19,16 @@ fn crash_in_a_plugin_call_names_the_call() {
         ("segfault-in-a-thread", 11, "crashed (SIGSEGV"),
     ] {
         let sandbox = Sandbox::new();
-        sandbox.write("pipeline.yaml", pipeline("behave", act));
-        let output = host(&sandbox, &["run", "pipeline.yaml"]).output().unwrap();
+        sandbox.write_rogue_pipeline("behave", act);
+        let output = sandbox.host_with_rogue(&["run", "pipeline.yaml"]).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.signal(), Some(signal), "{act}: {stderr}");
         assert!(stderr.contains(line), "{act}: {stderr}");
         assert!(!sandbox.path("out.csv").exists(), "{act}: a file of an unfinished report was published");
 
-        sandbox.write("pipeline.yaml", pipeline("behave", "behave"));
-        let next = Outcome::of(host(&sandbox, &["run", "pipeline.yaml", "--restart"]).output().unwrap());
+        sandbox.write_rogue_pipeline("behave", "behave");
+        let next =
+            Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml", "--restart"]).output().unwrap());
         let next = next.expect_code(0);
         let recorded = "the last run was killed or crashed while output bad (Rogue 0.1.0) was in `write`";
         assert!(next.stderr.contains(recorded), "{act}: {}", next.stderr);
@@ -57,8 +39,8 @@ fn crash_in_a_plugin_call_names_the_call() {
 #[test]
 fn line_of_a_crash_is_json_with_log_format_json() {
     let sandbox = Sandbox::new();
-    sandbox.write("pipeline.yaml", pipeline("behave", "segfault-in-write"));
-    let output = host(&sandbox, &["run", "pipeline.yaml", "--log-format", "json"]).output().unwrap();
+    sandbox.write_rogue_pipeline("behave", "segfault-in-write");
+    let output = sandbox.host_with_rogue(&["run", "pipeline.yaml", "--log-format", "json"]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<serde_json::Value> =
         stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -69,16 +51,17 @@ fn line_of_a_crash_is_json_with_log_format_json() {
 #[test]
 fn panic_whose_payload_panics_in_its_destructor() {
     let sandbox = Sandbox::new();
-    sandbox.write("pipeline.yaml", pipeline("behave", "panic-in-drop"));
-    let outcome = Outcome::of(host(&sandbox, &["run", "pipeline.yaml"]).output().unwrap()).expect_code(70);
+    sandbox.write_rogue_pipeline("behave", "panic-in-drop");
+    let outcome =
+        Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml"]).output().unwrap()).expect_code(70);
     assert!(outcome.stdout.contains("plugin panicked"), "{}\n{}", outcome.stdout, outcome.stderr);
 }
 
 #[test]
 fn run_after_sigkill_names_the_interrupted_call() {
     let sandbox = Sandbox::new();
-    sandbox.write("pipeline.yaml", pipeline("wait-forever", "behave"));
-    let mut child = host(&sandbox, &["run", "pipeline.yaml"]).stderr(Stdio::null()).spawn().unwrap();
+    sandbox.write_rogue_pipeline("wait-forever", "behave");
+    let mut child = sandbox.host_with_rogue(&["run", "pipeline.yaml"]).stderr(Stdio::null()).spawn().unwrap();
     let calls = sandbox.path("state/pipeline/calls");
     let deadline = Instant::now() + Duration::from_secs(30);
     while !fs::read_to_string(&calls).is_ok_and(|text| text.contains("\tnext\t")) {
@@ -90,8 +73,8 @@ fn run_after_sigkill_names_the_interrupted_call() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
 
-    sandbox.write("pipeline.yaml", pipeline("behave", "behave"));
-    let next = Outcome::of(host(&sandbox, &["run", "pipeline.yaml", "--restart"]).output().unwrap());
+    sandbox.write_rogue_pipeline("behave", "behave");
+    let next = Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml", "--restart"]).output().unwrap());
     let next = next.expect_code(0);
     let recorded = "the last run was killed or crashed while input source (Rogue 0.1.0) was in `next`";
     assert!(next.stderr.contains(recorded), "{}", next.stderr);
@@ -103,9 +86,9 @@ fn run_after_sigkill_names_the_interrupted_call() {
 fn core_dumps_are_disabled_unless_allowed() {
     let is_dumped = |argument: &str| {
         let sandbox = Sandbox::new();
-        sandbox.write("pipeline.yaml", pipeline("behave", "segfault-in-write"));
+        sandbox.write_rogue_pipeline("behave", "segfault-in-write");
         let mut shell = sandbox.program("sh".as_ref(), &["-c", "ulimit -c unlimited && exec \"$@\"", "sh"]);
-        let command = host(&sandbox, &["run", "pipeline.yaml", argument]);
+        let command = sandbox.host_with_rogue(&["run", "pipeline.yaml", argument]);
         shell.arg(command.get_program()).args(command.get_args());
         let output = shell.output().unwrap();
         assert_eq!(output.status.signal(), Some(11), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,26 +3,10 @@
 
 use std::fs;
 
-use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
-/// A pipeline with one input and one output of the plugin `Rogue`, and a CSV file next to them.
-fn pipeline(input_act: &str, output_act: &str) -> String {
-    format!(
-        "version: 1
-inputs:
-  - {{ id: source, plugin: Rogue, with: {{ act: {input_act} }} }}
-outputs:
-  - {{ id: bad, plugin: Rogue, with: {{ act: {output_act} }} }}
-  - {{ id: sheet, plugin: CSV, with: {{ path: out.csv }} }}
-"
-    )
-}
-
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
-    let mut command = sandbox.host(arguments);
-    command.arg("--plugin-dir").arg(installation::rogue_plugins());
-    Outcome::of(command.args(["--state-dir", "state"]).output().unwrap())
+    Outcome::of(sandbox.host_with_rogue(arguments).output().unwrap())
 }
 
 #[test]
@@ -36,7 +20,7 @@ fn exit_in_a_plugin_call_ends_with_70_and_names_the_call() {
         ("behave", "exit-in-a-thread", "a plugin called exit from a thread of its own"),
     ] {
         let sandbox = Sandbox::new();
-        sandbox.write("pipeline.yaml", pipeline(input_act, output_act));
+        sandbox.write_rogue_pipeline(input_act, output_act);
         let outcome = run(&sandbox, &["run", "pipeline.yaml"]).expect_code(70);
         assert!(outcome.stderr.contains(line), "{input_act}, {output_act}: {}", outcome.stderr);
     }
@@ -46,7 +30,7 @@ fn exit_in_a_plugin_call_ends_with_70_and_names_the_call() {
 fn exit_during_check_ends_with_70() {
     for act in ["exit-in-open", "exit-in-check"] {
         let sandbox = Sandbox::new();
-        sandbox.write("pipeline.yaml", pipeline("behave", act));
+        sandbox.write_rogue_pipeline("behave", act);
         let outcome = run(&sandbox, &["check", "--probe", "pipeline.yaml"]).expect_code(70);
         assert!(
             outcome.stderr.contains("output bad (Rogue 0.1.0) called exit in"),
@@ -59,9 +43,9 @@ fn exit_during_check_ends_with_70() {
 #[test]
 fn exit_during_a_replay_of_dead_letters_ends_with_70() {
     let sandbox = Sandbox::new();
-    sandbox.write("pipeline.yaml", pipeline("behave", "reject-all"));
+    sandbox.write_rogue_pipeline("behave", "reject-all");
     run(&sandbox, &["run", "pipeline.yaml"]).expect_code(65);
-    sandbox.write("pipeline.yaml", pipeline("behave", "exit-in-write"));
+    sandbox.write_rogue_pipeline("behave", "exit-in-write");
     let outcome = run(&sandbox, &["dead-letters", "replay", "pipeline.yaml"]).expect_code(70);
     assert!(outcome.stderr.contains("output bad (Rogue 0.1.0) called exit in `write`"), "{}", outcome.stderr);
 }
@@ -69,10 +53,10 @@ fn exit_during_a_replay_of_dead_letters_ends_with_70() {
 #[test]
 fn run_after_an_exit_delivers_everything() {
     let sandbox = Sandbox::new();
-    sandbox.write("pipeline.yaml", pipeline("behave", "exit-in-write"));
+    sandbox.write_rogue_pipeline("behave", "exit-in-write");
     run(&sandbox, &["run", "pipeline.yaml"]).expect_code(70);
     assert!(!sandbox.path("out.csv").exists(), "a file of an unfinished report was published");
-    sandbox.write("pipeline.yaml", pipeline("behave", "behave"));
+    sandbox.write_rogue_pipeline("behave", "behave");
     run(&sandbox, &["run", "pipeline.yaml", "--restart"]).expect_code(0);
     let lines = fs::read_to_string(sandbox.path("out.csv")).unwrap().lines().count();
     assert_eq!(lines, 10, "a header and nine findings");

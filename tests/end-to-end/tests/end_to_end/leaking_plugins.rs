@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use crate::installation;
 use crate::sandbox::{Outcome, Sandbox};
 
 #[test]
@@ -19,9 +18,8 @@ outputs:
 ",
     );
     for format in ["text", "json"] {
-        let mut command = sandbox.host(&["run", "pipeline.yaml", "--restart", "--log-format", format]);
-        command.args(["--summary", format, "--state-dir", "state", "--plugin-dir"]);
-        let outcome = Outcome::of(command.arg(installation::rogue_plugins()).output().unwrap());
+        let arguments = ["run", "pipeline.yaml", "--restart", "--log-format", format, "--summary", format];
+        let outcome = Outcome::of(sandbox.host_with_rogue(&arguments).output().unwrap());
         let outcome = outcome.expect_code(77);
         let all = outcome.stdout + &outcome.stderr;
         assert!(all.contains("login with [redacted] failed"), "{all}");

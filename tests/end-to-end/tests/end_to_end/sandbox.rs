@@ -56,6 +56,27 @@ impl Sandbox {
         self.program(installation::host(), arguments)
     }
 
+    /// The host with these arguments, the plugin `Rogue` and the state directory `state`.
+    pub(crate) fn host_with_rogue(&self, arguments: &[&str]) -> Command {
+        let mut command = self.host(arguments);
+        command.args(["--state-dir", "state"]).arg("--plugin-dir").arg(installation::rogue_plugins());
+        command
+    }
+
+    /// Writes `pipeline.yaml`: an input `source` and an output `bad` of the plugin `Rogue`, and a CSV output.
+    pub(crate) fn write_rogue_pipeline(&self, input_act: &str, output_act: &str) {
+        let text = format!(
+            "version: 1
+inputs:
+  - {{ id: source, plugin: Rogue, with: {{ act: {input_act} }} }}
+outputs:
+  - {{ id: bad, plugin: Rogue, with: {{ act: {output_act} }} }}
+  - {{ id: sheet, plugin: CSV, with: {{ path: out.csv }} }}
+"
+        );
+        self.write("pipeline.yaml", text);
+    }
+
     /// An installed program with these arguments, in this directory. Its default state directory is here too.
     pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
