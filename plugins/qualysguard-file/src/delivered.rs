@@ -89,11 +89,15 @@ impl Delivered {
         ParsedPosition { complete: of(true), incomplete: of(false), report }
     }
 
-    /// Everything up to this position is delivered: moves or deletes its files, and records them.
-    pub(crate) fn committed(&mut self, position: &ParsedPosition) -> Result<()> {
+    /// Everything up to this position is stored: moves or deletes its files, and records them. Files with one of the
+    /// revisions `kept` stay in place, because an output lacks some of their findings.
+    pub(crate) fn stored(&mut self, position: &ParsedPosition, kept: &HashSet<&str>) -> Result<()> {
         let delivered = position.complete.iter().chain(&position.incomplete);
-        let settled: BTreeMap<Hash, DeliveredReport> =
+        let mut settled: BTreeMap<Hash, DeliveredReport> =
             delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
+        for report in settled.values_mut() {
+            report.complete &= !kept.contains(report.key.revision());
+        }
         match self.finish(settled.values()) {
             Ok(problem) => problem.map_or(Ok(()), Err),
             Err(error) => {

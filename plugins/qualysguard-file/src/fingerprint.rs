@@ -48,6 +48,11 @@ impl FileKey {
         path_of(&self.text)
     }
 
+    /// The fingerprint of the content.
+    pub(crate) fn revision(&self) -> &str {
+        self.text.split_once('\t').map_or("", |(_, fingerprint)| fingerprint)
+    }
+
     /// A short form of the key: positions contain many of them.
     pub(crate) fn hash(&self) -> u128 {
         xxh3_128(self.text.as_bytes())

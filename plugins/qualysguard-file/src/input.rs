@@ -1,12 +1,13 @@
 //! The input plugin: finds the files and reads them one after the other.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
-    tracing,
+    CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec,
+    PluginError, Position, Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
@@ -52,14 +53,17 @@ impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
 
     /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
-    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
-        let settings = Settings::read(options)?;
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let services = open.services;
+        let settings = Settings::read(open.options)?;
+        let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
         let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
         let mut resume = resume.map(ParsedPosition::read).transpose()?;
         let resumed_report = resume.as_mut().and_then(|position| position.report.take());
-        Ok(Self {
+        let input = Self {
             settings,
             services: services.clone(),
             opener,
@@ -70,14 +74,15 @@ impl Input for QualysGuardFile {
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
-        })
+        };
+        Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(probe::check(&self.settings))
     }
 
-    fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder) -> Result<Step> {
         if let Some(current) = self.report.take() {
             return self.resume(current, recycled);
         }
@@ -86,20 +91,23 @@ impl Input for QualysGuardFile {
                 return Err(PluginError::cancelled());
             }
             let Some(candidate) = self.candidate()? else {
-                return Ok(self.settings.poll.map_or(Next::Finished, Next::Idle));
+                return Ok(self.settings.poll.map_or_else(Step::finished, Step::idle));
             };
             let file = candidate.file().map(Path::to_owned);
             match self.begin(candidate)? {
-                Some(Next::Refused(refusal)) if !self.is_news(file.as_deref(), &refusal.error) => {}
-                Some(next) => return Ok(next),
+                Some(Step { event: Event::Refused(refusal), .. })
+                    if !self.is_news(file.as_deref(), &refusal.error) => {}
+                Some(step) => return Ok(step),
                 None => {}
             }
         }
     }
 
-    fn committed(&mut self, position: &Position) -> Result<()> {
-        let place = ParsedPosition::read(position)?;
-        self.delivered()?.committed(&place)
+    fn stored(&mut self, stored: &Stored) -> Result<()> {
+        let position = ParsedPosition::read(&stored.position)?;
+        let kept = stored.reports.iter().filter(|report| !report.outcome.is_settled());
+        let kept: HashSet<&str> = kept.map(|report| report.key.revision.as_str()).collect();
+        self.delivered()?.stored(&position, &kept)
     }
 }
 
@@ -145,10 +153,10 @@ impl QualysGuardFile {
         }
     }
 
-    fn begin(&mut self, candidate: Candidate) -> Result<Option<Next>> {
+    fn begin(&mut self, candidate: Candidate) -> Result<Option<Step>> {
         let (name, ready) = match candidate {
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
-                return Ok(Some(Next::Refused(refusal(&path, error, false))));
+                return Ok(Some(Step::refused(refusal(&path, error, false))));
             }
             Candidate::StandardInput => {
                 let name = "standard input".to_owned();
@@ -161,7 +169,7 @@ impl QualysGuardFile {
             Ok(None) => Ok(None),
             Ok(Some(ready)) => self.begin_ready(&name, ready),
             Err(error) if concerns_all(&error) => Err(error),
-            Err(error) => Ok(Some(Next::Refused(refusal(&name, error, false)))),
+            Err(error) => Ok(Some(Step::refused(refusal(&name, error, false)))),
         }
     }
 
@@ -187,7 +195,7 @@ impl QualysGuardFile {
     }
 
     /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.
-    fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Next>> {
+    fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Step>> {
         let Ready { settled, key, stays } = ready;
         if self.delivered()?.finish_if_delivered(&key) {
             tracing::info!(path = name, "already delivered before the interruption; skipped");
@@ -204,14 +212,15 @@ impl QualysGuardFile {
         };
         let (mut report, mut start) = match OpenReport::begin(name, settled, &mut context)? {
             Ok(begun) => begun,
-            Err(refusal) => return Ok(Some(Next::Refused(refusal))),
+            Err(refusal) => return Ok(Some(Step::refused(refusal))),
         };
-        if let Some(mark) = self.mark_in(&key) {
+        key.revision().clone_into(&mut start.revision);
+        let mark = self.mark_in(&key);
+        if let Some(mark) = mark {
             report.resume_at(mark);
-            start.continued = true;
         }
         self.report = Some(Current { report, key, stays });
-        Ok(Some(Next::ReportStart(Box::new(start))))
+        Ok(Some(if mark.is_some() { Step::report_continued(start) } else { Step::report_start(start) }))
     }
 
     /// Where to resume this file, if it is the one that was in progress and has not changed.
@@ -225,29 +234,29 @@ impl QualysGuardFile {
         None
     }
 
-    fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {
+    fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Step> {
         let definitions = match current.report.kind() {
             Kind::Detections => self.knowledge_base.as_mut(),
             _ => Some(&mut self.glossary),
         };
-        let mut next = current.report.next(recycled, definitions, &self.services)?;
+        let step = current.report.next(recycled, definitions, &self.services)?;
         let delivered = self.delivered()?;
-        match &mut next {
-            Next::ReportEnd { end, position } => {
+        let position = match &step.event {
+            Event::ReportEnd(end) => {
                 if end.complete || end.deliver {
                     delivered.ended(current.key, end.complete);
                 }
-                *position = delivered.position(None).write();
+                Some(delivered.position(None).write())
             }
-            Next::Batch { position, .. } => {
-                if let Some(mark) = current.report.mark().filter(|_| current.stays) {
-                    *position = delivered.position(Some(Inside::new(&current.key, mark))).write();
-                }
+            _ => {
+                let mark = current.report.mark().filter(|_| current.stays);
+                let position =
+                    mark.map(|mark| delivered.position(Some(Inside::new(&current.key, mark))).write());
                 self.report = Some(current);
+                position
             }
-            _ => {}
-        }
-        Ok(next)
+        };
+        Ok(step.at(position))
     }
 }
 

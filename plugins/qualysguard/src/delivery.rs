@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Result, Services, tracing};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step, tracing};
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, Settled, Source};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{Definitions, Mark};
@@ -146,9 +146,8 @@ impl Delivery {
         };
         let settled = Settled::now(source, &fetched.address)?;
         let opened = Self::begin_settled(fetched.clone(), settled, settings, services)?;
-        let Ok((mut delivery, mut start)) = opened else { return Ok(None) };
+        let Ok((mut delivery, start)) = opened else { return Ok(None) };
         delivery.report.resume_at(Mark { assets: point.assets, late_asset_fields: point.late_asset_fields });
-        start.continued = true;
         Ok(Some((delivery, start)))
     }
 
@@ -180,13 +179,13 @@ impl Delivery {
         &mut self,
         recycled: BatchBuilder,
         services: &Services,
-    ) -> Result<(Next, Option<ResumePoint>)> {
-        let next = self.report.next(recycled, Some(&mut self.glossary), services)?;
+    ) -> Result<(Step, Option<ResumePoint>)> {
+        let step = self.report.next(recycled, Some(&mut self.glossary), services)?;
         let point = self
             .report
             .mark()
             .map(|mark| ResumePoint { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
-        Ok((next, point))
+        Ok((step, point))
     }
 }
 

@@ -15,7 +15,7 @@ use std::{env, fs};
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Options, Output, Services};
+use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services};
 use serde_json::json;
 
 use crate::asset::Asset;
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "extra_fields": ["externalId", "cn1", "outcome"],
     });
     let options = Options::read(ArcSightCef::OPTIONS, settings.to_string().as_bytes())?;
-    let mut output = ArcSightCef::open(&options, &Services::without_host(Path::new(".")), None)?;
+    let (services, frame) = (Services::without_host(Path::new(".")), OpenFrame::default());
+    let mut output = ArcSightCef::open(&Open::new(&options, &services, &frame), None)?.plugin;
     let mut texts = Texts::new()?;
     for _ in 0..reports {
         write_report(&mut output, &mut texts, &mut expected)?;
@@ -58,7 +59,7 @@ fn write_report(
         time: "2026-01-31T12:00:00Z".to_owned(),
         ..ReportStart::default()
     };
-    output.begin(&report)?;
+    output.begin(&report, Begin::NEW)?;
     let columns = Columns::of(report.schema.clone());
     let mut batch = BatchBuilder::default();
     for number in 0..ASSETS_PER_REPORT {

@@ -16,7 +16,8 @@ use std::time::Duration;
 use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Options, PluginError, Receipt, Result, Services, tracing,
+    Begin, CheckReport, ErrorKind, Open, OutputCapabilities, Partial, PluginError, Receipt, Result, Resume,
+    tracing,
 };
 
 use crate::encoder::Sink;
@@ -62,9 +63,13 @@ impl Transport {
     ///
     /// # Errors
     /// Errors of the file or of the options.
-    pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let carrier = match options::read(options, services)? {
-            TransportSettings::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
+    pub(crate) fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<Self> {
+        let services = open.services;
+        let carrier = match options::read(open.options, services)? {
+            TransportSettings::File(target) => {
+                let target = target.for_purpose(open.purpose());
+                Carrier::File(Box::new(ReportFile::open(target, receipt)?))
+            }
             TransportSettings::Udp { connector, header } => {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
@@ -88,6 +93,14 @@ impl Transport {
         }
     }
 
+    /// How the destination resumes, and what a report replaces there.
+    pub(crate) fn capabilities(&self) -> OutputCapabilities {
+        match &self.carrier {
+            Carrier::File(file) => file.capabilities(),
+            Carrier::Syslog(_) => OutputCapabilities::NONE.resume(Resume::Repeats).partial(Partial::Adds),
+        }
+    }
+
     /// Maximum length of the syslog header in bytes; 0 for a file.
     pub(crate) fn header_bytes(&self) -> usize {
         match &self.carrier {
@@ -97,9 +110,9 @@ impl Transport {
     }
 
     /// Begins or resumes a report.
-    pub(crate) fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         match &mut self.carrier {
-            Carrier::File(file) => file.begin(report).map(drop),
+            Carrier::File(file) => file.begin(report, how.continued).map(drop),
             Carrier::Syslog(syslog) => {
                 syslog.report = 0;
                 Ok(())

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
 };
-use scanbridge_plugin_api::{ErrorKind, Output, Verdict, Written};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
 use crate::case::{Filling, deliver, open, scan, text_of};
@@ -97,11 +97,11 @@ fn commits_do_not_change_events() {
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
     let mut output = open(&path, options.clone()).unwrap();
     let columns = Columns::of(Schema::default());
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     for batch in in_pieces().into_iter().enumerate() {
         output.write(Batch::of(&batch.1, &columns).unwrap()).unwrap();
         if batch.0 >= 2 {
-            output.commit().unwrap();
+            output.commit(CommitPoint::InReport).unwrap();
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
@@ -158,7 +158,7 @@ fn only_selected_findings_become_events() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
     let (batches, columns) = (whole(), Columns::of(Schema::default()));
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
@@ -184,12 +184,12 @@ fn undelivered_report_leaves_no_file() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
     let (batches, columns) = (whole(), Columns::of(Schema::default()));
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
@@ -252,11 +252,11 @@ fn default_mode_denies_access_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let batches = whole();
     let columns = Columns::of(Schema::default());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
@@ -272,7 +272,7 @@ fn changed_schema_is_read_by_column_names() {
     schema.definitions.swap(0, 2); // qid and category
     let report = ReportStart { schema: schema.clone(), ..scan() };
     let (batches, columns) = (whole(), Columns::of(schema));
-    output.begin(&report).unwrap();
+    output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
     let text = fs::read_to_string(&path).unwrap();

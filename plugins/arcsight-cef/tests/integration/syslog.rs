@@ -7,7 +7,7 @@ use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink, split};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
-use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict};
 use serde_json::json;
 
 use crate::case::{Filling, scan};
@@ -83,12 +83,12 @@ fn event_that_cannot_fit_is_rejected_with_its_row() {
     let mut report = scan();
     report.path = "p".repeat(600);
     let mut output = open(&options, None).unwrap();
-    output.begin(&report).unwrap();
+    output.begin(&report, Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 2, ""), Columns::of(Schema::default()));
     let written = output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(written.rejected[0].reason.contains("`max_message_bytes`"), "{}", written.rejected[0].reason);
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     output.close().unwrap();
     assert!(sink.connections().is_empty(), "no events, so no connection");
 }
@@ -97,10 +97,10 @@ fn event_that_cannot_fit_is_rejected_with_its_row() {
 fn connection_refused_is_unavailable_and_names_the_receiver() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", nobody, json!({})), None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(
         error.message,
@@ -115,10 +115,10 @@ fn connection_refused_is_unavailable_and_names_the_receiver() {
 fn udp_connection_refused_is_reported_at_commit() {
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("udp", nobody, json!({})), None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(
         (error.kind, error.message),
         (ErrorKind::Unavailable, format!("connection refused by {nobody} (UDP: ICMP port unreachable)"))
@@ -142,7 +142,7 @@ fn receiver_that_never_reads_times_out() {
     let sink = SyslogSink::tcp(Framing::Newline, Manners { never_reads: true, ..Manners::default() });
     let options = options("tcp", sink.address(), json!({ "write_timeout_secs": 1 }));
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let columns = Columns::of(Schema::default());
     let batch = numbered(0, 100, &"x".repeat(4000));
     // The kernels of both sides buffer several megabytes; after that, writes or the confirmation time out.
@@ -177,15 +177,15 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let options = options("tcp", sink.address(), json!({ "batch_secs": 60 }));
     let columns = Columns::of(Schema::default());
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
     output.write(Batch::of(&first, &columns).unwrap()).unwrap();
     output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&second, &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    let receipt = output.commit().unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let receipt = output.commit(CommitPoint::InReport).unwrap();
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap(), receipt);
     output.close().unwrap();
     // The first 100 events were a full batch; the next 30 had not been written yet.
     assert_eq!(numbers(&sink), (0..100).chain(1000..1007).collect::<Vec<_>>());
@@ -198,7 +198,7 @@ fn batch_secs_flushes_buffered_events() {
     let options = options("tcp", sink.address(), json!({ "batch_secs": 1 }));
     let columns = Columns::of(Schema::default());
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     for first in [0, 3] {
         output.write(Batch::of(&numbered(first, 3, ""), &columns).unwrap()).unwrap();
         let all = first + 3;
@@ -216,7 +216,7 @@ fn batch_secs_flushes_buffered_events() {
 fn background_flush_error_is_reported_by_the_next_event() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", nobody, json!({ "batch_secs": 1 })), None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     let end = Instant::now() + Duration::from_secs(10);
     let error = loop {

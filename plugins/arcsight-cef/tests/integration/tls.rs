@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
 use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
-use scanbridge_plugin_api::{ErrorKind, Output, PluginError, Verdict};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use crate::case::scan;
@@ -137,13 +137,13 @@ fn certificate_expired_during_the_run_stops_it() {
     let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
     let (batch, columns) = (numbered(0, 5, ""), Columns::of(Schema::default()));
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     // A certificate expires only by waiting.
     std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(error.message.contains("certificate expired: "), "{error}");
     // The last five were sent on a connection opened before the expiry, but are unconfirmed: the next run

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{FindingKind, Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Input, Next, Options, Result, Services};
+use scanbridge_plugin_api::{Event, Input, Open, OpenFrame, Options, Result, Services};
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
@@ -77,24 +77,25 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let services = Services::without_host(folder.path());
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes())?;
-    let mut input = QualysGuardFile::open(&options, &services, None)?;
+    let frame = OpenFrame::default();
+    let mut input = QualysGuardFile::open(&Open::new(&options, &services, &frame), None)?.plugin;
     let mut outcome = Outcome::default();
     let mut recycled = BatchBuilder::default();
     loop {
-        match input.next(std::mem::take(&mut recycled))? {
-            Next::ReportStart(start) => {
+        match input.next(std::mem::take(&mut recycled))?.event {
+            Event::ReportStart { start, .. } => {
                 outcome.reports.push(Report { start: *start, ..Report::default() });
             }
-            Next::Batch { batch, .. } => {
+            Event::Batch(batch) => {
                 let report = outcome.reports.last_mut().unwrap();
                 let columns = Columns::of(report.start.schema.clone());
                 report.take(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }
-            Next::ReportEnd { end, .. } => outcome.reports.last_mut().unwrap().end = end,
-            Next::Refused(refusal) => outcome.refused.push(refusal),
-            Next::Idle(_) => panic!("files are there or not"),
-            Next::Finished => return Ok(outcome),
+            Event::ReportEnd(end) => outcome.reports.last_mut().unwrap().end = end,
+            Event::Refused(refusal) => outcome.refused.push(refusal),
+            Event::Finished => return Ok(outcome),
+            event => panic!("unexpected step: {event:?}"),
         }
     }
 }

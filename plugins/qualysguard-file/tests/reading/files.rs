@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use scanbridge_fixtures::{damaged, good};
-use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
+use scanbridge_plugin_api::{ErrorKind, Input, Open, OpenFrame, Options, Services, Verdict};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
 
@@ -164,7 +164,11 @@ fn a_check_tells_what_is_there_without_reading_it() {
     });
     let services = Services::without_host(Path::new("/none/state"));
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-    let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
+    let report = QualysGuardFile::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+        .unwrap()
+        .plugin
+        .check()
+        .unwrap();
     let verdicts: Vec<_> = report.steps.iter().map(|step| step.verdict).collect();
     assert_eq!(
         verdicts,

@@ -28,13 +28,12 @@ fn assert_resumes(options: &Value, whole: &[Event], at: usize, position: &Positi
     let state = tempfile::tempdir().unwrap();
     let mut session = Session::open(options, state.path(), Some(position));
     assert_eq!(session.go(), Pause::Finished);
-    let starts = whole[..at].iter().rposition(|event| matches!(event, Event::Start(_)));
+    let starts = whole[..at].iter().rposition(|event| matches!(event, Event::Start(..)));
     let ended = whole[..at].iter().rposition(|event| matches!(event, Event::End(_)));
     let mut expected = Vec::new();
     if let Some(start) = starts.filter(|start| ended.is_none_or(|end| end < *start)) {
-        let Event::Start(mut start) = whole[start].clone() else { unreachable!() };
-        start.continued = true;
-        expected.push(Event::Start(start));
+        let Event::Start(start, _) = whole[start].clone() else { unreachable!() };
+        expected.push(Event::Start(start, true));
     }
     expected.extend_from_slice(&whole[at..]);
     assert_eq!(by_report(&session.events), by_report(&expected));
@@ -43,7 +42,7 @@ fn assert_resumes(options: &Value, whole: &[Event], at: usize, position: &Positi
 fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
     let mut reports = vec![Vec::new()];
     for event in events {
-        if matches!(event, Event::Start(_)) {
+        if matches!(event, Event::Start(..)) {
             reports.push(Vec::new());
         }
         reports.last_mut().unwrap().push(event);
@@ -51,7 +50,7 @@ fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
     for report in &mut reports {
         // Stable: each kind of row keeps its order.
         report.sort_by_key(|event| match event {
-            Event::Start(_) => 0,
+            Event::Start(..) => 0,
             Event::Asset(_) => 1,
             Event::Finding(_) => 2,
             Event::End(_) | Event::Refused(_) => 3,
@@ -109,7 +108,7 @@ fn every_valid_report_resumes_after_every_asset() {
             let (mut first, mut rest) = (Vec::new(), Vec::new());
             for event in &whole.events {
                 let is_first = match event {
-                    Event::Start(_) => true,
+                    Event::Start(..) => true,
                     Event::Asset(_) | Event::Finding(_) => gone.contains(&address(event)),
                     Event::End(_) | Event::Refused(_) => false,
                 };
@@ -253,7 +252,7 @@ fn a_report_with_fewer_assets_than_before_is_not_complete() {
     let position = Position(place.to_string().into_bytes());
     let mut session = Session::open(&options, state.path(), Some(&position));
     session.go();
-    let [Event::Start(_), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
+    let [Event::Start(..), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
     assert!(!end.complete && !end.deliver);
     assert!(end.reason.ends_with("the report previously had 3 assets"), "{}", end.reason);
 }

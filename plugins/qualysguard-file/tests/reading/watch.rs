@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use scanbridge_fixtures::{damaged, good};
-use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
+use scanbridge_plugin_api::{ErrorKind, Input, Open, OpenFrame, Options, Services, Verdict};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::{Value, json};
 
@@ -307,7 +307,12 @@ fn a_damaged_record_of_what_was_delivered_stops_the_run() {
     fs::write(&journal, fs::read_to_string(&journal).unwrap().replace("a.xml", "b.xml")).unwrap();
 
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-    let mut input = QualysGuardFile::open(&options, &Services::without_host(state.path()), None).unwrap();
+    let mut input = QualysGuardFile::open(
+        &Open::new(&options, &Services::without_host(state.path()), &OpenFrame::default()),
+        None,
+    )
+    .unwrap()
+    .plugin;
     let error = input.next(scanbridge_plugin_api::batch::BatchBuilder::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("delivered, line 2"), "{}", error.message);
@@ -338,7 +343,10 @@ fn options_that_contradict_each_other_are_config_errors() {
         (json!({ "path": ["in"], "on_done": "delete", "done_folder": "out" }), "`done_folder`"),
     ] {
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-        let opened = QualysGuardFile::open(&options, &Services::without_host(Path::new("/none")), None);
+        let opened = QualysGuardFile::open(
+            &Open::new(&options, &Services::without_host(Path::new("/none")), &OpenFrame::default()),
+            None,
+        );
         let error = opened.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Config);
         assert!(error.message.contains(part), "{}", error.message);
@@ -360,7 +368,11 @@ fn a_check_depends_on_what_is_wanted() {
         let options = watching(folder.path(), &more);
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
         let services = Services::without_host(Path::new("/none/state"));
-        let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
+        let report = QualysGuardFile::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+            .unwrap()
+            .plugin
+            .check()
+            .unwrap();
         assert_eq!(report.steps.last().unwrap().verdict, verdict, "{:?}", report.steps);
     }
 }

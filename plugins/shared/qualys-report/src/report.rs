@@ -2,7 +2,7 @@
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
     Damage, Definitions, Fault, Kind, Limits, Mark, Preface, Progress, Reply, ReportReader, line_at,
@@ -110,7 +110,7 @@ impl OpenReport {
         self.reader.mark()
     }
 
-    /// The next batch, or the end, with an empty position: what a position is, the input knows. `definitions` is
+    /// The next batch, or the end, without a position: the input knows what a position is. `definitions` is
     /// what [`OpenReport::begin`] had, or none for detections without a knowledge base.
     ///
     /// # Errors
@@ -120,17 +120,16 @@ impl OpenReport {
         mut batch: BatchBuilder,
         mut definitions: Option<&mut Definitions>,
         services: &Services,
-    ) -> Result<Next> {
-        let position = Position::default();
+    ) -> Result<Step> {
         if let Some(end) = self.end.take() {
-            return Ok(Next::ReportEnd { end, position });
+            return Ok(Step::report_end(end));
         }
         let skipped = match self.skip.take() {
             Some(mark) => self.reader.skip(mark, definitions.as_deref_mut()),
             None => Ok(()),
         };
         let end = match skipped.and_then(|()| self.reader.fill(&mut batch, definitions)) {
-            Ok(Progress::Full) => return Ok(Next::Batch { batch: batch.finish(), position }),
+            Ok(Progress::Full) => return Ok(Step::batch(batch.finish())),
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(damage) => {
@@ -139,10 +138,10 @@ impl OpenReport {
             }
         };
         if batch.is_empty() || !end.deliver {
-            return Ok(Next::ReportEnd { end, position });
+            return Ok(Step::report_end(end));
         }
         self.end = Some(end);
-        Ok(Next::Batch { batch: batch.finish(), position })
+        Ok(Step::batch(batch.finish()))
     }
 
     /// Whether the report has a definition store of its own, or shares the knowledge base.
@@ -209,8 +208,7 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         path: name.to_owned(),
         scanner_version: String::new(),
         hints: Hints { add_host: settings.add_host },
-        continued: false,
-        partial: false,
+        revision: String::new(),
         schema: Schema::default(),
     }
 }

@@ -107,7 +107,7 @@ impl Read for SourceReader {
             && (self.unwatched >= WATCH_BYTES || read == 0)
         {
             self.unwatched = 0;
-            watch.services.progress(watch.done + self.position, watch.total);
+            watch.services.progress(watch.done + self.position, Some(watch.total).filter(|total| *total > 0));
             if watch.services.is_cancelled() {
                 return Err(io::Error::other("the run was interrupted"));
             }

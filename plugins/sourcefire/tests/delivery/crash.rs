@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use scanbridge_doubles::fake_defense_center::Stage;
-use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::{Output, Receipt, Result};
+use scanbridge_plugin_api::{Begin, CommitPoint, Output, Receipt, Result};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::{Value, json};
 
@@ -63,7 +62,7 @@ fn attempt(
     receipt: &mut Option<Receipt>,
     position: &mut usize,
 ) -> Result<bool> {
-    output.begin(&ReportStart { continued: *position > 0, ..start() })?;
+    output.begin(&start(), Begin::NEW.with_continued(*position > 0))?;
     for index in *position..steps.len() {
         if index == killed_at {
             return Ok(false);
@@ -71,12 +70,12 @@ fn attempt(
         write(output, &steps[index].0, steps[index].1)?;
         let is_whole = steps.get(index + 1).is_none_or(|(_, continued)| !continued);
         if is_whole && commits[index % commits.len()] {
-            *receipt = Some(output.commit()?);
+            *receipt = output.commit(CommitPoint::InReport)?.receipt;
             *position = index + 1;
         }
     }
     output.end(&complete(&["192.0.2.200"]))?;
-    assert_eq!(output.commit()?, Receipt::default());
+    assert_eq!(output.commit(CommitPoint::InReport)?.receipt, Some(Receipt::default()));
     Ok(true)
 }
 
@@ -189,13 +188,13 @@ fn merging_ends_with_the_union() {
 fn another_report_replaces_the_unfinished_one() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     write(&mut output, &[asset("192.0.2.1", &[(1, 1)]), asset("192.0.2.2", &[])], false).unwrap();
-    let receipt = output.commit().unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap().receipt, receipt);
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap().receipt, receipt);
     deliver(&mut output, &[asset("192.0.2.3", &[(3, 3)])], &complete(&[])).unwrap();
     assert_eq!(registered.results(), ["192.0.2.1: QualysGuard 1 1 tcp", "192.0.2.3: QualysGuard 3 3 tcp"]);
     let damaged = Receipt(vec![1, 2, 3]);

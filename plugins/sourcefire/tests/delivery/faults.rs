@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use scanbridge_doubles::fake_defense_center::{Behavior, Oversize, Stage, VersionRefusal};
-use scanbridge_plugin_api::{ErrorKind, Output, PluginError};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output, PluginError};
 use serde_json::{Value, json};
 
 use crate::report::*;
@@ -69,7 +69,7 @@ fn a_deleted_client_is_refused_at_once() {
     let mut output = registered.open(&json!({})).unwrap();
     deliver(&mut output, &report(), &complete(&[])).unwrap();
     registered.center.revoke_clients();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     check(
         Some(error),
         ErrorKind::Auth,
@@ -82,7 +82,7 @@ fn connection_refused() {
     let Some(registered) = Registered::new() else { return };
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut output = registered.open(&json!({ "port": port })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     let parts = [&*format!("cannot connect to 127.0.0.1:{port} at 127.0.0.1:{port}"), "refused", "firewalls"];
     check(Some(error), ErrorKind::Unavailable, &parts);
 }
@@ -91,7 +91,7 @@ fn connection_refused() {
 fn unknown_host_name() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "server": "dc.invalid" })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     check(Some(error), ErrorKind::Unavailable, &["cannot resolve `dc.invalid`"]);
 }
 
@@ -106,7 +106,7 @@ fn peer_that_does_not_speak_tls_is_rejected() {
         let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
     });
     let mut output = registered.open(&json!({ "port": port })).unwrap();
-    check(output.begin(&start()).err(), ErrorKind::Protocol, &["does not speak TLS"]);
+    check(output.begin(&start(), Begin::NEW).err(), ErrorKind::Protocol, &["does not speak TLS"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use scanbridge_doubles::fake_defense_center::{Behavior, LineReader};
-use scanbridge_plugin_api::Output;
 use scanbridge_plugin_api::model::ReportEnd;
+use scanbridge_plugin_api::{Begin, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -175,10 +175,10 @@ fn a_center_on_ipv6_is_reached_when_that_is_allowed() {
         assert_eq!(registered.results(), expected(&two_assets()), "{options}");
     }
     let mut output = registered.open(&json!({})).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.message, "`::1` has no IPv4 address");
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "ipv6": true })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.message, "`127.0.0.1` has no IPv6 address");
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use scanbridge_doubles::fake_defense_center::UnknownAssets;
-use scanbridge_plugin_api::{ErrorKind, Output};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -25,7 +25,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
         behavior.failing_hosts.insert(ip("192.0.2.3"));
     });
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
     // Two findings of the second asset and two of the third.
@@ -72,16 +72,16 @@ fn refusal_is_kept_after_a_crash() {
         behavior.failing_assets.insert(ip("192.0.2.4"));
     });
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     write(&mut output, &four(), false).unwrap();
-    let receipt = output.commit().unwrap();
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
-    output.begin(&scanbridge_plugin_api::model::ReportStart { continued: true, ..start() }).unwrap();
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
+    output.begin(&start(), Begin::CONTINUED).unwrap();
     output.end(&complete(&[])).unwrap();
-    let receipt = output.commit().unwrap();
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
     deliver(&mut output, &[asset("192.0.2.5", &[(5, 5)])], &complete(&[])).unwrap();
     let error = output.close().unwrap_err();
     assert!(error.message.contains("192.0.2.4"), "{error}");
@@ -95,7 +95,7 @@ fn short_count_rejects_the_assets_of_the_message() {
         behavior.replies.insert(1, (3, b"Done processing 3 commands.\n".to_vec()));
     });
     let mut output = registered.open(&json!({ "body_findings": 2 })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(
@@ -115,7 +115,7 @@ fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() 
             behavior.unreadable = Some("AddScanResult,192.0.2.2,\"QualysGuard\",2,".to_owned());
         });
         let mut output = registered.open(&json!({ "replace": replace })).unwrap();
-        output.begin(&start()).unwrap();
+        output.begin(&start(), Begin::NEW).unwrap();
         let written = write(&mut output, &four(), false).unwrap();
         let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
         assert_eq!(rows, [2, 3], "{replace}");
@@ -141,7 +141,7 @@ fn repeats_end_if_the_count_is_always_wrong() {
     });
     let assets: Vec<_> = (1..=60).map(|last| asset(&format!("192.0.2.{last}"), &[(1, 0), (2, 0)])).collect();
     let mut output = registered.open(&json!({ "body_findings": 10 })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &assets, false).unwrap();
     // All except those of the last asset, which is sent when the report ends.
     assert_eq!(written.rejected.len(), 118);
@@ -157,7 +157,7 @@ fn unknown_assets_are_refused_with_the_hint_to_add_them() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| behavior.unknown_assets = UnknownAssets::Fail);
     let mut output = registered.open(&json!({ "add_host": false })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     assert!(written.rejected[0].reason.contains("`add_host`"), "{}", written.rejected[0].reason);
     drop(output);

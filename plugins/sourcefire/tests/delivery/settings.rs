@@ -3,7 +3,7 @@
 use std::fs;
 
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_plugin_api::{ErrorKind, Output};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
         (json!({ "tls_fingerprint": ["00".repeat(32)] }), false),
         (json!({ "tls_ca_file": right, "tls_check_name": true }), false),
     ] {
-        let outcome = registered.open(&options).unwrap().begin(&start());
+        let outcome = registered.open(&options).unwrap().begin(&start(), Begin::NEW);
         assert_eq!(
             outcome.as_ref().map_err(|error| error.kind),
             if trusted { Ok(&()) } else { Err(ErrorKind::Auth) }
@@ -118,7 +118,7 @@ fn kinds_and_severities_are_filtered() {
     ] {
         registered.center.forget();
         let mut output = registered.open(&options).unwrap();
-        output.begin(&start()).unwrap();
+        output.begin(&start(), Begin::NEW).unwrap();
         let written = write(&mut output, &[asset("192.0.2.1", &[(1, 1)])], false).unwrap();
         assert_eq!(written.left_out.is_empty(), sent, "{options}");
         output.end(&complete(&[])).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scanbridge_plugin_api::Output;
+use scanbridge_plugin_api::{Begin, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -95,7 +95,7 @@ fn oversized_command_is_reported_and_others_are_sent() {
     registered.center.change(|behavior| behavior.max_size = 512);
     let options = json!({ "source": "x".repeat(100), "scanner": "y".repeat(100) });
     let mut output = registered.open(&options).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written =
         write(&mut output, &[asset("192.0.2.1", &ports(3)), asset("192.0.2.2", &[])], false).unwrap();
     assert!(written.rejected.is_empty());
@@ -120,7 +120,7 @@ fn sent_commands_equal_the_command_file() {
         text.push_str(block.text);
         Ok(())
     };
-    writer.begin(&start());
+    writer.begin(&start(), Begin::NEW);
     let raw = builder(&assets, false).finish();
     writer.batch(Batch::of(&raw, &Columns::of(Schema::default())).unwrap(), &mut sink).unwrap();
     writer.end(&complete(&["192.0.2.9"]), &mut sink).unwrap();
