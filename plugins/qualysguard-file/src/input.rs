@@ -27,26 +27,26 @@ pub struct QualysGuardFile {
     settings: Settings,
     services: Services,
     opener: Opener,
-    /// Where the run resumes, if it does.
+    /// The position at which the run resumes, if it does.
     resume: Option<ParsedPosition>,
-    /// The report that was in progress at that position, until it is begun again.
+    /// The report that was in progress at that position, until it is resumed.
     resumed_report: Option<Inside>,
-    /// The list of delivered files; read at the first call that needs it, because a check may run at the same time as
-    /// a run.
+    /// The list of delivered files. Loaded at the first call that needs it, because a check may run at the same time
+    /// as a run.
     delivered: Option<Delivered>,
     scanner: FolderScanner,
     report: Option<Current>,
     glossary: Definitions,
-    /// The knowledge base; read when the first detections come.
+    /// The knowledge base, read before the first detections.
     knowledge_base: Option<Definitions>,
 }
 
-/// The report that is being read.
+/// The current report.
 struct Current {
     report: OpenReport,
     key: FileKey,
     /// Whether the next run finds the same bytes: false for a pipe.
-    stays: bool,
+    is_file: bool,
 }
 
 impl Input for QualysGuardFile {
@@ -96,7 +96,7 @@ impl Input for QualysGuardFile {
             let file = candidate.file().map(Path::to_owned);
             match self.begin(candidate)? {
                 Some(Step { event: Event::Refused(refusal), .. })
-                    if !self.is_news(file.as_deref(), &refusal.error) => {}
+                    if !self.is_to_be_reported(file.as_deref(), &refusal.error) => {}
                 Some(step) => return Ok(step),
                 None => {}
             }
@@ -116,9 +116,9 @@ impl QualysGuardFile {
     /// watches: then the list prevents a second delivery.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
-            let place = self.resume.clone().unwrap_or_default();
+            let parsed = self.resume.clone().unwrap_or_default();
             let on_done = self.settings.on_done.clone();
-            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &place)?;
+            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &parsed)?;
             if self.resume.is_none() && self.settings.poll.is_none() {
                 delivered.clear()?;
             }
@@ -144,10 +144,10 @@ impl QualysGuardFile {
 
     /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
     /// not respond) is reported once, and the next scan retries.
-    fn is_news(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
+    fn is_to_be_reported(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
         match file {
             Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
-                self.scanner.try_again(path, error)
+                self.scanner.retry_later(path, error)
             }
             _ => true,
         }
@@ -168,13 +168,13 @@ impl QualysGuardFile {
         match ready {
             Ok(None) => Ok(None),
             Ok(Some(ready)) => self.begin_ready(&name, ready),
-            Err(error) if concerns_all(&error) => Err(error),
+            Err(error) if affects_all_reports(&error) => Err(error),
             Err(error) => Ok(Some(Step::refused(refusal(&name, error, false)))),
         }
     }
 
-    /// Opens a file. In a watched directory, a file that is still being written is skipped for now, and the others
-    /// are read meanwhile.
+    /// Opens a file. In a watched directory, a file that is still being written is postponed, and other files are
+    /// read first.
     fn open_file(&mut self, path: &Path) -> Result<Option<Ready>> {
         let settle = self.settings.settle;
         if self.settings.poll.is_none() {
@@ -196,7 +196,7 @@ impl QualysGuardFile {
 
     /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.
     fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Step>> {
-        let Ready { settled, key, stays } = ready;
+        let Ready { settled, key, is_file } = ready;
         if self.delivered()?.finish_if_delivered(&key) {
             tracing::info!(path = name, "already delivered before the interruption; skipped");
             return Ok(None);
@@ -215,16 +215,16 @@ impl QualysGuardFile {
             Err(refusal) => return Ok(Some(Step::refused(refusal))),
         };
         key.revision().clone_into(&mut start.revision);
-        let mark = self.mark_in(&key);
+        let mark = self.resume_mark(&key);
         if let Some(mark) = mark {
             report.resume_at(mark);
         }
-        self.report = Some(Current { report, key, stays });
+        self.report = Some(Current { report, key, is_file });
         Ok(Some(if mark.is_some() { Step::report_continued(start) } else { Step::report_start(start) }))
     }
 
-    /// Where to resume this file, if it is the one that was in progress and has not changed.
-    fn mark_in(&mut self, key: &FileKey) -> Option<Mark> {
+    /// The position at which to resume this file, if it was in progress and has not changed.
+    fn resume_mark(&mut self, key: &FileKey) -> Option<Mark> {
         let inside = self.resumed_report.take_if(|inside| inside.key().path() == key.path())?;
         if inside.key() == *key {
             return Some(inside.mark());
@@ -249,7 +249,7 @@ impl QualysGuardFile {
                 Some(delivered.position(None).write())
             }
             _ => {
-                let mark = current.report.mark().filter(|_| current.stays);
+                let mark = current.report.mark().filter(|_| current.is_file);
                 let position =
                     mark.map(|mark| delivered.position(Some(Inside::new(&current.key, mark))).write());
                 self.report = Some(current);
@@ -261,7 +261,7 @@ impl QualysGuardFile {
 }
 
 /// Whether the error would also affect every other report.
-fn concerns_all(error: &PluginError) -> bool {
+fn affects_all_reports(error: &PluginError) -> bool {
     use scanbridge_plugin_api::ErrorKind::{Bug, Cancelled, CannotCreate, Config};
     matches!(error.kind, Bug | Cancelled | CannotCreate | Config)
 }

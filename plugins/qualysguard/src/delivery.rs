@@ -86,7 +86,7 @@ impl Store {
     fn reopen(&self, fetched: &Fetched) -> Option<Source> {
         let file = File::open(self.folder.join(&fetched.file)).ok()?;
         let length = file.metadata().ok()?.len();
-        let source = Source::whole(file, length);
+        let source = Source::new(file, length);
         (length == fetched.bytes && hash(&source)? == fetched.hash).then_some(source)
     }
 }
@@ -117,7 +117,7 @@ impl Delivery {
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let settled = Settled::now(body.source, &fetched.address)?;
-        if settled.ending == Ending::Cut
+        if settled.ending == Ending::Truncated
             && settled.kind.root().is_some()
             && !settings.reading.deliver_incomplete
         {

@@ -1,4 +1,4 @@
-//! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
+//! Opens the input as the host does, calls it until it has finished, and collects its results.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 pub(crate) struct Report {
     pub(crate) start: ReportStart,
     pub(crate) end: ReportEnd,
-    /// Assets in the order in which they came, each once.
+    /// Assets in the order of delivery, without duplicates.
     pub(crate) assets: Vec<Row>,
     /// Findings with the cells of their definition (`definition.title`) and the address of their asset.
     pub(crate) findings: Vec<Row>,
@@ -35,8 +35,8 @@ impl Report {
         self.findings.iter().find(|finding| finding["definition.qid"] == qid).unwrap()
     }
 
-    /// Keeps what a batch holds.
-    pub(crate) fn take(&mut self, batch: Batch<'_>) {
+    /// Adds the rows of a batch.
+    pub(crate) fn add_batch(&mut self, batch: Batch<'_>) {
         self.batches += 1;
         self.assets.append(&mut rows::assets(batch));
         self.findings.append(&mut rows::findings(batch));
@@ -48,7 +48,7 @@ impl Report {
     }
 }
 
-/// Reads `path` with these further options.
+/// Reads `path` with additional options.
 pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Outcome> {
     let mut options = json!({ "path": [path.display().to_string()], "settle_secs": 0 });
     for (key, value) in more.as_object().unwrap() {
@@ -89,7 +89,7 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
             Event::Batch(batch) => {
                 let report = outcome.reports.last_mut().unwrap();
                 let columns = Columns::of(report.start.schema.clone());
-                report.take(Batch::of(&batch, &columns).unwrap());
+                report.add_batch(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }
             Event::ReportEnd(end) => outcome.reports.last_mut().unwrap().end = end,

@@ -1,4 +1,4 @@
-//! An instance that is called step by step, dropped at will, and opened again with a position.
+//! An instance that is called step by step, and can be dropped and reopened at a position.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::Value;
 
-/// One thing of the stream, whichever batch it came with.
+/// One element of the stream, independent of its batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// The report, and whether it continues one.
@@ -23,7 +23,7 @@ pub(crate) enum Event {
     Refused(Refusal),
 }
 
-/// Why [`Session::go`] came back.
+/// Why [`Session::go`] returned.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Pause {
     Idle,
@@ -33,7 +33,7 @@ pub(crate) enum Pause {
 pub(crate) struct Session {
     input: QualysGuardFile,
     pub(crate) events: Vec<Event>,
-    /// Every position with the number of events before it.
+    /// Each position with the number of events before it.
     pub(crate) positions: Vec<(usize, Position)>,
 }
 
@@ -46,7 +46,7 @@ impl Session {
         Self { input, events: Vec::new(), positions: Vec::new() }
     }
 
-    /// Takes one step.
+    /// Calls `next` once.
     pub(crate) fn step(&mut self) -> Option<Pause> {
         let step = self.input.next(BatchBuilder::default()).unwrap();
         match step.event {
@@ -73,7 +73,7 @@ impl Session {
         None
     }
 
-    /// Goes on to the end, or to where the input waits for files.
+    /// Continues to the end, or until the input waits for files.
     pub(crate) fn go(&mut self) -> Pause {
         loop {
             if let Some(pause) = self.step() {
@@ -94,7 +94,7 @@ impl Session {
         self.positions.last().unwrap().1.clone()
     }
 
-    /// All up to the last position is delivered.
+    /// Commits everything up to the last position.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.commit_as(Outcome::Delivered)
     }
@@ -121,7 +121,7 @@ impl Session {
         self.events.iter().filter_map(Event::end).collect()
     }
 
-    /// The names of the files whose reports were begun since `from`, with `+` after those that were resumed.
+    /// The names of the files whose reports were begun, with `+` after those that were resumed.
     pub(crate) fn files(&self) -> Vec<String> {
         let name = |event: &Event| match event {
             Event::Start(start, continued) => {
