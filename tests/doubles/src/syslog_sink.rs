@@ -20,7 +20,7 @@ pub enum Framing {
 
 /// How a sink behaves. The default reads all data until the peer closes the connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Manners {
+pub struct SinkBehavior {
     /// Accepts connections but never reads.
     pub never_reads: bool,
     /// Closes each connection after this many messages. Data after them is discarded.
@@ -28,7 +28,7 @@ pub struct Manners {
     /// Resets the connection instead of closing it.
     pub resets: bool,
     /// With TLS, sends `close_notify` before it closes.
-    pub says_goodbye: bool,
+    pub sends_close_notify: bool,
     /// Delay before each read.
     pub slow: Option<Duration>,
 }
@@ -48,10 +48,10 @@ pub struct Connection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The peer closed it properly; with TLS by `close_notify`.
-    InOrder,
+    Closed,
     /// The peer closed a TLS connection without `close_notify`.
     NoCloseNotify,
-    /// The sink closed it, because of its [`Manners`] or because it was dropped.
+    /// The sink closed it, because of its [`SinkBehavior`] or because it was dropped.
     BySink,
     /// Another error.
     Failed(String),
@@ -71,7 +71,7 @@ struct Shared {
     changed: Condvar,
     stop: AtomicBool,
     framing: Framing,
-    manners: Manners,
+    behavior: SinkBehavior,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -84,7 +84,7 @@ impl SyslogSink {
     pub fn udp() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared::new(Framing::Newline, Manners::default(), None));
+        let shared = Arc::new(Shared::new(Framing::Newline, SinkBehavior::default(), None));
         shared.lock().push(Connection::default());
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -98,8 +98,8 @@ impl SyslogSink {
     /// # Panics
     /// If loopback cannot be used.
     #[must_use]
-    pub fn tcp(framing: Framing, manners: Manners) -> Self {
-        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, None).expect("a free port")
+    pub fn tcp(framing: Framing, behavior: SinkBehavior) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, behavior, None).expect("a free port")
     }
 
     /// Listens for TLS connections on a free port of loopback.
@@ -107,8 +107,8 @@ impl SyslogSink {
     /// # Panics
     /// If loopback cannot be used.
     #[must_use]
-    pub fn tls(framing: Framing, manners: Manners, config: Arc<ServerConfig>) -> Self {
-        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, Some(config)).expect("a free port")
+    pub fn tls(framing: Framing, behavior: SinkBehavior, config: Arc<ServerConfig>) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, behavior, Some(config)).expect("a free port")
     }
 
     /// Listens on this address, for example to restart a sink.
@@ -118,12 +118,12 @@ impl SyslogSink {
     pub fn listen(
         address: SocketAddr,
         framing: Framing,
-        manners: Manners,
+        behavior: SinkBehavior,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(framing, manners, tls));
+        let shared = Arc::new(Shared::new(framing, behavior, tls));
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.accept(&listener)
@@ -186,13 +186,13 @@ impl Drop for SyslogSink {
 }
 
 impl Shared {
-    fn new(framing: Framing, manners: Manners, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn new(framing: Framing, behavior: SinkBehavior, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
             connections: Mutex::default(),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             framing,
-            manners,
+            behavior,
             tls,
         }
     }
@@ -240,7 +240,7 @@ impl Shared {
     fn serve(&self, index: usize, socket: TcpStream) {
         socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
         let closing = socket.try_clone().expect("a socket can be cloned");
-        let end = if self.manners.never_reads {
+        let end = if self.behavior.never_reads {
             while !self.is_stopped() {
                 std::thread::park_timeout(TICK);
             }
@@ -254,7 +254,7 @@ impl Shared {
                 },
             }
         };
-        if end == End::BySink && self.manners.resets {
+        if end == End::BySink && self.behavior.resets {
             drop(socket2::SockRef::from(&closing).set_linger(Some(Duration::ZERO)));
         }
         self.lock()[index].end = Some(end);
@@ -263,7 +263,7 @@ impl Shared {
 
     fn read_secured(&self, index: usize, mut peer: StreamOwned<ServerConnection, TcpStream>) -> End {
         let end = self.read(index, &mut peer, true);
-        if end == End::BySink && self.manners.says_goodbye {
+        if end == End::BySink && self.behavior.sends_close_notify {
             peer.conn.send_close_notify();
             drop(peer.flush()); // The peer may have closed the connection already.
         }
@@ -274,17 +274,17 @@ impl Shared {
         let mut buffer = vec![0; 1 << 16];
         let mut seen = Counted::default();
         loop {
-            if let Some(wait) = self.manners.slow {
+            if let Some(wait) = self.behavior.slow {
                 std::thread::sleep(wait);
             }
             match peer.read(&mut buffer) {
-                Ok(0) => return End::InOrder,
+                Ok(0) => return End::Closed,
                 Ok(length) => {
                     let mut connections = self.lock();
                     let bytes = &mut connections[index].bytes;
                     bytes.extend_from_slice(&buffer[..length]);
                     let enough =
-                        self.manners.close_after.and_then(|most| seen.reach(self.framing, bytes, most));
+                        self.behavior.close_after.and_then(|count| seen.reach(self.framing, bytes, count));
                     if let Some(end) = enough {
                         bytes.truncate(end);
                         return End::BySink;
@@ -311,9 +311,9 @@ struct Counted {
 }
 
 impl Counted {
-    /// The end of message number `most`, once it is complete.
-    fn reach(&mut self, framing: Framing, bytes: &[u8], most: usize) -> Option<usize> {
-        while self.messages < most {
+    /// The end of message number `count`, once it is complete.
+    fn reach(&mut self, framing: Framing, bytes: &[u8], count: usize) -> Option<usize> {
+        while self.messages < count {
             let (_, length) = first(framing, &bytes[self.bytes..])?;
             self.bytes += length;
             self.messages += 1;
