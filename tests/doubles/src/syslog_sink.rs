@@ -30,7 +30,7 @@ pub struct SinkBehavior {
     /// With TLS, sends `close_notify` before it closes.
     pub sends_close_notify: bool,
     /// Delay before each read.
-    pub slow: Option<Duration>,
+    pub read_delay: Option<Duration>,
 }
 
 /// The data received on one connection. All datagrams of a UDP sink count as one connection.
@@ -206,7 +206,7 @@ impl Shared {
     }
 
     fn receive_datagrams(&self, socket: &UdpSocket) {
-        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
+        socket.set_read_timeout(Some(POLL_INTERVAL)).expect("a timeout can be set");
         let mut datagram = vec![0; 1 << 16];
         while !self.is_stopped() {
             if let Ok(length) = socket.recv(&mut datagram) {
@@ -238,11 +238,11 @@ impl Shared {
     }
 
     fn serve(&self, index: usize, socket: TcpStream) {
-        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
+        socket.set_read_timeout(Some(POLL_INTERVAL)).expect("a timeout can be set");
         let closing = socket.try_clone().expect("a socket can be cloned");
         let end = if self.behavior.never_reads {
             while !self.is_stopped() {
-                std::thread::park_timeout(TICK);
+                std::thread::park_timeout(POLL_INTERVAL);
             }
             End::BySink
         } else {
@@ -270,12 +270,12 @@ impl Shared {
         end
     }
 
-    fn read(&self, index: usize, peer: &mut impl Read, secured: bool) -> End {
+    fn read(&self, index: usize, peer: &mut impl Read, is_tls: bool) -> End {
         let mut buffer = vec![0; 1 << 16];
-        let mut seen = Counted::default();
+        let mut position = SplitPosition::default();
         loop {
-            if let Some(wait) = self.behavior.slow {
-                std::thread::sleep(wait);
+            if let Some(delay) = self.behavior.read_delay {
+                std::thread::sleep(delay);
             }
             match peer.read(&mut buffer) {
                 Ok(0) => return End::Closed,
@@ -283,18 +283,20 @@ impl Shared {
                     let mut connections = self.lock();
                     let bytes = &mut connections[index].bytes;
                     bytes.extend_from_slice(&buffer[..length]);
-                    let enough =
-                        self.behavior.close_after.and_then(|count| seen.reach(self.framing, bytes, count));
-                    if let Some(end) = enough {
+                    let limit_reached = self
+                        .behavior
+                        .close_after
+                        .and_then(|count| position.advance_to(self.framing, bytes, count));
+                    if let Some(end) = limit_reached {
                         bytes.truncate(end);
                         return End::BySink;
                     }
                     drop(connections);
                     self.changed.notify_all();
                 }
-                Err(error) if is_pause(&error) && self.is_stopped() => return End::BySink,
-                Err(error) if is_pause(&error) => {}
-                Err(error) if secured && error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(error) if is_timeout(&error) && self.is_stopped() => return End::BySink,
+                Err(error) if is_timeout(&error) => {}
+                Err(error) if is_tls && error.kind() == io::ErrorKind::UnexpectedEof => {
                     return End::NoCloseNotify;
                 }
                 Err(error) => return End::Failed(error.to_string()),
@@ -305,14 +307,14 @@ impl Shared {
 
 /// The position up to which a growing byte sequence has been split into messages.
 #[derive(Debug, Default)]
-struct Counted {
+struct SplitPosition {
     messages: usize,
     bytes: usize,
 }
 
-impl Counted {
+impl SplitPosition {
     /// The end of message number `count`, once it is complete.
-    fn reach(&mut self, framing: Framing, bytes: &[u8], count: usize) -> Option<usize> {
+    fn advance_to(&mut self, framing: Framing, bytes: &[u8], count: usize) -> Option<usize> {
         while self.messages < count {
             let (_, length) = first(framing, &bytes[self.bytes..])?;
             self.bytes += length;
@@ -345,17 +347,17 @@ fn first(framing: Framing, bytes: &[u8]) -> Option<(&[u8], usize)> {
         }
         Framing::OctetCounted => {
             let space = bytes.iter().position(|byte| *byte == b' ')?;
-            let digits =
+            let length =
                 std::str::from_utf8(&bytes[..space]).ok().and_then(|digits| digits.parse::<usize>().ok());
-            let end = space + 1 + digits.expect("a counted frame begins with its length");
+            let end = space + 1 + length.expect("a counted frame begins with its length");
             Some((bytes.get(space + 1..end)?, end))
         }
     }
 }
 
-fn is_pause(error: &io::Error) -> bool {
+fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// How often a waiting thread checks whether the sink was dropped.
-const TICK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
