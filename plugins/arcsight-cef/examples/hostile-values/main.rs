@@ -1,7 +1,7 @@
-//! Writes events in which every value is hostile, and the values that a reader must get back.
+//! Writes events in which every value is hostile, and the values that a reader must return.
 //!
-//! `hostile-values EXPECTED.ndjson LINES.cef [REPORTS]`. What must come back is worked out here, character by
-//! character from the rules that the README states, and not with the plugin's code.
+//! `hostile-values EXPECTED.ndjson LINES.cef [REPORTS]`. The expected values are computed here, character by
+//! character from the rules of the README, without the plugin's code.
 
 mod asset;
 mod expected;

@@ -105,7 +105,7 @@ impl Transport {
     pub(crate) fn header_bytes(&self) -> usize {
         match &self.carrier {
             Carrier::File(_) => 0,
-            Carrier::Syslog(syslog) => syslog.header.longest(),
+            Carrier::Syslog(syslog) => syslog.header.max_bytes(),
         }
     }
 
@@ -196,14 +196,14 @@ impl Syslog {
 
     /// Drops unsent events of the report, and logs how many were already sent: they cannot be retracted.
     fn discard_report(&mut self) {
-        let out = match &mut self.wire {
+        let already_sent = match &mut self.wire {
             Wire::Udp(_) => self.report,
             Wire::Stream(stream, _) => stream.drop_unsent(self.report),
         };
-        self.total = self.total.saturating_sub((self.report - out) as u64);
-        if out > 0 {
+        self.total = self.total.saturating_sub((self.report - already_sent) as u64);
+        if already_sent > 0 {
             tracing::warn!(
-                events = out,
+                events = already_sent,
                 "events of an incomplete report had already been sent; syslog messages cannot be retracted"
             );
         }

@@ -69,7 +69,7 @@ pub(crate) fn deliver(
     loop {
         match attempt(options, batches, every, &mut receipt, &mut done) {
             Ok(()) => return Ok(run),
-            Err(error) if error.kind == ErrorKind::Unavailable && run.failures.len() < MOST_FAILURES => {
+            Err(error) if error.kind == ErrorKind::Unavailable && run.failures.len() < MAX_FAILURES => {
                 run.failures.push(error);
                 wait(run.failures.len());
             }
@@ -105,4 +105,4 @@ fn attempt(
     result
 }
 
-const MOST_FAILURES: usize = 400;
+const MAX_FAILURES: usize = 400;

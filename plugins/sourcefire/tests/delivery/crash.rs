@@ -162,22 +162,22 @@ fn replaced(assets: &[Asset]) -> Vec<Asset> {
 }
 
 #[test]
-fn replacing_ends_with_the_report() {
+fn replace_asset_recovers_from_interruptions() {
     after_all_faults(&json!({ "body_bytes": 1024 }), replaced);
 }
 
 #[test]
-fn replacing_in_messages_of_ordinary_size_ends_with_the_report() {
+fn replace_asset_with_large_messages_recovers() {
     after_all_faults(&json!({ "body_findings": 20 }), replaced);
 }
 
 #[test]
-fn flushing_ends_with_the_report() {
+fn replace_flush_recovers_from_interruptions() {
     after_all_faults(&json!({ "replace": "flush", "body_bytes": 1024 }), replaced);
 }
 
 #[test]
-fn merging_ends_with_the_union() {
+fn replace_merge_recovers_from_interruptions() {
     after_all_faults(&json!({ "replace": "merge", "body_bytes": 1024 }), |assets| {
         old().into_iter().chain(assets.iter().cloned()).collect()
     });
@@ -185,7 +185,7 @@ fn merging_ends_with_the_union() {
 
 /// The receipt of an unfinished report, followed by another report: confirmed results stay and nothing else changes.
 #[test]
-fn another_report_replaces_the_unfinished_one() {
+fn unfinished_report_is_followed_by_another_report() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     output.begin(&start(), Begin::NEW).unwrap();

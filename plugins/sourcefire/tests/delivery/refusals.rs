@@ -18,7 +18,7 @@ fn four() -> Vec<Asset> {
 }
 
 #[test]
-fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
+fn findings_of_a_rejected_asset_are_reported_by_row() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.2"));
@@ -49,7 +49,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
 
 /// The last asset is sent when the report ends, and no batch is available to name its findings.
 #[test]
-fn refusal_without_a_finding_is_reported_at_the_end() {
+fn rejected_asset_without_findings_is_reported_at_close() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.extend([ip("192.0.2.4"), ip("192.0.2.99")]);
@@ -66,7 +66,7 @@ fn refusal_without_a_finding_is_reported_at_the_end() {
 }
 
 #[test]
-fn refusal_is_kept_after_a_crash() {
+fn rejected_assets_are_reported_after_a_crash() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.4"));
@@ -108,7 +108,7 @@ fn short_count_rejects_the_assets_of_the_message() {
 
 /// The assets of such a message are resent one by one.
 #[test]
-fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() {
+fn asset_of_a_dropped_line_is_found_by_resending() {
     for replace in ["asset", "flush", "merge"] {
         let Some(registered) = Registered::new() else { return };
         registered.center.change(|behavior| {
@@ -133,7 +133,7 @@ fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() 
 
 /// If the Defense Center counts differently, the plugin does not repeat every asset of the report.
 #[test]
-fn repeats_end_if_the_count_is_always_wrong() {
+fn resending_is_limited_if_every_count_is_wrong() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         let wrong = || (3, b"Done processing 1 commands.\n".to_vec());
@@ -153,7 +153,7 @@ fn repeats_end_if_the_count_is_always_wrong() {
 }
 
 #[test]
-fn unknown_assets_are_refused_with_the_hint_to_add_them() {
+fn unknown_asset_error_names_add_host() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| behavior.unknown_assets = UnknownAssets::Fail);
     let mut output = registered.open(&json!({ "add_host": false })).unwrap();

@@ -11,7 +11,7 @@ use crate::report::*;
 use crate::setting_up::Registered;
 
 #[test]
-fn all_identity_files_open_and_errors_are_distinguished() {
+fn identity_file_errors_are_distinguished() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let file =
@@ -54,7 +54,7 @@ fn all_identity_files_open_and_errors_are_distinguished() {
 }
 
 #[test]
-fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
+fn center_is_trusted_by_pkcs12_authority_or_tls_options() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let right = registered.center.authority().write_pem(folder, "right.pem");
@@ -91,7 +91,7 @@ fn expired_client_certificate_fails_before_connecting() {
 }
 
 #[test]
-fn contradictions_are_refused_with_the_options_name() {
+fn invalid_option_is_named_in_the_error() {
     let Some(registered) = Registered::new() else { return };
     for (options, part) in [
         (json!({ "server": "dc:8307" }), "`server` must not contain a port"),
@@ -127,6 +127,6 @@ fn kinds_and_severities_are_filtered() {
 }
 
 #[test]
-fn every_option_has_its_row_in_the_readme_with_its_default() {
+fn readme_lists_every_option_with_its_default() {
     scanbridge_plugin_contract::readme(SourcefireOutput::OPTIONS, include_str!("../../README.md"));
 }

@@ -26,7 +26,7 @@ fn messages_by_asset(registered: &Registered) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn a_small_center_gets_small_messages() {
+fn messages_respect_the_announced_maximum_size() {
     for max_size in [512, 700, 4000] {
         let Some(registered) = Registered::new() else { return };
         registered.center.change(|behavior| behavior.max_size = max_size);
@@ -72,7 +72,7 @@ fn asset_with_many_findings_has_its_own_message() {
 
 /// It is still replaced completely: the old results are deleted in the step that adds the last new one.
 #[test]
-fn an_asset_in_several_messages_has_one_update() {
+fn split_asset_is_updated_once() {
     for replace in ["asset", "flush"] {
         let Some(registered) = Registered::new() else { return };
         let mut output = registered.open(&json!({ "body_bytes": 1024, "replace": replace })).unwrap();
