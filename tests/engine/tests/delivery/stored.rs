@@ -1,10 +1,10 @@
-//! What an input is told about its reports.
+//! The outcomes of reports that an input learns.
 
 use scanbridge::pipeline::RunStatus;
 
 use crate::case::Case;
 
-/// A pipeline whose input logs what it is told.
+/// A pipeline whose input logs the outcomes of its reports.
 fn told(act: &str, outputs: &[&str]) -> Case {
     let mut case = Case::new(act, outputs);
     let told = case.folder.path().join("told");
