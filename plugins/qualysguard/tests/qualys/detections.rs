@@ -5,7 +5,7 @@ use scanbridge_fixtures::good;
 use scanbridge_plugin_api::{ErrorKind, Input};
 use serde_json::json;
 
-use crate::drive::{Bench, Outcome, finish, step};
+use crate::drive::{Bench, Outcome, bytes_read, finish, step};
 
 const PAGE: &str = "/api/5.0/fo/asset/host/vm/detection/";
 const KNOWLEDGE_BASE: &str = "/api/4.0/fo/knowledge_base/vuln/";
@@ -153,6 +153,55 @@ fn interrupted_pull_is_resumed() {
         let joined: Vec<_> = before.iter().chain(&report.findings).collect();
         assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>(), "stopped after {stop_after}");
         assert_eq!(bench.qualys.count(PAGE), 6, "no page is downloaded twice");
+    }
+}
+
+/// A page of several batches is resumed after the last delivered asset. The part before it is not read again.
+#[test]
+fn interrupted_page_is_resumed_at_the_asset() {
+    let result = "x".repeat(40 << 10);
+    let hosts: String = (1..=150)
+        .map(|id| {
+            format!(
+                "<HOST><ID>{id}</ID><IP>192.0.2.{id}</IP><NEW/><DETECTION_LIST><DETECTION><QID>38628</QID>\
+                 <TYPE>Confirmed</TYPE><RESULTS>{result}</RESULTS></DETECTION></DETECTION_LIST></HOST>\n"
+            )
+        })
+        .collect();
+    let page = format!(
+        "<HOST_LIST_VM_DETECTION_OUTPUT><RESPONSE><DATETIME>2026-04-01T00:00:00Z</DATETIME><HOST_LIST>{hosts}\
+         </HOST_LIST></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
+    );
+    let script = || {
+        Script::new()
+            .on(PAGE, [Reply::xml(page.clone())])
+            .on(KNOWLEDGE_BASE, [Reply::xml(std::fs::read(good("knowledge-base.xml")).unwrap())])
+    };
+    let with = json!({ "source": "host-detections", "template_id": null });
+    let (whole, complete) = bytes_read(|| Bench::new(script()).with(with.clone()).run().unwrap());
+    let complete = complete.only_report();
+    let positions = |outcome: &Outcome| outcome.positions.iter().filter(|(at, _)| !at.0.is_empty()).count();
+    for stop_after in [1, 6, 10] {
+        let bench = Bench::new(script()).with(with.clone());
+        let mut input = bench.open(None).unwrap();
+        let mut outcome = Outcome::default();
+        while positions(&outcome) < stop_after {
+            assert!(step(&mut input, &mut outcome).unwrap());
+        }
+        drop(input);
+        let (position, delivered) = outcome.positions.last().cloned().unwrap();
+        assert!(delivered > 0 && delivered < complete.findings.len());
+        let (read, rest) = bytes_read(|| finish(&mut bench.open(Some(&position)).unwrap()).unwrap());
+        let rest = rest.only_report();
+        assert!(rest.continued);
+        let joined: Vec<_> = outcome.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
+        assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>(), "stopped after {stop_after}");
+        assert_eq!((rest.notes(), rest.end().bytes), (complete.notes(), complete.end().bytes));
+        assert_eq!(bench.qualys.count(PAGE), 1, "no page is downloaded twice");
+        if 10 * delivered >= 6 * complete.findings.len() {
+            assert!(100 * read <= 45 * whole, "{read} of {whole} bytes");
+        }
+        assert!(stop_after < 10 || 10 * delivered >= 6 * complete.findings.len(), "{delivered}");
     }
 }
 

@@ -181,6 +181,17 @@ pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<boo
     Ok(true)
 }
 
+/// The bytes that this thread reads while `call` runs, from files of any kind.
+pub(crate) fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
+    let count = || -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    };
+    let before = count();
+    let result = call();
+    (count() - before, result)
+}
+
 /// Runs until the input is finished or idle, without commits.
 pub(crate) fn finish(input: &mut QualysGuard) -> Result<Outcome> {
     let mut outcome = Outcome::default();

@@ -7,7 +7,7 @@ use scanbridge_fixtures::good;
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
-use crate::drive::{Bench, Outcome, PASSWORD, finish, step};
+use crate::drive::{Bench, Outcome, PASSWORD, bytes_read, finish, step};
 
 pub(crate) fn template_report() -> Vec<u8> {
     std::fs::read(good("template-report.xml")).unwrap()
@@ -154,6 +154,20 @@ fn interrupted_report_is_resumed_at_the_asset() {
     let joined: Vec<_> = outcome.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
     assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>());
     assert_eq!(bench.qualys.requests().len(), 1, "nothing is downloaded again");
+
+    // A run that resumes after 60 % of the findings reads only the rest of the file, and its end.
+    let mut input = bench.open(None).unwrap();
+    let (whole, _) = bytes_read(|| finish(&mut input).unwrap());
+    let mut input = bench.open(None).unwrap();
+    let mut outcome = Outcome::default();
+    while outcome.positions.last().is_none_or(|(_, findings)| 10 * findings < 6 * complete.findings.len()) {
+        assert!(step(&mut input, &mut outcome).unwrap());
+    }
+    drop(input);
+    let (position, _) = outcome.positions.last().cloned().unwrap();
+    let (read, rest) = bytes_read(|| finish(&mut bench.open(Some(&position)).unwrap()).unwrap());
+    assert!(rest.only_report().continued);
+    assert!(100 * read <= 45 * whole, "{read} of {whole} bytes");
 
     // A changed file is not resumed.
     let file = std::fs::read_dir(bench.state().join("reports")).unwrap().next().unwrap().unwrap().path();

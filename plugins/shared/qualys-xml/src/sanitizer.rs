@@ -361,5 +361,29 @@ pub(crate) mod tests {
             let forbidden = |c: char| c < ' ' && c != '\n' && c != '\t';
             prop_assert!(!text.contains(forbidden));
         }
+
+        /// The source before the position after each `>` is sanitized to the bytes consumed so far.
+        #[test]
+        fn position_in_the_source_after_each_tag(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'>'), Just(0xEF), Just(0xBF), Just(0xBE), Just(0xE2), any::<u8>()], 0..400),
+            pieces in proptest::collection::vec(1_usize..40, 1..8),
+        ) {
+            let mut sanitizer = Sanitizer::new(Pieces::new(&bytes, &pieces));
+            let mut consumed = String::new();
+            while let Some(byte) = sanitizer.fill_buf().unwrap().first().copied() {
+                sanitizer.consume(1);
+                if byte != b'>' {
+                    continue;
+                }
+                let SourcePosition { offset, replaced } = sanitizer.source_position();
+                let before = sanitized(&bytes[..usize::try_from(offset).unwrap()], &[usize::MAX]);
+                prop_assert!(before.0.ends_with('>') && before.0.len() > consumed.len());
+                prop_assert_eq!(before.1, replaced);
+                consumed = before.0;
+            }
+            let tags = bytes.iter().filter(|byte| **byte == b'>').count();
+            prop_assert_eq!(consumed.matches('>').count(), tags);
+        }
     }
 }
