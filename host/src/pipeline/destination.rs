@@ -439,7 +439,7 @@ impl Destination {
                     reason: without_controls(reason).into_owned(),
                     attempts: before.saturating_add(attempts),
                     report: (&*report.start).into(),
-                    record: Record::of(finding, view.schema()),
+                    record: Record::of(finding, view.columns()),
                 });
             }
         });

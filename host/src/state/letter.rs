@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scanbridge_plugin_api::batch::{FindingView, Schema};
+use scanbridge_plugin_api::batch::{Columns, FindingView};
 use scanbridge_plugin_api::model::{Hints, ReportStart};
 use serde::{Deserialize, Serialize};
 
@@ -99,12 +99,16 @@ pub struct Record {
 impl Record {
     /// The record of this finding.
     #[must_use]
-    pub fn of(finding: FindingView<'_>, schema: &Schema) -> Self {
-        let (asset, definition) = (finding.asset(), finding.definition());
+    pub fn of(finding: FindingView<'_>, columns: &Columns) -> Self {
+        let (asset, definition, schema) = (finding.asset(), finding.definition(), columns.schema());
+        let mut scratch = String::new();
+        let values = columns.finding_columns().into_iter();
+        let values =
+            values.map(|(name, column)| (name.to_owned(), finding.printed(column, &mut scratch).to_owned()));
         Self {
             asset: fields(&schema.assets, |column| asset.column(column)),
             definition: fields(&schema.definitions, |column| definition.column(column)),
-            finding: fields(&schema.findings, |column| finding.column(column)),
+            finding: values.filter(|(_, text)| !text.is_empty()).collect(),
         }
     }
 }

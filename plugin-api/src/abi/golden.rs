@@ -15,7 +15,8 @@ use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{HostTable2, InputTable2, NextFrame, OutputTable2, Status, WriteFrame, WrittenFrame};
 use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
+    ReportEnd, ReportStart,
 };
 use crate::{
     CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
@@ -180,7 +181,13 @@ fn numbers_and_words_have_not_changed() {
         let _ = writeln!(now, "error {} {kind:?} flags {}", kind as u32, super::status::flags(kind));
     }
     for kind in FindingKind::ALL {
-        let _ = writeln!(now, "kind {}", kind.word());
+        let _ = writeln!(now, "kind {} {}", kind.code(), kind.word());
+    }
+    for status in FindingStatus::ALL {
+        let _ = writeln!(now, "status {} {}", status.code(), status.word());
+    }
+    for protocol in Protocol::NUMBERED.into_iter().chain([Protocol::Other("other")]) {
+        let _ = writeln!(now, "protocol {} {}", protocol.code(), protocol.name());
     }
     for (table, names) in [
         ("asset", AssetField::NAMES),

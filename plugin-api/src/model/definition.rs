@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of definitions. A batch holds each definition once, however many findings
     /// share it. Texts are as the scanner wrote them: HTML fragments are common.
-    DefinitionField {
+    DefinitionField (()) {
         /// The scanner's number for the definition (the QID).
         Qid = "qid",
         /// The title.

@@ -127,7 +127,7 @@ mod tests {
     use scanbridge_plugin_api::batch::{
         AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
     };
-    use scanbridge_plugin_api::model::DefinitionField;
+    use scanbridge_plugin_api::model::{DefinitionField, FindingKind};
     use scanbridge_plugin_api::{Options, Output};
 
     use super::*;
@@ -141,12 +141,13 @@ mod tests {
     fn filled(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
         let mut batch = BatchBuilder::default();
         let asset = batch.push_asset(&AssetRow::default(), false);
-        let mut definition = DefinitionRow::default();
+        let (mut definition, mut finding) = (DefinitionRow::default(), FindingRow::default());
+        finding.set_kind(FindingKind::Information);
         for number in 0..count {
             definition.set(DefinitionField::Qid, &number.to_string());
             definition.set(DefinitionField::Diagnosis, &"x".repeat(1000));
             let definition = batch.push_definition(&definition);
-            batch.push_finding(asset, definition, &FindingRow::default());
+            batch.push_finding(asset, definition, &finding);
         }
         batch.finish()
     }

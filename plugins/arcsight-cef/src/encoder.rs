@@ -1,7 +1,7 @@
 //! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
-use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
+use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, ReportStart, Severity};
 use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
@@ -162,13 +162,14 @@ impl Encoder {
         if let Some(port) = finding.port() {
             field::append_number(&mut self.line, "dpt=", port);
         }
-        self.protocol(&mut cut, finding.get(FindingField::Protocol));
+        self.protocol(&mut cut, finding.protocol());
         let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
         cut.merge(fragment.cut);
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
         if self.settings.extra.outcome {
-            field::append(&mut self.line, &mut cut, Field::Outcome, finding.get(FindingField::Status));
+            let status = finding.status().map_or("", |status| status.word());
+            field::append(&mut self.line, &mut cut, Field::Outcome, status);
         }
         self.line.extend_from_slice(fragment.middle());
         field::append(&mut self.line, &mut cut, Field::Result, finding.get(FindingField::Result));
@@ -210,7 +211,7 @@ impl Encoder {
     ) -> Result<()> {
         let mut cut = self.start(Table::OpenPorts, finding.severity(), finding);
         field::append_number(&mut self.line, "dpt=", port);
-        self.protocol(&mut cut, protocol);
+        self.protocol(&mut cut, Protocol::of(protocol));
         let fragment =
             self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
         cut.merge(fragment.cut);
@@ -291,11 +292,14 @@ impl Encoder {
         }
     }
 
-    fn protocol(&mut self, cut: &mut TruncatedFields, protocol: &str) {
+    fn protocol(&mut self, cut: &mut TruncatedFields, protocol: Option<Protocol<'_>>) {
         match protocol {
-            "tcp" => self.line.extend_from_slice(b"proto=TCP "),
-            "udp" => self.line.extend_from_slice(b"proto=UDP "),
-            _ => field::append(&mut self.line, cut, Field::Protocol, &protocol.to_ascii_uppercase()),
+            None => {}
+            Some(Protocol::Tcp) => self.line.extend_from_slice(b"proto=TCP "),
+            Some(Protocol::Udp) => self.line.extend_from_slice(b"proto=UDP "),
+            Some(other) => {
+                field::append(&mut self.line, cut, Field::Protocol, &other.name().to_ascii_uppercase());
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
-use scanbridge_plugin_api::batch::{FindingView, Schema};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
+use scanbridge_plugin_api::batch::{Columns, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart};
 use scanbridge_plugin_api::{PluginError, Result};
 
 /// The name of a column in the options: `finding.port`.
@@ -62,42 +62,46 @@ impl ColumnName {
     /// # Errors
     /// Neither the report nor this version's model has such a column. If only the model has it, the input is older
     /// than the column, and its cells are empty.
-    pub(crate) fn locate(&self, report: &ReportStart) -> Result<Column> {
+    pub(crate) fn locate(&self, report: &ReportStart, columns: &Columns) -> Result<Column> {
+        let schema = columns.schema();
+        let position = |names: &[String]| names.iter().position(|name| *name == self.name);
         let source = match self.table {
             TableName::Asset if self.name == "address" => ColumnSource::Address,
-            TableName::Asset => ColumnSource::Asset(self.find(&report.schema)?),
-            TableName::Definition => ColumnSource::Definition(self.find(&report.schema)?),
-            TableName::Finding => ColumnSource::Finding(self.find(&report.schema)?),
+            TableName::Asset => ColumnSource::Asset(self.known(position(&schema.assets), columns)?),
+            TableName::Definition => {
+                ColumnSource::Definition(self.known(position(&schema.definitions), columns)?)
+            }
+            TableName::Finding => {
+                ColumnSource::Finding(self.known(columns.finding_column(&self.name), columns)?)
+            }
             TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
         Ok(Column { source, is_list: LISTS.contains(&self.heading().as_str()) })
     }
 
     pub(crate) fn is_of_model(&self) -> bool {
-        let names = match self.table {
-            TableName::Asset => AssetField::NAMES,
-            TableName::Definition => DefinitionField::NAMES,
-            TableName::Finding => FindingField::NAMES,
-            TableName::Report => REPORT_NAMES,
-        };
-        names.contains(&self.name.as_str())
+        let name = self.name.as_str();
+        match self.table {
+            TableName::Asset => AssetField::NAMES.contains(&name),
+            TableName::Definition => DefinitionField::NAMES.contains(&name),
+            TableName::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
+            TableName::Report => REPORT_NAMES.contains(&name),
+        }
     }
 
-    fn find(&self, schema: &Schema) -> Result<Option<usize>> {
-        let names = match self.table {
-            TableName::Asset => &schema.assets,
-            TableName::Definition => &schema.definitions,
-            _ => &schema.findings,
-        };
-        let position = names.iter().position(|name| *name == self.name);
-        if position.is_none() && !self.is_of_model() {
-            return Err(PluginError::config(format!(
-                "option `columns`: unknown column `{}`",
-                self.heading()
-            ))
-            .with_hint(format!("valid columns of this table: {}", names.join(", "))));
+    /// The column, if the report or the model has it.
+    fn known<T>(&self, column: Option<T>, columns: &Columns) -> Result<Option<T>> {
+        if column.is_some() || self.is_of_model() {
+            return Ok(column);
         }
-        Ok(position)
+        let schema = columns.schema();
+        let names: Vec<&str> = match self.table {
+            TableName::Asset => schema.assets.iter().map(String::as_str).collect(),
+            TableName::Definition => schema.definitions.iter().map(String::as_str).collect(),
+            _ => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
+        };
+        let error = PluginError::config(format!("option `columns`: unknown column `{}`", self.heading()));
+        Err(error.with_hint(format!("valid columns of this table: {}", names.join(", "))))
     }
 }
 
@@ -114,19 +118,20 @@ enum ColumnSource {
     Address,
     Asset(Option<usize>),
     Definition(Option<usize>),
-    Finding(Option<usize>),
+    Finding(Option<FindingColumn>),
     /// The same text in each row.
     Report(String),
 }
 
 impl Column {
-    /// The text of the cell.
-    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>) -> &'a str {
+    /// The text of the cell. `scratch` is used for numbers.
+    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>, scratch: &'a mut String) -> &'a str {
         match &self.source {
             ColumnSource::Address => finding.asset().address(),
             ColumnSource::Asset(column) => finding.asset().column(*column),
             ColumnSource::Definition(column) => finding.definition().column(*column),
-            ColumnSource::Finding(column) => finding.column(*column),
+            ColumnSource::Finding(Some(column)) => finding.printed(*column, scratch),
+            ColumnSource::Finding(None) => "",
             ColumnSource::Report(text) => text,
         }
     }
@@ -173,10 +178,18 @@ mod tests {
         let mut report = ReportStart::default();
         report.schema.assets.push("rack".to_owned());
         report.schema.findings.retain(|name| name != "ticket");
-        for name in ["asset.rack", "finding.ticket", "definition.qid", "report.title", "asset.address"] {
-            assert!(ColumnName::parse(name).unwrap().locate(&report).is_ok(), "{name}");
+        let columns = Columns::of(report.schema.clone());
+        for name in [
+            "asset.rack",
+            "finding.ticket",
+            "definition.qid",
+            "report.title",
+            "asset.address",
+            "finding.status",
+        ] {
+            assert!(ColumnName::parse(name).unwrap().locate(&report, &columns).is_ok(), "{name}");
         }
-        let error = ColumnName::parse("finding.rack").unwrap().locate(&report).unwrap_err();
+        let error = ColumnName::parse("finding.rack").unwrap().locate(&report, &columns).unwrap_err();
         assert!(error.message.contains("`finding.rack`"), "{error}");
         assert!(error.hint.unwrap().contains("kind, severity, port"));
     }

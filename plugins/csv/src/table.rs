@@ -2,7 +2,7 @@
 
 use scanbridge_durable_file::{ReportFile, StartMode};
 use scanbridge_plugin_api::Result;
-use scanbridge_plugin_api::batch::{Batch, FindingView};
+use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
 
 use crate::column::Column;
@@ -17,6 +17,7 @@ pub(crate) struct Table {
     columns: Vec<Column>,
     rows: RowBuffer,
     list: String,
+    number: String,
     escaped: String,
     /// Whether rows are written to the file one by one, because a piece may end after each of them.
     rotates: bool,
@@ -25,12 +26,22 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(options: TableOptions, rotates: bool) -> Self {
         let rows = RowBuffer::new(options.delimiter, options.crlf);
-        Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
+        Self {
+            options,
+            columns: Vec::new(),
+            rows,
+            list: String::new(),
+            number: String::new(),
+            escaped: String::new(),
+            rotates,
+        }
     }
 
     /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
-        self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
+        let columns = Columns::of(report.schema.clone());
+        let located = self.options.columns.iter().map(|name| name.locate(report, &columns));
+        self.columns = located.collect::<Result<_>>()?;
         self.rows.clear();
         if file.begin(report)? == StartMode::Empty {
             self.write_head();
@@ -54,12 +65,12 @@ impl Table {
     }
 
     fn write_row(&mut self, finding: &FindingView<'_>) {
-        let Self { options, columns, rows, list, escaped, .. } = self;
+        let Self { options, columns, rows, list, number, escaped, .. } = self;
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
                 rows.next_cell();
             }
-            let mut text = column.cell(finding);
+            let mut text = column.cell(finding, number);
             if column.is_list() && !text.is_empty() {
                 text = joined(list, text, &options.list_separator);
             }

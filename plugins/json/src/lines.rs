@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{AssetView, DefinitionView, FindingView, Schema};
+use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingColumn, FindingView, Schema};
 use scanbridge_plugin_api::model::ReportStart;
 
-use crate::object::{self, JsonType};
+use crate::object::{self, JsonType, ObjectWriter};
 
 /// Encodes the lines of one report at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// `,"report":{…}}` and the line feed, the same for all lines of a report.
     report: Vec<u8>,
-    /// JSON types of the columns of the three tables, in column order.
+    /// JSON types of the columns of assets and definitions, in column order.
     types: ColumnTypes,
+    /// The values of a finding, in the order in which they are written.
+    finding: Vec<(String, JsonType, FindingColumn)>,
+    number: String,
     /// Definitions by content key, as JSON.
     definitions: HashMap<u128, Box<[u8]>, foldhash::fast::RandomState>,
     definition_bytes: usize,
@@ -23,7 +26,6 @@ pub(crate) struct Lines {
 struct ColumnTypes {
     assets: Vec<JsonType>,
     definitions: Vec<JsonType>,
-    findings: Vec<JsonType>,
 }
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
@@ -31,9 +33,12 @@ const KEPT_BYTES: usize = 8 << 20;
 
 impl Lines {
     pub(crate) fn begin(&mut self, report: &ReportStart) {
-        let Schema { assets, definitions, findings } = &report.schema;
+        let Schema { assets, definitions, .. } = &report.schema;
         let of = |names: &[String]| names.iter().map(|name| JsonType::of(name)).collect();
-        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions), findings: of(findings) };
+        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions) };
+        let columns = Columns::of(report.schema.clone());
+        let finding = columns.finding_columns().into_iter();
+        self.finding = finding.map(|(name, column)| (name.to_owned(), JsonType::of(name), column)).collect();
         // Content keys are comparable only within one schema.
         self.definitions.clear();
         self.definition_bytes = 0;
@@ -48,7 +53,11 @@ impl Lines {
     /// Appends the line of a finding.
     pub(crate) fn finding(&mut self, out: &mut Vec<u8>, schema: &Schema, finding: FindingView<'_>) {
         out.extend_from_slice(b"{\"finding\":");
-        object::push(out, cells(&schema.findings, &self.types.findings, |column| finding.column(column)));
+        let mut object = ObjectWriter::begin(out);
+        for (name, json_type, column) in &self.finding {
+            object.cell(name, *json_type, finding.printed(*column, &mut self.number));
+        }
+        object.end();
         out.extend_from_slice(b",\"definition\":");
         self.definition(out, schema, finding.definition());
         self.asset_and_report(out, schema, finding.asset());

@@ -7,7 +7,7 @@ use scanbridge_json::Json;
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Options, Output, Services, Written};
 use serde_json::{Value, json};
 
@@ -24,8 +24,7 @@ fn batch() -> RawBatch {
     let definition = batch.push_definition(&definition);
     for port in ["443", "8443"] {
         let mut finding = FindingRow::default();
-        finding.set(FindingField::Kind, "vulnerability");
-        finding.set(FindingField::Port, port);
+        assert!(finding.set_printed("kind", "vulnerability") && finding.set_printed("port", port));
         batch.push_finding(first, definition, &finding);
     }
     asset.clear();

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema, Selection, ValidBatch,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, ReportEnd, ReportStart,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Protocol, ReportEnd, ReportStart,
 };
 use scanbridge_plugin_api::{Output, PluginError, Written};
 use serde_json::Value;
@@ -185,8 +185,9 @@ pub fn hostile_batch() -> ValidBatch {
             definition.set(DefinitionField::Qid, "1000");
             let definition = batch.push_definition(&definition);
             let mut finding = FindingRow::default();
-            fill(&mut finding, &[FindingField::Port, FindingField::Severity, FindingField::Facts], text);
-            finding.set(FindingField::Kind, kind.word());
+            fill(&mut finding, &[FindingField::Service, FindingField::Facts], text);
+            finding.set_kind(kind);
+            finding.set_protocol(Protocol::of(text));
             finding.set(FindingField::Result, &text.repeat(10_000));
             batch.push_finding(asset, definition, &finding);
         }

@@ -1,7 +1,7 @@
 //! The contract tests detect inputs that resume incorrectly.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
 };
@@ -79,7 +79,7 @@ impl Counting {
         definition.set(DefinitionField::Qid, "1000");
         let definition = batch.push_definition(&definition);
         let mut finding = FindingRow::default();
-        finding.set(FindingField::Kind, "vulnerability");
+        finding.set_kind(FindingKind::Vulnerability);
         batch.push_finding(asset, definition, &finding);
     }
 }

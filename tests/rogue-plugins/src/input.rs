@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportStart,
+};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
     Verdict, register_input, tracing,
@@ -128,12 +130,12 @@ fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64) {
     definition.set(DefinitionField::Qid, "1000");
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
-    finding.set(FindingField::Kind, "vulnerability");
+    finding.set_kind(FindingKind::Vulnerability);
     // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
     finding.set(FindingField::Result, &"x".repeat(2000));
     for port in 1..=findings {
         if findings > 1 {
-            finding.set(FindingField::Port, &port.to_string());
+            finding.set_port(u16::try_from(port).unwrap_or_default());
         }
         batch.push_finding(asset, definition, &finding);
     }

@@ -6,7 +6,7 @@ use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex, Schema,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Options, Output, Result, Services, Written};
 use serde_json::{Value, json};
 
@@ -30,16 +30,16 @@ impl Filling {
         self
     }
 
-    pub(crate) fn finding(
-        mut self,
-        definition: &[(DefinitionField, &str)],
-        cells: &[(FindingField, &str)],
-    ) -> Self {
+    pub(crate) fn finding(mut self, definition: &[(DefinitionField, &str)], cells: &[(&str, &str)]) -> Self {
         let mut row = DefinitionRow::default();
         definition.iter().for_each(|(field, text)| row.set(*field, text));
         let definition = self.batch.push_definition(&row);
         let mut row = FindingRow::default();
-        cells.iter().for_each(|(field, text)| row.set(*field, text));
+        row.set_kind(FindingKind::Information);
+        // Hostile texts that are not a value of their code leave the code without a value.
+        for (name, text) in cells {
+            row.set_printed(name, text);
+        }
         self.batch.push_finding(self.asset.expect("an asset comes first"), definition, &row);
         self
     }

@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
-use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
@@ -18,8 +16,8 @@ const ASSET: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux")];
 const OTHER: &[(A, &str)] = &[(A::Address, "192.0.2.2")];
 const FACTS: &str = "port\t22\ttcp\tssh\t\nport\t80\ttcp\thttp\t\nos\tUbuntu\tSSH";
 
-fn cells<'a>(kind: &'a str, facts: &'a str) -> [(F, &'a str); 3] {
-    [(F::Kind, kind), (F::Severity, "2"), (F::Facts, facts)]
+fn cells<'a>(kind: &'a str, facts: &'a str) -> [(&'a str, &'a str); 3] {
+    [("kind", kind), ("severity", "2"), ("facts", facts)]
 }
 
 fn qid(number: &str) -> [(D, &str); 2] {
@@ -116,7 +114,7 @@ fn each_finding_is_one_event() {
     for asset in 0..20 {
         filling = filling.asset(&[(A::Id, &asset.to_string())]);
         for finding in 0..asset {
-            let row = [(F::Kind, kinds[finding % 4]), (F::Port, "443")];
+            let row = [("kind", kinds[finding % 4]), ("port", "443")];
             filling = filling.finding(&qid(&finding.to_string()), &row);
         }
     }
@@ -146,7 +144,7 @@ fn derived_events_are_counted_separately() {
 #[test]
 fn fixed_finding_derives_no_events() {
     let mut row = cells("service", FACTS).to_vec();
-    row.push((F::Status, "Fixed"));
+    row.push(("status", "Fixed"));
     let text =
         text_of(json!({}), &scan(), &[Filling::default().asset(OTHER).finding(&qid("1"), &row).done()]);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -234,7 +232,7 @@ fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let long = "x".repeat(1024);
-    let finding = [(F::Kind, "vulnerability"), (F::Severity, "2"), (F::Result, long.as_str())];
+    let finding = [("kind", "vulnerability"), ("severity", "2"), ("result", long.as_str())];
     let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();

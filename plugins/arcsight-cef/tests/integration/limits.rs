@@ -1,7 +1,7 @@
 //! Over-long texts. Acceptance row A-174.
 
 use scanbridge_plugin_api::batch::RawBatch;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, scan, text_of};
@@ -10,7 +10,7 @@ use crate::reader;
 const KEY: &str = "ScanbridgeTruncated";
 
 fn with_result(result: &str) -> RawBatch {
-    let cells = [(F::Kind, "vulnerability"), (F::Result, result)];
+    let cells = [("kind", "vulnerability"), ("result", result)];
     Filling::default().asset(&[]).finding(&[(D::Qid, "7")], &cells).done()
 }
 
@@ -71,7 +71,7 @@ fn every_field_has_its_own_limit() {
         (D::Consequence, &html),
         (D::Solution, &html),
     ];
-    let cells = [(F::Kind, "potential"), (F::Protocol, &long), (F::Result, &long), (F::Status, &long)];
+    let cells = [("kind", "potential"), ("protocol", &long), ("result", &long), ("status", "Active")];
     let asset = [(A::Dns, long.as_str()), (A::Netbios, &long)];
     let mut report = scan();
     (report.path, report.id, report.scanner_version) = (long.clone(), long.clone(), long.clone());
@@ -84,7 +84,6 @@ fn every_field_has_its_own_limit() {
         ("cat", 1023),
         ("oldFilePath", 1023),
         ("externalId", 40),
-        ("outcome", 63),
         ("cs6", 4000),
         ("cs2", 4000),
         ("ad.ExpltDescription", 4000),
@@ -96,8 +95,7 @@ fn every_field_has_its_own_limit() {
         assert_eq!(event.get(key).map(str::len), Some(limit), "{key}");
     }
     assert_eq!((event.header[2].len(), event.header[4].len()), (31, 512));
-    let cut =
-        "name,dhost,proto,cat,oldFilePath,externalId,outcome,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
+    let cut = "name,dhost,proto,cat,oldFilePath,externalId,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
     assert_eq!(event.get(KEY), Some(cut));
     assert_eq!(event.extension.last().unwrap().0, KEY);
 }
@@ -107,7 +105,7 @@ fn class_ids_and_systems_are_truncated() {
     let long = "x".repeat(9000);
     let asset = [(A::Os, long.as_str())];
     let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
-    let cells = [(F::Kind, "vulnerability"), (F::Facts, "os\tother\t")];
+    let cells = [("kind", "vulnerability"), ("facts", "os\tother\t")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let events = crate::case::events_of(json!({ "class_id_style": "concat" }), batch);
     // A `|` counts with its backslash.

@@ -1,7 +1,7 @@
 //! The tables of the SmartConnector guide, row by row. Acceptance rows are named as `A-…`.
 
 use scanbridge_plugin_api::batch::RawBatch;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, events_of, scan, text_of};
@@ -28,7 +28,7 @@ const FULL_ASSET: &[(A, &str)] = &[
 
 fn finding(kind: &str) -> RawBatch {
     let cells =
-        [(F::Kind, kind), (F::Severity, "3"), (F::Port, "443"), (F::Protocol, "tcp"), (F::Result, "x\ty=z")];
+        [("kind", kind), ("severity", "3"), ("port", "443"), ("protocol", "tcp"), ("result", "x\ty=z")];
     Filling::default().asset(FULL_ASSET).finding(DEFINITION, &cells).done()
 }
 
@@ -90,7 +90,7 @@ fn vulnerability() {
 fn open_ports() {
     let facts = "port\t443\ttcp\thttps\thttp over ssl\nport\t53\tudp\tdomain\t\nport\t443\ttcp\tagain\t";
     let definition = [(D::Qid, "82023"), (D::Title, "Open TCP Services List"), (D::Category, "TCP/IP")];
-    let cells = [(F::Kind, "service"), (F::Severity, "1"), (F::Result, "list"), (F::Facts, facts)];
+    let cells = [("kind", "service"), ("severity", "1"), ("result", "list"), ("facts", facts)];
     let batch = Filling::default().asset(FULL_ASSET).finding(&definition, &cells).done();
     let text = text_of(json!({}), &scan(), &[batch]);
     let start = format!(
@@ -115,7 +115,7 @@ fn uris() {
     let asset = [(A::Address, "192.0.2.10"), (A::Netbios, "WWW"), (A::Os, "Linux 2.6 = old | odd")];
     let definition =
         [(D::Qid, "45017"), (D::Title, "Operating System Detected"), (D::Category, "Information gathering")];
-    let cells = [(F::Kind, "information"), (F::Severity, "2"), (F::Facts, "os\tUbuntu\tTCP/IP Fingerprint")];
+    let cells = [("kind", "information"), ("severity", "2"), ("facts", "os\tUbuntu\tTCP/IP Fingerprint")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let text = text_of(json!({}), &scan(), &[batch]);
     let expected = "CEF:0|Qualys|Qualys|12.7|Qualys\\|URI\\|Linux 2.6 = old \\| odd|Operating System Linux 2.6 = old \\| odd|5|\
@@ -127,7 +127,7 @@ fn uris() {
 /// A-139, A-145: if the asset has no system, the first that a finding reports is used.
 #[test]
 fn uris_fall_back_to_the_detected_system() {
-    let cells = [(F::Kind, "service"), (F::Facts, "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
+    let cells = [("kind", "service"), ("facts", "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
     let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "45017")], &cells).done();
     let events = events_of(json!({}), batch);
     assert_eq!(events[1].header[3..], ["Qualys|URI|Ubuntu 22.04", "Operating System Ubuntu 22.04", "0"]);
@@ -163,7 +163,7 @@ fn severities() {
             ("vulnerability", severity),
         ] {
             let cells =
-                [(F::Kind, kind), (F::Severity, severity), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\tx")];
+                [("kind", kind), ("severity", severity), ("facts", "port\t22\ttcp\t\t\nos\tLinux\tx")];
             let batch = || Filling::default().asset(FULL_ASSET).finding(DEFINITION, &cells).done();
             for (style, header) in [("number", number), ("word", word)] {
                 let events = events_of(json!({ "severity_style": style }), batch());
@@ -182,7 +182,7 @@ fn severities() {
 fn invalid_severity_is_unknown() {
     for severity in ["", "-", "0", "6"] {
         let batch = || {
-            let cells = [(F::Kind, "vulnerability"), (F::Severity, severity)];
+            let cells = [("kind", "vulnerability"), ("severity", severity)];
             Filling::default().asset(&[]).finding(DEFINITION, &cells).done()
         };
         let event = event_of(json!({}), batch());
@@ -199,7 +199,7 @@ fn host_names() {
     for (dns, netbios) in names {
         let asset = [(A::Dns, dns), (A::Netbios, netbios), (A::Os, "Linux")];
         for kind in ["information", "potential", "service", "vulnerability"] {
-            let cells = [(F::Kind, kind), (F::Facts, "port\t22\ttcp\t\t")];
+            let cells = [("kind", kind), ("facts", "port\t22\ttcp\t\t")];
             let batch = Filling::default().asset(&asset).finding(DEFINITION, &cells).done();
             let events = events_of(json!({ "asset_events": true }), batch);
             let first = |names: [&'static str; 2]| names.into_iter().find(|name| !name.is_empty());
@@ -225,7 +225,7 @@ fn addresses() {
         ([(A::Address, "::ffff:192.0.2.1"), (A::Ipv6, "")], 0, Some("192.0.2.1"), None),
         ([(A::Address, "somewhere"), (A::Ipv6, "")], 0, None, None),
     ] {
-        let batch = Filling::default().asset(&asset).finding(DEFINITION, &[(F::Kind, "service")]).done();
+        let batch = Filling::default().asset(&asset).finding(DEFINITION, &[("kind", "service")]).done();
         let event = event_of(json!({ "cef_version": version }), batch);
         assert_eq!(event.version, version.to_string());
         assert_eq!((event.get("dst"), event.get(custom.1)), (dst, c6a3), "{asset:?}");
@@ -243,7 +243,7 @@ fn concatenated_class_id() {
         (D::Consequence, "so"),
         (D::Cves, "CVE-2020-1\nCVE-2020-2"),
     ];
-    let cells = [(F::Kind, "vulnerability"), (F::Severity, "4")];
+    let cells = [("kind", "vulnerability"), ("severity", "4")];
     let batch = || Filling::default().asset(&[]).finding(&definition, &cells).done();
     let event = event_of(json!({ "class_id_style": "concat" }), batch());
     assert_eq!(event.header[3], r"Qualys|7|A | 50\% \= \#1|4|why|so||CVE-2020-1,CVE-2020-2");
@@ -254,7 +254,7 @@ fn concatenated_class_id() {
 #[test]
 fn missing_values_leave_no_trace() {
     for kind in ["information", "potential", "service", "vulnerability", "", "of another kind"] {
-        let batch = Filling::default().asset(&[]).finding(&[], &[(F::Kind, kind)]).done();
+        let batch = Filling::default().asset(&[]).finding(&[], &[("kind", kind)]).done();
         let report = scanbridge_plugin_api::model::ReportStart::default();
         let text = text_of(json!({ "extra_fields": ["externalId", "cn1", "outcome"] }), &report, &[batch]);
         let domain = if matches!(kind, "service" | "vulnerability") { "deviceDomain=Network" } else { "" };
@@ -265,7 +265,7 @@ fn missing_values_leave_no_trace() {
     }
     // A score of `-`, a port of 0 and white space count as missing.
     let definition = [(D::Qid, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
-    let cells = [(F::Kind, "vulnerability"), (F::Port, "0"), (F::Result, "\t\r\n")];
+    let cells = [("kind", "vulnerability"), ("port", "0"), ("result", "\t\r\n")];
     let event = event_of(json!({}), Filling::default().asset(&[]).finding(&definition, &cells).done());
     assert_eq!(event.keys(), ["rt", "deviceDomain", "oldFilePath"]);
 }
@@ -279,7 +279,7 @@ fn times() {
         ("yesterday", "N/A", "1769860800000"),
     ] {
         let asset = [(A::LastScan, scanned)];
-        let cells = [(F::Kind, "vulnerability"), (F::LastFound, found)];
+        let cells = [("kind", "vulnerability"), ("last_found", found)];
         let event = event_of(json!({}), Filling::default().asset(&asset).finding(DEFINITION, &cells).done());
         assert_eq!(event.get("rt"), Some(expected));
     }
@@ -299,8 +299,8 @@ fn versions() {
 /// A missing title causes no empty header field.
 #[test]
 fn finding_without_title_is_named_by_its_qid() {
-    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();
+    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[("kind", "potential")]).done();
     assert_eq!(event_of(json!({}), batch).header[4], "QID 38170");
-    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[(F::Kind, "service")]).done();
+    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[("kind", "service")]).done();
     assert_eq!(event_of(json!({}), batch).header[3..5], ["Qualys|Services|1| \\", "QID 1| \\"]);
 }

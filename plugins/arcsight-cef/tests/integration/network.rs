@@ -5,9 +5,7 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
-use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Options, Output, PluginError, Receipt, Result, Services};
 use serde_json::{Value, json};
 
@@ -34,7 +32,7 @@ pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSigh
 pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
     let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
     for number in first..first + count {
-        let cells = [(F::Kind, "vulnerability"), (F::Severity, "5"), (F::Result, result)];
+        let cells = [("kind", "vulnerability"), ("severity", "5"), ("result", result)];
         filling = filling.finding(&[(D::Qid, &number.to_string())], &cells);
     }
     filling.done()

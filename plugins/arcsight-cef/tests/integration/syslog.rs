@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink, split};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
 use scanbridge_plugin_api::model::ReportEnd;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
 use serde_json::json;
 
@@ -300,7 +300,7 @@ proptest! {
         ];
         let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, &name)]);
         for kind in ["vulnerability", "potential", "information", "service", "information", "service"] {
-            filling = filling.finding(&definition, &[(F::Kind, kind), (F::Result, &texts[4])]);
+            filling = filling.finding(&definition, &[("kind", kind), ("result", &texts[4])]);
         }
         let run = deliver(&options, &[filling.done()], 1, NO_WAIT).unwrap();
         prop_assert!(run.failures.is_empty());

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::reports::*;
 use scanbridge_plugin_api::Output;
-use scanbridge_plugin_api::model::{FindingField, Hints, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{Hints, ReportEnd, ReportStart};
 
 const FORMAT: &str = r#""format": "host-input""#;
 
@@ -90,10 +90,8 @@ fn large_asset_is_one_block() {
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
     let ports: Vec<String> = (1..=20_000).map(|port| port.to_string()).collect();
-    let cells: Vec<_> = ports
-        .iter()
-        .map(|port| [(FindingField::Kind, "vulnerability"), (FindingField::Port, port.as_str())])
-        .collect();
+    let cells: Vec<_> =
+        ports.iter().map(|port| [("kind", "vulnerability"), ("port", port.as_str())]).collect();
     let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
     let batches = findings.chunks(500).enumerate().map(|(index, part)| batch(part, index > 0)).collect();
     write(&mut output, &start(), batches, &complete(&[]));

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use scanbridge_csv::CsvOutput;
 use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Options, Output, PluginError, Receipt, Rejection, Services};
 
 /// Opens the output with these options in JSON and this `path`.
@@ -55,7 +53,7 @@ pub(crate) fn write(
 
 /// A batch of findings, each with all cells of its asset, its definition and the finding.
 pub(crate) type Cells<'a> =
-    (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(FindingField, &'a str)]);
+    (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(&'a str, &'a str)]);
 
 /// Findings of the same asset follow each other; those with the same address belong together.
 pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuilder {
@@ -73,7 +71,8 @@ pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuild
         definition.iter().for_each(|(field, text)| row.set(*field, text));
         let definition = builder.push_definition(&row);
         let mut row = FindingRow::default();
-        finding.iter().for_each(|(field, text)| row.set(*field, text));
+        row.set_kind(FindingKind::Information);
+        assert!(finding.iter().all(|(name, text)| row.set_printed(name, text)), "{finding:?}");
         builder.push_finding(index, definition, &row);
     }
     builder
@@ -102,21 +101,19 @@ pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
 pub(crate) const PATCH: &[(DefinitionField, &str)] =
     &[(DefinitionField::Qid, "5150"), (DefinitionField::Title, "Missing patch")];
 
-pub(crate) const ON_443: &[(FindingField, &str)] = &[
-    (FindingField::Kind, "vulnerability"),
-    (FindingField::Severity, "3"),
-    (FindingField::Port, "443"),
-    (FindingField::Protocol, "tcp"),
-    (FindingField::Service, "https"),
-    (FindingField::Status, "Active"),
-    (FindingField::FirstFound, "2026-01-01T00:00:00Z"),
-    (FindingField::LastFound, "2026-01-31T12:00:00Z"),
-    (FindingField::Result, "+x\tRC4-MD5"),
+pub(crate) const ON_443: &[(&str, &str)] = &[
+    ("kind", "vulnerability"),
+    ("severity", "3"),
+    ("port", "443"),
+    ("protocol", "tcp"),
+    ("service", "https"),
+    ("status", "Active"),
+    ("first_found", "2026-01-01T00:00:00Z"),
+    ("last_found", "2026-01-31T12:00:00Z"),
+    ("result", "+x\tRC4-MD5"),
 ];
-pub(crate) const WHOLE: &[(FindingField, &str)] =
-    &[(FindingField::Kind, "potential"), (FindingField::Severity, "2"), (FindingField::Result, "-1")];
-pub(crate) const INFO: &[(FindingField, &str)] =
-    &[(FindingField::Kind, "information"), (FindingField::Severity, "1")];
+pub(crate) const WHOLE: &[(&str, &str)] = &[("kind", "potential"), ("severity", "2"), ("result", "-1")];
+pub(crate) const INFO: &[(&str, &str)] = &[("kind", "information"), ("severity", "1")];
 
 /// Two batches. The second one continues the last asset of the first.
 pub(crate) fn sample() -> Vec<BatchBuilder> {

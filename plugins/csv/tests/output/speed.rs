@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::reports::*;
 use scanbridge_plugin_api::Output;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{DefinitionField, FindingField};
+use scanbridge_plugin_api::model::DefinitionField;
 
 const FINDINGS: usize = 55_000;
 const PER_BATCH: usize = 100;
@@ -29,7 +29,7 @@ fn large_batch() -> BatchBuilder {
             ]
         })
         .collect();
-    let finding = [ON_443, &[(FindingField::Result, text.as_str())]].concat();
+    let finding = [ON_443, &[("result", text.as_str())]].concat();
     let findings: Vec<Cells<'_>> =
         (0..PER_BATCH).map(|index| (WEB, &definitions[index / 10][..], &finding[..])).collect();
     batch(&findings, false)

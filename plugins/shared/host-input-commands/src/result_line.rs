@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::{DefinitionView, FindingView, Schema};
-use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, Protocol, list_items};
 
 use crate::settings::{DescriptionPart, Settings};
 use crate::text::{CleanText, push_quoted};
@@ -73,7 +73,7 @@ impl ResultLines {
             let _ = write!(line, "{port}");
         }
         line.push(',');
-        line.push_str(transport(finding.get(FindingField::Protocol)));
+        line.push_str(transport(finding.protocol()));
         line.push(',');
         self.push_tail(line, finding, &definition, settings);
         line.push('\n');
@@ -159,8 +159,12 @@ fn describe(
 }
 
 /// The Defense Center accepts `tcp` and `udp`; a line with any other value fails.
-fn transport(protocol: &str) -> &'static str {
-    ["tcp", "udp"].into_iter().find(|known| known.eq_ignore_ascii_case(protocol)).unwrap_or("")
+fn transport(protocol: Option<Protocol<'_>>) -> &'static str {
+    match protocol {
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        _ => "",
+    }
 }
 
 /// Writes a list argument. Its prefix is required even if the list is empty.
@@ -225,6 +229,7 @@ mod tests {
 
     #[test]
     fn only_tcp_and_udp_are_sent() {
-        assert_eq!(["TCP", "udp", "icmp", "6", ""].map(transport), ["tcp", "udp", "", "", ""]);
+        let names = ["TCP", "udp", "icmp", "6", ""];
+        assert_eq!(names.map(|name| transport(Protocol::of(name))), ["tcp", "udp", "", "", ""]);
     }
 }

@@ -16,7 +16,8 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Hints, Protocol, ReportEnd,
+    ReportStart,
 };
 use strict_reader::fields;
 
@@ -149,10 +150,10 @@ fn raw(assets: &[AssetFindings]) -> BatchBuilder {
             finding.bugtraqs.iter().for_each(|id| row.append_item(DefinitionField::Bugtraqs, id));
             let definition = builder.push_definition(&row);
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, finding.kind);
-            row.set(FindingField::Status, finding.status);
-            row.set(FindingField::Port, &finding.port);
-            row.set(FindingField::Protocol, &finding.protocol);
+            row.set_kind(FindingKind::from_word(finding.kind));
+            row.set_status(FindingStatus::from_word(finding.status));
+            row.set_port(finding.port.parse().unwrap_or_default());
+            row.set_protocol(Protocol::of(&finding.protocol));
             row.set(FindingField::Result, &finding.result);
             builder.push_finding(asset, definition, &row);
         }
@@ -495,7 +496,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 fn hostile_finding() -> impl Strategy<Value = Finding> {
     (
-        prop::sample::select(vec!["vulnerability", "potential", "information", "?"]),
+        prop::sample::select(vec!["vulnerability", "potential", "information", "service"]),
         prop::sample::select(vec!["", "Active", "Fixed"]),
         prop_oneof![4 => (1..u32::MAX).prop_map(|qid| qid.to_string()), 1 => hostile()],
         prop_oneof![any::<u32>().prop_map(|port| port.to_string()), hostile()],

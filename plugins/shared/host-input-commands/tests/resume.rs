@@ -9,9 +9,7 @@ use scanbridge_host_input_commands::{Block, BlockLimits, CommandWriter, Name, Re
 use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
-use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportStart};
 
 /// An asset's address, its status and the QIDs of its findings. A finding with QID 0 cannot be sent.
 type AssetFindings = (&'static str, &'static str, Vec<u32>);
@@ -54,7 +52,7 @@ fn feed(writer: &mut CommandWriter, text: &mut String, assets: &[AssetFindings])
             row.set(DefinitionField::Qid, &qid.to_string());
             let definition = builder.push_definition(&row);
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, "vulnerability");
+            row.set_kind(FindingKind::Vulnerability);
             builder.push_finding(asset, definition, &row);
         }
     }

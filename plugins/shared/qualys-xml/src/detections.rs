@@ -10,7 +10,7 @@ use crate::events::Limits;
 use crate::feed::BatchWriter;
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::page::MORE_PAGES;
-use crate::place::{ElementRole, Structure, Value};
+use crate::place::{Code, ElementRole, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
 
@@ -201,15 +201,15 @@ fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
         "QID" => return ElementRole::Definition(DefinitionField::Qid),
         "UNIQUE_VULN_ID" => FindingField::UniqueId,
-        "TYPE" => FindingField::Kind,
-        "SEVERITY" => FindingField::Severity,
-        "PORT" => FindingField::Port,
-        "PROTOCOL" => FindingField::Protocol,
+        "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
+        "SEVERITY" => return ElementRole::Value(Value::Code(Code::Severity)),
+        "PORT" => return ElementRole::Value(Value::Code(Code::Port)),
+        "PROTOCOL" => return ElementRole::Value(Value::Code(Code::Protocol)),
         "FQDN" => FindingField::Fqdn,
-        "SSL" => FindingField::Ssl,
+        "SSL" => return ElementRole::Value(Value::Code(Code::Ssl)),
         "INSTANCE" => FindingField::Instance,
         "RESULTS" => FindingField::Result,
-        "STATUS" => FindingField::Status,
+        "STATUS" => return ElementRole::Value(Value::Code(Code::Status)),
         "FIRST_FOUND_DATETIME" => FindingField::FirstFound,
         "LAST_FOUND_DATETIME" => FindingField::LastFound,
         "LAST_FIXED_DATETIME" => FindingField::LastFixed,

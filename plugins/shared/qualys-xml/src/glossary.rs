@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use scanbridge_plugin_api::model::{DefinitionField, FindingField};
+use scanbridge_plugin_api::model::DefinitionField;
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{ElementRole, Structure, Value, in_definition};
+use crate::place::{Code, ElementRole, Structure, Value, in_definition};
 use crate::preface::{Preface, or_nothing};
 use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
 
@@ -157,7 +157,7 @@ impl Glossary {
         if cells.definition.get(DefinitionField::Qid).is_empty() {
             cells.definition.set(DefinitionField::Qid, &key.to_string());
         }
-        all.add(key, cells.finding.get(FindingField::Severity), &cells.definition)
+        all.add(key, cells.finding.severity(), &cells.definition)
     }
 
     fn add_clean_range(&mut self, state: &mut State) {
@@ -201,7 +201,7 @@ fn in_head(name: &str) -> ElementRole {
 fn in_details(name: &str) -> ElementRole {
     match name {
         "QID" => ElementRole::Definition(DefinitionField::Qid),
-        "SEVERITY" => ElementRole::Finding(FindingField::Severity),
+        "SEVERITY" => ElementRole::Value(Value::Code(Code::Severity)),
         "CVSS_SCORE" | "CVSS3_SCORE" => ElementRole::Of(Structure::Cvss),
         "CUSTOMIZED" | "DISCOVERY" => ElementRole::Ignored,
         _ => in_definition(name),

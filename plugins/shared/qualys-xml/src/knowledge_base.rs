@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use scanbridge_plugin_api::model::{DefinitionField, FindingField, Note};
+use scanbridge_plugin_api::model::{DefinitionField, Note};
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{ElementRole, Structure, in_definition};
+use crate::place::{Code, ElementRole, Structure, Value, in_definition};
 use crate::walk::{Document, Flow, State, Walk};
 
 /// Puts a whole knowledge base into `definitions` and gives what the operator should know of it.
@@ -78,7 +78,7 @@ impl Document<Definitions> for KnowledgeBase {
         all: &mut Definitions,
     ) -> Result<Flow, Box<Fault>> {
         if place == ElementRole::Of(Structure::Definition) {
-            let severity = state.cells.finding.get(FindingField::Severity);
+            let severity = state.cells.finding.severity();
             match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
                 Some(qid) => all.add(qid, severity, &state.cells.definition)?,
                 None => state.notes.say("the knowledge base contains an entry without a QID".to_owned()),
@@ -91,7 +91,7 @@ impl Document<Definitions> for KnowledgeBase {
 fn in_vuln(name: &str) -> ElementRole {
     match name {
         "QID" => ElementRole::Definition(DefinitionField::Qid),
-        "SEVERITY_LEVEL" => ElementRole::Finding(FindingField::Severity),
+        "SEVERITY_LEVEL" => ElementRole::Value(Value::Code(Code::Severity)),
         "LAST_SERVICE_MODIFICATION_DATETIME" => ElementRole::Definition(DefinitionField::LastUpdate),
         "CVSS" => ElementRole::Of(Structure::Cvss),
         "CVSS_V3" => ElementRole::Of(Structure::Cvss3),

@@ -8,7 +8,7 @@ use crate::damage::Fault;
 use crate::element::Element;
 use crate::facts::{is_placeholder, reader_of};
 use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
-use crate::place::{ElementRole, Structure, Value, in_definition};
+use crate::place::{Code, ElementRole, Structure, Value, in_definition};
 use crate::walk::{Document, Flow, MUTE_ERROR, State};
 
 /// Delivers the assets of a scan. Its header is read before, see `scan_preface`.
@@ -95,6 +95,7 @@ impl Document<BatchBuilder> for Scan {
         match place {
             ElementRole::Of(Structure::Finding) => {
                 let Some(asset) = self.feed.asset(&state.cells, batch) else { return Ok(Flow::On) };
+                state.notes.invalid_codes += state.cells.invalid_codes;
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
                     add_facts(&mut state.cells, facts)?;
                 }
@@ -125,11 +126,11 @@ impl Scan {
             "SERVICE" => FindingKind::Service,
             _ => FindingKind::Information,
         };
-        cells.finding.set(FindingField::Kind, kind.word());
+        cells.finding.set_kind(kind);
         let mut cves = Ok(());
         element.attributes(|key, value| match key {
             "number" => cells.definition.set(DefinitionField::Qid, value.trim()),
-            "severity" => cells.finding.set(FindingField::Severity, value.trim()),
+            "severity" => cells.set_code(Code::Severity, value.trim()),
             "cveid" => cves = cells.add_cves_of_attribute(value),
             _ => {}
         })?;
@@ -150,7 +151,7 @@ impl Category {
             match key {
                 "value" => value.clone_into(&mut self.name),
                 "port" => value.clone_into(&mut self.port),
-                "protocol" => self.protocol.extend(value.chars().map(|c| c.to_ascii_lowercase())),
+                "protocol" => value.clone_into(&mut self.protocol),
                 "fqdn" => value.clone_into(&mut self.fqdn),
                 "misc" => self.over_ssl = value.to_ascii_lowercase().contains("over ssl"),
                 _ => {}
@@ -160,11 +161,11 @@ impl Category {
 
     fn write(&self, cells: &mut Cells) {
         cells.definition.set(DefinitionField::Category, &self.name);
-        cells.finding.set(FindingField::Port, &self.port);
-        cells.finding.set(FindingField::Protocol, &self.protocol);
+        cells.set_code(Code::Port, &self.port);
+        cells.set_code(Code::Protocol, &self.protocol);
         cells.finding.set(FindingField::Fqdn, &self.fqdn);
         if self.over_ssl {
-            cells.finding.set(FindingField::Ssl, "1");
+            cells.finding.set_ssl(true);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::element::Element;
 use crate::feed::BatchWriter;
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::notes::Notes;
-use crate::place::{ElementRole, Structure, Value};
+use crate::place::{Code, ElementRole, Structure, Value};
 use crate::walk::{Document, Flow, State};
 
 /// Delivers the assets of a template report.
@@ -163,18 +163,18 @@ fn in_asset(name: &str) -> ElementRole {
 fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
         "QID" => return ElementRole::Definition(DefinitionField::Qid),
-        "TYPE" => FindingField::Kind,
-        "PORT" => FindingField::Port,
+        "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
+        "PORT" => return ElementRole::Value(Value::Code(Code::Port)),
         "SERVICE" => FindingField::Service,
-        "PROTOCOL" => FindingField::Protocol,
+        "PROTOCOL" => return ElementRole::Value(Value::Code(Code::Protocol)),
         "FQDN" => FindingField::Fqdn,
-        "SSL" => FindingField::Ssl,
+        "SSL" => return ElementRole::Value(Value::Code(Code::Ssl)),
         "INSTANCE" => FindingField::Instance,
         "RESULT" => FindingField::Result,
         "FIRST_FOUND" => FindingField::FirstFound,
         "LAST_FOUND" => FindingField::LastFound,
         "TIMES_FOUND" => FindingField::TimesFound,
-        "VULN_STATUS" => FindingField::Status,
+        "VULN_STATUS" => return ElementRole::Value(Value::Code(Code::Status)),
         "LAST_FIXED" => FindingField::LastFixed,
         "CVSS_FINAL" => FindingField::CvssFinal,
         "CVSS3_FINAL" => FindingField::Cvss3Final,

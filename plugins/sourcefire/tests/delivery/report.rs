@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingKind, Hints, Protocol, ReportEnd, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{Output, PluginError, Result, Written};
 use scanbridge_sourcefire::SourcefireOutput;
@@ -59,11 +59,11 @@ pub(crate) fn builder(assets: &[Asset], continued: bool) -> BatchBuilder {
         for (id, port) in findings {
             let definition = builder.push_definition(&definition(*id));
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, "vulnerability");
-            row.set(FindingField::Severity, "3");
+            row.set_kind(FindingKind::Vulnerability);
+            row.set_severity(Severity::new(3));
             if *port > 0 {
-                row.set(FindingField::Port, &port.to_string());
-                row.set(FindingField::Protocol, "tcp");
+                row.set_port(*port);
+                row.set_protocol(Protocol::Tcp);
             }
             builder.push_finding(asset, definition, &row);
         }
