@@ -60,6 +60,8 @@ struct OpenReport {
     bytes: u64,
     /// Whether findings of it were received.
     has_begun: bool,
+    /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
+    has_invalid_rows: bool,
     /// Set if a batch of the report was invalid: the report is then discarded.
     broken: bool,
 }
@@ -143,6 +145,8 @@ impl Destination {
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, .. } = self.committed;
+        // Invalid rows are a gap that a resumed report keeps.
+        let has_gap = has_gap || report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report = report.as_ref().filter(|report| report.has_begun).map(|report| (&*report.start).into());
         OutputState { receipt: self.receipt.clone(), has_gap, dead_letters, report }
     }
@@ -254,6 +258,7 @@ impl Destination {
         }
         if let Some(report) = &mut self.now.report {
             report.has_begun = true;
+            report.has_invalid_rows |= batch.has_invalid_rows();
             report.records.add_all(&passed);
         }
         let handle = handle(&mut self.handle)?;
@@ -303,7 +308,7 @@ impl Destination {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
-        end.complete &= !has_gap && !self.now.has_gap;
+        end.complete &= !has_gap && !self.now.has_gap && !report.has_invalid_rows;
         if report.broken {
             (end.complete, end.deliver) = (false, false);
         }
@@ -476,7 +481,15 @@ impl OpenReport {
 
     fn new(start: &Arc<ReportStart>) -> Self {
         let records = KindCounts::default();
-        Self { start: Arc::clone(start), records, derived: 0, bytes: 0, has_begun: false, broken: false }
+        Self {
+            start: Arc::clone(start),
+            records,
+            derived: 0,
+            bytes: 0,
+            has_begun: false,
+            has_invalid_rows: false,
+            broken: false,
+        }
     }
 }
 

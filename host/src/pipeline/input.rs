@@ -55,7 +55,7 @@ impl InputThread {
             plugin: source.plugin().to_owned(),
             ..InputSummary::default()
         };
-        let counts = Arc::new(InputCounts::new(source.id()));
+        let counts = Arc::new(InputCounts::new(source.id(), source.plugin()));
         let mut stage = Stage {
             number,
             summary,
@@ -442,6 +442,15 @@ impl<'a> Stage<'a> {
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
+    (summary.invalid, summary.odd_cells) = counts.rows();
+    if summary.odd_cells.total() > 0 {
+        tracing::warn!(
+            instance = summary.id,
+            "plugin {} sent cells that are not of the form of their column: {}; they were delivered unchanged",
+            summary.plugin,
+            summary.odd_cells
+        );
+    }
     if counts.broken.load(Ordering::Relaxed) {
         summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
         return summary;

@@ -72,6 +72,8 @@ impl Lane {
             self.recover(refusal)?;
         }
         while let Some(item) = self.queue.take() {
+            // Validates a batch and counts its findings as read, whatever this output makes of it.
+            item.findings();
             if self.is_abandoned() {
                 return Ok(());
             }
@@ -111,8 +113,6 @@ impl Lane {
         let validated = match batch.validate() {
             Ok(validated) => validated,
             Err(bad) => {
-                // An invalid batch counts nowhere, because its content is unknown.
-                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
                 let path = self.active().break_report();
                 self.control.broken_batch(batch.input(), &path, &bad);
                 return Ok(());

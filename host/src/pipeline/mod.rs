@@ -26,6 +26,7 @@ mod selection;
 mod source;
 mod stop;
 mod summary;
+mod validate;
 mod watch;
 mod watchdog;
 

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use scanbridge_plugin_api::PluginError;
+
 use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::failover::FailoverState;
@@ -17,7 +19,7 @@ use super::rate_limit::RateLimit;
 use super::report_lock::ReportLock;
 use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
-use super::summary::{OutputSummary, RunStatus, Summary};
+use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
 use super::watchdog::{Watchdog, Watched};
 use crate::state::{Ledger, RunState, SentReport};
 
@@ -68,9 +70,8 @@ pub fn run(
     let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
     queues.iter().for_each(|queue| queue.close());
     let mut outputs = collect_results(&results, &mut watchdog);
-    // Dropped findings are known only when all batches are freed.
     for (place, queue) in first_places.into_iter().zip(&queues) {
-        let missed = queue.missed().total();
+        let missed = queue.missed();
         let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
         for (_, output) in output.into_iter().filter(|_| missed > 0) {
             output.undelivered += missed;
@@ -81,7 +82,11 @@ pub fn run(
     let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
         let mut summary = read.summary;
         summary.resumed = resumed;
-        with_counts(summary, &read.counts)
+        let summary = with_counts(summary, &read.counts);
+        if summary.invalid.total() > 0 {
+            control.input_failed(&summary.id, &invalid_rows(&summary));
+        }
+        summary
     });
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
@@ -242,8 +247,21 @@ fn collect_results(results: &Receiver<WorkerResult>, watchdog: &mut Watchdog) ->
     outputs
 }
 
+/// The failure of an input that sent invalid rows.
+fn invalid_rows(summary: &InputSummary) -> PluginError {
+    PluginError::bad_data(format!(
+        "plugin {} sent {} invalid rows, which were delivered to no output ({})",
+        summary.plugin,
+        summary.invalid.total(),
+        summary.invalid
+    ))
+    .with_hint(
+        "the log has the first of them; reports with invalid rows count as incomplete, so outputs clear nothing",
+    )
+}
+
 fn summarize(
-    inputs: Vec<super::summary::InputSummary>,
+    inputs: Vec<InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,
     control: &Control,

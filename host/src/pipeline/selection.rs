@@ -18,15 +18,15 @@ impl Rows {
     /// The rows of the batch that pass all filters, and their number by kind.
     pub(super) fn of<'a>(
         &'a mut self,
-        validated: &ValidatedBatch,
+        validated: &'a ValidatedBatch,
         filters: &[Filter],
     ) -> (Selection<'a>, KindCounts) {
         if filters.is_empty() {
-            return (Selection::default(), validated.findings);
+            return (validated.selection(), validated.findings);
         }
         self.assets.clear();
         self.findings.clear();
-        let passed = validated.batch.read(|batch| self.select(batch, filters));
+        let passed = validated.batch.read(|batch| self.select(batch.select(validated.selection()), filters));
         (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
     }
 

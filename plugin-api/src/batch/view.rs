@@ -109,7 +109,7 @@ impl<'a> Batch<'a> {
 
     /// The definition with this number.
     #[expect(unsafe_code, reason = "as for the arena of the batch")]
-    fn definition(self, number: u32) -> DefinitionView<'a> {
+    pub(super) fn definition(self, number: u32) -> DefinitionView<'a> {
         let block = if number >= self.raw.definitions.first {
             &self.raw.definitions
         } else {

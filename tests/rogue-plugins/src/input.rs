@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportStart,
 };
@@ -31,6 +31,8 @@ const ACTS: &[&str] = &[
     "panic-in-next",
     "panic-midway",
     "invalid-batch",
+    "invalid-rows",
+    "odd-cells",
     "long-position",
     "batch-outside-report",
     "nested-report",
@@ -95,8 +97,11 @@ impl Input for Rogue {
             (_, 1..=10) => {
                 // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-                push_findings(&mut batch, self.steps, self.findings);
+                push_findings(&mut batch, self.steps, self.findings, &self.act);
                 let mut batch = batch.finish();
+                if self.act == "invalid-rows" {
+                    make_codes_invalid(&mut batch, self.steps);
+                }
                 if self.act == "invalid-batch" {
                     let shorter = batch.findings.len() - 1;
                     batch.findings = batch.findings[..shorter].to_vec().into();
@@ -122,12 +127,32 @@ fn first_time(services: &Services) -> Result<bool> {
     Ok(!seen.exists() && std::fs::write(seen, "").is_ok())
 }
 
-fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64) {
+/// A kind, a severity and a status that this version does not know, in the batches of the steps 2 to 4.
+fn make_codes_invalid(batch: &mut RawBatch, step: u32) {
+    const CODES: usize = 2;
+    match step {
+        2 => batch.findings[CODES] = 7,
+        3 => batch.findings[CODES] |= 9 << 8,
+        4 => batch.findings[CODES + 1] = 77,
+        _ => {}
+    }
+}
+
+fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64, act: &str) {
+    let is_due = |step: u32| act == "invalid-rows" && number == step;
     let mut asset = AssetRow::default();
-    asset.set(AssetField::Address, &format!("192.0.2.{number}"));
+    let address = if is_due(5) { "10.0.0.999".to_owned() } else { format!("192.0.2.{number}") };
+    if !is_due(6) {
+        asset.set(AssetField::Address, &address);
+    }
+    if act == "odd-cells" {
+        asset.set(AssetField::LastScan, "yesterday");
+    }
     let asset = batch.push_asset(&asset, false);
     let mut definition = DefinitionRow::default();
-    definition.set(DefinitionField::Qid, "1000");
+    if !is_due(7) {
+        definition.set(DefinitionField::Qid, "1000");
+    }
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
     finding.set_kind(FindingKind::Vulnerability);
