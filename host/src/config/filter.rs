@@ -1,7 +1,7 @@
 //! Filters: the assets and findings that reach an output.
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, FindingStatus, Severity};
+use scanbridge_plugin_api::model::{AssetField, FindingKind, FindingStatus, Severity};
 
 use super::ranges::{AddressRanges, Ranges};
 
@@ -14,7 +14,7 @@ pub struct Filter {
     pub min_severity: Option<Severity>,
     /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
-    /// QIDs that pass.
+    /// QIDs that pass. Findings with an ID of another scheme do not pass.
     pub qids: Option<Ranges<u32>>,
     /// Statuses that pass.
     pub statuses: Option<Statuses>,
@@ -48,8 +48,11 @@ impl Filter {
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&finding.kind()))
             && self.statuses.is_none_or(|statuses| statuses.admit(finding.status()))
             && self.qids.as_ref().is_none_or(|qids| {
-                let qid = finding.definition().get(DefinitionField::Qid);
-                qid.parse().is_ok_and(|qid| qids.contains(qid))
+                finding
+                    .definition()
+                    .qid()
+                    .and_then(|qid| qid.parse().ok())
+                    .is_some_and(|qid| qids.contains(qid))
             })
     }
 }
@@ -93,9 +96,8 @@ impl Statuses {
 mod tests {
     use super::super::ranges::AddressSpan;
     use super::*;
-    use scanbridge_plugin_api::batch::{
-        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
-    };
+    use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{DefinitionField, ReportSource, ReportStart};
 
     /// Whether the filter passes the asset and the finding of a batch with one of each.
     fn ask(filter: &Filter, asset: &[(AssetField, &str)], finding: &[(&str, &str)], qid: &str) -> [bool; 2] {
@@ -103,7 +105,7 @@ mod tests {
         let mut asset_row = AssetRow::default();
         asset.iter().for_each(|(field, text)| asset_row.set(*field, text));
         let mut definition_row = DefinitionRow::default();
-        definition_row.set(DefinitionField::Qid, qid);
+        definition_row.set(DefinitionField::Id, qid);
         let mut finding_row = FindingRow::default();
         finding_row.set_kind(FindingKind::Information);
         for (name, text) in finding.iter().filter(|(_, text)| !text.is_empty()) {
@@ -112,7 +114,9 @@ mod tests {
         let asset = builder.push_asset(&asset_row, false);
         let definition = builder.push_definition(&definition_row);
         builder.push_finding(asset, definition, &finding_row);
-        let (raw, columns) = (builder.finish(), Columns::of(Schema::default()));
+        let source = ReportSource::new("Qualys", "Qualys", "qid");
+        let columns = Columns::of_report(&ReportStart { source, ..ReportStart::default() });
+        let raw = builder.finish();
         let batch = Batch::of(&raw, &columns).unwrap();
         let (asset, finding) = (batch.assets().next().unwrap(), batch.findings().next().unwrap());
         [filter.admits_asset(&asset), filter.admits_finding(&finding)]

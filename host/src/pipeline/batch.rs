@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, Selection, ValidBatch};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
 use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
@@ -142,7 +142,7 @@ impl InputCounts {
             "" => row.asset.get(AssetField::Dns),
             address => address,
         };
-        let id = row.finding.map_or("", |finding| finding.definition().get(DefinitionField::Qid));
+        let id = row.finding.map_or("", |finding| finding.definition().id());
         let what = if row.finding.is_some() { "finding" } else { "asset" };
         tracing::warn!(
             instance = self.id,

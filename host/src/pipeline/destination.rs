@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::batch::Selection;
-use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Verdict, Written};
 
 use super::batch::ValidatedBatch;
@@ -458,10 +458,9 @@ impl Destination {
         batch.batch.read(|view| {
             for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
                 let Some(finding) = view.finding(rejection.row) else { continue };
-                let (asset, qid) =
-                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                let (asset, id) = (finding.asset().address(), finding.definition().id());
                 let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), asset, qid, "finding rejected: {reason}");
+                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
             }
         });
     }

@@ -209,7 +209,11 @@ impl<'a> Stage<'a> {
             title = start.title.as_str(),
             "{verb} {path}"
         );
+        if let Some(fault) = start.source.fault() {
+            return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
+        }
         start.schema = self.columns.schema().clone();
+        self.columns = Arc::new(Columns::of_report(&start));
         let start = Arc::new(start);
         self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
         self.send(&Item::Begin(start));

@@ -212,8 +212,7 @@ fn fault_of_finding(finding: &FindingView<'_>, bad_assets: &[u32]) -> Option<Row
     if !bad_assets.is_empty() && bad_assets.binary_search(&finding.asset().row()).is_ok() {
         return Some(RowFault::OnInvalidAsset);
     }
-    let id = finding.definition().get(DefinitionField::Qid);
-    id.is_empty().then_some(RowFault::DefinitionWithoutId)
+    finding.definition().id().is_empty().then_some(RowFault::DefinitionWithoutId)
 }
 
 /// An IPv4 or IPv6 address; an IPv6 address may have a zone.
@@ -362,7 +361,7 @@ mod tests {
             cells.iter().for_each(|(field, text)| row.set(*field, text));
             let asset = builder.push_asset(&row, false);
             let mut row = DefinitionRow::default();
-            row.set(DefinitionField::Qid, id);
+            row.set(DefinitionField::Id, id);
             row.set(DefinitionField::Cves, "CVE-2014-0160\nCVE-14-1");
             let definition = builder.push_definition(&row);
             let mut row = FindingRow::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scanbridge_plugin_api::batch::{Columns, FindingView};
-use scanbridge_plugin_api::model::{Hints, ReportStart};
+use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
 use serde::{Deserialize, Serialize};
 
 /// One line of a file of dead letters.
@@ -48,8 +48,8 @@ pub struct LetterReport {
     pub time: String,
     /// The file or address.
     pub path: String,
-    /// The version of the scanner.
-    pub scanner_version: String,
+    /// The scanner.
+    pub source: ReportSource,
     /// What the input wished of the outputs.
     pub hints: Hints,
 }
@@ -62,8 +62,8 @@ impl From<&ReportStart> for LetterReport {
             title: report.title.clone(),
             time: report.time.clone(),
             path: report.path.clone(),
-            scanner_version: report.scanner_version.clone(),
-            hints: report.hints,
+            source: report.source.clone(),
+            hints: report.hints.clone(),
         }
     }
 }
@@ -76,7 +76,7 @@ impl From<LetterReport> for ReportStart {
             title: report.title,
             time: report.time,
             path: report.path,
-            scanner_version: report.scanner_version,
+            source: report.source,
             hints: report.hints,
             // Only what was refused is here: an asset may have other findings.
             partial: true,

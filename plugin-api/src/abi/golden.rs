@@ -16,7 +16,7 @@ use super::{HostTable2, InputTable2, NextFrame, OutputTable2, Status, WriteFrame
 use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
-    ReportEnd, ReportStart,
+    ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
     CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
@@ -80,8 +80,8 @@ fn forms() -> Vec<(&'static str, Value)> {
     }
     let schema = Schema {
         assets: vec!["address".to_owned()],
-        definitions: vec!["qid".to_owned()],
-        findings: vec!["kind".to_owned()],
+        definitions: vec!["id".to_owned()],
+        findings: vec!["result".to_owned()],
     };
     let start = ReportStart {
         id: "scan/1".to_owned(),
@@ -89,8 +89,13 @@ fn forms() -> Vec<(&'static str, Value)> {
         title: "title".to_owned(),
         time: "2026-01-31T12:00:00Z".to_owned(),
         path: "a.xml".to_owned(),
-        scanner_version: "1".to_owned(),
-        hints: Hints { add_host: Some(true) },
+        source: ReportSource {
+            product_version: "1".to_owned(),
+            scanner: "appliance".to_owned(),
+            name: "name".to_owned(),
+            ..ReportSource::new("Vendor", "Product", "scheme")
+        },
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         continued: true,
         partial: true,
         schema: schema.clone(),

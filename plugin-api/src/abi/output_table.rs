@@ -171,7 +171,7 @@ extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>) -> Status 
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
             let report: ReportStart = from_json(report.as_slice())?;
-            wired.columns = Columns::of(report.schema.clone());
+            wired.columns = Columns::of_report(&report);
             wired.plugin.begin(&report)
         })
     }

@@ -21,7 +21,7 @@ pub struct RowIndex(u32);
 /// let asset = batch.push_asset(&asset, false);
 ///
 /// let mut definition = DefinitionRow::default();
-/// definition.set(DefinitionField::Qid, "42366");
+/// definition.set(DefinitionField::Id, "42366");
 /// let definition = batch.push_definition(&definition);
 ///
 /// let mut finding = FindingRow::default();

@@ -214,6 +214,27 @@ impl<'a> DefinitionView<'a> {
         parts.iter().rev().fold(0, |key, part| key << 32 | u128::from(*part))
     }
 
+    /// The scanner's ID for the definition.
+    #[must_use]
+    pub fn id(&self) -> &'a str {
+        self.get(DefinitionField::Id)
+    }
+
+    /// The scheme that the ID belongs to: the definition's own, or that of the report.
+    #[must_use]
+    pub fn scheme(&self) -> &'a str {
+        match self.get(DefinitionField::Scheme) {
+            "" => self.columns.scheme(),
+            scheme => scheme,
+        }
+    }
+
+    /// The QID; none for a definition of another scheme.
+    #[must_use]
+    pub fn qid(&self) -> Option<&'a str> {
+        (self.scheme() == "qid").then(|| self.id())
+    }
+
     /// The text of a cell; empty when the scanner said nothing.
     #[must_use]
     pub fn get(&self, field: DefinitionField) -> &'a str {

@@ -17,7 +17,7 @@ pub use fact::Fact;
 pub use finding::{FindingField, FindingKind};
 pub use protocol::Protocol;
 pub use reference::{Exploit, Reference, list_items};
-pub use report::{Hints, Note, Refusal, ReportEnd, ReportStart};
+pub use report::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
 pub use severity::Severity;
 pub use status::FindingStatus;
 

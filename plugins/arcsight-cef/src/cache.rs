@@ -55,8 +55,10 @@ impl FragmentCache {
         }
     }
 
-    /// Removes all entries: content keys are comparable only within one schema.
-    pub(crate) fn clear(&mut self) {
+    /// Removes all entries: content keys are comparable only within one schema and source. The next fragments name this
+    /// vendor.
+    pub(crate) fn clear(&mut self, vendor: &str) {
+        self.builder.set_vendor(vendor);
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
@@ -144,7 +146,7 @@ mod tests {
         let (mut definition, mut finding) = (DefinitionRow::default(), FindingRow::default());
         finding.set_kind(FindingKind::Information);
         for number in 0..count {
-            definition.set(DefinitionField::Qid, &number.to_string());
+            definition.set(DefinitionField::Id, &number.to_string());
             definition.set(DefinitionField::Diagnosis, &"x".repeat(1000));
             let definition = batch.push_definition(&definition);
             batch.push_finding(asset, definition, &finding);

@@ -1,7 +1,7 @@
 //! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
-use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, ReportStart, Severity};
+use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, ReportSource, ReportStart, Severity};
 use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
@@ -25,6 +25,9 @@ pub(crate) struct Encoder {
     cache: FragmentCache,
     report: ReportPart,
     schema: Schema,
+    source: ReportSource,
+    /// The vendor in class IDs.
+    vendor: String,
     asset: CurrentAsset,
     line: Vec<u8>,
     /// Offset of the extension in the line.
@@ -70,6 +73,8 @@ impl Encoder {
             cache: FragmentCache::new(FragmentCache::MAX_BYTES),
             report: ReportPart::default(),
             schema: Schema::default(),
+            source: ReportSource::default(),
+            vendor: String::new(),
             asset: CurrentAsset::default(),
             line: Vec::new(),
             text: String::new(),
@@ -79,9 +84,15 @@ impl Encoder {
 
     /// Begins a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) {
-        if self.schema != report.schema {
-            self.cache.clear();
+        if self.schema != report.schema || self.source != report.source {
             self.schema.clone_from(&report.schema);
+            self.source.clone_from(&report.source);
+            self.vendor.clear();
+            self.vendor.push_str(match report.source.vendor.trim() {
+                "" => "unknown",
+                vendor => vendor,
+            });
+            self.cache.clear(&self.vendor);
         }
         self.report = ReportPart::of(report, &self.settings);
         self.abandon();
@@ -235,9 +246,10 @@ impl Encoder {
         let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        for (field, before) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
+        let class = [self.vendor.as_str(), "|URI|", name];
+        for (field, parts) in [(Field::ClassId, class), (Field::Name, ["Operating System ", name, ""])] {
             self.text.clear();
-            self.text.extend([before, name]);
+            self.text.extend(parts);
             append_header(&mut self.line, &mut cut, field, &self.text, "unknown");
         }
         append_severity(&mut self.line, &self.settings, severity);
@@ -255,7 +267,10 @@ impl Encoder {
         let mut cut = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
+        self.text.clear();
+        self.text.extend([self.vendor.as_str(), "|SCANNER"]);
+        append_header(&mut self.line, &mut cut, Field::ClassId, &self.text, "unknown");
+        self.line.extend_from_slice(b"Asset|");
         append_severity(&mut self.line, &self.settings, None);
         self.extension = self.line.len();
         self.time(None);

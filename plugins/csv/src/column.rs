@@ -46,6 +46,14 @@ impl ColumnName {
         Ok(Self { table, name: name.to_owned() })
     }
 
+    /// The column for a report whose definitions have IDs of this scheme: `definition.qid` becomes `definition.id` for
+    /// another scheme than `qid`.
+    pub(crate) fn for_scheme(&self, scheme: &str) -> Self {
+        let is_qid = self.table == TableName::Definition && self.name == "qid";
+        let name = if is_qid && scheme != "qid" { "id" } else { &self.name };
+        Self { table: self.table, name: name.to_owned() }
+    }
+
     /// The heading of the column.
     pub(crate) fn heading(&self) -> String {
         let table = match self.table {
@@ -68,6 +76,8 @@ impl ColumnName {
         let source = match self.table {
             TableName::Asset if self.name == "address" => ColumnSource::Address,
             TableName::Asset => ColumnSource::Asset(self.known(position(&schema.assets), columns)?),
+            TableName::Definition if self.name == "qid" => ColumnSource::Qid,
+            TableName::Definition if self.name == "scheme" => ColumnSource::Scheme,
             TableName::Definition => {
                 ColumnSource::Definition(self.known(position(&schema.definitions), columns)?)
             }
@@ -83,7 +93,7 @@ impl ColumnName {
         let name = self.name.as_str();
         match self.table {
             TableName::Asset => AssetField::NAMES.contains(&name),
-            TableName::Definition => DefinitionField::NAMES.contains(&name),
+            TableName::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
             TableName::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
             TableName::Report => REPORT_NAMES.contains(&name),
         }
@@ -117,6 +127,10 @@ enum ColumnSource {
     /// The asset's IPv4 address, otherwise its IPv6 address.
     Address,
     Asset(Option<usize>),
+    /// The ID of a definition of the scheme `qid`.
+    Qid,
+    /// The scheme of the definition's ID.
+    Scheme,
     Definition(Option<usize>),
     Finding(Option<FindingColumn>),
     /// The same text in each row.
@@ -129,6 +143,8 @@ impl Column {
         match &self.source {
             ColumnSource::Address => finding.asset().address(),
             ColumnSource::Asset(column) => finding.asset().column(*column),
+            ColumnSource::Qid => finding.definition().qid().unwrap_or_default(),
+            ColumnSource::Scheme => finding.definition().scheme(),
             ColumnSource::Definition(column) => finding.definition().column(*column),
             ColumnSource::Finding(Some(column)) => finding.printed(*column, scratch),
             ColumnSource::Finding(None) => "",
@@ -149,11 +165,15 @@ fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
         "title" => &report.title,
         "time" => &report.time,
         "path" => &report.path,
-        _ => &report.scanner_version,
+        "vendor" => &report.source.vendor,
+        "product" => &report.source.product,
+        "product_version" => &report.source.product_version,
+        _ => &report.source.scanner,
     }
 }
 
-const REPORT_NAMES: &[&str] = &["id", "kind", "title", "time", "path", "scanner_version"];
+const REPORT_NAMES: &[&str] =
+    &["id", "kind", "title", "time", "path", "vendor", "product", "product_version", "scanner"];
 
 /// The columns of the model that contain lists.
 const LISTS: [&str; 10] = [
@@ -192,6 +212,14 @@ mod tests {
         let error = ColumnName::parse("finding.rack").unwrap().locate(&report, &columns).unwrap_err();
         assert!(error.message.contains("`finding.rack`"), "{error}");
         assert!(error.hint.unwrap().contains("kind, severity, port"));
+    }
+
+    #[test]
+    fn qid_is_the_id_of_its_scheme_only() {
+        let of = |name: &str, scheme: &str| ColumnName::parse(name).unwrap().for_scheme(scheme).heading();
+        assert_eq!(of("definition.qid", "qid"), "definition.qid");
+        assert_eq!(of("definition.qid", "nessus"), "definition.id");
+        assert_eq!(of("definition.title", "nessus"), "definition.title");
     }
 
     #[test]

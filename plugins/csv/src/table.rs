@@ -5,7 +5,7 @@ use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
 
-use crate::column::Column;
+use crate::column::{Column, ColumnName};
 use crate::formula::is_formula;
 use crate::options::TableOptions;
 use crate::row_buffer::RowBuffer;
@@ -14,6 +14,8 @@ use crate::row_buffer::RowBuffer;
 #[derive(Debug)]
 pub(crate) struct Table {
     options: TableOptions,
+    /// The names of the columns for the current report.
+    names: Vec<ColumnName>,
     columns: Vec<Column>,
     rows: RowBuffer,
     list: String,
@@ -28,6 +30,7 @@ impl Table {
         let rows = RowBuffer::new(options.delimiter, options.crlf);
         Self {
             options,
+            names: Vec::new(),
             columns: Vec::new(),
             rows,
             list: String::new(),
@@ -39,9 +42,14 @@ impl Table {
 
     /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
-        let columns = Columns::of(report.schema.clone());
-        let located = self.options.columns.iter().map(|name| name.locate(report, &columns));
-        self.columns = located.collect::<Result<_>>()?;
+        let columns = Columns::of_report(report);
+        let names = self.options.columns.iter();
+        self.names = if self.options.has_default_columns {
+            names.map(|name| name.for_scheme(&report.source.scheme)).collect()
+        } else {
+            names.cloned().collect()
+        };
+        self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
         if file.begin(report)? == StartMode::Empty {
             self.write_head();
@@ -93,7 +101,7 @@ impl Table {
         if !self.options.header {
             return;
         }
-        for (index, column) in self.options.columns.iter().enumerate() {
+        for (index, column) in self.names.iter().enumerate() {
             if index > 0 {
                 self.rows.next_cell();
             }

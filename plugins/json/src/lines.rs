@@ -28,6 +28,9 @@ struct ColumnTypes {
     definitions: Vec<JsonType>,
 }
 
+/// The scheme of Qualys, and the name of its IDs.
+const QID: &str = "qid";
+
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
 const KEPT_BYTES: usize = 8 << 20;
 
@@ -36,14 +39,20 @@ impl Lines {
         let Schema { assets, definitions, .. } = &report.schema;
         let of = |names: &[String]| names.iter().map(|name| JsonType::of(name)).collect();
         self.types = ColumnTypes { assets: of(assets), definitions: of(definitions) };
-        let columns = Columns::of(report.schema.clone());
+        let columns = Columns::of_report(report);
         let finding = columns.finding_columns().into_iter();
         self.finding = finding.map(|(name, column)| (name.to_owned(), JsonType::of(name), column)).collect();
-        // Content keys are comparable only within one schema.
+        // Content keys are comparable only within one schema, and the scheme of an ID may be that of the report.
         self.definitions.clear();
         self.definition_bytes = 0;
-        let names = ["id", "kind", "title", "time", "path"];
-        let values = [&report.id, &report.kind, &report.title, &report.time, &report.path];
+        let mut names = vec!["id", "kind", "title", "time", "path"];
+        let mut values = vec![&report.id, &report.kind, &report.title, &report.time, &report.path];
+        // A QID names its vendor already.
+        if report.source.scheme != QID {
+            names.extend(["vendor", "product", "product_version", "scanner"]);
+            let source = &report.source;
+            values.extend([&source.vendor, &source.product, &source.product_version, &source.scanner]);
+        }
         let cells = names.into_iter().zip(values).map(|(name, value)| (name, JsonType::Text, value.as_str()));
         self.report = b",\"report\":".to_vec();
         object::push(&mut self.report, cells);
@@ -82,8 +91,18 @@ impl Lines {
             return;
         }
         let start = out.len();
-        let types = &self.types.definitions;
-        object::push(out, cells(&schema.definitions, types, |column| definition.column(column)));
+        let is_qid = definition.scheme() == QID;
+        let mut object = ObjectWriter::begin(out);
+        let columns = schema.definitions.iter().zip(&self.types.definitions).enumerate();
+        for (column, (name, json_type)) in columns {
+            match name.as_str() {
+                "id" if is_qid => object.cell(QID, *json_type, definition.id()),
+                "scheme" if is_qid => {}
+                "scheme" => object.cell(name, *json_type, definition.scheme()),
+                _ => object.cell(name, *json_type, definition.column(Some(column))),
+            }
+        }
+        object.end();
         let made: Box<[u8]> = out[start..].into();
         if self.definition_bytes + made.len() > KEPT_BYTES {
             self.definitions.clear();

@@ -17,7 +17,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportStart, list_items,
+    AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportSource, ReportStart, list_items,
 };
 use scanbridge_plugin_api::{Options, Output, Result, Services};
 
@@ -29,7 +29,7 @@ type Cells = Vec<String>;
 
 const ASSET: &[A] = &[A::Dns, A::Netbios, A::Address, A::Os];
 const DEFINITION: &[D] =
-    &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Qid, D::Solution, D::CvssBase];
+    &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Id, D::Solution, D::CvssBase];
 /// The names of the values of a finding.
 const FINDING: &[&str] =
     &["result", "kind", "facts", "port", "protocol", "severity", "last_found", "status"];
@@ -52,8 +52,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
     let settings = usize::from(first % 4);
     let mut texts: Vec<String> = rest.split(|byte| *byte == 0xFF).map(text).collect();
-    let mut start = ReportStart { kind: "SCAN".to_owned(), ..ReportStart::default() };
-    for slot in [&mut start.path, &mut start.id, &mut start.scanner_version] {
+    let source = ReportSource::new("Qualys", "Qualys", "qid");
+    let mut start = ReportStart { kind: "SCAN".to_owned(), source, ..ReportStart::default() };
+    for slot in [&mut start.path, &mut start.id, &mut start.source.product_version] {
         *slot = texts.pop().unwrap_or_default();
     }
     let findings: Vec<Cells> = texts.chunks(CELLS).take(MOST_FINDINGS).map(<[String]>::to_vec).collect();

@@ -182,7 +182,7 @@ pub fn hostile_batch() -> ValidBatch {
                 &[DefinitionField::Title, DefinitionField::Cves, DefinitionField::Solution],
                 text,
             );
-            definition.set(DefinitionField::Qid, "1000");
+            definition.set(DefinitionField::Id, "1000");
             let definition = batch.push_definition(&definition);
             let mut finding = FindingRow::default();
             fill(&mut finding, &[FindingField::Service, FindingField::Facts], text);

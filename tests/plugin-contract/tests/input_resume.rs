@@ -1,7 +1,9 @@
 //! The contract tests detect inputs that resume incorrectly.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{
     CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
 };
@@ -68,7 +70,12 @@ impl Input for Counting {
 impl Counting {
     fn start(&self, continued: bool) -> Next {
         let path = format!("report {}", self.done / STEPS);
-        Next::ReportStart(Box::new(ReportStart { path, continued, ..ReportStart::default() }))
+        Next::ReportStart(Box::new(ReportStart {
+            path,
+            continued,
+            source: ReportSource::new("Example", "Counting", "example"),
+            ..ReportStart::default()
+        }))
     }
 
     fn fill(&self, batch: &mut BatchBuilder, step: usize, number: usize) {
@@ -76,7 +83,7 @@ impl Counting {
         asset.set(AssetField::Address, &format!("192.0.2.{step}"));
         let asset = batch.push_asset(&asset, self.act == "splits an asset" && number == 3);
         let mut definition = DefinitionRow::default();
-        definition.set(DefinitionField::Qid, "1000");
+        definition.set(DefinitionField::Id, "1000");
         let definition = batch.push_definition(&definition);
         let mut finding = FindingRow::default();
         finding.set_kind(FindingKind::Vulnerability);

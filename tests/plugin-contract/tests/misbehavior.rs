@@ -135,6 +135,16 @@ fn invalid_batch_is_rejected_before_any_output() {
 }
 
 #[test]
+fn report_without_a_vendor_is_a_plugin_bug() {
+    let summary = run("no-vendor", &[("behave", true)]).unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70));
+    let failure = &summary.failures[0];
+    assert_eq!(failure.instance, "in");
+    let message = "plugin bug: the input started a report without a `source.vendor`";
+    assert_eq!(failure.message, message);
+}
+
+#[test]
 fn invalid_rows_are_counted_and_delivered_to_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let logs = ["first", "second"].map(|name| folder.path().join(name));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
@@ -32,6 +32,7 @@ const ACTS: &[&str] = &[
     "panic-midway",
     "invalid-batch",
     "invalid-rows",
+    "no-vendor",
     "odd-cells",
     "long-position",
     "batch-outside-report",
@@ -67,7 +68,7 @@ impl Input for Rogue {
 
     fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
         if std::mem::take(&mut self.resumes) {
-            let start = ReportStart { path: "rogue.xml".to_owned(), continued: true, ..Default::default() };
+            let start = ReportStart { continued: true, ..report() };
             return Ok(Next::ReportStart(Box::new(start)));
         }
         self.steps += 1;
@@ -87,10 +88,11 @@ impl Input for Rogue {
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
-                Ok(Next::ReportStart(Box::new(ReportStart {
-                    path: "rogue.xml".to_owned(),
-                    ..Default::default()
-                })))
+                let mut start = report();
+                if self.act == "no-vendor" {
+                    start.source.vendor.clear();
+                }
+                Ok(Next::ReportStart(Box::new(start)))
             }
             ("finish-in-report", 2) => Ok(Next::Finished),
             ("idle-in-report", 2) => Ok(Next::Idle(Duration::from_secs(3600))),
@@ -114,6 +116,11 @@ impl Input for Rogue {
             _ => Ok(Next::Finished),
         }
     }
+}
+
+fn report() -> ReportStart {
+    let source = ReportSource::new("Example", "Rogue", "rogue");
+    ReportStart { path: "rogue.xml".to_owned(), source, ..Default::default() }
 }
 
 /// Ends the process with success, as a C library may do on an error.
@@ -151,7 +158,7 @@ fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64, act: &str
     let asset = batch.push_asset(&asset, false);
     let mut definition = DefinitionRow::default();
     if !is_due(7) {
-        definition.set(DefinitionField::Qid, "1000");
+        definition.set(DefinitionField::Id, "1000");
     }
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();

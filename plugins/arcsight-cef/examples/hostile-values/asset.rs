@@ -70,7 +70,7 @@ impl Asset {
         asset.set(AssetField::Os, &self.os);
         let asset = batch.push_asset(&asset, false);
         let mut definition = DefinitionRow::default();
-        definition.set(DefinitionField::Qid, &self.qid());
+        definition.set(DefinitionField::Id, &self.qid());
         definition.set(DefinitionField::Title, &self.title);
         definition.set(DefinitionField::Category, &self.category);
         definition.set(DefinitionField::Cves, &self.cves);

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex, Schema,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{Options, Output, Result, Services, Written};
 use serde_json::{Value, json};
 
@@ -62,7 +64,10 @@ pub(crate) fn scan() -> ReportStart {
         kind: "SCAN".to_owned(),
         time: "2026-01-31T12:00:00Z".to_owned(),
         path: "/reports/scan.xml".to_owned(),
-        scanner_version: "12.7".to_owned(),
+        source: ReportSource {
+            product_version: "12.7".to_owned(),
+            ..ReportSource::new("Qualys", "Qualys", "qid")
+        },
         ..ReportStart::default()
     }
 }
@@ -80,7 +85,7 @@ pub(crate) fn deliver(
     report: &ReportStart,
     batches: &[RawBatch],
 ) -> Result<Vec<Written>> {
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(report);
     output.begin(report)?;
     let mut all = Vec::new();
     for batch in batches {

@@ -21,7 +21,7 @@ fn cells<'a>(kind: &'a str, facts: &'a str) -> [(&'a str, &'a str); 3] {
 }
 
 fn qid(number: &str) -> [(D, &str); 2] {
-    [(D::Qid, number), (D::Category, "CGI")]
+    [(D::Id, number), (D::Category, "CGI")]
 }
 
 /// Two assets; the first repeats a port in its third finding.
@@ -94,7 +94,7 @@ fn commits_do_not_change_events() {
     let path = folder.path().join("out.cef");
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
     let mut output = open(&path, options.clone()).unwrap();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.begin(&scan()).unwrap();
     for batch in in_pieces().into_iter().enumerate() {
         output.write(Batch::of(&batch.1, &columns).unwrap()).unwrap();
@@ -155,7 +155,7 @@ fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (whole(), Columns::of(Schema::default()));
+    let (batches, columns) = (whole(), Columns::of_report(&scan()));
     output.begin(&scan()).unwrap();
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
@@ -181,7 +181,7 @@ fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (whole(), Columns::of(Schema::default()));
+    let (batches, columns) = (whole(), Columns::of_report(&scan()));
     output.begin(&scan()).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
@@ -252,7 +252,7 @@ fn default_mode_denies_access_to_others() {
     let mut output = open(&path, json!({})).unwrap();
     output.begin(&scan()).unwrap();
     let batches = whole();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit().unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();

@@ -11,7 +11,7 @@ const KEY: &str = "ScanbridgeTruncated";
 
 fn with_result(result: &str) -> RawBatch {
     let cells = [("kind", "vulnerability"), ("result", result)];
-    Filling::default().asset(&[]).finding(&[(D::Qid, "7")], &cells).done()
+    Filling::default().asset(&[]).finding(&[(D::Id, "7")], &cells).done()
 }
 
 /// The raw value in the line, with escapes, up to the space before the next key.
@@ -61,7 +61,7 @@ fn every_field_has_its_own_limit() {
     let html = format!("<p>{long}");
     let exploit = format!("\t\t{long}\t");
     let definition = [
-        (D::Qid, "7"),
+        (D::Id, "7"),
         (D::Title, long.as_str()),
         (D::Category, &long),
         (D::Cves, &long),
@@ -74,7 +74,7 @@ fn every_field_has_its_own_limit() {
     let cells = [("kind", "potential"), ("protocol", &long), ("result", &long), ("status", "Active")];
     let asset = [(A::Dns, long.as_str()), (A::Netbios, &long)];
     let mut report = scan();
-    (report.path, report.id, report.scanner_version) = (long.clone(), long.clone(), long.clone());
+    (report.path, report.id, report.source.product_version) = (long.clone(), long.clone(), long.clone());
     let options = json!({ "derive": false, "extra_fields": ["externalId", "outcome"] });
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let event = reader::read(text_of(options, &report, &[batch]).trim_end_matches('\n')).unwrap();
@@ -104,7 +104,7 @@ fn every_field_has_its_own_limit() {
 fn class_ids_and_systems_are_truncated() {
     let long = "x".repeat(9000);
     let asset = [(A::Os, long.as_str())];
-    let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
+    let definition = [(D::Id, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
     let cells = [("kind", "vulnerability"), ("facts", "os\tother\t")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let events = crate::case::events_of(json!({ "class_id_style": "concat" }), batch);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch};
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Options, Output, PluginError, Receipt, Result, Services};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
     let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
     for number in first..first + count {
         let cells = [("kind", "vulnerability"), ("severity", "5"), ("result", result)];
-        filling = filling.finding(&[(D::Qid, &number.to_string())], &cells);
+        filling = filling.finding(&[(D::Id, &number.to_string())], &cells);
     }
     filling.done()
 }
@@ -82,7 +82,7 @@ fn attempt(
     receipt: &mut Option<Receipt>,
     done: &mut usize,
 ) -> Result<()> {
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     let mut output = open(options, receipt.as_ref())?;
     let result = (|| {
         output.begin(&ReportStart { continued: *done > 0, ..scan() })?;

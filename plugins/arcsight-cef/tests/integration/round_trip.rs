@@ -38,7 +38,7 @@ fn cleaned(text: &str) -> String {
 proptest! {
     #[test]
     fn values_come_back(result in hostile(), dns in hostile(), title in hostile(), cves in hostile()) {
-        let definition = [(D::Qid, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
+        let definition = [(D::Id, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
         let cells = [("kind", "information"), ("result", result.as_str())];
         let batch = Filling::default().asset(&[(A::Dns, &dns)]).finding(&definition, &cells).done();
         let event = event_of(json!({ "profile": "generic" }), batch);
@@ -56,7 +56,7 @@ proptest! {
     fn any_html_makes_a_readable_line(
         html in hostile(), os in hostile(), facts in hostile(), kind in "vulnerability|potential|service",
     ) {
-        let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Qid, &os)];
+        let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Id, &os)];
         let cells = [("kind", kind.as_str()), ("facts", facts.as_str()), ("port", &html), ("severity", &os),
             ("protocol", &html), ("last_found", &os)];
         let batch = Filling::default().asset(&[(A::Os, &os), (A::Address, &html)]).finding(&definition, &cells).done();

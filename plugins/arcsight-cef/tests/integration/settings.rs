@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::case::{Filling, event_of, events_of, open, scan, text_of};
 
 fn vulnerability() -> RawBatch {
-    let definition = [(D::Qid, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
+    let definition = [(D::Id, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
     let cells =
         [("kind", "vulnerability"), ("status", "Active"), ("facts", "port\t22\ttcp\t\t\nos\tLinux\t")];
     Filling::default().asset(&[(A::Address, "192.0.2.1")]).finding(&definition, &cells).done()
@@ -82,8 +82,8 @@ fn equal_information_is_counted_on_request() {
     let worst = [("kind", "vulnerability"), ("severity", "5")];
     let filling = || {
         let asset = Filling::default().asset(&[(A::Address, "192.0.2.1")]);
-        let twice = asset.finding(&[(D::Qid, "1")], &cells).finding(&[(D::Qid, "1")], &cells);
-        twice.finding(&[(D::Qid, "9")], &worst).done()
+        let twice = asset.finding(&[(D::Id, "1")], &cells).finding(&[(D::Id, "1")], &cells);
+        twice.finding(&[(D::Id, "9")], &worst).done()
     };
     let events = events_of(json!({ "aggregate": true }), filling());
     assert_eq!(events.len(), 2);

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use scanbridge_csv::CsvOutput;
 use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{Options, Output, PluginError, Receipt, Rejection, Services};
 
 /// Opens the output with these options in JSON and this `path`.
@@ -20,7 +22,8 @@ pub(crate) fn start() -> ReportStart {
     ReportStart {
         id: "scan/1.1".to_owned(),
         title: "Weekly, DMZ".to_owned(),
-        hints: Hints { add_host: Some(true) },
+        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         ..ReportStart::default()
     }
 }
@@ -39,7 +42,7 @@ pub(crate) fn write(
 ) -> (Vec<Rejection>, u64) {
     output.begin(start).unwrap();
     let (mut rejected, mut bytes) = (Vec::new(), 0);
-    let columns = Columns::of(start.schema.clone());
+    let columns = Columns::of_report(start);
     for batch in batches {
         let raw = batch.finish();
         let written = output.write(Batch::of(&raw, &columns).unwrap()).unwrap();
@@ -88,7 +91,7 @@ pub(crate) const V6: &[(AssetField, &str)] = &[(AssetField::Ipv6, "2001:db8::1")
 pub(crate) const NAMELESS: &[(AssetField, &str)] = &[(AssetField::Dns, "laptop.example.com")];
 
 pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
-    (DefinitionField::Qid, "4242"),
+    (DefinitionField::Id, "4242"),
     (DefinitionField::Title, "Weak \"RC4\" cipher, old"),
     (DefinitionField::Category, "General remote services"),
     (DefinitionField::Cves, "CVE-2013-2566\nCVE-2015-2808"),
@@ -99,7 +102,7 @@ pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
     (DefinitionField::Solution, "Switch it off.\nThen restart."),
 ];
 pub(crate) const PATCH: &[(DefinitionField, &str)] =
-    &[(DefinitionField::Qid, "5150"), (DefinitionField::Title, "Missing patch")];
+    &[(DefinitionField::Id, "5150"), (DefinitionField::Title, "Missing patch")];
 
 pub(crate) const ON_443: &[(&str, &str)] = &[
     ("kind", "vulnerability"),

@@ -20,7 +20,7 @@ fn large_batch() -> BatchBuilder {
         .iter()
         .map(|qid| {
             [
-                (DefinitionField::Qid, qid.as_str()),
+                (DefinitionField::Id, qid.as_str()),
                 (DefinitionField::Title, "A title of ordinary length, as they are"),
                 (DefinitionField::Cves, "CVE-2013-2566\nCVE-2015-2808"),
                 (DefinitionField::Diagnosis, text.as_str()),
@@ -47,7 +47,7 @@ fn fifty_five_thousand_findings() {
     ] {
         let report = start();
         let raw = large_batch().finish();
-        let columns = Columns::of(report.schema.clone());
+        let columns = Columns::of_report(&report);
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut output = open(&path, options).unwrap();
         let (wall, cpu) = (Instant::now(), cpu_seconds());

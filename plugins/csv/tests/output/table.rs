@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::reports::*;
 use proptest::prelude::*;
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
 
 /// All records of a file as the csv crate reads them.
@@ -70,6 +70,27 @@ fn columns_unknown_to_the_model_are_written() {
     let error = open(&path, options).unwrap().begin(&start()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("unknown column `finding.epss`"), "{error}");
+}
+
+#[test]
+fn report_of_another_scanner_has_ids_of_its_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = ReportStart { source: ReportSource::new("Acme", "Scanner", "acme"), ..start() };
+    let path = folder.path().join("default.csv");
+    write(&mut open(&path, "").unwrap(), &report, vec![batch(&[(WEB, WEAK, ON_443)], false)], &complete(&[]));
+    let records = records(&path, b',');
+    assert_eq!((records[0][4].as_str(), records[1][4].as_str()), ("definition.id", "4242"));
+
+    let options = r#""columns": ["definition.qid", "definition.scheme", "report.vendor", "report.product"]"#;
+    let path = folder.path().join("out.csv");
+    write(
+        &mut open(&path, options).unwrap(),
+        &report,
+        vec![batch(&[(WEB, WEAK, ON_443)], false)],
+        &complete(&[]),
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().nth(1), Some(",acme,Acme,Scanner"));
 }
 
 #[test]

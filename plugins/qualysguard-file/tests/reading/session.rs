@@ -12,7 +12,7 @@ use serde_json::Value;
 /// One thing of the stream, whichever batch it came with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
-    Start(ReportStart),
+    Start(Box<ReportStart>),
     Asset(Row),
     Finding(Row),
     End(ReportEnd),
@@ -44,7 +44,7 @@ impl Session {
     pub(crate) fn step(&mut self) -> Option<Pause> {
         let position = match self.input.next(BatchBuilder::default()).unwrap() {
             Next::ReportStart(start) => {
-                self.events.push(Event::Start(*start));
+                self.events.push(Event::Start(start));
                 return None;
             }
             Next::Batch { batch, position } => {

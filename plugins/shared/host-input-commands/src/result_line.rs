@@ -7,16 +7,17 @@ use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::{DefinitionView, FindingView, Schema};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, Protocol, list_items};
 
+use crate::names::Name;
 use crate::settings::{DescriptionPart, Settings};
 use crate::text::{CleanText, push_quoted};
 
 /// The ID under which a finding is stored, or the reason why it cannot be sent. An empty ID or 0 would create a
 /// result without a name. Other values that are not 32-bit numbers may not be stored unchanged.
 pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
-    let qid = finding.definition().get(DefinitionField::Qid);
-    let digits = qid.bytes().all(|byte| byte.is_ascii_digit());
-    qid.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
-        let shown: String = qid.chars().take(40).collect();
+    let id = finding.definition().id();
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    id.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
+        let shown: String = id.chars().take(40).collect();
         format!("the ID `{shown}` is not a number accepted by the Defense Center")
     })
 }
@@ -63,12 +64,13 @@ impl ResultLines {
         number: u32,
         finding: &FindingView<'_>,
         settings: &Settings,
+        scanner: &Name,
     ) {
         let definition = finding.definition();
         line.push_str("AddScanResult,");
         line.push_str(address);
         // Writing to a `String` cannot fail.
-        let _ = write!(line, ",\"{}\",{number},", settings.scanner);
+        let _ = write!(line, ",\"{scanner}\",{number},");
         if let Some(port) = finding.port() {
             let _ = write!(line, "{port}");
         }

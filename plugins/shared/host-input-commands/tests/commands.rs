@@ -17,7 +17,7 @@ use scanbridge_plugin_api::batch::{
 };
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Hints, Protocol, ReportEnd,
-    ReportStart,
+    ReportSource, ReportStart,
 };
 use strict_reader::fields;
 
@@ -56,8 +56,8 @@ type AssetFindings = (&'static str, bool, Vec<Finding>);
 
 fn settings() -> Settings {
     Settings {
-        source: Name::new("Qualys Guard").unwrap(),
-        scanner: Name::new("QualysGuard").unwrap(),
+        source: Some(Name::new("Qualys Guard").unwrap()),
+        scanner: Some(Name::new("QualysGuard").unwrap()),
         domain: None,
         add_host: None,
         replace: Replace::Asset,
@@ -101,7 +101,7 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
-    run_report(settings, &ReportStart { hints, ..ReportStart::default() }, batches, end)
+    run_report(settings, &ReportStart { hints, ..start() }, batches, end)
 }
 
 fn run_report(
@@ -134,6 +134,12 @@ fn run_report(
     outcome
 }
 
+fn start() -> ReportStart {
+    let source =
+        ReportSource { name: "QualysGuard".to_owned(), ..ReportSource::new("Qualys", "Qualys", "qid") };
+    ReportStart { source, ..ReportStart::default() }
+}
+
 fn raw(assets: &[AssetFindings]) -> BatchBuilder {
     let mut builder = BatchBuilder::default();
     for (address, continued, findings) in assets {
@@ -143,7 +149,7 @@ fn raw(assets: &[AssetFindings]) -> BatchBuilder {
         let asset = builder.push_asset(&row, *continued);
         for finding in findings {
             let mut row = DefinitionRow::default();
-            row.set(DefinitionField::Qid, &finding.qid);
+            row.set(DefinitionField::Id, &finding.qid);
             row.set(DefinitionField::Title, &finding.title);
             row.set(DefinitionField::Diagnosis, &finding.text);
             finding.cves.iter().for_each(|id| row.append_item(DefinitionField::Cves, id));
@@ -175,7 +181,7 @@ fn a_report_becomes_these_lines() {
     let fixed = Finding { status: "Fixed", ..finding("7") };
     let outcome = run(
         settings(),
-        Hints { add_host: Some(true) },
+        Hints::default().with_flag("host-input.add_host", Some(true)),
         &[
             vec![("192.0.2.10", false, vec![weak.clone(), info.clone()]), ("2001:DB8::1", false, vec![icmp])],
             vec![("2001:DB8::1", true, vec![weak]), ("192.0.2.11", false, vec![info, fixed])],
@@ -226,7 +232,8 @@ fn the_option_wins_over_the_hint_and_neither_means_no() {
     ] {
         let settings = Settings { add_host: option, ..settings() };
         let batches = [vec![("192.0.2.1", false, vec![finding("1")])]];
-        let outcome = run(settings, Hints { add_host: hint }, &batches, &end(true, &[]));
+        let outcome =
+            run(settings, Hints::default().with_flag("host-input.add_host", hint), &batches, &end(true, &[]));
         assert_eq!(outcome.text.starts_with("AddHost,192.0.2.1\n"), added, "{option:?} {hint:?}");
         assert_eq!(outcome.totals.hosts_added, u64::from(added));
     }
@@ -249,8 +256,8 @@ fn truncated_last_asset_keeps_its_old_results() {
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![finding("2"), finding("3")]),
     ]];
-    let hints = Hints { add_host: Some(true) };
-    let truncated = run(settings(), hints, &batches, &end(false, &[]));
+    let hints = Hints::default().with_flag("host-input.add_host", Some(true));
+    let truncated = run(settings(), hints.clone(), &batches, &end(false, &[]));
     let result = |address: &str, id: &str| {
         format!(
             "AddScanResult,{address},\"QualysGuard\",{id},443,tcp,\"Title {id}\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n"
@@ -266,7 +273,7 @@ fn truncated_last_asset_keeps_its_old_results() {
     assert_eq!(truncated.text, expected);
     assert_eq!((truncated.commands, truncated.findings), (8, 3));
     assert_eq!(truncated.totals.warnings, [""; 0]);
-    let complete = run(settings(), hints, &batches, &end(true, &[]));
+    let complete = run(settings(), hints.clone(), &batches, &end(true, &[]));
     assert_eq!(complete.text.matches("DeleteScanResult").count(), 2);
 }
 
@@ -315,7 +322,7 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
         cleared.push(block.address.to_string());
         Ok(())
     };
-    writer.begin(&ReportStart::default());
+    writer.begin(&start());
     writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
     let totals = writer.end(&end(true, &[]), &mut sink).unwrap();
     assert_eq!(cleared, ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.6"]);
@@ -339,7 +346,7 @@ fn another_schema_is_read_by_its_names() {
             Ok(())
         };
         let columns = Columns::of(schema.clone());
-        writer.begin(&ReportStart { schema, ..ReportStart::default() });
+        writer.begin(&ReportStart { schema, ..start() });
         writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
         writer.end(&end(true, &[]), &mut sink).unwrap();
     }
@@ -540,7 +547,7 @@ proptest! {
         }
         let count = findings.len();
         let batches = [vec![("192.0.2.1", false, findings)]];
-        let outcome = run(settings, Hints { add_host: Some(true) }, &batches, &end(true, &[]));
+        let outcome = run(settings, Hints::default().with_flag("host-input.add_host", Some(true)), &batches, &end(true, &[]));
         let mut sent = 0;
         for line in outcome.text.split_terminator('\n') {
             let fields = fields(line).map_err(|why| TestCaseError::fail(format!("{why}: {line}")))?;

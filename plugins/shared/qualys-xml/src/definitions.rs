@@ -196,7 +196,8 @@ fn failed(error: io::Error) -> Box<Fault> {
 
 /// Every field of a definition, in the model's order.
 const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
-    DefinitionField::Qid,
+    DefinitionField::Id,
+    DefinitionField::Scheme,
     DefinitionField::Title,
     DefinitionField::Category,
     DefinitionField::Cves,
@@ -252,7 +253,7 @@ pub(crate) mod tests {
         for qid in 1..=400 {
             row.clear();
             row.set(DefinitionField::Compliance, "HIPAA\t1\tx");
-            row.set(DefinitionField::Qid, &qid.to_string());
+            row.set(DefinitionField::Id, &qid.to_string());
             row.set(DefinitionField::Diagnosis, &text(qid));
             definitions.add(qid, Severity::new(if qid == 7 { 0 } else { 4 }), &row).unwrap();
         }

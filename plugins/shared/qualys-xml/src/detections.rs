@@ -86,7 +86,7 @@ impl Document<Joined<'_>> for Detections {
     ) -> Result<Flow, Box<Fault>> {
         match place {
             ElementRole::Of(Structure::Finding) => {
-                let key = qid_number(state.cells.definition.get(DefinitionField::Qid));
+                let key = qid_number(state.cells.definition.get(DefinitionField::Id));
                 return self.join.deliver(&mut self.feed, key, state, sink);
             }
             ElementRole::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
@@ -199,7 +199,7 @@ fn in_asset_list(list: Structure, name: &str) -> ElementRole {
 
 fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
-        "QID" => return ElementRole::Definition(DefinitionField::Qid),
+        "QID" => return ElementRole::Definition(DefinitionField::Id),
         "UNIQUE_VULN_ID" => FindingField::UniqueId,
         "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
         "SEVERITY" => return ElementRole::Value(Value::Code(Code::Severity)),

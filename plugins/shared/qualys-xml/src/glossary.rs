@@ -149,13 +149,13 @@ impl Document<Definitions> for Glossary {
 impl Glossary {
     fn add_definition(&self, state: &mut State, all: &mut Definitions) -> Result<(), Box<Fault>> {
         let cells = &mut state.cells;
-        let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Qid)));
+        let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Id)));
         let Some(key) = key else {
             state.notes.say("the glossary contains a definition without a QID".to_owned());
             return Ok(());
         };
-        if cells.definition.get(DefinitionField::Qid).is_empty() {
-            cells.definition.set(DefinitionField::Qid, &key.to_string());
+        if cells.definition.get(DefinitionField::Id).is_empty() {
+            cells.definition.set(DefinitionField::Id, &key.to_string());
         }
         all.add(key, cells.finding.severity(), &cells.definition)
     }
@@ -200,7 +200,7 @@ fn in_head(name: &str) -> ElementRole {
 
 fn in_details(name: &str) -> ElementRole {
     match name {
-        "QID" => ElementRole::Definition(DefinitionField::Qid),
+        "QID" => ElementRole::Definition(DefinitionField::Id),
         "SEVERITY" => ElementRole::Value(Value::Code(Code::Severity)),
         "CVSS_SCORE" | "CVSS3_SCORE" => ElementRole::Of(Structure::Cvss),
         "CUSTOMIZED" | "DISCOVERY" => ElementRole::Ignored,

@@ -47,7 +47,7 @@ impl SentDefinitions {
             state.notes.unknown_types += 1;
             state.cells.finding.set_kind(FindingKind::Information);
         }
-        if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+        if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
             add_facts(&mut state.cells, reader)?;
         }
         if !state.cells.has(Code::Severity) {

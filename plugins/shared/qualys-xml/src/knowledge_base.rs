@@ -79,7 +79,7 @@ impl Document<Definitions> for KnowledgeBase {
     ) -> Result<Flow, Box<Fault>> {
         if place == ElementRole::Of(Structure::Definition) {
             let severity = state.cells.finding.severity();
-            match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
+            match qid_number(state.cells.definition.get(DefinitionField::Id)) {
                 Some(qid) => all.add(qid, severity, &state.cells.definition)?,
                 None => state.notes.say("the knowledge base contains an entry without a QID".to_owned()),
             }
@@ -90,7 +90,7 @@ impl Document<Definitions> for KnowledgeBase {
 
 fn in_vuln(name: &str) -> ElementRole {
     match name {
-        "QID" => ElementRole::Definition(DefinitionField::Qid),
+        "QID" => ElementRole::Definition(DefinitionField::Id),
         "SEVERITY_LEVEL" => ElementRole::Value(Value::Code(Code::Severity)),
         "LAST_SERVICE_MODIFICATION_DATETIME" => ElementRole::Definition(DefinitionField::LastUpdate),
         "CVSS" => ElementRole::Of(Structure::Cvss),

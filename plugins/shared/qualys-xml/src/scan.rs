@@ -96,7 +96,7 @@ impl Document<BatchBuilder> for Scan {
             ElementRole::Of(Structure::Finding) => {
                 let Some(asset) = self.feed.asset(&state.cells, batch) else { return Ok(Flow::On) };
                 state.notes.invalid_codes += state.cells.invalid_codes;
-                if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+                if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
                     add_facts(&mut state.cells, facts)?;
                 }
                 let definition = batch.push_definition(&state.cells.definition);
@@ -129,7 +129,7 @@ impl Scan {
         cells.finding.set_kind(kind);
         let mut cves = Ok(());
         element.attributes(|key, value| match key {
-            "number" => cells.definition.set(DefinitionField::Qid, value.trim()),
+            "number" => cells.definition.set(DefinitionField::Id, value.trim()),
             "severity" => cells.set_code(Code::Severity, value.trim()),
             "cveid" => cves = cells.add_cves_of_attribute(value),
             _ => {}

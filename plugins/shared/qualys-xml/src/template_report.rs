@@ -92,7 +92,7 @@ impl Document<Joined<'_>> for TemplateReport {
             _ => {}
         }
         element.attributes(|key, value| match (place, key) {
-            (ElementRole::Definition(DefinitionField::Qid), "id") => self.key = qid_number(value),
+            (ElementRole::Definition(DefinitionField::Id), "id") => self.key = qid_number(value),
             (ElementRole::Finding(FindingField::Result), "format") => {
                 state.cells.finding.set(FindingField::ResultFormat, value);
             }
@@ -115,7 +115,7 @@ impl Document<Joined<'_>> for TemplateReport {
     ) -> Result<Flow, Box<Fault>> {
         match place {
             ElementRole::Of(Structure::Finding) => {
-                let text = state.cells.definition.get(DefinitionField::Qid);
+                let text = state.cells.definition.get(DefinitionField::Id);
                 let key = self.key.or_else(|| qid_number(text));
                 return self.join.deliver(&mut self.feed, key, state, sink);
             }
@@ -162,7 +162,7 @@ fn in_asset(name: &str) -> ElementRole {
 
 fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
-        "QID" => return ElementRole::Definition(DefinitionField::Qid),
+        "QID" => return ElementRole::Definition(DefinitionField::Id),
         "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
         "PORT" => return ElementRole::Value(Value::Code(Code::Port)),
         "SERVICE" => FindingField::Service,
