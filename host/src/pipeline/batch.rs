@@ -225,8 +225,8 @@ impl Drop for SharedBatch {
 }
 
 fn size(raw: &RawBatch, columns: &Columns) -> (u64, u64) {
-    // A row of findings begins with its asset, its definition and the start of its first cell.
-    let row = 3 + columns.schema().findings.len();
+    // A row of findings begins with its asset, its definition, two numbers of codes and the start of its first cell.
+    let row = 5 + columns.schema().findings.len();
     let bytes = raw.bytes.len() + 4 * (raw.assets.len() + raw.findings.len());
     (bytes.max(1) as u64, (raw.findings.len() / row) as u64)
 }

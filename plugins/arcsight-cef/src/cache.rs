@@ -126,10 +126,8 @@ fn scatter(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use scanbridge_plugin_api::batch::{
-        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
-    };
-    use scanbridge_plugin_api::model::{DefinitionField, FindingKind};
+    use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportSource, ReportStart};
     use scanbridge_plugin_api::{Options, Output};
 
     use super::*;
@@ -137,6 +135,11 @@ mod tests {
     fn settings() -> EventSettings {
         EventSettings::read(&Options::read(crate::ArcSightCef::OPTIONS, br#"{"path": "x"}"#).unwrap())
             .unwrap()
+    }
+
+    fn columns() -> Columns {
+        let source = ReportSource::new("Qualys", "Qualys", "qid");
+        Columns::of_report(&ReportStart { source, ..ReportStart::default() })
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
@@ -156,9 +159,10 @@ mod tests {
 
     #[test]
     fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
-        let (raw, columns, settings) = (filled(100), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (filled(100), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
+        cache.clear("Qualys");
         for round in 0..3 {
             for (number, finding) in batch.findings().enumerate() {
                 let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn recently_used_fragment_is_not_rebuilt() {
-        let (raw, columns, settings) = (filled(1), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (filled(1), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
         let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);

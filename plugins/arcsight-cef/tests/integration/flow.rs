@@ -267,9 +267,9 @@ fn changed_schema_is_read_by_column_names() {
     let mut output = open(&path, json!({})).unwrap();
     deliver(&mut output, &scan(), &whole()).unwrap();
     let mut schema = Schema::default();
-    schema.definitions.swap(0, 2); // qid and category
-    let report = ReportStart { schema: schema.clone(), ..scan() };
-    let (batches, columns) = (whole(), Columns::of(schema));
+    schema.definitions.swap(0, 3); // ID and category
+    let report = ReportStart { schema, ..scan() };
+    let (batches, columns) = (whole(), Columns::of_report(&report));
     output.begin(&report).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();

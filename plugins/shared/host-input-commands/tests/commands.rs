@@ -216,9 +216,16 @@ fn a_report_becomes_these_lines() {
 #[test]
 fn the_header_names_domain_and_source() {
     let mut settings = settings();
-    assert_eq!(CommandWriter::new(settings.clone()).header(), "SetSource,Qualys Guard\n");
+    let header = |settings: &Settings| {
+        let mut writer = CommandWriter::new(settings.clone());
+        writer.begin(&start());
+        writer.header()
+    };
+    assert_eq!(header(&settings), "SetSource,Qualys Guard\n");
     settings.domain = Some(Domain::new("Global\\Lab").unwrap());
-    assert_eq!(CommandWriter::new(settings).header(), "SetDomain,Global\\Lab\nSetSource,Qualys Guard\n");
+    assert_eq!(header(&settings), "SetDomain,Global\\Lab\nSetSource,Qualys Guard\n");
+    settings.source = None;
+    assert_eq!(header(&settings), "SetDomain,Global\\Lab\nSetSource,QualysGuard\n");
 }
 
 #[test]
