@@ -14,17 +14,17 @@ pub(crate) struct ReportPart {
     /// The path of the report, and its ID if `extra_fields` contains `externalId`.
     pub origin: Vec<u8>,
     /// Which of these fields are truncated.
-    pub cut: TruncatedFields,
+    pub truncated: TruncatedFields,
     /// Time of the report or scan, in milliseconds since 1970.
     pub time: Option<i64>,
     /// Start of writing, in milliseconds since 1970; the reference for the time limits.
-    pub begun: i64,
+    pub started: i64,
 }
 
 impl ReportPart {
     pub(crate) fn of(report: &ReportStart, settings: &EventSettings) -> Self {
         let opening = settings.opening.as_bytes().to_vec();
-        let mut part = Self { opening, begun: time::now_ms(), ..Self::default() };
+        let mut part = Self { opening, started: time::now_ms(), ..Self::default() };
         let source = &report.source;
         for (own, of_report, instead, limit) in [
             (settings.vendor.as_deref(), &source.vendor, "unknown", DEVICE_LIMIT),
@@ -37,9 +37,9 @@ impl ReportPart {
             }
             part.opening.push(b'|');
         }
-        field::append(&mut part.origin, &mut part.cut, Field::OldFilePath, &report.path);
+        field::append(&mut part.origin, &mut part.truncated, Field::OldFilePath, &report.path);
         if settings.extra.external_id {
-            field::append(&mut part.origin, &mut part.cut, Field::ExternalId, &report.id);
+            field::append(&mut part.origin, &mut part.truncated, Field::ExternalId, &report.id);
         }
         part.time = time::epoch_ms(&report.time);
         part

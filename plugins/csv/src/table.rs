@@ -1,9 +1,9 @@
 //! The table: one row per finding.
 
 use scanbridge_durable_file::{ReportFile, StartMode};
-use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
+use scanbridge_plugin_api::{Begin, Result};
 
 use crate::column::{Column, ColumnName};
 use crate::formula::is_formula;
@@ -41,7 +41,7 @@ impl Table {
     }
 
     /// Begins or resumes a report. Returns the bytes written.
-    pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
+    pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
         let columns = Columns::of_report(report);
         let names = self.options.columns.iter();
         self.names = if self.options.has_default_columns {
@@ -51,7 +51,7 @@ impl Table {
         };
         self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report)? == StartMode::Empty {
+        if file.begin(report, how.continued)? == StartMode::Empty {
             self.write_head();
         }
         self.flush(file)

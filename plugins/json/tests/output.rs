@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
-use scanbridge_plugin_api::{Options, Output, Services, Written};
+use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services, Written};
 use serde_json::{Value, json};
 
 /// One asset with two findings of one definition, and one asset without findings.
@@ -41,9 +41,11 @@ fn run_from(source: ReportSource, path: &Path, assets: bool, deliver: bool) -> W
     let options = json!({ "path": path, "assets": assets }).to_string();
     let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("valid options");
     let services = Services::without_host(path.parent().expect("a parent directory"));
-    let mut output = Json::open(&options, &services, None).expect("the output opens");
+    let mut output = Json::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+        .map(|opened| opened.plugin)
+        .expect("the output opens");
     let report = ReportStart { title: "Weekly".to_owned(), source, ..ReportStart::default() };
-    output.begin(&report).expect("the report begins");
+    output.begin(&report, Begin::NEW).expect("the report begins");
     let (raw, columns) = (batch(), Columns::of_report(&report));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");

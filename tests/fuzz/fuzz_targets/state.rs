@@ -87,7 +87,7 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     let text = String::from_utf8_lossy(bytes).replace("\"P\"", &format!("{:?}", out.join("a.csv")));
     let target = || Target { rotate, ..Target::new(out.join("a.csv")) };
     if let Ok(mut file) = ReportFile::open(target(), Some(&Receipt(text.into_bytes()))) {
-        if file.begin(&ReportStart::default()).is_ok() {
+        if file.begin(&ReportStart::default(), false).is_ok() {
             let _ = file.write(b"record\n").and_then(|()| file.record_boundary());
         }
         if let Ok(receipt) = file.commit(b"state") {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Result, Verdict};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, OutputCapabilities, PluginError, Receipt, Result, Verdict,
+};
 
 use crate::direct::{Direct, is_direct};
 use crate::failure::{cannot_create, folder_of, refuse_existing};
@@ -30,7 +32,7 @@ use crate::target::{IfExists, Target};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("out.csv");
 /// let mut file = ReportFile::open(Target::new(&path), None)?;
-/// if file.begin(&ReportStart::default())? == StartMode::Empty {
+/// if file.begin(&ReportStart::default(), false)? == StartMode::Empty {
 ///     file.write(b"name,port\n")?;
 /// }
 /// file.write(b"www.example.com,443\n")?;
@@ -40,8 +42,7 @@ use crate::target::{IfExists, Target};
 /// assert!(!path.exists());
 ///
 /// let mut file = ReportFile::open(Target::new(&path), Some(&receipt))?;
-/// let report = ReportStart { continued: true, ..ReportStart::default() };
-/// assert_eq!(file.begin(&report)?, StartMode::Continued(Vec::new()));
+/// assert_eq!(file.begin(&ReportStart::default(), true)?, StartMode::Continued(Vec::new()));
 /// file.write(b"mail.example.com,25\n")?;
 /// file.end(true)?;
 /// let text = std::fs::read_to_string(&path).unwrap();
@@ -123,7 +124,7 @@ impl ReportFile {
     /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it; [`ErrorKind::Io`]
     /// when copying the existing file fails, or when the report cannot be resumed because the files that the receipt
     /// names no longer exist.
-    pub fn begin(&mut self, report: &ReportStart) -> Result<StartMode> {
+    pub fn begin(&mut self, report: &ReportStart, continued: bool) -> Result<StartMode> {
         if !matches!(self.sink, Sink::Closed) {
             return Err(PluginError::bug("plugin bug: a report started before the previous one ended"));
         }
@@ -134,12 +135,12 @@ impl ReportFile {
         }
         self.report = ReportKey::of(report);
         if let Some(interrupted) = self.interrupted.take() {
-            if report.continued && interrupted.is(&self.report, &path) {
+            if continued && interrupted.is(&self.report, &path) {
                 return self.resume_report(interrupted, path);
             }
             interrupted.roll_back(&mut self.record, &self.name)?;
         }
-        if report.continued {
+        if continued {
             warn!("cannot resume {}: the report continues, but no part of it was committed", path.display());
         }
         if is_direct(&path) {
@@ -239,6 +240,12 @@ impl ReportFile {
         let path = self.target.path.display();
         PluginError::config(format!("cannot resume: the saved receipt for {path} is corrupt: {problem}"))
             .with_hint(START_OVER)
+    }
+
+    /// What an output that writes this file can do.
+    #[must_use]
+    pub fn capabilities(&self) -> OutputCapabilities {
+        self.target.capabilities()
     }
 
     /// The file that is being written, for messages; between two reports, the target as configured.

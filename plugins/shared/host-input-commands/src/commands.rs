@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::debug;
-use scanbridge_plugin_api::{Rejection, Written};
+use scanbridge_plugin_api::{Begin, Rejection, Written};
 
 use crate::addresses::{AddressRange, AddressSet};
 use crate::asset::{Asset, was_scanned};
@@ -118,13 +118,13 @@ impl CommandWriter {
     }
 
     /// Begins a report. The rest of the previous one is discarded.
-    pub fn begin(&mut self, report: &ReportStart) {
+    pub fn begin(&mut self, report: &ReportStart, how: Begin) {
         self.lines.begin(&report.schema);
         let of_report = Name::of_scanner(report.source.result_name());
         self.source = self.settings.source.clone().unwrap_or_else(|| of_report.clone());
         self.scanner = self.settings.scanner.clone().unwrap_or(of_report);
         self.add_host = self.settings.add_host.or(report.hints.flag(ADD_HOST)).unwrap_or(false);
-        self.replace = if report.partial { Replace::Merge } else { self.settings.replace };
+        self.replace = if how.partial { Replace::Merge } else { self.settings.replace };
         self.asset = None;
         self.reset_block();
         self.replaced.clear();

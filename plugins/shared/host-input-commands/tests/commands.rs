@@ -5,6 +5,7 @@
 mod partial;
 mod strict_reader;
 
+use scanbridge_plugin_api::Begin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
@@ -101,18 +102,19 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
-    run_report(settings, &ReportStart { hints, ..start() }, batches, end)
+    run_report(settings, &ReportStart { hints, ..start() }, Begin::NEW, batches, end)
 }
 
 fn run_report(
     settings: Settings,
     start: &ReportStart,
+    how: Begin,
     batches: &[Vec<AssetFindings>],
     end: &ReportEnd,
 ) -> Outcome {
     let mut writer = CommandWriter::new(settings);
     let mut outcome = Outcome::default();
-    writer.begin(start);
+    writer.begin(start, how);
     let columns = Columns::of(Schema::default());
     for assets in batches {
         let raw = raw(assets).finish();
@@ -218,7 +220,7 @@ fn the_header_names_domain_and_source() {
     let mut settings = settings();
     let header = |settings: &Settings| {
         let mut writer = CommandWriter::new(settings.clone());
-        writer.begin(&start());
+        writer.begin(&start(), Begin::NEW);
         writer.header()
     };
     assert_eq!(header(&settings), "SetSource,Qualys Guard\n");
@@ -329,7 +331,7 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
         cleared.push(block.address.to_string());
         Ok(())
     };
-    writer.begin(&start());
+    writer.begin(&start(), Begin::NEW);
     writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
     let totals = writer.end(&end(true, &[]), &mut sink).unwrap();
     assert_eq!(cleared, ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.6"]);
@@ -353,7 +355,7 @@ fn another_schema_is_read_by_its_names() {
             Ok(())
         };
         let columns = Columns::of(schema.clone());
-        writer.begin(&ReportStart { schema, ..start() });
+        writer.begin(&ReportStart { schema, ..start() }, Begin::NEW);
         writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
         writer.end(&end(true, &[]), &mut sink).unwrap();
     }

@@ -1,24 +1,24 @@
-//! Findings that name their definition by QID alone meet the definition.
+//! Joins findings with their definitions by QID.
 
 use std::collections::HashMap;
 
 use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionNumber};
 use scanbridge_plugin_api::model::{DefinitionField, FindingKind};
 
+use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
 use crate::damage::Fault;
 use crate::definitions::Definitions;
+use crate::element_role::Code;
 use crate::facts::reader_of;
-use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
-use crate::place::Code;
 use crate::walk::{Flow, State};
 
-/// What a report with definitions of its own is delivered into.
+/// Destination of a report whose definitions are separate from its findings.
 pub(crate) struct Joined<'a> {
     pub(crate) batch: &'a mut BatchBuilder,
     pub(crate) definitions: Option<&'a mut Definitions>,
 }
 
-/// The definitions that were already sent, in this batch or earlier: these need no lookup and no copy.
+/// Definitions that were already sent, in this batch or earlier. They need neither a lookup nor a copy.
 #[derive(Debug, Default)]
 pub(crate) struct SentDefinitions {
     sent: HashMap<u32, DefinitionNumber>,
@@ -26,22 +26,22 @@ pub(crate) struct SentDefinitions {
 }
 
 impl SentDefinitions {
-    /// Another batch is filled from now on.
+    /// Begins another batch.
     pub(crate) fn begin_batch(&mut self, batch: &BatchBuilder) {
         if self.generation.replace(batch.generation()) != Some(batch.generation()) {
             self.sent.clear();
         }
     }
 
-    /// The finding that the cells hold goes out. `key` is its QID as a number, if it has one.
+    /// Delivers the finding in the cells. `key` is its QID as a number, if it has one.
     pub(crate) fn deliver(
         &mut self,
-        feed: &mut BatchWriter,
+        writer: &mut BatchWriter,
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
-        let Some(asset) = feed.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
+        let Some(asset) = writer.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
         state.notes.invalid_codes += state.cells.invalid_codes;
         if state.cells.finding.kind().is_none() {
             state.notes.unknown_types += 1;

@@ -152,7 +152,7 @@ impl Scenario {
     }
 
     fn resume_report(&self, file: &mut ReportFile, report: usize, next: usize) -> Result<usize> {
-        let begun = file.begin(&ReportStart { continued: true, ..self.start(report) })?;
+        let begun = file.begin(&self.start(report), true)?;
         assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
         Ok(next)
     }
@@ -160,7 +160,7 @@ impl Scenario {
     fn call(&self, file: &mut ReportFile, call: Call) -> Result<()> {
         match call {
             Call::Begin(report) => {
-                if file.begin(&self.start(report))? == StartMode::Empty {
+                if file.begin(&self.start(report), false)? == StartMode::Empty {
                     file.write(HEADER.as_bytes())?;
                 }
                 Ok(())

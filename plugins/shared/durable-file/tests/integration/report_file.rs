@@ -17,7 +17,7 @@ fn report(title: &str) -> ReportStart {
 }
 
 fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: bool) {
-    if file.begin(&report(title)).unwrap() == StartMode::Empty {
+    if file.begin(&report(title), false).unwrap() == StartMode::Empty {
         file.write(b"HEADER\n").unwrap();
     }
     for record in records {
@@ -42,7 +42,7 @@ fn the_name_appears_with_the_whole_report_and_no_sooner() {
     fs::write(&path, "of yesterday\n").unwrap();
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     assert_eq!(names(folder.path()), ["out.csv"]);
-    assert_eq!(file.begin(&report("a")).unwrap(), StartMode::Empty);
+    assert_eq!(file.begin(&report("a"), false).unwrap(), StartMode::Empty);
     file.write(b"one\n").unwrap();
     file.commit(b"").unwrap();
     assert_eq!(file.path(), folder.path().join(".out.csv.part"));
@@ -66,7 +66,7 @@ fn a_report_that_is_not_delivered_leaves_what_was_there() {
     assert_eq!(read(&path), "HEADER\na\n");
     write_report(&mut file, "whole too", &["b\n"], true);
     assert_eq!(read(&path), "HEADER\na\nb\n");
-    file.begin(&report("dropped midway")).unwrap();
+    file.begin(&report("dropped midway"), false).unwrap();
     file.write(b"z\n").unwrap();
     drop(file);
     assert_eq!(names(folder.path()), ["out.csv"]);
@@ -80,7 +80,7 @@ fn a_reader_who_opened_the_file_keeps_a_whole_one() {
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     write_report(&mut file, "1", &["a\n"], true);
     let before = fs::metadata(&path).unwrap().ino();
-    file.begin(&report("2")).unwrap();
+    file.begin(&report("2"), false).unwrap();
     file.write(b"b\n").unwrap();
     file.commit(b"").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
@@ -114,7 +114,7 @@ fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
     let path = folder.path().join("out.csv");
     let mut file =
         ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }, None).unwrap();
-    file.begin(&report("r")).unwrap();
+    file.begin(&report("r"), false).unwrap();
     fs::write(&path, "of another program").unwrap();
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::CannotCreate);
     assert_eq!(read(&path), "of another program");
@@ -164,7 +164,7 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
     let folder = tempfile::tempdir().unwrap();
     let target = in_pieces(&folder.path().join("out.csv"), 2);
     let mut file = ReportFile::open(target, None).unwrap();
-    file.begin(&report("1")).unwrap();
+    file.begin(&report("1"), false).unwrap();
     for record in [b"a\n", b"b\n"] {
         file.write(record).unwrap();
         assert!(file.record_boundary().unwrap());
@@ -172,7 +172,7 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
     file.end(true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv"]);
     // The next report starts with what the last one published, and is written after it.
-    file.begin(&report("2")).unwrap();
+    file.begin(&report("2"), false).unwrap();
     file.write(b"c\n").unwrap();
     file.end(true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
@@ -185,7 +185,7 @@ fn pieces_that_must_be_new_appear_all_or_none() {
     fs::write(folder.path().join("out.0002.csv"), "old").unwrap();
     let target = Target { if_exists: IfExists::Fail, ..in_pieces(&folder.path().join("out.csv"), 11) };
     let mut file = ReportFile::open(target, None).unwrap();
-    file.begin(&report("1")).unwrap();
+    file.begin(&report("1"), false).unwrap();
     for record in ["full piece\n"; 3] {
         file.record_boundary().unwrap();
         file.write(record.as_bytes()).unwrap();
@@ -210,7 +210,7 @@ fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
     fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
     fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
     let mut file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
-    file.begin(&report("1")).unwrap();
+    file.begin(&report("1"), false).unwrap();
     for record in [b"a\n", b"b\n", b"c\n"] {
         file.record_boundary().unwrap();
         file.write(record).unwrap();
@@ -228,7 +228,7 @@ fn no_piece_appears_before_the_report_ends() {
     let folder = tempfile::tempdir().unwrap();
     let target = in_pieces(&folder.path().join("out.csv"), 1);
     let mut file = ReportFile::open(target, None).unwrap();
-    file.begin(&report("1")).unwrap();
+    file.begin(&report("1"), false).unwrap();
     for _ in 0..50 {
         file.write(b"x\n").unwrap();
         file.record_boundary().unwrap();
@@ -244,7 +244,7 @@ fn an_old_piece_is_ended_by_its_age() {
     let rotate = Rotation { max_bytes: None, max_age: Some(Duration::from_millis(30)) };
     let target = Target { rotate, ..Target::new(folder.path().join("out")) };
     let mut file = ReportFile::open(target, None).unwrap();
-    assert_eq!(file.begin(&report("1")).unwrap(), StartMode::Empty);
+    assert_eq!(file.begin(&report("1"), false).unwrap(), StartMode::Empty);
     file.write(b"a\n").unwrap();
     std::thread::sleep(Duration::from_millis(40));
     assert!(file.record_boundary().unwrap());
@@ -266,7 +266,7 @@ fn a_finished_file_may_be_taken_away_but_not_replaced() {
     let other = folder.path().join("other");
     fs::write(&other, "of another program").unwrap();
     fs::rename(&other, &path).unwrap();
-    let error = file.begin(&report("3")).unwrap_err();
+    let error = file.begin(&report("3"), false).unwrap_err();
     assert!(error.message.contains("replaced or truncated by another program"), "{error}");
     assert!(error.hint.unwrap().contains("`{report}`"));
     assert_eq!(read(&path), "of another program");
@@ -312,7 +312,7 @@ fn bad_places_are_refused_at_once() {
     assert_eq!(kind(&folder.path().join("{date}/x")).kind, ErrorKind::Config);
     // Even root cannot create a file here; only an attempt shows that.
     let mut file = ReportFile::open(Target::new("/proc/out.csv"), None).unwrap();
-    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
+    assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::CannotCreate);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_link_in_the_place_of_the_part_file_is_not_followed() {
     fs::write(&victim, "precious").unwrap();
     symlink(&victim, folder.path().join(".out.csv.part")).unwrap();
     let mut file = ReportFile::open(Target::new(folder.path().join("out.csv")), None).unwrap();
-    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::CannotCreate);
+    assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::CannotCreate);
     assert_eq!(read(&victim), "precious");
 }
 
@@ -344,7 +344,7 @@ fn large_and_small_writes_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
-    file.begin(&report("r")).unwrap();
+    file.begin(&report("r"), false).unwrap();
     let mut expected = Vec::new();
     for size in [1, 300_000, 7, 131_072, 131_073, 0, 65_536, 65_537, 3] {
         let record = vec![b'a' + (size % 26) as u8; size];
@@ -362,6 +362,6 @@ fn calls_in_a_wrong_order_are_bugs() {
     let mut file = ReportFile::open(Target::new(folder.path().join("out")), None).unwrap();
     assert_eq!(file.write(b"x").unwrap_err().kind, ErrorKind::Bug);
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::Bug);
-    file.begin(&report("r")).unwrap();
-    assert_eq!(file.begin(&report("r")).unwrap_err().kind, ErrorKind::Bug);
+    file.begin(&report("r"), false).unwrap();
+    assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::Bug);
 }

@@ -13,10 +13,6 @@ fn report(id: &str) -> ReportStart {
     ReportStart { id: id.to_owned(), ..ReportStart::default() }
 }
 
-fn continued(id: &str) -> ReportStart {
-    ReportStart { continued: true, ..report(id) }
-}
-
 /// A directory in which a run was interrupted after a commit of `one\n`.
 struct Interrupted {
     folder: tempfile::TempDir,
@@ -29,7 +25,7 @@ impl Interrupted {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         let mut file = ReportFile::open(Target::new(&path), None).unwrap();
-        file.begin(&report("r")).unwrap();
+        file.begin(&report("r"), false).unwrap();
         file.write(b"one\n").unwrap();
         let receipt = file.commit(b"state").unwrap();
         file.write(b"lost\n").unwrap();
@@ -42,7 +38,7 @@ impl Interrupted {
 
     fn resume(&self) -> Result<String, PluginError> {
         let mut file = ReportFile::open(Target::new(&self.path), Some(&self.receipt))?;
-        assert_eq!(file.begin(&continued("r"))?, StartMode::Continued(b"state".to_vec()));
+        assert_eq!(file.begin(&report("r"), true)?, StartMode::Continued(b"state".to_vec()));
         file.write(b"two\n")?;
         file.end(true)?;
         Ok(read(&self.path))
@@ -61,10 +57,10 @@ fn resume_appends_after_committed_bytes() {
 
 #[test]
 fn report_begun_again_rolls_back_the_interrupted_one() {
-    for start in [report("r"), report("other"), continued("other")] {
+    for (start, continued) in [(report("r"), false), (report("other"), false), (report("other"), true)] {
         let run = Interrupted::new();
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-        assert_eq!(file.begin(&start).unwrap(), StartMode::Empty);
+        assert_eq!(file.begin(&start, continued).unwrap(), StartMode::Empty);
         file.write(b"new\n").unwrap();
         file.end(true).unwrap();
         assert_eq!(read(&run.path), "new\n");
@@ -101,7 +97,7 @@ fn missing_or_foreign_part_is_named() {
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
         // Starting from the beginning, as `--restart` does, does not need the part file.
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-        assert_eq!(file.begin(&report("r")).unwrap(), StartMode::Empty);
+        assert_eq!(file.begin(&report("r"), false).unwrap(), StartMode::Empty);
     }
 }
 
@@ -153,7 +149,7 @@ fn the_day_in_the_name_is_that_of_the_run() {
         ReportFile::open(target.clone(), Some(&receipt))
     };
     let mut file = open("2001-02-03").unwrap();
-    file.begin(&report("r")).unwrap();
+    file.begin(&report("r"), false).unwrap();
     file.end(true).unwrap();
     assert_eq!(names(folder.path()), ["2001-02-03.csv"]);
     assert_eq!(open("../../etc").unwrap_err().kind, ErrorKind::Config);
@@ -165,12 +161,12 @@ fn a_receipt_stays_small_whatever_the_report_is_called() {
     let mut file = ReportFile::open(Target::new(folder.path().join("{report}.csv")), None).unwrap();
     let long = "\u{1}x".repeat(50_000);
     let start = ReportStart { title: long.clone(), time: long.clone(), path: long, ..report("a") };
-    file.begin(&start).unwrap();
+    file.begin(&start, false).unwrap();
     assert!(file.commit(b"").unwrap().0.len() < 5_000);
     file.end(true).unwrap();
     let small = file.commit(b"").unwrap().0.len();
     for number in 0..100 {
-        file.begin(&report(&format!("scan-{number:03}"))).unwrap();
+        file.begin(&report(&format!("scan-{number:03}")), false).unwrap();
         file.end(true).unwrap();
     }
     assert!((file.commit(b"").unwrap().0.len() - small) / 100 < 150);
@@ -181,7 +177,7 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
-    file.begin(&report("1")).unwrap();
+    file.begin(&report("1"), false).unwrap();
     file.write(b"one\n").unwrap();
     file.end(true).unwrap();
     let receipt = file.commit(b"").unwrap();
@@ -193,7 +189,10 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     fs::rename(folder.path().join("other"), &path).unwrap();
     let mut file = ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
     assert!(
-        file.begin(&report("2")).unwrap_err().message.contains("replaced or truncated by another program")
+        file.begin(&report("2"), false)
+            .unwrap_err()
+            .message
+            .contains("replaced or truncated by another program")
     );
     assert_eq!(read(&path), "longer, and of another program\n");
 }
@@ -203,14 +202,14 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
 fn rolled_back_report_can_resume_until_the_next_commit() {
     let run = Interrupted::new();
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-    file.begin(&continued("r")).unwrap();
+    file.begin(&report("r"), true).unwrap();
     file.end(false).unwrap();
     drop(file);
     assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
 
     let run = Interrupted::new();
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-    file.begin(&continued("r")).unwrap();
+    file.begin(&report("r"), true).unwrap();
     file.end(false).unwrap();
     file.commit(b"").unwrap();
     drop(file);
@@ -223,7 +222,7 @@ fn many_pieces_resume_after_the_last_one_under_a_lock() {
     let rotate = Rotation { max_bytes: Some(4), max_age: None };
     let target = Target { rotate, if_exists: IfExists::Fail, ..Target::new(folder.path().join("out")) };
     let mut file = ReportFile::open(target.clone(), None).unwrap();
-    file.begin(&report("r")).unwrap();
+    file.begin(&report("r"), false).unwrap();
     for record in ["aaaa\n", "bbbb\n", "cc\n"] {
         file.record_boundary().unwrap();
         file.write(record.as_bytes()).unwrap();
@@ -237,7 +236,7 @@ fn many_pieces_resume_after_the_last_one_under_a_lock() {
     let mut file = ReportFile::open(target.clone(), Some(&receipt)).unwrap();
     let error = ReportFile::open(target, Some(&receipt)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
-    assert_eq!(file.begin(&continued("r")).unwrap(), StartMode::Continued(Vec::new()));
+    assert_eq!(file.begin(&report("r"), true).unwrap(), StartMode::Continued(Vec::new()));
     file.write(b"dd\n").unwrap();
     file.end(true).unwrap();
     drop(file);
@@ -249,14 +248,14 @@ fn many_pieces_resume_after_the_last_one_under_a_lock() {
 fn device_resumes_without_a_second_header() {
     let target = Target::new("/dev/null");
     let mut file = ReportFile::open(target.clone(), None).unwrap();
-    assert_eq!(file.begin(&report("1")).unwrap(), StartMode::Empty);
+    assert_eq!(file.begin(&report("1"), false).unwrap(), StartMode::Empty);
     let within = file.commit(b"x").unwrap();
     file.end(true).unwrap();
     let behind = file.commit(b"").unwrap();
     let mut file = ReportFile::open(target.clone(), Some(&within)).unwrap();
-    assert_eq!(file.begin(&continued("1")).unwrap(), StartMode::Continued(b"x".to_vec()));
+    assert_eq!(file.begin(&report("1"), true).unwrap(), StartMode::Continued(b"x".to_vec()));
     let mut file = ReportFile::open(target, Some(&behind)).unwrap();
-    assert_eq!(file.begin(&report("2")).unwrap(), StartMode::Behind);
+    assert_eq!(file.begin(&report("2"), false).unwrap(), StartMode::Behind);
 }
 
 #[test]
@@ -273,7 +272,7 @@ fn fill_and_resume(folder: &Path) -> Result<(PluginError, Vec<String>, String), 
     let target = Target::new(folder.join("out.csv"));
     fs::write(folder.join("in the way"), vec![0; 800_000]).unwrap();
     let mut file = ReportFile::open(target.clone(), None)?;
-    file.begin(&report("r"))?;
+    file.begin(&report("r"), false)?;
     file.write(&[b'x'; 100_000])?;
     let receipt = file.commit(b"")?;
     // The bytes that fit are written to disk; the rest are not.
@@ -282,7 +281,7 @@ fn fill_and_resume(folder: &Path) -> Result<(PluginError, Vec<String>, String), 
     let names = names(folder);
     fs::remove_file(folder.join("in the way")).unwrap();
     let mut file = ReportFile::open(target, Some(&receipt))?;
-    file.begin(&continued("r"))?;
+    file.begin(&report("r"), true)?;
     file.write(&[b'x'; 200_000])?;
     file.end(true)?;
     Ok((full, names, read(folder.join("out.csv"))))
