@@ -68,7 +68,8 @@ impl Statuses {
 
     /// Adds a status by its word, ignoring case. Returns false when the status is unknown.
     pub fn insert(&mut self, word: &str) -> bool {
-        let status = FindingStatus::from_word(word);
+        let mut statuses = FindingStatus::ALL.into_iter();
+        let status = statuses.find(|status| status.word().eq_ignore_ascii_case(word));
         self.0 |= status.map_or(0, Self::bit);
         status.is_some()
     }
