@@ -1,6 +1,6 @@
 //! Reads and checks a `filter:`.
 
-use scanbridge_plugin_api::model::{FindingKind, Severity};
+use scanbridge_plugin_api::model::{FindingKind, FindingStatus, Severity};
 
 use super::checker::Checker;
 use super::fields::Fields;
@@ -56,7 +56,7 @@ impl Checker<'_> {
         let mut statuses = Statuses::default();
         for (word, at) in self.items(node, "statuses") {
             if !statuses.insert(&word) {
-                self.unknown_word(&at.span, "status", &word, &Statuses::WORDS);
+                self.unknown_word(&at.span, "status", &word, &FindingStatus::ALL.map(FindingStatus::word));
             }
         }
         statuses

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::abi::OutputHandle;
-use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, LateAnswers, LateRow, OutputCapabilities,
     PluginError, Receipt, Rejection, Resume, Verdict, Written,
@@ -82,6 +82,8 @@ struct OpenReport {
     rejected: u64,
     /// Whether findings of it were received.
     has_begun: bool,
+    /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
+    has_invalid_rows: bool,
     /// Set if a batch of the report was invalid: the report is then discarded.
     broken: bool,
 }
@@ -179,6 +181,8 @@ impl Destination {
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, .. } = self.committed;
+        // Invalid rows are a gap that a resumed report keeps.
+        let has_gap = has_gap || report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report =
             report.as_ref().filter(|report| report.has_begun).map(|report| (&*report.begin.report).into());
         let receipt = self.receipt.as_ref().map(|receipt| receipt.0.clone());
@@ -297,6 +301,7 @@ impl Destination {
         }
         if let Some(report) = &mut self.now.report {
             report.has_begun = true;
+            report.has_invalid_rows |= validated.has_invalid_rows();
             report.records.add_all(&passed);
         }
         self.batches += 1;
@@ -357,7 +362,7 @@ impl Destination {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
-        let has_gap = has_gap || self.now.has_gap;
+        let has_gap = has_gap || self.now.has_gap || report.has_invalid_rows;
         end.complete &= !has_gap;
         if report.broken {
             (end.complete, end.deliver) = (false, false);
@@ -573,7 +578,7 @@ impl Destination {
                     reason: without_controls(reason).into_owned(),
                     attempts: before.saturating_add(attempts),
                     report: (&*start).into(),
-                    record: Record::of(finding, view.schema()),
+                    record: Record::of(finding, view.columns()),
                 });
             }
         });
@@ -598,10 +603,9 @@ impl Destination {
         batch.batch.read(|view| {
             for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
                 let Some(finding) = view.finding(rejection.row) else { continue };
-                let (asset, qid) =
-                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                let (asset, id) = (finding.asset().address(), finding.definition().id());
                 let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), asset, qid, "finding rejected: {reason}");
+                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
             }
         });
     }
@@ -621,7 +625,16 @@ impl OpenReport {
 
     fn new(begin: ReportBegin) -> Self {
         let records = KindCounts::default();
-        Self { begin, records, derived: 0, bytes: 0, rejected: 0, has_begun: false, broken: false }
+        Self {
+            begin,
+            records,
+            derived: 0,
+            bytes: 0,
+            rejected: 0,
+            has_begun: false,
+            has_invalid_rows: false,
+            broken: false,
+        }
     }
 }
 

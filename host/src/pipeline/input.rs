@@ -59,7 +59,7 @@ impl InputThread {
             plugin: source.plugin().to_owned(),
             ..InputSummary::default()
         };
-        let counts = Arc::new(InputCounts::new(source.id()));
+        let counts = Arc::new(InputCounts::new(source.id(), source.plugin()));
         let mut worker = InputWorker {
             number,
             summary,
@@ -250,7 +250,11 @@ impl<'a> InputWorker<'a> {
             title = start.title.as_str(),
             "{verb} {path}"
         );
+        if let Some(fault) = start.source.fault() {
+            return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
+        }
         start.schema = self.columns.schema().clone();
+        self.columns = Arc::new(Columns::of_report(&start));
         let key = Arc::new(ReportKey {
             input: self.summary.id.clone(),
             id: start.id.clone(),
@@ -533,6 +537,15 @@ impl<'a> InputWorker<'a> {
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
+    (summary.invalid, summary.odd_cells) = counts.rows();
+    if summary.odd_cells.total() > 0 {
+        tracing::warn!(
+            instance = summary.id,
+            "plugin {} sent cells that are not of the form of their column: {}; they were delivered unchanged",
+            summary.plugin,
+            summary.odd_cells
+        );
+    }
     if counts.broken.load(Ordering::Relaxed) {
         summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
         return summary;

@@ -93,7 +93,7 @@ impl LetterSource {
             asset = Some((fields, row));
             let definition: DefinitionRow = self::row(&definition);
             let definition = batch.push_definition(&definition);
-            let finding: FindingRow = self::row(&finding);
+            let finding = finding_row(&finding);
             batch.push_finding(row, definition, &finding);
         }
         Step::batch(batch.finish())
@@ -107,6 +107,15 @@ fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> 
         if let Some(index) = F::NAMES.iter().position(|known| known == name) {
             row.set(F::ALL[index], text);
         }
+    }
+    row
+}
+
+/// A row with these values; names that the model does not have, and texts that are not a value, are skipped.
+fn finding_row(values: &std::collections::BTreeMap<String, String>) -> FindingRow {
+    let mut row = FindingRow::default();
+    for (name, text) in values {
+        row.set_printed(name, text);
     }
     row
 }

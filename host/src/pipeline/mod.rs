@@ -27,6 +27,7 @@ mod selection;
 mod source;
 mod stop;
 mod summary;
+mod validate;
 mod worker;
 
 pub use build::{Built, Settings, build, build_replay};

@@ -2,10 +2,11 @@
 //! unavailable and optional.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::batch::{Item, MissedFindings};
+use super::batch::Item;
 use crate::config::{OnFull, QueueLimits};
 
 /// The queue of one output: inputs add items, the output's thread takes them.
@@ -16,6 +17,8 @@ pub(super) struct Queue {
     limits: QueueLimits,
     on_full: OnFull,
     required: bool,
+    /// Findings that were dropped.
+    missed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +36,6 @@ struct State {
     has_gap: bool,
     /// Whether the current report is dropped completely.
     skipping: bool,
-    missed: MissedFindings,
 }
 
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
@@ -41,7 +43,14 @@ const MOST_MARKS: usize = 4096;
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits, on_full: OnFull, required: bool) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), limits, on_full, required }
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            limits,
+            on_full,
+            required,
+            missed: AtomicU64::new(0),
+        }
     }
 
     /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output.
@@ -49,20 +58,20 @@ impl Queue {
         let (bytes, findings) = item.size();
         let mut state = self.lock();
         loop {
-            if state.abandoned {
-                return state.leave_out(item);
+            if !state.abandoned && state.has_room(bytes, findings, self.limits) {
+                state.take_in(item.clone(), bytes, findings);
+                drop(state);
+                self.changed.notify_all();
+                return;
             }
-            if state.has_room(bytes, findings, self.limits) {
-                break;
-            }
-            if self.on_full == OnFull::Drop || (state.down && !self.required) {
-                return state.leave_out(item);
+            if state.abandoned || self.on_full == OnFull::Drop || (state.down && !self.required) {
+                state.leave_out(item);
+                drop(state);
+                self.count_missed(item);
+                return;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.take_in(item.clone(), bytes, findings);
-        drop(state);
-        self.changed.notify_all();
     }
 
     /// Takes the next item; `None` when the queue is closed and empty.
@@ -95,9 +104,9 @@ impl Queue {
         let mut state = self.lock();
         state.abandoned = true;
         let items = std::mem::take(&mut state.items);
-        items.iter().for_each(|item| state.missed.add(item));
         drop(state);
         self.changed.notify_all();
+        items.iter().for_each(|item| self.count_missed(item));
     }
 
     /// Sets whether the output is unavailable.
@@ -113,9 +122,14 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// The dropped findings; known when their batches are freed.
-    pub(super) fn missed(&self) -> MissedFindings {
-        self.lock().missed.clone()
+    /// Number of dropped findings.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Counts the findings of a dropped item. A batch that no output takes is validated here.
+    fn count_missed(&self, item: &Item) {
+        self.missed.fetch_add(item.findings(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,7 +164,6 @@ impl State {
     }
 
     fn leave_out(&mut self, item: &Item) {
-        self.missed.add(item);
         match item {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,

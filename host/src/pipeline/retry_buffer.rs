@@ -24,8 +24,8 @@ impl RetryBuffer {
     }
 
     pub(super) fn push(&mut self, item: &Item, most: u64) {
-        let (bytes, findings) = item.size();
-        self.findings += findings;
+        let (bytes, _) = item.size();
+        self.findings += item.findings();
         if self.bytes + bytes > most {
             self.overflown = true;
             self.items.clear();

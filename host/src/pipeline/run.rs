@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{Resume, StoredReport};
+use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 
 use super::build::{AbsentOutput, Built, OpenOutput};
 use super::checkpoint::{Checkpoints, OutputIds};
@@ -18,7 +18,7 @@ use super::rate_limit::RateLimit;
 use super::report_lock::ReportLock;
 use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
-use super::summary::{OutputSummary, RunStatus, Summary};
+use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
 use super::worker::{OutputWorker, Skipping};
 use crate::state::{AheadReport, Checkpoint, Ledger, RunState, SentReport};
 
@@ -68,8 +68,7 @@ pub fn run(
         threads.into_iter().map(|(places, thread)| (places, join(thread, &control))).collect();
     let mut outputs = Vec::new();
     for ((places, mut summaries), queue) in summaries.into_iter().zip(&queues) {
-        // Dropped findings are known only when all batches are freed.
-        let missed = queue.missed().total();
+        let missed = queue.missed();
         if let Some(output) = summaries.first_mut().filter(|_| missed > 0) {
             output.undelivered += missed;
             control.findings_dropped(&output.id, missed);
@@ -80,7 +79,11 @@ pub fn run(
     let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
         let mut summary = read.summary;
         summary.resumed = resumed;
-        with_counts(summary, &read.counts)
+        let summary = with_counts(summary, &read.counts);
+        if summary.invalid.total() > 0 {
+            control.input_failed(&summary.id, &invalid_rows(&summary));
+        }
+        summary
     });
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
@@ -236,8 +239,21 @@ fn read(
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }
 
+/// The failure of an input that sent invalid rows.
+fn invalid_rows(summary: &InputSummary) -> PluginError {
+    PluginError::bad_data(format!(
+        "plugin {} sent {} invalid rows, which were delivered to no output ({})",
+        summary.plugin,
+        summary.invalid.total(),
+        summary.invalid
+    ))
+    .with_hint(
+        "the log has the first of them; reports with invalid rows count as incomplete, so outputs clear nothing",
+    )
+}
+
 fn summarize(
-    inputs: Vec<super::summary::InputSummary>,
+    inputs: Vec<InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,
     control: &Control,

@@ -22,15 +22,15 @@ impl Rows {
         Self { all: false, assets, findings }
     }
 
-    /// Selects the rows of the batch that pass all filters. Returns their number by kind.
+    /// Selects the valid rows of the batch that pass all filters. Returns their number by kind.
     pub(super) fn select(&mut self, validated: &ValidatedBatch, filters: &[Filter]) -> KindCounts {
         self.assets.clear();
         self.findings.clear();
-        self.all = filters.is_empty();
+        self.all = filters.is_empty() && !validated.has_invalid_rows();
         if self.all {
             return validated.findings;
         }
-        validated.batch.read(|batch| self.filter(batch, filters))
+        validated.batch.read(|batch| self.filter(batch.select(validated.selection()), filters))
     }
 
     /// The rows as an output gets them.

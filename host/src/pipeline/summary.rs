@@ -8,6 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::validate::{InvalidRows, OddCells};
 use crate::config::{InputInstance, OutputInstance, Pipeline};
 use crate::state::StateError;
 use crate::telemetry::without_controls;
@@ -137,6 +138,10 @@ pub struct InputSummary {
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
+    /// Invalid rows by reason. No output gets them; they are not counted in `assets` and `findings`.
+    pub invalid: InvalidRows,
+    /// Cells that are not of the form of their column, by column. Their rows are delivered.
+    pub odd_cells: OddCells,
     /// Size of the reports at their source, in bytes.
     pub bytes: u64,
     /// Truncated or damaged reports. Those that were not read are not counted in `refused` too.
@@ -290,6 +295,7 @@ impl InputSummary {
             let (assets, findings) = (count(self.assets, "asset"), count(self.findings.total(), "finding"));
             let _ = write!(line, ", {assets}, {findings} ({})", self.findings);
         }
+        add_counts(&mut line, [(self.invalid.total(), "INVALID rows"), (0, "")]);
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
         add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
         let note = if self.resumed { RESUMED } else { "" };

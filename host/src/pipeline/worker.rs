@@ -88,6 +88,8 @@ impl OutputWorker {
             self.recover(refusal)?;
         }
         while let Some(item) = self.queue.take() {
+            // Validates a batch and counts its findings as read, whatever this output makes of it.
+            item.findings();
             self.pending.push(&item, self.max_buffered);
             match self.deliver(&item) {
                 Ok(()) => {}
@@ -149,8 +151,6 @@ impl OutputWorker {
         let validated = match batch.validate() {
             Ok(validated) => validated,
             Err(bad) => {
-                // An invalid batch counts nowhere, because its content is unknown.
-                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
                 let path = self.active().break_report();
                 self.control.broken_batch(batch.input(), &path, &bad);
                 return Ok(());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use scanbridge_plugin_api::batch::{FindingView, Schema};
-use scanbridge_plugin_api::model::{Hints, ReportStart};
+use scanbridge_plugin_api::batch::{Columns, FindingView};
+use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
 use serde::{Deserialize, Serialize};
 
 /// One line of a file of dead letters.
@@ -50,8 +50,8 @@ pub struct LetterReport {
     pub path: String,
     /// The input's word for the content of the source.
     pub revision: String,
-    /// The version of the scanner.
-    pub scanner_version: String,
+    /// The scanner.
+    pub source: ReportSource,
     /// What the input wished of the outputs.
     pub hints: Hints,
 }
@@ -65,8 +65,8 @@ impl From<&ReportStart> for LetterReport {
             time: report.time.clone(),
             path: report.path.clone(),
             revision: report.revision.clone(),
-            scanner_version: report.scanner_version.clone(),
-            hints: report.hints,
+            source: report.source.clone(),
+            hints: report.hints.clone(),
         }
     }
 }
@@ -79,7 +79,7 @@ impl From<LetterReport> for ReportStart {
             title: report.title,
             time: report.time,
             path: report.path,
-            scanner_version: report.scanner_version,
+            source: report.source,
             hints: report.hints,
             revision: report.revision,
             ..Self::default()
@@ -101,12 +101,16 @@ pub struct Record {
 impl Record {
     /// The record of this finding.
     #[must_use]
-    pub fn of(finding: FindingView<'_>, schema: &Schema) -> Self {
-        let (asset, definition) = (finding.asset(), finding.definition());
+    pub fn of(finding: FindingView<'_>, columns: &Columns) -> Self {
+        let (asset, definition, schema) = (finding.asset(), finding.definition(), columns.schema());
+        let mut scratch = String::new();
+        let values = columns.finding_columns().into_iter();
+        let values =
+            values.map(|(name, column)| (name.to_owned(), finding.printed(column, &mut scratch).to_owned()));
         Self {
             asset: fields(&schema.assets, |column| asset.column(column)),
             definition: fields(&schema.definitions, |column| definition.column(column)),
-            finding: fields(&schema.findings, |column| finding.column(column)),
+            finding: values.filter(|(_, text)| !text.is_empty()).collect(),
         }
     }
 }

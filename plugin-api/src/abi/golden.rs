@@ -18,7 +18,8 @@ use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
 use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
+    ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
     CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
@@ -93,8 +94,8 @@ fn forms() -> Vec<(&'static str, Value)> {
     }
     let schema = Schema {
         assets: vec!["address".to_owned()],
-        definitions: vec!["qid".to_owned()],
-        findings: vec!["kind".to_owned()],
+        definitions: vec!["id".to_owned()],
+        findings: vec!["result".to_owned()],
     };
     let start = ReportStart {
         id: "scan/1".to_owned(),
@@ -102,8 +103,13 @@ fn forms() -> Vec<(&'static str, Value)> {
         title: "title".to_owned(),
         time: "2026-01-31T12:00:00Z".to_owned(),
         path: "a.xml".to_owned(),
-        scanner_version: "1".to_owned(),
-        hints: Hints { add_host: Some(true) },
+        source: ReportSource {
+            product_version: "1".to_owned(),
+            scanner: "appliance".to_owned(),
+            name: "name".to_owned(),
+            ..ReportSource::new("Vendor", "Product", "scheme")
+        },
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         revision: "7-1760000000".to_owned(),
         schema: schema.clone(),
     };
@@ -226,7 +232,13 @@ fn numbers_and_words_have_not_changed() {
         let _ = writeln!(now, "error {} {kind:?} flags {}", kind as u32, super::status::flags(kind));
     }
     for kind in FindingKind::ALL {
-        let _ = writeln!(now, "kind {}", kind.word());
+        let _ = writeln!(now, "kind {} {}", kind.code(), kind.word());
+    }
+    for status in FindingStatus::ALL {
+        let _ = writeln!(now, "status {} {}", status.code(), status.word());
+    }
+    for protocol in Protocol::NUMBERED.into_iter().chain([Protocol::Other("other")]) {
+        let _ = writeln!(now, "protocol {} {}", protocol.code(), protocol.name());
     }
     let mut list = |name: &str, words: Vec<&'static str>| {
         let _ = writeln!(now, "{name} {}", words.join(" "));

@@ -265,7 +265,7 @@ extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>, flags: u32
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
             let report: ReportStart = from_json(report.as_slice())?;
-            wired.columns = Columns::of(report.schema.clone());
+            wired.columns = Columns::of_report(&report);
             wired.plugin.begin(&report, frames::begin::of_flags(flags))
         })
     }

@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
-use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
@@ -18,12 +16,12 @@ const ASSET: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux")];
 const OTHER: &[(A, &str)] = &[(A::Address, "192.0.2.2")];
 const FACTS: &str = "port\t22\ttcp\tssh\t\nport\t80\ttcp\thttp\t\nos\tUbuntu\tSSH";
 
-fn cells<'a>(kind: &'a str, facts: &'a str) -> [(F, &'a str); 3] {
-    [(F::Kind, kind), (F::Severity, "2"), (F::Facts, facts)]
+fn cells<'a>(kind: &'a str, facts: &'a str) -> [(&'a str, &'a str); 3] {
+    [("kind", kind), ("severity", "2"), ("facts", facts)]
 }
 
 fn qid(number: &str) -> [(D, &str); 2] {
-    [(D::Qid, number), (D::Category, "CGI")]
+    [(D::Id, number), (D::Category, "CGI")]
 }
 
 /// Two assets; the first repeats a port in its third finding.
@@ -96,7 +94,7 @@ fn commits_do_not_change_events() {
     let path = folder.path().join("out.cef");
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
     let mut output = open(&path, options.clone()).unwrap();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.begin(&scan(), Begin::NEW).unwrap();
     for (index, batch) in small_batches().into_iter().enumerate() {
         output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
@@ -116,7 +114,7 @@ fn each_finding_is_one_event() {
     for asset in 0..20 {
         filling = filling.asset(&[(A::Id, &asset.to_string())]);
         for finding in 0..asset {
-            let row = [(F::Kind, kinds[finding % 4]), (F::Port, "443")];
+            let row = [("kind", kinds[finding % 4]), ("port", "443")];
             filling = filling.finding(&qid(&finding.to_string()), &row);
         }
     }
@@ -146,7 +144,7 @@ fn derived_events_are_counted_separately() {
 #[test]
 fn fixed_finding_derives_no_events() {
     let mut row = cells("service", FACTS).to_vec();
-    row.push((F::Status, "Fixed"));
+    row.push(("status", "Fixed"));
     let text =
         text_of(json!({}), &scan(), &[Filling::default().asset(OTHER).finding(&qid("1"), &row).done()]);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -157,7 +155,7 @@ fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
@@ -183,7 +181,7 @@ fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
@@ -233,7 +231,7 @@ fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let long = "x".repeat(1024);
-    let finding = [(F::Kind, "vulnerability"), (F::Severity, "2"), (F::Result, long.as_str())];
+    let finding = [("kind", "vulnerability"), ("severity", "2"), ("result", long.as_str())];
     let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();
@@ -252,7 +250,7 @@ fn default_mode_denies_access_to_others() {
     let mut output = open(&path, json!({})).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     let batches = one_batch();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit(CommitPoint::InReport).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
@@ -267,9 +265,9 @@ fn changed_schema_is_read_by_column_names() {
     let mut output = open(&path, json!({})).unwrap();
     deliver(&mut output, &scan(), &one_batch()).unwrap();
     let mut schema = Schema::default();
-    schema.definitions.swap(0, 2); // qid and category
-    let report = ReportStart { schema: schema.clone(), ..scan() };
-    let (batches, columns) = (one_batch(), Columns::of(schema));
+    schema.definitions.swap(0, 3); // ID and category
+    let report = ReportStart { schema, ..scan() };
+    let (batches, columns) = (one_batch(), Columns::of_report(&report));
     output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
