@@ -32,7 +32,7 @@ impl Commands {
         self.writer.begin(report);
         self.between_assets = true;
         self.in_report = true;
-        if let StartMode::Continued(state) = file.begin(report)? {
+        if let StartMode::Continued(state) = file.begin(report, report.continued)? {
             self.writer.restore(&state).map_err(|error| file.bad_state(&error))?;
             return Ok(0);
         }

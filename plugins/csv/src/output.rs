@@ -74,14 +74,16 @@ impl Output for CsvOutput {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        match &mut self.format {
+        let receipt = match &mut self.format {
             // Its rows are in the file after each call.
-            Format::Table(_) => self.file.commit(b""),
+            Format::Table(_) => self.file.commit(b"")?,
             Format::HostInput(commands) => {
                 let (bytes, receipt) = commands.commit(&mut self.file)?;
                 self.unreported += bytes;
-                Ok(receipt)
+                receipt
             }
-        }
+        };
+        self.file.stored()?;
+        Ok(receipt)
     }
 }

@@ -32,7 +32,7 @@ impl Table {
     pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report)? == StartMode::Empty {
+        if file.begin(report, report.continued)? == StartMode::Empty {
             self.write_head();
         }
         self.flush(file)

@@ -44,7 +44,7 @@ impl Output for Json {
 
     fn begin(&mut self, report: &ReportStart) -> Result<()> {
         self.lines.begin(report);
-        self.file.begin(report).map(|_| ())
+        self.file.begin(report, report.continued).map(|_| ())
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
@@ -69,7 +69,9 @@ impl Output for Json {
     }
 
     fn commit(&mut self) -> Result<Receipt> {
-        self.file.commit(b"")
+        let receipt = self.file.commit(b"")?;
+        self.file.stored()?;
+        Ok(receipt)
     }
 }
 

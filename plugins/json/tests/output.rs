@@ -44,6 +44,7 @@ fn run(path: &Path, assets: bool, deliver: bool) -> Written {
     let (raw, columns) = (batch(), Columns::of(Schema::default()));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
+    output.commit().expect("the report is committed");
     written
 }
 

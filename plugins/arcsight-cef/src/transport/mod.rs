@@ -99,7 +99,7 @@ impl Transport {
     /// Begins or resumes a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) -> Result<()> {
         match &mut self.carrier {
-            Carrier::File(file) => file.begin(report).map(drop),
+            Carrier::File(file) => file.begin(report, report.continued).map(drop),
             Carrier::Syslog(syslog) => {
                 syslog.report = 0;
                 Ok(())
@@ -123,7 +123,11 @@ impl Transport {
     /// Makes all events durable, or waits until the receiver has confirmed them.
     pub(crate) fn commit(&mut self) -> Result<Receipt> {
         match &mut self.carrier {
-            Carrier::File(file) => file.commit(b""),
+            Carrier::File(file) => {
+                let receipt = file.commit(b"")?;
+                file.stored()?;
+                Ok(receipt)
+            }
             Carrier::Syslog(syslog) => {
                 match &mut syslog.wire {
                     Wire::Udp(udp) => udp.confirm()?,

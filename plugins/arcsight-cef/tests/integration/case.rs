@@ -87,6 +87,7 @@ pub(crate) fn deliver(
         all.push(output.write(Batch::of(batch, &columns).unwrap())?);
     }
     all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
+    output.commit()?;
     Ok(all)
 }
 

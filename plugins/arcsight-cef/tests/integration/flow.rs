@@ -105,6 +105,7 @@ fn commits_do_not_change_events() {
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &whole()));
 }
 
@@ -162,6 +163,7 @@ fn only_selected_findings_become_events() {
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
@@ -188,8 +190,8 @@ fn undelivered_report_leaves_no_file() {
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     output.commit().unwrap();
+    assert!(!path.exists());
     // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &whole()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
@@ -218,6 +220,7 @@ fn rotated_files_contain_complete_events() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
     deliver(&mut output, &scan(), &whole()).unwrap();
+    output.close().unwrap();
     let mut pieces: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     pieces.sort();
@@ -238,6 +241,7 @@ fn no_rotated_file_is_empty() {
     let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();
+    output.close().unwrap();
     let mut pieces: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     pieces.sort();
@@ -258,6 +262,7 @@ fn default_mode_denies_access_to_others() {
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit().unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
@@ -275,6 +280,7 @@ fn changed_schema_is_read_by_column_names() {
     output.begin(&report).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(r"|Qualys\|VULN\|2|").count(), 1);
     assert_eq!(text.matches(r"|Qualys\|VULN\|CGI|").count(), 1);

@@ -50,6 +50,7 @@ pub(crate) fn write(
         bytes += written.bytes;
     }
     let written = output.end(end).unwrap();
+    output.commit().unwrap();
     (rejected, bytes + written.bytes)
 }
 

@@ -93,11 +93,34 @@ pub(crate) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `out/findings.csv` → `out/.findings.csv.part`.
-pub(crate) fn part_path(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.part"))
+/// `out/findings.csv`, 7 → `out/.findings.csv.7.part`.
+pub(crate) fn part_path(path: &Path, number: u64) -> PathBuf {
+    path.with_file_name(format!(".{}.{number}.part", name_of(path)))
 }
+
+/// `.findings.csv.7.part` → `findings.csv`, 7.
+pub(crate) fn read_part(name: &str) -> Option<(&str, u64)> {
+    let (file, number) = name.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
+    let number = number.parse().ok().filter(|number| (1..=MAX_NUMBER).contains(number))?;
+    Some((file, number))
+}
+
+/// Whether a file is this one or one of its pieces.
+pub(crate) fn is_piece_of(file: &str, name: &str) -> bool {
+    let number = || {
+        let path = Path::new(name);
+        let rest = file.strip_prefix(path.file_stem()?.to_str()?)?.strip_prefix('.')?;
+        match path.extension() {
+            Some(extension) => rest.strip_suffix(extension.to_str()?)?.strip_suffix('.'),
+            None => Some(rest),
+        }
+    };
+    let is_number = |text: &str| text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    file == name || number().is_some_and(is_number)
+}
+
+/// The highest number of a part file; a larger one in a directory was put there by another program.
+pub(crate) const MAX_NUMBER: u64 = 1_000_000_000_000_000;
 
 /// `out/findings.csv`, 3 → `out/findings.0003.csv`; number 0 is the plain name of a file without pieces.
 pub(crate) fn piece_path(path: &Path, number: u32) -> PathBuf {
@@ -171,10 +194,28 @@ mod tests {
     #[test]
     fn parts_and_pieces_are_in_the_directory_of_the_target() {
         let path = Path::new("out/a.b.csv");
-        assert_eq!(part_path(path), Path::new("out/.a.b.csv.part"));
+        assert_eq!(part_path(path, 3), Path::new("out/.a.b.csv.3.part"));
         assert_eq!(piece_path(path, 7), Path::new("out/a.b.0007.csv"));
         assert_eq!(piece_path(path, 12345), Path::new("out/a.b.12345.csv"));
         assert_eq!(piece_path(Path::new("log"), 1), Path::new("log.0001"));
         assert_eq!(piece_path(path, 0), path);
+    }
+
+    #[test]
+    fn part_files_are_recognized_by_name_and_number() {
+        assert_eq!(read_part(".a.b.csv.3.part"), Some(("a.b.csv", 3)));
+        for name in ["a.3.part", ".a.part", ".a.b.part", ".a.3.lock", ".a.0.part", ".a.-1.part"] {
+            assert_eq!(read_part(name), None, "{name}");
+        }
+        assert_eq!(read_part(".a.10000000000000000.part"), None);
+        for file in ["a.b.csv", "a.b.0001.csv", "a.b.12345.csv"] {
+            assert!(is_piece_of(file, "a.b.csv"), "{file}");
+        }
+        for file in
+            ["a.csv", "b.csv", "a.b.csv.csv", "a.b.01.csv", "a.b.x001.csv", "a.b.0001.txt", "a.b.0001"]
+        {
+            assert!(!is_piece_of(file, "a.b.csv"), "{file}");
+        }
+        assert!(is_piece_of("log.0001", "log") && !is_piece_of("log.0001.csv", "log"));
     }
 }

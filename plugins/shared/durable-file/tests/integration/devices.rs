@@ -10,12 +10,12 @@ use scanbridge_durable_file::{ReportFile, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Result};
 
-use crate::folder::{names, on_a_small_disk, read};
+use crate::folder::{finish, names, on_a_small_disk, read};
 
 #[test]
 fn a_full_device_is_an_error_that_names_it() {
     let mut file = ReportFile::open(Target::new("/dev/full"), None).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
+    assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Empty);
     file.write(b"small enough to be buffered").unwrap();
     let error = file.end(true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
@@ -26,14 +26,14 @@ fn a_full_device_is_an_error_that_names_it() {
 #[test]
 fn a_device_gets_its_header_once() {
     let mut file = ReportFile::open(Target::new("/dev/null"), None).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
+    assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Empty);
     file.write(&[b'x'; 200_000]).unwrap();
     assert!(!file.record_boundary().unwrap());
     file.commit(b"").unwrap();
-    file.end(false).unwrap();
-    assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Behind);
-    file.end(true).unwrap();
-    assert!(!Path::new("/dev/.null.part").exists());
+    finish(&mut file, false).unwrap();
+    assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Behind);
+    finish(&mut file, true).unwrap();
+    assert!(!Path::new("/dev/.null.1.part").exists() && !Path::new("/dev/.null.lock").exists());
 }
 
 fn pipe(folder: &Path) -> PathBuf {
@@ -56,9 +56,9 @@ fn a_pipe_stays_open_between_reports() {
     };
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     for text in ["one\n", "two\n"] {
-        file.begin(&ReportStart::default()).unwrap();
+        file.begin(&ReportStart::default(), false).unwrap();
         file.write(text.as_bytes()).unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
     }
     drop(file);
     assert_eq!(reader.join().unwrap(), "one\ntwo\n");
@@ -82,11 +82,11 @@ fn fill(folder: &Path) -> (Result<()>, String, Vec<String>) {
     fs::write(&path, "of yesterday\n").unwrap();
     let outcome = (|| {
         let mut file = ReportFile::open(Target::new(&path), None)?;
-        file.begin(&ReportStart::default())?;
+        file.begin(&ReportStart::default(), false)?;
         for _ in 0..64 {
             file.write(&[b'x'; 65_536])?;
         }
-        file.end(true)
+        finish(&mut file, true).map(drop)
     })();
     (outcome, read(&path), names(folder))
 }
@@ -101,7 +101,7 @@ fn reader_that_closes_early_is_reported() {
         thread::spawn(move || fs::File::open(path).unwrap().read_exact(&mut [0; 4]).unwrap())
     };
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
-    file.begin(&ReportStart::default()).unwrap();
+    file.begin(&ReportStart::default(), false).unwrap();
     file.write(b"one\n").unwrap();
     file.commit(b"").unwrap();
     reader.join().unwrap();

@@ -13,6 +13,8 @@ use scanbridge_durable_file::{ReportFile, Rotation, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Receipt};
 
+use crate::folder::{finish, names};
+
 const ROLE: &str = "DURABLE_FILE_TEST_WRITES";
 const PRINTS: &str = "DURABLE_FILE_TEST_PRINTS";
 const COMMITS: &str = "DURABLE_FILE_TEST_COMMITS";
@@ -28,7 +30,7 @@ fn target(path: &Path) -> Target {
 fn the_other_process() {
     let Some(path) = env::var_os(ROLE) else { return };
     let mut file = ReportFile::open(target(Path::new(&path)), None).unwrap();
-    file.begin(&ReportStart::default()).unwrap();
+    file.begin(&ReportStart::default(), false).unwrap();
     for _ in 0..100 {
         file.write(b"half a report, and never the rest of it\n").unwrap();
         file.record_boundary().unwrap();
@@ -72,10 +74,10 @@ fn the_process_that_prints() {
     let Some(path) = env::var_os(PRINTS) else { return };
     let mut file = ReportFile::open(Target::new(path), None).unwrap();
     for report in ["\n<one>\n", "<two>\n"] {
-        let is_new = file.begin(&ReportStart::default()).unwrap() == StartMode::Empty;
+        let is_new = file.begin(&ReportStart::default(), false).unwrap() == StartMode::Empty;
         assert_eq!(is_new, report.contains("one"), "standard output gets its header once");
         file.write(report.as_bytes()).unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
     }
 }
 
@@ -104,7 +106,7 @@ fn standard_output_goes_where_the_caller_sent_it() {
 fn the_process_that_commits() {
     let Some(path) = env::var_os(COMMITS) else { return };
     let mut file = ReportFile::open(target(Path::new(&path)), None).unwrap();
-    file.begin(&ReportStart::default()).unwrap();
+    file.begin(&ReportStart::default(), false).unwrap();
     for number in 0_u32.. {
         file.record_boundary().unwrap();
         file.write(record(number).as_bytes()).unwrap();
@@ -146,13 +148,14 @@ fn killed_process_resumes_at_any_of_its_receipts() {
         let numbers = receipt.trim_matches(['[', ']']).split(", ");
         let receipt = Receipt(numbers.map(|byte| byte.parse().unwrap()).collect());
         let mut file = ReportFile::open(target(&path), Some(&receipt)).unwrap();
-        let start = ReportStart { continued: true, ..ReportStart::default() };
-        let StartMode::Continued(state) = file.begin(&start).unwrap() else { panic!("it does not go on") };
+        let StartMode::Continued(state) = file.begin(&ReportStart::default(), true).unwrap() else {
+            panic!("it does not go on")
+        };
         for number in u32::from_le_bytes(state.try_into().unwrap()) + 1..2000 {
             file.record_boundary().unwrap();
             file.write(record(number).as_bytes()).unwrap();
         }
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
         drop(file);
         let expected: String = (0..2000).map(record).collect();
         assert!(content(folder.path()) == expected, "{name} behind {receipts} receipts");
@@ -175,30 +178,31 @@ fn other_process(path: &Path) -> Child {
 }
 
 #[test]
-fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
+fn a_second_process_is_refused_and_a_killed_one_leaves_only_part_files() {
     for name in ["out.csv", "rotated.csv"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let mut child = other_process(&path);
 
         let mut file = ReportFile::open(target(&path), None).unwrap();
-        let error = file.begin(&ReportStart::default()).unwrap_err();
+        let error = file.begin(&ReportStart::default(), false).unwrap_err();
         assert_eq!(error.kind, ErrorKind::CannotCreate);
         assert!(error.message.contains("locked: another process"), "{error}");
 
         child.kill().unwrap();
         child.wait().unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(!left.is_empty());
-        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
+        assert!(folder.path().join(format!(".{name}.lock")).exists());
+        let left = names(folder.path());
+        assert!(!left.is_empty() && left.iter().all(|name| name.ends_with(".1.part")), "{left:?}");
 
-        // The next run adopts the part file and discards the content of the killed run.
-        assert_eq!(file.begin(&ReportStart::default()).unwrap(), StartMode::Empty);
+        // The next run writes part files of its own, and removes those of the killed run when it publishes.
+        assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Empty);
         file.write(b"whole\n").unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
         let published = if name == "out.csv" { path } else { folder.path().join("rotated.0001.csv") };
         assert_eq!(fs::read_to_string(published).unwrap(), "whole\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the part files are gone");
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "parts and lock are removed");
     }
 }
 
@@ -208,9 +212,9 @@ fn two_outputs_of_one_process_cannot_share_a_file_either() {
     let path = folder.path().join("out.csv");
     let mut one = ReportFile::open(Target::new(&path), None).unwrap();
     let mut two = ReportFile::open(Target::new(&path), None).unwrap();
-    one.begin(&ReportStart::default()).unwrap();
-    assert_eq!(two.begin(&ReportStart::default()).unwrap_err().kind, ErrorKind::CannotCreate);
+    one.begin(&ReportStart::default(), false).unwrap();
+    assert_eq!(two.begin(&ReportStart::default(), false).unwrap_err().kind, ErrorKind::CannotCreate);
     one.write(b"mine\n").unwrap();
-    one.end(true).unwrap();
+    finish(&mut one, true).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine\n");
 }

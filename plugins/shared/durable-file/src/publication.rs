@@ -1,0 +1,159 @@
+//! Publication: parts get their final names, parts that are no longer needed are removed. All of it may be repeated
+//! after an interruption at any step.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
+
+use crate::disk;
+use crate::failure::{already_there, cannot_create, cannot_write};
+use crate::name::{MAX_NUMBER, is_piece_of, part_path, piece_path, read_part};
+use crate::part;
+use crate::receipt::{FileState, Parts};
+use crate::target::{IfExists, Target};
+
+/// Renames the parts that are still there to their final names, in order. A part that is missing was published
+/// before. Nothing is renamed if one of the files must not be replaced.
+///
+/// `is_ours` says whether the run has published this file before.
+///
+/// # Errors
+/// [`ErrorKind::CannotCreate`] if a file exists that must be new; [`ErrorKind::Io`] if another program has changed the
+/// file that the part begins with, or if a rename fails.
+pub(crate) fn publish(path: &Path, parts: &Parts, target: &Target, is_ours: bool) -> Result<()> {
+    let rule = Rule::of(target, is_ours);
+    let mut waiting = Vec::new();
+    for piece in parts.first..=parts.last() {
+        let file = piece_path(path, piece);
+        let part = part_path(&file, parts.number);
+        if part::exists(&part, &file)? {
+            let copied = parts.copied.filter(|_| piece == parts.first);
+            rule.check(&part, &file, copied)?;
+            waiting.push((part, file));
+        }
+    }
+    for (part, file) in waiting {
+        rule.publish(&part, &file)?;
+    }
+    if rule == Rule::Replace && parts.first > 0 {
+        disk::remove_series(parts.last() + 1, |piece| piece_path(path, piece))
+            .map_err(|(path, error)| cannot_write(&path, &error))?;
+    }
+    Ok(())
+}
+
+/// What may be under the final name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Any file.
+    Replace,
+    /// No file.
+    MustBeNew,
+    /// The file that the part begins with a copy of; for other parts, no file.
+    MustBeUnchanged,
+}
+
+impl Rule {
+    fn of(target: &Target, is_ours: bool) -> Self {
+        match target.if_exists {
+            IfExists::Replace if !is_ours => Self::Replace,
+            IfExists::Fail if !is_ours => Self::MustBeNew,
+            _ => Self::MustBeUnchanged,
+        }
+    }
+
+    fn check(self, part: &Path, file: &Path, copied: Option<FileState>) -> Result<()> {
+        let found = match fs::symlink_metadata(file) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(cannot_write(file, &error)),
+        };
+        let is_allowed = match self {
+            Self::Replace => true,
+            Self::MustBeNew => is_link_to(part, &found),
+            // A collector may empty the file; then nothing of another program is lost.
+            Self::MustBeUnchanged => {
+                let state = FileState { inode: found.ino(), length: found.len() };
+                found.is_file() && (found.len() == 0 || copied == Some(state))
+            }
+        };
+        match self {
+            _ if is_allowed => Ok(()),
+            Self::MustBeNew => Err(already_there(file)),
+            Self::Replace | Self::MustBeUnchanged => Err(PluginError::new(
+                ErrorKind::Io,
+                format!("{} was changed by another program", file.display()),
+            )
+            .with_hint(format!(
+                "move it away and run again; the complete content with this report is in {}",
+                part.display()
+            ))),
+        }
+    }
+
+    fn publish(self, part: &Path, file: &Path) -> Result<()> {
+        if self != Self::MustBeNew {
+            return disk::rename(part, file).map_err(|error| cannot_write(file, &error));
+        }
+        // A rename would replace a file that was created meanwhile; a link does not.
+        match disk::link(part, file) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !fs::symlink_metadata(file).is_ok_and(|found| is_link_to(part, &found)) {
+                    return Err(already_there(file));
+                }
+            }
+            outcome => outcome.map_err(|error| cannot_write(file, &error))?,
+        }
+        disk::remove(part).map_err(|error| cannot_write(part, &error))
+    }
+}
+
+/// Whether the published file is the part itself: the name of the part was not yet removed.
+fn is_link_to(part: &Path, file: &fs::Metadata) -> bool {
+    fs::symlink_metadata(part).is_ok_and(|part| part::is_same(&part, file))
+}
+
+/// Removes the parts of these names that have a number above `above`. Parts of another user are left alone.
+pub(crate) fn remove_parts(folder: &Path, names: &BTreeSet<String>, above: u64) -> Result<()> {
+    for part in parts_of(folder, |file| names.iter().any(|name| is_piece_of(file, name)))? {
+        if part.number > above && part.is_owned {
+            disk::remove(&part.path).map_err(|error| cannot_write(&part.path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The highest number of a part of this name. Numbers of another user's files count only up to a limit, so that they
+/// cannot use up all numbers.
+pub(crate) fn highest_number(folder: &Path, name: &str) -> Result<u64> {
+    let parts = parts_of(folder, |file| is_piece_of(file, name))?;
+    let counts = parts.iter().filter(|part| part.is_owned || part.number < MAX_NUMBER / 1_000);
+    Ok(counts.map(|part| part.number).max().unwrap_or(0))
+}
+
+struct FoundPart {
+    path: PathBuf,
+    number: u64,
+    /// Whether it is a file of the running user or of root, not a directory.
+    is_owned: bool,
+}
+
+/// The part files in the directory whose file is selected.
+fn parts_of(folder: &Path, is_selected: impl Fn(&str) -> bool) -> Result<Vec<FoundPart>> {
+    let failed = |error: io::Error| cannot_create(folder, &error);
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some((file, number)) = name.to_str().and_then(read_part) else { continue };
+        if is_selected(file) {
+            let is_owned = entry.metadata().is_ok_and(|found| !found.is_dir() && part::is_owned(&found));
+            parts.push(FoundPart { path: entry.path(), number, is_owned });
+        }
+    }
+    Ok(parts)
+}
