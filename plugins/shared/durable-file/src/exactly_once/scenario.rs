@@ -158,14 +158,14 @@ impl Scenario {
     /// One process: resumes at the ledger's checkpoint. Its files are dropped before it returns.
     fn run(&self, folder: &Path, ledger: &mut Ledger) -> Result<(), Failure> {
         let mut last = ledger.checkpoint.clone();
-        let mut next_run = self.next_run;
-        loop {
-            match self.attempt(folder, ledger, &mut last, next_run) {
-                // The fault does not come again.
-                Err(Failure::File(_)) if self.reopens && !fault::is_dead() => next_run = NextRun::Resumes,
-                outcome => return outcome,
-            }
+        let mut outcome = self.attempt(folder, ledger, &mut last, self.next_run);
+        if let Err(Failure::File(_)) = outcome
+            && self.reopens
+            && !fault::is_dead()
+        {
+            outcome = self.attempt(folder, ledger, &mut last, NextRun::Resumes);
         }
+        outcome
     }
 
     /// One instance of the file, opened at this checkpoint.
