@@ -8,13 +8,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::json;
+use scanbridge_plugin_api::Purpose;
 
-use crate::config::{Catalogue, OutputInstance, Pipeline};
+use crate::config::{OutputInstance, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{Checkpoint, Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
+use crate::state::{Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
 
 /// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
 ///
@@ -45,7 +45,7 @@ pub fn replay(
     }
     for mut output in outputs {
         let Some(file) = files.iter().find(|file| file.output == output.instance.id) else { continue };
-        prepare(&mut output, registry);
+        prepare(&mut output);
         pipeline.outputs = vec![output];
         let replayed = replay_one(&pipeline, registry, &folder, file, stop);
         // A failure of this output must not discard the summaries of the outputs before it.
@@ -81,18 +81,10 @@ pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, S
     Ok(lock)
 }
 
-/// Removes the filters, which the dead letters have passed already, and the failover. Sets `if_exists:
-/// append` for outputs that have it, because the dead letters alone must not replace an existing file.
-fn prepare(output: &mut OutputInstance, registry: &Registry) {
+/// Removes the filters, which the dead letters have passed already, and the failover.
+fn prepare(output: &mut OutputInstance) {
     output.filters.clear();
     output.delivery.failover = None;
-    let plugin = registry.find(scanbridge_plugin_api::PluginKind::Output, &output.instance.plugin);
-    let can_append = plugin
-        .and_then(|plugin| plugin.option("if_exists"))
-        .is_some_and(|option| option.kind.parse("append").is_ok());
-    if can_append {
-        output.instance.options.insert("if_exists".to_owned(), json!("append"));
-    }
 }
 
 fn replay_one(
@@ -108,9 +100,9 @@ fn replay_one(
     let source = LetterFile { path: replaying.clone(), ..file.clone() };
     let recorder = session::record_calls(folder);
     let settings =
-        Settings { folder: folder.clone(), from: Checkpoint::default(), run: 0, recorder: recorder.clone() };
+        Settings { recorder: recorder.clone(), ..Settings::without_run(folder.clone(), Purpose::Replay) };
     let letters = source.letters().map_err(refused)?;
-    let opened = pipeline::build_replay(pipeline, registry, settings, Box::new(letters));
+    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(letters));
     let opened = match opened {
         Ok(opened) => opened,
         Err(failures) => {

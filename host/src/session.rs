@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scanbridge_plugin_api::Purpose;
+
 use crate::config::{IfRunning, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::{CallRecorder, Registry};
@@ -44,8 +46,10 @@ pub fn run(
     let fingerprint = fingerprint(pipeline, registry);
     let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(refused)?;
     let recorder = record_calls(&folder);
+    let mut start = from.clone().unwrap_or_default();
+    start.unconfirmed = ledger.unconfirmed().map_err(refused)?;
     let settings =
-        Settings { folder, from: from.clone().unwrap_or_default(), run: number, recorder: recorder.clone() };
+        Settings { folder, from: start, run: number, recorder: recorder.clone(), purpose: Purpose::Run };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
     let mut record = RunRecord {
         number,
@@ -63,7 +67,7 @@ pub fn run(
     record.ended = Some(now());
     record.exit_code = Some(summary.exit_code());
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
-    if let Err(error) = ledger.end(&record, &ending.reports) {
+    if let Err(error) = ledger.end(&record, &ending.reports, &ending.unconfirmed) {
         summary.failures.push(Failure::of_state("state", &error));
     }
     drop(recorder);

@@ -118,8 +118,9 @@ pub(crate) fn plugins_level() -> u32 {
 }
 
 /// Logs a line of a plugin. Line breaks are escaped, so that a plugin cannot forge a log line of the host.
-pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str) {
-    let message = without_controls(message);
+pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &str, fields_json: &str) {
+    let message = message.to_owned() + &fields_as_text(fields_json);
+    let message = without_controls(&message);
     let target = WITH_TARGET.load(Ordering::Relaxed).then_some(target);
     match level {
         0 | 1 => tracing::error!(instance, target, "{message}"),
@@ -128,6 +129,12 @@ pub(crate) fn plugin_line(instance: &str, level: u32, target: &str, message: &st
         4 => tracing::debug!(instance, target, "{message}"),
         _ => tracing::trace!(instance, target, "{message}"),
     }
+}
+
+/// The fields of a plugin's log line, as ` name=value` each.
+fn fields_as_text(json: &str) -> String {
+    let fields = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json);
+    fields.unwrap_or_default().iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
 /// The text with line breaks and other control characters escaped, so that it can neither forge a log line

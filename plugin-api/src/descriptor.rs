@@ -2,7 +2,9 @@
 //! of the generated tables in the documentation.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::capabilities::{InputCapabilities, OutputCapabilities};
 use crate::options::{OptionKind, OptionSpec};
 
 /// Which side of a pipeline a plugin stands on.
@@ -45,12 +47,33 @@ pub struct Descriptor {
     /// One line on what it does.
     #[serde(default)]
     pub summary: String,
+    /// The plugin API that it was built with: `2.0`.
+    #[serde(default)]
+    pub api: String,
+    /// The IDs of its function tables.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    /// The most that it can do: an [`InputCapabilities`] or [`OutputCapabilities`].
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub capabilities: Value,
     /// Its options, in the order in which they are shown.
     #[serde(default)]
     pub options: Vec<OptionDescriptor>,
 }
 
 impl Descriptor {
+    /// The capabilities of an input. What is missing or not understood counts as the least.
+    #[must_use]
+    pub fn input_capabilities(&self) -> InputCapabilities {
+        serde_json::from_value(self.capabilities.clone()).unwrap_or_default()
+    }
+
+    /// The capabilities of an output. What is missing or not understood counts as the least.
+    #[must_use]
+    pub fn output_capabilities(&self) -> OutputCapabilities {
+        serde_json::from_value(self.capabilities.clone()).unwrap_or_default()
+    }
+
     /// The option with this name or with this deprecated spelling.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&OptionDescriptor> {
@@ -69,7 +92,7 @@ pub struct OptionDescriptor {
     pub kind: OptionKind,
     /// The value when the key is absent, in the form that crosses the ABI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<serde_json::Value>,
+    pub default: Option<Value>,
     /// Whether the key must be there.
     #[serde(default)]
     pub required: bool,

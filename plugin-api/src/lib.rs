@@ -2,24 +2,33 @@
 
 pub mod abi;
 pub mod batch;
+mod capabilities;
 mod check;
 mod descriptor;
 mod error;
 mod input;
 pub mod model;
+mod open;
 mod options;
 mod output;
 mod secret;
 mod services;
 
+pub use capabilities::{
+    Ends, InputCapabilities, LateAnswers, Order, OutputCapabilities, Partial, Replaces, Rereads, Resume,
+    Resumes,
+};
 pub use check::{CheckReport, CheckStep, Verdict};
 pub use descriptor::{Descriptor, OptionDescriptor, PluginKind};
 pub use error::{ErrorKind, PluginError, Result};
-pub use input::{Input, Next, Position};
+pub use input::{
+    CheckpointRequest, Event, Input, OpenedInput, Outcome, Position, ReportKey, Step, Stored, StoredReport,
+};
 #[doc(hidden)]
 pub use inventory;
+pub use open::{Limits, Open, OpenFrame, Opened, Purpose};
 pub use options::{OptionKind, OptionSpec, Options, ValueSpec, show_size};
-pub use output::{Output, Receipt, Rejection, Written};
+pub use output::{Begin, CommitPoint, Committed, LateRow, OpenedOutput, Output, Receipt, Rejection, Written};
 pub use secret::Secret;
 pub use services::Services;
 pub use tracing;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The same work as SCAN -> CEF, the way one would write it with Python's standard library.
+"""Converts SCAN to CEF with Python's standard library.
 
 Usage: baseline.py SCAN.xml > events.cef
 
 Each finding becomes one event with the fields that ArcSight's SmartConnector maps; each open port and each
-operating system becomes one more. HTML is stripped, values are escaped and cut. A text that many findings
-share is cleaned once, as the product does it, so the comparison is with a sensible program, not a naive one.
+operating system becomes an additional event. HTML is stripped, values are escaped and truncated. A text that many
+findings share is cleaned once, as in the product, so that the comparison is fair.
 """
 
 import functools
@@ -53,11 +53,11 @@ def events_of(ip, when, path):
                f"{common} dhost={extension(name or netbios or '')} filePath={extension(system)} deviceDomain=Network\n")
     for section in ip:
         for category in section.iter("CAT"):
-            place = ""
+            port_fields = ""
             if category.get("port"):
-                place = f" dpt={category.get('port')} proto={category.get('protocol')}"
+                port_fields = f" dpt={category.get('port')} proto={category.get('protocol')}"
             for finding in category:
-                yield event(finding, category, f"{common}{place}", name, netbios)
+                yield event(finding, category, f"{common}{port_fields}", name, netbios)
                 if finding.get("number") in ("82023", "82004"):
                     yield from open_ports(finding, common, name or netbios or "")
 

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Result, Services, Verdict,
-    Written, export_plugin, register_output, tracing,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output, PluginError,
+    Receipt, Result, Verdict, Written, export_plugin, register_output, tracing,
 };
 
 /// The output `Markdown`.
@@ -34,18 +34,15 @@ impl Output for Markdown {
             .help("Maximum number of assets listed; those with the most vulnerabilities first."),
     ];
 
-    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let mut digest = Self {
-            path: options.path("path")?.unwrap_or_default(),
-            worst: options.integer("worst")?.unwrap_or_default(),
+    fn open(open: &Open<'_>, _: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let markdown = Self {
+            path: open.options.path("path")?.unwrap_or_default(),
+            worst: open.options.integer("worst")?.unwrap_or_default(),
             title: String::new(),
             by_severity: [0; 6],
             by_asset: HashMap::new(),
         };
-        if let Some(receipt) = receipt {
-            digest.restore(&receipt.0)?;
-        }
-        Ok(digest)
+        Ok(markdown.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -59,12 +56,9 @@ impl Output for Markdown {
         })
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, _: Begin) -> Result<()> {
         self.title = if report.title.is_empty() { report.path.clone() } else { report.title.clone() };
-        // For the rest of an interrupted report, the counts of its beginning come from the receipt.
-        if !report.continued {
-            self.clear();
-        }
+        self.clear();
         Ok(())
     }
 
@@ -104,9 +98,10 @@ impl Output for Markdown {
         Ok(Written { bytes: text.len() as u64, ..Written::default() })
     }
 
-    /// The counts of the current report. The files of earlier reports are written already.
-    fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt(self.counts().into_bytes()))
+    /// Has nothing to make durable: the counts are in memory. This output declares no way to resume, so the host sends an
+    /// interrupted report again from its start.
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
+        Ok(Committed::default())
     }
 }
 
@@ -114,38 +109,6 @@ impl Markdown {
     fn clear(&mut self) {
         self.by_severity = [0; 6];
         self.by_asset.clear();
-    }
-
-    /// The counts as text: one line with the counts by severity, then one line per asset. Empty if nothing was counted.
-    fn counts(&self) -> String {
-        if self.by_asset.is_empty() {
-            return String::new();
-        }
-        let by_severity = self.by_severity.map(|count| count.to_string()).join(" ");
-        let by_asset =
-            self.by_asset.iter().map(|(address, count)| format!("\n{count} {}", one_line(address)));
-        by_severity + &by_asset.collect::<String>()
-    }
-
-    fn restore(&mut self, counts: &[u8]) -> Result<()> {
-        if counts.is_empty() {
-            return Ok(());
-        }
-        let read = || -> Option<([u64; 6], HashMap<String, u64>)> {
-            let mut lines = std::str::from_utf8(counts).ok()?.split('\n');
-            let by_severity =
-                lines.next()?.split(' ').map(str::parse).collect::<std::result::Result<Vec<u64>, _>>();
-            let by_asset = lines.map(|line| {
-                let (count, address) = line.split_once(' ')?;
-                Some((address.to_owned(), count.parse().ok()?))
-            });
-            Some((by_severity.ok()?.try_into().ok()?, by_asset.collect::<Option<_>>()?))
-        };
-        (self.by_severity, self.by_asset) = read().ok_or_else(|| {
-            PluginError::config("cannot resume: the saved counts of the interrupted run are invalid")
-                .with_hint("run `scanbridge run --restart` to start from the beginning")
-        })?;
-        Ok(())
     }
 
     fn digest(&self) -> String {
@@ -175,25 +138,20 @@ export_plugin!();
 
 #[cfg(test)]
 mod tests {
+    use scanbridge_plugin_api::{OpenFrame, Options, Services};
+
     use super::*;
 
-    /// Opens the output as the host does: with the receipt of the last commit.
-    fn open(receipt: Option<&Receipt>) -> Result<Markdown> {
-        let options = Options::read(Markdown::OPTIONS, br#"{"path": "digest.md"}"#)?;
-        Markdown::open(&options, &Services::without_host(&std::env::temp_dir()), receipt)
-    }
-
     #[test]
-    fn resumed_report_keeps_its_counts_and_new_report_has_none() {
-        let mut first = open(None).unwrap();
-        first.by_severity = [0, 0, 0, 1, 0, 2];
-        first.by_asset.insert("192.0.2.10".to_owned(), 3);
-        let receipt = first.commit().unwrap();
-        let mut next = open(Some(&receipt)).unwrap();
-        next.begin(&ReportStart { continued: true, ..ReportStart::default() }).unwrap();
-        assert_eq!((next.by_severity, &next.by_asset), (first.by_severity, &first.by_asset));
-        next.begin(&ReportStart::default()).unwrap();
-        assert_eq!(next.commit().unwrap(), Receipt::default());
-        assert!(open(Some(&Receipt(b"1 2\nno count".to_vec()))).is_err());
+    fn each_report_has_its_own_counts() {
+        let options = Options::read(Markdown::OPTIONS, br#"{"path": "digest.md"}"#).unwrap();
+        let (services, frame) = (Services::without_host(&std::env::temp_dir()), OpenFrame::default());
+        let mut output = Markdown::open(&Open::new(&options, &services, &frame), None).unwrap().plugin;
+        output.by_severity = [0, 0, 0, 1, 0, 2];
+        output.by_asset.insert("192.0.2.10".to_owned(), 3);
+        assert!(output.digest().contains("| 5 | 2 |") && output.digest().contains("| 192.0.2.10 | 3 |"));
+        output.begin(&ReportStart::default(), Begin::NEW).unwrap();
+        assert_eq!((output.by_severity, output.by_asset.len()), ([0; 6], 0));
+        assert_eq!(output.commit(CommitPoint::InReport).unwrap(), Committed::default());
     }
 }

@@ -149,7 +149,7 @@ fn checkpoint(checkpoint: &Checkpoint) -> Value {
 
 fn output(state: &OutputState) -> Value {
     json!({
-        "receipt": opaque(&state.receipt),
+        "receipt": state.receipt.as_deref().map(opaque),
         "has_gap": state.has_gap,
         "report": state.report,
         "dead_letter_bytes": state.dead_letters,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Verdict};
+use scanbridge_plugin_api::{CheckReport, CheckStep, ErrorKind, PluginError, Purpose, Verdict};
 use serde_json::{Value, json};
 
 use super::run::{print_failures, state_folder};
@@ -26,7 +26,8 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     if depth.offline {
         return conclude(&pipeline, &[], format);
     }
-    let settings = Settings::fresh(StateFolder::of(&state_folder(common), &pipeline.name));
+    let purpose = if depth.probe { Purpose::Probe } else { Purpose::Check };
+    let settings = Settings::without_run(StateFolder::of(&state_folder(common), &pipeline.name), purpose);
     match pipeline::build(&pipeline, &registry, settings, &Arc::new(Stop::default())) {
         Err(failures) => refuse(&pipeline, &failures, format),
         // A run continues without optional outputs that cannot be opened; a check must report them.

@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
 use crate::plugins::guard::ExitGuard;
+use crate::plugins::instance_thread::end_command;
 use crate::plugins::{FilePermissionCheck, Registry, folders, signals};
 use crate::session::RunOptions;
 use crate::telemetry::{self, LogFormat};
@@ -32,7 +33,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
     if !common.allow_core_dumps {
         signals::disable_core_dumps();
     }
-    match &arguments.command {
+    end_command(match &arguments.command {
         Command::Run { file, summary, no_progress, restart, wait } => {
             let options =
                 RunOptions { bar: !no_progress && stderr_is_terminal(), restart: *restart, wait: *wait };
@@ -47,7 +48,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Config(ConfigCommand::Schema) => settings::schema(&registry(common)),
         Command::State(command) => state::execute(command, common),
         Command::DeadLetters(command) => dead_letters::execute(command, common),
-    }
+    })
 }
 
 fn verbosity(common: &CommonOptions) -> i8 {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, io, thread};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::terminal::{print_error, print_output};
 use super::{NOTHING_STARTED, checked, registry};
 use crate::cli::{CommonOptions, Format};
-use crate::pipeline::{Failure, Stop, Summary};
+use crate::pipeline::{ABORT, DRAIN, Failure, Stop, Summary};
 use crate::session::{self, RunOptions};
 
 /// Exit code of a process ended by SIGINT, as shells report it (128 + 2).
@@ -39,8 +39,8 @@ pub(super) fn run(file: &Path, format: Format, options: RunOptions, common: &Com
 /// A [`Stop`] that SIGINT and SIGTERM trigger. `then` is logged: what a later run does.
 pub(super) fn stoppable(then: &'static str) -> Arc<Stop> {
     let stop = Arc::new(Stop::default());
-    let given = Arc::clone(&stop);
-    stop_on_signal(then, move || given.give());
+    let raised = Arc::clone(&stop);
+    stop_on_signal(then, move |level| raised.raise(level));
     stop
 }
 
@@ -94,34 +94,38 @@ pub(super) fn print_summary(summary: &Summary, format: Format, stdout_has_data: 
     print_output(&text, summary.exit_code())
 }
 
-/// Calls `give` on the first SIGINT or SIGTERM, which stops the run at the next checkpoint. A second signal
-/// ends the process inside the signal handler, so that it works even when all threads are blocked.
-/// `then` is logged: what a later run does.
-pub(crate) fn stop_on_signal(then: &'static str, give: impl Fn() + Send + 'static) {
-    if let Err(error) = try_to_stop_on_signal(then, give) {
+/// The first SIGINT or SIGTERM stops the run at the next checkpoint, within ten seconds. A second one cancels all calls; a
+/// third one ends the process inside the signal handler, so that it works even when all threads are blocked.
+/// `raise` gets the cancel level; `then` is logged: what a later run does.
+pub(crate) fn stop_on_signal(then: &'static str, raise: impl Fn(u32) + Send + 'static) {
+    if let Err(error) = try_to_stop_on_signal(then, raise) {
         tracing::warn!("cannot install signal handlers: {error}; a signal will end the run immediately");
     }
 }
 
-fn try_to_stop_on_signal(then: &'static str, give: impl Fn() + Send + 'static) -> io::Result<()> {
+fn try_to_stop_on_signal(then: &'static str, raise: impl Fn(u32) + Send + 'static) -> io::Result<()> {
     const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
-    let asked = Arc::new(AtomicBool::new(false));
+    let is_last_chance = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS {
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&asked))?;
-    }
-    for signal in SIGNALS {
-        flag::register(signal, Arc::clone(&asked))?;
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_last_chance))?;
     }
     let mut signals = Signals::new(SIGNALS)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut level = 0;
         for signal in signals.forever() {
             // Stop before logging: writing the log may block on its reader.
-            give();
+            level = (level + 1).min(ABORT);
+            raise(level);
+            is_last_chance.store(level == ABORT, Ordering::Relaxed);
             let (name, again) = match signal {
                 SIGINT => ("SIGINT", "press Ctrl-C again"),
                 _ => ("SIGTERM", "send it again"),
             };
-            tracing::warn!("{name}: stopping at the next checkpoint{then} ({again} to stop immediately)");
+            if level == DRAIN {
+                tracing::warn!("{name}: stopping at the next checkpoint{then} ({again} to cancel all calls)");
+            } else {
+                tracing::warn!("{name}: cancelling all calls ({again} to end the process at once)");
+            }
         }
     })?;
     Ok(())

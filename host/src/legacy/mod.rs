@@ -17,6 +17,7 @@ mod usage;
 use std::ffi::OsString;
 
 use crate::plugins::guard::ExitGuard;
+use crate::plugins::instance_thread::end_command;
 use crate::plugins::signals;
 use request::Request;
 use usage::{Program, Usage};
@@ -59,7 +60,7 @@ fn start<I: IntoIterator<Item = OsString>>(program: Program, arguments: I) -> u8
         Ok(request) => {
             let _guard = ExitGuard::arm();
             signals::disable_core_dumps();
-            session::run(program, &request)
+            end_command(session::run(program, &request))
         }
         Err(usage) => usage.print(program),
     }

@@ -199,7 +199,7 @@ struct Interruption {
 
 #[derive(Default)]
 struct Interrupted {
-    given: bool,
+    level: u32,
     current: Option<Arc<Stop>>,
 }
 
@@ -207,7 +207,7 @@ impl Interruption {
     fn watch() -> Arc<Self> {
         let interruption = Arc::new(Self::default());
         let given = Arc::clone(&interruption);
-        stop_on_signal("", move || given.give());
+        stop_on_signal("", move |level| given.raise(level));
         interruption
     }
 
@@ -215,23 +215,21 @@ impl Interruption {
     fn next_run(&self) -> Arc<Stop> {
         let stop = Arc::new(Stop::default());
         let mut state = self.lock();
-        if state.given {
-            stop.give();
-        }
+        stop.raise(state.level);
         state.current = Some(Arc::clone(&stop));
         stop
     }
 
-    fn give(&self) {
+    fn raise(&self, level: u32) {
         let mut state = self.lock();
-        state.given = true;
+        state.level = state.level.max(level);
         if let Some(stop) = &state.current {
-            stop.give();
+            stop.raise(level);
         }
     }
 
     fn is_given(&self) -> bool {
-        self.lock().given
+        self.lock().level > 0
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Interrupted> {

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use scanbridge_plugin_api::ReportKey;
 use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatch};
 use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
-use crate::state::LetterHistory;
+use crate::state::{LetterHistory, LetterReport};
 
 /// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    Begin(Arc<ReportStart>),
+    Begin(ReportBegin),
     Batch(Arc<SharedBatch>),
     End {
         end: Arc<ReportEnd>,
@@ -22,7 +23,34 @@ pub(super) enum Item {
         has_gap: bool,
     },
     /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
-    Mark(u64),
+    Mark(Mark),
+}
+
+/// The start of a report on its way to the outputs.
+#[derive(Debug, Clone)]
+pub(super) struct ReportBegin {
+    pub(super) report: Arc<ReportStart>,
+    pub(super) key: Arc<ReportKey>,
+    /// Whether the input continues it at the position of the checkpoint.
+    pub(super) continued: bool,
+    /// Whether it consists of dead letters, and so of single findings.
+    pub(super) partial: bool,
+}
+
+impl ReportBegin {
+    /// The report that an output was inside, as the ledger keeps it.
+    pub(super) fn of_state(report: LetterReport) -> Self {
+        let report = Arc::new(report.into());
+        Self { report, key: Arc::default(), continued: false, partial: false }
+    }
+}
+
+/// A checkpoint barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) number: u64,
+    /// Whether it is inside a report.
+    pub(super) in_report: bool,
 }
 
 impl Item {

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use super::report_lock::ReportLock;
 use super::stop::Stop;
-use super::summary::{Failure, OutputSummary};
+use super::summary::Failure;
 
 /// Failures so far, the stop request, and the report lock.
 #[derive(Debug)]
@@ -22,8 +22,6 @@ pub(super) struct Control {
     /// Set by a failure after which a later run starts from the beginning.
     not_resumable: AtomicBool,
     live_outputs: AtomicUsize,
-    /// Last summary of each output worker, from its last commit.
-    notes: Mutex<Vec<Vec<OutputSummary>>>,
 }
 
 impl Control {
@@ -36,7 +34,6 @@ impl Control {
             keeps_state,
             not_resumable: AtomicBool::new(false),
             live_outputs: AtomicUsize::new(outputs),
-            notes: Mutex::new(vec![Vec::new(); outputs]),
         }
     }
 
@@ -127,15 +124,6 @@ impl Control {
             self.not_resumable.store(true, Ordering::Relaxed);
         }
         self.required_failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Saves the last summary of an output worker, in case it hangs afterwards.
-    pub(super) fn note(&self, lane: usize, summaries: Vec<OutputSummary>) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane] = summaries;
-    }
-
-    pub(super) fn noted(&self, lane: usize) -> Vec<OutputSummary> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)[lane].clone()
     }
 
     /// Records an invalid batch of an input. Every output finds it; only the first one logs it.

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use scanbridge_plugin_api::PluginError;
 
-use super::destination::io_error;
-use super::lane::Lane;
+use super::destination::{Destination, io_error};
 use super::summary::Failure;
+use super::worker::OutputWorker;
 use crate::state::OutputState;
 
 /// The primary output is unavailable, and the failover output delivers.
@@ -25,31 +25,32 @@ impl FailoverState {
     }
 }
 
-impl Lane {
+impl OutputWorker {
     pub(super) fn fail_over(&mut self, error: &PluginError) {
         let Some(standby) = &self.standby else { return };
         tracing::warn!(instance = self.primary.id(), "{error}; switching to failover `{}`", standby.id());
         self.primary.hand_over();
         self.outage = None;
-        self.away = Some(FailoverState::until(Instant::now() + self.delivery.retry.longest));
+        self.failover = Some(FailoverState::until(Instant::now() + self.delivery.retry.longest));
     }
 
     /// While the failover output delivers: probes the primary output regularly, and returns to it after enough
     /// successful probes.
     pub(super) fn probe_primary(&mut self) -> Result<(), PluginError> {
         let longest = self.delivery.retry.longest;
-        let Some(away) = self.away.as_mut().filter(|away| Instant::now() >= away.next_probe) else {
+        let Some(failover) = self.failover.as_mut().filter(|failover| Instant::now() >= failover.next_probe)
+        else {
             return Ok(());
         };
-        away.next_probe = Instant::now() + longest;
+        failover.next_probe = Instant::now() + longest;
         match self.primary.reopen(true) {
-            Ok(()) => away.good_probes += 1,
+            Ok(()) => failover.good_probes += 1,
             Err(error) => {
                 tracing::debug!(instance = self.primary.id(), "{error}; still unavailable");
-                away.good_probes = 0;
+                failover.good_probes = 0;
             }
         }
-        if away.good_probes < GOOD_PROBES {
+        if failover.good_probes < GOOD_PROBES {
             self.primary.drop_instance();
             return Ok(());
         }
@@ -60,15 +61,17 @@ impl Lane {
         let report = self.pending.report.clone();
         if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
             standby.end_part(&format!("`{}` is available again", self.primary.id()))?;
-            standby.commit()?;
+            let state = commit_part(standby)?;
+            self.checkpoints.amend(standby.id(), state).map_err(|error| io_error(&error))?;
+            standby.stored()?;
         }
         tracing::info!(instance = self.primary.id(), "available again, delivery resumed");
-        self.away = None;
+        self.failover = None;
         self.outage = None;
         self.queue.set_down(false);
         match report {
-            Some(report) => {
-                self.primary.begin(&report, true)?;
+            Some(begin) => {
+                self.primary.begin(&begin, true)?;
                 self.primary.mark_gap();
                 Ok(())
             }
@@ -82,18 +85,19 @@ impl Lane {
             return Ok(());
         }
         self.primary.end_part("the rest of the report went to the failover")?;
-        let state = self.primary.commit()?;
-        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))
+        let state = commit_part(&mut self.primary)?;
+        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))?;
+        self.primary.stored()
     }
 
     /// Before the run ends, gives an unavailable primary output one more chance to end its part, unless a later run
     /// resumes the report.
     pub(super) fn end_primary_part(&mut self) {
         let (Some(part), Some(standby)) = (self.primary.report_at_commit(), &self.standby) else { return };
-        if self.away.is_none() || standby.is_inside(part) {
+        if self.failover.is_none() || standby.is_inside(&part.report) {
             return;
         }
-        let path = part.path.clone();
+        let path = part.report.path.clone();
         let ended = self.primary.reopen(false).and_then(|()| self.end_part_of_primary());
         if let Err(error) = ended {
             self.primary.lose_part();
@@ -108,9 +112,19 @@ impl Lane {
     /// that is no longer needed has ended its part.
     pub(super) fn idle_state(&self) -> Option<(String, OutputState)> {
         let standby = self.standby.as_ref()?;
-        let idle = if self.away.is_some() { &self.primary } else { standby };
+        let idle = if self.failover.is_some() { &self.primary } else { standby };
         Some((idle.id().to_owned(), idle.state_at_commit()))
     }
+}
+
+/// Commits the end of a part. Rows that the output refuses only now become dead letters.
+fn commit_part(destination: &mut Destination) -> Result<OutputState, PluginError> {
+    for (batch, rows) in destination.commit()? {
+        if let Ok(validated) = batch.validate() {
+            destination.move_to_dead_letters(validated, &rows, "not accepted at the end of the part", 1);
+        }
+    }
+    destination.keep_commit()
 }
 
 /// Number of consecutive successful probes after which a failed output is used again.

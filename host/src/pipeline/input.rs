@@ -7,17 +7,21 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::{Columns, Known, RawBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position};
+use scanbridge_plugin_api::{
+    CheckpointRequest, ErrorKind, Event, PluginError, Position, ReportKey, Step, Stored,
+};
 
-use super::batch::{InputCounts, Item, SharedBatch};
-use super::checkpoint::{Checkpoints, NewMark};
+use super::batch::{InputCounts, Item, Mark, ReportBegin, SharedBatch};
+use super::checkpoint::{Checkpoints, EndedReport, NewMark};
 use super::control::Control;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
 use super::retry::{Outage, is_passing};
 use super::source::Source;
 use super::summary::InputSummary;
+use super::worker::log_notes;
 use crate::config::{CheckpointInterval, RetryPolicy};
+use crate::plugins::context::Context;
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
@@ -56,7 +60,7 @@ impl InputThread {
             ..InputSummary::default()
         };
         let counts = Arc::new(InputCounts::new(source.id()));
-        let mut stage = Stage {
+        let mut worker = InputWorker {
             number,
             summary,
             resume_at: source.start(),
@@ -74,17 +78,18 @@ impl InputThread {
             report: None,
             since_mark: SinceMark::default(),
             last_mark: 0,
-            reported: None,
+            unconfirmed: None,
             is_idle: false,
         };
-        let result = stage.read_with_retries();
-        stage.conclude(&result);
+        let result = worker.read_with_retries();
+        worker.conclude(&result);
+        worker.close();
         control.turn.leave(number);
-        Read { finished: result.is_ok(), summary: stage.summary, counts: stage.counts }
+        Read { finished: result.is_ok(), summary: worker.summary, counts: worker.counts }
     }
 }
 
-struct Stage<'a> {
+struct InputWorker<'a> {
     number: usize,
     summary: InputSummary,
     source: Source,
@@ -103,15 +108,15 @@ struct Stage<'a> {
     report: Option<OpenReport<'a>>,
     since_mark: SinceMark,
     last_mark: u64,
-    /// The last position that was reported to the input as delivered.
-    reported: Option<Position>,
+    /// What the input is to be told, and when the next attempt is made.
+    unconfirmed: Option<(Stored, Instant)>,
     /// Whether the input has nothing to read now.
     is_idle: bool,
 }
 
 /// The report in progress, with the report lock.
 struct OpenReport<'a> {
-    start: Arc<ReportStart>,
+    begin: ReportBegin,
     turn: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     has_sent: bool,
@@ -129,10 +134,13 @@ impl Default for SinceMark {
     }
 }
 
+/// Time after which an input is told again what it has not confirmed.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+
 /// Interval at which a waiting input checks for new commits.
 const TICK: Duration = Duration::from_millis(200);
 
-impl<'a> Stage<'a> {
+impl<'a> InputWorker<'a> {
     /// Reads, and opens the source again when it was unavailable.
     fn read_with_retries(&mut self) -> Result<(), PluginError> {
         let mut outage: Option<Outage> = None;
@@ -174,34 +182,67 @@ impl<'a> Stage<'a> {
                 let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
-            self.report_commits();
+            self.tell_stored();
             let recycled = self.used.try_recv().unwrap_or_default();
-            let next = self.source.next(recycled)?;
-            self.is_idle = matches!(next, Next::Idle(_));
-            match next {
-                Next::ReportStart(start) => self.begin(*start)?,
-                Next::Batch { batch, position } => self.batch(batch, position)?,
-                Next::ReportEnd { end, position } => self.end(end, position)?,
-                Next::Refused(refusal) => self.refuse(&refusal)?,
-                Next::Idle(wake_after) => {
+            let Step { event, position, checkpoint, .. } = self.source.next(recycled)?;
+            self.is_idle = matches!(event, Event::Idle(_));
+            match event {
+                Event::ReportStart { start, continued } => self.begin(*start, continued)?,
+                Event::Batch(batch) => self.batch(batch, position, checkpoint)?,
+                Event::ReportEnd(end) => self.end(end, position)?,
+                Event::Refused(refusal) => self.refuse(&refusal)?,
+                Event::Idle(wake_after) => {
                     self.outside_a_report("returned \"idle\" inside a report")?;
                     self.idle(wake_after);
                 }
-                Next::Finished => return self.finished(),
+                Event::Mark => {
+                    self.outside_a_report("returned a position without findings inside a report")?;
+                    self.resume_at = position;
+                    self.since_mark.bytes += 1; // The position itself is something to store.
+                }
+                Event::Finished => return self.finished(),
+                _ => return Err(PluginError::bug("plugin bug: `next` returned an unknown step")),
             }
+            self.serve(checkpoint)?;
         }
     }
 
-    fn begin(&mut self, mut start: ReportStart) -> Result<(), PluginError> {
+    /// Sets a checkpoint where the input asks for one.
+    fn serve(&mut self, request: CheckpointRequest) -> Result<(), PluginError> {
+        if request == CheckpointRequest::AtInterval {
+            return Ok(());
+        }
+        self.mark_here();
+        if request == CheckpointRequest::NowAndWait {
+            self.wait_settled()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the last barrier is stored and published, and tells the input.
+    fn wait_settled(&mut self) -> Result<(), PluginError> {
+        while !self.checkpoints.wait_settled(self.last_mark, TICK) && !self.control.has_failed() {
+            if self.control.stop.is_given() {
+                return Err(PluginError::cancelled());
+            }
+        }
+        self.tell_stored();
+        Ok(())
+    }
+
+    fn begin(&mut self, mut start: ReportStart, continued: bool) -> Result<(), PluginError> {
         if let Some(report) = self.report.take() {
-            return self.restart_report(report, start);
+            return self.restart_report(report, start, continued);
         }
         let turn = self.control.turn.take(self.number);
         if self.control.stop.is_given() {
             return Err(PluginError::cancelled()); // The stop came while this input waited for the lock.
         }
+        if !self.checkpoints.has_begun() {
+            self.mark_the_beginning()?;
+        }
         let path = without_controls(&start.path);
-        let verb = if start.continued { "resuming" } else { "reading" };
+        let verb = if continued { "resuming" } else { "reading" };
         // As string fields: titles come from outside, and the log escapes line breaks in fields.
         tracing::info!(
             instance = self.summary.id,
@@ -210,10 +251,17 @@ impl<'a> Stage<'a> {
             "{verb} {path}"
         );
         start.schema = self.columns.schema().clone();
-        let start = Arc::new(start);
-        self.report = Some(OpenReport { start: Arc::clone(&start), turn, has_sent: false });
-        self.send(&Item::Begin(start));
-        if self.checkpoints.has_begun() { Ok(()) } else { self.mark_the_beginning() }
+        let key = Arc::new(ReportKey {
+            input: self.summary.id.clone(),
+            id: start.id.clone(),
+            path: start.path.clone(),
+            time: start.time.clone(),
+            revision: start.revision.clone(),
+        });
+        let begin = ReportBegin { report: Arc::new(start), key, continued, partial: self.source.is_replay() };
+        self.report = Some(OpenReport { begin: begin.clone(), turn, has_sent: false });
+        self.send(&Item::Begin(begin));
+        Ok(())
     }
 
     /// Stores the first checkpoint before anything is delivered. Otherwise a crash after the first report would leave
@@ -233,24 +281,35 @@ impl<'a> Stage<'a> {
 
     /// Handles the start of a report after the source was opened again inside one: it is resumed, or read from the
     /// beginning.
-    fn restart_report(&mut self, report: OpenReport<'a>, start: ReportStart) -> Result<(), PluginError> {
+    fn restart_report(
+        &mut self,
+        report: OpenReport<'a>,
+        start: ReportStart,
+        continued: bool,
+    ) -> Result<(), PluginError> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
         }
-        let is_same = (&start.id, &start.path) == (&report.start.id, &report.start.path);
-        let OpenReport { start: known, turn, has_sent } = report;
-        if is_same && (start.continued || !has_sent) {
-            self.report = Some(OpenReport { start: known, turn, has_sent });
+        let known = &report.begin.report;
+        let is_same = (&start.id, &start.path) == (&known.id, &known.path);
+        if is_same && (continued || !report.has_sent) {
+            self.report = Some(report);
             return Ok(());
         }
+        let turn = report.turn;
         let reason = "the source has changed; the report is read from the beginning".to_owned();
         tracing::warn!(instance = self.summary.id, "{reason}");
         self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
         drop(turn);
-        self.begin(start)
+        self.begin(start, continued)
     }
 
-    fn batch(&mut self, mut raw: RawBatch, position: Position) -> Result<(), PluginError> {
+    fn batch(
+        &mut self,
+        mut raw: RawBatch,
+        position: Option<Position>,
+        request: CheckpointRequest,
+    ) -> Result<(), PluginError> {
         let Some(report) = &mut self.report else {
             return Err(PluginError::bug("the input sent findings outside a report"));
         };
@@ -267,25 +326,26 @@ impl<'a> Stage<'a> {
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
-        self.resume_at = (!position.0.is_empty()).then_some(position);
+        self.resume_at = position;
         let CheckpointInterval { bytes, time } = self.interval;
-        if self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time {
+        let is_due = self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time;
+        if is_due && request == CheckpointRequest::AtInterval {
             self.mark_here();
         }
         Ok(())
     }
 
-    fn end(&mut self, end: ReportEnd, position: Position) -> Result<(), PluginError> {
+    fn end(&mut self, end: ReportEnd, position: Option<Position>) -> Result<(), PluginError> {
         let Some(report) = self.report.take() else {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
-        self.count_end(&report.start, &end);
+        self.count_end(&report.begin.report, &end);
         // An incomplete report must not clear anything, and a complete one is always delivered.
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
-        let sent = end.deliver.then(|| self.sent(&report.start, end.complete));
+        let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
-        self.resume_at = (!position.0.is_empty()).then_some(position);
-        self.mark(self.resume_at.clone(), sent);
+        self.resume_at = position;
+        self.mark(self.resume_at.clone(), Some(EndedReport { key: report.begin.key, sent }));
         drop(report.turn);
         Ok(())
     }
@@ -327,18 +387,19 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Adds a barrier after the last batch, if the input can resume there.
+    /// Adds a barrier here, if the input and every output can resume here.
     fn mark_here(&mut self) {
-        if self.resume_at.is_some() && self.since_mark.bytes > 0 {
+        let is_allowed = self.report.is_none() || self.checkpoints.allows_marks_in_reports();
+        if self.resume_at.is_some() && self.since_mark.bytes > 0 && is_allowed {
             self.mark(self.resume_at.clone(), None);
         }
     }
 
-    fn mark(&mut self, position: Option<Position>, sent: Option<SentReport>) {
+    fn mark(&mut self, position: Option<Position>, ended: Option<EndedReport>) {
         let in_report = self.report.is_some();
         self.since_mark = SinceMark::default();
-        self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, sent });
-        self.send(&Item::Mark(self.last_mark));
+        self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, ended });
+        self.send(&Item::Mark(Mark { number: self.last_mark, in_report }));
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
@@ -356,8 +417,10 @@ impl<'a> Stage<'a> {
     fn idle(&mut self, wake_after: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < wake_after {
-            self.report_commits();
-            if self.control.stop.wait((wake_after.saturating_sub(begun.elapsed())).min(TICK)) {
+            self.tell_stored();
+            let woken = || self.source.context().is_some_and(Context::take_wake);
+            let left = wake_after.saturating_sub(begun.elapsed()).min(TICK);
+            if woken() || self.control.stop.wait(left) {
                 return;
             }
         }
@@ -391,6 +454,16 @@ impl<'a> Stage<'a> {
         self.wait_for_delivery();
     }
 
+    /// Closes the source. An error after the input has failed changes nothing.
+    fn close(&mut self) {
+        if let Some(context) = self.source.context() {
+            log_notes(&self.summary.id, context);
+        }
+        if let Err(error) = self.source.close() {
+            self.control.input_failed(&self.summary.id, &error);
+        }
+    }
+
     /// Leaves the report in progress unfinished: a later run resumes it.
     fn leave_report(&mut self) {
         self.mark_here();
@@ -416,20 +489,38 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits until the outputs have committed everything, and reports that to the input.
+    /// Waits until the outputs have committed and published everything, and tells the input.
     fn wait_for_delivery(&mut self) {
-        while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
-            self.report_commits();
+        while !self.checkpoints.wait_settled(self.last_mark, TICK) && !self.control.has_failed() {
+            self.tell_stored();
         }
-        self.report_commits();
+        self.tell_stored();
     }
 
-    fn report_commits(&mut self) {
-        let Some(position) = self.checkpoints.news(self.number, self.reported.as_ref()) else { return };
-        if let Err(error) = self.source.committed(&position) {
-            self.control.input_failed(&self.summary.id, &error);
+    /// Tells the input what is stored. A call that failed is repeated after a while, and by the next run.
+    fn tell_stored(&mut self) {
+        if let Some(news) = self.checkpoints.take_news(self.number) {
+            self.unconfirmed = Some(match self.unconfirmed.take() {
+                Some((mut known, next)) => {
+                    known.position = news.position;
+                    known.reports.extend(news.reports);
+                    (known, next)
+                }
+                None => (news, Instant::now()),
+            });
         }
-        self.reported = Some(position);
+        let Some((stored, next)) = self.unconfirmed.take() else { return };
+        if Instant::now() < next {
+            self.unconfirmed = Some((stored, next));
+            return;
+        }
+        match self.source.stored(stored.clone()) {
+            Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
+            Err(error) => {
+                self.control.input_failed(&self.summary.id, &error);
+                self.unconfirmed = Some((stored, Instant::now() + CONFIRM_AGAIN));
+            }
+        }
     }
 
     /// Waits while an output's queue is full: so a slow output slows down the input.

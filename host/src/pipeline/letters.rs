@@ -6,7 +6,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, Row, Schema,
 };
 use scanbridge_plugin_api::model::{Field, ReportEnd};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
 
 use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
 
@@ -50,7 +50,7 @@ impl LetterSource {
         std::mem::take(&mut self.history)
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
         if let Some(Err(error)) = self.letters.peek() {
             return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
         }
@@ -64,18 +64,18 @@ impl LetterSource {
                     reason: "replayed dead letters: single findings, not a complete report".to_owned(),
                     ..ReportEnd::default()
                 };
-                Ok(Next::ReportEnd { end, position: Position::default() })
+                Ok(Step::report_end(end))
             }
             (None, Some(next)) => {
                 self.report = Some(next.clone());
-                Ok(Next::ReportStart(Box::new(next.into())))
+                Ok(Step::report_start(next.into()))
             }
-            (None, None) => Ok(Next::Finished),
+            (None, None) => Ok(Step::finished()),
         }
     }
 
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
-    fn batch(&mut self, recycled: RawBatch) -> Next {
+    fn batch(&mut self, recycled: RawBatch) -> Step {
         let mut batch = BatchBuilder::recycle(recycled);
         let mut asset = None;
         let report = self.report.clone();
@@ -96,7 +96,7 @@ impl LetterSource {
             let finding: FindingRow = self::row(&finding);
             batch.push_finding(row, definition, &finding);
         }
-        Next::Batch { batch: batch.finish(), position: Position::default() }
+        Step::batch(batch.finish())
     }
 }
 

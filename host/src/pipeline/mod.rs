@@ -7,14 +7,14 @@
 //! ```
 
 mod batch;
+mod build;
 mod checkpoint;
 mod control;
 mod destination;
 mod failover;
 mod input;
-mod instance;
-mod lane;
 mod letters;
+mod opener;
 mod progress;
 mod queue;
 mod rate_limit;
@@ -26,11 +26,10 @@ mod selection;
 mod source;
 mod stop;
 mod summary;
-mod watch;
-mod watchdog;
+mod worker;
 
-pub use instance::{Built, Settings, build, build_replay};
+pub use build::{Built, Settings, build, build_replay};
 pub use run::{Ending, run};
-pub use stop::Stop;
+pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::exit_code;
 pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::instance::{Context, OpenInput};
+use super::build::OpenInput;
 use super::summary::show_bytes;
+use crate::plugins::context::Context;
 
 /// Interval of the log lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

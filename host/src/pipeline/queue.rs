@@ -137,9 +137,9 @@ impl State {
 
     fn take_in(&mut self, item: Item, bytes: u64, findings: u64) {
         let item = match item {
-            Item::Begin(report) => {
+            Item::Begin(begin) => {
                 self.has_gap = false;
-                Item::Begin(report)
+                Item::Begin(begin)
             }
             Item::End { end, .. } => Item::End { end, has_gap: self.has_gap },
             item => item,

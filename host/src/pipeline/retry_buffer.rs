@@ -1,11 +1,7 @@
 //! The retry buffer of an output.
 
+use super::batch::{Item, ReportBegin};
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-use scanbridge_plugin_api::model::ReportStart;
-
-use super::batch::Item;
 
 /// Items that the output has received since its last commit: they are repeated when the output is opened again.
 #[derive(Debug, Default)]
@@ -16,7 +12,7 @@ pub(super) struct RetryBuffer {
     /// Set when more came than fits, because no barrier came.
     pub(super) overflown: bool,
     /// The current report at the time of the last commit.
-    pub(super) report: Option<Arc<ReportStart>>,
+    pub(super) report: Option<ReportBegin>,
     /// Whether the output had received findings of that report: an output that takes over then misses its beginning.
     pub(super) has_begun: bool,
 }

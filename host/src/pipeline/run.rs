@@ -1,16 +1,17 @@
 //! Starts the threads, waits for them and makes the summary.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::checkpoint::Checkpoints;
+use scanbridge_plugin_api::{Resume, StoredReport};
+
+use super::build::{AbsentOutput, Built, OpenOutput};
+use super::checkpoint::{Checkpoints, OutputIds};
 use super::control::Control;
 use super::failover::FailoverState;
 use super::input::{InputThread, Read, with_counts};
-use super::instance::{AbsentOutput, Built, OpenOutput};
-use super::lane::Lane;
 use super::progress::Progress;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
@@ -18,8 +19,8 @@ use super::report_lock::ReportLock;
 use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{OutputSummary, RunStatus, Summary};
-use super::watchdog::{Watchdog, Watched};
-use crate::state::{Ledger, RunState, SentReport};
+use super::worker::{OutputWorker, Skipping};
+use crate::state::{AheadReport, Checkpoint, Ledger, RunState, SentReport};
 
 /// How a run ended, for the ledger.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Ending {
     pub state: RunState,
     /// Reports that were delivered since the last checkpoint.
     pub reports: Vec<SentReport>,
+    /// Reports that their inputs have not confirmed, by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
 }
 
 /// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and with a ledger a later run
@@ -47,7 +50,7 @@ pub fn run(
         .iter()
         .map(|input| built.settings.from.positions.contains_key(input.source.id()))
         .collect();
-    let (control, checkpoints, lanes) = prepare(&mut built, stop, ledger);
+    let (control, checkpoints, workers) = prepare(&mut built, stop, ledger);
     for output in &absent {
         control.record_failure(output.failure.clone());
         tracing::warn!(
@@ -56,26 +59,26 @@ pub fn run(
              without it"
         );
     }
-    let queues: Vec<Arc<Queue>> = lanes.iter().map(|(_, lane)| Arc::clone(&lane.queue)).collect();
-    let first_places: Vec<usize> = lanes.iter().map(|(places, _)| places[0]).collect();
-    let mut watchdog = Watchdog::new(Arc::clone(&control), Arc::clone(&checkpoints));
-    let (said, results) = channel();
-    for (place, lane) in lanes {
-        watchdog.watch(Watched::of(&lane, &place));
-        start_lane(place, lane, said.clone());
-    }
-    drop(said);
-    let reads = read(built, &queues, &control, &checkpoints, progress, &mut watchdog);
+    let queues: Vec<Arc<Queue>> = workers.iter().map(|(_, worker)| Arc::clone(&worker.queue)).collect();
+    let threads: Vec<_> =
+        workers.into_iter().map(|(places, worker)| (places, start_output(worker))).collect();
+    let reads = read(built, &queues, &control, &checkpoints, progress);
     queues.iter().for_each(|queue| queue.close());
-    let mut outputs = collect_results(&results, &mut watchdog);
-    // Dropped findings are known only when all batches are freed.
-    for (place, queue) in first_places.into_iter().zip(&queues) {
+    let mut outputs = Vec::new();
+    for ((places, thread), queue) in threads.into_iter().zip(&queues) {
+        while !thread.is_finished() {
+            control.stop.abort_when_drained();
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The host's own threads do not panic; if one does, the run must not look successful.
+        let mut summaries = thread.join().expect("an output's thread ends with its summary");
+        // Dropped findings are known only when all batches are freed.
         let missed = queue.missed().total();
-        let output = outputs.iter_mut().find(|(known, output)| *known == place && !output.hung);
-        for (_, output) in output.into_iter().filter(|_| missed > 0) {
+        if let Some(output) = summaries.first_mut().filter(|_| missed > 0) {
             output.undelivered += missed;
             control.findings_dropped(&output.id, missed);
         }
+        outputs.extend(places.into_iter().zip(summaries));
     }
     let finished = reads.iter().all(|read| read.finished);
     let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
@@ -86,42 +89,40 @@ pub fn run(
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
     let summary = summarize(inputs, outputs, absent, &control, started);
-    let state = match finished && !failed && checkpoints.is_everything_stored() {
+    let state = match finished && !failed && checkpoints.is_everything_settled() {
         false if control.is_resumable() => RunState::Interrupted,
         _ => RunState::Finished,
     };
-    let reports = checkpoints.unrecorded_reports();
+    let (reports, unconfirmed) = (checkpoints.unrecorded_reports(), checkpoints.unconfirmed());
     checkpoints.release();
-    (summary, Ending { state, reports })
+    (summary, Ending { state, reports, unconfirmed })
 }
 
 /// An output worker with the indexes of its outputs in the pipeline file.
-type PlacedLane = (Vec<usize>, Lane);
+type PlacedWorker = (Vec<usize>, OutputWorker);
 
 fn prepare(
     built: &mut Built,
     stop: Arc<Stop>,
     ledger: Option<Arc<Ledger>>,
-) -> (Arc<Control>, Arc<Checkpoints>, Vec<PlacedLane>) {
+) -> (Arc<Control>, Arc<Checkpoints>, Vec<PlacedWorker>) {
     let from = std::mem::take(&mut built.settings.from);
     let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
     let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
     let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
-    let lane_ids = pairs.iter().map(|(output, standby)| {
-        let destinations = [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
-        destinations.map(|destination| destination.id().to_owned()).collect()
-    });
-    let lane_ids = lane_ids.collect();
+    let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
+    let ahead: Vec<_> = output_ids.iter().map(|output| ahead_of(output, &from)).collect();
     let max_buffered = RetryBuffer::most(built.interval.bytes);
-    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, lane_ids));
-    let lanes = pairs.into_iter().enumerate().map(|(number, (output, standby))| {
+    let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, output_ids));
+    let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let places =
             [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
-        (places, lane(number, output, standby, max_buffered, &control, &checkpoints))
+        let shared = (Arc::clone(&control), Arc::clone(&checkpoints));
+        (places, worker(number, output, standby, max_buffered, shared, ahead))
     });
-    let lanes = lanes.collect();
-    (control, checkpoints, lanes)
+    let workers = workers.collect();
+    (control, checkpoints, workers)
 }
 
 /// Each output with its failover output, which has no worker of its own.
@@ -139,49 +140,55 @@ fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<O
     pairs.collect()
 }
 
-fn lane(
+fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds {
+    let destinations = || [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
+    OutputIds {
+        ids: destinations().map(|destination| destination.id().to_owned()).collect(),
+        resumes: destinations().all(|destination| destination.capabilities().resume != Resume::None),
+    }
+}
+
+/// Reports that this output, or its failover output, published before the interruption.
+fn ahead_of(output: &OutputIds, from: &Checkpoint) -> Vec<AheadReport> {
+    let known = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
+    known.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
+}
+
+fn worker(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
     max_buffered: u64,
-    control: &Arc<Control>,
-    checkpoints: &Arc<Checkpoints>,
-) -> Lane {
+    (control, checkpoints): (Arc<Control>, Arc<Checkpoints>),
+    ahead: Vec<AheadReport>,
+) -> OutputWorker {
     let OpenOutput { required, delivery, destination, refusal, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
     // A failover output that was inside a report continues it; otherwise its part would never be ended.
     let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
-    Lane {
+    OutputWorker {
         number,
         primary: destination,
-        away: delivers.then(|| FailoverState::until(Instant::now())),
+        failover: delivers.then(|| FailoverState::until(Instant::now())),
         standby,
         required,
         delivery,
         queue,
-        control: Arc::clone(control),
-        checkpoints: Arc::clone(checkpoints),
+        control,
+        checkpoints,
         pending: RetryBuffer::default(),
         max_buffered,
         outage: None,
-        pace: RateLimit::default(),
+        rate_limit: RateLimit::default(),
         refusal,
+        ahead,
+        skipping: Skipping::default(),
     }
 }
 
-/// Result of an output worker: its number, the indexes of its outputs in the pipeline file, and a summary for each.
-type WorkerResult = (usize, Vec<usize>, Option<Vec<OutputSummary>>);
-
-/// The thread is not joined: one that hangs in a plugin must not block the end of the process.
-fn start_lane(places: Vec<usize>, lane: Lane, said: Sender<WorkerResult>) {
-    let (number, name) = (lane.number, lane.primary.id().to_owned());
-    let work = move || {
-        let summaries = lane.run();
-        // The receiver is gone if the worker was abandoned.
-        let _ = said.send((number, places, summaries));
-    };
-    start(name, work);
+fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
+    start(format!("to {}", worker.primary.id()), move || worker.run())
 }
 
 fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
@@ -194,7 +201,6 @@ fn read(
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
     mut progress: Progress,
-    watchdog: &mut Watchdog,
 ) -> Vec<Read> {
     let interval = built.interval;
     let threads: Vec<JoinHandle<Read>> = built
@@ -202,7 +208,7 @@ fn read(
         .into_iter()
         .enumerate()
         .map(|(number, input)| {
-            let name = input.source.id().to_owned();
+            let name = format!("from {}", input.source.id());
             let thread = InputThread {
                 number,
                 source: input.source,
@@ -216,30 +222,12 @@ fn read(
         })
         .collect();
     progress.until(|| {
-        watchdog.look();
+        control.stop.abort_when_drained();
         threads.iter().all(JoinHandle::is_finished)
     });
     progress.finish();
     // The host's own threads do not panic; if one does, the run must not look successful.
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
-}
-
-/// Waits for the results of all output workers except abandoned ones.
-fn collect_results(results: &Receiver<WorkerResult>, watchdog: &mut Watchdog) -> Vec<(usize, OutputSummary)> {
-    let mut outputs = Vec::new();
-    while watchdog.has_lanes() {
-        match results.recv_timeout(Watchdog::TICK) {
-            Ok((lane, places, summaries)) => {
-                watchdog.ended(lane);
-                outputs.extend(places.into_iter().zip(summaries.into_iter().flatten()));
-            }
-            Err(RecvTimeoutError::Timeout) => watchdog.look(),
-            // The thread of an abandoned worker keeps its sender, so a thread of the host has panicked.
-            Err(RecvTimeoutError::Disconnected) => unreachable!("an output's thread ends with its summary"),
-        }
-    }
-    outputs.extend(watchdog.last_words());
-    outputs
 }
 
 fn summarize(
@@ -253,11 +241,6 @@ fn summarize(
     outputs.extend(absent.into_iter().map(|AbsentOutput { place, id, plugin, .. }| {
         (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
     }));
-    for (_, output) in outputs.iter_mut().filter(|(_, output)| output.hung) {
-        // An output that hangs cannot report what it lost.
-        let known = output.records + output.filtered + output.rejected + output.diverted;
-        output.undelivered = u64::saturating_sub(undelivered, known);
-    }
     outputs.sort_by_key(|(place, _)| *place);
     let outputs: Vec<OutputSummary> = outputs.into_iter().map(|(_, output)| output).collect();
     let failures = control.failed();

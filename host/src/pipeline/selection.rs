@@ -7,30 +7,46 @@ use super::batch::ValidatedBatch;
 use super::summary::KindCounts;
 use crate::config::Filter;
 
-/// The rows that pass the filters, in reused memory.
+/// The rows of a batch for one output, in reused memory.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
+    /// Whether all rows are selected; the lists are then empty.
+    all: bool,
     assets: Vec<u32>,
     findings: Vec<u32>,
 }
 
 impl Rows {
-    /// The rows of the batch that pass all filters, and their number by kind.
-    pub(super) fn of<'a>(
-        &'a mut self,
-        validated: &ValidatedBatch,
-        filters: &[Filter],
-    ) -> (Selection<'a>, KindCounts) {
-        if filters.is_empty() {
-            return (Selection::default(), validated.findings);
-        }
-        self.assets.clear();
-        self.findings.clear();
-        let passed = validated.batch.read(|batch| self.select(batch, filters));
-        (Selection { assets: Some(&self.assets), findings: Some(&self.findings) }, passed)
+    /// These rows.
+    pub(super) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
+        Self { all: false, assets, findings }
     }
 
-    fn select(&mut self, batch: Batch<'_>, filters: &[Filter]) -> KindCounts {
+    /// Selects the rows of the batch that pass all filters. Returns their number by kind.
+    pub(super) fn select(&mut self, validated: &ValidatedBatch, filters: &[Filter]) -> KindCounts {
+        self.assets.clear();
+        self.findings.clear();
+        self.all = filters.is_empty();
+        if self.all {
+            return validated.findings;
+        }
+        validated.batch.read(|batch| self.filter(batch, filters))
+    }
+
+    /// The rows as an output gets them.
+    pub(super) fn selection(&self) -> Selection<'_> {
+        if self.all {
+            return Selection::default();
+        }
+        Selection { assets: Some(&self.assets), findings: Some(&self.findings) }
+    }
+
+    /// The findings; `None` for all.
+    pub(super) fn findings(&self) -> Option<&[u32]> {
+        (!self.all).then_some(&self.findings)
+    }
+
+    fn filter(&mut self, batch: Batch<'_>, filters: &[Filter]) -> KindCounts {
         let admitted = batch.assets().filter(|asset| filters.iter().all(|filter| filter.admits_asset(asset)));
         self.assets.extend(admitted.map(|asset| asset.row()));
         let mut passed = KindCounts::default();

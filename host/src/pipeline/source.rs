@@ -2,11 +2,14 @@
 
 use scanbridge_plugin_api::abi::InputHandle;
 use scanbridge_plugin_api::batch::{RawBatch, Schema};
-use scanbridge_plugin_api::{CheckReport, ErrorKind, Next, PluginError, Position};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, Event, InputCapabilities, PluginError, Position, Resumes, Step, Stored,
+};
 
-use super::instance::{Context, InputOpener, too_long};
 use super::letters::LetterSource;
-use crate::plugins::guard;
+use super::opener::{InputOpener, too_long};
+use crate::plugins::context::Context;
+use crate::plugins::instance_thread::InstanceThread;
 use crate::state::LetterHistory;
 
 /// One input of a run.
@@ -20,41 +23,67 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct PluginSource {
     opener: InputOpener,
-    /// `None` while it is being opened again: there are never two instances.
-    handle: Option<InputHandle>,
+    thread: InstanceThread<InputHandle>,
     schema: Schema,
+    capabilities: InputCapabilities,
     start: Position,
     /// Set until the first step after it was opened again.
     reopened: bool,
 }
 
 impl PluginSource {
-    /// An instance that was opened at this position.
-    pub(super) fn new(opener: InputOpener, handle: InputHandle, start: Position) -> Self {
-        let schema = handle.schema().clone();
-        Self { opener, handle: Some(handle), schema, start, reopened: false }
+    /// Opens an instance at this position; an empty one is the beginning.
+    pub(super) fn open(opener: InputOpener, start: Position) -> Result<Self, PluginError> {
+        let mut thread = opener.thread();
+        let (schema, capabilities) = opener.open(&mut thread, &start)?;
+        Ok(Self { opener, thread, schema, capabilities, start, reopened: false })
     }
 
-    fn call<T>(
+    fn call<T: Send + 'static>(
         &mut self,
         name: &'static str,
-        work: impl FnOnce(&mut InputHandle) -> Result<T, PluginError>,
+        work: impl FnOnce(&mut InputHandle) -> Result<T, PluginError> + Send + 'static,
     ) -> Result<T, PluginError> {
-        let caller = self.opener.context().caller();
         let closed = || PluginError::new(ErrorKind::Unavailable, "the input is closed");
-        let handle = self.handle.as_mut().ok_or_else(closed)?;
-        guard::during(caller, name, || work(handle))
+        let limits = self.opener.limits();
+        self.thread.call(name, limits, move |handle| work(handle.as_mut().ok_or_else(closed)?))
     }
 
-    fn close(&mut self) {
-        let handle = self.handle.take();
-        guard::during(self.opener.context().caller(), "close", || drop(handle));
+    /// Closes the instance, if it is open.
+    fn close(&mut self) -> Result<(), PluginError> {
+        if self.thread.is_hung() {
+            return Ok(());
+        }
+        let limits = self.opener.limits();
+        self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), InputHandle::close))
+    }
+
+    fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+        let mut step = self.call("next", move |handle| handle.next(recycled))?;
+        if let Some(position) = &step.position {
+            if position.0.len() > Position::MAX_BYTES {
+                return Err(too_long("input", "position", position.0.len(), Position::MAX_BYTES));
+            }
+            if position.0.is_empty() {
+                return Err(PluginError::bug("plugin bug: `next` returned an empty position"));
+            }
+        }
+        let is_usable = match self.capabilities.resumes {
+            Resumes::None => false,
+            Resumes::Report => !matches!(step.event, Event::Batch(_)),
+            _ => true,
+        };
+        step.position = step.position.filter(|_| is_usable);
+        // A report may begin again only directly after the source was opened again.
+        self.reopened &= matches!(step.event, Event::ReportStart { .. });
+        Ok(step)
     }
 }
 
 impl Drop for PluginSource {
     fn drop(&mut self) {
-        self.close();
+        // Its errors were reported when the input ended.
+        let _ = self.close();
     }
 }
 
@@ -104,24 +133,15 @@ impl Source {
     /// Position at which the source would be opened again before its first step; `None` if it cannot be.
     pub(super) fn start(&self) -> Option<Position> {
         match self {
+            Self::Plugin(plugin) if plugin.capabilities.resumes == Resumes::None => None,
             Self::Plugin(plugin) => Some(plugin.start.clone()),
             Self::Letters(_) => None,
         }
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Next, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
         match self {
-            Self::Plugin(plugin) => {
-                let next = plugin.call("next", |handle| handle.next(recycled))?;
-                if let Next::Batch { position, .. } | Next::ReportEnd { position, .. } = &next
-                    && position.0.len() > Position::MAX_BYTES
-                {
-                    return Err(too_long("input", "position", position.0.len(), Position::MAX_BYTES));
-                }
-                // A report may begin again only directly after the source was opened again.
-                plugin.reopened &= matches!(next, Next::ReportStart(_));
-                Ok(next)
-            }
+            Self::Plugin(plugin) => plugin.next(recycled),
             Self::Letters(letters) => letters.next(recycled),
         }
     }
@@ -139,12 +159,13 @@ impl Source {
         let Self::Plugin(plugin) = self else {
             return Err(PluginError::bug("dead letters are read once"));
         };
-        plugin.close();
-        let handle = plugin.opener.open(&place.0)?;
-        if *handle.schema() != plugin.schema {
+        // It has failed already; a second error changes nothing.
+        let _ = plugin.close();
+        let (schema, _) = plugin.opener.open(&mut plugin.thread, place)?;
+        if schema != plugin.schema {
             return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
         }
-        (plugin.handle, plugin.reopened) = (Some(handle), true);
+        plugin.reopened = true;
         Ok(())
     }
 
@@ -155,9 +176,18 @@ impl Source {
         }
     }
 
-    pub(super) fn committed(&mut self, position: &Position) -> Result<(), PluginError> {
+    /// Tells the input what is stored.
+    pub(super) fn stored(&mut self, stored: Stored) -> Result<(), PluginError> {
         match self {
-            Self::Plugin(plugin) => plugin.call("committed", |handle| handle.committed(position)),
+            Self::Plugin(plugin) => plugin.call("stored", move |handle| handle.stored(&stored)),
+            Self::Letters(_) => Ok(()),
+        }
+    }
+
+    /// Closes the source.
+    pub(super) fn close(&mut self) -> Result<(), PluginError> {
+        match self {
+            Self::Plugin(plugin) => plugin.close(),
             Self::Letters(_) => Ok(()),
         }
     }

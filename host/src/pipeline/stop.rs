@@ -1,43 +1,100 @@
-//! The stop request of a run.
+//! The stop request of a run, in two levels.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A signal that threads can wait for. It stays set.
+/// The level at which inputs end and outputs finish what they have: the first signal, or a required output that failed.
+pub const DRAIN: u32 = 1;
+/// The level at which every call ends: the second signal, or the end of the drain time.
+pub const ABORT: u32 = 2;
+
+/// A stop request that threads can wait for. Its level only rises.
 #[derive(Debug, Default)]
 pub struct Stop {
-    given: Mutex<bool>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    level: u32,
+    /// When level [`DRAIN`] was reached.
+    since: Option<Instant>,
+}
+
 impl Stop {
-    /// Sets the signal and wakes all waiting threads. May be called from any thread, any number of times.
+    /// How long outputs may finish what they have after the first request, before the second level is set. The run then
+    /// ends within ten seconds of the request.
+    pub const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+    /// Requests the stop. May be called from any thread, any number of times.
     pub fn give(&self) {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.raise(DRAIN);
+    }
+
+    /// Requests that every call ends now.
+    pub fn abort(&self) {
+        self.raise(ABORT);
+    }
+
+    /// Raises the level; a lower one changes nothing.
+    pub fn raise(&self, level: u32) {
+        if level == 0 {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.level = state.level.max(level);
+        state.since.get_or_insert_with(Instant::now);
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Whether the signal is set.
-    #[must_use]
-    pub fn is_given(&self) -> bool {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sets the second level when the drain time is over.
+    pub fn abort_when_drained(&self) {
+        let since = self.state.lock().unwrap_or_else(PoisonError::into_inner).since;
+        if since.is_some_and(|since| since.elapsed() >= Self::DRAIN_TIME) {
+            self.abort();
+        }
     }
 
-    /// Waits for the signal, at most for this time. Returns whether it is set.
+    /// The level now; 0 without a request.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).level
+    }
+
+    /// Whether a stop is requested.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.level() >= DRAIN
+    }
+
+    /// Waits for a stop request, at most for this time. Returns whether there is one.
     #[must_use]
     pub fn wait(&self, longest: Duration) -> bool {
+        self.wait_above(0, longest, || 0) > 0
+    }
+
+    /// Waits until the level, or that of `own`, is above `seen`; at most for this time. Returns the higher of both.
+    pub(crate) fn wait_above(&self, seen: u32, longest: Duration, own: impl Fn() -> u32) -> u32 {
         let end = Instant::now().checked_add(longest);
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*given {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let level = state.level.max(own());
             // A time that the clock cannot represent means no limit.
             let left =
                 end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
-            if left.is_zero() {
-                break;
+            if level > seen || left.is_zero() {
+                return level;
             }
-            given = self.changed.wait_timeout(given, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *given
+    }
+
+    /// Wakes all waiting threads, after something that they look at has changed.
+    pub(crate) fn notify(&self) {
+        drop(self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
     }
 }
 
@@ -59,5 +116,16 @@ mod tests {
         stop.give();
         assert!(waiting.join().unwrap());
         assert!(stop.is_given() && stop.wait(Duration::MAX));
+    }
+
+    #[test]
+    fn level_only_rises() {
+        let stop = Stop::default();
+        assert_eq!(stop.wait_above(0, Duration::ZERO, || 2), 2, "a level of its own counts");
+        stop.abort();
+        stop.give();
+        stop.abort_when_drained();
+        assert_eq!(stop.level(), ABORT);
+        assert_eq!(stop.wait_above(1, Duration::MAX, || 0), ABORT);
     }
 }

@@ -151,7 +151,7 @@ pub struct InputSummary {
 }
 
 /// Disposition of the findings in an output. The findings that the inputs sent are `records + filtered + rejected +
-/// diverted + undelivered`.
+/// diverted + delivered_before + undelivered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OutputSummary {
     /// The `id:` in the pipeline.
@@ -178,9 +178,8 @@ pub struct OutputSummary {
     pub undelivered: u64,
     /// Bytes written for delivered findings.
     pub bytes: u64,
-    /// Whether it was abandoned during a call.
-    #[serde(skip)]
-    pub(super) hung: bool,
+    /// Findings of reports that this output had published before the interruption that the run resumes.
+    pub delivered_before: u64,
 }
 
 /// The summary of a run.
@@ -304,7 +303,10 @@ impl OutputSummary {
         add_counts(&mut line, [(self.derived, "derived"), (self.filtered, "filtered out")]);
         add_counts(&mut line, [(self.retried, "resent"), (self.diverted, "sent to its failover")]);
         add_counts(&mut line, [(self.rejected, "REJECTED"), (self.undelivered, "NOT DELIVERED")]);
-        add_counts(&mut line, [(self.dead_letters_lost, "dead letters LOST"), (0, "")]);
+        add_counts(
+            &mut line,
+            [(self.dead_letters_lost, "dead letters LOST"), (self.delivered_before, "delivered before")],
+        );
         line + &format!(", {}\n", show_bytes(self.bytes))
     }
 }

@@ -93,6 +93,14 @@ unsafe extern "C" {
     fn at_quick_exit(function: extern "C" fn()) -> c_int;
 }
 
+/// Ends the process at once, without destructors and the functions that are registered for `exit`: a thread that was left
+/// behind in a plugin still runs.
+#[expect(unsafe_code, reason = "ends the process at once, other threads and destructors included")]
+pub(crate) fn end_process(code: u8) -> ! {
+    // SAFETY: it needs nothing.
+    unsafe { libc::_exit(c_int::from(code)) }
+}
+
 /// The exit code of a plugin bug, `EX_SOFTWARE`.
 const PLUGIN_BUG: c_int = 70;
 

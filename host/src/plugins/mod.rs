@@ -1,8 +1,10 @@
 //! Finding and loading plugins: the files of all plugins are read, but only those that a pipeline uses are
 //! loaded.
 
+pub(crate) mod context;
 pub(crate) mod guard;
 mod identity;
+pub(crate) mod instance_thread;
 mod last_line;
 mod library;
 #[cfg(unix)]
@@ -10,6 +12,7 @@ pub(crate) mod ownership;
 mod recorder;
 mod registry;
 mod search;
+mod services;
 pub(crate) mod signals;
 
 pub use identity::Refusal;

@@ -1,5 +1,6 @@
 //! The ledger: what has been delivered, in one file that is changed by whole transactions.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,13 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
     TableDefinition, WriteTransaction,
 };
+use scanbridge_plugin_api::StoredReport;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
 use super::letter::LetterReport;
-use super::record::{Checkpoint, OutputState, RunRecord, RunState, SentReport};
+use super::record::{AheadReport, Checkpoint, OutputState, RunRecord, RunState, SentReport};
 
 /// The ledger of one pipeline. Every change is on the disk when its call returns, or has not happened.
 #[derive(Debug)]
@@ -34,11 +36,12 @@ const ABOUT: Bytes = TableDefinition::new("about");
 const POSITIONS: Bytes = TableDefinition::new("positions");
 const OUTPUTS: Bytes = TableDefinition::new("outputs");
 const RECEIPTS: Bytes = TableDefinition::new("receipts");
+const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
 const REPORTS: List = TableDefinition::new("reports");
 const RUNS: List = TableDefinition::new("runs");
 
 /// The form of the tables above. A ledger of a later form is refused.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// What is kept of the past.
 const KEPT_REPORTS: u64 = 10_000;
 const KEPT_RUNS: u64 = 200;
@@ -60,6 +63,8 @@ struct OutputNote {
     has_gap: bool,
     dead_letters: u64,
     report: Option<LetterReport>,
+    #[serde(default)]
+    ahead: Vec<AheadReport>,
 }
 
 impl Ledger {
@@ -197,7 +202,7 @@ impl Ledger {
 
     fn initialise(&self, pipeline: PathBuf) -> Result<(), StateError> {
         self.change(|transaction| {
-            for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS] {
+            for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS, UNCONFIRMED] {
                 transaction.open_table(table)?;
             }
             transaction.open_table(REPORTS)?;
@@ -231,14 +236,23 @@ impl Ledger {
         let under_way = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
         let mut checkpoint = Checkpoint { under_way, ..Checkpoint::default() };
         checkpoint.positions.extend(positions);
-        let receipts = self.all(RECEIPTS)?;
-        for (id, receipt) in receipts {
-            let note: Option<OutputNote> = self.get(OUTPUTS, &id)?;
-            let note = note.ok_or_else(|| StateError::damaged(&self.path, &"a receipt without a note"))?;
-            let OutputNote { has_gap, dead_letters, report } = note;
-            checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report });
+        let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
+        for (id, note) in self.all(OUTPUTS)? {
+            let OutputNote { has_gap, dead_letters, report, ahead } = self.parse(&note)?;
+            let receipt = receipts.remove(&id);
+            checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report, ahead });
         }
+        checkpoint.unconfirmed = self.unconfirmed()?;
         Ok(Some(checkpoint))
+    }
+
+    /// Reports that ended, and that their input has not confirmed: by the `id` of the input.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unconfirmed(&self) -> Result<BTreeMap<String, Vec<StoredReport>>, StateError> {
+        let parse = |(id, reports): (String, Vec<u8>)| Ok((id, self.parse(&reports)?));
+        self.all(UNCONFIRMED)?.into_iter().map(parse).collect()
     }
 
     /// When the checkpoint was stored, in UTC.
@@ -275,23 +289,33 @@ impl Ledger {
             drop(positions);
             let mut receipts = transaction.open_table(RECEIPTS)?;
             for (output, state) in &checkpoint.outputs {
-                receipts.insert(output.as_str(), state.receipt.as_slice())?;
+                match &state.receipt {
+                    Some(receipt) => receipts.insert(output.as_str(), receipt.as_slice())?,
+                    None => receipts.remove(output.as_str())?,
+                };
                 let OutputState { has_gap, dead_letters, .. } = *state;
-                let note = OutputNote { has_gap, dead_letters, report: state.report.clone() };
-                put(transaction, OUTPUTS, output, &note)?;
+                let (report, ahead) = (state.report.clone(), state.ahead.clone());
+                put(transaction, OUTPUTS, output, &OutputNote { has_gap, dead_letters, report, ahead })?;
             }
+            put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
             append_all(transaction, reports)
         })
     }
 
-    /// A run ends, with the reports that were delivered since the last checkpoint. A finished one leaves nothing to
-    /// go on with.
+    /// A run ends, with the reports that were delivered since the last checkpoint, and those that their inputs have not
+    /// confirmed. A finished one leaves nothing to go on with.
     ///
     /// # Errors
     /// When the ledger cannot be written: the next run then goes on at the last checkpoint, which repeats nothing.
-    pub fn end(&self, run: &RunRecord, reports: &[SentReport]) -> Result<(), StateError> {
+    pub fn end(
+        &self,
+        run: &RunRecord,
+        reports: &[SentReport],
+        unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
+    ) -> Result<(), StateError> {
         self.change(|transaction| {
             append(transaction, RUNS, run.number, run, KEPT_RUNS)?;
+            put_unconfirmed(transaction, unconfirmed)?;
             append_all(transaction, reports)?;
             if run.state == RunState::Finished { forget(transaction) } else { Ok(()) }
         })
@@ -429,6 +453,18 @@ fn put<T: Serialize>(
     value: &T,
 ) -> Result<(), redb::Error> {
     transaction.open_table(table)?.insert(key, to_json(value).as_slice())?;
+    Ok(())
+}
+
+fn put_unconfirmed(
+    transaction: &WriteTransaction,
+    unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(UNCONFIRMED)?;
+    table.retain(|input, _| unconfirmed.get(input).is_some_and(|reports| !reports.is_empty()))?;
+    for (input, reports) in unconfirmed.iter().filter(|(_, reports)| !reports.is_empty()) {
+        table.insert(input.as_str(), to_json(reports).as_slice())?;
+    }
     Ok(())
 }
 

@@ -48,6 +48,8 @@ pub struct LetterReport {
     pub time: String,
     /// The file or address.
     pub path: String,
+    /// The input's word for the content of the source.
+    pub revision: String,
     /// The version of the scanner.
     pub scanner_version: String,
     /// What the input wished of the outputs.
@@ -62,6 +64,7 @@ impl From<&ReportStart> for LetterReport {
             title: report.title.clone(),
             time: report.time.clone(),
             path: report.path.clone(),
+            revision: report.revision.clone(),
             scanner_version: report.scanner_version.clone(),
             hints: report.hints,
         }
@@ -78,8 +81,7 @@ impl From<LetterReport> for ReportStart {
             path: report.path,
             scanner_version: report.scanner_version,
             hints: report.hints,
-            // Only what was refused is here: an asset may have other findings.
-            partial: true,
+            revision: report.revision,
             ..Self::default()
         }
     }

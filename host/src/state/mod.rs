@@ -23,7 +23,7 @@ pub use folder::StateFolder;
 pub use ledger::Ledger;
 pub use letter::{Letter, LetterHistory, LetterReport, Record};
 pub use lock::{Lock, Occupied};
-pub use record::{Checkpoint, OutputState, RunRecord, RunState, SentReport};
+pub use record::{AheadReport, Checkpoint, OutputState, RunRecord, RunState, SentReport};
 
 /// The present time as state tells it, in UTC.
 #[must_use]

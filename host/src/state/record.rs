@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
 use super::letter::LetterReport;
@@ -15,13 +16,15 @@ pub struct Checkpoint {
     pub outputs: BTreeMap<String, OutputState>,
     /// The input whose report is under way at this place.
     pub under_way: Option<String>,
+    /// Reports that ended, and that an input has not confirmed yet: by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
 }
 
 /// What the host keeps of one output at a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputState {
-    /// The receipt, in the output's own words.
-    pub receipt: Vec<u8>,
+    /// The receipt, in the output's own words; none for an output that cannot resume.
+    pub receipt: Option<Vec<u8>>,
     /// Whether it lacks findings of the report under way: then it must not clear anything at its end.
     pub has_gap: bool,
     /// How long its file of dead letters was, in bytes.
@@ -29,6 +32,20 @@ pub struct OutputState {
     /// The report of which findings had come to it: where another one, or none, stands here, it gets only the rest of
     /// the report under way.
     pub report: Option<LetterReport>,
+    /// Reports after the common checkpoint that this output has published already: they are not sent to it again.
+    pub ahead: Vec<AheadReport>,
+}
+
+/// A report that an output has published before the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AheadReport {
+    /// The report.
+    pub key: ReportKey,
+    /// Whether the output lacks findings of it for which there is no dead letter.
+    pub missed: bool,
+    /// How many of its findings became dead letters.
+    pub dead_letters: u64,
 }
 
 /// One run, as the history keeps it.

@@ -41,6 +41,9 @@ impl FakeCatalogue {
 
 fn plugin(name: &str, kind: PluginKind, summary: &str, options: &[OptionSpec]) -> Descriptor {
     Descriptor {
+        api: "2.0".to_owned(),
+        tables: Vec::new(),
+        capabilities: serde_json::Value::Null,
         name: name.to_owned(),
         kind,
         version: "1.2.3".to_owned(),

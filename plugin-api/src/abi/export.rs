@@ -9,6 +9,7 @@ use super::memory::{Bytes, BytesRef};
 use super::output_table::{OUTPUT_2, OutputTable2, output_table};
 use super::root::{PlainRoot, RootModule, RootModuleRef};
 use super::status::to_json;
+use crate::capabilities::{InputCapabilities, OutputCapabilities};
 use crate::descriptor::{Descriptor, OptionDescriptor, PluginKind};
 use crate::input::Input;
 use crate::options::OptionSpec;
@@ -27,8 +28,32 @@ pub struct PluginEntry {
 
 #[derive(Debug)]
 enum Table {
-    Input(&'static InputTable2),
-    Output(&'static OutputTable2),
+    Input(&'static InputTable2, InputCapabilities),
+    Output(&'static OutputTable2, OutputCapabilities),
+}
+
+impl Table {
+    fn id(&self) -> &'static str {
+        match self {
+            Self::Input(..) => INPUT_2,
+            Self::Output(..) => OUTPUT_2,
+        }
+    }
+
+    fn address(&self) -> *const () {
+        match self {
+            Self::Input(table, _) => std::ptr::from_ref(*table).cast(),
+            Self::Output(table, _) => std::ptr::from_ref(*table).cast(),
+        }
+    }
+
+    fn capabilities(&self) -> serde_json::Value {
+        let capabilities = match self {
+            Self::Input(_, capabilities) => serde_json::to_value(capabilities),
+            Self::Output(_, capabilities) => serde_json::to_value(capabilities),
+        };
+        capabilities.expect("plain data can be serialized")
+    }
 }
 
 inventory::collect!(PluginEntry);
@@ -49,7 +74,7 @@ impl<T: Input> Registration<T> {
             version,
             summary: T::SUMMARY,
             options: T::OPTIONS,
-            table: Table::Input(&Self::INPUT_TABLE),
+            table: Table::Input(&Self::INPUT_TABLE, T::CAPABILITIES),
         }
     }
 }
@@ -66,7 +91,7 @@ impl<T: Output> Registration<T> {
             version,
             summary: T::SUMMARY,
             options: T::OPTIONS,
-            table: Table::Output(&Self::OUTPUT_TABLE),
+            table: Table::Output(&Self::OUTPUT_TABLE, T::CAPABILITIES),
         }
     }
 }
@@ -78,6 +103,9 @@ impl PluginEntry {
             kind: self.kind,
             version: self.version.to_owned(),
             summary: self.summary.to_owned(),
+            api: super::API.to_owned(),
+            tables: vec![self.table.id().to_owned()],
+            capabilities: self.table.capabilities(),
             options: self.options.iter().map(OptionDescriptor::from).collect(),
         }
     }
@@ -92,15 +120,9 @@ extern "C" fn describe(out: &mut Bytes) {
 
 extern "C" fn get_table(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const () {
     let (id, plugin) = (id.to_text(), plugin.to_text());
-    let entry = |entry: &&PluginEntry| entry.name == plugin;
-    let table = inventory::iter::<PluginEntry>.into_iter().filter(entry).find_map(|entry| {
-        match (&entry.table, id.as_str()) {
-            (Table::Input(table), INPUT_2) => Some(std::ptr::from_ref(*table).cast()),
-            (Table::Output(table), OUTPUT_2) => Some(std::ptr::from_ref(*table).cast()),
-            _ => None,
-        }
-    });
-    table.unwrap_or(std::ptr::null())
+    let is_asked_for = |entry: &&PluginEntry| entry.name == plugin && entry.table.id() == id;
+    let entry = inventory::iter::<PluginEntry>.into_iter().find(is_asked_for);
+    entry.map_or(std::ptr::null(), |entry| entry.table.address())
 }
 
 fn root() -> RootModuleRef {

@@ -11,8 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::StepKind;
+use super::frames::{Answer, StoredFrame};
+use super::{AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, WakeTable1};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
-use super::{HostTable2, InputTable2, NextFrame, OutputTable2, Status, WriteFrame, WrittenFrame};
+use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
 use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
@@ -20,16 +23,27 @@ use crate::model::{
 use crate::{
     CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
 };
+use crate::{
+    Ends, InputCapabilities, LateAnswers, OpenFrame, Order, Outcome, OutputCapabilities, Partial, Purpose,
+    Replaces, ReportKey, Rereads, Resume, Resumes, StoredReport,
+};
 
 #[test]
 fn nothing_that_crosses_has_changed_under_its_id() {
     let tables = [
         ("host/2", <HostTable2 as StableAbi>::LAYOUT),
+        (super::LOG_1, <LogTable1 as StableAbi>::LAYOUT),
+        (super::CANCEL_1, <CancelTable1 as StableAbi>::LAYOUT),
+        (super::ALIVE_1, <AliveTable1 as StableAbi>::LAYOUT),
+        (super::NOTES_1, <NotesTable1 as StableAbi>::LAYOUT),
+        (super::WAKE_1, <WakeTable1 as StableAbi>::LAYOUT),
+        (super::MASK_1, <MaskTable1 as StableAbi>::LAYOUT),
         ("input/2", <InputTable2 as StableAbi>::LAYOUT),
-        ("input/2 next", <NextFrame as StableAbi>::LAYOUT),
+        ("input/2 step", <StepFrame as StableAbi>::LAYOUT),
         ("output/2", <OutputTable2 as StableAbi>::LAYOUT),
         ("output/2 write", <WriteFrame<'static> as StableAbi>::LAYOUT),
         ("output/2 written", <WrittenFrame as StableAbi>::LAYOUT),
+        ("output/2 committed", <CommittedFrame as StableAbi>::LAYOUT),
         ("owner", <Owner as StableAbi>::LAYOUT),
         ("bytes", <Bytes as StableAbi>::LAYOUT),
         ("words", <Words as StableAbi>::LAYOUT),
@@ -90,8 +104,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         path: "a.xml".to_owned(),
         scanner_version: "1".to_owned(),
         hints: Hints { add_host: Some(true) },
-        continued: true,
-        partial: true,
+        revision: "7-1760000000".to_owned(),
         schema: schema.clone(),
     };
     let end = ReportEnd {
@@ -125,6 +138,9 @@ fn forms() -> Vec<(&'static str, Value)> {
         kind: PluginKind::Output,
         version: "1.2.3".to_owned(),
         summary: "summary".to_owned(),
+        api: "2.0".to_owned(),
+        tables: vec!["output/2".to_owned()],
+        capabilities: form(&OutputCapabilities::NONE.resume(Resume::Exact)),
         options: kinds.into_iter().map(option).collect(),
     };
     let check = CheckReport::default()
@@ -132,7 +148,33 @@ fn forms() -> Vec<(&'static str, Value)> {
         .step("b", Verdict::Warning, "detail")
         .step("c", Verdict::Failed, "detail")
         .failed_step("d", &PluginError::new(ErrorKind::Auth, "message"));
+    let open = OpenFrame {
+        api: "2.0".to_owned(),
+        host: "Scanbridge 1.0.0".to_owned(),
+        pipeline: "qualys".to_owned(),
+        instance: "siem".to_owned(),
+        run: 12,
+        purpose: Purpose::Run,
+        options: [("path".to_owned(), Value::from("a.csv"))].into_iter().collect(),
+        state_folder: "/var/lib/scanbridge".into(),
+        reports: Some(vec![Value::from("key")]),
+        options_changed: vec!["path".to_owned()],
+        ..OpenFrame::default()
+    };
+    let key = ReportKey {
+        input: "files".to_owned(),
+        id: "scan/1".to_owned(),
+        path: "a.xml".to_owned(),
+        time: "2026-01-31T12:00:00Z".to_owned(),
+        revision: "7-1760000000".to_owned(),
+    };
+    let stored =
+        StoredFrame { reports: vec![StoredReport { key, outcome: Outcome::Delivered, dead_letters: 2 }] };
     vec![
+        ("open", form(&open)),
+        ("answer", form(&Answer::of(Some(InputCapabilities::NONE), Some(schema.clone())))),
+        ("stored", form(&stored)),
+        ("input capabilities", form(&InputCapabilities::NONE)),
         ("schema", form(&schema)),
         ("report start", form(&start)),
         ("report end", form(&end)),
@@ -156,6 +198,10 @@ fn json_forms_can_grow() {
     }
     for (name, mut form) in forms() {
         let reader = match name {
+            "open" => read::<OpenFrame>,
+            "answer" => read::<Answer<OutputCapabilities>>,
+            "stored" => read::<StoredFrame>,
+            "input capabilities" => read::<InputCapabilities>,
             "schema" => read::<Schema>,
             "report start" => read::<ReportStart>,
             "report end" => read::<ReportEnd>,
@@ -181,6 +227,32 @@ fn numbers_and_words_have_not_changed() {
     }
     for kind in FindingKind::ALL {
         let _ = writeln!(now, "kind {}", kind.word());
+    }
+    let mut list = |name: &str, words: Vec<&'static str>| {
+        let _ = writeln!(now, "{name} {}", words.join(" "));
+    };
+    list("purpose", Purpose::ALL.map(Purpose::word).to_vec());
+    list("outcome", Outcome::ALL.map(Outcome::word).to_vec());
+    list("resume", Resume::ALL.iter().map(|word| word.word()).collect());
+    list("replaces", Replaces::ALL.iter().map(|word| word.word()).collect());
+    list("partial", Partial::ALL.iter().map(|word| word.word()).collect());
+    list("order", Order::ALL.iter().map(|word| word.word()).collect());
+    list("late_answers", LateAnswers::ALL.iter().map(|word| word.word()).collect());
+    list("resumes", Resumes::ALL.iter().map(|word| word.word()).collect());
+    list("rereads", Rereads::ALL.iter().map(|word| word.word()).collect());
+    list("ends", Ends::ALL.iter().map(|word| word.word()).collect());
+    list("reserved", vec!["keeper/1", "transform/1", "keeps_checkpoint", "shares", "share"]);
+    list("abilities", super::ABILITIES.to_vec());
+    for kind in [
+        StepKind::Batch,
+        StepKind::ReportStart,
+        StepKind::ReportEnd,
+        StepKind::Refused,
+        StepKind::Idle,
+        StepKind::Finished,
+        StepKind::Mark,
+    ] {
+        let _ = writeln!(now, "step {} {kind:?}", kind as u32);
     }
     for (table, names) in [
         ("asset", AssetField::NAMES),

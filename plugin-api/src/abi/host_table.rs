@@ -1,4 +1,4 @@
-//! The table `host/2`: what the host offers to an instance.
+//! What the host offers to an instance: one table that gives service tables by ID.
 
 use std::time::Duration;
 
@@ -6,28 +6,120 @@ use abi_stable::StableAbi;
 
 use super::memory::BytesRef;
 
-/// The host's functions for one instance. `context` is the host's and opaque here; the table stays valid
-/// for the life of the process, and every function may be called from any thread.
+/// The host's side of one instance. It stays valid for the life of the process, and so do the tables that it gives.
+/// Every function may be called from any thread at any time, also after the instance was closed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct HostTable2 {
-    /// What the host wants to have back in every call.
+    /// The size of this structure, in bytes.
+    pub size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What the host wants to have back in every call, also of the service functions.
     pub context: *const (),
-    /// The most detailed level that the host logs: 1 error, 2 warning, 3 information, 4 debug, 5 trace.
-    pub log_level: u32,
-    /// Takes one log line: level, target, message.
-    pub log: extern "C" fn(context: *const (), level: u32, target: BytesRef<'_>, message: BytesRef<'_>),
-    /// 1 if the instance must stop, else 0.
-    pub is_cancelled: extern "C" fn(context: *const ()) -> u32,
-    /// Waits for this number of milliseconds, or until the instance must stop. Returns 1 if it must stop, else 0.
-    pub wait_cancelled: extern "C" fn(context: *const (), milliseconds: u64) -> u32,
-    /// Takes how far the instance is: bytes done, bytes in all (0 when unknown).
-    pub progress: extern "C" fn(context: *const (), done: u64, total: u64),
+    /// The table of a service; null if the host does not have it.
+    pub get_table: extern "C" fn(context: *const (), id: BytesRef<'_>) -> *const (),
 }
 
-/// The plugin's hold on its host.
+// SAFETY: the host promises that its functions may be called from any thread, and `context` is only ever handed back to
+// it.
+unsafe impl Send for HostTable2 {}
+// SAFETY: as above.
+unsafe impl Sync for HostTable2 {}
+
+/// The ID of [`LogTable1`].
+pub const LOG_1: &str = "log/1";
+/// The ID of [`CancelTable1`].
+pub const CANCEL_1: &str = "cancel/1";
+/// The ID of [`AliveTable1`].
+pub const ALIVE_1: &str = "alive/1";
+/// The ID of [`NotesTable1`].
+pub const NOTES_1: &str = "notes/1";
+/// The ID of [`WakeTable1`].
+pub const WAKE_1: &str = "wake/1";
+/// The ID of [`MaskTable1`].
+pub const MASK_1: &str = "mask/1";
+
+/// The host's log.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct LogTable1 {
+    /// The most detailed level that the host logs: 1 error, 2 warning, 3 information, 4 debug, 5 trace.
+    pub level: extern "C" fn(context: *const ()) -> u32,
+    /// Takes one log line: level, target, message, and the other fields as a JSON object (empty for none).
+    pub log: extern "C" fn(
+        context: *const (),
+        level: u32,
+        target: BytesRef<'_>,
+        message: BytesRef<'_>,
+        fields_json: BytesRef<'_>,
+    ),
+}
+
+/// The cancel level: 0 run, 1 drain, 2 abort.
+///
+/// At 1 an input returns the next step that has a position, or `Cancelled`; an output finishes the call at hand and waits
+/// for an unreachable peer 5 s at most. At 2 both return `Cancelled` at once; after 2 s the host continues without the
+/// thread.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct CancelTable1 {
+    /// The level now.
+    pub level: extern "C" fn(context: *const ()) -> u32,
+    /// Waits until the level is above `seen`, or for this number of milliseconds. Returns the level.
+    pub wait: extern "C" fn(context: *const (), seen: u32, milliseconds: u64) -> u32,
+}
+
+/// Signs of progress. Each resets the timer of the call in progress.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct AliveTable1 {
+    /// The instance works.
+    pub alive: extern "C" fn(context: *const ()),
+    /// Takes how far the instance is, in bytes. Flag 1: `total` is known.
+    pub progress: extern "C" fn(context: *const (), done: u64, total: u64, flags: u32),
+    /// Names what the instance does now, for messages about slow calls.
+    pub phase: extern "C" fn(context: *const (), text: BytesRef<'_>),
+}
+
+/// Notes for the summary of the run.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct NotesTable1 {
+    /// Adds `count` to the note with this text. Level as in [`LogTable1`]; an unknown level is information.
+    pub note: extern "C" fn(context: *const (), level: u32, text: BytesRef<'_>, count: u64),
+}
+
+/// Ends the wait of the host for an instance.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct WakeTable1 {
+    /// Ends the idle time of an input.
+    pub wake: extern "C" fn(context: *const ()),
+}
+
+/// Redaction of derived secrets.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct MaskTable1 {
+    /// Redacts this text in all later lines of the run.
+    pub mask: extern "C" fn(context: *const (), text: BytesRef<'_>),
+}
+
+/// Flag of [`AliveTable1::progress`].
+pub const TOTAL_IS_KNOWN: u32 = 1;
+
+/// The plugin's hold on its host: the tables of the services that this host has.
 #[derive(Debug, Clone, Copy)]
-pub struct HostHandle(HostTable2);
+pub struct HostHandle {
+    context: *const (),
+    log: Option<&'static LogTable1>,
+    cancel: Option<&'static CancelTable1>,
+    alive: Option<&'static AliveTable1>,
+    notes: Option<&'static NotesTable1>,
+    wake: Option<&'static WakeTable1>,
+    mask: Option<&'static MaskTable1>,
+}
 
 // SAFETY: the host promises that its functions may be called from any thread, and `context` is only ever
 // handed back to it.
@@ -36,28 +128,90 @@ unsafe impl Send for HostHandle {}
 unsafe impl Sync for HostHandle {}
 
 impl HostHandle {
-    pub(super) fn new(table: HostTable2) -> Self {
-        Self(table)
+    /// Asks the host for every service that this version of the SDK uses.
+    pub(super) fn new(table: &HostTable2) -> Self {
+        // SAFETY: a table under one of these IDs has the layout of that type, and is valid for the life of the process.
+        unsafe {
+            Self {
+                context: table.context,
+                log: get(table, LOG_1),
+                cancel: get(table, CANCEL_1),
+                alive: get(table, ALIVE_1),
+                notes: get(table, NOTES_1),
+                wake: get(table, WAKE_1),
+                mask: get(table, MASK_1),
+            }
+        }
     }
 
     pub(crate) fn log_level(&self) -> u32 {
-        self.0.log_level
+        self.log.map_or(0, |table| (table.level)(self.context))
     }
 
-    pub(crate) fn log(&self, level: u32, target: &str, message: &str) {
-        (self.0.log)(self.0.context, level, target.into(), message.into());
+    pub(crate) fn log(&self, level: u32, target: &str, message: &str, fields_json: &str) {
+        if let Some(table) = self.log {
+            (table.log)(self.context, level, target.into(), message.into(), fields_json.into());
+        }
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
-        (self.0.is_cancelled)(self.0.context) != 0
+    pub(crate) fn cancel_level(&self) -> u32 {
+        self.cancel.map_or(0, |table| (table.level)(self.context))
     }
 
-    pub(crate) fn wait_cancelled(&self, duration: Duration) -> bool {
-        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        (self.0.wait_cancelled)(self.0.context, milliseconds) != 0
+    /// Waits until the level is above `seen`. A host without this service never cancels.
+    pub(crate) fn wait_cancelled(&self, seen: u32, duration: Duration) -> u32 {
+        if let Some(table) = self.cancel {
+            return (table.wait)(self.context, seen, millis(duration));
+        }
+        std::thread::sleep(duration);
+        0
     }
 
-    pub(crate) fn progress(&self, done: u64, total: u64) {
-        (self.0.progress)(self.0.context, done, total);
+    pub(crate) fn alive(&self) {
+        if let Some(table) = self.alive {
+            (table.alive)(self.context);
+        }
     }
+
+    pub(crate) fn progress(&self, done: u64, total: Option<u64>) {
+        if let Some(table) = self.alive {
+            let flags = if total.is_some() { TOTAL_IS_KNOWN } else { 0 };
+            (table.progress)(self.context, done, total.unwrap_or_default(), flags);
+        }
+    }
+
+    pub(crate) fn phase(&self, text: &str) {
+        if let Some(table) = self.alive {
+            (table.phase)(self.context, text.into());
+        }
+    }
+
+    pub(crate) fn note(&self, level: u32, text: &str, count: u64) {
+        if let Some(table) = self.notes {
+            (table.note)(self.context, level, text.into(), count);
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(table) = self.wake {
+            (table.wake)(self.context);
+        }
+    }
+
+    pub(crate) fn mask(&self, text: &str) {
+        if let Some(table) = self.mask {
+            (table.mask)(self.context, text.into());
+        }
+    }
+}
+
+/// # Safety
+/// The host's table under this ID is a `T` that is valid for the life of the process.
+unsafe fn get<T>(table: &HostTable2, id: &str) -> Option<&'static T> {
+    // SAFETY: see above; a null pointer means no table.
+    unsafe { (table.get_table)(table.context, id.into()).cast::<T>().as_ref() }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,81 +1,101 @@
 //! The table `input/2`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use abi_stable::StableAbi;
 use serde::{Deserialize, Serialize};
 
+use super::frames::{self, Answer, StoredFrame};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
 use super::status::{self, Status, from_json, to_json};
 use crate::batch::{BatchBuilder, RawBatch, Schema, SentDefinitions};
+use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
+use crate::descriptor::PluginKind;
 use crate::error::{PluginError, Result};
-use crate::input::{Input, Next, Position};
+use crate::input::{CheckpointRequest, Event, Input, Position, Step, Stored};
 use crate::model::{Refusal, ReportEnd, ReportStart};
-use crate::options::Options;
-use crate::services::Services;
+use crate::open::OpenFrame;
 
 /// The id under which a plugin offers its [`InputTable2`].
 pub const INPUT_2: &str = "input/2";
 
-/// The functions of one kind of input. A handle is used by one thread at a time and dead after `close`.
+/// The functions of one kind of input. All calls of one handle come from one thread; it is dead after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct InputTable2 {
-    /// Makes an instance: options (JSON object), instance id, state folder, host, resume position (empty for
-    /// none); gives the handle and the schema (JSON).
+    /// The size of this structure, in bytes.
+    pub size: u32,
+    /// 0.
+    pub flags: u32,
+    /// Makes an instance: an [`OpenFrame`] as JSON, the position (null for none), the host; gives an [`Answer`] as JSON and
+    /// the handle.
     pub open: extern "C" fn(
-        options: BytesRef<'_>,
-        instance: BytesRef<'_>,
-        state_folder: BytesRef<'_>,
-        host: HostTable2,
-        resume: BytesRef<'_>,
+        frame: BytesRef<'_>,
+        resume: *const BytesRef<'_>,
+        host: &'static HostTable2,
+        answer: &mut Bytes,
         handle: &mut *mut (),
-        schema: &mut Bytes,
     ) -> Status,
     /// Probes; gives a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
     /// Takes the memory of a used batch (empty for none) and gives the next step.
-    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status,
-    /// Everything up to this position has been delivered.
-    pub committed: extern "C" fn(handle: *mut (), position: BytesRef<'_>) -> Status,
+    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status,
+    /// Everything up to this position is stored: a list of reports as JSON, and the position.
+    pub stored: extern "C" fn(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status,
     /// Ends the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
 
-/// The forms of a [`NextFrame`].
+/// The kinds of a [`StepFrame`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub enum NextKind {
-    /// `batch` and `position` are set.
+pub enum StepKind {
+    /// `batch` is set.
     Batch = 1,
     /// `mark` holds a [`ReportStart`].
     ReportStart = 2,
-    /// `mark` holds a [`ReportEnd`], and `position` is set.
+    /// `mark` holds a [`ReportEnd`].
     ReportEnd = 3,
     /// `mark` holds a refusal.
     Refused = 4,
-    /// `wake_after_ms` is set.
+    /// Nothing to read now.
     Idle = 5,
-    /// Nothing is set.
+    /// Nothing to read any more.
     Finished = 6,
+    /// A position and nothing else.
+    Mark = 7,
 }
 
-/// Flag of a step: a host that does not know its kind ignores the step. Without it, an unknown kind is a plugin bug.
+/// `position` is set.
+const HAS_POSITION: u32 = 1;
+/// The host stores a checkpoint here, whatever the interval.
+const MARK: u32 = 2;
+/// As [`MARK`], and `next` is not called before it is stored and the input was told.
+const WAIT_STORED: u32 = 4;
+/// A host that does not know the kind ignores the step. Without it, an unknown kind is a plugin bug.
 const SKIPPABLE: u32 = 8;
+/// `wait_ms` is set.
+const HAS_WAIT: u32 = 16;
+/// The report continues at the position that was given to `open`.
+const CONTINUED: u32 = 32;
 
 /// One step of an input as it crosses.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
-pub struct NextFrame {
+pub struct StepFrame {
+    /// The size of this structure, in bytes.
+    size: u32,
+    /// A [`StepKind`].
     kind: u32,
+    /// [`HAS_POSITION`] and the others.
     flags: u32,
-    wake_after_ms: u64,
+    wait_ms: u64,
     batch: RawBatch,
     position: Bytes,
+    /// The step's JSON.
     mark: Bytes,
 }
 
@@ -92,71 +112,104 @@ struct RefusalMark {
     incomplete: bool,
 }
 
-impl From<Next> for NextFrame {
-    fn from(next: Next) -> Self {
-        let frame = |kind: NextKind| Self { kind: kind as u32, ..Self::default() };
-        match next {
-            Next::ReportStart(start) => Self { mark: to_json(&start), ..frame(NextKind::ReportStart) },
-            Next::Batch { batch, position } => {
-                Self { batch, position: position.0.into(), ..frame(NextKind::Batch) }
+impl From<Step> for StepFrame {
+    fn from(step: Step) -> Self {
+        let mut frame = Self { size: size_of::<Self>() as u32, ..Self::default() };
+        let kind = match step.event {
+            Event::ReportStart { start, continued } => {
+                frame.mark = to_json(&start);
+                frame.flags |= if continued { CONTINUED } else { 0 };
+                StepKind::ReportStart
             }
-            Next::ReportEnd { end, position } => {
-                Self { mark: to_json(&end), position: position.0.into(), ..frame(NextKind::ReportEnd) }
+            Event::Batch(batch) => {
+                frame.batch = batch;
+                StepKind::Batch
             }
-            Next::Refused(refusal) => {
-                let mark = RefusalMark {
+            Event::ReportEnd(end) => {
+                frame.mark = to_json(&end);
+                StepKind::ReportEnd
+            }
+            Event::Refused(refusal) => {
+                frame.mark = to_json(&RefusalMark {
                     path: refusal.path,
                     code: refusal.error.kind as u32,
                     flags: status::flags(refusal.error.kind),
                     message: refusal.error.message,
                     hint: refusal.error.hint,
                     incomplete: refusal.incomplete,
-                };
-                Self { mark: to_json(&mark), ..frame(NextKind::Refused) }
+                });
+                StepKind::Refused
             }
-            Next::Idle(wake_after) => {
-                let wake_after_ms = u64::try_from(wake_after.as_millis()).unwrap_or(u64::MAX);
-                Self { wake_after_ms, ..frame(NextKind::Idle) }
+            Event::Idle(wake_after) => {
+                frame.wait_ms = u64::try_from(wake_after.as_millis()).unwrap_or(u64::MAX);
+                frame.flags |= HAS_WAIT;
+                StepKind::Idle
             }
-            Next::Finished => frame(NextKind::Finished),
+            Event::Mark => StepKind::Mark,
+            Event::Finished => StepKind::Finished,
+        };
+        frame.kind = kind as u32;
+        if let Some(position) = step.position {
+            frame.position = position.0.into();
+            frame.flags |= HAS_POSITION;
         }
+        frame.flags |= match step.checkpoint {
+            CheckpointRequest::AtInterval => 0,
+            CheckpointRequest::Now => MARK,
+            CheckpointRequest::NowAndWait => WAIT_STORED,
+        };
+        frame
     }
 }
 
-impl NextFrame {
+impl StepFrame {
     /// Whether it is a step of a later version that this one may ignore.
     fn is_ignored(&self) -> bool {
-        !(1..=NextKind::Finished as u32).contains(&self.kind) && self.flags & SKIPPABLE != 0
+        !(1..=StepKind::Mark as u32).contains(&self.kind) && self.flags & SKIPPABLE != 0
     }
 }
 
-impl TryFrom<NextFrame> for Next {
+impl TryFrom<StepFrame> for Step {
     type Error = PluginError;
 
-    fn try_from(frame: NextFrame) -> Result<Self> {
-        let position = Position(frame.position.into_vec());
-        Ok(match frame.kind {
-            kind if kind == NextKind::ReportStart as u32 => {
-                Self::ReportStart(Box::new(from_json::<ReportStart>(&frame.mark)?))
+    fn try_from(frame: StepFrame) -> Result<Self> {
+        let is = |flag| frame.flags & flag != 0;
+        let event = match frame.kind {
+            kind if kind == StepKind::ReportStart as u32 => Event::ReportStart {
+                start: Box::new(from_json::<ReportStart>(&frame.mark)?),
+                continued: is(CONTINUED),
+            },
+            kind if kind == StepKind::Batch as u32 => Event::Batch(frame.batch),
+            kind if kind == StepKind::ReportEnd as u32 => {
+                Event::ReportEnd(from_json::<ReportEnd>(&frame.mark)?)
             }
-            kind if kind == NextKind::Batch as u32 => Self::Batch { batch: frame.batch, position },
-            kind if kind == NextKind::ReportEnd as u32 => {
-                Self::ReportEnd { end: from_json::<ReportEnd>(&frame.mark)?, position }
-            }
-            kind if kind == NextKind::Refused as u32 => {
+            kind if kind == StepKind::Refused as u32 => {
                 let mark: RefusalMark = from_json(&frame.mark)?;
                 let mut error = PluginError::new(status::kind(mark.code, mark.flags), mark.message);
                 error.hint = mark.hint;
-                Self::Refused(Refusal { path: mark.path, error, incomplete: mark.incomplete })
+                Event::Refused(Refusal { path: mark.path, error, incomplete: mark.incomplete })
             }
-            kind if kind == NextKind::Idle as u32 => Self::Idle(Duration::from_millis(frame.wake_after_ms)),
-            kind if kind == NextKind::Finished as u32 => Self::Finished,
+            kind if kind == StepKind::Idle as u32 => {
+                Event::Idle(if is(HAS_WAIT) { Duration::from_millis(frame.wait_ms) } else { Duration::ZERO })
+            }
+            kind if kind == StepKind::Finished as u32 => Event::Finished,
+            kind if kind == StepKind::Mark as u32 => Event::Mark,
             kind => {
                 return Err(PluginError::bug(format!(
                     "plugin bug: `next` returned a step of the unknown kind {kind}"
                 )));
             }
-        })
+        };
+        let checkpoint = match (is(WAIT_STORED), is(MARK)) {
+            (true, _) => CheckpointRequest::NowAndWait,
+            (false, true) => CheckpointRequest::Now,
+            (false, false) => CheckpointRequest::AtInterval,
+        };
+        let position = is(HAS_POSITION).then(|| Position(frame.position.into_vec()));
+        if position.is_none() && checkpoint != CheckpointRequest::AtInterval {
+            return Err(PluginError::bug("plugin bug: `next` requested a checkpoint without a position"));
+        }
+        Ok(Self { event, position, checkpoint })
     }
 }
 
@@ -170,33 +223,33 @@ struct Wired<T> {
 #[must_use]
 pub const fn input_table<T: Input>() -> InputTable2 {
     InputTable2 {
+        size: size_of::<InputTable2>() as u32,
+        flags: 0,
         open: open::<T>,
         check: check::<T>,
         next: next::<T>,
-        committed: committed::<T>,
+        stored: stored::<T>,
         close: close::<T>,
     }
 }
 
 extern "C" fn open<T: Input>(
-    options: BytesRef<'_>,
-    instance: BytesRef<'_>,
-    state_folder: BytesRef<'_>,
-    host: HostTable2,
-    resume: BytesRef<'_>,
+    frame: BytesRef<'_>,
+    resume: *const BytesRef<'_>,
+    host: &'static HostTable2,
+    answer: &mut Bytes,
     handle: &mut *mut (),
-    schema: &mut Bytes,
 ) -> Status {
     let host = HostHandle::new(host);
     let _logging = super::log::enter(Some(host));
     guard(|| {
-        let options = Options::read(T::OPTIONS, options.as_slice())?;
-        let services = Services::of_host(instance.to_text(), PathBuf::from(state_folder.to_text()), host);
-        let resume = resume.as_slice();
-        let resume = (!resume.is_empty()).then(|| Position(resume.to_vec()));
-        let plugin = T::open(&options, &services, resume.as_ref())?;
-        *schema = to_json(&plugin.schema());
-        *handle = Instance::into_handle(Wired { plugin, sent: SentDefinitions::default() }, host);
+        // SAFETY: null, or valid for this call.
+        let resume = unsafe { resume.as_ref() }.map(|position| Position(position.as_slice().to_vec()));
+        let opened =
+            frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| T::open(open, resume.as_ref()))?;
+        *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
+        *handle =
+            Instance::into_handle(Wired { plugin: opened.plugin, sent: SentDefinitions::default() }, host);
         Ok(())
     })
 }
@@ -211,34 +264,30 @@ extern "C" fn check<T: Input>(handle: *mut (), report: &mut Bytes) -> Status {
     }
 }
 
-extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, frame: &mut NextFrame) -> Status {
+extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
             let batch = BatchBuilder::following(&wired.sent, recycled);
-            *frame = wired.plugin.next(batch)?.into();
+            *step = wired.plugin.next(batch)?.into();
             Ok(())
         })
     }
 }
 
-extern "C" fn committed<T: Input>(handle: *mut (), position: BytesRef<'_>) -> Status {
+extern "C" fn stored<T: Input>(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
-            wired.plugin.committed(&Position(position.as_slice().to_vec()))
+            let StoredFrame { reports } = from_json(frame.as_slice())?;
+            wired.plugin.stored(&Stored { position: Position(position.as_slice().to_vec()), reports })
         })
     }
 }
 
 extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
     // SAFETY: the host keeps to the rule for handles.
-    unsafe {
-        Instance::<Wired<T>>::close(handle, |wired| {
-            drop(wired);
-            Ok(())
-        })
-    }
+    unsafe { Instance::<Wired<T>>::close(handle, |wired| wired.plugin.close()) }
 }
 
 /// The host's hold on an instance of an input.
@@ -247,6 +296,7 @@ pub struct InputHandle {
     table: InputTable2,
     handle: *mut (),
     schema: Schema,
+    capabilities: Option<InputCapabilities>,
 }
 
 // SAFETY: an `Input` is `Send`, and a handle is used by one thread at a time because its methods take `&mut`.
@@ -259,25 +309,19 @@ impl InputHandle {
     /// What the plugin answered.
     pub fn open(
         table: InputTable2,
-        options: &[u8],
-        instance: &str,
-        state_folder: &str,
-        host: HostTable2,
-        resume: &[u8],
+        frame: &OpenFrame,
+        resume: Option<&Position>,
+        host: &'static HostTable2,
     ) -> Result<Self> {
-        let (mut handle, mut schema) = (std::ptr::null_mut(), Bytes::default());
-        let status = (table.open)(
-            options.into(),
-            instance.into(),
-            state_folder.into(),
-            host,
-            resume.into(),
-            &mut handle,
-            &mut schema,
-        );
+        let (mut handle, mut answer) = (std::ptr::null_mut(), Bytes::default());
+        let resume = resume.map(|position| BytesRef::from(position.0.as_slice()));
+        let resume = resume.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let status = (table.open)(to_json(frame)[..].into(), resume, host, &mut answer, &mut handle);
         Result::from(status)?;
-        let mut opened = Self { table, handle, schema: Schema::default() };
-        opened.schema = from_json(&schema)?;
+        let mut opened = Self { table, handle, schema: Schema::default(), capabilities: None };
+        let answer: Answer<InputCapabilities> = from_json(&answer)?;
+        opened.capabilities = answer.capabilities;
+        opened.schema = answer.schema.unwrap_or_default();
         Ok(opened)
     }
 
@@ -285,6 +329,12 @@ impl InputHandle {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// What the instance declares; none for what the plugin declares.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<InputCapabilities> {
+        self.capabilities
     }
 
     /// See [`Input::check`].
@@ -301,9 +351,9 @@ impl InputHandle {
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn next(&mut self, mut recycled: RawBatch) -> Result<Next> {
+    pub fn next(&mut self, mut recycled: RawBatch) -> Result<Step> {
         loop {
-            let mut frame = NextFrame::default();
+            let mut frame = StepFrame::default();
             Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
             if !frame.is_ignored() {
                 return frame.try_into();
@@ -313,12 +363,23 @@ impl InputHandle {
         }
     }
 
-    /// See [`Input::committed`].
+    /// See [`Input::stored`].
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn committed(&mut self, position: &Position) -> Result<()> {
-        Result::from((self.table.committed)(self.handle, position.0.as_slice().into()))
+    pub fn stored(&mut self, stored: &Stored) -> Result<()> {
+        let frame = to_json(&StoredFrame { reports: stored.reports.clone() });
+        let position = stored.position.0.as_slice();
+        Result::from((self.table.stored)(self.handle, frame[..].into(), position.into()))
+    }
+
+    /// See [`Input::close`].
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn close(mut self) -> Result<()> {
+        let handle = std::mem::replace(&mut self.handle, std::ptr::null_mut());
+        Result::from((self.table.close)(handle))
     }
 }
 
@@ -336,19 +397,35 @@ mod tests {
 
     #[test]
     fn unknown_step_is_ignored_only_if_it_may_be() {
-        let frame = |kind, flags| NextFrame { kind, flags, ..NextFrame::default() };
+        let frame = |kind, flags| StepFrame { kind, flags, ..StepFrame::default() };
         assert!(frame(9, SKIPPABLE).is_ignored());
         assert!(!frame(9, 0).is_ignored());
-        assert!(!frame(NextKind::Batch as u32, SKIPPABLE).is_ignored());
-        assert!(Next::try_from(frame(9, 0)).unwrap_err().message.contains("unknown kind 9"));
+        assert!(!frame(StepKind::Batch as u32, SKIPPABLE).is_ignored());
+        assert!(Step::try_from(frame(9, 0)).unwrap_err().message.contains("unknown kind 9"));
+    }
+
+    #[test]
+    fn steps_cross_with_their_position_and_checkpoint_request() {
+        let crossed = |step: Step| Step::try_from(StepFrame::from(step)).unwrap();
+        let step = crossed(Step::mark(Position(Vec::new())).with_checkpoint(CheckpointRequest::NowAndWait));
+        assert_eq!(step.position, Some(Position(Vec::new())), "an empty position is a position");
+        assert_eq!(step.checkpoint, CheckpointRequest::NowAndWait);
+        let step = crossed(Step::report_continued(ReportStart::default()));
+        assert!(matches!(step.event, Event::ReportStart { continued: true, .. }));
+        assert_eq!((step.position, step.checkpoint), (None, CheckpointRequest::AtInterval));
+        let step =
+            crossed(Step::idle(Duration::from_millis(7)).with_checkpoint(CheckpointRequest::AtInterval));
+        assert!(matches!(step.event, Event::Idle(wait) if wait == Duration::from_millis(7)));
+        let missing = Step::finished().with_checkpoint(CheckpointRequest::Now);
+        assert!(Step::try_from(StepFrame::from(missing)).unwrap_err().message.contains("without a position"));
     }
 
     #[test]
     fn refusal_of_an_older_plugin_and_of_a_newer_one() {
         let step = |mark: &str| {
-            let frame = NextFrame { kind: 4, mark: mark.as_bytes().to_vec().into(), ..NextFrame::default() };
-            match Next::try_from(frame) {
-                Ok(Next::Refused(refusal)) => refusal,
+            let frame = StepFrame { kind: 4, mark: mark.as_bytes().to_vec().into(), ..StepFrame::default() };
+            match Step::try_from(frame).map(|step| step.event) {
+                Ok(Event::Refused(refusal)) => refusal,
                 other => panic!("{other:?}"),
             }
         };

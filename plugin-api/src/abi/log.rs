@@ -2,9 +2,10 @@
 //! this its events would go nowhere.
 
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Once;
 
+use serde_json::Value;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
@@ -46,7 +47,7 @@ fn report_panics() {
         Some(host) => {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let text = panic.payload_as_str().unwrap_or("no message");
-            host.log(level_number(Level::ERROR), &place, &format!("panic at {place}: {text}"));
+            host.log(level_number(Level::ERROR), &place, &format!("panic at {place}: {text}"), "");
         }
         None => before(panic),
     }));
@@ -71,7 +72,7 @@ impl Subscriber for ToHost {
             let mut line = Line::default();
             event.record(&mut line);
             let metadata = event.metadata();
-            host.log(level_number(*metadata.level()), metadata.target(), &line.text());
+            host.log(level_number(*metadata.level()), metadata.target(), &line.message, &line.fields());
         }
     }
 
@@ -100,29 +101,55 @@ pub fn level_number(level: Level) -> u32 {
     }
 }
 
-/// An event as text: the message, then the other fields as `name=value`.
+/// An event: the message, and the other fields as JSON.
 #[derive(Default)]
 struct Line {
     message: String,
-    fields: String,
+    fields: serde_json::Map<String, Value>,
 }
 
 impl Line {
-    fn text(self) -> String {
-        self.message + &self.fields
+    /// The fields as a JSON object; empty if there are none.
+    fn fields(&self) -> String {
+        if self.fields.is_empty() {
+            return String::new();
+        }
+        serde_json::to_string(&self.fields).expect("a map of JSON values can be serialized")
+    }
+
+    fn add(&mut self, field: &Field, value: Value) {
+        self.fields.insert(field.name().to_owned(), value);
     }
 }
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            _ => self.add(field, value.into()),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String cannot fail.
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            _ => self.add(field, format!("{value:?}").into()),
+        }
     }
 }

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "raw handles and exported symbols are what a boundary is made of")]
 
 mod export;
+mod frames;
 mod host_table;
 mod identity;
 mod input_table;
@@ -19,15 +20,20 @@ mod shim;
 mod status;
 
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
-pub use host_table::{HostHandle, HostTable2};
+pub use host_table::{
+    ALIVE_1, AliveTable1, CANCEL_1, CancelTable1, HostHandle, HostTable2, LOG_1, LogTable1, MASK_1,
+    MaskTable1, NOTES_1, NotesTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1,
+};
 pub use identity::{
     IdentifiedPlugin, Identity, IdentityError, RootKind, SECTION, identity_record, name_record, record_length,
 };
-pub use input_table::{INPUT_2, InputHandle, InputTable2, NextFrame, NextKind, input_table};
+pub use input_table::{INPUT_2, InputHandle, InputTable2, StepFrame, StepKind, input_table};
 pub use log::level_number;
 pub use mask::{mask, masked};
 pub use memory::{Bytes, BytesRef, Owner, Words, WordsRef};
-pub use output_table::{OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table};
+pub use output_table::{
+    CommittedFrame, OUTPUT_2, OutputHandle, OutputTable2, WriteFrame, WrittenFrame, output_table,
+};
 pub use root::{
     BadDescriptor, Describe, GetTable, PLAIN_ROOT_SYMBOL, PlainRoot, ROOT_SYMBOL, Root, RootError,
     RootModule, RootModuleRef, open_plain_root, open_root,
@@ -40,8 +46,8 @@ pub const ABI_MAJOR: u32 = 2;
 /// The version of the plugin API: a minor version adds to the contract, never changes it.
 pub const API: &str = "2.0";
 
-/// The abilities of a host of this version that a plugin can need, by their IDs. None is optional yet.
-pub const ABILITIES: &[&str] = &[];
+/// The abilities of a host of this version that a plugin can need, by their IDs: its services.
+pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1];
 
 /// The target triple that this crate, and so the host or plugin around it, was built for.
 pub const TARGET: &str = env!("SCANBRIDGE_TARGET");

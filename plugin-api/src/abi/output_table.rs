@@ -1,48 +1,54 @@
 //! The table `output/2`.
 
-use std::path::PathBuf;
-
 use abi_stable::StableAbi;
 
+use super::frames::{self, Answer};
 use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef, Words, WordsRef};
 use super::shim::{Instance, guard};
 use super::status::{Status, from_json, to_json};
 use crate::batch::{Batch, Columns, RawBatch, RawDefinitions, Selection, ValidBatch};
+use crate::capabilities::OutputCapabilities;
 use crate::check::CheckReport;
+use crate::descriptor::PluginKind;
 use crate::error::{PluginError, Result};
 use crate::model::{ReportEnd, ReportStart};
-use crate::options::Options;
-use crate::output::{Output, Receipt, Rejection, Written};
-use crate::services::Services;
+use crate::open::OpenFrame;
+use crate::output::{Begin, CommitPoint, Committed, LateRow, Output, Receipt, Rejection, Written};
 
 /// The id under which a plugin offers its [`OutputTable2`].
 pub const OUTPUT_2: &str = "output/2";
 
-/// The functions of one kind of output. A handle is used by one thread at a time and dead after `close`.
+/// The functions of one kind of output. All calls of one handle come from one thread; it is dead after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct OutputTable2 {
-    /// Makes an instance: options (JSON object), instance id, state folder, host, receipt (empty for none);
-    /// gives the handle.
+    /// The size of this structure, in bytes.
+    pub size: u32,
+    /// 0.
+    pub flags: u32,
+    /// Makes an instance: an [`OpenFrame`] as JSON, the receipt (null for none), the host; gives an [`Answer`] as JSON and
+    /// the handle.
     pub open: extern "C" fn(
-        options: BytesRef<'_>,
-        instance: BytesRef<'_>,
-        state_folder: BytesRef<'_>,
-        host: HostTable2,
-        receipt: BytesRef<'_>,
+        frame: BytesRef<'_>,
+        receipt: *const BytesRef<'_>,
+        host: &'static HostTable2,
+        answer: &mut Bytes,
         handle: &mut *mut (),
     ) -> Status,
     /// Probes; gives a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
-    /// Begins a report: a [`ReportStart`] as JSON, whose schema holds for the batches that follow.
-    pub begin: extern "C" fn(handle: *mut (), report: BytesRef<'_>) -> Status,
+    /// Begins a report: a [`ReportStart`] as JSON, whose schema holds for the batches that follow. Flags: 1 continued, 2
+    /// partial, 4 has a gap.
+    pub begin: extern "C" fn(handle: *mut (), report: BytesRef<'_>, flags: u32) -> Status,
     /// Writes the selected rows of a batch that the host has validated.
     pub write: extern "C" fn(handle: *mut (), frame: &WriteFrame<'_>, written: &mut WrittenFrame) -> Status,
     /// Ends a report: a [`ReportEnd`] as JSON.
     pub end: extern "C" fn(handle: *mut (), end: BytesRef<'_>, written: &mut WrittenFrame) -> Status,
-    /// Makes what was written durable; gives the receipt.
-    pub commit: extern "C" fn(handle: *mut (), receipt: &mut Bytes) -> Status,
+    /// Makes what was written durable. Flag 1: between two reports.
+    pub commit: extern "C" fn(handle: *mut (), flags: u32, committed: &mut CommittedFrame) -> Status,
+    /// The receipt of the last commit, which was at a report's end, is stored.
+    pub stored: extern "C" fn(handle: *mut (), receipt: BytesRef<'_>) -> Status,
     /// Ends the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
@@ -56,12 +62,16 @@ const ALL_FINDINGS: u32 = 2;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WriteFrame<'a> {
+    /// The size of this structure, in bytes.
+    size: u32,
+    /// [`ALL_ASSETS`], [`ALL_FINDINGS`].
+    flags: u32,
+    /// The number of the batch; it grows with each batch of an instance.
+    number: u64,
     batch: &'a RawBatch,
     /// The blocks of definitions, and their number.
     definitions: *const &'a RawDefinitions,
     definition_count: usize,
-    /// [`ALL_ASSETS`], [`ALL_FINDINGS`].
-    flags: u32,
     assets: WordsRef<'a>,
     findings: WordsRef<'a>,
 }
@@ -70,6 +80,10 @@ pub struct WriteFrame<'a> {
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct WrittenFrame {
+    /// The size of this structure, in bytes.
+    size: u32,
+    /// 0.
+    flags: u32,
     rejected: Words,
     reasons: Bytes,
     retry: Words,
@@ -82,6 +96,8 @@ impl From<Written> for WrittenFrame {
     fn from(written: Written) -> Self {
         let reasons: Vec<&str> = written.rejected.iter().map(|rejection| rejection.reason.as_str()).collect();
         Self {
+            size: size_of::<Self>() as u32,
+            flags: 0,
             reasons: if reasons.is_empty() { Bytes::default() } else { to_json(&reasons) },
             rejected: written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>().into(),
             retry: written.retry.into(),
@@ -96,13 +112,7 @@ impl TryFrom<WrittenFrame> for Written {
     type Error = PluginError;
 
     fn try_from(frame: WrittenFrame) -> Result<Self> {
-        let reasons: Vec<String> =
-            if frame.rejected.is_empty() { Vec::new() } else { from_json(&frame.reasons)? };
-        if reasons.len() != frame.rejected.len() {
-            return Err(PluginError::bug(
-                "plugin bug: the output rejected findings without a reason for each",
-            ));
-        }
+        let reasons = reasons(frame.rejected.len(), &frame.reasons)?;
         let rejected =
             frame.rejected.iter().zip(reasons).map(|(row, reason)| Rejection { row: *row, reason });
         Ok(Self {
@@ -115,6 +125,86 @@ impl TryFrom<WrittenFrame> for Written {
     }
 }
 
+/// The answer to `commit` as it crosses. Rows of earlier batches are three words each: the number of the batch, its lower
+/// half first, and the row.
+#[repr(C)]
+#[derive(Debug, Default, StableAbi)]
+pub struct CommittedFrame {
+    /// The size of this structure, in bytes.
+    size: u32,
+    /// [`HAS_RECEIPT`].
+    flags: u32,
+    receipt: Bytes,
+    late_rejected: Words,
+    /// A JSON list of texts, one for each row of `late_rejected`.
+    reasons: Bytes,
+    late_retry: Words,
+    derived: u64,
+    bytes: u64,
+}
+
+/// `receipt` is set.
+const HAS_RECEIPT: u32 = 1;
+/// Flag of `commit`: between two reports.
+const BETWEEN_REPORTS: u32 = 1;
+
+impl From<Committed> for CommittedFrame {
+    fn from(committed: Committed) -> Self {
+        let (late_rejected, reasons): (Vec<LateRow>, Vec<String>) =
+            committed.late_rejected.into_iter().unzip();
+        Self {
+            size: size_of::<Self>() as u32,
+            flags: if committed.receipt.is_some() { HAS_RECEIPT } else { 0 },
+            receipt: committed.receipt.unwrap_or_default().0.into(),
+            late_rejected: row_words(&late_rejected).into(),
+            reasons: if reasons.is_empty() { Bytes::default() } else { to_json(&reasons) },
+            late_retry: row_words(&committed.late_retry).into(),
+            derived: committed.derived,
+            bytes: committed.bytes,
+        }
+    }
+}
+
+impl TryFrom<CommittedFrame> for Committed {
+    type Error = PluginError;
+
+    fn try_from(frame: CommittedFrame) -> Result<Self> {
+        let late_rejected = rows_of_words(&frame.late_rejected)?;
+        let reasons = reasons(late_rejected.len(), &frame.reasons)?;
+        Ok(Self {
+            receipt: (frame.flags & HAS_RECEIPT != 0).then(|| Receipt(frame.receipt.into_vec())),
+            late_rejected: late_rejected.into_iter().zip(reasons).collect(),
+            late_retry: rows_of_words(&frame.late_retry)?,
+            derived: frame.derived,
+            bytes: frame.bytes,
+        })
+    }
+}
+
+fn row_words(rows: &[LateRow]) -> Vec<u32> {
+    rows.iter().flat_map(|late| [late.batch as u32, (late.batch >> 32) as u32, late.row]).collect()
+}
+
+fn rows_of_words(words: &[u32]) -> Result<Vec<LateRow>> {
+    let (rows, rest) = words.as_chunks::<3>();
+    if !rest.is_empty() {
+        return Err(PluginError::bug("plugin bug: `commit` named rows in an invalid form"));
+    }
+    Ok(rows
+        .iter()
+        .map(|[low, high, row]| LateRow { batch: u64::from(*low) | u64::from(*high) << 32, row: *row })
+        .collect())
+}
+
+/// The reasons of this many rejected rows.
+fn reasons(rows: usize, json: &Bytes) -> Result<Vec<String>> {
+    let reasons: Vec<String> = if rows == 0 { Vec::new() } else { from_json(json)? };
+    if reasons.len() == rows {
+        return Ok(reasons);
+    }
+    Err(PluginError::bug("plugin bug: the output rejected findings without a reason for each"))
+}
+
 /// An author's output with the columns of the report that is under way.
 struct Wired<T> {
     plugin: T,
@@ -125,33 +215,37 @@ struct Wired<T> {
 #[must_use]
 pub const fn output_table<T: Output>() -> OutputTable2 {
     OutputTable2 {
+        size: size_of::<OutputTable2>() as u32,
+        flags: 0,
         open: open::<T>,
         check: check::<T>,
         begin: begin::<T>,
         write: write::<T>,
         end: end::<T>,
         commit: commit::<T>,
+        stored: stored::<T>,
         close: close::<T>,
     }
 }
 
 extern "C" fn open<T: Output>(
-    options: BytesRef<'_>,
-    instance: BytesRef<'_>,
-    state_folder: BytesRef<'_>,
-    host: HostTable2,
-    receipt: BytesRef<'_>,
+    frame: BytesRef<'_>,
+    receipt: *const BytesRef<'_>,
+    host: &'static HostTable2,
+    answer: &mut Bytes,
     handle: &mut *mut (),
 ) -> Status {
     let host = HostHandle::new(host);
     let _logging = super::log::enter(Some(host));
     guard(|| {
-        let options = Options::read(T::OPTIONS, options.as_slice())?;
-        let services = Services::of_host(instance.to_text(), PathBuf::from(state_folder.to_text()), host);
-        let receipt = receipt.as_slice();
-        let receipt = (!receipt.is_empty()).then(|| Receipt(receipt.to_vec()));
-        let plugin = T::open(&options, &services, receipt.as_ref())?;
-        *handle = Instance::into_handle(Wired { plugin, columns: Columns::of(Default::default()) }, host);
+        // SAFETY: null, or valid for this call.
+        let receipt = unsafe { receipt.as_ref() }.map(|receipt| Receipt(receipt.as_slice().to_vec()));
+        let opened = frames::open(PluginKind::Output, frame, T::OPTIONS, host, |open| {
+            T::open(open, receipt.as_ref())
+        })?;
+        *answer = to_json(&Answer::of(opened.capabilities, None));
+        let wired = Wired { plugin: opened.plugin, columns: Columns::of(Default::default()) };
+        *handle = Instance::into_handle(wired, host);
         Ok(())
     })
 }
@@ -166,13 +260,13 @@ extern "C" fn check<T: Output>(handle: *mut (), report: &mut Bytes) -> Status {
     }
 }
 
-extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>) -> Status {
+extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>, flags: u32) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
             let report: ReportStart = from_json(report.as_slice())?;
             wired.columns = Columns::of(report.schema.clone());
-            wired.plugin.begin(&report)
+            wired.plugin.begin(&report, frames::begin::of_flags(flags))
         })
     }
 }
@@ -196,7 +290,7 @@ extern "C" fn write<T: Output>(
                 std::slice::from_raw_parts(frame.definitions, frame.definition_count)
             };
             let batch = Batch::trusted(frame.batch, definitions, &wired.columns, selection);
-            *written = wired.plugin.write(batch)?.into();
+            *written = wired.plugin.write(batch.with_number(frame.number))?.into();
             Ok(())
         })
     }
@@ -212,14 +306,23 @@ extern "C" fn end<T: Output>(handle: *mut (), end: BytesRef<'_>, written: &mut W
     }
 }
 
-extern "C" fn commit<T: Output>(handle: *mut (), receipt: &mut Bytes) -> Status {
+extern "C" fn commit<T: Output>(handle: *mut (), flags: u32, committed: &mut CommittedFrame) -> Status {
     // SAFETY: the host keeps to the rule for handles.
     unsafe {
         Instance::<Wired<T>>::call(handle, |wired| {
-            *receipt = wired.plugin.commit()?.0.into();
+            let at = match flags & BETWEEN_REPORTS {
+                0 => CommitPoint::InReport,
+                _ => CommitPoint::BetweenReports,
+            };
+            *committed = wired.plugin.commit(at)?.into();
             Ok(())
         })
     }
+}
+
+extern "C" fn stored<T: Output>(handle: *mut (), _receipt: BytesRef<'_>) -> Status {
+    // SAFETY: the host keeps to the rule for handles.
+    unsafe { Instance::<Wired<T>>::call(handle, |wired| wired.plugin.stored()) }
 }
 
 extern "C" fn close<T: Output>(handle: *mut ()) -> Status {
@@ -232,6 +335,7 @@ extern "C" fn close<T: Output>(handle: *mut ()) -> Status {
 pub struct OutputHandle {
     table: OutputTable2,
     handle: *mut (),
+    capabilities: Option<OutputCapabilities>,
 }
 
 // SAFETY: an `Output` is `Send`, and a handle is used by one thread at a time because its methods take `&mut`.
@@ -244,22 +348,25 @@ impl OutputHandle {
     /// What the plugin answered.
     pub fn open(
         table: OutputTable2,
-        options: &[u8],
-        instance: &str,
-        state_folder: &str,
-        host: HostTable2,
-        receipt: &[u8],
+        frame: &OpenFrame,
+        receipt: Option<&Receipt>,
+        host: &'static HostTable2,
     ) -> Result<Self> {
-        let mut handle = std::ptr::null_mut();
-        let status = (table.open)(
-            options.into(),
-            instance.into(),
-            state_folder.into(),
-            host,
-            receipt.into(),
-            &mut handle,
-        );
-        Result::from(status).map(|()| Self { table, handle })
+        let (mut handle, mut answer) = (std::ptr::null_mut(), Bytes::default());
+        let receipt = receipt.map(|receipt| BytesRef::from(receipt.0.as_slice()));
+        let receipt = receipt.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let status = (table.open)(to_json(frame)[..].into(), receipt, host, &mut answer, &mut handle);
+        Result::from(status)?;
+        let mut opened = Self { table, handle, capabilities: None };
+        let answer: Answer<OutputCapabilities> = from_json(&answer)?;
+        opened.capabilities = answer.capabilities;
+        Ok(opened)
+    }
+
+    /// What the instance declares; none for what the plugin declares.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<OutputCapabilities> {
+        self.capabilities
     }
 
     /// See [`Output::check`].
@@ -276,8 +383,9 @@ impl OutputHandle {
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn begin(&mut self, report: &ReportStart) -> Result<()> {
-        Result::from((self.table.begin)(self.handle, to_json(report)[..].into()))
+    pub fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
+        let flags = frames::begin::flags(how);
+        Result::from((self.table.begin)(self.handle, to_json(report)[..].into(), flags))
     }
 
     /// See [`Output::write`].
@@ -287,9 +395,11 @@ impl OutputHandle {
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>) -> Result<Written> {
+    pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>, number: u64) -> Result<Written> {
         let definitions = batch.definitions();
         let frame = WriteFrame {
+            size: size_of::<WriteFrame<'_>>() as u32,
+            number,
             batch: batch.raw(),
             definitions: definitions.as_ptr(),
             definition_count: definitions.len(),
@@ -317,10 +427,19 @@ impl OutputHandle {
     ///
     /// # Errors
     /// What the plugin answered.
-    pub fn commit(&mut self) -> Result<Receipt> {
-        let mut receipt = Bytes::default();
-        Result::from((self.table.commit)(self.handle, &mut receipt))?;
-        Ok(Receipt(receipt.into_vec()))
+    pub fn commit(&mut self, at: CommitPoint) -> Result<Committed> {
+        let flags = if at == CommitPoint::BetweenReports { BETWEEN_REPORTS } else { 0 };
+        let mut committed = CommittedFrame::default();
+        Result::from((self.table.commit)(self.handle, flags, &mut committed))?;
+        committed.try_into()
+    }
+
+    /// See [`Output::stored`].
+    ///
+    /// # Errors
+    /// What the plugin answered.
+    pub fn stored(&mut self, receipt: &Receipt) -> Result<()> {
+        Result::from((self.table.stored)(self.handle, receipt.0.as_slice().into()))
     }
 
     /// See [`Output::close`].

@@ -25,9 +25,22 @@ pub struct Batch<'a> {
     definitions: &'a [&'a RawDefinitions],
     columns: &'a Columns,
     selection: Selection<'a>,
+    number: u64,
 }
 
 impl<'a> Batch<'a> {
+    /// The number of the batch, for answers that come with a later commit
+    /// ([`LateRow`](crate::LateRow)). It grows with each batch of an instance.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The same batch with this number.
+    pub(crate) fn with_number(self, number: u64) -> Self {
+        Self { number, ..self }
+    }
+
     /// Validates and views a batch that stands for itself: for tests of a plugin, which have no host to do it.
     ///
     /// # Errors
@@ -50,7 +63,7 @@ impl<'a> Batch<'a> {
     ) -> Self {
         // SAFETY: the caller vouches for the bytes.
         let text = unsafe { std::str::from_utf8_unchecked(&raw.bytes) };
-        Self { raw, text, definitions, columns, selection }
+        Self { raw, text, definitions, columns, selection, number: 0 }
     }
 
     /// The same batch, showing only these rows.

@@ -19,17 +19,13 @@ pub struct ReportStart {
     pub time: String,
     /// The file it was read from, or the address it was fetched from without any secret.
     pub path: String,
+    /// A word for the content of the source, so that a source that has changed counts as another report: size and time
+    /// of a file, the ETag of a download; empty if there is none.
+    pub revision: String,
     /// The version of the scanner; empty if unknown.
     pub scanner_version: String,
     /// What the settings of the input wish of the outputs.
     pub hints: Hints,
-    /// Whether this goes on with a report that an interrupted run had begun, at the position that the input was
-    /// given. Outputs that were opened with a receipt go on behind what it stands for; where this is false they
-    /// take back what they have of an unfinished report.
-    pub continued: bool,
-    /// Whether it holds only some findings of its assets, as dead letters that are sent again do. An output that
-    /// replaces what it knows of an asset then adds to it: what the report lacks is not gone. Inputs leave it false.
-    pub partial: bool,
     /// The columns of the batches that follow.
     pub schema: Schema,
 }

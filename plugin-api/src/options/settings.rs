@@ -1,5 +1,6 @@
 //! The settings of one instance.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -20,6 +21,13 @@ pub struct Options {
     values: Map<String, Value>,
 }
 
+/// Shows the names of the options that are set. The values contain secrets.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
 impl Options {
     /// Checks `values` (a JSON object) against `table` and fills in the defaults.
     ///
@@ -27,8 +35,16 @@ impl Options {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required one, or a value
     /// that the table does not take. The value itself is not shown.
     pub fn read(table: &'static [OptionSpec], values: &[u8]) -> Result<Self> {
-        let mut given: Map<String, Value> = serde_json::from_slice(values)
+        let given = serde_json::from_slice(values)
             .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
+        Self::of(table, given)
+    }
+
+    /// As [`Options::read`], from a JSON object that was parsed already.
+    ///
+    /// # Errors
+    /// As in [`Options::read`].
+    pub fn of(table: &'static [OptionSpec], mut given: Map<String, Value>) -> Result<Self> {
         let mut checked = Map::new();
         for spec in table {
             let value = spec

@@ -48,7 +48,7 @@ const FIXED: usize = 3;
 #[derive(Debug, Default)]
 struct Name {
     bytes: Vec<u8>,
-    cut: TruncatedFields,
+    truncated: TruncatedFields,
 }
 
 /// An operating system and the finding that reported it.
@@ -84,7 +84,7 @@ impl CurrentAsset {
     /// Adds cells that were empty when the asset began: a scan may report names or the operating system after
     /// the findings of the asset.
     pub(crate) fn update(&mut self, asset: AssetView<'_>) {
-        if self.identity.as_ref().is_some_and(|identity| identity.knows_less_than(asset)) {
+        if self.identity.as_ref().is_some_and(|identity| identity.lacks_cells_of(asset)) {
             self.identity.get_or_insert_default().set(asset);
             self.set_names(asset);
             self.system.set_asset_name(asset.get(AssetField::Os));
@@ -108,11 +108,11 @@ impl CurrentAsset {
     }
 
     /// Appends its addresses and the host name that the table prefers.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>, cut: &mut TruncatedFields, table: Table) {
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>, truncated: &mut TruncatedFields, table: Table) {
         let name = if table.columns().netbios_first { &self.netbios_first } else { &self.dns_first };
         out.extend_from_slice(&self.addresses);
         out.extend_from_slice(&name.bytes);
-        cut.merge(name.cut);
+        truncated.merge(name.truncated);
     }
 }
 
@@ -132,7 +132,7 @@ impl Identity {
         cells.all(|(index, (text, cell))| text == asset.get(cell) || index >= FIXED && text.is_empty())
     }
 
-    fn knows_less_than(&self, asset: AssetView<'_>) -> bool {
+    fn lacks_cells_of(&self, asset: AssetView<'_>) -> bool {
         self.0.iter().zip(CELLS).any(|(text, cell)| text.is_empty() && !asset.get(cell).is_empty())
     }
 }
@@ -140,10 +140,10 @@ impl Identity {
 impl Name {
     fn set(&mut self, first: &str, second: &str) {
         self.bytes.clear();
-        self.cut = TruncatedFields::default();
-        field::append(&mut self.bytes, &mut self.cut, Field::HostName, first);
+        self.truncated = TruncatedFields::default();
+        field::append(&mut self.bytes, &mut self.truncated, Field::HostName, first);
         if self.bytes.is_empty() {
-            field::append(&mut self.bytes, &mut self.cut, Field::HostName, second);
+            field::append(&mut self.bytes, &mut self.truncated, Field::HostName, second);
         }
     }
 }

@@ -15,17 +15,17 @@ pub(crate) struct AssetBufferSettings {
     /// Merge information and service events that are equal in every byte into one with a count.
     pub merge: bool,
     /// Sort by severity, highest first; events of equal severity keep their order.
-    pub worst_first: bool,
+    pub highest_severity_first: bool,
 }
 
 impl AssetBufferSettings {
     /// Whether events are buffered.
     pub(crate) fn is_on(self) -> bool {
-        self.merge || self.worst_first
+        self.merge || self.highest_severity_first
     }
 }
 
-/// The events of the current asset, limited to [`MOST_EVENTS`] and [`MOST_BYTES`]; a full buffer is flushed.
+/// The events of the current asset, limited to [`MAX_EVENTS`] and [`MAX_BYTES`]; a full buffer is flushed.
 ///
 /// Never more than one asset, so that each commit contains complete assets and the result does not depend on
 /// commit and batch boundaries.
@@ -53,20 +53,20 @@ impl AssetBuffer {
         Self { settings, ..Self::default() }
     }
 
-    /// Adds an event whose extension begins at offset `extension`. `plain`: an information or service event,
+    /// Adds an event whose extension begins at offset `extension`. `is_mergeable`: an information or service event,
     /// which may be merged.
     pub(crate) fn event(
         &mut self,
         line: &[u8],
         extension: usize,
         severity: Option<Severity>,
-        plain: bool,
+        is_mergeable: bool,
         sink: &mut impl Sink,
     ) -> Result<()> {
-        if self.events.len() == MOST_EVENTS || self.bytes.len() > MOST_BYTES {
+        if self.events.len() == MAX_EVENTS || self.bytes.len() > MAX_BYTES {
             self.flush(sink)?;
         }
-        if plain && self.settings.merge && self.merge(line) {
+        if is_mergeable && self.settings.merge && self.merge(line) {
             return Ok(());
         }
         let start = self.bytes.len();
@@ -77,7 +77,7 @@ impl AssetBuffer {
 
     /// Writes the buffered events.
     pub(crate) fn flush(&mut self, sink: &mut impl Sink) -> Result<()> {
-        if self.settings.worst_first {
+        if self.settings.highest_severity_first {
             self.events.sort_by_key(|event| std::cmp::Reverse(event.severity));
         }
         for event in &self.events {
@@ -127,8 +127,8 @@ impl AssetBuffer {
 /// Bytes by which an event grows when others are merged into it: `cnt=4294967295 type=1 `.
 pub(crate) const COUNT_BYTES: usize = 22;
 
-const MOST_EVENTS: usize = 4096;
-const MOST_BYTES: usize = 2 << 20;
+const MAX_EVENTS: usize = 4096;
+const MAX_BYTES: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -143,9 +143,11 @@ mod tests {
 
     fn events_of(settings: AssetBufferSettings, events: &[(&str, u8, bool)]) -> Vec<String> {
         let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
-        for (line, severity, plain) in events {
+        for (line, severity, is_mergeable) in events {
             let extension = line.find('|').unwrap() + 1;
-            buffer.event(line.as_bytes(), extension, Severity::new(*severity), *plain, &mut lines).unwrap();
+            buffer
+                .event(line.as_bytes(), extension, Severity::new(*severity), *is_mergeable, &mut lines)
+                .unwrap();
         }
         buffer.flush(&mut lines).unwrap();
         buffer.flush(&mut lines).unwrap();
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn equal_events_are_merged_and_counted() {
-        let settings = AssetBufferSettings { merge: true, worst_first: false };
+        let settings = AssetBufferSettings { merge: true, highest_severity_first: false };
         let events = [("a|x=1\n", 1, true), ("b|\n", 1, true), ("a|x=1\n", 1, true), ("b|\n", 1, true)];
         assert_eq!(events_of(settings, &events), ["a|cnt=2 type=1 x=1\n", "b|cnt=2 type=1\n"]);
         let events = [("a|x=1\n", 1, false), ("a|x=1\n", 1, false), ("a|x=2\n", 1, true)];
@@ -163,18 +165,18 @@ mod tests {
 
     #[test]
     fn highest_severity_is_first_and_sorting_is_stable() {
-        let settings = AssetBufferSettings { merge: false, worst_first: true };
+        let settings = AssetBufferSettings { merge: false, highest_severity_first: true };
         let events = [("a|\n", 0, true), ("b|\n", 3, true), ("c|\n", 5, false), ("d|\n", 3, true)];
         assert_eq!(events_of(settings, &events), ["c|\n", "b|\n", "d|\n", "a|\n"]);
     }
 
     #[test]
     fn buffer_size_is_limited() {
-        let settings = AssetBufferSettings { merge: false, worst_first: true };
+        let settings = AssetBufferSettings { merge: false, highest_severity_first: true };
         let (mut buffer, mut lines) = (AssetBuffer::new(settings), Vec::new());
-        for _ in 0..=MOST_EVENTS {
+        for _ in 0..=MAX_EVENTS {
             buffer.event(b"a|\n", 2, None, false, &mut lines).unwrap();
         }
-        assert_eq!((lines.len(), buffer.events.len()), (MOST_EVENTS, 1));
+        assert_eq!((lines.len(), buffer.events.len()), (MAX_EVENTS, 1));
     }
 }

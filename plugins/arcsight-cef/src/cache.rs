@@ -98,13 +98,13 @@ impl FragmentCache {
     fn evict(&mut self) {
         const PICKS: u64 = 4;
         let count = self.entries.len() as u64;
-        let picks = (0..PICKS).map(|pick| (scatter(self.clock * PICKS + pick) % count) as usize);
-        let Some(victim) = picks.min_by_key(|index| self.entries[*index].used) else { return };
-        let gone = self.entries.swap_remove(victim);
-        self.by_key.remove(&gone.key);
-        self.bytes -= weight(&gone);
-        if let Some(moved) = self.entries.get(victim) {
-            self.by_key.insert(moved.key, victim);
+        let picks = (0..PICKS).map(|pick| (mix(self.clock * PICKS + pick) % count) as usize);
+        let Some(evicted_index) = picks.min_by_key(|index| self.entries[*index].used) else { return };
+        let evicted = self.entries.swap_remove(evicted_index);
+        self.by_key.remove(&evicted.key);
+        self.bytes -= weight(&evicted);
+        if let Some(moved) = self.entries.get(evicted_index) {
+            self.by_key.insert(moved.key, evicted_index);
         }
     }
 }
@@ -115,7 +115,7 @@ fn weight(entry: &Entry) -> usize {
 }
 
 /// Spreads consecutive numbers (the finalizer of SplitMix64), the same way in every run.
-fn scatter(number: u64) -> u64 {
+fn mix(number: u64) -> u64 {
     let mixed = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
-    fn filled(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
+    fn batch_of(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
         let mut batch = BatchBuilder::default();
         let asset = batch.push_asset(&AssetRow::default(), false);
         let mut definition = DefinitionRow::default();
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
-        let (raw, columns, settings) = (filled(100), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (batch_of(100), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
         for round in 0..3 {
@@ -161,9 +161,9 @@ mod tests {
                 let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
                 let header = format!("Qualys\\|INFOS\\|{number}|QID {number}|0|");
                 assert_eq!(String::from_utf8_lossy(fragment.header()), header, "round {round}");
-                let kept: usize = cache.entries.iter().map(weight).sum();
-                assert_eq!(kept, cache.bytes);
-                assert!(kept <= 64 * 1024 && cache.entries.len() == cache.by_key.len());
+                let used_bytes: usize = cache.entries.iter().map(weight).sum();
+                assert_eq!(used_bytes, cache.bytes);
+                assert!(used_bytes <= 64 * 1024 && cache.entries.len() == cache.by_key.len());
             }
         }
         assert!(cache.entries.len() > 30, "{} entries", cache.entries.len());
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn recently_used_fragment_is_not_rebuilt() {
-        let (raw, columns, settings) = (filled(1), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (batch_of(1), Columns::of(Schema::default()), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
         let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);
-        let first = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
-        assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first);
+        let first_built = cache.get(&settings, Table::Services, None, definition).header().as_ptr();
+        assert_eq!(cache.get(&settings, Table::Services, None, definition).header().as_ptr(), first_built);
         cache.get(&settings, Table::Infos, None, definition);
         cache.get(&settings, Table::Services, Severity::new(5), definition);
-        assert_eq!(cache.entries.len(), 3, "table and severity are part of what a fragment is");
+        assert_eq!(cache.entries.len(), 3, "table and severity are part of the key");
     }
 }

@@ -100,11 +100,11 @@ impl Encoder {
         for finding in batch.findings() {
             let asset = finding.asset();
             while let Some(earlier) = assets.next_if(|next| next.row() <= asset.row()) {
-                self.turn_to(earlier, sink)?;
+                self.switch_to(earlier, sink)?;
                 current = Some(earlier.row());
             }
             if current != Some(asset.row()) {
-                self.turn_to(asset, sink)?;
+                self.switch_to(asset, sink)?;
                 current = Some(asset.row());
             }
             self.finding(finding, sink)?;
@@ -114,7 +114,7 @@ impl Encoder {
             }
         }
         for asset in assets {
-            self.turn_to(asset, sink)?;
+            self.switch_to(asset, sink)?;
         }
         Ok(std::mem::take(&mut self.tally))
     }
@@ -127,24 +127,24 @@ impl Encoder {
     /// Writes the buffered and derived events of the last asset, which is complete at the end of a report and
     /// at each commit.
     pub(crate) fn finish(&mut self, sink: &mut impl Sink) -> Result<Tally> {
-        self.leave_asset(sink)?;
+        self.finish_asset(sink)?;
         self.asset.clear();
         Ok(std::mem::take(&mut self.tally))
     }
 
-    fn turn_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
+    fn switch_to(&mut self, asset: AssetView<'_>, sink: &mut impl Sink) -> Result<()> {
         if asset.is_continued() && self.asset.is_repeated_by(asset) {
             self.asset.update(asset);
             return Ok(());
         }
-        self.leave_asset(sink)?;
+        self.finish_asset(sink)?;
         self.asset.begin(asset, self.settings.ipv6_in_dst);
         self.tally.bad_addresses += u64::from(self.asset.has_bad_address);
         Ok(())
     }
 
     /// Writes the events that need all findings of the asset, then flushes the buffer.
-    fn leave_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
+    fn finish_asset(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.asset.is_known() {
             if self.settings.derive && !self.asset.system.name.is_empty() {
                 self.system_event(sink)?;
@@ -158,27 +158,27 @@ impl Encoder {
 
     fn finding(&mut self, finding: FindingView<'_>, sink: &mut impl Sink) -> Result<()> {
         let table = Table::of(finding.kind());
-        let mut cut = self.start(table, finding.severity(), finding);
+        let mut truncated = self.start(table, finding.severity(), finding);
         if let Some(port) = finding.port() {
             field::append_number(&mut self.line, "dpt=", port);
         }
-        self.protocol(&mut cut, finding.get(FindingField::Protocol));
+        self.protocol(&mut truncated, finding.get(FindingField::Protocol));
         let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
-        cut.merge(fragment.cut);
+        truncated.merge(fragment.truncated);
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
         if self.settings.extra.outcome {
-            field::append(&mut self.line, &mut cut, Field::Outcome, finding.get(FindingField::Status));
+            field::append(&mut self.line, &mut truncated, Field::Outcome, finding.get(FindingField::Status));
         }
         self.line.extend_from_slice(fragment.middle());
-        field::append(&mut self.line, &mut cut, Field::Result, finding.get(FindingField::Result));
+        field::append(&mut self.line, &mut truncated, Field::Result, finding.get(FindingField::Result));
         self.line.extend_from_slice(fragment.tail());
-        let plain = matches!(table, Table::Infos | Table::Services);
-        if !self.end_line(cut, finding.severity(), plain, sink)? {
-            let (length, most) = (self.line.len(), self.budget);
+        let is_mergeable = matches!(table, Table::Infos | Table::Services);
+        if !self.end_line(truncated, finding.severity(), is_mergeable, sink)? {
+            let (length, limit) = (self.line.len(), self.budget);
             let reason = format!(
                 "event too large: {length} bytes without its text fields, but `max_message_bytes` leaves \
-                 {most} bytes"
+                 {limit} bytes"
             );
             self.rejected.push(Rejection { row: finding.row(), reason });
         }
@@ -208,12 +208,12 @@ impl Encoder {
         [assigned, detected]: [&str; 2],
         sink: &mut impl Sink,
     ) -> Result<()> {
-        let mut cut = self.start(Table::OpenPorts, finding.severity(), finding);
+        let mut truncated = self.start(Table::OpenPorts, finding.severity(), finding);
         field::append_number(&mut self.line, "dpt=", port);
-        self.protocol(&mut cut, protocol);
+        self.protocol(&mut truncated, protocol);
         let fragment =
             self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
-        cut.merge(fragment.cut);
+        truncated.merge(fragment.truncated);
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
         // The result of the finding lists all ports; this event is about one port.
@@ -225,42 +225,49 @@ impl Encoder {
                 self.text.extend([role, service]);
             }
         }
-        field::append(&mut self.line, &mut cut, Field::Result, &self.text);
-        self.end_derived(cut, finding.severity(), sink)
+        field::append(&mut self.line, &mut truncated, Field::Result, &self.text);
+        self.end_derived(truncated, finding.severity(), sink)
     }
 
     fn system_event(&mut self, sink: &mut impl Sink) -> Result<()> {
         let (name, severity) = (&self.asset.system.name, self.asset.system.severity);
-        let mut cut = TruncatedFields::default();
+        let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        for (field, before) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
+        for (field, prefix) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
             self.text.clear();
-            self.text.extend([before, name]);
-            append_header(&mut self.line, &mut cut, field, &self.text, "unknown");
+            self.text.extend([prefix, name]);
+            append_header(&mut self.line, &mut truncated, field, &self.text, "unknown");
         }
         append_severity(&mut self.line, &self.settings, severity);
         self.extension = self.line.len();
         self.time(None);
-        self.asset.append_to(&mut self.line, &mut cut, Table::Uris);
+        self.asset.append_to(&mut self.line, &mut truncated, Table::Uris);
         let category = &self.asset.system.category;
-        append_classification(&mut self.line, &mut cut, &self.settings, Table::Uris, severity, category);
-        field::append(&mut self.line, &mut cut, Field::FilePath, &self.asset.system.name);
+        append_classification(
+            &mut self.line,
+            &mut truncated,
+            &self.settings,
+            Table::Uris,
+            severity,
+            category,
+        );
+        field::append(&mut self.line, &mut truncated, Field::FilePath, &self.asset.system.name);
         self.line.extend_from_slice(&self.report.origin);
-        self.end_derived(cut, severity, sink)
+        self.end_derived(truncated, severity, sink)
     }
 
     fn asset_event(&mut self, sink: &mut impl Sink) -> Result<()> {
-        let mut cut = TruncatedFields::default();
+        let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
         append_severity(&mut self.line, &self.settings, None);
         self.extension = self.line.len();
         self.time(None);
-        self.asset.append_to(&mut self.line, &mut cut, Table::Scanner);
+        self.asset.append_to(&mut self.line, &mut truncated, Table::Scanner);
         self.line.extend_from_slice(&self.report.origin);
-        self.end_derived(cut, None, sink)
+        self.end_derived(truncated, None, sink)
     }
 
     /// Begins the line of a finding: header, time and asset.
@@ -270,42 +277,42 @@ impl Encoder {
         severity: Option<Severity>,
         finding: FindingView<'_>,
     ) -> TruncatedFields {
-        let mut cut = TruncatedFields::default();
+        let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
         let fragment = self.cache.get(&self.settings, table, severity, finding.definition());
         self.line.extend_from_slice(fragment.header());
         self.extension = self.line.len();
         self.time(time::epoch_ms(finding.get(FindingField::LastFound)));
-        self.asset.append_to(&mut self.line, &mut cut, table);
-        cut
+        self.asset.append_to(&mut self.line, &mut truncated, table);
+        truncated
     }
 
     /// Writes `rt`. The finding's own time takes precedence: a detection list is downloaded long after the
     /// scans.
     fn time(&mut self, found: Option<i64>) {
         if let Some(time) = found.or(self.asset.last_scan).or(self.report.time) {
-            let (time, moved) = self.settings.time.apply(time, self.report.begun);
-            self.tally.clamped += u64::from(moved);
+            let (time, is_clamped) = self.settings.time.apply(time, self.report.started);
+            self.tally.clamped += u64::from(is_clamped);
             field::append_number(&mut self.line, "rt=", time);
         }
     }
 
-    fn protocol(&mut self, cut: &mut TruncatedFields, protocol: &str) {
+    fn protocol(&mut self, truncated: &mut TruncatedFields, protocol: &str) {
         match protocol {
             "tcp" => self.line.extend_from_slice(b"proto=TCP "),
             "udp" => self.line.extend_from_slice(b"proto=UDP "),
-            _ => field::append(&mut self.line, cut, Field::Protocol, &protocol.to_ascii_uppercase()),
+            _ => field::append(&mut self.line, truncated, Field::Protocol, &protocol.to_ascii_uppercase()),
         }
     }
 
     fn end_derived(
         &mut self,
-        cut: TruncatedFields,
+        truncated: TruncatedFields,
         severity: Option<Severity>,
         sink: &mut impl Sink,
     ) -> Result<()> {
-        let fits = self.end_line(cut, severity, false, sink)?;
+        let fits = self.end_line(truncated, severity, false, sink)?;
         self.tally.derived += u64::from(fits);
         self.tally.too_long += u64::from(!fits);
         Ok(())
@@ -315,19 +322,19 @@ impl Encoder {
     /// texts.
     fn end_line(
         &mut self,
-        mut cut: TruncatedFields,
+        mut truncated: TruncatedFields,
         severity: Option<Severity>,
-        plain: bool,
+        is_mergeable: bool,
         sink: &mut impl Sink,
     ) -> Result<bool> {
-        cut.merge(self.report.cut);
-        if self.line.len() + cut.written_length() > self.budget
-            && !budget::shorten(&mut self.line, self.budget, &mut cut)
+        truncated.merge(self.report.truncated);
+        if self.line.len() + truncated.written_length() > self.budget
+            && !budget::shorten(&mut self.line, self.budget, &mut truncated)
         {
             return Ok(false);
         }
-        cut.append_to(&mut self.line);
-        self.tally.truncated += u64::from(!cut.is_empty());
+        truncated.append_to(&mut self.line);
+        self.tally.truncated += u64::from(!truncated.is_empty());
         // Each field ends with a space, and the header may end with one.
         if self.line.ends_with(b" ") {
             self.line.pop();
@@ -335,7 +342,7 @@ impl Encoder {
         self.line.push(b'\n');
         if self.settings.buffer.is_on() {
             let extension = self.extension.min(self.line.len() - 1);
-            self.buffer.event(&self.line, extension, severity, plain, sink)?;
+            self.buffer.event(&self.line, extension, severity, is_mergeable, sink)?;
         } else {
             sink.event(&self.line, severity)?;
         }

@@ -46,7 +46,7 @@ fn encode<const DELIMITER: u8>(out: &mut Vec<u8>, text: &str, limit: usize) -> E
     if written <= limit {
         return EscapeResult::Complete;
     }
-    cut(out, start, limit);
+    truncate_value(out, start, limit);
     EscapeResult::Truncated
 }
 
@@ -63,7 +63,7 @@ fn copy<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8], limit: usize) -> us
     while read < text.len() && out.len() - start <= limit {
         match text[read..].first_chunk() {
             Some(chunk) if !has_stops::<DELIMITER>(chunk) => {
-                out.extend_from_slice(&blanked(chunk));
+                out.extend_from_slice(&without_controls(chunk));
                 read += CHUNK;
             }
             _ => {
@@ -87,15 +87,15 @@ fn copy_word<const DELIMITER: u8>(out: &mut Vec<u8>, text: &[u8]) -> usize {
     if run == WORD || run == text.len() {
         return run;
     }
-    let (taken, replacement) = replace::<DELIMITER>(&text[run..]);
+    let (read, replacement) = replace::<DELIMITER>(&text[run..]);
     out.extend_from_slice(replacement);
-    run + taken
+    run + read
 }
 
 const WORD: usize = 8;
 const CHUNK: usize = 32;
 
-/// Whether the chunk contains a byte for [`replace`]. A loop without branches, like [`blanked`], so that the
+/// Whether the chunk contains a byte for [`replace`]. A loop without branches, like [`without_controls`], so that the
 /// compiler vectorizes it; it does not vectorize the two loops combined into one.
 fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
     const STOPS: [u8; 5] = [b'\\', b'\n', b'\r', 0xC2, 0xE2];
@@ -110,12 +110,12 @@ fn has_stops<const DELIMITER: u8>(chunk: &[u8; CHUNK]) -> bool {
 }
 
 /// The chunk with control characters replaced by spaces.
-fn blanked(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
-    let mut blanked = *chunk;
-    for byte in &mut blanked {
+fn without_controls(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
+    let mut without_controls = *chunk;
+    for byte in &mut without_controls {
         *byte = if (*byte < 0x20) | (*byte == 0x7F) { b' ' } else { *byte };
     }
-    blanked
+    without_controls
 }
 
 /// The first eight bytes, padded with spaces.
@@ -128,14 +128,14 @@ fn next_eight(text: &[u8]) -> [u8; 8] {
 }
 
 /// Truncates the value that begins at `start` to `limit` bytes, including the mark.
-fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
-    out.truncate(cut_end(out, start, limit));
+fn truncate_value(out: &mut Vec<u8>, start: usize, limit: usize) {
+    out.truncate(truncation_end(out, start, limit));
     out.extend_from_slice(TRUNCATION_MARK);
 }
 
 /// Offset at which to truncate the value that begins at `start`, so that it has at most `limit` bytes
 /// including the mark: between two characters, never inside an escape.
-pub(crate) fn cut_end(out: &[u8], start: usize, limit: usize) -> usize {
+pub(crate) fn truncation_end(out: &[u8], start: usize, limit: usize) -> usize {
     let mut end = start + limit - TRUNCATION_MARK.len();
     while end > start && out[end] & 0xC0 == 0x80 {
         end -= 1;
@@ -173,8 +173,8 @@ fn classify<const DELIMITER: u8>(word: u64) -> (u64, u64) {
         0 => classify_ascii::<DELIMITER>(word),
         _ => classify_any::<DELIMITER>(word),
     };
-    let blanks = (controls >> 7) * 0xFF;
-    (word & !blanks | splat(b' ') & blanks, stops)
+    let control_bytes = (controls >> 7) * 0xFF;
+    (word & !control_bytes | splat(b' ') & control_bytes, stops)
 }
 
 /// Masks of the control characters and of the stops in an ASCII word. Most words are ASCII and need half the
@@ -213,8 +213,8 @@ mod tests {
 
     fn extension_of(text: &str, limit: usize) -> (String, EscapeResult) {
         let mut out = Vec::new();
-        let fit = extension(&mut out, text, limit);
-        (String::from_utf8(out).unwrap(), fit)
+        let result = extension(&mut out, text, limit);
+        (String::from_utf8(out).unwrap(), result)
     }
 
     fn header_of(text: &str) -> String {
@@ -249,20 +249,20 @@ mod tests {
 
     #[test]
     fn every_byte_is_replaced_at_every_position_of_a_word() {
-        for (byte, place) in (0..=0x7f_u8).flat_map(|byte| (1..17).map(move |place| (byte, place))) {
+        for (byte, position) in (0..=0x7f_u8).flat_map(|byte| (1..17).map(move |position| (byte, position))) {
             let replaced = match byte {
                 b'\n' | b'\r' => "\\n".to_owned(),
                 b'\\' | b'=' => format!("\\{}", char::from(byte)),
                 0..0x20 | 0x7f => " ".to_owned(),
                 _ => char::from(byte).to_string(),
             };
-            for neighbour in ["x", "é", "𝄞"] {
-                let (before, after) = (neighbour.repeat(place), neighbour.repeat(17 - place));
+            for neighbor in ["x", "é", "𝄞"] {
+                let (before, after) = (neighbor.repeat(position), neighbor.repeat(17 - position));
                 let written = extension_of(&format!("{before}{}{after}", char::from(byte)), 99);
                 assert_eq!(
                     written,
                     (format!("{before}{replaced}{after}"), EscapeResult::Complete),
-                    "{byte:#x} at {place}"
+                    "{byte:#x} at {position}"
                 );
             }
         }

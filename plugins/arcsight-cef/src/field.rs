@@ -93,7 +93,7 @@ impl Field {
 }
 
 /// Appends the label and `key=value `, or nothing if the cleaned value is empty.
-pub(crate) fn append(out: &mut Vec<u8>, cut: &mut TruncatedFields, field: Field, value: &str) {
+pub(crate) fn append(out: &mut Vec<u8>, truncated: &mut TruncatedFields, field: Field, value: &str) {
     if value.is_empty() {
         return;
     }
@@ -104,7 +104,7 @@ pub(crate) fn append(out: &mut Vec<u8>, cut: &mut TruncatedFields, field: Field,
         EscapeResult::Empty => out.truncate(start),
         EscapeResult::Complete => out.push(b' '),
         EscapeResult::Truncated => {
-            cut.insert(field);
+            truncated.insert(field);
             out.push(b' ');
         }
     }
@@ -117,21 +117,21 @@ pub(crate) fn append_number(out: &mut Vec<u8>, opening: &str, number: impl itoa:
     out.push(b' ');
 }
 
-/// Appends a header field and its `|`. An empty field becomes `instead`, because some receivers reject a
+/// Appends a header field and its `|`. An empty field becomes `fallback`, because some receivers reject a
 /// header with an empty field.
 pub(crate) fn append_header(
     out: &mut Vec<u8>,
-    cut: &mut TruncatedFields,
+    truncated: &mut TruncatedFields,
     field: Field,
     value: &str,
-    instead: &str,
+    fallback: &str,
 ) {
-    let fit = match escape::header(out, value, field.limit()) {
-        EscapeResult::Empty => escape::header(out, instead, field.limit()),
-        fit => fit,
+    let result = match escape::header(out, value, field.limit()) {
+        EscapeResult::Empty => escape::header(out, fallback, field.limit()),
+        result => result,
     };
-    if fit == EscapeResult::Truncated {
-        cut.insert(field);
+    if result == EscapeResult::Truncated {
+        truncated.insert(field);
     }
     out.push(b'|');
 }
@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn empty_value_writes_neither_key_nor_label() {
-        let (mut out, mut cut) = (Vec::new(), TruncatedFields::default());
-        append(&mut out, &mut cut, Field::Diagnosis, " \r\n\t");
-        append_header(&mut out, &mut cut, Field::Name, "", "QID 7");
+        let (mut out, mut truncated) = (Vec::new(), TruncatedFields::default());
+        append(&mut out, &mut truncated, Field::Diagnosis, " \r\n\t");
+        append_header(&mut out, &mut truncated, Field::Name, "", "QID 7");
         assert_eq!(out, b"QID 7|");
-        assert!(cut.is_empty());
+        assert!(truncated.is_empty());
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Fragment {
     front_end: usize,
     middle_end: usize,
     /// Which of its fields are truncated.
-    pub cut: TruncatedFields,
+    pub truncated: TruncatedFields,
 }
 
 impl Fragment {
@@ -58,7 +58,7 @@ impl Fragment {
 #[derive(Debug, Default)]
 pub(crate) struct FragmentBuilder {
     out: Vec<u8>,
-    cut: TruncatedFields,
+    truncated: TruncatedFields,
     text: String,
 }
 
@@ -72,7 +72,7 @@ impl FragmentBuilder {
         definition: DefinitionView<'_>,
     ) -> Fragment {
         self.out.clear();
-        self.cut = TruncatedFields::default();
+        self.truncated = TruncatedFields::default();
         self.header(settings, table, severity, definition);
         let header_end = self.out.len();
         self.front(settings, table, severity, definition);
@@ -86,7 +86,7 @@ impl FragmentBuilder {
         }
         let bytes = self.out.as_slice().into();
         self.text.shrink_to(KEPT_BYTES);
-        Fragment { bytes, header_end, front_end, middle_end, cut: self.cut }
+        Fragment { bytes, header_end, front_end, middle_end, truncated: self.truncated }
     }
 
     fn header(
@@ -106,7 +106,7 @@ impl FragmentBuilder {
         } else {
             self.text.extend(["Qualys|", table.columns().class, "|", qid]);
         }
-        append_header(&mut self.out, &mut self.cut, Field::ClassId, &self.text, "unknown");
+        append_header(&mut self.out, &mut self.truncated, Field::ClassId, &self.text, "unknown");
         self.text.clear();
         match table {
             Table::Vulnerability => self.text.extend(["Vulnerability:", qid]),
@@ -114,8 +114,8 @@ impl FragmentBuilder {
             _ => self.text.push_str(definition.get(DefinitionField::Title)),
         }
         // The glossary of a report may lack the QID; its finding is still an event.
-        let instead = format!("QID {qid}");
-        append_header(&mut self.out, &mut self.cut, Field::Name, &self.text, &instead);
+        let fallback = format!("QID {qid}");
+        append_header(&mut self.out, &mut self.truncated, Field::Name, &self.text, &fallback);
         append_severity(&mut self.out, settings, severity);
     }
 
@@ -131,7 +131,7 @@ impl FragmentBuilder {
         if columns.category {
             self.field(Field::Category, category);
         }
-        append_classification(&mut self.out, &mut self.cut, settings, table, severity, category);
+        append_classification(&mut self.out, &mut self.truncated, settings, table, severity, category);
         if settings.extra.qid_number
             && let Ok(qid) = definition.get(DefinitionField::Qid).trim().parse::<u32>()
         {
@@ -156,7 +156,7 @@ impl FragmentBuilder {
     }
 
     fn field(&mut self, field: Field, value: &str) {
-        field::append(&mut self.out, &mut self.cut, field, value);
+        field::append(&mut self.out, &mut self.truncated, field, value);
     }
 
     fn joined<'a>(&mut self, field: Field, separator: &str, items: impl Iterator<Item = &'a str>) {
@@ -166,17 +166,17 @@ impl FragmentBuilder {
                 self.text.push_str(separator);
             }
             self.text.push_str(item);
-            if self.text.len() > enough(field.limit()) {
+            if self.text.len() > max_input_bytes(field.limit()) {
                 break;
             }
         }
-        field::append(&mut self.out, &mut self.cut, field, &self.text);
+        field::append(&mut self.out, &mut self.truncated, field, &self.text);
     }
 
     fn html(&mut self, field: Field, html: &str) {
         self.text.clear();
-        append_text(&mut self.text, html, enough(field.limit()));
-        field::append(&mut self.out, &mut self.cut, field, &self.text);
+        append_text(&mut self.text, html, max_input_bytes(field.limit()));
+        field::append(&mut self.out, &mut self.truncated, field, &self.text);
     }
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn append_severity(out: &mut Vec<u8>, settings: &EventSettings, sever
 /// Appends the device severity, the domain and the category technique, if the table includes them.
 pub(crate) fn append_classification(
     out: &mut Vec<u8>,
-    cut: &mut TruncatedFields,
+    truncated: &mut TruncatedFields,
     settings: &EventSettings,
     table: Table,
     severity: Option<Severity>,
@@ -209,7 +209,7 @@ pub(crate) fn append_classification(
         out.extend_from_slice(b"deviceDomain=Network ");
     }
     if columns.category_technique && settings.category_technique {
-        field::append(out, cut, Field::CategoryTechnique, category);
+        field::append(out, truncated, Field::CategoryTechnique, category);
     }
 }
 
@@ -223,7 +223,7 @@ const TEXTS: [(Field, DefinitionField); 3] = [
 ];
 
 /// How many bytes of a text to prepare for a field of this limit: cleaning may shorten three bytes to one.
-fn enough(limit: usize) -> usize {
+fn max_input_bytes(limit: usize) -> usize {
     3 * limit + TRUNCATION_MARK.len()
 }
 
@@ -243,7 +243,7 @@ fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, defini
     let mut text = String::new();
     for (_, source) in TEXTS {
         text.clear();
-        append_text(&mut text, definition.get(source), enough(limit));
+        append_text(&mut text, definition.get(source), max_input_bytes(limit));
         push_text_part(out, &text);
     }
     text.clear();

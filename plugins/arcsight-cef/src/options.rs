@@ -85,7 +85,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::choice("order", &["arrival", "severity"])
         .default_text("arrival")
         .help("Order of the events of an asset: `arrival`, or `severity` with the highest severity first."),
-    OptionSpec::integer("time_offset_secs", -MOST_OFFSET, MOST_OFFSET)
+    OptionSpec::integer("time_offset_secs", -MAX_OFFSET, MAX_OFFSET)
         .default_integer(0)
         .help("Correction added to each event time, in seconds, for a scanner with a wrong clock."),
     OptionSpec::integer("time_past_limit_secs", 1, i32::MAX as i64).help(
@@ -102,7 +102,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
 ];
 
 /// A year and a day.
-const MOST_OFFSET: i64 = 366 * 86_400;
+const MAX_OFFSET: i64 = 366 * 86_400;
 
 /// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,12 +181,12 @@ impl EventSettings {
             },
             buffer: AssetBufferSettings {
                 merge: options.flag("aggregate")?,
-                worst_first: options.text("order")? == Some("severity"),
+                highest_severity_first: options.text("order")? == Some("severity"),
             },
             time: TimeCorrection {
                 offset: milliseconds(options, "time_offset_secs")?.unwrap_or_default(),
-                most_past: milliseconds(options, "time_past_limit_secs")?,
-                most_future: milliseconds(options, "time_future_limit_secs")?,
+                max_past: milliseconds(options, "time_past_limit_secs")?,
+                max_future: milliseconds(options, "time_future_limit_secs")?,
             },
         })
     }

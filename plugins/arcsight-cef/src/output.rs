@@ -1,9 +1,11 @@
 //! The output plugin: encodes batches and passes the events to the transport.
 
+use scanbridge_durable_file::options as file;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output, tracing,
+    Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
+    Receipt, Result, Written, register_output, tracing,
 };
 
 use crate::encoder::{Encoder, Tally};
@@ -28,22 +30,27 @@ impl Output for ArcSightCef {
         "writes findings as ArcSight Common Event Format events to a file or over syslog";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
 
-    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+    const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let options = open.options;
         let settings = EventSettings::read(options)?;
-        let transport = Transport::open(options, services, receipt)?;
+        let transport = Transport::open(open, receipt)?;
+        let capabilities = transport.capabilities();
         let budget = transport::options::max_message_bytes(options)?.saturating_sub(transport.header_bytes());
         let encoder = Encoder::new(settings, budget);
-        Ok(Self { encoder, transport, report: Tally::default(), committed: Written::default() })
+        let cef = Self { encoder, transport, report: Tally::default(), committed: Written::default() };
+        Ok(OpenedOutput::from(cef).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(self.transport.check())
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         self.encoder.begin(report);
         self.report = Tally::default();
-        self.transport.begin(report)
+        self.transport.begin(report, how)
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
@@ -66,11 +73,15 @@ impl Output for ArcSightCef {
         Ok(written)
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         // The host commits only after complete assets, so the buffered events of the last one can be written.
         let tally = self.encoder.finish(&mut self.transport)?;
         self.committed = self.written(tally);
-        self.transport.commit()
+        self.transport.commit().map(Committed::from)
+    }
+
+    fn stored(&mut self) -> Result<()> {
+        self.transport.stored()
     }
 
     fn close(self) -> Result<()> {

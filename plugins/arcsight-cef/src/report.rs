@@ -14,11 +14,11 @@ pub(crate) struct ReportPart {
     /// The path of the report, and its ID if `extra_fields` contains `externalId`.
     pub origin: Vec<u8>,
     /// Which of these fields are truncated.
-    pub cut: TruncatedFields,
+    pub truncated: TruncatedFields,
     /// Time of the report or scan, in milliseconds since 1970.
     pub time: Option<i64>,
     /// Start of writing, in milliseconds since 1970; the reference for the time limits.
-    pub begun: i64,
+    pub started: i64,
 }
 
 /// Maximum length of the device version in bytes.
@@ -26,16 +26,16 @@ const VERSION_LIMIT: usize = 31;
 
 impl ReportPart {
     pub(crate) fn of(report: &ReportStart, settings: &EventSettings) -> Self {
-        let mut part = Self { opening: settings.opening.clone(), begun: time::now_ms(), ..Self::default() };
+        let mut part = Self { opening: settings.opening.clone(), started: time::now_ms(), ..Self::default() };
         if escape::header(&mut part.opening, &report.scanner_version, VERSION_LIMIT)
             == escape::EscapeResult::Empty
         {
             escape::header(&mut part.opening, &settings.version, VERSION_LIMIT);
         }
         part.opening.push(b'|');
-        field::append(&mut part.origin, &mut part.cut, Field::OldFilePath, &report.path);
+        field::append(&mut part.origin, &mut part.truncated, Field::OldFilePath, &report.path);
         if settings.extra.external_id {
-            field::append(&mut part.origin, &mut part.cut, Field::ExternalId, &report.id);
+            field::append(&mut part.origin, &mut part.truncated, Field::ExternalId, &report.id);
         }
         part.time = time::epoch_ms(&report.time);
         part

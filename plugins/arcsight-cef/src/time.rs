@@ -15,19 +15,19 @@ pub(crate) struct TimeCorrection {
     /// Added to each time, in milliseconds.
     pub offset: i64,
     /// Maximum age of a time, in milliseconds.
-    pub most_past: Option<i64>,
+    pub max_past: Option<i64>,
     /// How far a time may be in the future, in milliseconds.
-    pub most_future: Option<i64>,
+    pub max_future: Option<i64>,
 }
 
 impl TimeCorrection {
     /// The time to send, and whether it was clamped to one of the limits around `now`.
     pub(crate) fn apply(self, time: i64, now: i64) -> (i64, bool) {
         let shifted = time.saturating_add(self.offset).max(0);
-        let earliest = self.most_past.map_or(0, |past| now.saturating_sub(past).max(0));
-        let latest = self.most_future.map_or(i64::MAX, |future| now.saturating_add(future));
-        let bounded = shifted.clamp(earliest, latest.max(earliest));
-        (bounded, bounded != shifted)
+        let earliest = self.max_past.map_or(0, |past| now.saturating_sub(past).max(0));
+        let latest = self.max_future.map_or(i64::MAX, |future| now.saturating_add(future));
+        let clamped = shifted.clamp(earliest, latest.max(earliest));
+        (clamped, clamped != shifted)
     }
 }
 
@@ -44,10 +44,10 @@ mod tests {
     fn incomplete_or_non_utc_times_are_rejected() {
         assert_eq!(epoch_ms("2026-01-31T12:00:00Z"), Some(1_769_860_800_000)); // date -d … +%s
         assert_eq!(epoch_ms("1970-01-01T00:00:00Z"), Some(0));
-        for bad in
+        for invalid in
             ["", "N/A", "2026-01-31", "31/01/2026 12:00:00", "1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z"]
         {
-            assert_eq!(epoch_ms(bad), None, "{bad}");
+            assert_eq!(epoch_ms(invalid), None, "{invalid}");
         }
     }
 
@@ -58,7 +58,7 @@ mod tests {
         let offset = TimeCorrection { offset: -3_600_000, ..none };
         assert_eq!(offset.apply(3_600_005, 0), (5, false));
         assert_eq!(offset.apply(5, 0), (0, false), "never before 1970");
-        let bounds = TimeCorrection { most_past: Some(100), most_future: Some(10), ..none };
+        let bounds = TimeCorrection { max_past: Some(100), max_future: Some(10), ..none };
         for (time, expected) in
             [(899, (900, true)), (900, (900, false)), (1010, (1010, false)), (1011, (1010, true))]
         {

@@ -5,7 +5,7 @@ use scanbridge_host_input_commands::{Block, CommandWriter, Settings};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{PluginError, Receipt, Result, Written};
+use scanbridge_plugin_api::{Begin, PluginError, Receipt, Result, Written};
 
 /// Writes blocks of commands in sequence.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ impl Commands {
     }
 
     /// Begins or resumes a report. Returns the bytes written.
-    pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
-        self.writer.begin(report);
+    pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
+        self.writer.begin(report, how);
         self.between_assets = true;
         self.in_report = true;
-        if let StartMode::Continued(state) = file.begin(report, report.continued)? {
+        if let StartMode::Continued(state) = file.begin(report, how.continued)? {
             self.writer.restore(&state).map_err(|error| file.bad_state(&error))?;
             return Ok(0);
         }

@@ -1,9 +1,12 @@
 //! The plugin: passes each call to the selected format.
 
-use scanbridge_durable_file::ReportFile;
+use scanbridge_durable_file::{ReportFile, options as file};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::{CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written};
+use scanbridge_plugin_api::{
+    Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
+    Receipt, Result, Written,
+};
 
 use crate::commands::Commands;
 use crate::options::{Checked, FormatOptions, OPTIONS};
@@ -31,23 +34,28 @@ impl Output for CsvOutput {
          commands";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    fn open(options: &Options, _services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let Checked { target, format } = Checked::read(options)?;
+    const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let Checked { target, format } = Checked::read(open.options)?;
+        let target = target.for_purpose(open.purpose());
+        let capabilities = target.capabilities();
         let format = match format {
             FormatOptions::Table(table) => Format::Table(Box::new(Table::new(table, target.rotate.is_on()))),
             FormatOptions::HostInput(settings) => Format::HostInput(Box::new(Commands::new(settings))),
         };
-        Ok(Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 })
+        let csv = Self { file: ReportFile::open(target, receipt)?, format, unreported: 0 };
+        Ok(OpenedOutput::from(csv).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(self.file.check())
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         self.unreported += match &mut self.format {
-            Format::Table(table) => table.begin(report, &mut self.file)?,
-            Format::HostInput(commands) => commands.begin(report, &mut self.file)?,
+            Format::Table(table) => table.begin(report, how, &mut self.file)?,
+            Format::HostInput(commands) => commands.begin(report, how, &mut self.file)?,
         };
         Ok(())
     }
@@ -73,7 +81,7 @@ impl Output for CsvOutput {
         Ok(written)
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         let receipt = match &mut self.format {
             // Its rows are in the file after each call.
             Format::Table(_) => self.file.commit(b"")?,
@@ -83,7 +91,10 @@ impl Output for CsvOutput {
                 receipt
             }
         };
-        self.file.stored()?;
-        Ok(receipt)
+        Ok(receipt.into())
+    }
+
+    fn stored(&mut self) -> Result<()> {
+        self.file.stored()
     }
 }

@@ -1,9 +1,9 @@
 //! The table: one row per finding.
 
 use scanbridge_durable_file::{ReportFile, StartMode};
-use scanbridge_plugin_api::Result;
 use scanbridge_plugin_api::batch::{Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
+use scanbridge_plugin_api::{Begin, Result};
 
 use crate::column::Column;
 use crate::formula::is_formula;
@@ -29,10 +29,10 @@ impl Table {
     }
 
     /// Begins or resumes a report. Returns the bytes written.
-    pub(crate) fn begin(&mut self, report: &ReportStart, file: &mut ReportFile) -> Result<u64> {
+    pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
         self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
         self.rows.clear();
-        if file.begin(report, report.continued)? == StartMode::Empty {
+        if file.begin(report, how.continued)? == StartMode::Empty {
             self.write_head();
         }
         self.flush(file)

@@ -4,7 +4,8 @@ use scanbridge_durable_file::{ReportFile, Target, options as file};
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, OptionSpec, Options, Output, Receipt, Result, Services, Written, register_output,
+    Begin, CheckReport, CommitPoint, Committed, Open, OpenedOutput, OptionSpec, Output, OutputCapabilities,
+    Receipt, Result, Written, register_output,
 };
 
 use crate::lines::Lines;
@@ -33,18 +34,23 @@ impl Output for Json {
             .help("Also write one line per asset, with or without findings."),
     ];
 
-    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let file = ReportFile::open(Target::read(options)?, receipt)?;
-        Ok(Self { file, lines: Lines::default(), assets: options.flag("assets")?, buffer: Vec::new() })
+    const CAPABILITIES: OutputCapabilities = file::CAPABILITIES;
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let target = Target::read(open.options)?.for_purpose(open.purpose());
+        let capabilities = target.capabilities();
+        let (file, assets) = (ReportFile::open(target, receipt)?, open.options.flag("assets")?);
+        let json = Self { file, lines: Lines::default(), assets, buffer: Vec::new() };
+        Ok(OpenedOutput::from(json).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(self.file.check())
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         self.lines.begin(report);
-        self.file.begin(report, report.continued).map(|_| ())
+        self.file.begin(report, how.continued).map(|_| ())
     }
 
     fn write(&mut self, batch: Batch<'_>) -> Result<Written> {
@@ -68,10 +74,12 @@ impl Output for Json {
         Ok(Written::default())
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
-        let receipt = self.file.commit(b"")?;
-        self.file.stored()?;
-        Ok(receipt)
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
+        self.file.commit(b"").map(Committed::from)
+    }
+
+    fn stored(&mut self) -> Result<()> {
+        self.file.stored()
     }
 }
 

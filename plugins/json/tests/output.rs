@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Options, Output, Services, Written};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Services, Written};
 use serde_json::{Value, json};
 
 /// One asset with two findings of one definition, and one asset without findings.
@@ -38,13 +38,16 @@ fn run(path: &Path, assets: bool, deliver: bool) -> Written {
     let options = json!({ "path": path, "assets": assets }).to_string();
     let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("valid options");
     let services = Services::without_host(path.parent().expect("a parent directory"));
-    let mut output = Json::open(&options, &services, None).expect("the output opens");
+    let mut output = Json::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+        .map(|opened| opened.plugin)
+        .expect("the output opens");
     let report = ReportStart { title: "Weekly".to_owned(), ..ReportStart::default() };
-    output.begin(&report).expect("the report begins");
+    output.begin(&report, Begin::NEW).expect("the report begins");
     let (raw, columns) = (batch(), Columns::of(Schema::default()));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
-    output.commit().expect("the report is committed");
+    output.commit(CommitPoint::BetweenReports).expect("the report is committed");
+    output.stored().expect("the report is published");
     written
 }
 

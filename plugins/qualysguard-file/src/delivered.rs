@@ -1,4 +1,4 @@
-//! Which files need not be read again: those that ended in this run, and those that earlier runs delivered.
+//! Files that need not be read again, because this run has read them or earlier runs delivered them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -12,12 +12,12 @@ use crate::done::{Disposition, OnDone};
 use crate::fingerprint::{FileKey, path_of};
 use crate::position::{Hash, Inside, ParsedPosition};
 
-/// Files that are delivered, and files that will be as soon as the host confirms it.
+/// Files that are delivered, and files that count as delivered once the host confirms it.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     journal: Journal,
     on_done: OnDone,
-    /// Files that ended in this run and are not known to be committed.
+    /// Files whose reports ended in this run and are not committed yet.
     ended: BTreeMap<Hash, DeliveredReport>,
     /// Files that are delivered according to the position at which the run resumes, each with whether its report was
     /// complete. The journal may lack them: a crash can happen before the host calls `committed`. The position is
@@ -47,13 +47,12 @@ impl Delivered {
         self.journal.clear()
     }
 
-    /// Whether no file can have been delivered before.
+    /// Whether no file was delivered before.
     pub(crate) fn is_empty(&self) -> bool {
         self.journal.is_empty() && self.resumed.is_empty() && self.ended.is_empty()
     }
 
-    /// Whether the file was delivered before. If so, moves or deletes it as `on_done` says, if that is still to be
-    /// done.
+    /// Whether the file was delivered before. If so, applies `on_done` unless that is done already.
     pub(crate) fn finish_if_delivered(&mut self, key: &FileKey) -> bool {
         let hash = Hash::of(key);
         if self.ended.contains_key(&hash) {
@@ -70,30 +69,34 @@ impl Delivered {
         };
         let ended = DeliveredReport { key: key.clone(), complete };
         if let Some(error) = self.finish([&ended]).unwrap_or_else(Some) {
-            tracing::error!("{error}"); // It was delivered; what became of the file stops nothing.
+            tracing::error!("{error}"); // The file was delivered, so a failed action does not stop the run.
         }
         true
     }
 
-    /// A report has been read to its end and will be delivered.
+    /// Adds a report that was read to its end and will be delivered.
     pub(crate) fn ended(&mut self, key: FileKey, complete: bool) {
         self.ended.insert(Hash::of(&key), DeliveredReport { key, complete });
     }
 
-    /// The current position: after the files that ended, and at this point in the one that is being read.
+    /// The current position: the files that ended, and `report`, the position in the current one.
     pub(crate) fn position(&self, report: Option<Inside>) -> ParsedPosition {
         let of = |complete| {
-            let those = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
-            those.map(|(hash, _)| hash.clone()).collect()
+            let matching = self.ended.iter().filter(move |(_, ended)| ended.complete == complete);
+            matching.map(|(hash, _)| hash.clone()).collect()
         };
         ParsedPosition { complete: of(true), incomplete: of(false), report }
     }
 
-    /// Everything up to this position is delivered: moves or deletes its files, and records them.
-    pub(crate) fn committed(&mut self, position: &ParsedPosition) -> Result<()> {
+    /// Everything up to this position is stored: moves or deletes its files, and records them. Files with one of the
+    /// revisions `kept` stay in place, because an output lacks some of their findings.
+    pub(crate) fn stored(&mut self, position: &ParsedPosition, kept: &HashSet<&str>) -> Result<()> {
         let delivered = position.complete.iter().chain(&position.incomplete);
-        let settled: BTreeMap<Hash, DeliveredReport> =
+        let mut settled: BTreeMap<Hash, DeliveredReport> =
             delivered.filter_map(|hash| self.ended.remove_entry(hash)).collect();
+        for report in settled.values_mut() {
+            report.complete &= !kept.contains(report.key.revision());
+        }
         match self.finish(settled.values()) {
             Ok(problem) => problem.map_or(Ok(()), Err),
             Err(error) => {
@@ -111,32 +114,33 @@ impl Delivered {
         self.journal.retain(|key| !is_gone(&path_of(key), &mut full))
     }
 
-    /// Moves or deletes delivered files, and records those that are kept. Returns the first problem with moving or
-    /// deleting; an error means that nothing could be recorded.
+    /// Moves or deletes delivered files, and records those that are kept. Returns the first error of moving or
+    /// deleting as a value; an error result means that nothing could be recorded.
     fn finish<'a>(
         &mut self,
         files: impl IntoIterator<Item = &'a DeliveredReport>,
     ) -> Result<Option<PluginError>> {
         let mut problem: Option<PluginError> = None;
-        let mut stay = Vec::new();
+        let mut kept = Vec::new();
         let mut folders = HashSet::new();
         for file in files {
             let path = file.key.path();
-            let fate = if file.complete { self.on_done.apply(&file.key) } else { Ok(Disposition::Stays) };
-            match fate {
-                Ok(Disposition::Gone) => folders.extend(path.parent().map(Path::to_owned)),
-                Ok(Disposition::Stays) => stay.push(journal_key(file)),
+            let disposition =
+                if file.complete { self.on_done.apply(&file.key) } else { Ok(Disposition::Kept) };
+            match disposition {
+                Ok(Disposition::Removed) => folders.extend(path.parent().map(Path::to_owned)),
+                Ok(Disposition::Kept) => kept.push(journal_key(file)),
                 Err(error) => {
-                    stay.push(journal_key(file));
+                    kept.push(journal_key(file));
                     problem.get_or_insert(error);
                 }
             }
         }
         for folder in folders {
-            // Otherwise a power failure could bring a file back that is no longer recorded.
+            // Without a sync, a file could reappear after a power failure, although it is no longer recorded.
             let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
         }
-        self.journal.record(stay)?;
+        self.journal.record(kept)?;
         Ok(problem)
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a file after its report was delivered completely.
+//! The action after a report was delivered completely.
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, OpenOptions};
@@ -13,7 +13,7 @@ use crate::paths::reason;
 /// The action for delivered files, from the option `on_done`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OnDone {
-    /// The file stays.
+    /// The file is kept.
     Keep,
     /// The file is moved to this directory, or to the directory `done` next to it.
     Move(Option<PathBuf>),
@@ -25,9 +25,9 @@ pub(crate) enum OnDone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// At its old path.
-    Stays,
+    Kept,
     /// No longer at its old path.
-    Gone,
+    Removed,
 }
 
 impl OnDone {
@@ -37,13 +37,15 @@ impl OnDone {
     /// [`ErrorKind::Io`]; the file is where it was.
     pub(crate) fn apply(&self, key: &FileKey) -> Result<Disposition> {
         let path = key.path();
-        if *self == Self::Keep || !fs::metadata(&path).is_ok_and(|there| there.is_file()) {
-            return Ok(Disposition::Stays);
+        if *self == Self::Keep || !fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(Disposition::Kept);
         }
         if FileKey::of(&path).as_ref() != Some(key) {
-            tracing::warn!(path = %path.display(), "the file has changed since it was delivered; it is \
-                 not moved or deleted");
-            return Ok(Disposition::Stays);
+            tracing::warn!(
+                path = %path.display(),
+                "the file has changed since it was delivered; it is not moved or deleted"
+            );
+            return Ok(Disposition::Kept);
         }
         let shown = path.display();
         let done = match self {
@@ -56,10 +58,10 @@ impl OnDone {
                 move_into(&path, &folder).map_err(|error| format!("move {shown} to {to}: {}", reason(&error)))
             }
         };
-        done.map(|()| Disposition::Gone).map_err(|what| {
+        done.map(|()| Disposition::Removed).map_err(|what| {
             PluginError::new(ErrorKind::Io, format!("cannot {what}")).with_hint(
-                "the report was delivered and will not be read again; check write permission on both \
-                 directories",
+                "the report was delivered and will not be read again; check write permission \
+                 on both directories",
             )
         })
     }
@@ -98,7 +100,7 @@ fn move_into(path: &Path, folder: &Path) -> io::Result<()> {
         moved => moved,
     };
     if moved.is_err() {
-        let _ = fs::remove_file(&target); // Nothing but the reservation.
+        let _ = fs::remove_file(&target); // Only the empty reservation.
     }
     moved?;
     File::open(folder)?.sync_all()
@@ -115,7 +117,7 @@ fn reserve(path: &Path, folder: &Path) -> io::Result<PathBuf> {
         let target = folder.join(name);
         match OpenOptions::new().write(true).create_new(true).open(&target) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|_| target),
+            created => return created.map(|_| target),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
@@ -134,7 +136,7 @@ fn copy(path: &Path, target: &Path) -> io::Result<()> {
         fs::rename(&part, target)
     });
     if copied.is_err() {
-        let _ = fs::remove_file(&part); // It may not even be there.
+        let _ = fs::remove_file(&part); // The copy may not exist.
     }
     copied?;
     fs::remove_file(path)
@@ -153,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_do_not_replace_each_other() {
+    fn files_with_the_same_name_do_not_replace_each_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scan.xml");
         for text in ["first", "second", "third"] {
             fs::write(&path, text).unwrap();
             let key = FileKey::of(&path).unwrap();
-            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Disposition::Gone);
+            assert_eq!(OnDone::Move(None).apply(&key).unwrap(), Disposition::Removed);
         }
         let done = folder.path().join(DONE);
         assert_eq!(names(folder.path()), [DONE]);
@@ -170,16 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changed_is_left() {
+    fn changed_file_is_not_moved_or_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scan.xml");
         fs::write(&path, "first").unwrap();
         let key = FileKey::of(&path).unwrap();
         fs::write(&path, "another").unwrap();
-        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Stays);
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Kept);
         assert_eq!(fs::read_to_string(&path).unwrap(), "another");
         fs::remove_file(&path).unwrap();
-        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Stays);
+        assert_eq!(OnDone::Delete.apply(&key).unwrap(), Disposition::Kept);
     }
 
     #[test]
@@ -194,20 +196,20 @@ mod tests {
         assert_eq!(names(folder.path()), ["file", "scan.xml"]);
     }
 
-    /// Needs a second file system: most machines have one for shared memory.
+    /// Needs a second file system; most machines have a memory file system.
     #[test]
-    fn a_file_moves_to_another_file_system() {
+    fn file_is_moved_to_another_file_system() {
         let here = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let Ok(there) = tempfile::tempdir_in("/dev/shm") else {
-            assert!(std::env::var_os("CI").is_none(), "there is no /dev/shm");
-            return println!("skipped: there is no /dev/shm");
+        let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+            assert!(std::env::var_os("CI").is_none(), "/dev/shm is missing");
+            return println!("skipped: /dev/shm is missing");
         };
         let path = here.path().join("scan.xml");
         fs::write(&path, "text").unwrap();
         let time = fs::metadata(&path).unwrap().modified().unwrap();
-        copy(&path, &reserve(&path, there.path()).unwrap()).unwrap();
-        assert_eq!((names(here.path()), names(there.path())), (vec![], vec!["scan.xml".to_owned()]));
-        let moved = there.path().join("scan.xml");
+        copy(&path, &reserve(&path, other.path()).unwrap()).unwrap();
+        assert_eq!((names(here.path()), names(other.path())), (vec![], vec!["scan.xml".to_owned()]));
+        let moved = other.path().join("scan.xml");
         assert_eq!(fs::read_to_string(&moved).unwrap(), "text");
         assert_eq!(fs::metadata(&moved).unwrap().modified().unwrap(), time);
     }

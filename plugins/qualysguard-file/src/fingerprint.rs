@@ -1,4 +1,4 @@
-//! How a file is recognized: by its name, and by a fingerprint that changes when the file changes.
+//! Identifies a file by its path, and by a fingerprint that changes when the file changes.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -25,15 +25,15 @@ impl FileKey {
         Self { text: format!("{}\t{fingerprint}", to_text(&path)) }
     }
 
-    /// The key that was written as this text.
+    /// Parses the text of a key.
     pub(crate) fn from_text(text: String) -> Self {
         Self { text }
     }
 
-    /// The key of a regular file as it is now; `None` for other files, and for files that cannot be read.
+    /// The current key of a regular file; `None` for other files, and for files that cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
-        let source = Source::whole(File::open(path).ok()?, metadata.len());
+        let source = Source::new(File::open(path).ok()?, metadata.len());
         let fingerprint = fingerprint(&source, metadata.modified().ok()).ok()?;
         Some(Self::new(path, &fingerprint))
     }
@@ -48,6 +48,11 @@ impl FileKey {
         path_of(&self.text)
     }
 
+    /// The fingerprint of the content.
+    pub(crate) fn revision(&self) -> &str {
+        self.text.split_once('\t').map_or("", |(_, fingerprint)| fingerprint)
+    }
+
     /// A short form of the key: positions contain many of them.
     pub(crate) fn hash(&self) -> u128 {
         xxh3_128(self.text.as_bytes())
@@ -59,13 +64,12 @@ pub(crate) fn path_of(text: &str) -> PathBuf {
     from_text(text.split('\t').next().unwrap_or_default())
 }
 
-/// The fingerprint of the content: length and modification time, because writers change them, and a hash of the first
-/// and last bytes, because times are coarse and some tools set them. A copy of data from a pipe has no time of its
-/// own.
+/// The fingerprint of the content: length, modification time, and a hash of the first and last bytes. The hash is
+/// needed because times are coarse and some tools set them. Data from a pipe has no modification time.
 pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::Result<String> {
     let mut hash = Xxh3::new();
-    hash.update(&source.head(HASHED)?);
-    hash.update(&source.tail(HASHED)?);
+    hash.update(&source.head(HASHED_BYTES)?);
+    hash.update(&source.tail(HASHED_BYTES)?);
     let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     Ok(format!("{}-{}-{:032x}", source.length, since.as_nanos(), hash.digest128()))
 }
@@ -76,12 +80,12 @@ pub(crate) struct Stamp {
     length: u64,
     inode: u64,
     modified: (i64, i64),
-    /// Permissions may have changed: a file that could not be opened may be retried.
+    /// A change of permissions changes it, so that a file that could not be opened is retried.
     changed: (i64, i64),
 }
 
 impl Stamp {
-    /// The fingerprint of the file as it is now.
+    /// The current metadata of the file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
@@ -93,19 +97,19 @@ impl Stamp {
     }
 }
 
-/// Bytes of each end that are hashed.
-const HASHED: usize = 64 << 10;
+/// Number of bytes hashed at each end.
+const HASHED_BYTES: usize = 64 << 10;
 
 /// A path as text without tabs: invalid UTF-8, tabs and `%` are written as `%` and two digits.
 fn to_text(path: &Path) -> String {
     let mut text = String::new();
     let escape = |text: &mut String, byte: u8| text.push_str(&format!("%{byte:02x}"));
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            match letter {
+        for c in chunk.valid().chars() {
+            match c {
                 '%' => escape(&mut text, b'%'),
                 '\t' => escape(&mut text, b'\t'),
-                letter => text.push(letter),
+                c => text.push(c),
             }
         }
         chunk.invalid().iter().for_each(|byte| escape(&mut text, *byte));
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_survives_its_text() {
+    fn paths_are_restored_from_the_text_of_a_key() {
         for name in
             [&b"/in/scan.xml"[..], b"/caf\xE9.xml", b"/100%\t\n\xFF\xFF.xml", "/a\u{301}%41".as_bytes()]
         {
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_has_another_key() {
+    fn changed_file_has_a_different_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scan.xml");
         let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);

@@ -1,4 +1,4 @@
-//! Which files are to be read: found once or, for a watched directory, by repeated scans.
+//! Finds the files to read: once or, for a watched directory, by repeated scans.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use crate::delivered::Delivered;
 use crate::done::OnDone;
 use crate::fingerprint::{FileKey, Stamp};
 use crate::options::Settings;
-use crate::paths::{Candidate, look_up};
+use crate::paths::{Candidate, find_files};
 use crate::settle::UnchangedSince;
 
-/// The files that are still to be read, and those that are done.
+/// The files that are still to be read, and those that were read.
 #[derive(Debug, Default)]
 pub(crate) struct FolderScanner {
     queue: VecDeque<Candidate>,
-    /// The queue is empty, and the next call scans again.
+    /// Whether the next call scans again, because the queue is empty.
     is_due: bool,
     /// Files that were handled, with their metadata at that time. Only for watched directories.
     seen: HashMap<PathBuf, Option<Stamp>>,
@@ -58,11 +58,11 @@ impl FolderScanner {
         if std::mem::take(&mut self.is_due) {
             self.scan(context)?;
         }
-        let is_it = |candidate: &Candidate| match candidate {
+        let is_path = |candidate: &Candidate| match candidate {
             Candidate::File(file) => std::path::absolute(file).is_ok_and(|file| file == path),
             _ => false,
         };
-        let found = self.queue.iter().position(is_it).and_then(|index| self.queue.remove(index));
+        let found = self.queue.iter().position(is_path).and_then(|index| self.queue.remove(index));
         Ok(found.map(|candidate| self.queue.push_front(candidate)).is_some())
     }
 
@@ -71,26 +71,26 @@ impl FolderScanner {
         self.growing.entry(path.to_owned()).or_insert_with(|| UnchangedSince::of(path))
     }
 
-    /// The file is complete, as far as this can be seen.
+    /// Records that the file is complete, as far as this can be determined.
     pub(crate) fn is_ready(&mut self, path: &Path) {
         self.growing.remove(path);
     }
 
-    /// The file could not be read for a temporary reason: the next scan retries it. Returns whether this is the first
-    /// time that it failed for this reason.
-    pub(crate) fn try_again(&mut self, path: &Path, error: &PluginError) -> bool {
+    /// Records that the file could not be read for a temporary reason; the next scan retries it. Returns whether this
+    /// is the first failure for this reason.
+    pub(crate) fn retry_later(&mut self, path: &Path, error: &PluginError) -> bool {
         self.postpone(path);
         self.unreadable.insert(path.to_owned(), error.message.clone()).as_ref() != Some(&error.message)
     }
 
-    /// The file is still being written: the next scan tries again.
+    /// Records that the file is still being written; the next scan retries it.
     pub(crate) fn postpone(&mut self, path: &Path) {
         self.seen.remove(path);
     }
 
     fn scan(&mut self, context: &mut ScanContext<'_>) -> Result<()> {
         let Settings { paths, patterns, poll, .. } = context.settings;
-        let found = look_up(paths, patterns);
+        let found = find_files(paths, patterns);
         if poll.is_some() {
             self.discard_missing(&found);
             // If a directory cannot be read, it is unknown which of its files were removed.
@@ -102,7 +102,7 @@ impl FolderScanner {
             if context.services.is_cancelled() {
                 return Err(PluginError::cancelled());
             }
-            if self.is_wanted(&candidate, context) {
+            if self.is_to_be_read(&candidate, context) {
                 self.queue.push_back(candidate);
             }
         }
@@ -111,27 +111,27 @@ impl FolderScanner {
 
     /// Discards entries of files that no longer exist: a new file may get the same name.
     fn discard_missing(&mut self, found: &[Candidate]) {
-        let (mut files, mut words) = (HashSet::new(), HashSet::new());
+        let (mut files, mut messages) = (HashSet::new(), HashSet::new());
         for candidate in found {
             match candidate {
                 Candidate::File(path) => _ = files.insert(path),
-                Candidate::Missing(_, error) => _ = words.insert(&error.message),
+                Candidate::Missing(_, error) => _ = messages.insert(&error.message),
                 Candidate::Empty(..) | Candidate::StandardInput => {}
             }
         }
         self.seen.retain(|path, _| files.contains(path));
         self.growing.retain(|path, _| files.contains(path));
         self.unreadable.retain(|path, _| files.contains(path));
-        self.reported.retain(|message| words.contains(message));
+        self.reported.retain(|message| messages.contains(message));
     }
 
-    fn is_wanted(&mut self, candidate: &Candidate, context: &mut ScanContext<'_>) -> bool {
+    fn is_to_be_read(&mut self, candidate: &Candidate, context: &mut ScanContext<'_>) -> bool {
         let watched = context.settings.poll.is_some();
         let removes_files = context.settings.on_done != OnDone::Keep;
         match candidate {
             Candidate::StandardInput => true,
-            // If files are moved or deleted, a path may match none; and a named file may have been read before the
-            // run was interrupted.
+            // If files are moved or deleted, a path may match none. A named file may have been read before the
+            // interruption.
             Candidate::Empty(..) => !(watched || removes_files || context.resumed),
             Candidate::Missing(_, error) if watched => self.reported.insert(error.message.clone()),
             Candidate::Missing(_, error) => {
@@ -142,7 +142,7 @@ impl FolderScanner {
         }
     }
 
-    /// Whether the file was not handled in this run, or has changed since.
+    /// Whether the file was not handled in this run, or has changed since then.
     fn is_new(&mut self, path: &Path, watched: bool) -> bool {
         if !watched {
             return true;
@@ -153,10 +153,10 @@ impl FolderScanner {
 }
 
 fn was_delivered(path: &Path, delivered: &mut Delivered) -> bool {
-    let was =
+    let is_delivered =
         !delivered.is_empty() && FileKey::of(path).is_some_and(|key| delivered.finish_if_delivered(&key));
-    if was {
+    if is_delivered {
         tracing::debug!(path = %path.display(), "already delivered; skipped");
     }
-    was
+    is_delivered
 }

@@ -1,12 +1,13 @@
 //! The input plugin: finds the files and reads them one after the other.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
-    tracing,
+    CheckReport, Ends, ErrorKind, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec,
+    PluginError, Position, Result, Resumes, Services, Step, Stored, tracing,
 };
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, refusal};
 use scanbridge_qualys_xml::{Definitions, Kind, Mark};
@@ -26,40 +27,43 @@ pub struct QualysGuardFile {
     settings: Settings,
     services: Services,
     opener: Opener,
-    /// Where the run resumes, if it does.
+    /// The position at which the run resumes, if it does.
     resume: Option<ParsedPosition>,
-    /// The report that was in progress at that position, until it is begun again.
+    /// The report that was in progress at that position, until it is resumed.
     resumed_report: Option<Inside>,
-    /// The list of delivered files; read at the first call that needs it, because a check may run at the same time as
-    /// a run.
+    /// The list of delivered files. Loaded at the first call that needs it, because a check may run at the same time
+    /// as a run.
     delivered: Option<Delivered>,
     scanner: FolderScanner,
     report: Option<Current>,
     glossary: Definitions,
-    /// The knowledge base; read when the first detections come.
+    /// The knowledge base, read before the first detections.
     knowledge_base: Option<Definitions>,
 }
 
-/// The report that is being read.
+/// The current report.
 struct Current {
     report: OpenReport,
     key: FileKey,
     /// Whether the next run finds the same bytes: false for a pipe.
-    stays: bool,
+    is_file: bool,
 }
 
 impl Input for QualysGuardFile {
     const NAME: &'static str = "QualysGuardFile";
     const SUMMARY: &'static str = "reads Qualys reports from XML files: scans, template reports, detections";
     const OPTIONS: &'static [OptionSpec] = options::TABLE;
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
 
     /// Files that an interrupted run delivered are moved or deleted at the first `next`, not here.
-    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
-        let settings = Settings::read(options)?;
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let services = open.services;
+        let settings = Settings::read(open.options)?;
+        let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
         let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
         let mut resume = resume.map(ParsedPosition::read).transpose()?;
         let resumed_report = resume.as_mut().and_then(|position| position.report.take());
-        Ok(Self {
+        let input = Self {
             settings,
             services: services.clone(),
             opener,
@@ -70,14 +74,15 @@ impl Input for QualysGuardFile {
             report: None,
             glossary: Definitions::new(Box::new(FileSpool::new(services))),
             knowledge_base: None,
-        })
+        };
+        Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(probe::check(&self.settings))
     }
 
-    fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder) -> Result<Step> {
         if let Some(current) = self.report.take() {
             return self.resume(current, recycled);
         }
@@ -86,20 +91,23 @@ impl Input for QualysGuardFile {
                 return Err(PluginError::cancelled());
             }
             let Some(candidate) = self.candidate()? else {
-                return Ok(self.settings.poll.map_or(Next::Finished, Next::Idle));
+                return Ok(self.settings.poll.map_or_else(Step::finished, Step::idle));
             };
             let file = candidate.file().map(Path::to_owned);
             match self.begin(candidate)? {
-                Some(Next::Refused(refusal)) if !self.is_news(file.as_deref(), &refusal.error) => {}
-                Some(next) => return Ok(next),
+                Some(Step { event: Event::Refused(refusal), .. })
+                    if !self.is_to_be_reported(file.as_deref(), &refusal.error) => {}
+                Some(step) => return Ok(step),
                 None => {}
             }
         }
     }
 
-    fn committed(&mut self, position: &Position) -> Result<()> {
-        let place = ParsedPosition::read(position)?;
-        self.delivered()?.committed(&place)
+    fn stored(&mut self, stored: &Stored) -> Result<()> {
+        let position = ParsedPosition::read(&stored.position)?;
+        let kept = stored.reports.iter().filter(|report| !report.outcome.is_settled());
+        let kept: HashSet<&str> = kept.map(|report| report.key.revision.as_str()).collect();
+        self.delivered()?.stored(&position, &kept)
     }
 }
 
@@ -108,9 +116,9 @@ impl QualysGuardFile {
     /// watches: then the list prevents a second delivery.
     fn delivered(&mut self) -> Result<&mut Delivered> {
         if self.delivered.is_none() {
-            let place = self.resume.clone().unwrap_or_default();
+            let parsed = self.resume.clone().unwrap_or_default();
             let on_done = self.settings.on_done.clone();
-            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &place)?;
+            let mut delivered = Delivered::open(self.services.state_folder()?, on_done, &parsed)?;
             if self.resume.is_none() && self.settings.poll.is_none() {
                 delivered.clear()?;
             }
@@ -136,19 +144,19 @@ impl QualysGuardFile {
 
     /// Whether to report a refusal. In a watched directory a temporary failure (a full disk, a file server that does
     /// not respond) is reported once, and the next scan retries.
-    fn is_news(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
+    fn is_to_be_reported(&mut self, file: Option<&Path>, error: &PluginError) -> bool {
         match file {
             Some(path) if self.settings.poll.is_some() && error.kind == ErrorKind::Io => {
-                self.scanner.try_again(path, error)
+                self.scanner.retry_later(path, error)
             }
             _ => true,
         }
     }
 
-    fn begin(&mut self, candidate: Candidate) -> Result<Option<Next>> {
+    fn begin(&mut self, candidate: Candidate) -> Result<Option<Step>> {
         let (name, ready) = match candidate {
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
-                return Ok(Some(Next::Refused(refusal(&path, error, false))));
+                return Ok(Some(Step::refused(refusal(&path, error, false))));
             }
             Candidate::StandardInput => {
                 let name = "standard input".to_owned();
@@ -160,13 +168,13 @@ impl QualysGuardFile {
         match ready {
             Ok(None) => Ok(None),
             Ok(Some(ready)) => self.begin_ready(&name, ready),
-            Err(error) if concerns_all(&error) => Err(error),
-            Err(error) => Ok(Some(Next::Refused(refusal(&name, error, false)))),
+            Err(error) if affects_all_reports(&error) => Err(error),
+            Err(error) => Ok(Some(Step::refused(refusal(&name, error, false)))),
         }
     }
 
-    /// Opens a file. In a watched directory, a file that is still being written is skipped for now, and the others
-    /// are read meanwhile.
+    /// Opens a file. In a watched directory, a file that is still being written is postponed, and other files are
+    /// read first.
     fn open_file(&mut self, path: &Path) -> Result<Option<Ready>> {
         let settle = self.settings.settle;
         if self.settings.poll.is_none() {
@@ -187,8 +195,8 @@ impl QualysGuardFile {
     }
 
     /// Begins a report, unless its bytes were delivered before: for data from a pipe this is only known now.
-    fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Next>> {
-        let Ready { settled, key, stays } = ready;
+    fn begin_ready(&mut self, name: &str, ready: Ready) -> Result<Option<Step>> {
+        let Ready { settled, key, is_file } = ready;
         if self.delivered()?.finish_if_delivered(&key) {
             tracing::info!(path = name, "already delivered before the interruption; skipped");
             return Ok(None);
@@ -204,18 +212,19 @@ impl QualysGuardFile {
         };
         let (mut report, mut start) = match OpenReport::begin(name, settled, &mut context)? {
             Ok(begun) => begun,
-            Err(refusal) => return Ok(Some(Next::Refused(refusal))),
+            Err(refusal) => return Ok(Some(Step::refused(refusal))),
         };
-        if let Some(mark) = self.mark_in(&key) {
+        key.revision().clone_into(&mut start.revision);
+        let mark = self.resume_mark(&key);
+        if let Some(mark) = mark {
             report.resume_at(mark);
-            start.continued = true;
         }
-        self.report = Some(Current { report, key, stays });
-        Ok(Some(Next::ReportStart(Box::new(start))))
+        self.report = Some(Current { report, key, is_file });
+        Ok(Some(if mark.is_some() { Step::report_continued(start) } else { Step::report_start(start) }))
     }
 
-    /// Where to resume this file, if it is the one that was in progress and has not changed.
-    fn mark_in(&mut self, key: &FileKey) -> Option<Mark> {
+    /// The position at which to resume this file, if it was in progress and has not changed.
+    fn resume_mark(&mut self, key: &FileKey) -> Option<Mark> {
         let inside = self.resumed_report.take_if(|inside| inside.key().path() == key.path())?;
         if inside.key() == *key {
             return Some(inside.mark());
@@ -225,34 +234,34 @@ impl QualysGuardFile {
         None
     }
 
-    fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Next> {
+    fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Step> {
         let definitions = match current.report.kind() {
             Kind::Detections => self.knowledge_base.as_mut(),
             _ => Some(&mut self.glossary),
         };
-        let mut next = current.report.next(recycled, definitions, &self.services)?;
+        let step = current.report.next(recycled, definitions, &self.services)?;
         let delivered = self.delivered()?;
-        match &mut next {
-            Next::ReportEnd { end, position } => {
+        let position = match &step.event {
+            Event::ReportEnd(end) => {
                 if end.complete || end.deliver {
                     delivered.ended(current.key, end.complete);
                 }
-                *position = delivered.position(None).write();
+                Some(delivered.position(None).write())
             }
-            Next::Batch { position, .. } => {
-                if let Some(mark) = current.report.mark().filter(|_| current.stays) {
-                    *position = delivered.position(Some(Inside::new(&current.key, mark))).write();
-                }
+            _ => {
+                let mark = current.report.mark().filter(|_| current.is_file);
+                let position =
+                    mark.map(|mark| delivered.position(Some(Inside::new(&current.key, mark))).write());
                 self.report = Some(current);
+                position
             }
-            _ => {}
-        }
-        Ok(next)
+        };
+        Ok(step.at(position))
     }
 }
 
 /// Whether the error would also affect every other report.
-fn concerns_all(error: &PluginError) -> bool {
+fn affects_all_reports(error: &PluginError) -> bool {
     use scanbridge_plugin_api::ErrorKind::{Bug, Cancelled, CannotCreate, Config};
     matches!(error.kind, Bug | Cancelled | CannotCreate | Config)
 }

@@ -8,8 +8,8 @@ use crate::options::Settings;
 use crate::settle::open_settled;
 use crate::source::Opener;
 
-/// Reads the knowledge base, if the options name one. If the named file cannot be read, the input ends with an error:
-/// detections without titles are not what the operator asked for.
+/// Reads the knowledge base, if the option is set. If the file cannot be read, the input fails, because detections
+/// without titles are not what the operator asked for.
 pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) -> Result<Option<Definitions>> {
     let Some(path) = settings.knowledge_base.as_deref() else { return Ok(None) };
     let shown = path.display();
@@ -17,8 +17,7 @@ pub(crate) fn read(settings: &Settings, opener: &Opener, services: &Services) ->
     if settled.kind != Kind::KnowledgeBase {
         let (what, _) = settled.kind.describe();
         return Err(PluginError::bad_data(format!("knowledge_base: {shown} {what}")).with_hint(
-            "set `knowledge_base` to a KNOWLEDGE_BASE_VULN_LIST_OUTPUT file downloaded with \
-                 details=All",
+            "set `knowledge_base` to a KNOWLEDGE_BASE_VULN_LIST_OUTPUT file downloaded with details=All",
         ));
     }
     let watch = Watch { services: services.clone(), done: 0, total: settled.source.length };

@@ -16,8 +16,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
          A list is read in this order; files of a directory or pattern are sorted by name.",
     ),
     OptionSpec::list("pattern", &ValueSpec::Text).default_list(&["*.xml", "*.xml.gz"]).help(
-        "File name patterns for the files of a directory. Hidden files (leading dot) are always \
-             skipped.",
+        "File name patterns for the files of a directory. Hidden files (leading dot) are always skipped.",
     ),
     OptionSpec::path("knowledge_base").help(
         "Knowledge base file (KNOWLEDGE_BASE_VULN_LIST_OUTPUT), plain or gzip. Needed for detection \
@@ -53,7 +52,7 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .help("Maximum text size of one asset, definition or finding. A larger one is treated as damage."),
     OptionSpec::size("max_unpacked_bytes", 1 << 20, 1 << 50).default_integer(64 << 30).help(
         "Maximum size of decompressed gzip data or of standard input, which are stored in a temporary \
-             file in the state directory.",
+         file in the state directory.",
     ),
 ];
 
@@ -75,10 +74,9 @@ impl Settings {
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let paths: Vec<String> = options.list("path")?.into_iter().map(str::to_owned).collect();
         if paths.iter().all(|path| path.trim().is_empty()) {
-            return Err(PluginError::config("option `path` is empty").with_hint(
-                "set it to a file or \
-                 directory",
-            ));
+            return Err(
+                PluginError::config("option `path` is empty").with_hint("set it to a file or directory")
+            );
         }
         let poll = Duration::from_secs(options.integer("poll_secs")?.unwrap_or(10));
         let poll = options.flag("watch")?.then_some(poll);

@@ -1,4 +1,4 @@
-//! From the paths in the options to the files that are read.
+//! Finds the files of the paths in the options.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::{fs, io};
 use glob::{MatchOptions, Pattern};
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
-/// One thing to read.
+/// A file or stream to read, or a path without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Candidate {
     /// A file, or another path that can be opened.
     File(PathBuf),
     /// Standard input.
     StandardInput,
-    /// A path or pattern, and why nothing can be read there.
+    /// A path or pattern that cannot be read, with the reason.
     Missing(String, PluginError),
     /// A directory or pattern that can be read, but contains or matches no file.
     Empty(String, PluginError),
@@ -30,10 +30,11 @@ impl Candidate {
     }
 }
 
-/// Finds the files of all paths, in order. A file that is named twice is read once.
-pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> {
+/// Finds the files of all paths, in order. A file that is named repeatedly is read once.
+pub(crate) fn find_files(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> {
     let mut seen = HashSet::new();
-    let mut candidates: Vec<Candidate> = paths.iter().flat_map(|path| look_up_one(path, patterns)).collect();
+    let mut candidates: Vec<Candidate> =
+        paths.iter().flat_map(|path| find_files_of(path, patterns)).collect();
     candidates.retain(|candidate| match candidate {
         Candidate::File(path) => seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
         Candidate::StandardInput => seen.insert(PathBuf::from("-")),
@@ -42,7 +43,7 @@ pub(crate) fn look_up(paths: &[String], patterns: &[Pattern]) -> Vec<Candidate> 
     candidates
 }
 
-fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
+fn find_files_of(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
     if path == "-" {
         return vec![Candidate::StandardInput];
     }
@@ -58,12 +59,12 @@ fn look_up_one(path: &str, patterns: &[Pattern]) -> Vec<Candidate> {
 /// The files of a directory, without its subdirectories.
 fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, PluginError> {
     let folder = Path::new(named);
-    let cannot = |error: &io::Error| unreadable(folder, error);
+    let to_error = |error: &io::Error| unreadable(folder, error);
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| cannot(&error))? {
-        let name = entry.map_err(|error| cannot(&error))?.file_name();
+    for entry in fs::read_dir(folder).map_err(|error| to_error(&error))? {
+        let name = entry.map_err(|error| to_error(&error))?.file_name();
         let path = folder.join(&name);
-        // A name with invalid UTF-8 is matched as it is displayed.
+        // A name with invalid UTF-8 is matched in its displayed form.
         let shown = name.to_string_lossy();
         if patterns.iter().any(|pattern| pattern.matches_with(&shown, MATCHING)) && !path.is_dir() {
             files.push(path);
@@ -71,17 +72,17 @@ fn in_folder(named: &str, patterns: &[Pattern]) -> Result<Vec<Candidate>, Plugin
     }
     files.sort();
     if files.is_empty() {
-        let wanted: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
-        let wanted = wanted.join(" or ");
-        let error = no_input(format!("no file in directory {named} matches {wanted}"))
+        let expected: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
+        let expected = expected.join(" or ");
+        let error = no_input(format!("no file in directory {named} matches {expected}"))
             .with_hint("change option `pattern` to read other files");
         return Ok(vec![Candidate::Empty(named.to_owned(), error)]);
     }
     Ok(files.into_iter().map(regular).collect())
 }
 
-/// A file in a directory or of a pattern. Pipes and devices are not read: opening one could block forever, and their
-/// data has no end.
+/// A file from a directory or pattern. Pipes and devices are skipped, because opening one could block forever, and
+/// their data may have no end.
 fn regular(path: PathBuf) -> Candidate {
     match fs::metadata(&path) {
         Ok(metadata) if !metadata.is_file() => {
@@ -95,7 +96,7 @@ fn regular(path: PathBuf) -> Candidate {
     }
 }
 
-/// The files that match, and the directories that could contain some but cannot be read.
+/// The files that match, and the directories that may contain matches but cannot be read.
 fn matching(pattern: &str) -> Result<Vec<Candidate>, PluginError> {
     let paths =
         glob::glob_with(pattern, MatchOptions { case_sensitive: true, ..MATCHING }).map_err(|error| {
@@ -141,7 +142,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Extensions may be in upper case, and hidden files are usually incomplete files of other programs.
+/// Extensions may be in upper case. Hidden files are usually incomplete files of other programs.
 const MATCHING: MatchOptions = MatchOptions {
     case_sensitive: false,
     require_literal_separator: true,
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_patterns_and_files_become_a_list_without_repeats() {
+    fn files_of_all_paths_are_listed_once() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         for name in ["b.xml", "a.XML", "c.xml.gz", ".hidden.xml", "d.txt", "e.xml.part"] {
@@ -175,13 +176,14 @@ mod tests {
         let path = |name: &str| root.join(name).display().to_string();
 
         let all =
-            look_up(&[path(""), path("b.xml"), "-".to_owned(), "-".to_owned(), path("d.txt")], &patterns);
+            find_files(&[path(""), path("b.xml"), "-".to_owned(), "-".to_owned(), path("d.txt")], &patterns);
         assert_eq!(names(&all, root), ["a.XML", "b.xml", "c.xml.gz", "-", "d.txt"]);
 
-        let globbed = look_up(&[path("*.xml*")], &patterns);
+        let globbed = find_files(&[path("*.xml*")], &patterns);
         assert_eq!(names(&globbed, root), ["b.xml", "c.xml.gz", "e.xml.part"]);
 
-        let missing = look_up(&[path("none.xml"), path("n*.xml"), path("sub.xml"), path("b.xml")], &patterns);
+        let missing =
+            find_files(&[path("none.xml"), path("n*.xml"), path("sub.xml"), path("b.xml")], &patterns);
         assert_eq!(
             names(&missing, root),
             [
@@ -202,12 +204,12 @@ mod tests {
         let path = folder.path().join(OsStr::from_bytes(b"caf\xE9.xml"));
         fs::write(&path, "").unwrap();
         let patterns = [Pattern::new("*.xml").unwrap()];
-        assert_eq!(look_up(&[folder.path().display().to_string()], &patterns), [Candidate::File(path)]);
+        assert_eq!(find_files(&[folder.path().display().to_string()], &patterns), [Candidate::File(path)]);
     }
 
-    /// Tests names only: the superuser, who may run the tests, can read any directory.
+    /// Tests only the message, because the superuser, who may run the tests, can read any directory.
     #[test]
-    fn a_folder_that_cannot_be_read_is_named() {
+    fn unreadable_directory_is_named() {
         let error = unreadable(Path::new("in/sub"), &io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(error.kind, ErrorKind::NoInput);
         assert_eq!(error.message, "cannot read directory in/sub: permission denied");

@@ -1,4 +1,4 @@
-//! Reading from a source that may block: standard input, a named pipe.
+//! Reads from a source that may block: standard input or a named pipe.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::Services;
 
-/// Reads on its own thread, so that a cancellation by the host is noticed while no data arrives. If that thread is
-/// still blocked on its pipe, it is abandoned and ends with the process.
+/// Reads on a separate thread, so that cancellation is noticed while no data arrives. If that thread still blocks on
+/// its pipe, it is abandoned and ends with the process.
 pub(crate) struct CancellableReader {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: Vec<u8>,
@@ -16,8 +16,8 @@ pub(crate) struct CancellableReader {
 }
 
 const BLOCK: usize = 256 << 10;
-/// Maximum number of blocks that wait to be read.
-const AHEAD: usize = 2;
+/// Maximum number of blocks read ahead.
+const BLOCKS_AHEAD: usize = 2;
 
 impl CancellableReader {
     /// Reads from what `open` returns; opening a named pipe blocks until a writer opens it.
@@ -25,7 +25,7 @@ impl CancellableReader {
         services: &Services,
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
     ) -> io::Result<Self> {
-        let (sender, blocks) = sync_channel(AHEAD);
+        let (sender, blocks) = sync_channel(BLOCKS_AHEAD);
         let read_all = move || {
             let read = open().and_then(|mut from| {
                 loop {
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns each of its pieces after a delay.
+    /// Returns each piece after a delay.
     struct Slow(Vec<&'static [u8]>);
 
     impl Read for Slow {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_lets_one_wait_is_not_taken_for_an_empty_one() {
+    fn slow_pipe_is_read_to_its_end() {
         let services = Services::without_host(&std::env::temp_dir());
         let mut reader = CancellableReader::new(&services, || Ok(Slow(vec![b"late", b"is "]))).unwrap();
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The position of this input: the files that an interrupted run has finished, and how far it was in the current one.
+//! The position of this input: the files that an interrupted run has finished, and the position in the current one.
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Result};
 use scanbridge_qualys_xml::Mark;
@@ -22,7 +22,7 @@ pub(crate) struct ParsedPosition {
     pub(crate) report: Option<Inside>,
 }
 
-/// How far a report has been delivered.
+/// The position up to which a report was delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Inside {
@@ -56,7 +56,7 @@ impl ParsedPosition {
 }
 
 impl Inside {
-    /// This offset in this file.
+    /// A position in this file.
     pub(crate) fn new(key: &FileKey, mark: Mark) -> Self {
         let Mark { assets, late_asset_fields } = mark;
         Self { key: key.text().to_owned(), assets, late_asset_fields }
@@ -67,7 +67,7 @@ impl Inside {
         FileKey::from_text(self.key.clone())
     }
 
-    /// The offset in the file.
+    /// The position in the file.
     pub(crate) fn mark(&self) -> Mark {
         Mark { assets: self.assets, late_asset_fields: self.late_asset_fields }
     }
@@ -87,22 +87,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_read_as_it_was_written() {
+    fn position_is_parsed_as_it_was_written() {
         let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
-        let place = ParsedPosition {
+        let position = ParsedPosition {
             complete: vec![Hash::of(&key)],
             incomplete: Vec::new(),
             report: Some(Inside::new(&key, Mark { assets: 7, late_asset_fields: 1 })),
         };
-        let read = ParsedPosition::read(&place.write()).unwrap();
-        assert_eq!(read, place);
+        let read = ParsedPosition::read(&position.write()).unwrap();
+        assert_eq!(read, position);
         let inside = read.report.unwrap();
         assert_eq!((inside.key(), inside.mark().assets), (key, 7));
-        assert!(!ParsedPosition::default().write().0.is_empty(), "empty would say that there is no going on");
+        assert!(!ParsedPosition::default().write().0.is_empty(), "an empty position cannot be resumed");
     }
 
     #[test]
-    fn a_position_of_something_else_is_refused() {
+    fn invalid_position_is_refused() {
         for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#] {
             let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Io);

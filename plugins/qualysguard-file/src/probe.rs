@@ -1,4 +1,4 @@
-//! The check: whether the files in the options exist and are reports.
+//! Checks whether the files in the options exist and are reports.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use scanbridge_qualys_xml::Kind;
 
 use crate::done::OnDone;
 use crate::options::Settings;
-use crate::paths::{Candidate, look_up};
+use crate::paths::{Candidate, find_files};
 use crate::source::Opener;
 
-/// Examines all named files. Moves and decompresses nothing.
+/// Examines all named files, without moving them or storing decompressed data.
 pub(crate) fn check(settings: &Settings) -> CheckReport {
     let mut report = CheckReport::default();
-    let comes_later = settings.poll.is_some() || settings.on_done != OnDone::Keep;
-    for candidate in look_up(&settings.paths, &settings.patterns) {
+    let may_be_empty = settings.poll.is_some() || settings.on_done != OnDone::Keep;
+    for candidate in find_files(&settings.paths, &settings.patterns) {
         report = match candidate {
             Candidate::StandardInput => report.step("standard input", Verdict::Ok, "is read during the run"),
-            Candidate::Empty(path, error) if comes_later => report.step(path, Verdict::Ok, error.message),
+            Candidate::Empty(path, error) if may_be_empty => report.step(path, Verdict::Ok, error.message),
             Candidate::Missing(path, error) | Candidate::Empty(path, error) => {
                 report.failed_step(path, &error)
             }
@@ -48,14 +48,14 @@ fn step(report: CheckReport, name: &str, contents: Result<String>) -> CheckRepor
     }
 }
 
-/// Kind and size of a file, from its first bytes.
+/// Format and size of a file. The format is determined by its first bytes.
 ///
 /// # Errors
-/// The error that a run would end with: the file cannot be opened, or is not of the wanted kind.
-fn probe(path: &Path, wanted: impl Fn(&Kind) -> bool) -> Result<String> {
+/// The error with which a run would fail: the file cannot be opened, or is not of the expected kind.
+fn probe(path: &Path, is_expected: impl Fn(&Kind) -> bool) -> Result<String> {
     let (kind, length) = Opener::peek(path)?;
     let (what, hint) = kind.describe();
-    if wanted(&kind) {
+    if is_expected(&kind) {
         return Ok(format!("{what}, {}", show_size(length)));
     }
     let error = if kind == Kind::Empty { ErrorKind::NoInput } else { ErrorKind::BadData };

@@ -1,4 +1,4 @@
-//! A file that ends too early may still be being written: the input waits for it and never reads a part of it.
+//! Waits for files that may still be being written, so that no report is read in part.
 
 use std::fs;
 use std::path::Path;
@@ -10,27 +10,27 @@ use scanbridge_qualys_report::Settled;
 use crate::fingerprint::FileKey;
 use crate::source::{Opened, Opener};
 
-/// A source that will not grow any more, and the fingerprint of its file.
+/// A source that is not expected to grow, and the key of its file.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) settled: Settled,
     pub(crate) key: FileKey,
     /// Whether the next run finds the same bytes: false for a pipe.
-    pub(crate) stays: bool,
+    pub(crate) is_file: bool,
 }
 
 impl Ready {
-    /// Decides whether an opened file is complete; `name` is shown in messages.
+    /// Examines an opened file; messages contain `name`.
     pub(crate) fn now(opened: Opened, path: &Path, name: &str) -> Result<Self> {
         let key = FileKey::new(path, &opened.fingerprint);
-        Ok(Self { settled: Settled::now(opened.source, name)?, key, stays: opened.stays })
+        Ok(Self { settled: Settled::now(opened.source, name)?, key, is_file: opened.is_file })
     }
 }
 
-/// Opens a file and waits until it is finished, or has not changed for `settle`.
+/// Opens a file and waits until it is complete, or was unchanged for `settle`.
 ///
 /// # Errors
-/// When it cannot be opened or read, or the host wants to stop.
+/// When the file cannot be opened or read, or the run is cancelled.
 pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Result<Ready> {
     let mut unchanged = UnchangedSince::of(path);
     loop {
@@ -42,10 +42,10 @@ pub(crate) fn open_settled(opener: &Opener, path: &Path, settle: Duration) -> Re
     }
 }
 
-/// Opens a file; none if it is not finished and has changed within `settle`.
+/// Opens a file; none if it is incomplete and has changed within `settle`.
 ///
 /// # Errors
-/// When it cannot be opened or read.
+/// When the file cannot be opened or read.
 pub(crate) fn open_if_settled(
     opener: &Opener,
     path: &Path,
@@ -53,18 +53,18 @@ pub(crate) fn open_if_settled(
     unchanged: &mut UnchangedSince,
 ) -> Result<Option<Ready>> {
     // Determined before the file is opened, so that a change in between is noticed.
-    let is_unchanged = unchanged.left(path, settle).is_zero();
+    let is_unchanged = unchanged.remaining(path, settle).is_zero();
     let ready = Ready::now(opener.open(path)?, path, &path.display().to_string())?;
     let is_ready = !ready.settled.looks_unfinished() || is_unchanged || !is_regular(path);
     Ok(is_ready.then_some(ready))
 }
 
-/// How long a file has been unchanged.
+/// Measures how long a file has been unchanged.
 #[derive(Debug)]
 pub(crate) struct UnchangedSince {
     stamp: Option<(u64, SystemTime)>,
     since: Instant,
-    /// How long it was unchanged before it was first examined, by its modification time.
+    /// How long it was unchanged before the measurement, by its modification time.
     before: Duration,
 }
 
@@ -72,13 +72,13 @@ impl UnchangedSince {
     /// Starts the measurement.
     pub(crate) fn of(path: &Path) -> Self {
         let stamp = stamp(path);
-        // A time in the future (clocks of file servers differ) proves nothing.
+        // Clocks of file servers differ: a time in the future is ignored.
         let before = stamp.and_then(|(_, time)| time.elapsed().ok()).unwrap_or_default();
         Self { stamp, since: Instant::now(), before }
     }
 
-    /// How long it must stay unchanged until it was unchanged for `settle`.
-    pub(crate) fn left(&mut self, path: &Path, settle: Duration) -> Duration {
+    /// The time that it must still stay unchanged to reach `settle`.
+    pub(crate) fn remaining(&mut self, path: &Path, settle: Duration) -> Duration {
         let now = stamp(path);
         if now != self.stamp {
             (self.stamp, self.since, self.before) = (now, Instant::now(), Duration::ZERO);
@@ -90,11 +90,11 @@ impl UnchangedSince {
     fn wait(&mut self, path: &Path, settle: Duration, services: &Services) -> Result<()> {
         let stamp = self.stamp;
         loop {
-            let left = self.left(path, settle);
-            if self.stamp != stamp || left.is_zero() {
+            let remaining = self.remaining(path, settle);
+            if self.stamp != stamp || remaining.is_zero() {
                 return Ok(());
             }
-            services.sleep(left.min(Duration::from_millis(250)))?;
+            services.sleep(remaining.min(Duration::from_millis(250)))?;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The bytes of one report: a regular file is read directly; anything else is decompressed or copied into a temporary
-//! file, so that it can be read from its end and more than once.
+//! The bytes of one report. A regular file is read directly. Data from a gzip file or a pipe is written to a
+//! temporary file, so that it can be read from its end and more than once.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use crate::fingerprint::fingerprint;
 use crate::paths::reason;
 use crate::pipe::CancellableReader;
 
-/// Opens sources, with the limits that apply to them.
+/// Opens sources and applies their limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Opener {
     pub(crate) services: Services,
@@ -29,7 +29,7 @@ pub(crate) struct Opened {
     /// Fingerprint of the bytes as stored, compressed or not.
     pub(crate) fingerprint: String,
     /// Whether the bytes are in a file: false for a pipe.
-    pub(crate) stays: bool,
+    pub(crate) is_file: bool,
 }
 
 impl Opener {
@@ -39,34 +39,33 @@ impl Opener {
         let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
         if metadata.is_file() || metadata.is_dir() {
             let (file, metadata) = open_file(path)?;
-            return self.known(Source::whole(file, metadata.len()), metadata.modified().ok(), &name);
+            return self.opened(Source::new(file, metadata.len()), metadata.modified().ok(), &name);
         }
         let path = path.to_owned();
         self.copy(move || File::open(path), &name)
     }
 
-    /// The kind of a file and its length on disk. Decompresses only its beginning, and does not wait for a writer.
+    /// The format of a file and its length on disk. Decompresses only the beginning, and does not wait for a writer.
     pub(crate) fn peek(path: &Path) -> Result<(Kind, u64)> {
         let no_input = |error: io::Error| cannot_open(path, &error);
         if !fs::metadata(path).map_err(no_input)?.is_file() {
             return Err(no_input(io::Error::other(
-                "not a regular file (pipe or device); it cannot be read \
-                 again",
+                "not a regular file (pipe or device); it cannot be read again",
             )));
         }
         let (file, metadata) = open_file(path)?;
-        let source = Source::whole(file, metadata.len());
+        let source = Source::new(file, metadata.len());
         let mut head = source.head(Kind::WINDOW).map_err(no_input)?;
         if head.starts_with(GZIP) {
-            let mut unpacked = Vec::new();
+            let mut decompressed = Vec::new();
             // The compressed data is truncated here, which is expected.
-            let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut unpacked);
-            head = unpacked;
+            let _ = MultiGzDecoder::new(&head[..]).take(Kind::WINDOW as u64).read_to_end(&mut decompressed);
+            head = decompressed;
         }
         Ok((Kind::of(&head), metadata.len()))
     }
 
-    /// Reads all of standard input.
+    /// Reads standard input to its end.
     pub(crate) fn standard_input(&self) -> Result<Opened> {
         self.copy(|| Ok(io::stdin()), "standard input")
     }
@@ -78,30 +77,30 @@ impl Opener {
     ) -> Result<Opened> {
         let from = CancellableReader::new(&self.services, open).map_err(|error| failed(name, &error))?;
         let copy = self.spool(from, name)?;
-        self.known(copy, None, name)
+        self.opened(copy, None, name)
     }
 
-    fn known(&self, source: Source, modified: Option<SystemTime>, name: &str) -> Result<Opened> {
+    fn opened(&self, source: Source, modified: Option<SystemTime>, name: &str) -> Result<Opened> {
         let fingerprint = fingerprint(&source, modified).map_err(|error| failed(name, &error))?;
-        Ok(Opened { source: self.unpack(source, name)?, fingerprint, stays: modified.is_some() })
+        Ok(Opened { source: self.decompress(source, name)?, fingerprint, is_file: modified.is_some() })
     }
 
     /// Returns the decompressed bytes of a gzip file, detected by its first bytes; other files are returned
     /// unchanged.
-    fn unpack(&self, source: Source, name: &str) -> Result<Source> {
+    fn decompress(&self, source: Source, name: &str) -> Result<Source> {
         if source.head(2).map_err(|error| failed(name, &error))? != GZIP {
             return Ok(source);
         }
-        let packed = io::BufReader::with_capacity(64 << 10, source.read(None));
-        self.spool(MultiGzDecoder::new(packed), name)
+        let compressed = io::BufReader::with_capacity(64 << 10, source.read(None));
+        self.spool(MultiGzDecoder::new(compressed), name)
     }
 
-    /// Writes all bytes into a temporary file.
+    /// Writes all bytes to a temporary file.
     fn spool(&self, mut from: impl Read, name: &str) -> Result<Source> {
         let mut file = temporary_file(&self.services)?;
         let mut block = vec![0; 256 << 10];
         let mut length = 0_u64;
-        let is_cut = loop {
+        let is_truncated = loop {
             let read = from.read(&mut block);
             if self.services.is_cancelled() {
                 return Err(PluginError::cancelled());
@@ -110,7 +109,7 @@ impl Opener {
                 Ok(0) => break false,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Only gzip reports this: the end of a plain file is not an error.
+                // Only the gzip decoder reports this; plain data ends without an error.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break true,
                 Err(error) => return Err(unreadable(name, &error)),
             };
@@ -124,8 +123,8 @@ impl Opener {
                 PluginError::new(ErrorKind::Io, format!("cannot write a temporary file for {name}: {error}"))
             })?;
         };
-        let mut source = Source::whole(file, length);
-        source.is_cut = is_cut;
+        let mut source = Source::new(file, length);
+        source.is_truncated = is_truncated;
         Ok(source)
     }
 }
@@ -146,7 +145,7 @@ fn cannot_open(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::NoInput, format!("cannot open {}: {}", path.display(), reason(error)))
 }
 
-/// The error of decompressing or copying; gzip reports corrupt data as invalid.
+/// The error for a failed decompression or copy. The decoder reports corrupt data as invalid.
 fn unreadable(name: &str, error: &io::Error) -> PluginError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Result, Services, tracing};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step, tracing};
 use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, Settled, Source};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{Definitions, Mark};
@@ -86,7 +86,7 @@ impl Store {
     fn reopen(&self, fetched: &Fetched) -> Option<Source> {
         let file = File::open(self.folder.join(&fetched.file)).ok()?;
         let length = file.metadata().ok()?.len();
-        let source = Source::whole(file, length);
+        let source = Source::new(file, length);
         (length == fetched.bytes && hash(&source)? == fetched.hash).then_some(source)
     }
 }
@@ -117,7 +117,7 @@ impl Delivery {
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let settled = Settled::now(body.source, &fetched.address)?;
-        if settled.ending == Ending::Cut
+        if settled.ending == Ending::Truncated
             && settled.kind.root().is_some()
             && !settings.reading.deliver_incomplete
         {
@@ -146,9 +146,8 @@ impl Delivery {
         };
         let settled = Settled::now(source, &fetched.address)?;
         let opened = Self::begin_settled(fetched.clone(), settled, settings, services)?;
-        let Ok((mut delivery, mut start)) = opened else { return Ok(None) };
+        let Ok((mut delivery, start)) = opened else { return Ok(None) };
         delivery.report.resume_at(Mark { assets: point.assets, late_asset_fields: point.late_asset_fields });
-        start.continued = true;
         Ok(Some((delivery, start)))
     }
 
@@ -180,13 +179,13 @@ impl Delivery {
         &mut self,
         recycled: BatchBuilder,
         services: &Services,
-    ) -> Result<(Next, Option<ResumePoint>)> {
-        let next = self.report.next(recycled, Some(&mut self.glossary), services)?;
+    ) -> Result<(Step, Option<ResumePoint>)> {
+        let step = self.report.next(recycled, Some(&mut self.glossary), services)?;
         let point = self
             .report
             .mark()
             .map(|mark| ResumePoint { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
-        Ok((next, point))
+        Ok((step, point))
     }
 }
 

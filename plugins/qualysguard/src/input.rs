@@ -1,7 +1,10 @@
 //! The input plugin: runs the configured source, and the probe.
 
 use scanbridge_plugin_api::batch::BatchBuilder;
-use scanbridge_plugin_api::{CheckReport, Input, Next, OptionSpec, Options, Position, Result, Services};
+use scanbridge_plugin_api::{
+    CheckReport, Ends, Event, Input, InputCapabilities, Open, OpenedInput, OptionSpec, Position, Result,
+    Resumes, Step, Stored,
+};
 
 use crate::api::Client;
 use crate::detections::Detections;
@@ -23,10 +26,13 @@ impl Input for QualysGuard {
     const SUMMARY: &'static str =
         "downloads from the Qualys API: template reports, scan reports, host detections";
     const OPTIONS: &'static [OptionSpec] = TABLE;
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position).ends(Ends::No);
 
     /// Reads the settings; sends no request to Qualys yet.
-    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
-        let settings = Settings::read(options)?;
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let services = open.services;
+        let settings = Settings::read(open.options)?;
+        let ends = if settings.interval.is_some() { Ends::No } else { Ends::Yes };
         let client = Client::new(&settings.account, &settings.network, services)?;
         let context = SourceContext {
             fingerprint: settings.fingerprint(),
@@ -34,28 +40,29 @@ impl Input for QualysGuard {
             services: services.clone(),
             client,
         };
-        Ok(Self { work: None, resume: resume.cloned(), context })
+        let input = Self { work: None, resume: resume.cloned(), context };
+        Ok(OpenedInput::from(input).with_capabilities(Self::CAPABILITIES.ends(ends)))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         probe::probe(&mut self.context)
     }
 
-    fn next(&mut self, recycled: BatchBuilder) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder) -> Result<Step> {
         if self.work.is_none() {
             self.work = Some(self.begin()?);
         }
         let work = self.work.as_mut().expect("it was made above");
-        let next = work.next(recycled, &mut self.context)?;
-        if matches!(next, Next::Finished) {
+        let step = work.next(recycled, &mut self.context)?;
+        if matches!(step.event, Event::Finished) {
             self.context.client.log_out();
         }
-        Ok(next)
+        Ok(step)
     }
 
-    fn committed(&mut self, position: &Position) -> Result<()> {
+    fn stored(&mut self, stored: &Stored) -> Result<()> {
         match &mut self.work {
-            Some(work) => work.committed(position, &mut self.context),
+            Some(work) => work.stored(&stored.position, &mut self.context),
             None => Ok(()),
         }
     }

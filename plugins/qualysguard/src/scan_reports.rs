@@ -7,7 +7,7 @@ use std::time::Instant;
 use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, tracing};
+use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
 use scanbridge_qualys_xml::{StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +110,7 @@ impl ScanReports {
     }
 
     /// Starts the next scan of the queue; `None` if the queue is empty.
-    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Next>> {
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Step>> {
         while let Some(scan) = self.queue.as_mut().and_then(VecDeque::pop_front) {
             let reference = scan.reference.clone();
             let refusal = match self.fetch(&reference, context) {
@@ -118,7 +118,7 @@ impl ScanReports {
                     tracing::info!("QualysGuard Report Processing Complete");
                     self.delivery = Some(delivery);
                     self.current = reference;
-                    return Ok(Some(Next::ReportStart(Box::new(start))));
+                    return Ok(Some(Step::report_start(start)));
                 }
                 Ok(Err(refusal)) => refusal,
                 // A failure of one scan must not keep the others from being delivered, in this and in later
@@ -134,7 +134,7 @@ impl ScanReports {
                 Err(failure) => return Err(failure.into()),
             };
             self.refused.insert(reference);
-            return Ok(Some(Next::Refused(refusal)));
+            return Ok(Some(Step::refused(refusal)));
         }
         Ok(None)
     }
@@ -173,19 +173,13 @@ impl ScanReports {
         is_first
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Step> {
         let Some(delivery) = &mut self.delivery else {
             return Err(PluginError::bug("plugin bug: deliver was called without an open scan"));
         };
-        let (next, point) = delivery.next(recycled, &context.services)?;
-        Ok(match next {
-            Next::Batch { batch, .. } => {
-                let within = point.map(|point| (delivery.fetched.clone(), point));
-                let progress = Progress { ended: self.ended.clone(), current: self.current.clone(), within };
-                let at = progress.within.is_some().then(|| position(context, &progress));
-                Next::Batch { batch, position: at.unwrap_or_default() }
-            }
-            Next::ReportEnd { end, .. } => {
+        let (step, point) = delivery.next(recycled, &context.services)?;
+        let at = match &step.event {
+            Event::ReportEnd(end) => {
                 self.delivery = None;
                 let current = std::mem::take(&mut self.current);
                 if end.deliver {
@@ -193,16 +187,20 @@ impl ScanReports {
                 } else {
                     self.refused.insert(current);
                 }
-                let progress = Progress { ended: self.ended.clone(), ..Progress::default() };
-                Next::ReportEnd { end, position: position(context, &progress) }
+                Some(position(context, &Progress { ended: self.ended.clone(), ..Progress::default() }))
             }
-            other => other,
-        })
+            _ => {
+                let within = point.map(|point| (delivery.fetched.clone(), point));
+                let progress = Progress { ended: self.ended.clone(), current: self.current.clone(), within };
+                progress.within.is_some().then(|| position(context, &progress))
+            }
+        };
+        Ok(step.at(at))
     }
 }
 
 impl Work for ScanReports {
-    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
         if self.delivery.is_some() {
             return self.deliver(recycled, context);
         }
@@ -211,7 +209,7 @@ impl Work for ScanReports {
                 Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
-                return Ok(Next::ReportStart(Box::new(start)));
+                return Ok(Step::report_continued(start));
             }
         }
         if self.queue.is_none() {
@@ -226,7 +224,7 @@ impl Work for ScanReports {
         }))
     }
 
-    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+    fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
         let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
         self.journal.record(progress.ended.iter().cloned())?;
         self.ended.retain(|ended| !progress.ended.contains(ended));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
-use scanbridge_plugin_api::{ErrorKind, Next, Position, Result, Services, tracing};
+use scanbridge_plugin_api::{ErrorKind, Position, Result, Services, Step, tracing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -22,10 +22,10 @@ pub(crate) struct SourceContext {
 /// One source of reports.
 pub(crate) trait Work: Send {
     /// As [`scanbridge_plugin_api::Input::next`].
-    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next>;
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Step>;
 
-    /// As [`scanbridge_plugin_api::Input::committed`].
-    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()>;
+    /// As [`scanbridge_plugin_api::Input::stored`].
+    fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()>;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,13 +70,13 @@ pub(crate) fn fingerprint(of: &impl Serialize) -> String {
 
 /// Ends a round: finished without `interval_minutes`, otherwise idle until the next round is due. `again`
 /// starts it.
-pub(crate) fn end_round(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Next {
-    let Some(interval) = settings.interval else { return Next::Finished };
+pub(crate) fn end_round(settings: &Settings, began: &mut Instant, again: impl FnOnce()) -> Step {
+    let Some(interval) = settings.interval else { return Step::finished() };
     let left = interval.saturating_sub(began.elapsed());
     if left.is_zero() {
         *began = Instant::now();
         again();
-        return Next::Idle(Duration::ZERO);
+        return Step::idle(Duration::ZERO);
     }
-    Next::Idle(left)
+    Step::idle(left)
 }

@@ -173,7 +173,7 @@ impl Line {
         let judgment = judge(&context.target.center, &reply, body)?;
         self.session = Some(session);
         // One call of the host may send many messages.
-        context.services.progress(self.bytes, 0);
+        context.services.progress(self.bytes, None);
         self.log_progress();
         Ok(judgment)
     }

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_names_and_addresses() {
+    fn server_accepts_names_and_addresses() {
         for (text, expected) in [
             ("dc.example.com", "dc.example.com"),
             (" 192.0.2.1 ", "192.0.2.1"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_file_by_name_is_taken() {
+    fn first_pkcs12_file_by_name_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let error = first_file(folder.path()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::NoInput);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn first_file_writable_by_others_is_refused() {
+    fn first_file_writable_by_others_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().canonicalize().unwrap().join("a.pkcs12");
         fs::write(&file, "").unwrap();
@@ -299,7 +299,7 @@ mod tests {
 
     /// Only root can give files away, so other users skip this test.
     #[test]
-    fn first_file_of_another_user_is_refused() {
+    fn first_file_of_another_user_is_rejected() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

@@ -9,7 +9,8 @@ use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::{info, warn};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
+    OutputCapabilities, Partial, PluginError, Receipt, Rejection, Replaces, Result, Resume, Services,
     Written,
 };
 use scanbridge_tls_identity::Certificate;
@@ -41,7 +42,11 @@ impl Output for SourcefireOutput {
     const SUMMARY: &'static str = "imports findings into a Sourcefire or Cisco Defense Center (host input)";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+    const CAPABILITIES: OutputCapabilities =
+        OutputCapabilities::NONE.resume(Resume::Repeats).replaces(Replaces::Asset).partial(Partial::Adds);
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let (options, services) = (open.options, open.services);
         let resumed = receipt.map(Progress::read).transpose()?.unwrap_or_default();
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         let domain = settings.domain.as_ref().map(ToString::to_string);
@@ -56,21 +61,22 @@ impl Output for SourcefireOutput {
             refused: resumed.refused.clone(),
             resumed,
             in_report: false,
-        })
+        }
+        .into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(check::probe(self.delivery.target(), &self.client, self.domain.as_deref(), &self.services))
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         let mut resumed = std::mem::take(&mut self.resumed);
-        if !report.continued {
+        if !how.continued {
             resumed = Progress::default();
         }
         let block_limit = self.delivery.begin(resumed.confirmed)?;
         self.writer.limit_blocks(block_limit);
-        self.writer.begin(report);
+        self.writer.begin(report, how);
         if !resumed.writer.is_empty() {
             self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
         }
@@ -101,18 +107,18 @@ impl Output for SourcefireOutput {
         Ok(Written { bytes, ..Written::default() })
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         let refused = self.refused.clone();
         if !self.in_report {
             // A report that is to be resumed but has not begun is still at its old position.
-            return Ok(Progress { refused, ..self.resumed.clone() }.receipt());
+            return Ok(Progress { refused, ..self.resumed.clone() }.receipt().into());
         }
         let Self { writer, delivery, .. } = self;
         writer.finish_asset(&mut |block: Block<'_>| delivery.take(block))?;
         delivery.flush()?;
         self.remember_refused();
         let (confirmed, refused) = (self.delivery.confirmed(), self.refused.clone());
-        Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt())
+        Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt().into())
     }
 
     /// Fails if an asset was refused whose findings could not be named. Everything else is delivered, but the run

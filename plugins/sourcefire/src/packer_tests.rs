@@ -63,7 +63,7 @@ fn part_of(last: u8, lengths: &[usize], ends: bool) -> Part {
 
 proptest! {
     #[test]
-    fn bodies_hold_every_line_in_order_under_the_limits(
+    fn bodies_contain_every_line_in_order_within_limits(
         parts in parts(),
         bytes in 64_usize..700,
         extra in 0_usize..400,
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_block_that_fits_is_in_one_body(parts in parts(), findings in 1_u64..12) {
+    fn block_within_the_limits_is_not_split(parts in parts(), findings in 1_u64..12) {
         let limits = Limits { bytes: 1200, max_bytes: 1200, findings };
         let (bodies, left_out) = pack(&parts, limits);
         prop_assert_eq!(left_out, 0);
@@ -113,7 +113,7 @@ proptest! {
 }
 
 #[test]
-fn bodies_name_their_assets_and_count_those_that_end() {
+fn bodies_list_their_assets_and_count_ended_ones() {
     let parts = [part(1, &[1], true), part(2, &[1, 1], false), part(2, &[1], true), part(1, &[1], true)];
     let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
     // A part of an asset has its own body.
@@ -125,7 +125,7 @@ fn bodies_name_their_assets_and_count_those_that_end() {
 }
 
 #[test]
-fn assets_can_be_sent_one_by_one() {
+fn body_is_split_into_one_body_per_asset() {
     let parts = [part(1, &[1], true), part(1, &[2], true), part(2, &[3, 4], true)];
     let (bodies, _) = pack(&parts, Limits { bytes: 4096, max_bytes: 4096, findings: 100 });
     assert_eq!(bodies.len(), 1);

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_these_bytes() {
+    fn frame_header_has_the_expected_bytes() {
         let header = Header { kind: Kind::Version, length: 4 };
         assert_eq!(header.encode(), [0, 0, 0, 2, 0, 0, 0, 4]);
         assert_eq!(Header::decode([0, 0, 0, 3, 0, 0, 1, 2]), Header { kind: Kind::Data, length: 258 });
@@ -169,19 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_the_peer_are_shown_in_one_line() {
+    fn peer_text_is_printed_on_one_line() {
         assert_eq!(printable(" a\u{1b}[2Jb\r\nc\u{e9} "), "a?[2Jb  c?");
         assert_eq!(printable(&"x".repeat(400)).len(), 303);
     }
 
     proptest::proptest! {
         #[test]
-        fn eight_bytes_are_a_header_and_back(bytes: [u8; 8]) {
+        fn frame_header_round_trip(bytes: [u8; 8]) {
             proptest::prop_assert_eq!(Header::decode(bytes).encode(), bytes);
         }
 
         #[test]
-        fn no_greeting_makes_it_panic(kind in 0_u32..6, body in proptest::collection::vec(0_u8..9, 0..6)) {
+        fn no_greeting_causes_a_panic(kind in 0_u32..6, body in proptest::collection::vec(0_u8..9, 0..6)) {
             if max_size("dc", Kind::from_number(kind), &body).is_ok() {
                 proptest::prop_assert_eq!((kind, body.len()), (1, 4));
             }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_is_read_as_it_was_made() {
+    fn receipt_round_trip() {
         let mut progress = Progress {
             confirmed: Confirmed { assets: 1, findings: 300, commands: u64::MAX },
             writer: vec![1, 2, 3],

@@ -15,7 +15,7 @@ fn names(refused: &Refused) -> Vec<String> {
 const ALL: [&str; 3] = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
 
 #[test]
-fn only_the_exact_line_with_the_exact_count_is_success() {
+fn only_the_done_line_with_the_exact_count_is_success() {
     assert_eq!(judge("dc", "Done processing 3 commands.\n", &body()), Ok(Judgment::default()));
     for text in [
         "Done processing 2 commands.\n",
@@ -38,7 +38,7 @@ fn only_the_exact_line_with_the_exact_count_is_success() {
 }
 
 #[test]
-fn failures_name_their_assets() {
+fn failed_assets_are_found_in_the_reply() {
     for (text, expected) in [
         (
             "Failed to send UserMessage [f,1]\nFailed to Execute Command: AddHost\nfield 1: 192.0.2.1 [f,1]\n\
@@ -79,7 +79,7 @@ fn messages_with_and_without_an_asset_are_distinguished() {
 }
 
 #[test]
-fn every_known_fragment_has_its_meaning() {
+fn every_known_error_fragment_is_explained() {
     for (said, meaning) in [
         ("Failed to Execute Command: X", "a command failed on the Defense Center"),
         (
@@ -134,7 +134,7 @@ fn aborted_message_error_names_the_option() {
 
 proptest::proptest! {
     #[test]
-    fn no_answer_makes_it_panic_and_only_the_right_one_passes(
+    fn no_reply_causes_a_panic_and_only_the_done_line_passes(
         pieces in proptest::collection::vec(
             proptest::prop_oneof![
                 proptest::sample::select(vec![

@@ -102,7 +102,7 @@ impl Socket {
             if now - self.wait.logged >= LOG_EVERY {
                 self.wait.logged = now;
                 // The wait has its own limit, so it does not count as a hang.
-                self.services.progress(0, 0);
+                self.services.alive();
                 let seconds = (now - self.wait.since).as_secs();
                 info!("waiting for {} to finish {} ({seconds} s so far)", self.center, self.wait.due);
             }

@@ -1,7 +1,7 @@
-//! What the generator says it wrote is what the report contains, checked by an XML reader that knows nothing of the
-//! generator.
+//! The counts of the generator equal the content of the report, read by an XML parser and without the generator's
+//! code.
 
-#![expect(clippy::unwrap_used, reason = "a test ends when something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -18,7 +18,7 @@ fn written(shape: Shape) -> (String, Counts) {
     (String::from_utf8(report).unwrap(), counts)
 }
 
-/// How many elements of each name there are.
+/// The number of elements with this name.
 fn elements(report: &str, name: &str) -> u64 {
     let mut reader = Reader::from_str(report);
     let mut count = 0;
@@ -32,7 +32,7 @@ fn elements(report: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn a_scan_holds_what_its_counts_say() {
+fn scan_content_equals_its_counts() {
     let (report, counts) = written(shape(Format::Scan, Extent::Assets(60)));
     assert_eq!(counts.assets, 60);
     assert_eq!(counts.findings.total(), 60 * 30);
@@ -48,7 +48,7 @@ fn a_scan_holds_what_its_counts_say() {
 }
 
 #[test]
-fn about_one_finding_in_a_hundred_is_a_hazard() {
+fn one_percent_of_findings_are_hazards() {
     let (report, counts) = written(shape(Format::Scan, Extent::Assets(200)));
     let percent = counts.hazards as f64 * 100.0 / counts.findings.total() as f64;
     assert!((0.5..2.0).contains(&percent), "{percent}");
@@ -60,7 +60,7 @@ fn about_one_finding_in_a_hundred_is_a_hazard() {
 }
 
 #[test]
-fn a_template_report_has_its_glossary_behind_the_assets() {
+fn template_glossary_follows_the_assets() {
     let (report, counts) = written(shape(Format::Template, Extent::Assets(20)));
     assert_eq!(elements(&report, "VULN_INFO"), counts.findings.total());
     assert_eq!(elements(&report, "HOST"), 20);
@@ -70,7 +70,7 @@ fn a_template_report_has_its_glossary_behind_the_assets() {
 }
 
 #[test]
-fn detections_find_their_definitions_in_the_knowledge_base_of_the_same_seed() {
+fn knowledge_base_defines_all_qids_of_the_detections() {
     let (detections, counts) = written(shape(Format::Detections, Extent::Assets(20)));
     let (knowledge_base, _) = written(shape(Format::KnowledgeBase, Extent::Assets(0)));
     assert_eq!(elements(&detections, "DETECTION"), counts.findings.total());
@@ -81,7 +81,7 @@ fn detections_find_their_definitions_in_the_knowledge_base_of_the_same_seed() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+fn same_seed_gives_the_same_report() {
     let first = shape(Format::Scan, Extent::Bytes(200_000));
     let other = Shape { seed: 8, ..first };
     assert_eq!(written(first), written(first));

@@ -40,7 +40,7 @@ pub struct HttpProxy {
 struct Shared {
     manners: Manners,
     log: Mutex<Vec<Tunnel>>,
-    ended: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl HttpProxy {
@@ -52,11 +52,11 @@ impl HttpProxy {
     pub fn start(manners: Manners) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let shared = Arc::new(Shared { manners, log: Mutex::default(), ended: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { manners, log: Mutex::default(), stopped: AtomicBool::new(false) });
         let proxy = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if proxy.ended.load(Ordering::SeqCst) {
+                if proxy.stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let proxy = Arc::clone(&proxy);
@@ -82,7 +82,7 @@ impl HttpProxy {
 
 impl Drop for HttpProxy {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
@@ -93,22 +93,23 @@ impl Shared {
         let Some(tls) = &self.manners.tls else {
             let mut head = stream;
             if let Ok(Some(target)) = self.accept_tunnel(&mut head) {
-                let Ok(back) = head.try_clone() else { return };
-                let Ok(out) = target.try_clone() else { return };
-                let there = thread::spawn(move || pump(head, target));
-                pump(out, back);
-                let _ = there.join();
+                let Ok(client_writer) = head.try_clone() else { return };
+                let Ok(target_reader) = target.try_clone() else { return };
+                let upload = thread::spawn(move || copy_until_end(head, target));
+                copy_until_end(target_reader, client_writer);
+                let _ = upload.join();
             }
             return;
         };
         let Ok(connection) = ServerConnection::new(Arc::clone(tls)) else { return };
         let mut stream = StreamOwned::new(connection, stream);
         if let Ok(Some(target)) = self.accept_tunnel(&mut stream) {
-            let _ = shuttle(&mut stream, target);
+            let _ = copy_both_directions(&mut stream, target);
         }
     }
 
-    /// Reads a CONNECT request and answers it. Returns the connection to the target, unless the request is rejected.
+    /// Reads a CONNECT request and sends the response. Returns the connection to the target, unless the request is
+    /// rejected.
     fn accept_tunnel(&self, stream: &mut (impl Read + Write)) -> io::Result<Option<TcpStream>> {
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
@@ -123,47 +124,50 @@ impl Shared {
         let login = head.split("\r\n").find_map(|line| line.strip_prefix("Proxy-Authorization: "));
         let login = login.map(str::to_owned);
         let manners = &self.manners;
-        let answer = if manners.login.is_some() && login != manners.login {
+        let rejection = if manners.login.is_some() && login != manners.login {
             Some("407 Proxy Authentication Required".to_owned())
         } else if target.is_empty() {
             Some("405 Method Not Allowed".to_owned())
         } else {
             manners.refusal.clone()
         };
-        let opened = answer.is_none();
+        let opened = rejection.is_none();
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(Tunnel {
             target: target.clone(),
             login,
             opened,
         });
-        if let Some(answer) = answer {
-            stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+        if let Some(rejection) = rejection {
+            stream.write_all(format!("HTTP/1.1 {rejection}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
             stream.flush()?;
             return Ok(None);
         }
-        let there = TcpStream::connect(&target)?;
+        let connection = TcpStream::connect(&target)?;
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
         stream.flush()?;
-        Ok(Some(there))
+        Ok(Some(connection))
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream) {
+fn copy_until_end(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }
 
 /// Copies both directions on one thread, because a TLS stream cannot be split.
-fn shuttle(stream: &mut StreamOwned<ServerConnection, TcpStream>, mut target: TcpStream) -> io::Result<()> {
-    let pause = Some(Duration::from_millis(2));
-    stream.sock.set_read_timeout(pause)?;
-    target.set_read_timeout(pause)?;
+fn copy_both_directions(
+    stream: &mut StreamOwned<ServerConnection, TcpStream>,
+    mut target: TcpStream,
+) -> io::Result<()> {
+    let timeout = Some(Duration::from_millis(2));
+    stream.sock.set_read_timeout(timeout)?;
+    target.set_read_timeout(timeout)?;
     let mut block = vec![0; 64 << 10];
     loop {
         match stream.read(&mut block) {
             Ok(0) => return Ok(()),
             Ok(read) => target.write_all(&block[..read])?,
-            Err(error) if is_pause(&error) => {}
+            Err(error) if is_timeout(&error) => {}
             Err(error) => return Err(error),
         }
         match target.read(&mut block) {
@@ -175,12 +179,12 @@ fn shuttle(stream: &mut StreamOwned<ServerConnection, TcpStream>, mut target: Tc
                 stream.write_all(&block[..read])?;
                 stream.flush()?;
             }
-            Err(error) if is_pause(&error) => {}
+            Err(error) if is_timeout(&error) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-fn is_pause(error: &io::Error) -> bool {
+fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

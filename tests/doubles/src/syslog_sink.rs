@@ -20,7 +20,7 @@ pub enum Framing {
 
 /// How a sink behaves. The default reads all data until the peer closes the connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Manners {
+pub struct SinkBehavior {
     /// Accepts connections but never reads.
     pub never_reads: bool,
     /// Closes each connection after this many messages. Data after them is discarded.
@@ -28,9 +28,9 @@ pub struct Manners {
     /// Resets the connection instead of closing it.
     pub resets: bool,
     /// With TLS, sends `close_notify` before it closes.
-    pub says_goodbye: bool,
+    pub sends_close_notify: bool,
     /// Delay before each read.
-    pub slow: Option<Duration>,
+    pub read_delay: Option<Duration>,
 }
 
 /// The data received on one connection. All datagrams of a UDP sink count as one connection.
@@ -48,10 +48,10 @@ pub struct Connection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The peer closed it properly; with TLS by `close_notify`.
-    InOrder,
+    Closed,
     /// The peer closed a TLS connection without `close_notify`.
     NoCloseNotify,
-    /// The sink closed it, because of its [`Manners`] or because it was dropped.
+    /// The sink closed it, because of its [`SinkBehavior`] or because it was dropped.
     BySink,
     /// Another error.
     Failed(String),
@@ -71,7 +71,7 @@ struct Shared {
     changed: Condvar,
     stop: AtomicBool,
     framing: Framing,
-    manners: Manners,
+    behavior: SinkBehavior,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -84,7 +84,7 @@ impl SyslogSink {
     pub fn udp() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared::new(Framing::Newline, Manners::default(), None));
+        let shared = Arc::new(Shared::new(Framing::Newline, SinkBehavior::default(), None));
         shared.lock().push(Connection::default());
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -98,8 +98,8 @@ impl SyslogSink {
     /// # Panics
     /// If loopback cannot be used.
     #[must_use]
-    pub fn tcp(framing: Framing, manners: Manners) -> Self {
-        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, None).expect("a free port")
+    pub fn tcp(framing: Framing, behavior: SinkBehavior) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, behavior, None).expect("a free port")
     }
 
     /// Listens for TLS connections on a free port of loopback.
@@ -107,8 +107,8 @@ impl SyslogSink {
     /// # Panics
     /// If loopback cannot be used.
     #[must_use]
-    pub fn tls(framing: Framing, manners: Manners, config: Arc<ServerConfig>) -> Self {
-        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, manners, Some(config)).expect("a free port")
+    pub fn tls(framing: Framing, behavior: SinkBehavior, config: Arc<ServerConfig>) -> Self {
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), framing, behavior, Some(config)).expect("a free port")
     }
 
     /// Listens on this address, for example to restart a sink.
@@ -118,12 +118,12 @@ impl SyslogSink {
     pub fn listen(
         address: SocketAddr,
         framing: Framing,
-        manners: Manners,
+        behavior: SinkBehavior,
         tls: Option<Arc<ServerConfig>>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(framing, manners, tls));
+        let shared = Arc::new(Shared::new(framing, behavior, tls));
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.accept(&listener)
@@ -186,13 +186,13 @@ impl Drop for SyslogSink {
 }
 
 impl Shared {
-    fn new(framing: Framing, manners: Manners, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn new(framing: Framing, behavior: SinkBehavior, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
             connections: Mutex::default(),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             framing,
-            manners,
+            behavior,
             tls,
         }
     }
@@ -206,7 +206,7 @@ impl Shared {
     }
 
     fn receive_datagrams(&self, socket: &UdpSocket) {
-        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
+        socket.set_read_timeout(Some(POLL_INTERVAL)).expect("a timeout can be set");
         let mut datagram = vec![0; 1 << 16];
         while !self.is_stopped() {
             if let Ok(length) = socket.recv(&mut datagram) {
@@ -238,11 +238,11 @@ impl Shared {
     }
 
     fn serve(&self, index: usize, socket: TcpStream) {
-        socket.set_read_timeout(Some(TICK)).expect("a timeout can be set");
+        socket.set_read_timeout(Some(POLL_INTERVAL)).expect("a timeout can be set");
         let closing = socket.try_clone().expect("a socket can be cloned");
-        let end = if self.manners.never_reads {
+        let end = if self.behavior.never_reads {
             while !self.is_stopped() {
-                std::thread::park_timeout(TICK);
+                std::thread::park_timeout(POLL_INTERVAL);
             }
             End::BySink
         } else {
@@ -254,7 +254,7 @@ impl Shared {
                 },
             }
         };
-        if end == End::BySink && self.manners.resets {
+        if end == End::BySink && self.behavior.resets {
             drop(socket2::SockRef::from(&closing).set_linger(Some(Duration::ZERO)));
         }
         self.lock()[index].end = Some(end);
@@ -263,38 +263,40 @@ impl Shared {
 
     fn read_secured(&self, index: usize, mut peer: StreamOwned<ServerConnection, TcpStream>) -> End {
         let end = self.read(index, &mut peer, true);
-        if end == End::BySink && self.manners.says_goodbye {
+        if end == End::BySink && self.behavior.sends_close_notify {
             peer.conn.send_close_notify();
             drop(peer.flush()); // The peer may have closed the connection already.
         }
         end
     }
 
-    fn read(&self, index: usize, peer: &mut impl Read, secured: bool) -> End {
+    fn read(&self, index: usize, peer: &mut impl Read, is_tls: bool) -> End {
         let mut buffer = vec![0; 1 << 16];
-        let mut seen = Counted::default();
+        let mut position = SplitPosition::default();
         loop {
-            if let Some(wait) = self.manners.slow {
-                std::thread::sleep(wait);
+            if let Some(delay) = self.behavior.read_delay {
+                std::thread::sleep(delay);
             }
             match peer.read(&mut buffer) {
-                Ok(0) => return End::InOrder,
+                Ok(0) => return End::Closed,
                 Ok(length) => {
                     let mut connections = self.lock();
                     let bytes = &mut connections[index].bytes;
                     bytes.extend_from_slice(&buffer[..length]);
-                    let enough =
-                        self.manners.close_after.and_then(|most| seen.reach(self.framing, bytes, most));
-                    if let Some(end) = enough {
+                    let limit_reached = self
+                        .behavior
+                        .close_after
+                        .and_then(|count| position.advance_to(self.framing, bytes, count));
+                    if let Some(end) = limit_reached {
                         bytes.truncate(end);
                         return End::BySink;
                     }
                     drop(connections);
                     self.changed.notify_all();
                 }
-                Err(error) if is_pause(&error) && self.is_stopped() => return End::BySink,
-                Err(error) if is_pause(&error) => {}
-                Err(error) if secured && error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(error) if is_timeout(&error) && self.is_stopped() => return End::BySink,
+                Err(error) if is_timeout(&error) => {}
+                Err(error) if is_tls && error.kind() == io::ErrorKind::UnexpectedEof => {
                     return End::NoCloseNotify;
                 }
                 Err(error) => return End::Failed(error.to_string()),
@@ -305,15 +307,15 @@ impl Shared {
 
 /// The position up to which a growing byte sequence has been split into messages.
 #[derive(Debug, Default)]
-struct Counted {
+struct SplitPosition {
     messages: usize,
     bytes: usize,
 }
 
-impl Counted {
-    /// The end of message number `most`, once it is complete.
-    fn reach(&mut self, framing: Framing, bytes: &[u8], most: usize) -> Option<usize> {
-        while self.messages < most {
+impl SplitPosition {
+    /// The end of message number `count`, once it is complete.
+    fn advance_to(&mut self, framing: Framing, bytes: &[u8], count: usize) -> Option<usize> {
+        while self.messages < count {
             let (_, length) = first(framing, &bytes[self.bytes..])?;
             self.bytes += length;
             self.messages += 1;
@@ -345,17 +347,17 @@ fn first(framing: Framing, bytes: &[u8]) -> Option<(&[u8], usize)> {
         }
         Framing::OctetCounted => {
             let space = bytes.iter().position(|byte| *byte == b' ')?;
-            let digits =
+            let length =
                 std::str::from_utf8(&bytes[..space]).ok().and_then(|digits| digits.parse::<usize>().ok());
-            let end = space + 1 + digits.expect("a counted frame begins with its length");
+            let end = space + 1 + length.expect("a counted frame begins with its length");
             Some((bytes.get(space + 1..end)?, end))
         }
     }
 }
 
-fn is_pause(error: &io::Error) -> bool {
+fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// How often a waiting thread checks whether the sink was dropped.
-const TICK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);

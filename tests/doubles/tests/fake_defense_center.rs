@@ -48,13 +48,13 @@ impl Client {
         (kind, body)
     }
 
-    fn greet(mut self) -> Self {
+    fn negotiate_version(mut self) -> Self {
         self.send(2, &[0, 0, 0, 1]);
         assert_eq!(self.receive(), (1, vec![0, 8, 0, 0]));
         self
     }
 
-    fn say(&mut self, commands: &str) -> String {
+    fn send_commands(&mut self, commands: &str) -> String {
         self.send(3, commands.as_bytes());
         let (kind, body) = self.receive();
         assert_eq!(kind, 3);
@@ -63,13 +63,13 @@ impl Client {
 }
 
 /// Sends the messages on one connection. Returns the results in the host map, and the replies.
-fn after(behavior: Behavior, messages: &[&str]) -> (Vec<String>, Vec<String>) {
+fn run(behavior: Behavior, messages: &[&str]) -> (Vec<String>, Vec<String>) {
     let center = FakeDefenseCenter::start_on("127.0.0.1:0", behavior).unwrap();
-    let mut client = Client::connect(&center).greet();
-    let answers = messages.iter().map(|message| client.say(message)).collect();
+    let mut client = Client::connect(&center).negotiate_version();
+    let replies = messages.iter().map(|message| client.send_commands(message)).collect();
     drop(client);
     center.wait_until_idle();
-    (center.host_map().all_results(), answers)
+    (center.host_map().all_results(), replies)
 }
 
 const RC4: &str = r#"AddScanResult,192.0.2.10,"Acme",4242,443,tcp,"Weak cipher","RC4 offered","cve_ids: CVE-2013-2566","bugtraq_ids:""#;
@@ -82,8 +82,8 @@ fn commands_are_counted_except_set_commands() {
         "SetSource,Acme\nAddHost,192.0.2.10\nDeleteScanResult,192.0.2.10,\"Acme\"\n{RC4}\n{PATCH}\nScanUpdate\n\
          AddHost,192.0.2.11\nDeleteScanResult,192.0.2.11,\"Acme\"\nScanUpdate\n"
     );
-    let (results, answers) = after(Behavior::default(), &[&message]);
-    assert_eq!(answers, ["Done processing 8 commands.\n"]);
+    let (results, replies) = run(Behavior::default(), &[&message]);
+    assert_eq!(replies, ["Done processing 8 commands.\n"]);
     assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp", "192.0.2.10: Acme 5150"]);
 }
 
@@ -91,22 +91,22 @@ fn commands_are_counted_except_set_commands() {
 fn unreadable_lines_are_dropped_silently() {
     let message = "SetSource,Acme\n# a comment\n\n \nSetSourceType,2\nAddHost,192.0.2.1\r\nAddHost,192.0.2.2 \nNonsense,1\n\
                    AddHost,\"192.0.2.3\nAddHost,é";
-    let (_, answers) = after(Behavior::default(), &[message]);
-    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+    let (_, replies) = run(Behavior::default(), &[message]);
+    assert_eq!(replies, ["Done processing 1 commands.\n"]);
     let tolerant = Behavior { line_reader: LineReader::Tolerant, ..Behavior::default() };
-    let (_, answers) = after(tolerant, &["SetSource,Acme\nAddHost,%3192.0.2.1\n"]);
-    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+    let (_, replies) = run(tolerant, &["SetSource,Acme\nAddHost,%3192.0.2.1\n"]);
+    assert_eq!(replies, ["Done processing 1 commands.\n"]);
 }
 
 #[test]
 fn update_merges_and_flush_replaces_results() {
     let update = |line: &str| format!("SetSource,Acme\n{line}\nScanUpdate\n");
     let both = [&*update(RC4), &*update(PATCH)];
-    assert_eq!(after(Behavior::default(), &both).0.len(), 2);
+    assert_eq!(run(Behavior::default(), &both).0.len(), 2);
     let flush = format!("{PATCH}\nScanFlush\n");
-    assert_eq!(after(Behavior::default(), &[&update(RC4), &flush]).0, ["192.0.2.10: Acme 5150"]);
-    let waiting = format!("DeleteScanResult,192.0.2.10,\"Acme\",4242,443,tcp\n{PATCH}\nScanFlush\n");
-    let (results, _) = after(Behavior::default(), &[&update(RC4), &waiting, "ScanUpdate\n"]);
+    assert_eq!(run(Behavior::default(), &[&update(RC4), &flush]).0, ["192.0.2.10: Acme 5150"]);
+    let pending_deletion = format!("DeleteScanResult,192.0.2.10,\"Acme\",4242,443,tcp\n{PATCH}\nScanFlush\n");
+    let (results, _) = run(Behavior::default(), &[&update(RC4), &pending_deletion, "ScanUpdate\n"]);
     assert_eq!(results, ["192.0.2.10: Acme 5150"]);
 }
 
@@ -114,15 +114,15 @@ fn update_merges_and_flush_replaces_results() {
 fn flush_keeps_results_of_other_scanners_by_default() {
     let other = RC4.replace("Acme", "Other");
     let messages = [&*format!("{other}\nScanUpdate\n"), &*format!("{PATCH}\nScanFlush\n")];
-    assert_eq!(after(Behavior::default(), &messages).0.len(), 2);
-    let all = Behavior { flush_takes_all_scanners: true, ..Behavior::default() };
-    assert_eq!(after(all, &messages).0, ["192.0.2.10: Acme 5150"]);
+    assert_eq!(run(Behavior::default(), &messages).0.len(), 2);
+    let all = Behavior { flush_deletes_all_scanners: true, ..Behavior::default() };
+    assert_eq!(run(all, &messages).0, ["192.0.2.10: Acme 5150"]);
 }
 
 #[test]
 fn end_of_connection_applies_pending_commands() {
-    let (results, answers) = after(Behavior::default(), &[RC4]);
-    assert_eq!(answers, ["Done processing 1 commands.\n"]);
+    let (results, replies) = run(Behavior::default(), &[RC4]);
+    assert_eq!(replies, ["Done processing 1 commands.\n"]);
     assert_eq!(results, ["192.0.2.10: Acme 4242 443 tcp"]);
 }
 
@@ -139,17 +139,17 @@ fn deletion_arguments_limit_the_deletion() {
         (",,,443,tcp", 1),
     ] {
         let delete = format!("DeleteScanResult,192.0.2.10{arguments}\nScanUpdate\n");
-        let (results, answers) = after(Behavior::default(), &[&all, &delete]);
+        let (results, replies) = run(Behavior::default(), &[&all, &delete]);
         assert_eq!(results.len(), left, "{arguments}: {results:?}");
-        assert_eq!(answers[1], "Done processing 2 commands.\n");
+        assert_eq!(replies[1], "Done processing 2 commands.\n");
     }
-    let (_, answers) = after(Behavior::default(), &["DeleteScanResult,192.0.2.10,,5\n"]);
-    assert!(answers[0].starts_with("Wrong command syntax on DeleteScanResult"), "{answers:?}");
+    let (_, replies) = run(Behavior::default(), &["DeleteScanResult,192.0.2.10,,5\n"]);
+    assert!(replies[0].starts_with("Wrong command syntax on DeleteScanResult"), "{replies:?}");
 }
 
 #[test]
 fn failures_are_reported_before_or_after_the_done_line() {
-    let (_, answers) = after(
+    let (_, replies) = run(
         Behavior { unknown_assets: UnknownAssets::Fail, ..Behavior::default() },
         &[
             "AddHost,192.0.2.1\nAddHost,nowhere\n",
@@ -159,19 +159,19 @@ fn failures_are_reported_before_or_after_the_done_line() {
             "AddScanResult,192.0.2.1,\"A\",1,,,\"\",\"\"\n",
         ],
     );
-    assert!(answers[0].contains("[AddHost]: Must set source application"), "{}", answers[0]);
-    assert!(answers[0].contains("Failed to recognize IP address:"));
-    assert!(answers[0].ends_with("Done processing 2 commands.\n"));
+    assert!(replies[0].contains("[AddHost]: Must set source application"), "{}", replies[0]);
+    assert!(replies[0].contains("Failed to recognize IP address:"));
+    assert!(replies[0].ends_with("Done processing 2 commands.\n"));
     let failure = "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 192.0.2.10, vuln_count = 1\n";
-    assert_eq!(answers[1], format!("Done processing 2 commands.\n{failure}"));
-    for (answer, part) in [
-        (&answers[2], "Wrong protocol icmp entered"),
-        (&answers[3], "can not find the header: 'cve_ids:'"),
-        (&answers[4], "Wrong command syntax on Vuln ID:"),
+    assert_eq!(replies[1], format!("Done processing 2 commands.\n{failure}"));
+    for (reply, part) in [
+        (&replies[2], "Wrong protocol icmp entered"),
+        (&replies[3], "can not find the header: 'cve_ids:'"),
+        (&replies[4], "Wrong command syntax on Vuln ID:"),
     ] {
         assert!(
-            answer.contains(part) && answer.contains("Failed to Execute Command: AddScanResult"),
-            "{answer}"
+            reply.contains(part) && reply.contains("Failed to Execute Command: AddScanResult"),
+            "{reply}"
         );
     }
 }
@@ -180,7 +180,7 @@ fn failures_are_reported_before_or_after_the_done_line() {
 fn unknown_domain_or_map_aborts_the_message() {
     let behavior =
         Behavior { domains: vec!["Lab".to_owned()], maps: vec!["Known".to_owned()], ..Behavior::default() };
-    let (_, answers) = after(
+    let (_, replies) = run(
         behavior,
         &[
             "SetDomain,Global\\Lab\nSetSource,Acme\nAddHost,192.0.2.1\n",
@@ -191,18 +191,18 @@ fn unknown_domain_or_map_aborts_the_message() {
             "SetMap:Known,SetMap,Known\n",
         ],
     );
-    assert_eq!(answers[0], "Done processing 1 commands.\n");
+    assert_eq!(replies[0], "Done processing 1 commands.\n");
     assert!(
-        answers[1].contains("is not a leaf domain") && answers[1].ends_with("Done processing 1 commands.\n")
+        replies[1].contains("is not a leaf domain") && replies[1].ends_with("Done processing 1 commands.\n")
     );
-    for (answer, part) in [
-        (&answers[2], "is not a leaf domain"),
-        (&answers[3], "is not in the certificate domain"),
-        (&answers[4], "Failed to find map 'Unknown'"),
+    for (reply, part) in [
+        (&replies[2], "is not a leaf domain"),
+        (&replies[3], "is not in the certificate domain"),
+        (&replies[4], "Failed to find map 'Unknown'"),
     ] {
-        assert!(answer.contains(part) && !answer.contains("Done"), "{answer}");
+        assert!(reply.contains(part) && !reply.contains("Done"), "{reply}");
     }
-    assert_eq!(answers[5], "Done processing 1 commands.\n");
+    assert_eq!(replies[5], "Done processing 1 commands.\n");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn newer_version_and_oversized_body_are_rejected() {
 #[test]
 fn unknown_client_certificate_is_rejected() {
     let center = FakeDefenseCenter::start();
-    let registered = Client::connect(&center).greet();
+    let registered = Client::connect(&center).negotiate_version();
     center.revoke_clients();
     let mut rejected = Client::connect(&center);
     // With TLS 1.3 the client notices the rejection at the first read.

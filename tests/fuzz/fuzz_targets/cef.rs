@@ -19,7 +19,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart, list_items,
 };
-use scanbridge_plugin_api::{Options, Output, Result, Services};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services};
 
 use cef_line::Line;
 use folder::FOLDER;
@@ -85,11 +85,12 @@ fn text(bytes: &[u8]) -> String {
 fn open(path: &Path, settings: &str) -> Result<ArcSightCef> {
     let options = format!(r#"{{"path":"{}"{settings}}}"#, path.display());
     let options = Options::read(ArcSightCef::OPTIONS, options.as_bytes())?;
-    ArcSightCef::open(&options, &Services::without_host(FOLDER.path()), None)
+    let (services, frame) = (Services::without_host(FOLDER.path()), OpenFrame::default());
+    ArcSightCef::open(&Open::new(&options, &services, &frame), None).map(|opened| opened.plugin)
 }
 
 fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch]) -> Result<()> {
-    output.begin(start)?;
+    output.begin(start, Begin::NEW)?;
     for batch in batches {
         let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is valid"))?;
         assert!(written.rejected.is_empty() && written.retry.is_empty() && written.left_out.is_empty());

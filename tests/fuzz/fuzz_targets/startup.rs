@@ -93,6 +93,9 @@ const OUTPUT: &[OptionSpec] =
 static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
     let plugins = [("QualysGuard", PluginKind::Input, INPUT), ("Sourcefire", PluginKind::Output, OUTPUT)];
     plugins.map(|(name, kind, options)| Descriptor {
+        api: "2.0".to_owned(),
+        tables: Vec::new(),
+        capabilities: serde_json::Value::Null,
         name: name.to_owned(),
         kind,
         version: "1.0.0".to_owned(),

@@ -79,15 +79,16 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     let out = folder.join("out");
     fs::create_dir_all(&out).expect("the file system in memory is not full");
     fs::write(folder.join("a.csv"), "outside").expect("the file system in memory is not full");
-    // The output file and the part file that the seeds refer to.
+    // The output file and the part files that the seeds refer to.
     fs::write(out.join("a.csv"), "published\n").expect("the file system in memory is not full");
-    fs::write(out.join(".a.csv.part"), "published\nhalf a line")
-        .expect("the file system in memory is not full");
+    for part in [".a.csv.2.part", ".a.0001.csv.2.part"] {
+        fs::write(out.join(part), "published\nhalf a line").expect("the file system in memory is not full");
+    }
     // A receipt contains the path of its file. The seeds contain a placeholder instead.
     let text = String::from_utf8_lossy(bytes).replace("\"P\"", &format!("{:?}", out.join("a.csv")));
     let target = || Target { rotate, ..Target::new(out.join("a.csv")) };
     if let Ok(mut file) = ReportFile::open(target(), Some(&Receipt(text.into_bytes()))) {
-        if file.begin(&ReportStart::default()).is_ok() {
+        if file.begin(&ReportStart::default(), false).is_ok() {
             let _ = file.write(b"record\n").and_then(|()| file.record_boundary());
         }
         if let Ok(receipt) = file.commit(b"state") {

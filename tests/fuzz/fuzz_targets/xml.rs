@@ -95,7 +95,7 @@ fn read_report(kind: &Kind, bytes: &[u8], with_knowledge_base: bool) {
             Outcome::of(kind, bytes, 1 + bytes.len() % 61 * (1 + bytes.len() / 512), with_knowledge_base);
         assert!(at_once == pieces, "in one piece {at_once:?}\nin several pieces {pieces:?}");
     }
-    if ending == Ending::Cut && !has_odd_ending(window, root) {
+    if ending == Ending::Truncated && !has_odd_ending(window, root) {
         assert!(at_once.damage.is_some(), "a truncated report was read as complete");
     }
 }

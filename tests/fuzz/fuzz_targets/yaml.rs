@@ -19,6 +19,9 @@ const OPTIONS: &[OptionSpec] = &[
 
 static PLUGINS: LazyLock<[Descriptor; 2]> = LazyLock::new(|| {
     [("In", PluginKind::Input), ("Out", PluginKind::Output)].map(|(name, kind)| Descriptor {
+        api: "2.0".to_owned(),
+        tables: Vec::new(),
+        capabilities: serde_json::Value::Null,
         name: name.to_owned(),
         kind,
         version: "1.0.0".to_owned(),

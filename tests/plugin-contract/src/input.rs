@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::abi::{InputHandle, input_table};
 use scanbridge_plugin_api::batch::{Batch, Columns, Known, RawBatch, ValidBatch};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Input, Next, PluginError, Position};
+use scanbridge_plugin_api::{ErrorKind, Event, Input, PluginError, Position};
 use serde_json::Value;
 
-use crate::host::ExamHost;
+use crate::host::{ExamHost, frame};
 use crate::{input_resume, table};
 
 /// The data that an input delivered in one run.
@@ -18,6 +18,8 @@ use crate::{input_resume, table};
 pub struct Collected {
     /// The reports that began.
     pub starts: Vec<ReportStart>,
+    /// Whether each of them continued a report.
+    pub continued: Vec<bool>,
     /// The ends of these reports.
     pub ends: Vec<ReportEnd>,
     /// The reports that the input refused.
@@ -66,38 +68,41 @@ pub(crate) struct Run {
     pub(crate) collected: Collected,
     recycled: RawBatch,
     pub(crate) in_report: bool,
-    /// The position of the last batch or report end.
-    pub(crate) position: Position,
+    /// The position of the last step, if it has one.
+    pub(crate) position: Option<Position>,
+    /// That of the step before.
+    previous: Option<Position>,
 }
 
 impl Run {
     fn open<T: Input>(options: &Value, folder: &Path, host: &'static ExamHost) -> Result<Self, PluginError> {
-        Self::resume::<T>(options, folder, host, &Position::default())
+        Self::resume::<T>(options, folder, host, None)
     }
 
     pub(crate) fn resume<T: Input>(
         options: &Value,
         folder: &Path,
         host: &'static ExamHost,
-        position: &Position,
+        position: Option<&Position>,
     ) -> Result<Self, PluginError> {
-        let (options, state) = (options.to_string(), folder.to_string_lossy().into_owned());
-        let (table, host) = (input_table::<T>(), host.table());
-        let handle = InputHandle::open(table, options.as_bytes(), "exam", &state, host, &position.0)?;
+        let handle = InputHandle::open(input_table::<T>(), &frame(options, folder), position, host.table())?;
         let columns = Arc::new(Columns::of(handle.schema().clone()));
         let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
-        let position = Position::default();
-        Ok(Self { handle, columns, known, collected, recycled, in_report: false, position })
+        let position = None;
+        Ok(Self { handle, columns, known, collected, recycled, in_report: false, position, previous: None })
     }
 
     /// Calls `next` once. Returns false if the input has finished or is idle.
     pub(crate) fn step(&mut self) -> Result<bool, PluginError> {
-        match self.handle.next(std::mem::take(&mut self.recycled))? {
-            Next::ReportStart(start) => {
+        let step = self.handle.next(std::mem::take(&mut self.recycled))?;
+        self.previous = std::mem::replace(&mut self.position, step.position);
+        match step.event {
+            Event::ReportStart { start, continued } => {
                 assert!(!std::mem::replace(&mut self.in_report, true), "a report begins inside another");
                 self.collected.starts.push(*start);
+                self.collected.continued.push(continued);
             }
-            Next::Batch { batch, position } => {
+            Event::Batch(batch) => {
                 assert!(self.in_report, "a batch is delivered outside a report");
                 let mut batch = batch;
                 self.known
@@ -107,33 +112,33 @@ impl Run {
                 let batch = batch.expect("a batch is valid");
                 batch.read(|batch| self.take(batch));
                 self.recycled = batch.into_raw();
-                self.position = position;
             }
-            Next::ReportEnd { end, position } => {
+            Event::ReportEnd(end) => {
                 assert!(std::mem::replace(&mut self.in_report, false), "a report that has not begun ends");
                 assert!(end.complete || !end.reason.is_empty(), "an incomplete report ends without a reason");
                 self.collected.ends.push(end);
-                self.position = position;
             }
-            Next::Refused(refusal) => {
+            Event::Refused(refusal) => {
                 assert!(!self.in_report, "a report is refused inside another");
                 self.collected.refusals.push(refusal);
             }
-            Next::Idle(_) => {
+            Event::Mark => assert!(!self.in_report, "a position without findings inside a report"),
+            Event::Idle(_) => {
                 assert!(!self.in_report, "the input is idle inside a report");
                 return Ok(false);
             }
-            Next::Finished => {
+            Event::Finished => {
                 assert!(!self.in_report, "the input finishes inside a report");
                 return Ok(false);
             }
+            event => panic!("the input returned an unknown step: {event:?}"),
         }
         Ok(true)
     }
 
     fn take(&mut self, batch: Batch<'_>) {
         assert!(
-            self.position.0.is_empty() || !batch.assets().any(|asset| asset.is_continued()),
+            self.previous.is_none() || !batch.assets().any(|asset| asset.is_continued()),
             "an asset continues after a batch that has a position"
         );
         self.collected.assets += batch.assets().filter(|asset| !asset.is_continued()).count();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::{Input, Position};
+use scanbridge_plugin_api::{Input, Position, Stored};
 use serde_json::Value;
 
 use crate::host::ExamHost;
@@ -21,54 +21,54 @@ pub(crate) fn check<T: Input>(options: &Value, complete: &Collected) {
     for step in steps.iter().step_by(steps.len().div_ceil(MAX_TESTED).max(1)) {
         interrupted_once::<T>(options, complete, *step);
     }
-    for committed in [false, true] {
-        interrupted_everywhere::<T>(options, complete, committed);
+    for stored in [false, true] {
+        interrupted_everywhere::<T>(options, complete, stored);
     }
 }
 
 /// The numbers of the steps after which the input provides a position.
 fn resumable_steps<T: Input>(options: &Value) -> Vec<usize> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = open::<T>(options, folder.path(), &Position::default());
+    let mut run = open::<T>(options, folder.path(), None);
     let mut steps = Vec::new();
     for step in 1.. {
-        run.position = Position::default();
         if !run.step().expect("the input delivers") {
             break;
         }
-        if !run.position.0.is_empty() {
+        if run.position.is_some() {
             steps.push(step);
         }
     }
     steps
 }
 
-/// The host stored the position and was killed before it could call `committed`.
+/// The host stored the position and was killed before it could call `stored`.
 fn interrupted_once<T: Input>(options: &Value, complete: &Collected, steps: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut first = open::<T>(options, folder.path(), &Position::default());
+    let mut first = open::<T>(options, folder.path(), None);
     for _ in 0..steps {
         first.step().expect("the input delivers");
     }
     let (position, mut parts) = end(first);
-    let mut second = open::<T>(options, folder.path(), &position);
+    let mut second = open::<T>(options, folder.path(), position.as_ref());
     while second.step().expect("the input resumes") {}
     append(&mut parts, second.collected);
     same::<T>(&parts, complete);
 }
 
 /// Interrupts the run at every position: each instance resumes at the position of the one before.
-fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, committed: bool) {
+fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, stored: bool) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut position, mut parts) = (Position::default(), Collected::default());
+    let (mut position, mut parts) = (None, Collected::default());
     loop {
-        let mut run = open::<T>(options, folder.path(), &position);
+        let mut run = open::<T>(options, folder.path(), position.as_ref());
         let mut running = true;
-        while running && run.position.0.is_empty() {
+        while running && run.position.is_none() {
             running = run.step().expect("the input resumes");
         }
-        if running && committed {
-            run.handle.committed(&run.position).expect("the input accepts the call of `committed`");
+        if let Some(position) = run.position.clone().filter(|_| running && stored) {
+            let stored = Stored { position, reports: Vec::new() };
+            run.handle.stored(&stored).expect("the input accepts the call of `stored`");
         }
         let (reached, part) = end(run);
         append(&mut parts, part);
@@ -90,13 +90,13 @@ fn interrupted_everywhere<T: Input>(options: &Value, complete: &Collected, commi
     same::<T>(&parts, complete);
 }
 
-fn open<T: Input>(options: &Value, folder: &Path, position: &Position) -> Run {
+fn open<T: Input>(options: &Value, folder: &Path, position: Option<&Position>) -> Run {
     Run::resume::<T>(options, folder, ExamHost::new(), position).expect("the input opens at its own position")
 }
 
 /// The position of an instance, and the data that it has delivered so far.
-fn end(run: Run) -> (Position, Collected) {
-    let length = run.position.0.len();
+fn end(run: Run) -> (Option<Position>, Collected) {
+    let length = run.position.as_ref().map_or(0, |position| position.0.len());
     let limit = Position::MAX_BYTES;
     assert!(length <= limit, "a position has {length} bytes, more than {limit}");
     (run.position, run.collected)
@@ -105,14 +105,13 @@ fn end(run: Run) -> (Position, Collected) {
 /// Adds the data that was delivered after an interruption. An interrupted report must be continued, not begun again.
 fn append(parts: &mut Collected, mut more: Collected) {
     if parts.starts.len() > parts.ends.len() {
-        let start = more.starts.first_mut().expect("the interrupted report is continued");
+        let start = more.starts.first().expect("the interrupted report is continued");
         assert!(
-            start.continued,
+            more.continued[0],
             "the interrupted report {} starts from the beginning instead of continuing",
             start.path
         );
-        start.continued = false;
-        assert_eq!(Some(&*start), parts.starts.last(), "the continued report has different metadata");
+        assert_eq!(Some(start), parts.starts.last(), "the continued report has different metadata");
         more.starts.remove(0);
     }
     parts.starts.append(&mut more.starts);

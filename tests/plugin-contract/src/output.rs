@@ -10,10 +10,10 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, ReportEnd, ReportStart,
 };
-use scanbridge_plugin_api::{Output, PluginError, Written};
+use scanbridge_plugin_api::{Begin, CommitPoint, Output, PluginError, Receipt, Written};
 use serde_json::Value;
 
-use crate::host::ExamHost;
+use crate::host::{ExamHost, frame};
 use crate::resume::{self, Interruption};
 use crate::table;
 
@@ -69,49 +69,51 @@ fn check<T: Output>(mut options: impl FnMut() -> Value, result: impl Fn(&Value) 
 
 fn open<T: Output>(options: &Value) -> Result<(OutputHandle, tempfile::TempDir), PluginError> {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    Ok((open_with::<T>(options, folder.path(), &[])?, folder))
+    Ok((open_with::<T>(options, folder.path(), None)?, folder))
 }
 
 /// Opens an instance with this state directory and receipt.
 pub(crate) fn open_with<T: Output>(
     options: &Value,
     state: &Path,
-    receipt: &[u8],
+    receipt: Option<&Receipt>,
 ) -> Result<OutputHandle, PluginError> {
-    let (options, host) = (options.to_string(), ExamHost::new().table());
-    let state = state.to_string_lossy();
-    OutputHandle::open(output_table::<T>(), options.as_bytes(), "exam", &state, host, receipt)
+    OutputHandle::open(output_table::<T>(), &frame(options, state), receipt, ExamHost::new().table())
 }
 
 fn deliver<T: Output>(options: &Value) -> Result<(), PluginError> {
     let (mut output, _folder) = open::<T>(options)?;
     let batch = hostile_batch();
-    output.begin(&report())?;
+    output.begin(&report(), Begin::NEW)?;
     for _ in 0..2 {
-        let written = output.write(&batch, Selection::default())?;
+        let written = output.write(&batch, Selection::default(), 1)?;
         rows_exist(&written, &batch);
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
-    let (first, second) = (output.commit()?, output.commit()?);
+    let first = output.commit(CommitPoint::BetweenReports)?.receipt;
+    let second = output.commit(CommitPoint::BetweenReports)?.receipt;
     assert_eq!(first, second, "a commit without new data changes the receipt");
+    publish(&mut output, second)?;
     output.close()
 }
 
 fn empty_report_is_accepted<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
-    output.begin(&report()).expect("a report begins");
+    output.begin(&report(), Begin::NEW).expect("a report begins");
     output
         .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
         .expect("a report without findings ends");
+    commit(&mut output);
     output.close().expect("the output closes");
 }
 
 fn incomplete_report_is_discarded<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
-    output.begin(&report()).expect("a report begins");
-    output.write(&hostile_batch(), Selection::default()).expect("findings are written");
+    output.begin(&report(), Begin::NEW).expect("a report begins");
+    output.write(&hostile_batch(), Selection::default(), 1).expect("findings are written");
     let end = ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() };
     output.end(&end).expect("an incomplete report is discarded");
+    commit(&mut output);
     output.close().expect("the output closes");
 }
 
@@ -124,15 +126,27 @@ fn probe_has_no_side_effect<T: Output>(options: &Value) {
 
 fn selection_is_respected<T: Output>(options: &Value) {
     let (mut output, _folder) = open::<T>(options).expect("the output opens");
-    output.begin(&report()).expect("a report begins");
+    output.begin(&report(), Begin::NEW).expect("a report begins");
     let nothing = Selection { assets: Some(&[]), findings: Some(&[]) };
     let written =
-        output.write(&hostile_batch(), nothing).expect("a batch with an empty selection is accepted");
+        output.write(&hostile_batch(), nothing, 1).expect("a batch with an empty selection is accepted");
     assert!(written.rejected.is_empty(), "a finding outside the selection is rejected");
     output
         .end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })
         .expect("the report ends");
+    commit(&mut output);
     output.close().expect("the output closes");
+}
+
+/// Commits the end of a report and publishes it. Returns the receipt.
+pub(crate) fn commit(output: &mut OutputHandle) -> Option<Receipt> {
+    let receipt = output.commit(CommitPoint::BetweenReports).expect("a commit between reports").receipt;
+    publish(output, receipt.clone()).expect("the report is published");
+    receipt
+}
+
+fn publish(output: &mut OutputHandle, receipt: Option<Receipt>) -> Result<(), PluginError> {
+    receipt.map_or(Ok(()), |receipt| output.stored(&receipt))
 }
 
 fn rows_exist(written: &Written, batch: &ValidBatch) {

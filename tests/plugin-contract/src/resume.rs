@@ -5,10 +5,10 @@ use std::path::Path;
 use scanbridge_plugin_api::abi::OutputHandle;
 use scanbridge_plugin_api::batch::Selection;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Output, Receipt};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Receipt};
 use serde_json::Value;
 
-use crate::output::{hostile_batch, open_with, report};
+use crate::output::{commit, hostile_batch, open_with, report};
 
 /// Where a run of two reports, each with two batches, is interrupted, and how it is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub(crate) fn uninterrupted<T: Output>(options: &Value, result: impl Fn(&Value) 
         write(&mut output);
         write(&mut output);
         end(&mut output);
+        commit(&mut output);
     }
     output.close().expect("the output closes");
     result(options)
@@ -82,11 +83,12 @@ pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption
         }
         Interruption::WithinNext | Interruption::AfterNextEnd => {}
     }
-    output.commit().expect("a commit between reports");
+    commit(&mut output);
     begin(&mut output, 2, false);
     write(&mut output);
     write(&mut output);
     end(&mut output);
+    commit(&mut output);
     output.close().expect("the output closes");
 }
 
@@ -94,7 +96,8 @@ pub(crate) fn interrupted<T: Output>(options: &Value, interruption: Interruption
 pub(crate) fn corrupt_receipt_is_a_config_error<T: Output>(options: &Value) {
     for receipt in [&b"\0"[..], b"{}\n", b"\xff\xff\xff\xff\xff\xff\xff\xff\n"] {
         let state = tempfile::tempdir().expect("a temporary directory");
-        if let Err(error) = open_with::<T>(options, state.path(), receipt) {
+        let receipt = Receipt(receipt.to_vec());
+        if let Err(error) = open_with::<T>(options, state.path(), Some(&receipt)) {
             assert_eq!(
                 error.kind,
                 ErrorKind::Config,
@@ -111,13 +114,14 @@ fn until<T: Output>(options: &Value, state: &Path, interruption: Interruption) -
     let mut output = instance::<T>(options, state, None);
     begin(&mut output, 1, false);
     write(&mut output);
-    let mut receipt = output.commit().expect("a commit within a report");
+    let committed = output.commit(CommitPoint::InReport).expect("a commit within a report");
+    let mut receipt = committed.receipt.expect("a commit within a report has a receipt");
     write(&mut output);
     if !matches!(interruption, Interruption::Within | Interruption::WithinThenRestarted) {
         end(&mut output);
     }
     if matches!(interruption, Interruption::WithinNext | Interruption::AfterNextEnd) {
-        receipt = output.commit().expect("a commit between reports");
+        receipt = commit(&mut output).expect("a commit between reports has a receipt");
         begin(&mut output, 2, false);
         write(&mut output);
         write(&mut output);
@@ -131,17 +135,16 @@ fn until<T: Output>(options: &Value, state: &Path, interruption: Interruption) -
 }
 
 fn instance<T: Output>(options: &Value, state: &Path, receipt: Option<&Receipt>) -> OutputHandle {
-    let receipt = receipt.map(|receipt| receipt.0.as_slice()).unwrap_or_default();
     open_with::<T>(options, state, receipt).expect("the output opens")
 }
 
 fn begin(output: &mut OutputHandle, number: u32, continued: bool) {
-    let start = ReportStart { id: format!("scan/{number}"), continued, ..report() };
-    output.begin(&start).expect("a report begins or continues");
+    let start = ReportStart { id: format!("scan/{number}"), ..report() };
+    output.begin(&start, Begin::NEW.with_continued(continued)).expect("a report begins or continues");
 }
 
 fn write(output: &mut OutputHandle) {
-    output.write(&hostile_batch(), Selection::default()).expect("findings are written");
+    output.write(&hostile_batch(), Selection::default(), 1).expect("findings are written");
 }
 
 fn end(output: &mut OutputHandle) {

@@ -3,7 +3,8 @@
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services, Verdict,
+    CheckReport, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position, Result,
+    Resumes, Step, Verdict,
 };
 use serde_json::json;
 
@@ -23,8 +24,10 @@ impl Input for Counting {
     const SUMMARY: &'static str = "counts";
     const OPTIONS: &'static [OptionSpec] = &[OptionSpec::text("act").help("the simulated fault")];
 
-    fn open(options: &Options, _: &Services, resume: Option<&Position>) -> Result<Self> {
-        let act = options.text("act")?.unwrap_or_default().to_owned();
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let act = open.options.text("act")?.unwrap_or_default().to_owned();
         let text = resume.map(|position| String::from_utf8_lossy(&position.0).trim().to_owned());
         let mut done = text
             .map_or(Ok(0_usize), |text| text.parse())
@@ -36,14 +39,14 @@ impl Input for Counting {
             "restarts" => done = done / STEPS * STEPS,
             _ => {}
         }
-        Ok(Self { continued: inside && !done.is_multiple_of(STEPS) && act != "no start", act, done })
+        Ok(Self { continued: inside && !done.is_multiple_of(STEPS) && act != "no start", act, done }.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(CheckReport::default().step("counting", Verdict::Ok, "can count"))
     }
 
-    fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
+    fn next(&mut self, mut batch: BatchBuilder) -> Result<Step> {
         if std::mem::take(&mut self.continued) {
             return Ok(self.start(true));
         }
@@ -52,23 +55,22 @@ impl Input for Counting {
         let padding = if self.act == "long position" { 100_000 } else { 0 };
         let position = Position(format!("{}{}", self.done, " ".repeat(padding)).into_bytes());
         match (step / STEPS, step % STEPS) {
-            (2.., _) => Ok(Next::Finished),
+            (2.., _) => Ok(Step::finished()),
             (_, 0) => Ok(self.start(false)),
-            (_, 6) => {
-                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..ReportEnd::default() }, position })
-            }
+            (_, 6) => Ok(Step::report_end(ReportEnd { complete: true, ..ReportEnd::default() }).at(position)),
             (_, number) => {
                 self.fill(&mut batch, step, number);
-                Ok(Next::Batch { batch: batch.finish(), position })
+                Ok(Step::batch(batch.finish()).at(position))
             }
         }
     }
 }
 
 impl Counting {
-    fn start(&self, continued: bool) -> Next {
+    fn start(&self, continued: bool) -> Step {
         let path = format!("report {}", self.done / STEPS);
-        Next::ReportStart(Box::new(ReportStart { path, continued, ..ReportStart::default() }))
+        let start = ReportStart { path, ..ReportStart::default() };
+        if continued { Step::report_continued(start) } else { Step::report_start(start) }
     }
 
     fn fill(&self, batch: &mut BatchBuilder, step: usize, number: usize) {

@@ -1,5 +1,6 @@
 //! How the host treats plugins that violate the plugin contract during a run.
 
+use scanbridge_plugin_api::Purpose;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let document = config::read_text(&PathBuf::from("rogue.yaml"), &text).expect("the pipeline is YAML");
     let pipeline = config::check(&document, &registry).expect("the pipeline is valid");
     let state = tempfile::tempdir().expect("a temporary directory");
-    let settings = Settings::fresh(StateFolder::of(state.path(), &pipeline.name));
+    let settings = Settings::without_run(StateFolder::of(state.path(), &pipeline.name), Purpose::Run);
     let built = pipeline::build(&pipeline, &registry, settings, stop)?;
     Ok(pipeline::run(built, Arc::clone(stop), false, None).0)
 }

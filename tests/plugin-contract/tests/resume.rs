@@ -10,7 +10,8 @@ use std::path::Path;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Result, Services, Written,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
+    OutputCapabilities, PluginError, Receipt, Result, Resume, Written,
 };
 use serde_json::{Value, json};
 
@@ -35,29 +36,31 @@ impl<const CAREFUL: bool> Output for Counting<CAREFUL> {
     const SUMMARY: &'static str = "counts findings";
     const OPTIONS: &'static [OptionSpec] = OPTIONS;
 
-    fn open(options: &Options, _: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let path = options.path("path")?.unwrap();
+    const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE.resume(Resume::Exact);
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let path = open.options.path("path")?.unwrap();
         let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         let numbers = receipt.map(|receipt| String::from_utf8(receipt.0.clone()).unwrap_or_default());
-        let Some(numbers) = numbers else { return Ok(Self { file, begun: 0 }) };
+        let Some(numbers) = numbers else { return Ok(Self { file, begun: 0 }.into()) };
         let corrupt =
             || PluginError::new(ErrorKind::Config, "corrupt receipt").with_hint("run with --restart");
         let (length, begun) = numbers.split_once(' ').ok_or_else(corrupt)?;
         if CAREFUL {
             file.set_len(length.parse().unwrap()).unwrap();
         }
-        Ok(Self { file, begun: begun.parse().unwrap() })
+        Ok(Self { file, begun: begun.parse().unwrap() }.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         Ok(CheckReport::default())
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
-        if !report.continued && self.begun > 0 {
+    fn begin(&mut self, _: &ReportStart, how: Begin) -> Result<()> {
+        if !how.continued && self.begun > 0 {
             self.file.set_len(self.begun - 1).unwrap();
         }
-        if !report.continued {
+        if !how.continued {
             self.begun = self.length() + 1;
         }
         Ok(())
@@ -76,8 +79,8 @@ impl<const CAREFUL: bool> Output for Counting<CAREFUL> {
         Ok(Written::default())
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
-        Ok(Receipt(format!("{} {}", self.length(), self.begun).into_bytes()))
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
+        Ok(Receipt(format!("{} {}", self.length(), self.begun).into_bytes()).into())
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Input, Next, OptionSpec, Options, PluginError, Position, Result, Services,
-    Verdict, register_input, tracing,
+    CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
+    Result, Resumes, Services, Step, Verdict, register_input, tracing,
 };
 
 struct Rogue {
@@ -46,14 +46,17 @@ impl Input for Rogue {
         OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
-    fn open(options: &Options, services: &Services, resume: Option<&Position>) -> Result<Self> {
+    const CAPABILITIES: InputCapabilities = InputCapabilities::NONE.resumes(Resumes::Position);
+
+    fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>> {
+        let (options, services) = (open.options, open.services);
         let act = options.text("act")?.unwrap_or_default().to_owned();
         assert!(act != "panic-in-open", "panic requested in open");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
         let resumes = (1..11).contains(&steps);
         let findings = options.integer("findings")?.unwrap_or(1);
-        Ok(Self { act, services: services.clone(), findings, steps, resumes, runtime })
+        Ok(Self { act, services: services.clone(), findings, steps, resumes, runtime }.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -61,10 +64,9 @@ impl Input for Rogue {
         Ok(CheckReport::default().step("rogue", Verdict::Ok, "the rogue input is ready"))
     }
 
-    fn next(&mut self, mut batch: BatchBuilder) -> Result<Next> {
+    fn next(&mut self, mut batch: BatchBuilder) -> Result<Step> {
         if std::mem::take(&mut self.resumes) {
-            let start = ReportStart { path: "rogue.xml".to_owned(), continued: true, ..Default::default() };
-            return Ok(Next::ReportStart(Box::new(start)));
+            return Ok(Step::report_continued(start()));
         }
         self.steps += 1;
         let mut position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
@@ -76,20 +78,17 @@ impl Input for Rogue {
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("panic requested in next"),
             ("wait-forever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
-                Ok(Next::Finished)
+                Ok(Step::finished())
             }
             ("unavailable-midway", 6) if first_time(&self.services)? => {
                 Err(PluginError::new(ErrorKind::Unavailable, "the source is unavailable"))
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
-                Ok(Next::ReportStart(Box::new(ReportStart {
-                    path: "rogue.xml".to_owned(),
-                    ..Default::default()
-                })))
+                Ok(Step::report_start(start()))
             }
-            ("finish-in-report", 2) => Ok(Next::Finished),
-            ("idle-in-report", 2) => Ok(Next::Idle(Duration::from_secs(3600))),
+            ("finish-in-report", 2) => Ok(Step::finished()),
+            ("idle-in-report", 2) => Ok(Step::idle(Duration::from_secs(3600))),
             (_, 1..=10) => {
                 // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
@@ -99,14 +98,16 @@ impl Input for Rogue {
                     let shorter = batch.findings.len() - 1;
                     batch.findings = batch.findings[..shorter].to_vec().into();
                 }
-                Ok(Next::Batch { batch, position })
+                Ok(Step::batch(batch).at(position))
             }
-            (_, 11) => {
-                Ok(Next::ReportEnd { end: ReportEnd { complete: true, ..Default::default() }, position })
-            }
-            _ => Ok(Next::Finished),
+            (_, 11) => Ok(Step::report_end(ReportEnd { complete: true, ..Default::default() }).at(position)),
+            _ => Ok(Step::finished()),
         }
     }
+}
+
+fn start() -> ReportStart {
+    ReportStart { path: "rogue.xml".to_owned(), ..ReportStart::default() }
 }
 
 /// Ends the process with success, as a C library may do on an error.

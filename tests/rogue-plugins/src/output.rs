@@ -9,8 +9,9 @@ use std::time::Duration;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{FindingField, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, OptionSpec, Options, Output, PluginError, Receipt, Rejection, Result, Services,
-    Written, register_output,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
+    OutputCapabilities, Partial, PluginError, Receipt, Rejection, Result, Resume, Services, Written,
+    register_output,
 };
 
 use crate::crash::crash;
@@ -152,7 +153,11 @@ impl Output for Rogue {
         OptionSpec::path("log").help("Log file of the delivered findings."),
     ];
 
-    fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
+    const CAPABILITIES: OutputCapabilities =
+        OutputCapabilities::NONE.resume(Resume::Exact).partial(Partial::Adds);
+
+    fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
+        let (options, services) = (open.options, open.services);
         let rogue = Self {
             act: options.text("act")?.unwrap_or_default().to_owned(),
             times: options.integer("times")?.unwrap_or_default(),
@@ -179,7 +184,7 @@ impl Output for Rogue {
         if rogue.act == "refuse-to-open" {
             return Err(PluginError::config("refused to open").with_hint("set `act: behave`"));
         }
-        Ok(rogue)
+        Ok(rogue.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -189,7 +194,7 @@ impl Output for Rogue {
         Ok(CheckReport::default())
     }
 
-    fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, _: Begin) -> Result<()> {
         self.panic_if("panic-in-begin");
         self.fail_at_random()?;
         self.path.clone_from(&report.path);
@@ -285,14 +290,14 @@ impl Output for Rogue {
         Ok(Written { rejected, ..Written::default() })
     }
 
-    fn commit(&mut self) -> Result<Receipt> {
+    fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         self.panic_if("panic-in-commit");
         self.fail_at_random()?;
         if self.act == "long-receipt" {
-            return Ok(Receipt(vec![1; 200 << 10]));
+            return Ok(Receipt(vec![1; 200 << 10]).into());
         }
         let lines = std::mem::take(&mut self.pending);
-        Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()))
+        Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()).into())
     }
 
     fn close(self) -> Result<()> {

@@ -110,8 +110,12 @@ struct File {
     next: usize,
 }
 
-fn lanes(ids: [&str; 2]) -> Vec<Vec<String>> {
-    ids.map(|id| vec![id.to_owned()]).into()
+fn outputs(ids: [&str; 2]) -> Vec<OutputIds> {
+    ids.map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true }).into()
+}
+
+fn mark(number: u64, in_report: bool) -> Mark {
+    Mark { number, in_report }
 }
 
 #[derive(Debug, Clone)]
@@ -134,19 +138,19 @@ fn run(
     let first = from.positions.get("in").map_or(0, |position| position[0]);
     for (number, file) in files.iter_mut().enumerate() {
         let receipt = from.outputs.get(&number.to_string());
-        let length = receipt.map_or(0, |state| usize::from(state.receipt[0]));
+        let length = receipt.map_or(0, |state| usize::from(state.receipt.as_ref().unwrap()[0]));
         assert!(file.durable.len() >= length, "the file is shorter than its receipt");
         file.durable.truncate(length);
         (file.buffer, file.next) = (Vec::new(), 0);
     }
-    let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], lanes(["0", "1"]));
+    let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], outputs(["0", "1"]));
     let steps: Vec<Step> = (first..RECORDS)
         .flat_map(|record| {
             let mark = checkpoints.mark(NewMark {
                 input: 0,
                 position: Some(Position(vec![record + 1])),
                 in_report: record + 1 < RECORDS,
-                sent: None,
+                ended: None,
             });
             [Step::Record(record), Step::Mark(mark)]
         })
@@ -167,8 +171,9 @@ fn run(
             Step::Mark(mark) => {
                 file.durable.append(&mut file.buffer);
                 let receipt = vec![u8::try_from(file.durable.len()).unwrap()];
-                let state = OutputState { receipt, ..OutputState::default() };
-                checkpoints.committed(number, mark, vec![(number.to_string(), state)])?;
+                let state = OutputState { receipt: Some(receipt), ..OutputState::default() };
+                let states = vec![(number.to_string(), state)];
+                checkpoints.committed(number, self::mark(mark, true), states, None)?;
             }
         }
     }
@@ -204,18 +209,22 @@ proptest! {
 
 #[test]
 fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() {
-    let checkpoints = Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], lanes(["a", "b"]));
-    let mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, sent: None };
-    let (first, second) = (checkpoints.mark(mark()), checkpoints.mark(mark()));
+    let checkpoints =
+        Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], outputs(["a", "b"]));
+    let new_mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, ended: None };
+    let (first, second) = (checkpoints.mark(new_mark()), checkpoints.mark(new_mark()));
     let state = |id: &str| vec![(id.to_owned(), OutputState::default())];
-    checkpoints.committed(0, first, state("a")).unwrap();
+    checkpoints.committed(0, mark(first, true), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(first, Duration::ZERO));
-    checkpoints.committed(1, first, state("b")).unwrap();
+    checkpoints.committed(1, mark(first, true), state("b"), None).unwrap();
     assert!(checkpoints.wait_stored(first, Duration::ZERO));
-    checkpoints.committed(0, second, state("a")).unwrap();
+    checkpoints.committed(0, mark(second, true), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(second, Duration::ZERO));
     checkpoints.leave_out(1).unwrap();
-    assert!(checkpoints.is_everything_stored());
+    assert!(checkpoints.wait_stored(second, Duration::ZERO));
+    assert!(!checkpoints.is_everything_settled(), "nothing was published yet");
+    checkpoints.published(0, second);
+    assert!(checkpoints.is_everything_settled());
     let reached = checkpoints.lock().checkpoint.clone();
     assert!(!reached.outputs["a"].has_gap);
     assert!(reached.outputs["b"].has_gap, "it lacks the records between the two marks");

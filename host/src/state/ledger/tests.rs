@@ -1,5 +1,7 @@
 use std::fs;
 
+use scanbridge_plugin_api::{Outcome, ReportKey};
+
 use super::*;
 
 fn run(number: u64, state: RunState) -> RunRecord {
@@ -16,16 +18,26 @@ fn run(number: u64, state: RunState) -> RunRecord {
 
 fn checkpoint(step: u8) -> Checkpoint {
     let state = OutputState {
-        receipt: vec![step; 100],
+        receipt: Some(vec![step; 100]),
         has_gap: !step.is_multiple_of(2),
         dead_letters: step.into(),
         report: step.is_multiple_of(2).then(LetterReport::default),
+        ahead: vec![AheadReport { key: key(step), missed: step.is_multiple_of(2), dead_letters: 3 }],
     };
     Checkpoint {
         positions: [("scans".to_owned(), vec![step])].into(),
         outputs: [("sheet".to_owned(), state.clone()), ("siem".to_owned(), state)].into(),
         under_way: (!step.is_multiple_of(3)).then(|| "scans".to_owned()),
+        unconfirmed: [(
+            "scans".to_owned(),
+            vec![StoredReport { key: key(step), outcome: Outcome::Missed, dead_letters: 1 }],
+        )]
+        .into(),
     }
+}
+
+fn key(step: u8) -> ReportKey {
+    ReportKey { path: format!("{step}.xml"), ..ReportKey::default() }
 }
 
 /// A new ledger whose first run is under way.
@@ -59,7 +71,7 @@ fn what_is_stored_is_there_again() {
     assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
     ledger.begin(&run(2, RunState::Running), Some(&known)).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(2)));
-    ledger.end(&run(2, RunState::Finished), &[report(4)]).unwrap();
+    ledger.end(&run(2, RunState::Finished), &[report(4)], &BTreeMap::new()).unwrap();
     assert_eq!(ledger.reports().unwrap().len(), 4);
     assert_eq!(ledger.checkpoint().unwrap(), None);
     assert_eq!(ledger.runs().unwrap(), [run(1, RunState::Running), run(2, RunState::Finished)]);

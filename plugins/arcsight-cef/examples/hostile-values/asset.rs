@@ -1,4 +1,4 @@
-//! An asset with hostile values everywhere, and the events that must come of it.
+//! An asset with hostile values everywhere, and the expected events.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportStart};
@@ -19,7 +19,7 @@ pub(crate) struct Asset {
     cves: String,
     exploit: String,
     result: String,
-    /// Plain texts; the definition holds them as HTML.
+    /// Plain texts; the definition contains them as HTML.
     texts: [String; 3],
     status: String,
     protocol: String,
@@ -89,22 +89,22 @@ impl Asset {
         batch.push_finding(asset, definition, &finding);
     }
 
-    /// The three or four events that must come of it, in their order.
+    /// The three or four expected events, in their order.
     pub(crate) fn events(&self, report: &ReportStart) -> Vec<Value> {
-        let mut events = vec![self.found(report), self.open_port(report)];
+        let mut events = vec![self.finding_event(report), self.open_port(report)];
         events.extend(self.system(report));
-        events.push(self.scanned(report));
+        events.push(self.asset_event(report));
         events
     }
 
-    pub(crate) fn scanned(&self, report: &ReportStart) -> Value {
+    pub(crate) fn asset_event(&self, report: &ReportStart) -> Value {
         let mut event = Expected::new(report, "Qualys|SCANNER", "Asset", "0");
-        self.place(&mut event, [&self.netbios, &self.dns]);
+        self.add_time_and_address(&mut event, [&self.netbios, &self.dns]);
         event.origin(report);
         event.done()
     }
 
-    pub(crate) fn found(&self, report: &ReportStart) -> Value {
+    pub(crate) fn finding_event(&self, report: &ReportStart) -> Value {
         let qid = self.qid();
         let (class, name) = match self.kind {
             "vulnerability" => ("VULN", format!("Vulnerability:{qid}")),
@@ -115,34 +115,34 @@ impl Asset {
         let name = if in_value(&name).is_empty() { format!("QID {qid}") } else { name };
         let mut event = Expected::new(report, &format!("Qualys|{class}|{qid}"), &name, "7");
         let netbios_first = self.kind == "information";
-        self.place(
+        self.add_time_and_address(
             &mut event,
             if netbios_first { [&self.netbios, &self.dns] } else { [&self.dns, &self.netbios] },
         );
         event.add("proto", &self.protocol.to_ascii_uppercase());
         event.add("cat", &self.category);
-        let word = matches!(self.kind, "information" | "potential");
-        event.add("deviceSeverity", if word { "Serious" } else { "3" });
-        if !word {
+        let is_word = matches!(self.kind, "information" | "potential");
+        event.add("deviceSeverity", if is_word { "Serious" } else { "3" });
+        if !is_word {
             event.add("deviceDomain", "Network");
         }
         if self.kind == "vulnerability" {
             event.add("categoryTechnique", &self.category);
         }
-        event.labelled("cn1", "QID", &qid);
+        event.labeled("cn1", "QID", &qid);
         event.origin(report);
         event.add("outcome", &self.status);
         if self.kind != "service" {
-            event.labelled("cs2", "CVE ID", &self.cves);
+            event.labeled("cs2", "CVE ID", &self.cves);
         }
         if matches!(self.kind, "vulnerability" | "potential") {
             event.add("QualysQualysExpltDescription", &self.exploit);
         }
-        event.labelled("cs1", "Result", &self.result);
+        event.labeled("cs1", "Result", &self.result);
         for ((key, label), text) in
             [("cs3", "Diagnosis"), ("cs4", "Consequence"), ("cs5", "Solution")].into_iter().zip(&self.texts)
         {
-            event.labelled(key, label, text);
+            event.labeled(key, label, text);
         }
         event.done()
     }
@@ -150,18 +150,18 @@ impl Asset {
     pub(crate) fn open_port(&self, report: &ReportStart) -> Value {
         let class = format!("Qualys|Open Port|{}", self.qid());
         let mut event = Expected::new(report, &class, "Open Port", "7");
-        self.place(&mut event, [&self.dns, &self.netbios]);
+        self.add_time_and_address(&mut event, [&self.dns, &self.netbios]);
         event.add("dpt", &self.port());
         event.add("proto", &self.protocol.to_ascii_uppercase());
         event.classified(&self.category);
-        event.labelled("cn1", "QID", &self.qid());
+        event.labeled("cn1", "QID", &self.qid());
         event.origin(report);
         let mut result = format!("{}/{}", self.port(), self.protocol);
         if !self.service.trim().is_empty() {
             result.push_str(", assigned ");
             result.push_str(self.service.trim());
         }
-        event.labelled("cs1", "Result", &result);
+        event.labeled("cs1", "Result", &result);
         event.done()
     }
 
@@ -172,14 +172,14 @@ impl Asset {
         }
         let (class, name) = (format!("Qualys|URI|{os}"), format!("Operating System {os}"));
         let mut event = Expected::new(report, &class, &name, "0");
-        self.place(&mut event, [&self.dns, &self.netbios]);
+        self.add_time_and_address(&mut event, [&self.dns, &self.netbios]);
         event.add("deviceDomain", "Network");
         event.add("filePath", os);
         event.origin(report);
         Some(event.done())
     }
 
-    pub(crate) fn place(&self, event: &mut Expected, names: [&str; 2]) {
+    pub(crate) fn add_time_and_address(&self, event: &mut Expected, names: [&str; 2]) {
         event.add("rt", "1769860800000");
         event.add("dst", &self.address());
         let name = names.into_iter().find(|name| !in_value(name).is_empty());

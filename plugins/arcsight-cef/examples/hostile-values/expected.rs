@@ -1,9 +1,9 @@
-//! What must come back of a line.
+//! The expected values of a line.
 
 use scanbridge_plugin_api::model::ReportStart;
 use serde_json::{Value, json};
 
-/// What a reader must get back from one line.
+/// The values that a reader must return for one line.
 pub(crate) struct Expected {
     header: Vec<String>,
     extension: Vec<(String, String)>,
@@ -24,7 +24,7 @@ impl Expected {
         }
     }
 
-    pub(crate) fn labelled(&mut self, key: &str, label: &str, value: &str) {
+    pub(crate) fn labeled(&mut self, key: &str, label: &str, value: &str) {
         if !in_value(value).is_empty() {
             self.add(&format!("{key}Label"), label);
             self.add(key, value);
@@ -51,7 +51,7 @@ pub(crate) fn is_margin(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-/// What must come back of an extension value.
+/// The value that a reader must return for an extension value.
 pub(crate) fn in_value(text: &str) -> String {
     let text = text.trim_matches(is_margin).replace("\r\n", "\n").replace('\r', "\n");
     let clean = |c: char| match c {
@@ -63,7 +63,7 @@ pub(crate) fn in_value(text: &str) -> String {
     text.chars().map(clean).collect()
 }
 
-/// What must come back of a header field.
+/// The value that a reader must return for a header field.
 pub(crate) fn in_header(text: &str) -> String {
     in_value(text).replace('\n', " ")
 }

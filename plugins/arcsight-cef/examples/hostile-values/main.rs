@@ -1,7 +1,7 @@
-//! Writes events in which every value is hostile, and the values that a reader must get back.
+//! Writes events in which every value is hostile, and the values that a reader must return.
 //!
-//! `hostile-values EXPECTED.ndjson LINES.cef [REPORTS]`. What must come back is worked out here, character by
-//! character from the rules that the README states, and not with the plugin's code.
+//! `hostile-values EXPECTED.ndjson LINES.cef [REPORTS]`. The expected values are computed here, character by
+//! character from the rules of the README, without the plugin's code.
 
 mod asset;
 mod expected;
@@ -15,7 +15,7 @@ use std::{env, fs};
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Options, Output, Services};
+use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services};
 use serde_json::json;
 
 use crate::asset::Asset;
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "extra_fields": ["externalId", "cn1", "outcome"],
     });
     let options = Options::read(ArcSightCef::OPTIONS, settings.to_string().as_bytes())?;
-    let mut output = ArcSightCef::open(&options, &Services::without_host(Path::new(".")), None)?;
+    let (services, frame) = (Services::without_host(Path::new(".")), OpenFrame::default());
+    let mut output = ArcSightCef::open(&Open::new(&options, &services, &frame), None)?.plugin;
     let mut texts = Texts::new()?;
     for _ in 0..reports {
         write_report(&mut output, &mut texts, &mut expected)?;
@@ -58,7 +59,7 @@ fn write_report(
         time: "2026-01-31T12:00:00Z".to_owned(),
         ..ReportStart::default()
     };
-    output.begin(&report)?;
+    output.begin(&report, Begin::NEW)?;
     let columns = Columns::of(report.schema.clone());
     let mut batch = BatchBuilder::default();
     for number in 0..ASSETS_PER_REPORT {

@@ -1,20 +1,20 @@
-//! Texts that attack a line.
+//! Texts that try to break a line.
 
 use std::error::Error;
 use std::{env, fs};
 
 use serde_json::Value;
 
-/// Makes texts that attack a line.
+/// Generates texts that try to break a line.
 pub(crate) struct Texts {
     seed: u64,
     vectors: Vec<String>,
 }
 
 impl Texts {
-    /// The same texts in every run, with those of others among them if there are any.
+    /// Generates the same texts in every run, including the external test values if there are any.
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
-        Ok(Self { seed: 1, vectors: foreign_values()? })
+        Ok(Self { seed: 1, vectors: external_values()? })
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
@@ -25,8 +25,8 @@ impl Texts {
         (self.seed >> 11) as usize % bound
     }
 
-    /// Up to `most` characters of anything.
-    pub(crate) fn any(&mut self, most: usize) -> String {
+    /// A text of any characters, at most `max_chars` of them.
+    pub(crate) fn any(&mut self, max_chars: usize) -> String {
         const PIECES: [&str; 44] = [
             "|",
             "=",
@@ -75,7 +75,7 @@ impl Texts {
         ];
         if !self.vectors.is_empty() && self.below(4) == 0 {
             let index = self.below(self.vectors.len());
-            return self.vectors[index].chars().take(most).collect();
+            return self.vectors[index].chars().take(max_chars).collect();
         }
         let mut text = String::new();
         for _ in 0..self.below(12) {
@@ -84,25 +84,25 @@ impl Texts {
                 _ => text.push_str(PIECES[self.below(PIECES.len())]),
             }
         }
-        text.chars().take(most).collect()
+        text.chars().take(max_chars).collect()
     }
 
-    /// What an input may put into an item of a list: no tab, no line feed.
-    pub(crate) fn item(&mut self, most: usize) -> String {
-        self.any(most).replace(['\t', '\n'], " ")
+    /// A valid list item: without tabs and line feeds.
+    pub(crate) fn item(&mut self, max_chars: usize) -> String {
+        self.any(max_chars).replace(['\t', '\n'], " ")
     }
 
     /// A text that HTML can carry without loss: HTML has no consecutive line breaks, and no spaces around
     /// one.
-    pub(crate) fn markup_free(&mut self, most: usize) -> String {
-        let text = self.any(most).replace('&', "+");
+    pub(crate) fn markup_free(&mut self, max_chars: usize) -> String {
+        let text = self.any(max_chars).replace('&', "+");
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         lines.join("\n")
     }
 }
 
-/// Values that others test their readers with, if `SCANBRIDGE_CEF_VECTORS` names a file of them.
-fn foreign_values() -> Result<Vec<String>, Box<dyn Error>> {
+/// Test values of other CEF readers, from the file that `SCANBRIDGE_CEF_VECTORS` names, if it is set.
+fn external_values() -> Result<Vec<String>, Box<dyn Error>> {
     let Some(path) = env::var_os("SCANBRIDGE_CEF_VECTORS") else { return Ok(Vec::new()) };
     let mut values = Vec::new();
     for line in fs::read_to_string(path)?.lines() {

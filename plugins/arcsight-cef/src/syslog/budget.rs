@@ -7,24 +7,24 @@ use crate::escape;
 use crate::field::{Field, TruncatedFields};
 
 /// Truncates the texts of a finished line until it has at most `budget` bytes including the field that lists
-/// the truncated texts, and adds them to `cut`. That field itself is appended later.
+/// the truncated texts, and adds them to `truncated`. That field itself is appended later.
 ///
 /// First it truncates each text in turn, no more than needed and to no less than [`FLOOR`] bytes. If that is
 /// not enough, it removes texts in the same order, with their labels. The identifying fields are never
 /// changed, so a line may remain too long; then it returns false.
-pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields) -> bool {
-    let Some(header) = header_end(line) else { return length(line, *cut) <= budget };
-    for step in [cut_text, remove] {
+pub(crate) fn shorten(line: &mut Vec<u8>, budget: usize, truncated: &mut TruncatedFields) -> bool {
+    let Some(header) = header_end(line) else { return length(line, *truncated) <= budget };
+    for shorten_field in [truncate_text, remove] {
         for field in ORDER {
-            if length(line, *cut) <= budget {
+            if length(line, *truncated) <= budget {
                 return true;
             }
             if let Some(span) = find(line, header, field) {
-                step(line, budget, cut, &span);
+                shorten_field(line, budget, truncated, &span);
             }
         }
     }
-    length(line, *cut) <= budget
+    length(line, *truncated) <= budget
 }
 
 /// Minimum length of a truncated text in bytes.
@@ -51,45 +51,45 @@ struct FieldSpan {
     end: usize,
 }
 
-fn cut_text(line: &mut Vec<u8>, budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
-    let long = span.end - span.value;
-    if long <= FLOOR {
+fn truncate_text(line: &mut Vec<u8>, budget: usize, truncated: &mut TruncatedFields, span: &FieldSpan) {
+    let value_length = span.end - span.value;
+    if value_length <= FLOOR {
         return;
     }
-    cut.insert(span.field);
-    let surplus = length(line, *cut) - budget.min(length(line, *cut));
-    let keep = long.saturating_sub(surplus).max(FLOOR);
-    if keep == long {
+    truncated.insert(span.field);
+    let excess = length(line, *truncated) - budget.min(length(line, *truncated));
+    let keep = value_length.saturating_sub(excess).max(FLOOR);
+    if keep == value_length {
         return; // The text fits; only the list of truncated fields grew.
     }
-    let end = escape::cut_end(line, span.value, keep);
+    let end = escape::truncation_end(line, span.value, keep);
     let mark = escape::TRUNCATION_MARK;
     line[end..end + mark.len()].copy_from_slice(mark);
     line.drain(end + mark.len()..span.end);
 }
 
-fn remove(line: &mut Vec<u8>, _budget: usize, cut: &mut TruncatedFields, span: &FieldSpan) {
-    cut.insert(span.field);
+fn remove(line: &mut Vec<u8>, _budget: usize, truncated: &mut TruncatedFields, span: &FieldSpan) {
+    truncated.insert(span.field);
     line.drain(span.start..(span.end + 1).min(line.len()));
 }
 
 /// The length including the list of truncated fields, without the space after the last field, which is
 /// removed later.
-fn length(line: &[u8], cut: TruncatedFields) -> usize {
-    line.len() + cut.written_length() - usize::from(line.ends_with(b" ") || !cut.is_empty())
+fn length(line: &[u8], truncated: TruncatedFields) -> usize {
+    line.len() + truncated.written_length() - usize::from(line.ends_with(b" ") || !truncated.is_empty())
 }
 
 /// Offset after the header, which ends with the seventh unescaped `|`.
 fn header_end(line: &[u8]) -> Option<usize> {
-    let mut bars = 0;
+    let mut separators = 0;
     let mut escaped = false;
     for (at, byte) in line.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'|' => {
-                bars += 1;
-                if bars == 7 {
+                separators += 1;
+                if separators == 7 {
                     return Some(at + 1);
                 }
             }
@@ -141,9 +141,9 @@ mod tests {
     }
 
     fn shortened(texts: &[(Field, &str)], budget: usize) -> (String, bool) {
-        let (mut line, mut cut) = (line_of(texts), TruncatedFields::default());
-        let fits = shorten(&mut line, budget, &mut cut);
-        cut.append_to(&mut line);
+        let (mut line, mut truncated) = (line_of(texts), TruncatedFields::default());
+        let fits = shorten(&mut line, budget, &mut truncated);
+        truncated.append_to(&mut line);
         if line.ends_with(b" ") {
             line.pop();
         }
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn line_within_the_budget_is_unchanged() {
-        let whole = format!("{HEADER}rt=1 dst=192.0.2.1 cs5Label=Solution cs5=patch it");
-        assert_eq!(shortened(&[(Field::Solution, "patch it")], whole.len()), (whole.clone(), true));
-        assert_ne!(shortened(&[(Field::Solution, &"x".repeat(99))], whole.len()).0, whole);
+        let complete = format!("{HEADER}rt=1 dst=192.0.2.1 cs5Label=Solution cs5=patch it");
+        assert_eq!(shortened(&[(Field::Solution, "patch it")], complete.len()), (complete.clone(), true));
+        assert_ne!(shortened(&[(Field::Solution, &"x".repeat(99))], complete.len()).0, complete);
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
             let (line, fits) = shortened(&texts, budget);
             prop_assert!(fits && line.len() <= budget, "{} of {}", line.len(), budget);
             // The header and the identifying fields are unchanged.
-            let kept = [HEADER, "rt=1 dst=192.0.2.1"].concat();
-            prop_assert!(line.starts_with(&kept));
+            let prefix = [HEADER, "rt=1 dst=192.0.2.1"].concat();
+            prop_assert!(line.starts_with(&prefix));
             // No escape is split: a backslash is followed by one of three characters.
             let mut chars = line[HEADER.len()..].chars();
             let mut keys = Vec::new();
@@ -204,8 +204,8 @@ mod tests {
                     other => word.push(other),
                 }
             }
-            let known = ["rt", "dst", "cs2Label", "cs2", "cs1Label", "cs1", "cs5Label", "cs5", "ScanbridgeTruncated"];
-            prop_assert!(keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
+            let expected = ["rt", "dst", "cs2Label", "cs2", "cs1Label", "cs1", "cs5Label", "cs5", "ScanbridgeTruncated"];
+            prop_assert!(keys.iter().all(|key| expected.contains(&key.as_str())), "{keys:?}");
             let distinct: std::collections::HashSet<_> = keys.iter().collect();
             prop_assert_eq!(distinct.len(), keys.len());
         }

@@ -39,7 +39,7 @@ pub(crate) struct Header {
     /// `<134>` and the like, for each severity.
     priorities: [Vec<u8>; 6],
     rest: Vec<u8>,
-    made: Instant,
+    rendered_at: Instant,
 }
 
 impl Header {
@@ -49,21 +49,21 @@ impl Header {
             _ => format!("<{}>", u16::from(settings.facility) * 8 + u16::from(severity)).into_bytes(),
         });
         let rest = render(&settings, &Zoned::now()).into_bytes();
-        Self { settings, priorities, rest, made: Instant::now() }
+        Self { settings, priorities, rest, rendered_at: Instant::now() }
     }
 
     /// The priority of an event, and the rest of the header.
     pub(crate) fn parts(&mut self, severity: Option<Severity>) -> [&[u8]; 2] {
-        if self.settings.style != HeaderStyle::None && self.made.elapsed() >= ONE_SECOND {
+        if self.settings.style != HeaderStyle::None && self.rendered_at.elapsed() >= ONE_SECOND {
             self.rest = render(&self.settings, &Zoned::now()).into_bytes();
-            self.made = Instant::now();
+            self.rendered_at = Instant::now();
         }
         let index = severity.map_or(0, |severity| usize::from(severity.number()));
         [&self.priorities[index], &self.rest]
     }
 
     /// Maximum length of the header in bytes; times have a fixed width.
-    pub(crate) fn longest(&self) -> usize {
+    pub(crate) fn max_bytes(&self) -> usize {
         self.priorities.iter().map(Vec::len).max().unwrap_or_default() + self.rest.len()
     }
 }
@@ -138,7 +138,7 @@ mod tests {
         {
             assert_eq!(header.parts(severity)[0], expected.as_bytes());
         }
-        assert!(header.longest() >= header.parts(None).concat().len());
+        assert!(header.max_bytes() >= header.parts(None).concat().len());
         let mut none = Header::new(settings(HeaderStyle::None));
         assert_eq!(none.parts(None).concat(), b"");
     }

@@ -31,7 +31,7 @@ struct SentMark {
     messages: usize,
     bytes: usize,
     /// Bytes that the connection had accepted after this write; with TLS, bytes of records.
-    taken: u64,
+    accepted: u64,
     /// When all bytes were first known to be acknowledged by the kernel of the peer.
     arrived: Option<Instant>,
 }
@@ -45,11 +45,11 @@ impl Backlog {
         self.lengths.push_back(length);
     }
 
-    /// The oldest unsent messages: at most `most` messages and `max_bytes` bytes, unless the first alone is
+    /// The oldest unsent messages: at most `max_messages` messages and `max_bytes` bytes, unless the first alone is
     /// longer. Returns their bytes and their number.
-    pub(super) fn next(&self, most: usize, max_bytes: usize) -> (&[u8], usize) {
+    pub(super) fn next(&self, max_messages: usize, max_bytes: usize) -> (&[u8], usize) {
         let (mut bytes, mut messages) = (0, 0);
-        for length in self.lengths.range(self.in_flight..).take(most) {
+        for length in self.lengths.range(self.in_flight..).take(max_messages) {
             if messages > 0 && bytes + *length as usize > max_bytes {
                 break;
             }
@@ -59,20 +59,20 @@ impl Backlog {
         (&self.bytes[self.unsent..self.unsent + bytes], messages)
     }
 
-    /// Marks the first `messages` unsent messages as sent; the connection has now accepted `taken` bytes.
-    pub(super) fn sent(&mut self, messages: usize, taken: u64) {
+    /// Marks the first `messages` unsent messages as sent; the connection has now accepted `accepted` bytes.
+    pub(super) fn sent(&mut self, messages: usize, accepted: u64) {
         let lengths = self.lengths.range(self.in_flight..self.in_flight + messages);
         let bytes = lengths.map(|length| *length as usize).sum();
         self.unsent += bytes;
         self.in_flight += messages;
-        self.marks.push_back(SentMark { messages, bytes, taken, arrived: None });
+        self.marks.push_back(SentMark { messages, bytes, accepted, arrived: None });
     }
 
     /// The kernel of the peer has acknowledged `arrived` bytes of the connection.
     pub(super) fn arrived(&mut self, arrived: u64, now: Instant) {
         // Bytes arrive in order, so all marks before the newest arrived one have arrived too.
         for mark in self.marks.iter_mut().rev().take_while(|mark| mark.arrived.is_none()) {
-            if mark.taken <= arrived {
+            if mark.accepted <= arrived {
                 mark.arrived = Some(now);
             }
         }
@@ -189,7 +189,7 @@ mod tests {
         /// Whatever happens to the connections, each message arrives.
         #[test]
         fn no_message_is_lost(steps in prop::collection::vec((0_u8..5, 1_usize..5), 1..200)) {
-            let (mut backlog, mut number, mut taken) = (Backlog::default(), 0_u32, 0_u64);
+            let (mut backlog, mut number, mut accepted) = (Backlog::default(), 0_u32, 0_u64);
             let (mut wire, mut confirmed) = (Vec::new(), 0_usize);
             let now = Instant::now();
             for (step, count) in steps.into_iter().chain([(1, 1000), (2, 1)]) {
@@ -201,20 +201,20 @@ mod tests {
                     1 => {
                         let (bytes, messages) = backlog.next(count, usize::MAX);
                         if messages > 0 {
-                            taken += bytes.len() as u64;
+                            accepted += bytes.len() as u64;
                             wire.extend(bytes.chunks(4).map(|b| u32::from_be_bytes(b.try_into().unwrap())));
-                            backlog.sent(messages, taken);
+                            backlog.sent(messages, accepted);
                         }
                     }
                     2 => {
-                        backlog.arrived(taken, now);
+                        backlog.arrived(accepted, now);
                         confirmed += backlog.confirm(now, Duration::ZERO);
                         // All confirmed messages were sent.
                         prop_assert!((0..confirmed as u32).all(|number| wire.contains(&number)));
                     }
                     3 => {
                         backlog.rewind();
-                        (taken, wire) = (0, wire.into_iter().filter(|n| (*n as usize) < confirmed).collect());
+                        (accepted, wire) = (0, wire.into_iter().filter(|n| (*n as usize) < confirmed).collect());
                     }
                     _ => {
                         confirmed += backlog.in_flight();

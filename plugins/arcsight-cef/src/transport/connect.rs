@@ -65,8 +65,8 @@ impl Connector {
             report = self.check_receiver(report, receiver, stream);
         }
         if report.steps.iter().any(|step| step.name == CONNECT && step.verdict == Verdict::Ok) {
-            let missing = report.steps.iter_mut().filter(|step| step.name != TLS);
-            missing.for_each(|step| step.verdict = step.verdict.min(Verdict::Warning));
+            let unavailable_steps = report.steps.iter_mut().filter(|step| step.name != TLS);
+            unavailable_steps.for_each(|step| step.verdict = step.verdict.min(Verdict::Warning));
         }
         report
     }
@@ -127,8 +127,8 @@ impl Connector {
                 }
             }
         }
-        if let Some(distrust) = failures.iter().position(|error| error.kind == ErrorKind::Auth) {
-            return Err(failures.swap_remove(distrust));
+        if let Some(untrusted) = failures.iter().position(|error| error.kind == ErrorKind::Auth) {
+            return Err(failures.swap_remove(untrusted));
         }
         let all: Vec<_> = failures.into_iter().map(|error| error.message).collect();
         Err(unavailable(all.join("; ")))
@@ -296,10 +296,10 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn connect_timeout() {
-        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        full.listen(0).unwrap();
-        let address = full.local_addr().unwrap().as_socket().unwrap();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
         let first = std::net::TcpStream::connect(address).unwrap();
         let mut connector = Connector::for_test(|_| Ok(Vec::new()));
         connector.connect_timeout = Duration::from_secs(1);

@@ -25,12 +25,12 @@ pub(super) enum LinkError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
     /// Open.
-    Silent,
+    Open,
     /// The peer has sent `close_notify`.
-    Leaving,
+    Closing,
     /// The peer has closed its side without a reset, so its program has read all that its kernel had
     /// received.
-    Ended,
+    Closed,
 }
 
 impl From<PluginError> for LinkError {
@@ -79,14 +79,14 @@ pub(super) struct Link {
     /// The receiver and its address, for messages.
     name: String,
     /// Bytes accepted by the local kernel.
-    taken: u64,
+    accepted: u64,
     write_timeout: WriteTimeout,
 }
 
 impl Link {
     /// Wraps a connected, non-blocking socket.
     pub(super) fn plain(socket: TcpStream, name: String, write_timeout: WriteTimeout) -> Self {
-        Self { socket, tls: None, name, taken: 0, write_timeout }
+        Self { socket, tls: None, name, accepted: 0, write_timeout }
     }
 
     /// Performs the TLS handshake. No data is sent before the peer is trusted.
@@ -94,11 +94,11 @@ impl Link {
     /// With TLS 1.3 a rejection of the client certificate arrives later, in response to the first data.
     pub(super) fn secured(mut self, tls: Secured) -> Result<Self, LinkError> {
         self.tls = Some(Box::new(tls));
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.is_handshaking() {
             self.drain_session()?;
             if self.is_handshaking() {
-                self.write_timeout.check(begun, &self.name)?;
+                self.write_timeout.check(started, &self.name)?;
                 self.wait(PollFlags::IN, SLICE);
                 self.expect_open()?;
             }
@@ -118,33 +118,33 @@ impl Link {
     }
 
     /// Bytes accepted by the local kernel.
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
     }
 
     /// Bytes acknowledged by the kernel of the peer.
     pub(super) fn arrived(&self) -> Result<u64, LinkError> {
-        let queued = queue::unacknowledged(&self.socket).map_err(|error| self.broken(&error))?;
-        Ok(self.taken.saturating_sub(queued))
+        let queued = queue::unacknowledged(&self.socket).map_err(|error| self.lost(&error))?;
+        Ok(self.accepted.saturating_sub(queued))
     }
 
     /// Reads and discards data from the peer, to detect that it closes the connection. Syslog receivers send
     /// no data, so the number of reads is limited.
     pub(super) fn probe(&mut self) -> Result<Peer, LinkError> {
-        let mut scratch = [0; 1024];
-        let mut peer = Peer::Silent;
+        let mut discarded = [0; 1024];
+        let mut peer = Peer::Open;
         for _ in 0..MAX_READS {
             let read = match &mut self.tls {
                 Some(tls) => tls.session.read_tls(&mut self.socket),
-                None => self.socket.read(&mut scratch),
+                None => self.socket.read(&mut discarded),
             };
             match read {
-                Ok(0) => return Ok(Peer::Ended),
-                Ok(_) if self.process_records()? => peer = Peer::Leaving,
+                Ok(0) => return Ok(Peer::Closed),
+                Ok(_) if self.process_records()? => peer = Peer::Closing,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(peer),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(self.lost(&error)),
             }
         }
         Ok(peer)
@@ -153,8 +153,8 @@ impl Link {
     /// Fails if the peer has closed the connection: a write after that would be lost silently.
     pub(super) fn expect_open(&mut self) -> Result<(), LinkError> {
         match self.probe()? {
-            Peer::Silent => Ok(()),
-            Peer::Leaving | Peer::Ended => {
+            Peer::Open => Ok(()),
+            Peer::Closing | Peer::Closed => {
                 Err(LinkError::Lost(format!("connection closed by {}", self.name)))
             }
         }
@@ -172,29 +172,29 @@ impl Link {
 
     /// Waits until the kernel of the peer has acknowledged all bytes.
     pub(super) fn wait_until_arrived(&mut self) -> Result<(), LinkError> {
-        let mut moved = Instant::now();
+        let mut last_progress = Instant::now();
         let mut arrived = 0;
         loop {
             self.expect_open()?;
             let now = self.arrived()?;
-            if now == self.taken {
+            if now == self.accepted {
                 return Ok(());
             }
             if now != arrived {
-                (arrived, moved) = (now, Instant::now());
+                (arrived, last_progress) = (now, Instant::now());
             }
-            self.write_timeout.check(moved, &self.name)?;
+            self.write_timeout.check(last_progress, &self.name)?;
             self.wait_readable(POLL_INTERVAL);
         }
     }
 
     /// Fails if the peer closes the connection within `duration`.
     pub(super) fn stay_open(&mut self, duration: Duration) -> Result<(), LinkError> {
-        let begun = Instant::now();
-        while let Some(left) = duration.checked_sub(begun.elapsed()) {
+        let started = Instant::now();
+        while let Some(left) = duration.checked_sub(started.elapsed()) {
             self.wait(PollFlags::IN, left.min(SLICE));
             self.expect_open()?;
-            if begun.elapsed() >= Duration::from_secs(1) && self.write_timeout.services.is_cancelled() {
+            if started.elapsed() >= Duration::from_secs(1) && self.write_timeout.services.is_cancelled() {
                 return Err(PluginError::cancelled().into());
             }
         }
@@ -205,19 +205,19 @@ impl Link {
     /// everything: a close with unread data causes a reset.
     pub(super) fn end(mut self) -> Result<(), LinkError> {
         self.shut_down()?;
-        let mut moved = Instant::now();
+        let mut last_progress = Instant::now();
         let mut arrived = 0;
         loop {
             let peer = self.probe()?;
             let now = self.arrived()?;
             // If the peer closed before all bytes arrived, it replies to the rest with a reset.
-            if peer == Peer::Ended && now == self.taken {
+            if peer == Peer::Closed && now == self.accepted {
                 return Ok(());
             }
             if now != arrived {
-                (arrived, moved) = (now, Instant::now());
+                (arrived, last_progress) = (now, Instant::now());
             }
-            self.write_timeout.check(moved, &self.name).map_err(|error| match error.kind {
+            self.write_timeout.check(last_progress, &self.name).map_err(|error| match error.kind {
                 ErrorKind::Unavailable => unavailable(format!(
                     "{} did not close the connection, so delivery of all events is not confirmed",
                     self.name
@@ -226,7 +226,7 @@ impl Link {
                 _ => error,
             })?;
             match peer {
-                Peer::Ended => std::thread::sleep(Duration::from_millis(1)),
+                Peer::Closed => std::thread::sleep(Duration::from_millis(1)),
                 _ => self.wait(PollFlags::IN, SLICE),
             }
         }
@@ -239,7 +239,7 @@ impl Link {
             return;
         }
         let end = Instant::now() + CLOSE_TIMEOUT;
-        while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Ended) {
+        while Instant::now() < end && self.probe().is_ok_and(|peer| peer != Peer::Closed) {
             self.wait(PollFlags::IN, end.saturating_duration_since(Instant::now()));
         }
     }
@@ -250,7 +250,7 @@ impl Link {
             tls.session.send_close_notify();
             self.drain_session()?;
         }
-        self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.broken(&error))
+        self.socket.shutdown(std::net::Shutdown::Write).map_err(|error| self.lost(&error))
     }
 
     fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
@@ -259,9 +259,9 @@ impl Link {
                 Some(tls) => {
                     let written = tls.session.writer().write(bytes);
                     self.drain_session()?;
-                    written.map_err(|error| self.broken(&error))?
+                    written.map_err(|error| self.lost(&error))?
                 }
-                None => self.attempt(|link| link.socket.write(bytes))?,
+                None => self.write_when_ready(|link| link.socket.write(bytes))?,
             };
             bytes = &bytes[written..];
         }
@@ -271,7 +271,7 @@ impl Link {
     /// Writes the pending records of the TLS session.
     fn drain_session(&mut self) -> Result<(), LinkError> {
         while self.tls().is_some_and(|session| session.wants_write()) {
-            self.attempt(|link| match &mut link.tls {
+            self.write_when_ready(|link| match &mut link.tls {
                 Some(tls) => tls.session.write_tls(&mut link.socket),
                 None => Ok(0),
             })?;
@@ -280,21 +280,24 @@ impl Link {
     }
 
     /// Retries a write until the kernel accepts bytes.
-    fn attempt(&mut self, mut write: impl FnMut(&mut Self) -> io::Result<usize>) -> Result<usize, LinkError> {
-        let begun = Instant::now();
+    fn write_when_ready(
+        &mut self,
+        mut write: impl FnMut(&mut Self) -> io::Result<usize>,
+    ) -> Result<usize, LinkError> {
+        let started = Instant::now();
         loop {
             match write(self) {
                 Ok(written) => {
-                    self.taken += written as u64;
+                    self.accepted += written as u64;
                     return Ok(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.write_timeout.check(begun, &self.name)?;
+                    self.write_timeout.check(started, &self.name)?;
                     self.wait(PollFlags::IN | PollFlags::OUT, SLICE);
                     self.expect_open()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(self.lost(&error)),
             }
         }
     }
@@ -312,10 +315,10 @@ impl Link {
                 return Err(client.explain(&error).into());
             }
         };
-        let mut unwanted = [0; 1024];
+        let mut discarded = [0; 1024];
         let mut left = state.plaintext_bytes_to_read();
         while left > 0 {
-            match session.reader().read(&mut unwanted) {
+            match session.reader().read(&mut discarded) {
                 Ok(read) if read > 0 => left -= read,
                 _ => break,
             }
@@ -345,7 +348,7 @@ impl Link {
         let _ = poll(&mut [PollFd::new(&self.socket, events)], Some(&timeout));
     }
 
-    fn broken(&self, error: &io::Error) -> LinkError {
+    fn lost(&self, error: &io::Error) -> LinkError {
         let name = &self.name;
         LinkError::Lost(match error.kind() {
             io::ErrorKind::ConnectionReset => format!("connection reset by {name}"),
@@ -382,7 +385,7 @@ mod tests {
         let services = Services::without_host(Path::new("/nonexistent"));
         let write_timeout = WriteTimeout { timeout: Duration::from_secs(5), services };
         let mut link = Link::plain(socket, "peer".to_owned(), write_timeout);
-        assert_eq!(link.probe().ok(), Some(Peer::Silent));
+        assert_eq!(link.probe().ok(), Some(Peer::Open));
         link.socket.set_nonblocking(false).unwrap();
         let mut rest = Vec::new();
         link.socket.read_to_end(&mut rest).unwrap();

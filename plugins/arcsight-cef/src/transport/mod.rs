@@ -16,7 +16,8 @@ use std::time::Duration;
 use scanbridge_durable_file::ReportFile;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart, Severity};
 use scanbridge_plugin_api::{
-    CheckReport, ErrorKind, Options, PluginError, Receipt, Result, Services, tracing,
+    Begin, CheckReport, ErrorKind, Open, OutputCapabilities, Partial, PluginError, Receipt, Result, Resume,
+    tracing,
 };
 
 use crate::encoder::Sink;
@@ -62,9 +63,13 @@ impl Transport {
     ///
     /// # Errors
     /// Errors of the file or of the options.
-    pub(crate) fn open(options: &Options, services: &Services, receipt: Option<&Receipt>) -> Result<Self> {
-        let carrier = match options::read(options, services)? {
-            TransportSettings::File(target) => Carrier::File(Box::new(ReportFile::open(target, receipt)?)),
+    pub(crate) fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<Self> {
+        let services = open.services;
+        let carrier = match options::read(open.options, services)? {
+            TransportSettings::File(target) => {
+                let target = target.for_purpose(open.purpose());
+                Carrier::File(Box::new(ReportFile::open(target, receipt)?))
+            }
             TransportSettings::Udp { connector, header } => {
                 Carrier::Syslog(Box::new(Syslog::new(header, Wire::Udp(Udp::new(connector)), receipt)))
             }
@@ -88,18 +93,26 @@ impl Transport {
         }
     }
 
+    /// How the destination resumes, and what a report replaces there.
+    pub(crate) fn capabilities(&self) -> OutputCapabilities {
+        match &self.carrier {
+            Carrier::File(file) => file.capabilities(),
+            Carrier::Syslog(_) => OutputCapabilities::NONE.resume(Resume::Repeats).partial(Partial::Adds),
+        }
+    }
+
     /// Maximum length of the syslog header in bytes; 0 for a file.
     pub(crate) fn header_bytes(&self) -> usize {
         match &self.carrier {
             Carrier::File(_) => 0,
-            Carrier::Syslog(syslog) => syslog.header.longest(),
+            Carrier::Syslog(syslog) => syslog.header.max_bytes(),
         }
     }
 
     /// Begins or resumes a report.
-    pub(crate) fn begin(&mut self, report: &ReportStart) -> Result<()> {
+    pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         match &mut self.carrier {
-            Carrier::File(file) => file.begin(report, report.continued).map(drop),
+            Carrier::File(file) => file.begin(report, how.continued).map(drop),
             Carrier::Syslog(syslog) => {
                 syslog.report = 0;
                 Ok(())
@@ -123,11 +136,7 @@ impl Transport {
     /// Makes all events durable, or waits until the receiver has confirmed them.
     pub(crate) fn commit(&mut self) -> Result<Receipt> {
         match &mut self.carrier {
-            Carrier::File(file) => {
-                let receipt = file.commit(b"")?;
-                file.stored()?;
-                Ok(receipt)
-            }
+            Carrier::File(file) => file.commit(b""),
             Carrier::Syslog(syslog) => {
                 match &mut syslog.wire {
                     Wire::Udp(udp) => udp.confirm()?,
@@ -135,6 +144,14 @@ impl Transport {
                 }
                 Ok(Receipt(syslog.total.to_le_bytes().to_vec()))
             }
+        }
+    }
+
+    /// Publishes the file. What was sent to a receiver is already there.
+    pub(crate) fn stored(&mut self) -> Result<()> {
+        match &mut self.carrier {
+            Carrier::File(file) => file.stored(),
+            Carrier::Syslog(_) => Ok(()),
         }
     }
 
@@ -187,14 +204,14 @@ impl Syslog {
 
     /// Drops unsent events of the report, and logs how many were already sent: they cannot be retracted.
     fn discard_report(&mut self) {
-        let out = match &mut self.wire {
+        let already_sent = match &mut self.wire {
             Wire::Udp(_) => self.report,
             Wire::Stream(stream, _) => stream.drop_unsent(self.report),
         };
-        self.total = self.total.saturating_sub((self.report - out) as u64);
-        if out > 0 {
+        self.total = self.total.saturating_sub((self.report - already_sent) as u64);
+        if already_sent > 0 {
             tracing::warn!(
-                events = out,
+                events = already_sent,
                 "events of an incomplete report had already been sent; syslog messages cannot be retracted"
             );
         }

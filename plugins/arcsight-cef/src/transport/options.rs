@@ -156,8 +156,8 @@ pub(crate) fn max_message_bytes(options: &Options) -> Result<usize> {
         Some("tcp" | "tls") => 8000,
         _ => return Ok(usize::MAX),
     };
-    let asked = options.size(MAX_MESSAGE.name)?;
-    Ok(asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
+    let limit = options.size(MAX_MESSAGE.name)?;
+    Ok(limit.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
 }
 
 fn reject_unused_options(options: &Options, transport: &str) -> Result<()> {

@@ -28,7 +28,7 @@ impl std::fmt::Display for Receiver {
 impl Receiver {
     /// Reads `host`, `host:port`, `[address]` or `[address]:port`, or a bare IPv6 address.
     pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self> {
-        let wrong = || {
+        let invalid = || {
             PluginError::config(format!("invalid `address`: expected `host` or `host:port`, found `{text}`"))
                 .with_hint("put an IPv6 address with a port in brackets: [2001:db8::1]:6514")
         };
@@ -37,9 +37,9 @@ impl Receiver {
             None if text.matches(':').count() > 1 => (text, None),
             None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(Ok(default_port), |port| port.parse().map_err(|_| wrong()))?;
+        let port = port.map_or(Ok(default_port), |port| port.parse().map_err(|_| invalid()))?;
         let is_name = !host.is_empty() && !host.contains(['/', '[', ']', ' ']) && port > 0;
-        if is_name { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
+        if is_name { Ok(Self { host: host.to_owned(), port }) } else { Err(invalid()) }
     }
 }
 
@@ -70,9 +70,9 @@ pub(super) fn addresses(
     timeout: Duration,
     services: &Services,
 ) -> Result<Vec<SocketAddr>> {
-    let cannot =
-        |why: &dyn std::fmt::Display| unavailable(format!("cannot resolve {}: {why}", receiver.host));
-    match ask(resolver, receiver, timeout, services)? {
+    let resolve_error =
+        |reason: &dyn std::fmt::Display| unavailable(format!("cannot resolve {}: {reason}", receiver.host));
+    match resolve_with_timeout(resolver, receiver, timeout, services)? {
         Some(Ok(mut found)) if !found.is_empty() => {
             // Stable: addresses of one IP version keep the order of the resolver.
             found.sort_by_key(|address| match preferred {
@@ -82,30 +82,30 @@ pub(super) fn addresses(
             });
             Ok(found)
         }
-        Some(Ok(_)) => Err(cannot(&"no address found")),
-        Some(Err(error)) => Err(cannot(&error)),
-        None => Err(cannot(&format!("DNS lookup timed out after {} s", timeout.as_secs()))),
+        Some(Ok(_)) => Err(resolve_error(&"no address found")),
+        Some(Err(error)) => Err(resolve_error(&error)),
+        None => Err(resolve_error(&format!("DNS lookup timed out after {} s", timeout.as_secs()))),
     }
 }
 
 /// Calls the resolver; `None` on timeout. The system resolver can neither be cancelled nor given a timeout,
 /// so it runs in a thread that is detached on timeout.
-fn ask(
+fn resolve_with_timeout(
     resolver: Resolver,
     receiver: &Receiver,
     timeout: Duration,
     services: &Services,
 ) -> Result<Option<std::io::Result<Vec<SocketAddr>>>> {
-    let (answer, answered) = mpsc::channel();
-    let asked = receiver.clone();
+    let (sender, resolved) = mpsc::channel();
+    let name = receiver.clone();
     std::thread::Builder::new()
         .name("resolver".to_owned())
-        .spawn(move || answer.send(resolver(&asked)))
+        .spawn(move || sender.send(resolver(&name)))
         .map_err(|error| unavailable(format!("cannot resolve {}: {error}", receiver.host)))?;
     let end = Instant::now() + timeout;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        match answered.recv_timeout(super::SLICE.min(left)) {
+        match resolved.recv_timeout(super::SLICE.min(left)) {
             Ok(found) => return Ok(Some(found)),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(_) if left.is_zero() => return Ok(None),

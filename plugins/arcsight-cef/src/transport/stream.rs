@@ -131,24 +131,24 @@ impl Stream {
     }
 
     fn reach(&mut self, goal: Goal) -> Result<()> {
-        let mut moved = Instant::now();
+        let mut last_progress = Instant::now();
         let mut arrived = 0;
         while !self.is_reached(goal) {
             match self.step() {
-                Ok(true) => moved = Instant::now(),
+                Ok(true) => last_progress = Instant::now(),
                 Ok(false) => {
                     let Some(link) = &self.link else { continue };
                     let now = link.arrived().unwrap_or(arrived);
                     if now != arrived {
-                        (arrived, moved) = (now, Instant::now());
+                        (arrived, last_progress) = (now, Instant::now());
                     }
-                    self.write_timeout().check(moved, link.name())?;
+                    self.write_timeout().check(last_progress, link.name())?;
                     link.wait_readable(POLL_INTERVAL.min(self.grace.max(Duration::from_millis(1))));
                 }
                 Err(LinkError::Fatal(error)) => return Err(error),
                 Err(LinkError::Lost(reason)) => {
                     self.connection_lost(reason)?;
-                    moved = Instant::now();
+                    last_progress = Instant::now();
                 }
             }
         }
@@ -179,7 +179,7 @@ impl Stream {
         let (bytes, messages) = self.backlog.next(allowed, self.batching.bytes);
         if messages > 0 {
             link.write(bytes)?;
-            self.backlog.sent(messages, link.taken());
+            self.backlog.sent(messages, link.accepted());
         }
         if confirmed > 0 {
             self.progress();
@@ -230,7 +230,7 @@ impl Stream {
     fn connection_lost(&mut self, reason: String) -> Result<()> {
         self.link = None;
         let unconfirmed = self.backlog.in_flight();
-        let tried = unconfirmed + self.backlog.waiting().min(self.batching.events);
+        let attempted = unconfirmed + self.backlog.waiting().min(self.batching.events);
         self.backlog.rewind();
         if !self.progressed {
             if self.window == 1 {
@@ -238,7 +238,7 @@ impl Stream {
                     "{reason}: connection failed repeatedly before any event was confirmed"
                 )));
             }
-            self.window = (self.window.min(tried) / 2).max(1);
+            self.window = (self.window.min(attempted) / 2).max(1);
         }
         if unconfirmed > 0 {
             tracing::warn!(events = unconfirmed, "{reason}; resending unacknowledged events");
@@ -265,7 +265,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU16, Ordering};
 
-    use scanbridge_doubles::syslog_sink::{Framing, Manners, SyslogSink};
+    use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
     use scanbridge_plugin_api::ErrorKind;
 
     use super::super::resolve::Receiver;
@@ -287,25 +287,25 @@ mod tests {
     /// The name is resolved for each connection, and all addresses are tried. Only the resolver is replaced.
     #[test]
     fn changed_dns_address_is_used_for_new_connections() {
-        static FOUND: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+        static ADDRESSES: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
         fn moving(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
-            Ok(FOUND.lock().unwrap().clone())
+            Ok(ADDRESSES.lock().unwrap().clone())
         }
         let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let sinks = [(); 3].map(|()| SyslogSink::tcp(Framing::Newline, Manners::default()));
+        let sinks = [(); 3].map(|()| SyslogSink::tcp(Framing::Newline, SinkBehavior::default()));
         let [first, second, third] = sinks;
-        *FOUND.lock().unwrap() = vec![unused, first.address()];
+        *ADDRESSES.lock().unwrap() = vec![unused, first.address()];
         let mut stream = stream(moving);
         send(&mut stream, &["one", "two"]).unwrap();
-        assert_eq!(first.messages(), [b"one".as_slice(), b"two"], "the second address was tried");
+        assert_eq!(first.messages(), [b"one".as_slice(), b"two"], "the second address was attempted");
 
-        *FOUND.lock().unwrap() = vec![second.address(), first.address()];
+        *ADDRESSES.lock().unwrap() = vec![second.address(), first.address()];
         drop(first);
         send(&mut stream, &["three"]).unwrap();
         assert_eq!(second.messages(), [b"three"]);
 
         // The old receiver keeps its open connection; the next connection goes to the new address.
-        *FOUND.lock().unwrap() = vec![third.address()];
+        *ADDRESSES.lock().unwrap() = vec![third.address()];
         send(&mut stream, &["four"]).unwrap();
         send(&mut stream, &["five"]).unwrap();
         assert_eq!(second.messages(), [b"three".as_slice(), b"four"]);
@@ -324,14 +324,14 @@ mod tests {
         PORT.store(listener.local_addr().unwrap().port(), Ordering::SeqCst);
         let peer = std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            let mut voice = socket.try_clone().unwrap();
-            let talking = std::thread::spawn(move || while voice.write_all(&[b'x'; 1 << 16]).is_ok() {});
-            let mut heard = String::new();
-            socket.read_to_string(&mut heard).unwrap();
+            let mut writer = socket.try_clone().unwrap();
+            let sending = std::thread::spawn(move || while writer.write_all(&[b'x'; 1 << 16]).is_ok() {});
+            let mut received = String::new();
+            socket.read_to_string(&mut received).unwrap();
             socket.shutdown(Shutdown::Both).unwrap();
-            talking.join().unwrap();
+            sending.join().unwrap();
             // The new connection that confirms delivery.
-            (heard, listener.accept().unwrap())
+            (received, listener.accept().unwrap())
         });
         let mut stream = stream(fixed);
         send(&mut stream, &["one", "two"]).unwrap();
@@ -344,8 +344,8 @@ mod tests {
         fn fixed(_: &Receiver) -> std::io::Result<Vec<SocketAddr>> {
             Ok(vec![([127, 0, 0, 1], PORT.load(Ordering::SeqCst)).into()])
         }
-        let manners = Manners { close_after: Some(0), resets: true, ..Manners::default() };
-        let sink = SyslogSink::tcp(Framing::Newline, manners);
+        let behavior = SinkBehavior { close_after: Some(0), resets: true, ..SinkBehavior::default() };
+        let sink = SyslogSink::tcp(Framing::Newline, behavior);
         PORT.store(sink.address().port(), Ordering::SeqCst);
         let mut stream = stream(fixed);
         let error = send(&mut stream, &["one", "two", "three", "four"]).unwrap_err();
@@ -354,7 +354,7 @@ mod tests {
             error.message.contains("connection failed repeatedly before any event was confirmed"),
             "{error}"
         );
-        // All at once, again, then half of them, then one.
+        // Four messages, the same four again, two, then one.
         assert_eq!(sink.connections().len(), 4);
     }
 }

@@ -7,7 +7,9 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex, Schema,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Options, Output, Result, Services, Written};
+use scanbridge_plugin_api::{
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services, Written,
+};
 use serde_json::{Value, json};
 
 use crate::reader::{self, Event};
@@ -71,7 +73,8 @@ pub(crate) fn scan() -> ReportStart {
 pub(crate) fn open(path: &Path, mut options: Value) -> Result<ArcSightCef> {
     options["path"] = json!(path);
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
-    ArcSightCef::open(&options, &Services::without_host(path), None)
+    ArcSightCef::open(&Open::new(&options, &Services::without_host(path), &OpenFrame::default()), None)
+        .map(|opened| opened.plugin)
 }
 
 /// Passes one complete report to an instance.
@@ -81,13 +84,14 @@ pub(crate) fn deliver(
     batches: &[RawBatch],
 ) -> Result<Vec<Written>> {
     let columns = Columns::of(Schema::default());
-    output.begin(report)?;
+    output.begin(report, Begin::NEW)?;
     let mut all = Vec::new();
     for batch in batches {
         all.push(output.write(Batch::of(batch, &columns).unwrap())?);
     }
     all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
-    output.commit()?;
+    output.commit(CommitPoint::BetweenReports)?;
+    output.stored()?;
     Ok(all)
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a receiver; `None` if the program is missing. With `CI=true`, a missing program is a failure.
     pub(crate) fn start(listener: Listener) -> Option<Self> {
-        if !is_there(listener) {
+        if !is_installed(listener) {
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -66,7 +66,7 @@ impl Daemon {
         self.path("ca.pem")
     }
 
-    /// What it has written so far.
+    /// The file that it writes messages to.
     pub(crate) fn output(&self) -> PathBuf {
         self.path("out")
     }
@@ -211,7 +211,7 @@ fn ng_root() -> PathBuf {
     std::env::var_os("SYSLOG_NG_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }
 
-fn is_there(listener: Listener) -> bool {
+fn is_installed(listener: Listener) -> bool {
     if listener.is_rsyslog() {
         return installed("rsyslogd");
     }

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
 };
-use scanbridge_plugin_api::{ErrorKind, Output, Verdict, Written};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
 use crate::case::{Filling, deliver, open, scan, text_of};
@@ -27,7 +27,7 @@ fn qid(number: &str) -> [(D, &str); 2] {
 }
 
 /// Two assets; the first repeats a port in its third finding.
-fn whole() -> Vec<RawBatch> {
+fn one_batch() -> Vec<RawBatch> {
     let filling = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS));
     let filling = filling.finding(&qid("2"), &cells("vulnerability", ""));
     let filling = filling.finding(&qid("3"), &cells("service", "port\t80\ttcp\t\t\nos\tBSD\tICMP"));
@@ -35,7 +35,7 @@ fn whole() -> Vec<RawBatch> {
 }
 
 /// The same, with a batch boundary after each finding.
-fn in_pieces() -> Vec<RawBatch> {
+fn small_batches() -> Vec<RawBatch> {
     let first = Filling::default().asset(ASSET).finding(&qid("1"), &cells("service", FACTS)).done();
     let second = Filling::default().continued(ASSET).finding(&qid("2"), &cells("vulnerability", "")).done();
     let third = Filling::default()
@@ -48,9 +48,9 @@ fn in_pieces() -> Vec<RawBatch> {
 
 #[test]
 fn batch_boundaries_do_not_change_events() {
-    let text = text_of(json!({}), &scan(), &whole());
-    assert_eq!(text, text_of(json!({}), &scan(), &in_pieces()));
-    assert_eq!(text, text_of(json!({}), &scan(), &whole()), "and neither does the day");
+    let text = text_of(json!({}), &scan(), &one_batch());
+    assert_eq!(text, text_of(json!({}), &scan(), &small_batches()));
+    assert_eq!(text, text_of(json!({}), &scan(), &one_batch()), "and the day does not change them");
     let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
     let expected = [
         "Services|1",
@@ -82,11 +82,11 @@ fn late_asset_fields_are_used() {
         let derived = text.lines().filter(|line| !line.contains("Services")).map(str::to_owned);
         derived.collect::<Vec<_>>()
     };
-    let whole = derived(&[one]);
-    assert_eq!(whole, derived(&[first, second]));
-    assert_eq!(whole.len(), 2);
-    assert!(whole.iter().all(|line| line.contains(" dhost=www.example.com ")), "{whole:?}");
-    assert!(whole[0].contains(r"|Qualys\|URI\|Linux|"), "{whole:?}");
+    let expected = derived(&[one]);
+    assert_eq!(expected, derived(&[first, second]));
+    assert_eq!(expected.len(), 2);
+    assert!(expected.iter().all(|line| line.contains(" dhost=www.example.com ")), "{expected:?}");
+    assert!(expected[0].contains(r"|Qualys\|URI\|Linux|"), "{expected:?}");
 }
 
 /// Commits, always after a complete asset, do not change the events.
@@ -97,19 +97,20 @@ fn commits_do_not_change_events() {
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
     let mut output = open(&path, options.clone()).unwrap();
     let columns = Columns::of(Schema::default());
-    output.begin(&scan()).unwrap();
-    for batch in in_pieces().into_iter().enumerate() {
-        output.write(Batch::of(&batch.1, &columns).unwrap()).unwrap();
-        if batch.0 >= 2 {
-            output.commit().unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
+    for (index, batch) in small_batches().into_iter().enumerate() {
+        output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+        if index >= 2 {
+            output.commit(CommitPoint::InReport).unwrap();
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    output.commit().unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &whole()));
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &one_batch()));
 }
 
-/// A-171: as many events as findings, kind by kind, whatever the findings lack.
+/// A-171: as many events as findings of each kind, even if fields of the findings are empty.
 #[test]
 fn each_finding_is_one_event() {
     let kinds = ["vulnerability", "potential", "information", "service"];
@@ -139,7 +140,7 @@ fn each_finding_is_one_event() {
 fn derived_events_are_counted_separately() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
-    let written = deliver(&mut open(&path, json!({})).unwrap(), &scan(), &whole()).unwrap();
+    let written = deliver(&mut open(&path, json!({})).unwrap(), &scan(), &one_batch()).unwrap();
     assert_eq!(written.iter().map(|written| written.derived).collect::<Vec<_>>(), [5, 1]);
     assert_eq!(written.iter().map(|written| written.bytes).sum::<u64>(), fs::metadata(&path).unwrap().len());
 }
@@ -158,12 +159,13 @@ fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (whole(), Columns::of(Schema::default()));
-    output.begin(&scan()).unwrap();
+    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    output.begin(&scan(), Begin::NEW).unwrap();
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
@@ -185,16 +187,18 @@ fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (whole(), Columns::of(Schema::default()));
-    output.begin(&scan()).unwrap();
+    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
-    let written = output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
+    let written = output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
-    output.commit().unwrap();
-    assert!(!path.exists());
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
+    let is_lock = |name: &std::ffi::OsStr| name == ".out.cef.lock";
+    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| is_lock(&entry.unwrap().file_name())));
     // The next report is complete and contains nothing of the previous one.
-    deliver(&mut output, &scan(), &whole()).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &whole()));
+    deliver(&mut output, &scan(), &one_batch()).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &one_batch()));
 }
 
 #[test]
@@ -204,7 +208,7 @@ fn reports_of_one_run_follow_each_other() {
     let mut output = open(&path, json!({})).unwrap();
     for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
         let report = ReportStart { time: time.to_owned(), ..scan() };
-        deliver(&mut output, &report, &whole()).unwrap();
+        deliver(&mut output, &report, &one_batch()).unwrap();
     }
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(" dst=192.0.2.1 ").count(), 12);
@@ -219,16 +223,15 @@ fn rotated_files_contain_complete_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
-    deliver(&mut output, &scan(), &whole()).unwrap();
+    deliver(&mut output, &scan(), &one_batch()).unwrap();
     output.close().unwrap();
-    let mut pieces: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    pieces.sort();
-    assert!(pieces.len() > 1, "{pieces:?}");
-    let texts: Vec<_> = pieces.iter().map(|piece| fs::read_to_string(piece).unwrap()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 1, "{files:?}");
+    let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
     assert!(texts.iter().all(|text| text.ends_with('\n')));
-    assert_eq!(texts.concat(), text_of(json!({}), &scan(), &whole()));
-    assert!(pieces.iter().all(|piece| fs::metadata(piece).unwrap().permissions().mode() & 0o777 == 0o600));
+    assert_eq!(texts.concat(), text_of(json!({}), &scan(), &one_batch()));
+    assert!(files.iter().all(|file| fs::metadata(file).unwrap().permissions().mode() & 0o777 == 0o600));
 }
 
 /// The last event may fill its file exactly; no empty file follows.
@@ -242,12 +245,11 @@ fn no_rotated_file_is_empty() {
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();
     output.close().unwrap();
-    let mut pieces: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    pieces.sort();
-    assert_eq!(pieces, ["out.0001.cef", "out.0002.cef"].map(|name| folder.path().join(name)));
-    for piece in pieces {
-        assert_eq!(fs::read_to_string(piece).unwrap().lines().count(), 1);
+    let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files, ["out.0001.cef", "out.0002.cef"].map(|name| folder.path().join(name)));
+    for file in files {
+        assert_eq!(fs::read_to_string(file).unwrap().lines().count(), 1);
     }
 }
 
@@ -256,13 +258,14 @@ fn default_mode_denies_access_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    output.begin(&scan()).unwrap();
-    let batches = whole();
+    output.begin(&scan(), Begin::NEW).unwrap();
+    let batches = one_batch();
     let columns = Columns::of(Schema::default());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
@@ -272,15 +275,16 @@ fn changed_schema_is_read_by_column_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    deliver(&mut output, &scan(), &whole()).unwrap();
+    deliver(&mut output, &scan(), &one_batch()).unwrap();
     let mut schema = Schema::default();
     schema.definitions.swap(0, 2); // qid and category
     let report = ReportStart { schema: schema.clone(), ..scan() };
-    let (batches, columns) = (whole(), Columns::of(schema));
-    output.begin(&report).unwrap();
+    let (batches, columns) = (one_batch(), Columns::of(schema));
+    output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(r"|Qualys\|VULN\|2|").count(), 1);
     assert_eq!(text.matches(r"|Qualys\|VULN\|CGI|").count(), 1);

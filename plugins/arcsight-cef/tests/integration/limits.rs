@@ -46,9 +46,9 @@ fn long_result_is_truncated_marked_and_named() {
 
 #[test]
 fn text_of_exactly_the_limit_is_complete() {
-    for (length, cut) in [(4000, None), (4001, Some("cs1"))] {
+    for (length, truncated) in [(4000, None), (4001, Some("cs1"))] {
         let event = event_of(json!({}), with_result(&"x".repeat(length)));
-        assert_eq!((event.get("cs1").unwrap().len(), event.get(KEY)), (4000, cut));
+        assert_eq!((event.get("cs1").unwrap().len(), event.get(KEY)), (4000, truncated));
     }
     // Trimmed spaces do not count.
     let event = event_of(json!({}), with_result(&format!("{}   \r\n", "x".repeat(4000))));
@@ -96,9 +96,9 @@ fn every_field_has_its_own_limit() {
         assert_eq!(event.get(key).map(str::len), Some(limit), "{key}");
     }
     assert_eq!((event.header[2].len(), event.header[4].len()), (31, 512));
-    let cut =
+    let truncated =
         "name,dhost,proto,cat,oldFilePath,externalId,outcome,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
-    assert_eq!(event.get(KEY), Some(cut));
+    assert_eq!(event.get(KEY), Some(truncated));
     assert_eq!(event.extension.last().unwrap().0, KEY);
 }
 

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod case;
 #[cfg(test)]
-mod daemon;
+mod contract;
 #[cfg(test)]
-mod exam;
+mod daemon;
 mod flow;
 #[cfg(test)]
 mod limits;

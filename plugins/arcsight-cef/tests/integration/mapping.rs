@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::case::{Filling, event_of, events_of, scan, text_of};
 
-/// All that a definition can say, with something to clean in each text.
+/// A definition with all fields, each text with something to clean.
 const DEFINITION: &[(D, &str)] = &[
     (D::Qid, "86476"),
     (D::Title, "Web Server Stopped | Responding"),
@@ -85,7 +85,7 @@ fn vulnerability() {
     assert_eq!(line, expected);
 }
 
-/// one event a port, the port in `dpt`, repeats dropped; the finding is an event of its own.
+/// one event per port, the port in `dpt`, repeats dropped; the finding is an event of its own.
 #[test]
 fn open_ports() {
     let facts = "port\t443\ttcp\thttps\thttp over ssl\nport\t53\tudp\tdomain\t\nport\t443\ttcp\tagain\t";
@@ -170,7 +170,7 @@ fn severities() {
                 assert_eq!(events.len(), 3);
                 assert!(events.iter().all(|event| event.header[5] == header), "{kind} {severity}");
                 assert_eq!(events[0].get("deviceSeverity"), Some(device));
-                // Derived events use the number, whatever the kind of their finding.
+                // Derived events use the number, for every kind of finding.
                 assert_eq!(events[1].get("deviceSeverity"), Some(severity));
                 assert_eq!(events[2].get("deviceSeverity"), Some(severity));
             }
@@ -205,9 +205,9 @@ fn host_names() {
             let first = |names: [&'static str; 2]| names.into_iter().find(|name| !name.is_empty());
             let by_dns = first([dns, netbios]);
             let by_netbios = first([netbios, dns]);
-            let own = if kind == "information" { by_netbios } else { by_dns };
+            let finding_name = if kind == "information" { by_netbios } else { by_dns };
             let seen: Vec<_> = events.iter().map(|event| event.get("dhost")).collect();
-            assert_eq!(seen, [own, by_dns, by_dns, by_netbios], "{kind}, open port, URI, scanner");
+            assert_eq!(seen, [finding_name, by_dns, by_dns, by_netbios], "{kind}, open port, URI, scanner");
         }
     }
 }
@@ -233,7 +233,7 @@ fn addresses() {
     }
 }
 
-/// the guide's class id, as an option; `=`, `%` and `#` of texts are escaped for ESM first.
+/// the class ID of the guide, as an option; `=`, `%` and `#` of texts are escaped for ESM first.
 #[test]
 fn concatenated_class_id() {
     let definition = [
@@ -252,7 +252,7 @@ fn concatenated_class_id() {
 
 /// fields without value are omitted, neither empty nor with a placeholder.
 #[test]
-fn missing_values_leave_no_trace() {
+fn missing_values_are_omitted() {
     for kind in ["information", "potential", "service", "vulnerability", "", "of another kind"] {
         let batch = Filling::default().asset(&[]).finding(&[], &[(F::Kind, kind)]).done();
         let report = scanbridge_plugin_api::model::ReportStart::default();

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
-use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F, ReportEnd};
+use scanbridge_plugin_api::{
+    Begin, CommitPoint, ErrorKind, Open, OpenFrame, Options, Output, PluginError, Receipt, Result, Services,
 };
-use scanbridge_plugin_api::{ErrorKind, Options, Output, PluginError, Receipt, Result, Services};
 use serde_json::{Value, json};
 
 use crate::case::{Filling, scan};
@@ -27,7 +27,8 @@ pub(crate) fn options(transport: &str, address: SocketAddr, more: Value) -> Valu
 
 pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSightCef> {
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
-    ArcSightCef::open(&options, &Services::without_host(Path::new("/nonexistent")), receipt)
+    let (services, frame) = (Services::without_host(Path::new("/nonexistent")), OpenFrame::default());
+    ArcSightCef::open(&Open::new(&options, &services, &frame), receipt).map(|opened| opened.plugin)
 }
 
 /// A batch of one asset with `count` findings. The QIDs number the events, starting at `first`.
@@ -68,7 +69,7 @@ pub(crate) fn deliver(
     loop {
         match attempt(options, batches, every, &mut receipt, &mut done) {
             Ok(()) => return Ok(run),
-            Err(error) if error.kind == ErrorKind::Unavailable && run.failures.len() < MOST_FAILURES => {
+            Err(error) if error.kind == ErrorKind::Unavailable && run.failures.len() < MAX_FAILURES => {
                 run.failures.push(error);
                 wait(run.failures.len());
             }
@@ -87,21 +88,21 @@ fn attempt(
     let columns = Columns::of(Schema::default());
     let mut output = open(options, receipt.as_ref())?;
     let result = (|| {
-        output.begin(&ReportStart { continued: *done > 0, ..scan() })?;
+        output.begin(&scan(), Begin::NEW.with_continued(*done > 0))?;
         while *done < batches.len() {
             let end = batches.len().min(*done + every);
             for batch in &batches[*done..end] {
                 output.write(Batch::of(batch, &columns).expect("a valid batch"))?;
             }
-            *receipt = Some(output.commit()?);
+            *receipt = output.commit(CommitPoint::InReport)?.receipt;
             *done = end;
         }
         output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
-        *receipt = Some(output.commit()?);
+        *receipt = output.commit(CommitPoint::InReport)?.receipt;
         Ok(())
     })();
     output.close()?;
     result
 }
 
-const MOST_FAILURES: usize = 400;
+const MAX_FAILURES: usize = 400;

@@ -1,4 +1,4 @@
-//! A strict little CEF reader, written from the standard and not from the encoder.
+//! A strict CEF reader, written from the standard and not from the encoder.
 
 use std::collections::HashSet;
 
@@ -21,10 +21,11 @@ impl Event {
     }
 }
 
-/// Reads a line without its line feed; anything that a careful producer would not write is an error.
+/// Reads a line without its line feed. Rejects what the standard does not allow, and values that begin or end with a
+/// space.
 pub(crate) fn read(line: &str) -> Result<Event, String> {
-    if let Some(bad) = line.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
-        return Err(format!("raw control character {bad:?}"));
+    if let Some(invalid) = line.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(format!("raw control character {invalid:?}"));
     }
     let line = line.strip_prefix("CEF:").ok_or("no `CEF:`")?;
     let mut fields = vec![String::new()];
@@ -37,13 +38,13 @@ pub(crate) fn read(line: &str) -> Result<Event, String> {
                 Some(escaped @ ('\\' | '|')) => last.push(escaped),
                 other => return Err(format!("escape of {other:?} in the header")),
             },
-            Some(plain) => last.push(plain),
-            None => return Err(format!("only {} bars", fields.len() - 1)),
+            Some(other) => last.push(other),
+            None => return Err(format!("only {} header fields", fields.len() - 1)),
         }
     }
     fields.pop();
-    if let Some(bad) = fields.iter().find(|field| field.is_empty() || field.trim() != *field) {
-        return Err(format!("header field {bad:?}"));
+    if let Some(invalid) = fields.iter().find(|field| field.is_empty() || field.trim() != *field) {
+        return Err(format!("header field {invalid:?}"));
     }
     let version = fields.remove(0);
     Ok(Event { version, header: fields, extension: read_extension(chars.as_str())? })
@@ -75,14 +76,14 @@ fn read_extension(text: &str) -> Result<Vec<(String, String)>, String> {
     }
     let mut seen = HashSet::new();
     match pairs.iter().find(|(key, _)| !seen.insert(key.clone())) {
-        Some((twice, _)) => Err(format!("key {twice} twice")),
+        Some((duplicate, _)) => Err(format!("duplicate key {duplicate}")),
         None => Ok(pairs),
     }
 }
 
 fn read_key(key: &str) -> Result<String, String> {
-    let letters = key.strip_prefix("ad.").unwrap_or(key);
-    if letters.is_empty() || !letters.chars().all(|c| c.is_ascii_alphanumeric()) {
+    let name = key.strip_prefix("ad.").unwrap_or(key);
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         return Err(format!("key {key:?}"));
     }
     Ok(key.to_owned())
@@ -101,7 +102,7 @@ fn read_value(value: &str) -> Result<String, String> {
                 Some('n') => '\n',
                 other => return Err(format!("escape of {other:?} in a value")),
             },
-            plain => plain,
+            other => other,
         });
     }
     Ok(out)
@@ -110,7 +111,7 @@ fn read_value(value: &str) -> Result<String, String> {
 #[test]
 fn malformed_lines_are_rejected() {
     assert_eq!(read(r"CEF:0|a|b\|\\|1|c|d|5|k=v\=\\\n w x2=|").unwrap().extension.len(), 2);
-    for bad in [
+    for invalid in [
         "CEF:0|a|b|1|c|d|5",
         "CEF:0|a||1|c|d|5|",
         r"CEF:0|a|b|1|c\=|d|5|",
@@ -122,6 +123,6 @@ fn malformed_lines_are_rejected() {
         "CEF:0|a|b|1|c|d|5|word k=a",
         "CEF:0|a|b|1|c|d|5|k=a==b",
     ] {
-        assert!(read(bad).is_err(), "{bad}");
+        assert!(read(invalid).is_err(), "{invalid}");
     }
 }

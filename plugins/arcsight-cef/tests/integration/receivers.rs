@@ -12,9 +12,8 @@ use crate::network::{deliver, number_of, numbered, options};
 use crate::reader;
 
 const EVENTS: usize = 100_000;
-const IN_A_BATCH: usize = 1000;
-/// Number of batches per commit.
-const EVERY: usize = 5;
+const EVENTS_PER_BATCH: usize = 1000;
+const BATCHES_PER_COMMIT: usize = 5;
 
 fn options_for(listener: Listener, daemon: &Daemon) -> Value {
     let (transport, more) = match listener {
@@ -41,21 +40,22 @@ fn numbers_in(daemon: &Daemon) -> Vec<usize> {
 fn no_event_is_lost(listener: Listener) {
     let Some(mut daemon) = Daemon::start(listener) else { return };
     let options = options_for(listener, &daemon);
-    let batches: Vec<_> =
-        (0..EVENTS / IN_A_BATCH).map(|batch| numbered(batch * IN_A_BATCH, IN_A_BATCH, "a result")).collect();
+    let batches: Vec<_> = (0..EVENTS / EVENTS_PER_BATCH)
+        .map(|batch| numbered(batch * EVENTS_PER_BATCH, EVENTS_PER_BATCH, "a result"))
+        .collect();
     let output = daemon.output();
     let failures = Arc::new(AtomicUsize::new(0));
     let sender = std::thread::spawn({
         let failures = Arc::clone(&failures);
         move || {
-            deliver(&options, &batches, EVERY, |count| {
+            deliver(&options, &batches, BATCHES_PER_COMMIT, |count| {
                 failures.store(count, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(50));
             })
         }
     });
-    let until = |is_there: &dyn Fn() -> bool| {
-        while !is_there() && !sender.is_finished() {
+    let until = |condition: &dyn Fn() -> bool| {
+        while !condition() && !sender.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
     };
@@ -75,33 +75,33 @@ fn no_event_is_lost(listener: Listener) {
     let all = seen.len();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), EVENTS, "{listener:?} has {all} events, {} different ones", seen.len());
+    assert_eq!(seen.len(), EVENTS, "{listener:?} has {all} events, {} distinct", seen.len());
     // Each stop repeats at most what was not committed, once for each connection that was lost over it.
-    let most = 2 * (run.failures.len() + 2) * EVERY * IN_A_BATCH;
-    assert!(all - EVENTS <= most, "{} events are doubled, {:?}", all - EVENTS, run.failures);
+    let max_repeated = 2 * (run.failures.len() + 2) * BATCHES_PER_COMMIT * EVENTS_PER_BATCH;
+    assert!(all - EVENTS <= max_repeated, "{} events are repeated, {:?}", all - EVENTS, run.failures);
 }
 
 #[test]
-fn rsyslog_loses_none_over_tcp() {
+fn rsyslog_over_tcp_loses_no_events() {
     no_event_is_lost(Listener::RsyslogTcp);
 }
 
 #[test]
-fn rsyslog_loses_none_over_tls() {
+fn rsyslog_over_tls_loses_no_events() {
     no_event_is_lost(Listener::RsyslogTls);
 }
 
 #[test]
-fn syslog_ng_loses_none_over_tcp() {
+fn syslog_ng_over_tcp_loses_no_events() {
     no_event_is_lost(Listener::NgNetwork);
 }
 
 #[test]
-fn syslog_ng_loses_none_over_tls() {
+fn syslog_ng_over_tls_loses_no_events() {
     no_event_is_lost(Listener::NgTls);
 }
 
-/// Results of 20,000 bytes, escapes and all, to receivers with their default sizes.
+/// Results of 20,000 bytes with escapes, sent to receivers with their default size limits.
 #[test]
 fn oversized_message_is_truncated_and_marked() {
     for listener in [

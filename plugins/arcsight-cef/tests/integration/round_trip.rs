@@ -1,4 +1,4 @@
-//! Any text at all, read back by the strict little reader. Acceptance row A-173.
+//! Any text is read back unchanged by the strict reader. Acceptance row A-173.
 
 use proptest::prelude::*;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::case::{Filling, event_of, events_of};
 
-/// Texts that attack a line, and texts of any characters at all.
+/// Texts that try to break a line, and texts of any characters.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[|=\\\\\"' \t\r\n]{1,4}",
@@ -18,7 +18,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What the README promises of a value: written as a sentence over characters, unlike the encoder.
+/// The value that the README promises, computed character by character and without the encoder.
 fn cleaned(text: &str) -> String {
     let mut out = String::new();
     let mut last = ' ';
@@ -28,7 +28,7 @@ fn cleaned(text: &str) -> String {
             '\n' | '\r' => out.push('\n'),
             '\u{2028}' | '\u{2029}' => out.push(' '),
             control if control.is_control() => out.push(' '),
-            plain => out.push(plain),
+            other => out.push(other),
         }
         last = character;
     }
@@ -37,7 +37,7 @@ fn cleaned(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn values_come_back(result in hostile(), dns in hostile(), title in hostile(), cves in hostile()) {
+    fn values_round_trip(result in hostile(), dns in hostile(), title in hostile(), cves in hostile()) {
         let definition = [(D::Qid, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
         let cells = [(F::Kind, "information"), (F::Result, result.as_str())];
         let batch = Filling::default().asset(&[(A::Dns, &dns)]).finding(&definition, &cells).done();
@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn any_html_makes_a_readable_line(
+    fn any_html_gives_a_valid_line(
         html in hostile(), os in hostile(), facts in hostile(), kind in "vulnerability|potential|service",
     ) {
         let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Qid, &os)];

@@ -1,4 +1,4 @@
-//! What each option does.
+//! The effect of each option.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn vulnerability() -> RawBatch {
     Filling::default().asset(&[(A::Address, "192.0.2.1")]).finding(&definition, &cells).done()
 }
 
-fn quiet(mut options: Value) -> Value {
+fn without_derived(mut options: Value) -> Value {
     options["derive"] = json!(false);
     options
 }
@@ -44,46 +44,49 @@ fn profile_sets_defaults_of_unset_options() {
 }
 
 #[test]
-fn derived_events_can_be_left_out() {
+fn derive_false_omits_derived_events() {
     assert_eq!(events_of(json!({}), vulnerability()).len(), 3);
-    assert_eq!(events_of(quiet(json!({})), vulnerability()).len(), 1);
+    assert_eq!(events_of(without_derived(json!({})), vulnerability()).len(), 1);
     assert_eq!(events_of(json!({ "asset_events": true }), vulnerability()).len(), 4);
 }
 
 #[test]
-fn extra_fields_come_on_request_only() {
-    let plain = event_of(quiet(json!({})), vulnerability());
+fn extra_fields_are_omitted_by_default() {
+    let plain = event_of(without_derived(json!({})), vulnerability());
     for key in ["externalId", "cn1", "cn1Label", "outcome"] {
         assert_eq!(plain.get(key), None, "{key}");
     }
-    let event = event_of(quiet(json!({ "extra_fields": ["cn1", "externalId", "outcome"] })), vulnerability());
+    let event = event_of(
+        without_derived(json!({ "extra_fields": ["cn1", "externalId", "outcome"] })),
+        vulnerability(),
+    );
     assert_eq!(event.get("externalId"), Some("scan/1234567890.12345"));
     assert_eq!((event.get("cn1Label"), event.get("cn1")), (Some("QID"), Some("7")));
     assert_eq!(event.get("outcome"), Some("Active"));
 }
 
 #[test]
-fn category_technique_can_be_left_out() {
+fn category_technique_false_omits_the_field() {
     let events = events_of(json!({ "category_technique": false }), vulnerability());
     assert!(events.iter().all(|event| event.get("categoryTechnique").is_none()));
     assert_eq!(events[0].get("cat"), Some("CGI"));
 }
 
 #[test]
-fn vendor_and_product_can_be_named() {
-    let options = quiet(json!({ "device_vendor": "A|B", "device_product": " c\\d " }));
+fn vendor_and_product_are_set_and_escaped() {
+    let options = without_derived(json!({ "device_vendor": "A|B", "device_product": " c\\d " }));
     let text = text_of(options, &scan(), &[vulnerability()]);
     assert!(text.starts_with(r"CEF:0|A\|B|c\\d|12.7|Qualys\|VULN\|7|"), "{text}");
 }
 
 #[test]
-fn equal_information_is_counted_on_request() {
+fn aggregate_counts_equal_events_and_order_sorts() {
     let cells = [(F::Kind, "information"), (F::Severity, "1"), (F::Result, "same")];
-    let worst = [(F::Kind, "vulnerability"), (F::Severity, "5")];
+    let severity_5 = [(F::Kind, "vulnerability"), (F::Severity, "5")];
     let filling = || {
         let asset = Filling::default().asset(&[(A::Address, "192.0.2.1")]);
         let twice = asset.finding(&[(D::Qid, "1")], &cells).finding(&[(D::Qid, "1")], &cells);
-        twice.finding(&[(D::Qid, "9")], &worst).done()
+        twice.finding(&[(D::Qid, "9")], &severity_5).done()
     };
     let events = events_of(json!({ "aggregate": true }), filling());
     assert_eq!(events.len(), 2);
@@ -95,19 +98,21 @@ fn equal_information_is_counted_on_request() {
 }
 
 #[test]
-fn times_are_corrected_on_request() {
-    // The scan says 2026-01-31T12:00:00Z, which is 1769860800 (date -d … +%s).
-    let of = |options| event_of(quiet(options), vulnerability()).get("rt").unwrap().parse::<i64>().unwrap();
-    assert_eq!(of(json!({})), 1_769_860_800_000);
-    assert_eq!(of(json!({ "time_offset_secs": -3600 })), 1_769_857_200_000);
+fn time_offset_and_past_limit_change_rt() {
+    // The time of the scan is 2026-01-31T12:00:00Z, which is 1769860800 (date -d … +%s).
+    let rt = |options| {
+        event_of(without_derived(options), vulnerability()).get("rt").unwrap().parse::<i64>().unwrap()
+    };
+    assert_eq!(rt(json!({})), 1_769_860_800_000);
+    assert_eq!(rt(json!({ "time_offset_secs": -3600 })), 1_769_857_200_000);
     let now = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let before = now();
-    let moved = of(json!({ "time_past_limit_secs": 60 }));
-    assert!((before - 60_000..=now() - 60_000).contains(&moved), "{moved}");
+    let clamped = rt(json!({ "time_past_limit_secs": 60 }));
+    assert!((before - 60_000..=now() - 60_000).contains(&clamped), "{clamped}");
 }
 
 #[test]
-fn invalid_options_are_named() {
+fn invalid_option_is_named_in_the_error() {
     for (options, words) in [
         (json!({ "mode": "0649" }), "option `mode`"),
         (json!({ "mode": "1777" }), "option `mode`"),

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_doubles::syslog_sink::{Framing, Manners, SyslogSink};
+use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
 use serde_json::json;
 
 use crate::network::{deliver, numbered, options};
@@ -13,7 +13,7 @@ const BATCHES: usize = 200;
 
 #[test]
 #[ignore = "a measurement"]
-fn two_hundred_thousand_events() {
+fn throughput_of_200_000_events() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let server = authority.server_config(&authority.issue(&Request::server(&["127.0.0.1"])), false);
     let batches: Vec<_> =
@@ -21,8 +21,8 @@ fn two_hundred_thousand_events() {
     for (transport, confirm) in [("tcp", "end"), ("tcp", "arrival"), ("tls", "end"), ("tls", "arrival")] {
         let framing = Framing::OctetCounted;
         let sink = match transport {
-            "tcp" => SyslogSink::tcp(framing, Manners::default()),
-            _ => SyslogSink::tls(framing, Manners::default(), server.clone()),
+            "tcp" => SyslogSink::tcp(framing, SinkBehavior::default()),
+            _ => SyslogSink::tls(framing, SinkBehavior::default(), server.clone()),
         };
         let mut options = options(
             transport,
@@ -32,9 +32,9 @@ fn two_hundred_thousand_events() {
         if transport == "tls" {
             options["tls_ca_file"] = json!(authority.write_pem(folder.path(), "ca.pem"));
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         deliver(&options, &batches, 20, |_| {}).unwrap();
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
         let bytes: usize = sink.connections().iter().map(|connection| connection.bytes.len()).sum();
         println!(
             "{transport} {confirm:8}: {} events, {bytes} bytes, {seconds:.2} s wall",

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink, split};
+use scanbridge_doubles::syslog_sink::{End, Framing, SinkBehavior, SyslogSink, split};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
 use scanbridge_plugin_api::model::ReportEnd;
 use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
-use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict};
 use serde_json::json;
 
 use crate::case::{Filling, scan};
@@ -30,11 +30,11 @@ fn event_of(message: &[u8]) -> (String, reader::Event) {
 #[test]
 fn each_event_is_one_framed_message() {
     for (framing, word) in [(Framing::Newline, "newline"), (Framing::OctetCounted, "octet-counted")] {
-        let sink = SyslogSink::tcp(framing, Manners::default());
+        let sink = SyslogSink::tcp(framing, SinkBehavior::default());
         let options = options("tcp", sink.address(), json!({ "framing": word }));
         let run = deliver(&options, &[numbered(0, 250, "ok"), numbered(250, 3, "ok")], 1, NO_WAIT).unwrap();
         assert!(run.failures.is_empty());
-        assert!(sink.wait_until(|connections| connections[0].end == Some(End::InOrder)));
+        assert!(sink.wait_until(|connections| connections[0].end == Some(End::Closed)));
         assert_eq!(numbers(&sink), (0..253).collect::<Vec<_>>(), "{word}");
         let (header, event) = event_of(&sink.messages()[0]);
         // Priority: local0 is 16, and severity 5 is critical, 2: 16 * 8 + 2.
@@ -47,7 +47,7 @@ fn each_event_is_one_framed_message() {
 }
 
 #[test]
-fn a_datagram_is_one_message() {
+fn each_datagram_is_one_message() {
     let sink = SyslogSink::udp();
     let options = options("udp", sink.address(), json!({ "syslog_header": "arcsight" }));
     deliver(&options, &[numbered(0, 20, &"x".repeat(3000))], 1, NO_WAIT).unwrap();
@@ -64,7 +64,7 @@ fn a_datagram_is_one_message() {
 
 #[test]
 fn oversized_events_are_truncated_marked_and_sent_once() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options = options("tcp", sink.address(), json!({ "max_message_bytes": 600 }));
     deliver(&options, &[numbered(0, 5, &"=".repeat(3000))], 1, NO_WAIT).unwrap();
     assert!(sink.wait_until(|connections| connections[0].end.is_some()));
@@ -77,60 +77,60 @@ fn oversized_events_are_truncated_marked_and_sent_once() {
 
 #[test]
 fn event_that_cannot_fit_is_rejected_with_its_row() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options =
         options("tcp", sink.address(), json!({ "max_message_bytes": 480, "device_vendor": "v".repeat(63) }));
     let mut report = scan();
     report.path = "p".repeat(600);
     let mut output = open(&options, None).unwrap();
-    output.begin(&report).unwrap();
+    output.begin(&report, Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 2, ""), Columns::of(Schema::default()));
     let written = output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(written.rejected[0].reason.contains("`max_message_bytes`"), "{}", written.rejected[0].reason);
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     output.close().unwrap();
     assert!(sink.connections().is_empty(), "no events, so no connection");
 }
 
 #[test]
 fn connection_refused_is_unavailable_and_names_the_receiver() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut output = open(&options("tcp", nobody, json!({})), None).unwrap();
-    output.begin(&scan()).unwrap();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("tcp", unused, json!({})), None).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(
         error.message,
-        format!("cannot connect to {nobody}: connection refused (nothing is listening on this port)")
+        format!("cannot connect to {unused}: connection refused (nothing is listening on this port)")
     );
     output.close().unwrap();
-    let report = open(&options("tcp", nobody, json!({})), None).unwrap().check().unwrap();
+    let report = open(&options("tcp", unused, json!({})), None).unwrap().check().unwrap();
     assert_eq!(report.verdict(), Verdict::Failed);
 }
 
 #[test]
 fn udp_connection_refused_is_reported_at_commit() {
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut output = open(&options("udp", nobody, json!({})), None).unwrap();
-    output.begin(&scan()).unwrap();
+    let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("udp", unused, json!({})), None).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(
         (error.kind, error.message),
-        (ErrorKind::Unavailable, format!("connection refused by {nobody} (UDP: ICMP port unreachable)"))
+        (ErrorKind::Unavailable, format!("connection refused by {unused} (UDP: ICMP port unreachable)"))
     );
 }
 
 #[test]
 fn failover_to_the_next_address() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
-    let addresses = json!({ "address": [nobody.to_string(), sink.address().to_string()] });
-    let options = options("tcp", nobody, addresses);
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
+    let addresses = json!({ "address": [unused.to_string(), sink.address().to_string()] });
+    let options = options("tcp", unused, addresses);
     assert_eq!(open(&options, None).unwrap().check().unwrap().verdict(), Verdict::Warning);
     let run = deliver(&options, &[numbered(0, 10, "")], 1, NO_WAIT).unwrap();
     assert!(run.failures.is_empty());
@@ -139,10 +139,11 @@ fn failover_to_the_next_address() {
 
 #[test]
 fn receiver_that_never_reads_times_out() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners { never_reads: true, ..Manners::default() });
+    let sink =
+        SyslogSink::tcp(Framing::Newline, SinkBehavior { never_reads: true, ..SinkBehavior::default() });
     let options = options("tcp", sink.address(), json!({ "write_timeout_secs": 1 }));
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let columns = Columns::of(Schema::default());
     let batch = numbered(0, 100, &"x".repeat(4000));
     // The kernels of both sides buffer several megabytes; after that, writes or the confirmation time out.
@@ -156,8 +157,8 @@ fn receiver_that_never_reads_times_out() {
 #[test]
 fn receiver_closing_every_100_events_loses_none() {
     for resets in [false, true] {
-        let manners = Manners { close_after: Some(100), resets, ..Manners::default() };
-        let sink = SyslogSink::tcp(Framing::OctetCounted, manners);
+        let behavior = SinkBehavior { close_after: Some(100), resets, ..SinkBehavior::default() };
+        let sink = SyslogSink::tcp(Framing::OctetCounted, behavior);
         let options =
             options("tcp", sink.address(), json!({ "framing": "octet-counted", "confirm_grace_ms": 100 }));
         let batches: Vec<_> = (0..20).map(|batch| numbered(batch * 100, 100, "some result")).collect();
@@ -173,19 +174,19 @@ fn receiver_closing_every_100_events_loses_none() {
 
 #[test]
 fn truncated_report_keeps_sent_events_and_drops_unsent() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 60 }));
     let columns = Columns::of(Schema::default());
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
     output.write(Batch::of(&first, &columns).unwrap()).unwrap();
-    output.end(&ReportEnd { reason: "cut".to_owned(), ..ReportEnd::default() }).unwrap();
-    output.begin(&scan()).unwrap();
+    output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&second, &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
-    let receipt = output.commit().unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let receipt = output.commit(CommitPoint::InReport).unwrap();
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap(), receipt);
     output.close().unwrap();
     // The first 100 events were a full batch; the next 30 had not been written yet.
     assert_eq!(numbers(&sink), (0..100).chain(1000..1007).collect::<Vec<_>>());
@@ -194,11 +195,11 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
 /// No further event and no commit arrives: the timer alone sends the buffered events.
 #[test]
 fn batch_secs_flushes_buffered_events() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 1 }));
     let columns = Columns::of(Schema::default());
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     for first in [0, 3] {
         output.write(Batch::of(&numbered(first, 3, ""), &columns).unwrap()).unwrap();
         let all = first + 3;
@@ -214,9 +215,9 @@ fn batch_secs_flushes_buffered_events() {
 /// A write by the timer thread fails outside of any call, so the next call returns its error.
 #[test]
 fn background_flush_error_is_reported_by_the_next_event() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut output = open(&options("tcp", nobody, json!({ "batch_secs": 1 })), None).unwrap();
-    output.begin(&scan()).unwrap();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut output = open(&options("tcp", unused, json!({ "batch_secs": 1 })), None).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
     let end = Instant::now() + Duration::from_secs(10);
     let error = loop {
@@ -228,12 +229,12 @@ fn background_flush_error_is_reported_by_the_next_event() {
         std::thread::sleep(Duration::from_millis(200));
     };
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.starts_with(&format!("cannot connect to {nobody}")), "{error}");
+    assert!(error.message.starts_with(&format!("cannot connect to {unused}")), "{error}");
 }
 
 #[test]
 fn probe_reports_each_step_and_sends_nothing() {
-    let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+    let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let report = open(&options("tcp", sink.address(), json!({})), None).unwrap().check().unwrap();
     let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
     assert_eq!(steps, [("resolve", Verdict::Ok), ("connect", Verdict::Ok)]);

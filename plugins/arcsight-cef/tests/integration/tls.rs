@@ -4,18 +4,23 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_doubles::syslog_sink::{End, Framing, Manners, SyslogSink};
+use scanbridge_doubles::syslog_sink::{End, Framing, SinkBehavior, SyslogSink};
 use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
-use scanbridge_plugin_api::{ErrorKind, Output, PluginError, Verdict};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, PluginError, Verdict};
 use serde_json::{Value, json};
 
 use crate::case::scan;
 use crate::network::{deliver, number_of, numbered, open, options};
 
 /// A receiver with a certificate issued by `authority`; it records octet-counted frames.
-fn sink(authority: &Authority, request: &Request, client_required: bool, manners: Manners) -> SyslogSink {
+fn sink(
+    authority: &Authority,
+    request: &Request,
+    client_required: bool,
+    behavior: SinkBehavior,
+) -> SyslogSink {
     let config = authority.server_config(&authority.issue(request), client_required);
-    SyslogSink::tls(Framing::OctetCounted, manners, config)
+    SyslogSink::tls(Framing::OctetCounted, behavior, config)
 }
 
 fn localhost() -> Request {
@@ -26,7 +31,7 @@ fn ca_of(authority: &Authority, folder: &Path) -> Value {
     json!({ "tls_ca_file": authority.write_pem(folder, "ca.pem") })
 }
 
-fn refusal(sink: &SyslogSink, more: Value) -> PluginError {
+fn delivery_error(sink: &SyslogSink, more: Value) -> PluginError {
     let error = deliver(&options("tls", sink.address(), more), &[numbered(0, 3, "")], 1, |_| {}).unwrap_err();
     assert!(sink.messages().is_empty(), "data was sent to an untrusted receiver");
     error
@@ -35,13 +40,13 @@ fn refusal(sink: &SyslogSink, more: Value) -> PluginError {
 #[test]
 fn events_are_octet_counted_and_close_notify_is_sent() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let sink = sink(&authority, &localhost(), false, Manners::default());
+    let sink = sink(&authority, &localhost(), false, SinkBehavior::default());
     let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
     let run = deliver(&options, &[numbered(0, 500, "a result")], 1, |_| {}).unwrap();
     assert!(run.failures.is_empty());
     let seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
     assert_eq!(seen, (0..500).collect::<Vec<_>>());
-    assert!(sink.wait_until(|connections| connections.iter().all(|one| one.end == Some(End::InOrder))));
+    assert!(sink.wait_until(|connections| connections.iter().all(|one| one.end == Some(End::Closed))));
 }
 
 #[test]
@@ -54,7 +59,7 @@ fn client_certificate_is_accepted() {
         identities.push(json!({ "tls_certificate": file, "tls_password": "secret" }));
     }
     for mut more in identities {
-        let sink = sink(&authority, &localhost(), true, Manners::default());
+        let sink = sink(&authority, &localhost(), true, SinkBehavior::default());
         more["tls_ca_file"] = ca_of(&authority, folder.path())["tls_ca_file"].clone();
         deliver(&options("tls", sink.address(), more), &[numbered(0, 3, "")], 1, |_| {}).unwrap();
         assert_eq!(sink.messages().len(), 3);
@@ -65,8 +70,8 @@ fn client_certificate_is_accepted() {
 #[test]
 fn missing_client_certificate_is_reported() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let sink = sink(&authority, &localhost(), true, Manners::default());
-    let error = refusal(&sink, ca_of(&authority, folder.path()));
+    let sink = sink(&authority, &localhost(), true, SinkBehavior::default());
+    let error = delivery_error(&sink, ca_of(&authority, folder.path()));
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert!(error.message.contains("requires a client certificate"), "{error}");
 }
@@ -78,8 +83,8 @@ fn untrusted_receiver_is_rejected() {
     let other = Authority::new("Another CA");
     let server = authority.issue(&localhost());
     let config = authority.server_config(&server, false);
-    let sink = SyslogSink::tls(Framing::OctetCounted, Manners::default(), config);
-    let error = refusal(&sink, ca_of(&other, folder.path()));
+    let sink = SyslogSink::tls(Framing::OctetCounted, SinkBehavior::default(), config);
+    let error = delivery_error(&sink, ca_of(&other, folder.path()));
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     let hint = error.hint.unwrap();
     let at = hint.find("`tls_fingerprint: ").unwrap() + "`tls_fingerprint: ".len();
@@ -87,8 +92,8 @@ fn untrusted_receiver_is_rejected() {
     let batch = [numbered(0, 3, "")];
     for more in [
         json!({ "tls_fingerprint": [fingerprint] }),
-        json!({ "tls_first_use_file": folder.path().join("met") }),
-        json!({ "tls_first_use_file": folder.path().join("met") }),
+        json!({ "tls_first_use_file": folder.path().join("first-use") }),
+        json!({ "tls_first_use_file": folder.path().join("first-use") }),
     ] {
         deliver(&options("tls", sink.address(), more), &batch, 1, |_| {}).unwrap();
     }
@@ -97,8 +102,9 @@ fn untrusted_receiver_is_rejected() {
     let address = sink.address();
     drop(sink);
     let config = other.server_config(&other.issue(&localhost()), false);
-    let sink = SyslogSink::listen(address, Framing::OctetCounted, Manners::default(), Some(config)).unwrap();
-    let error = refusal(&sink, json!({ "tls_first_use_file": folder.path().join("met") }));
+    let sink =
+        SyslogSink::listen(address, Framing::OctetCounted, SinkBehavior::default(), Some(config)).unwrap();
+    let error = delivery_error(&sink, json!({ "tls_first_use_file": folder.path().join("first-use") }));
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
 }
 
@@ -106,8 +112,8 @@ fn untrusted_receiver_is_rejected() {
 #[test]
 fn untrusted_receiver_fails_over_to_the_next() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let expired = sink(&authority, &localhost().expired(), false, Manners::default());
-    let good = sink(&authority, &localhost(), false, Manners::default());
+    let expired = sink(&authority, &localhost().expired(), false, SinkBehavior::default());
+    let good = sink(&authority, &localhost(), false, SinkBehavior::default());
     let mut options = options("tls", expired.address(), ca_of(&authority, folder.path()));
     options["address"] = json!([expired.address().to_string(), good.address().to_string()]);
     deliver(&options, &[numbered(0, 3, ""), numbered(3, 3, "")], 1, |_| {}).unwrap();
@@ -122,8 +128,8 @@ fn untrusted_receiver_fails_over_to_the_next() {
 #[test]
 fn certificate_name_mismatch_is_rejected() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let sink = sink(&authority, &Request::server(&["siem.example.com"]), false, Manners::default());
-    let error = refusal(&sink, ca_of(&authority, folder.path()));
+    let sink = sink(&authority, &Request::server(&["siem.example.com"]), false, SinkBehavior::default());
+    let error = delivery_error(&sink, ca_of(&authority, folder.path()));
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert!(error.message.contains("siem.example.com"), "{error}");
 }
@@ -133,17 +139,17 @@ fn certificate_expired_during_the_run_stops_it() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
     let until = SystemTime::now() + Duration::from_secs(3);
     let request = localhost().valid(until - Duration::from_secs(3600), until);
-    let sink = sink(&authority, &request, false, Manners::default());
+    let sink = sink(&authority, &request, false, SinkBehavior::default());
     let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
     let (batch, columns) = (numbered(0, 5, ""), Columns::of(Schema::default()));
     let mut output = open(&options, None).unwrap();
-    output.begin(&scan()).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
     // A certificate expires only by waiting.
     std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
-    let error = output.commit().unwrap_err();
+    let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
     assert!(error.message.contains("certificate expired: "), "{error}");
     // The last five were sent on a connection opened before the expiry, but are unconfirmed: the next run
@@ -154,13 +160,13 @@ fn certificate_expired_during_the_run_stops_it() {
 #[test]
 fn probe_completes_the_tls_handshake_and_sends_nothing() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    let sink = sink(&authority, &localhost(), false, Manners::default());
-    let of = |more| open(&options("tls", sink.address(), more), None).unwrap().check().unwrap();
-    let report = of(ca_of(&authority, folder.path()));
+    let sink = sink(&authority, &localhost(), false, SinkBehavior::default());
+    let check = |more| open(&options("tls", sink.address(), more), None).unwrap().check().unwrap();
+    let report = check(ca_of(&authority, folder.path()));
     let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.verdict)).collect();
     assert_eq!(steps, [("resolve", Verdict::Ok), ("connect", Verdict::Ok), ("TLS", Verdict::Ok)]);
-    let stranger = of(ca_of(&Authority::new("Another CA"), folder.path()));
-    assert_eq!(stranger.steps[2].verdict, Verdict::Failed);
+    let untrusted = check(ca_of(&Authority::new("Another CA"), folder.path()));
+    assert_eq!(untrusted.steps[2].verdict, Verdict::Failed);
     assert!(sink.messages().is_empty());
 }
 
@@ -168,9 +174,9 @@ fn probe_completes_the_tls_handshake_and_sends_nothing() {
 #[test]
 fn repeatedly_closed_connection_loses_no_events() {
     let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
-    for says_goodbye in [false, true] {
-        let manners = Manners { close_after: Some(100), says_goodbye, ..Manners::default() };
-        let sink = sink(&authority, &localhost(), false, manners);
+    for sends_close_notify in [false, true] {
+        let behavior = SinkBehavior { close_after: Some(100), sends_close_notify, ..SinkBehavior::default() };
+        let sink = sink(&authority, &localhost(), false, behavior);
         let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
         options["confirm_grace_ms"] = json!(100);
         let batches: Vec<_> = (0..10).map(|batch| numbered(batch * 100, 100, "some result")).collect();
@@ -178,6 +184,6 @@ fn repeatedly_closed_connection_loses_no_events() {
         let mut seen: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen, (0..1000).collect::<Vec<_>>(), "close_notify: {says_goodbye}");
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>(), "close_notify: {sends_close_notify}");
     }
 }

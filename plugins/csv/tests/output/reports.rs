@@ -7,7 +7,9 @@ use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, Defin
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
 };
-use scanbridge_plugin_api::{Options, Output, PluginError, Receipt, Rejection, Services};
+use scanbridge_plugin_api::{
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, PluginError, Receipt, Rejection, Services,
+};
 
 /// Opens the output with these options in JSON and this `path`.
 pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError> {
@@ -15,7 +17,8 @@ pub(crate) fn open(path: &Path, options: &str) -> Result<CsvOutput, PluginError>
     let json = format!("{{\"path\": \"{}\"{comma} {options}}}", path.display());
     let options = Options::read(CsvOutput::OPTIONS, json.as_bytes())?;
     let services = Services::without_host(path.parent().unwrap());
-    CsvOutput::open(&options, &services, None::<&Receipt>)
+    CsvOutput::open(&Open::new(&options, &services, &OpenFrame::default()), None::<&Receipt>)
+        .map(|opened| opened.plugin)
 }
 
 pub(crate) fn start() -> ReportStart {
@@ -39,7 +42,7 @@ pub(crate) fn write(
     batches: Vec<BatchBuilder>,
     end: &ReportEnd,
 ) -> (Vec<Rejection>, u64) {
-    output.begin(start).unwrap();
+    output.begin(start, Begin::NEW).unwrap();
     let (mut rejected, mut bytes) = (Vec::new(), 0);
     let columns = Columns::of(start.schema.clone());
     for batch in batches {
@@ -50,7 +53,8 @@ pub(crate) fn write(
         bytes += written.bytes;
     }
     let written = output.end(end).unwrap();
-    output.commit().unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     (rejected, bytes + written.bytes)
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::reports::*;
-use scanbridge_plugin_api::Output;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField};
+use scanbridge_plugin_api::{Begin, Output};
 
 const FINDINGS: usize = 55_000;
 const PER_BATCH: usize = 100;
@@ -51,7 +51,7 @@ fn fifty_five_thousand_findings() {
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut output = open(&path, options).unwrap();
         let (wall, cpu) = (Instant::now(), cpu_seconds());
-        output.begin(&report).unwrap();
+        output.begin(&report, Begin::NEW).unwrap();
         let mut bytes = 0;
         for _ in 0..FINDINGS / PER_BATCH {
             bytes += output.write(batch).unwrap().bytes;

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::reports::*;
 use proptest::prelude::*;
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd};
-use scanbridge_plugin_api::{ErrorKind, Output, Verdict};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output, Verdict};
 
 /// All records of a file as the csv crate reads them.
 fn records(path: &Path, delimiter: u8) -> Vec<Vec<String>> {
@@ -67,7 +67,7 @@ fn columns_unknown_to_the_model_are_written() {
     write(&mut output, &report, vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
     assert_eq!(fs::read_to_string(&path).unwrap(), "0.97,\r\n");
 
-    let error = open(&path, options).unwrap().begin(&start()).unwrap_err();
+    let error = open(&path, options).unwrap().begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("unknown column `finding.epss`"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Whole reports: how much is in them, counted by hand in the files.
+//! Complete reports; the numbers were counted by hand in the files.
 
 use scanbridge_fixtures::{Group, good};
 use scanbridge_plugin_api::model::FindingKind;
@@ -29,7 +29,7 @@ const COUNTS: &[(&str, usize, [usize; 4])] = &[
 ];
 
 #[test]
-fn every_asset_and_finding_arrives() {
+fn all_assets_and_findings_are_delivered() {
     for (name, assets, findings) in COUNTS {
         let report = report_of(&good(name));
         let counted = FindingKind::ALL.map(|kind| report.count(kind));
@@ -37,13 +37,13 @@ fn every_asset_and_finding_arrives() {
         assert!(report.end.complete && report.end.deliver && report.end.reason.is_empty(), "{name}");
         assert_eq!(report.start.path, good(name).display().to_string());
     }
-    let untried: Vec<_> = Group::Good
+    let untested: Vec<_> = Group::Good
         .files()
         .into_iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-        .filter(|name| name != "knowledge-base.xml" && !COUNTS.iter().any(|(tried, ..)| tried == name))
+        .filter(|name| name != "knowledge-base.xml" && !COUNTS.iter().any(|(tested, ..)| tested == name))
         .collect();
-    assert_eq!(untried, [] as [&str; 0]);
+    assert_eq!(untested, [] as [&str; 0]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn unusual_content_is_noted() {
 }
 
 #[test]
-fn a_report_says_what_it_is() {
+fn report_start_has_kind_id_title_and_time() {
     let start = report_of(&good("scan-header-after-hosts.xml")).start;
     assert_eq!(
         (start.kind.as_str(), start.id.as_str(), start.title.as_str(), start.time.as_str()),
@@ -103,7 +103,7 @@ fn a_report_says_what_it_is() {
 }
 
 #[test]
-fn no_echo_of_a_request_gets_out() {
+fn echo_of_a_request_is_not_delivered() {
     for path in [good("detections-first-page.xml"), scanbridge_fixtures::other("simple-return.xml")] {
         let outcome = read_with(&path, &json!({})).unwrap();
         assert!(!format!("{outcome:?}").contains("not-to-be-logged"), "{}", path.display());

@@ -1,4 +1,4 @@
-//! The exam that every plugin takes, once for each kind of report.
+//! The contract tests of the plugin API, for each kind of report.
 
 use std::fs;
 
@@ -8,14 +8,14 @@ use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
 
 #[test]
-fn the_input_keeps_every_promise() {
+fn input_contract_for_each_kind_of_report() {
     for name in ["scan-all-kinds.xml", "template-report.xml", "detections.xml"] {
         let options = json!({ "path": [good(name)], "knowledge_base": good("knowledge-base.xml") });
         scanbridge_plugin_contract::input::<QualysGuardFile>(&options);
     }
 }
 
-/// Several files, one of them larger than a batch: there are positions within reports and between them.
+/// Several files, one of them larger than a batch, so that there are positions within reports and between them.
 #[test]
 fn input_resumes_at_every_position() {
     let folder = tempfile::tempdir().unwrap();

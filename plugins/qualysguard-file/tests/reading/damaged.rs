@@ -1,5 +1,4 @@
-//! Cut and ill-formed reports: nothing of them is delivered unless that is asked for, and they never count as
-//! complete.
+//! Truncated and ill-formed reports. They are delivered only with `deliver_incomplete`, and never count as complete.
 
 use std::fs;
 use std::path::Path;
@@ -35,10 +34,10 @@ const DAMAGED: &[(&str, &str, usize)] = &[
     ("template-report-cut.xml", " is truncated: </ASSET_DATA_REPORT> is missing", 8),
 ];
 
-/// Damage that is replaced and counted: these reports are read to their end.
+/// Reports whose invalid bytes are replaced and counted; they are read to their end.
 const REPAIRED: [&str; 2] = ["scan-control-characters.xml", "scan-invalid-utf8.xml"];
 
-/// The message about the report, in a failure or in its notes.
+/// The message about the report, from its refusal or from its end.
 fn message_about(outcome: &Outcome, path: &Path) -> String {
     let reason = match (&outcome.refused[..], &outcome.reports[..]) {
         ([refusal], []) => {
@@ -56,7 +55,7 @@ fn message_about(outcome: &Outcome, path: &Path) -> String {
 }
 
 #[test]
-fn nothing_of_a_damaged_report_takes_effect() {
+fn damaged_report_is_not_delivered() {
     for (name, reason, _) in DAMAGED {
         let path = damaged(name);
         let outcome = read_with(&path, &json!({})).unwrap();
@@ -64,8 +63,8 @@ fn nothing_of_a_damaged_report_takes_effect() {
         assert!(outcome.reports.iter().all(|report| !report.end.deliver), "{name}");
         assert!(outcome.reports.iter().all(|report| report.findings.is_empty()), "{name}");
     }
-    let tried = DAMAGED.len() + REPAIRED.len();
-    assert_eq!(Group::Damaged.files().len(), tried, "each damaged report is tried");
+    let tested = DAMAGED.len() + REPAIRED.len();
+    assert_eq!(Group::Damaged.files().len(), tested, "a damaged report is not tested");
 }
 
 #[test]
@@ -97,30 +96,37 @@ fn invalid_bytes_are_replaced_counted_and_reported() {
 /// A report that is truncated anywhere before the end of its root is refused; with `deliver_incomplete` it is
 /// delivered as incomplete.
 #[test]
-fn a_report_cut_anywhere_is_never_complete() {
+fn truncated_report_is_never_complete() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.xml");
+    let path = folder.path().join("truncated.xml");
     for (name, step) in [
         ("scan-no-header.xml", 1),
         ("template-report-no-assets.xml", 7),
         ("template-report.xml", 97),
         ("detections.xml", 97),
     ] {
-        let whole = fs::read(good(name)).unwrap();
-        let root_end = whole.windows(2).rposition(|pair| pair == b"</").unwrap();
-        let root_end = root_end + whole[root_end..].iter().position(|byte| *byte == b'>').unwrap();
+        let complete = fs::read(good(name)).unwrap();
+        let root_end = complete.windows(2).rposition(|pair| pair == b"</").unwrap();
+        let root_end = root_end + complete[root_end..].iter().position(|byte| *byte == b'>').unwrap();
         for length in (0..=root_end).step_by(step) {
-            fs::write(&path, &whole[..length]).unwrap();
+            fs::write(&path, &complete[..length]).unwrap();
             let outcome = read_with(&path, &json!({})).unwrap();
-            assert_eq!((outcome.reports.len(), outcome.refused.len()), (0, 1), "{name} cut to {length}");
+            assert_eq!(
+                (outcome.reports.len(), outcome.refused.len()),
+                (0, 1),
+                "{name} truncated to {length}"
+            );
             let outcome = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
-            assert!(outcome.reports.iter().all(|report| !report.end.complete), "{name} cut to {length}");
+            assert!(
+                outcome.reports.iter().all(|report| !report.end.complete),
+                "{name} truncated to {length}"
+            );
         }
     }
 }
 
 #[test]
-fn a_text_beyond_the_limit_is_damage() {
+fn text_above_the_limit_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.xml");
     let text = "<![CDATA[0123456789abcdef]]>".repeat(5_000);

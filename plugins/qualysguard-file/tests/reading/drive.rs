@@ -1,10 +1,10 @@
-//! Opens the input as the host does, calls it until it has finished, and keeps what it gave.
+//! Opens the input as the host does, calls it until it has finished, and collects its results.
 
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{FindingKind, Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Input, Next, Options, Result, Services};
+use scanbridge_plugin_api::{Event, Input, Open, OpenFrame, Options, Result, Services};
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
@@ -13,7 +13,7 @@ use serde_json::json;
 pub(crate) struct Report {
     pub(crate) start: ReportStart,
     pub(crate) end: ReportEnd,
-    /// Assets in the order in which they came, each once.
+    /// Assets in the order of delivery, without duplicates.
     pub(crate) assets: Vec<Row>,
     /// Findings with the cells of their definition (`definition.title`) and the address of their asset.
     pub(crate) findings: Vec<Row>,
@@ -35,8 +35,8 @@ impl Report {
         self.findings.iter().find(|finding| finding["definition.qid"] == qid).unwrap()
     }
 
-    /// Keeps what a batch holds.
-    pub(crate) fn take(&mut self, batch: Batch<'_>) {
+    /// Adds the rows of a batch.
+    pub(crate) fn add_batch(&mut self, batch: Batch<'_>) {
         self.batches += 1;
         self.assets.append(&mut rows::assets(batch));
         self.findings.append(&mut rows::findings(batch));
@@ -48,7 +48,7 @@ impl Report {
     }
 }
 
-/// Reads `path` with these further options.
+/// Reads `path` with additional options.
 pub(crate) fn read_with(path: &Path, more: &serde_json::Value) -> Result<Outcome> {
     let mut options = json!({ "path": [path.display().to_string()], "settle_secs": 0 });
     for (key, value) in more.as_object().unwrap() {
@@ -77,24 +77,25 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let services = Services::without_host(folder.path());
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes())?;
-    let mut input = QualysGuardFile::open(&options, &services, None)?;
+    let frame = OpenFrame::default();
+    let mut input = QualysGuardFile::open(&Open::new(&options, &services, &frame), None)?.plugin;
     let mut outcome = Outcome::default();
     let mut recycled = BatchBuilder::default();
     loop {
-        match input.next(std::mem::take(&mut recycled))? {
-            Next::ReportStart(start) => {
+        match input.next(std::mem::take(&mut recycled))?.event {
+            Event::ReportStart { start, .. } => {
                 outcome.reports.push(Report { start: *start, ..Report::default() });
             }
-            Next::Batch { batch, .. } => {
+            Event::Batch(batch) => {
                 let report = outcome.reports.last_mut().unwrap();
                 let columns = Columns::of(report.start.schema.clone());
-                report.take(Batch::of(&batch, &columns).unwrap());
+                report.add_batch(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }
-            Next::ReportEnd { end, .. } => outcome.reports.last_mut().unwrap().end = end,
-            Next::Refused(refusal) => outcome.refused.push(refusal),
-            Next::Idle(_) => panic!("files are there or not"),
-            Next::Finished => return Ok(outcome),
+            Event::ReportEnd(end) => outcome.reports.last_mut().unwrap().end = end,
+            Event::Refused(refusal) => outcome.refused.push(refusal),
+            Event::Finished => return Ok(outcome),
+            event => panic!("unexpected step: {event:?}"),
         }
     }
 }

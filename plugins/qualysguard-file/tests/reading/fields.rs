@@ -1,4 +1,4 @@
-//! Single cells, as they appear in the files.
+//! Individual cells, compared with the fixtures.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn row(cells: &[(&str, &str)]) -> Row {
     cells.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-/// The cells of `row` that `expected` names must be as it says; one that it gives as empty must be absent.
+/// Compares the cells of `row` that `expected` names; an empty text means that the cell must be absent.
 fn assert_cells(row: &Row, expected: &[(&str, &str)]) {
     let found: BTreeMap<&str, &str> =
         expected.iter().map(|(name, _)| (*name, row.get(*name).map_or("", String::as_str))).collect();
@@ -20,7 +20,7 @@ fn assert_cells(row: &Row, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_scan_gives_every_cell() {
+fn scan_fills_all_cells() {
     let report = report_of(&good("scan-all-kinds.xml"));
     assert_eq!(
         report.assets,
@@ -31,7 +31,7 @@ fn a_scan_gives_every_cell() {
                 ("netbios", "WEB01"),
                 ("os", "Ubuntu / Linux 5.x"),
                 ("os_cpe", "cpe:/o:canonical:ubuntu_linux:22.04"),
-                // It appears after the findings and is still set for them.
+                // Appears after the findings, but in the same batch.
                 ("network", "Global Default Network"),
             ]),
             row(&[("address", "192.0.2.11"), ("os", "Windows Server 2022"), ("status", "Finish")]),
@@ -96,7 +96,7 @@ fn a_scan_gives_every_cell() {
 }
 
 #[test]
-fn information_tells_facts() {
+fn information_findings_contain_facts() {
     let report = report_of(&good("scan-all-kinds.xml"));
     for (qid, facts) in [
         ("6", "name\tweb.example.com\tDNS"),
@@ -119,7 +119,7 @@ fn information_tells_facts() {
 }
 
 #[test]
-fn texts_arrive_as_they_were_meant() {
+fn texts_are_unescaped_and_layout_is_removed() {
     let report = report_of(&good("scan-text-variants.xml"));
     assert_eq!(report.start.title, "Texts & their pieces".replace('&', "&amp;"));
     assert_cells(&report.assets[0], &[("os", "Linux <5> & more!"), ("dns", "a&b.example.com")]);
@@ -144,7 +144,7 @@ fn texts_arrive_as_they_were_meant() {
 }
 
 #[test]
-fn a_template_report_is_joined_with_its_glossary() {
+fn template_report_is_joined_with_its_glossary() {
     let report = report_of(&good("template-report.xml"));
     assert_eq!(
         report.assets[0],
@@ -207,7 +207,7 @@ fn a_template_report_is_joined_with_its_glossary() {
         report.finding("10831"),
         &[("kind", "potential"), ("severity", "5"), ("ssl", "0"), ("instance", "vhost a")],
     );
-    // The glossary does not hold it: it is delivered with what is known.
+    // Missing from the glossary, so delivered without a definition.
     assert_cells(
         report.finding("777777"),
         &[("severity", ""), ("definition.title", ""), ("status", "Active")],

@@ -1,4 +1,4 @@
-//! Where reports come from: folders, gzip, files that are still being written, pipes.
+//! Sources of reports: directories, gzip files, files that are still being written, pipes.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use scanbridge_fixtures::{damaged, good};
-use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
+use scanbridge_plugin_api::{ErrorKind, Input, Open, OpenFrame, Options, Services, Verdict};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::json;
 
@@ -21,14 +21,14 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_folder_is_read_by_name_packed_or_not() {
+fn directory_is_read_in_name_order_plain_or_gzip() {
     let folder = tempfile::tempdir().unwrap();
     let template = fs::read(good("template-report.xml")).unwrap();
     fs::write(folder.path().join("c.xml"), gzip(&template)).unwrap();
     fs::copy(good("scan-ipv6.xml"), folder.path().join("a.xml")).unwrap();
     let (head, tail) = template.split_at(5_000);
     fs::write(folder.path().join("b.xml.gz"), [gzip(head), gzip(tail)].concat()).unwrap();
-    fs::write(folder.path().join("notes.txt"), "no report").unwrap();
+    fs::write(folder.path().join("notes.txt"), "not a report").unwrap();
 
     let outcome = read(&json!({ "path": [folder.path()] })).unwrap();
     assert_eq!(outcome.refused, []);
@@ -41,12 +41,12 @@ fn a_folder_is_read_by_name_packed_or_not() {
 fn damaged_and_truncated_gzip_files_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml.gz");
-    let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
-    let mut broken = packed.clone();
-    broken[packed.len() / 2] ^= 0xFF;
-    broken[packed.len() / 2 + 1] ^= 0xFF;
+    let compressed = gzip(&fs::read(good("template-report.xml")).unwrap());
+    let mut broken = compressed.clone();
+    broken[compressed.len() / 2] ^= 0xFF;
+    broken[compressed.len() / 2 + 1] ^= 0xFF;
     for (bytes, part, incomplete) in [
-        (&packed[..packed.len() / 2], "is truncated: unexpected end of the gzip file", true),
+        (&compressed[..compressed.len() / 2], "is truncated: unexpected end of the gzip file", true),
         (&broken[..], "invalid gzip data in ", false),
     ] {
         fs::write(&path, bytes).unwrap();
@@ -58,11 +58,11 @@ fn damaged_and_truncated_gzip_files_are_distinguished() {
 }
 
 #[test]
-fn a_gzip_file_without_its_check_sum_is_never_complete() {
+fn gzip_file_without_checksum_is_never_complete() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml.gz");
-    let packed = gzip(&fs::read(good("template-report.xml")).unwrap());
-    fs::write(&path, &packed[..packed.len() - 4]).unwrap();
+    let compressed = gzip(&fs::read(good("template-report.xml")).unwrap());
+    fs::write(&path, &compressed[..compressed.len() - 4]).unwrap();
     let outcome = read_with(&path, &json!({ "deliver_incomplete": true })).unwrap();
     let end = &outcome.reports[0].end;
     assert_eq!(outcome.reports[0].findings.len(), 8);
@@ -71,7 +71,7 @@ fn a_gzip_file_without_its_check_sum_is_never_complete() {
 }
 
 #[test]
-fn a_file_that_unpacks_to_too_much_is_refused() {
+fn gzip_file_above_the_decompressed_limit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb.xml.gz");
     fs::write(&path, gzip(&vec![b' '; 4 << 20])).unwrap();
@@ -80,11 +80,11 @@ fn a_file_that_unpacks_to_too_much_is_refused() {
 }
 
 #[test]
-fn a_pipe_is_read_like_a_file() {
+fn pipe_is_read_like_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
+    let created = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(created.success());
     let template = gzip(&fs::read(good("template-report.xml")).unwrap());
     let report = std::thread::scope(|scope| {
         scope.spawn(|| fs::write(&pipe, template).unwrap());
@@ -94,15 +94,15 @@ fn a_pipe_is_read_like_a_file() {
 }
 
 #[test]
-fn a_file_that_is_still_written_is_waited_for() {
+fn growing_file_is_read_when_it_is_complete() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("growing.xml");
-    let whole = fs::read(good("scan-all-kinds.xml")).unwrap();
-    fs::write(&path, &whole[..100]).unwrap();
+    let complete = fs::read(good("scan-all-kinds.xml")).unwrap();
+    fs::write(&path, &complete[..100]).unwrap();
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-            for piece in whole[100..].chunks(whole.len() / 4) {
+            for piece in complete[100..].chunks(complete.len() / 4) {
                 std::thread::sleep(Duration::from_millis(400));
                 file.write_all(piece).unwrap();
             }
@@ -115,21 +115,21 @@ fn a_file_that_is_still_written_is_waited_for() {
 }
 
 #[test]
-fn a_file_that_stays_cut_is_judged_when_it_has_settled() {
+fn truncated_file_is_refused_after_settle_secs() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.xml");
+    let path = folder.path().join("truncated.xml");
     fs::copy(damaged("scan-cut-in-cdata.xml"), &path).unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let outcome = read_with(&path, &json!({ "settle_secs": 1 })).unwrap();
     assert!(outcome.refused[0].incomplete);
-    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(700), "{:?}", started.elapsed());
 
-    // One that has not changed for long is judged at once.
+    // A file that was unchanged for long enough is read immediately.
     let old = std::time::SystemTime::now() - Duration::from_secs(3600);
     fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     read_with(&path, &json!({ "settle_secs": 60 })).unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -154,17 +154,21 @@ fn asset_larger_than_a_batch_continues_in_the_next() {
 }
 
 #[test]
-fn a_check_tells_what_is_there_without_reading_it() {
+fn check_reports_the_kind_of_each_file() {
     let folder = tempfile::tempdir().unwrap();
-    let packed = folder.path().join("packed.xml.gz");
-    fs::write(&packed, gzip(&fs::read(good("template-report.xml")).unwrap())).unwrap();
+    let compressed = folder.path().join("compressed.xml.gz");
+    fs::write(&compressed, gzip(&fs::read(good("template-report.xml")).unwrap())).unwrap();
     let options = json!({
-        "path": [good("scan-ipv6.xml"), packed, scanbridge_fixtures::other("report.csv"), "/none.xml", "-"],
+        "path": [good("scan-ipv6.xml"), compressed, scanbridge_fixtures::other("report.csv"), "/none.xml", "-"],
         "knowledge_base": good("knowledge-base.xml"),
     });
     let services = Services::without_host(Path::new("/none/state"));
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-    let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
+    let report = QualysGuardFile::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+        .unwrap()
+        .plugin
+        .check()
+        .unwrap();
     let verdicts: Vec<_> = report.steps.iter().map(|step| step.verdict).collect();
     assert_eq!(
         verdicts,
@@ -176,8 +180,8 @@ fn a_check_tells_what_is_there_without_reading_it() {
 #[test]
 fn pipe_in_a_directory_or_pattern_is_reported_and_the_others_are_read() {
     let folder = tempfile::tempdir().unwrap();
-    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
-    assert!(made.success());
+    let created = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
+    assert!(created.success());
     fs::copy(good("scan-ipv6.xml"), folder.path().join("b.xml")).unwrap();
     for path in [folder.path().to_owned(), folder.path().join("*.xml")] {
         let outcome = read(&json!({ "path": [path] })).unwrap();

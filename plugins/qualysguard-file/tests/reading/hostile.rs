@@ -1,4 +1,4 @@
-//! Reports that a scanner would hardly write: nothing grows without bound, and nothing passes for more than it is.
+//! Reports that a scanner would hardly write: memory is limited, and no report counts as complete by mistake.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::drive::{Outcome, Report, read_with};
 
-fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Outcome> {
+fn read_text(xml: &str, more: &serde_json::Value) -> Result<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.xml");
     fs::write(&path, xml).unwrap();
@@ -15,7 +15,7 @@ fn messages_about(xml: &str, more: &serde_json::Value) -> Result<Outcome> {
 }
 
 fn report_of(xml: &str) -> Report {
-    let mut outcome = messages_about(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
+    let mut outcome = read_text(xml, &json!({ "max_text_bytes": 65_536 })).unwrap();
     assert_eq!((outcome.reports.len(), &outcome.refused[..]), (1, &[][..]), "{xml:.200}");
     outcome.reports.remove(0)
 }
@@ -27,14 +27,14 @@ fn detections(hosts: &str) -> String {
     )
 }
 
-fn template_report(hosts: &str, behind: &str) -> String {
-    format!("<ASSET_DATA_REPORT><HEADER/><HOST_LIST>{hosts}</HOST_LIST>{behind}</ASSET_DATA_REPORT>")
+fn template_report(hosts: &str, after: &str) -> String {
+    format!("<ASSET_DATA_REPORT><HEADER/><HOST_LIST>{hosts}</HOST_LIST>{after}</ASSET_DATA_REPORT>")
 }
 
 const TOO_MUCH: &str = "text of one asset, definition or finding exceeds the limit of 65536 bytes";
 
 #[test]
-fn texts_of_an_asset_between_its_findings_are_bounded() {
+fn texts_of_an_asset_between_its_findings_are_limited() {
     let finding = "<VULN_INFO_LIST><VULN_INFO><QID>1</QID><TYPE>Vuln</TYPE></VULN_INFO></VULN_INFO_LIST>";
     let long = "x".repeat(10_000);
     for text in [
@@ -42,13 +42,13 @@ fn texts_of_an_asset_between_its_findings_are_bounded() {
         format!("<ASSET_TAGS><ASSET_TAG>{long}</ASSET_TAG></ASSET_TAGS>"),
         format!("<IP network_id=\"{long}\"/>"),
     ] {
-        let turns = |count: usize| {
+        let host = |count: usize| {
             format!("<HOST><IP>192.0.2.1</IP>{}</HOST>", format!("{text}{finding}").repeat(count))
         };
-        let end = report_of(&template_report(&turns(20), "")).end;
+        let end = report_of(&template_report(&host(20), "")).end;
         assert!(end.reason.ends_with(TOO_MUCH) && !end.complete, "{:?}", end.reason);
-        // Each asset may have as much again.
-        let many = report_of(&template_report(&turns(1).repeat(20), ""));
+        // The limit applies to each asset separately.
+        let many = report_of(&template_report(&host(1).repeat(20), ""));
         assert!(many.end.complete, "{}", many.end.reason);
         assert_eq!((many.assets.len(), many.findings.len()), (20, 20));
     }
@@ -79,7 +79,7 @@ fn error_instead_of_all_assets_is_not_a_complete_report() {
 }
 
 #[test]
-fn a_finding_without_one_known_type_is_counted() {
+fn finding_of_unknown_type_is_counted() {
     for types in ["", "<TYPE/>", "<TYPE>Novelty</TYPE>", "<TYPE>Vuln</TYPE><TYPE>Vuln</TYPE>"] {
         let finding = format!("<QID>1</QID>{types}");
         let detection = format!("<DETECTION_LIST><DETECTION>{finding}</DETECTION></DETECTION_LIST>");
@@ -95,7 +95,7 @@ fn a_finding_without_one_known_type_is_counted() {
 }
 
 #[test]
-fn an_asset_with_an_error_in_place_of_findings_is_not_delivered() {
+fn asset_with_an_error_instead_of_findings_is_not_delivered() {
     let finding = "<VULN_INFO_LIST><VULN_INFO><QID>1</QID><TYPE>Vuln</TYPE></VULN_INFO></VULN_INFO_LIST>";
     let hosts = format!(
         "<HOST><IP>192.0.2.1</IP><ERROR number=\"3001\">no data</ERROR></HOST>\
@@ -112,7 +112,7 @@ fn an_asset_with_an_error_in_place_of_findings_is_not_delivered() {
 }
 
 #[test]
-fn many_small_texts_beside_the_assets_are_no_large_one() {
+fn small_texts_outside_the_assets_do_not_add_up() {
     let ranges = "<RANGE><START>192.0.2.1</START><END>192.0.2.9</END></RANGE>".repeat(10_000);
     let long = format!("<RANGE><START>{}</START></RANGE>", "x".repeat(129));
     let appendices =

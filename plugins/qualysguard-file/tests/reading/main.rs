@@ -1,6 +1,6 @@
-//! The whole input over the invented reports, through the same calls that the host makes.
+//! The complete input over the fixtures, through the same calls that the host makes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue may panic")]
 
 mod complete_reports;
 mod contract;

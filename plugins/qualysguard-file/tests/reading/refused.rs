@@ -1,4 +1,4 @@
-//! Input that is not a report is refused with one sentence.
+//! Files that are not reports are refused with one sentence.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ const REASONS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_other_file_is_named_for_what_it_is() {
+fn refusal_names_the_kind_of_file() {
     let files = Group::Other.files();
     assert_eq!(files.len(), REASONS.len());
     for (file, (name, reason)) in files.iter().zip(REASONS) {
@@ -84,7 +84,7 @@ fn missing_file_does_not_stop_other_files() {
 }
 
 #[test]
-fn an_unreadable_knowledge_base_ends_the_input() {
+fn unreadable_knowledge_base_is_an_error() {
     for (file, kind, part) in [
         (other("message.txt"), ErrorKind::BadData, "is plain text, not an XML report"),
         (Path::new("/none/kb.xml").to_owned(), ErrorKind::NoInput, "no such file"),
@@ -94,7 +94,7 @@ fn an_unreadable_knowledge_base_ends_the_input() {
         assert_eq!(error.kind, kind);
         assert!(error.message.contains(part), "{}", error.message);
     }
-    // Scans need none.
+    // Scans do not need a knowledge base.
     let outcome =
         read_with(&good("scan-ipv6.xml"), &json!({ "knowledge_base": other("message.txt") })).unwrap();
     assert_eq!(outcome.reports.len(), 1);

@@ -1,4 +1,4 @@
-//! A run that was interrupted goes on where it was.
+//! An interrupted run resumes at its last position.
 
 use std::fs;
 use std::path::Path;
@@ -22,28 +22,28 @@ fn read(options: &Value) -> Session {
     session
 }
 
-/// What follows `position` is what followed it in the undisturbed run, after the start of the report that was in
-/// progress. Rows may be split into other batches, so within a report assets and findings are compared separately.
-fn assert_resumes(options: &Value, whole: &[Event], at: usize, position: &Position) {
+/// After a resume at `position`, the events are the same as those after it in the uninterrupted run. They follow the
+/// start of the report that was in progress. Rows may be in other batches, so assets and findings of a report are
+/// compared separately.
+fn assert_resumes(options: &Value, uninterrupted: &[Event], at: usize, position: &Position) {
     let state = tempfile::tempdir().unwrap();
     let mut session = Session::open(options, state.path(), Some(position));
     assert_eq!(session.go(), Pause::Finished);
-    let starts = whole[..at].iter().rposition(|event| matches!(event, Event::Start(_)));
-    let ended = whole[..at].iter().rposition(|event| matches!(event, Event::End(_)));
+    let started = uninterrupted[..at].iter().rposition(|event| matches!(event, Event::Start(..)));
+    let ended = uninterrupted[..at].iter().rposition(|event| matches!(event, Event::End(_)));
     let mut expected = Vec::new();
-    if let Some(start) = starts.filter(|start| ended.is_none_or(|end| end < *start)) {
-        let Event::Start(mut start) = whole[start].clone() else { unreachable!() };
-        start.continued = true;
-        expected.push(Event::Start(start));
+    if let Some(start) = started.filter(|start| ended.is_none_or(|end| end < *start)) {
+        let Event::Start(start, _) = uninterrupted[start].clone() else { unreachable!() };
+        expected.push(Event::Start(start, true));
     }
-    expected.extend_from_slice(&whole[at..]);
+    expected.extend_from_slice(&uninterrupted[at..]);
     assert_eq!(by_report(&session.events), by_report(&expected));
 }
 
 fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
     let mut reports = vec![Vec::new()];
     for event in events {
-        if matches!(event, Event::Start(_)) {
+        if matches!(event, Event::Start(..)) {
             reports.push(Vec::new());
         }
         reports.last_mut().unwrap().push(event);
@@ -51,7 +51,7 @@ fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
     for report in &mut reports {
         // Stable: each kind of row keeps its order.
         report.sort_by_key(|event| match event {
-            Event::Start(_) => 0,
+            Event::Start(..) => 0,
             Event::Asset(_) => 1,
             Event::Finding(_) => 2,
             Event::End(_) | Event::Refused(_) => 3,
@@ -81,36 +81,39 @@ fn large_report_resumes_at_every_position() {
         let assets = if findings == 0 { 14_000 } else { 3_000 / findings as u64 };
         fs::write(&path, generated(format, findings, assets, 5)).unwrap();
         let options = options(&[&path]);
-        let whole = read(&options);
-        let inside: Vec<_> = whole.positions.iter().filter(|(_, position)| !position.0.is_empty()).collect();
+        let uninterrupted = read(&options);
+        let inside: Vec<_> =
+            uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()).collect();
         assert!(inside.len() > 4, "{format:?} {findings}: {} positions", inside.len());
         for (at, position) in inside {
-            assert_resumes(&options, &whole.events, *at, position);
+            assert_resumes(&options, &uninterrupted.events, *at, position);
         }
     }
 }
 
-/// Fixtures fit into one batch, so the positions between are made up.
+/// Fixtures fit into one batch, so the positions between assets are constructed.
 #[test]
 fn every_valid_report_resumes_after_every_asset() {
-    let mut places = 0;
+    let mut count = 0;
     for path in Group::Good.files() {
         let options = options(&[&path]);
-        let whole = read(&options);
+        let uninterrupted = read(&options);
         let assets: Vec<&Event> =
-            whole.events.iter().filter(|event| matches!(event, Event::Asset(_))).collect();
-        let Some((_, position)) = whole.positions.iter().find(|_| !assets.is_empty()) else { continue };
-        for taken in 0..=assets.len() {
-            let mut place: Value = serde_json::from_slice(&position.0).unwrap();
-            place["report"]["assets"] = taken.into();
-            let position = Position(place.to_string().into_bytes());
-            // The same report with the rows of the first assets one after the other, then those of the rest.
-            let gone: Vec<_> = assets[..taken].iter().map(|asset| address(asset)).collect();
+            uninterrupted.events.iter().filter(|event| matches!(event, Event::Asset(_))).collect();
+        let Some((_, position)) = uninterrupted.positions.iter().find(|_| !assets.is_empty()) else {
+            continue;
+        };
+        for skipped in 0..=assets.len() {
+            let mut edited: Value = serde_json::from_slice(&position.0).unwrap();
+            edited["report"]["assets"] = skipped.into();
+            let position = Position(edited.to_string().into_bytes());
+            // The expected events: first the rows of the first assets, then the rest.
+            let skipped_addresses: Vec<_> = assets[..skipped].iter().map(|asset| address(asset)).collect();
             let (mut first, mut rest) = (Vec::new(), Vec::new());
-            for event in &whole.events {
+            for event in &uninterrupted.events {
                 let is_first = match event {
-                    Event::Start(_) => true,
-                    Event::Asset(_) | Event::Finding(_) => gone.contains(&address(event)),
+                    Event::Start(..) => true,
+                    Event::Asset(_) | Event::Finding(_) => skipped_addresses.contains(&address(event)),
                     Event::End(_) | Event::Refused(_) => false,
                 };
                 if is_first { &mut first } else { &mut rest }.push(event.clone());
@@ -118,10 +121,10 @@ fn every_valid_report_resumes_after_every_asset() {
             let at = first.len();
             first.append(&mut rest);
             assert_resumes(&options, &first, at, &position);
-            places += 1;
+            count += 1;
         }
     }
-    assert!(places > 30, "{places}");
+    assert!(count > 30, "{count}");
 }
 
 fn address(event: &Event) -> &str {
@@ -145,14 +148,14 @@ proptest! {
         let path = folder.path().join("any.xml");
         fs::write(&path, generated(format, findings, 1_200 / findings as u64 + 1, seed)).unwrap();
         let options = options(&[&path]);
-        let whole = read(&options);
-        for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-            assert_resumes(&options, &whole.events, *at, position);
+        let uninterrupted = read(&options);
+        for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
+            assert_resumes(&options, &uninterrupted.events, *at, position);
         }
     }
 }
 
-/// The note about late texts counts by the cuts between batches; it still says the same after going on.
+/// The note about late texts depends on the batches; its count is the same after a resume.
 #[test]
 fn notes_are_kept_after_a_resume() {
     let folder = tempfile::tempdir().unwrap();
@@ -167,17 +170,17 @@ fn notes_are_kept_after_a_resume() {
     fs::write(&path, late.replacen(asset, &asset.repeat(2), 1)).unwrap();
 
     let options = options(&[&path]);
-    let whole = read(&options);
+    let uninterrupted = read(&options);
     assert!(
-        whole.ends()[0]
+        uninterrupted.ends()[0]
             .notes
             .iter()
             .any(|note| note.text.contains("found after the first findings of the asset") && note.count == 2)
     );
-    let empty = whole.positions.iter().filter(|(_, position)| position.0.is_empty()).count();
-    assert!(empty >= 2, "there is no position to resume at inside an asset");
-    for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        assert_resumes(&options, &whole.events, *at, position);
+    let empty = uninterrupted.positions.iter().filter(|(_, position)| position.0.is_empty()).count();
+    assert!(empty >= 2, "a position inside an asset is not empty");
+    for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
+        assert_resumes(&options, &uninterrupted.events, *at, position);
     }
 }
 
@@ -204,7 +207,7 @@ fn finished_files_are_not_read_again_and_new_ones_are() {
         assert_eq!(second.files(), rest);
         second.commit().unwrap();
 
-        // A run that begins at the beginning reads all.
+        // A run from the beginning reads all files.
         let mut third = Session::open(&options, state.path(), None);
         third.go();
         assert_eq!(third.files(), ["a.xml", "b.xml", "c.xml", "d.xml"]);
@@ -212,7 +215,7 @@ fn finished_files_are_not_read_again_and_new_ones_are() {
 }
 
 #[test]
-fn the_report_under_way_comes_first() {
+fn report_in_progress_is_resumed_first() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = folder.path().join("m.xml");
     fs::write(&path, generated(Format::Template, 10, 200, 1)).unwrap();
@@ -227,7 +230,7 @@ fn the_report_under_way_comes_first() {
     second.go();
     assert_eq!(second.files(), ["m.xml+", "a.xml"]);
 
-    // A changed file is another report.
+    // A changed file is a different report.
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, [&bytes[..], b"\n"].concat()).unwrap();
     let mut third = Session::open(&options, state.path(), Some(&position));
@@ -242,18 +245,18 @@ fn the_report_under_way_comes_first() {
     assert_eq!(fourth.files(), ["a.xml"]);
 }
 
-/// A file can be changed so that its length, time and ends stay; fewer assets are still noticed.
+/// A change may keep the length, time and ends of a file; a smaller number of assets is still detected.
 #[test]
-fn a_report_with_fewer_assets_than_before_is_not_complete() {
+fn report_with_fewer_assets_than_before_is_not_complete() {
     let (path, state) = (good("scan-ipv6.xml"), tempfile::tempdir().unwrap());
     let options = options(&[&path]);
-    let whole = read(&options);
-    let mut place: Value = serde_json::from_slice(&whole.positions[0].1.0).unwrap();
-    place["report"]["assets"] = 3.into();
-    let position = Position(place.to_string().into_bytes());
+    let uninterrupted = read(&options);
+    let mut edited: Value = serde_json::from_slice(&uninterrupted.positions[0].1.0).unwrap();
+    edited["report"]["assets"] = 3.into();
+    let position = Position(edited.to_string().into_bytes());
     let mut session = Session::open(&options, state.path(), Some(&position));
     session.go();
-    let [Event::Start(_), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
+    let [Event::Start(..), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
     assert!(!end.complete && !end.deliver);
     assert!(end.reason.ends_with("the report previously had 3 assets"), "{}", end.reason);
 }
@@ -262,10 +265,10 @@ fn a_report_with_fewer_assets_than_before_is_not_complete() {
 fn delivered_truncated_report_resumes_too() {
     let mut options = options(&[&damaged("scan-cut-between-assets.xml"), &good("scan-ipv6.xml")]);
     options["deliver_incomplete"] = true.into();
-    let whole = read(&options);
-    assert!(!whole.ends()[0].complete && whole.ends()[0].deliver);
-    for (at, position) in whole.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
-        assert_resumes(&options, &whole.events, *at, position);
+    let uninterrupted = read(&options);
+    assert!(!uninterrupted.ends()[0].complete && uninterrupted.ends()[0].deliver);
+    for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
+        assert_resumes(&options, &uninterrupted.events, *at, position);
     }
 }
 
@@ -292,7 +295,7 @@ fn pipe_cannot_resume_but_is_recognized() {
 }
 
 #[test]
-fn a_position_stays_small_when_nothing_is_ever_committed() {
+fn position_size_is_limited_without_commits() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for number in 0..500 {
         fs::copy(good("scan-no-assets.xml"), folder.path().join(format!("{number:03}.xml"))).unwrap();

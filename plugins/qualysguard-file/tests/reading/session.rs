@@ -1,25 +1,29 @@
-//! An instance that is called step by step, dropped at will, and opened again with a position.
+//! An instance that is called step by step, and can be dropped and reopened at a position.
 
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Input, Next, Options, Position, Result, Services};
+use scanbridge_plugin_api::{
+    Event as Happened, Input, Open, OpenFrame, Options, Outcome, Position, ReportKey, Result, Services,
+    Stored, StoredReport,
+};
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::Value;
 
-/// One thing of the stream, whichever batch it came with.
+/// One element of the stream, independent of its batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
-    Start(ReportStart),
+    /// The report, and whether it continues one.
+    Start(ReportStart, bool),
     Asset(Row),
     Finding(Row),
     End(ReportEnd),
     Refused(Refusal),
 }
 
-/// Why [`Session::go`] came back.
+/// Why [`Session::go`] returned.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Pause {
     Idle,
@@ -29,47 +33,47 @@ pub(crate) enum Pause {
 pub(crate) struct Session {
     input: QualysGuardFile,
     pub(crate) events: Vec<Event>,
-    /// Every position with the number of events before it.
+    /// Each position with the number of events before it.
     pub(crate) positions: Vec<(usize, Position)>,
 }
 
 impl Session {
     pub(crate) fn open(options: &Value, state: &Path, resume: Option<&Position>) -> Self {
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-        let input = QualysGuardFile::open(&options, &Services::without_host(state), resume).unwrap();
+        let (services, frame) = (Services::without_host(state), OpenFrame::default());
+        let open = Open::new(&options, &services, &frame);
+        let input = QualysGuardFile::open(&open, resume).unwrap().plugin;
         Self { input, events: Vec::new(), positions: Vec::new() }
     }
 
-    /// Takes one step.
+    /// Calls `next` once.
     pub(crate) fn step(&mut self) -> Option<Pause> {
-        let position = match self.input.next(BatchBuilder::default()).unwrap() {
-            Next::ReportStart(start) => {
-                self.events.push(Event::Start(*start));
+        let step = self.input.next(BatchBuilder::default()).unwrap();
+        match step.event {
+            Happened::ReportStart { start, continued } => {
+                self.events.push(Event::Start(*start, continued));
                 return None;
             }
-            Next::Batch { batch, position } => {
+            Happened::Batch(batch) => {
                 let columns = Columns::of(scanbridge_plugin_api::batch::Schema::default());
                 let batch = Batch::of(&batch, &columns).unwrap();
                 self.events.extend(rows::assets(batch).into_iter().map(Event::Asset));
                 self.events.extend(rows::findings(batch).into_iter().map(Event::Finding));
-                position
             }
-            Next::ReportEnd { end, position } => {
-                self.events.push(Event::End(end));
-                position
-            }
-            Next::Refused(refusal) => {
+            Happened::ReportEnd(end) => self.events.push(Event::End(end)),
+            Happened::Refused(refusal) => {
                 self.events.push(Event::Refused(refusal));
                 return None;
             }
-            Next::Idle(_) => return Some(Pause::Idle),
-            Next::Finished => return Some(Pause::Finished),
-        };
-        self.positions.push((self.events.len(), position));
+            Happened::Idle(_) => return Some(Pause::Idle),
+            Happened::Finished => return Some(Pause::Finished),
+            event => panic!("unexpected step: {event:?}"),
+        }
+        self.positions.push((self.events.len(), step.position.unwrap_or_default()));
         None
     }
 
-    /// Goes on to the end, or to where the input waits for files.
+    /// Continues to the end, or until the input waits for files.
     pub(crate) fn go(&mut self) -> Pause {
         loop {
             if let Some(pause) = self.step() {
@@ -90,22 +94,39 @@ impl Session {
         self.positions.last().unwrap().1.clone()
     }
 
-    /// All up to the last position is delivered.
+    /// Commits everything up to the last position.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let position = self.last_position();
-        self.input.committed(&position)
+        self.commit_as(Outcome::Delivered)
+    }
+
+    /// All up to the last position is stored, with this outcome of every report.
+    pub(crate) fn commit_as(&mut self, outcome: Outcome) -> Result<()> {
+        let reports = self.events.iter().filter_map(|event| match event {
+            Event::Start(start, _) => Some(StoredReport {
+                key: ReportKey {
+                    path: start.path.clone(),
+                    revision: start.revision.clone(),
+                    ..ReportKey::default()
+                },
+                outcome,
+                dead_letters: 0,
+            }),
+            _ => None,
+        });
+        let reports = reports.collect();
+        self.input.stored(&Stored { position: self.last_position(), reports })
     }
 
     pub(crate) fn ends(&self) -> Vec<&ReportEnd> {
         self.events.iter().filter_map(Event::end).collect()
     }
 
-    /// The names of the files whose reports were begun since `from`, with `+` after those that were resumed.
+    /// The names of the files whose reports were begun, with `+` after those that were resumed.
     pub(crate) fn files(&self) -> Vec<String> {
         let name = |event: &Event| match event {
-            Event::Start(start) => {
+            Event::Start(start, continued) => {
                 let name = Path::new(&start.path).file_name().unwrap().to_string_lossy().into_owned();
-                Some(name + if start.continued { "+" } else { "" })
+                Some(name + if *continued { "+" } else { "" })
             }
             _ => None,
         };

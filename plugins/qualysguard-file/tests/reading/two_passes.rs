@@ -1,5 +1,5 @@
-//! Template reports: the first pass passes over the assets, the second reads nothing else. Together they have read
-//! all of it, or the report is not complete.
+//! Template reports: the first pass skips the assets, the second reads only them. A report is complete only if both
+//! passes together have read all of it.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::drive::{Outcome, read_with};
 
-/// Reads `template-report.xml` after these replacements, each of the first place only.
+/// Reads `template-report.xml` after these replacements, each of the first occurrence only.
 fn read_changed(changes: &[(&str, &str)], options: &Value) -> Outcome {
     let mut xml = fs::read_to_string(good("template-report.xml")).unwrap();
     for (from, to) in changes {
@@ -21,11 +21,11 @@ fn read_changed(changes: &[(&str, &str)], options: &Value) -> Outcome {
     read_with(&path, options).unwrap()
 }
 
-/// The end of a list that a reader of tags alone would take for the end of the assets.
+/// A forged end tag that a search for tags alone would accept as the end of the assets.
 const FORGED: &str = "</HOST_LIST></ASSET_DATA_REPORT><!--";
 
 #[test]
-fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
+fn damaged_assets_are_not_delivered() {
     for (changes, reason) in [
         (&[("</HOST>", "</HOTS>")][..], "line 135: expected `</HOST>`, but `</HOTS>` was found"),
         (&[("<HOST_ID>", "<HOST_ID>&evil;")], "line 39: undefined entity evil"),
@@ -40,7 +40,7 @@ fn damage_within_the_assets_is_found_and_nothing_takes_effect() {
             ],
             "line 40: invalid attributes in element DNS: `<` in the value of attribute a",
         ),
-        // The parser takes this for a strange name.
+        // The parser accepts this as an element name.
         (
             &[
                 ("<DNS>", &format!("<X\"{FORGED}\"/><DNS>")),
@@ -79,10 +79,10 @@ fn assets_without_an_end_are_refused() {
 #[test]
 fn lists_of_assets_may_be_empty_nested_or_several() {
     let second = "</HOST_LIST><HOST_LIST><HOST><IP>192.0.2.99</IP></HOST></HOST_LIST>";
-    let behind = "</GLOSSARY><HOST_LIST a='>'><HOST><IP>192.0.2.99</IP></HOST></HOST_LIST >";
+    let after = "</GLOSSARY><HOST_LIST a='>'><HOST><IP>192.0.2.99</IP></HOST></HOST_LIST >";
     for (changes, assets) in [
         (&[("</HOST_LIST>", second)][..], 4),
-        (&[("</GLOSSARY>", behind)], 4),
+        (&[("</GLOSSARY>", after)], 4),
         (&[("<HOST_LIST>", "<HOST_LIST/><HOST_LIST >"), ("</HOST_LIST>", "</HOST_LIST >")], 3),
         (&[("<HOST_LIST>", "<HOST_LIST><HOST_LIST><HOST/></HOST_LIST>")], 3),
         (&[("</DNS>", "</DNS><!-- </HOST_LIST> --><?x </HOST_LIST> ?>")], 3),
@@ -97,9 +97,9 @@ fn lists_of_assets_may_be_empty_nested_or_several() {
     }
 }
 
-/// The glossary is not read a second time; an error in it must not be lost.
+/// The second pass does not read the glossary, so an error in it must be stored.
 #[test]
-fn a_glossary_beyond_the_limit_makes_no_complete_report() {
+fn report_with_a_glossary_above_the_limit_is_not_complete() {
     let threat = format!("<THREAT>{}", "x".repeat(70_000));
     let outcome = read_changed(
         &[("<THREAT>", &threat)],

@@ -1,11 +1,11 @@
-//! A folder that is watched, and what becomes of files that were delivered.
+//! Watched directories, and the actions for delivered files.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use scanbridge_fixtures::{damaged, good};
-use scanbridge_plugin_api::{ErrorKind, Input, Options, Services, Verdict};
+use scanbridge_plugin_api::{ErrorKind, Input, Open, OpenFrame, Options, Services, Verdict};
 use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::{Value, json};
 
@@ -18,12 +18,12 @@ fn watching(folder: &Path, more: &Value) -> Value {
     options
 }
 
-fn put(name: &str, to: &Path) {
+fn copy_fixture(name: &str, to: &Path) {
     fs::copy(good(name), to).unwrap();
 }
 
-/// Reads what is there and commits it.
-fn look(session: &mut Session) {
+/// Reads the available files and commits their reports.
+fn scan(session: &mut Session) {
     assert_eq!(session.go(), Pause::Idle);
     if !session.positions.is_empty() {
         session.commit().unwrap();
@@ -43,112 +43,112 @@ fn each_file_is_delivered_once_across_runs_and_again_when_it_changes() {
     let (a, b) = (folder.path().join("a.xml"), folder.path().join("b.xml"));
     let options = watching(folder.path(), &json!({}));
     let mut first = Session::open(&options, state.path(), None);
-    look(&mut first);
-    put("scan-ipv6.xml", &b);
-    look(&mut first);
-    look(&mut first);
-    put("scan-crlf.xml", &a);
-    look(&mut first);
+    scan(&mut first);
+    copy_fixture("scan-ipv6.xml", &b);
+    scan(&mut first);
+    scan(&mut first);
+    copy_fixture("scan-crlf.xml", &a);
+    scan(&mut first);
     assert_eq!(first.files(), ["b.xml", "a.xml"]);
-    put("template-report.xml", &b);
-    look(&mut first);
-    look(&mut first);
+    copy_fixture("template-report.xml", &b);
+    scan(&mut first);
+    scan(&mut first);
     assert_eq!(first.files(), ["b.xml", "a.xml", "b.xml"]);
     assert_eq!(first.refusals().len(), 0, "an empty directory is not an error");
     drop(first);
 
     let mut second = Session::open(&options, state.path(), None);
-    look(&mut second);
+    scan(&mut second);
     assert_eq!(second.files(), [""; 0]);
-    // Gone and come back, it is a new file; its neighbour is still known.
+    // A file that is removed and added again is new; the other file is still known.
     let time = fs::metadata(&b).unwrap().modified().unwrap();
     fs::remove_file(&b).unwrap();
-    look(&mut second);
-    put("template-report.xml", &b);
+    scan(&mut second);
+    copy_fixture("template-report.xml", &b);
     fs::File::options().write(true).open(&b).unwrap().set_modified(time).unwrap();
-    look(&mut second);
+    scan(&mut second);
     assert_eq!(second.files(), ["b.xml"]);
 }
 
 #[test]
-fn a_folder_that_looks_empty_makes_nothing_forgotten() {
+fn files_of_an_empty_directory_stay_recorded() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mounted = folder.path().join("mounted");
     fs::create_dir(&mounted).unwrap();
-    put("scan-ipv6.xml", &mounted.join("a.xml"));
+    copy_fixture("scan-ipv6.xml", &mounted.join("a.xml"));
     let mut session = Session::open(&watching(&mounted, &json!({})), state.path(), None);
-    look(&mut session);
-    fs::rename(&mounted, folder.path().join("away")).unwrap();
-    look(&mut session);
-    look(&mut session);
+    scan(&mut session);
+    fs::rename(&mounted, folder.path().join("unmounted")).unwrap();
+    scan(&mut session);
+    scan(&mut session);
     let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
-    assert_eq!(outcome, [ErrorKind::NoInput], "a folder that is missing is named once");
+    assert_eq!(outcome, [ErrorKind::NoInput], "a missing directory is reported once");
     fs::create_dir(&mounted).unwrap();
-    look(&mut session);
+    scan(&mut session);
     fs::remove_dir(&mounted).unwrap();
-    fs::rename(folder.path().join("away"), &mounted).unwrap();
-    look(&mut session);
+    fs::rename(folder.path().join("unmounted"), &mounted).unwrap();
+    scan(&mut session);
     assert_eq!(session.files(), ["a.xml"]);
 }
 
-/// There is no space to decompress it until the operator frees some: the file itself does not change by that.
+/// Decompression fails until the operator frees disk space. The file itself does not change.
 #[test]
 fn failed_decompression_is_retried_and_reported_once() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
     let mounted = Command::new("mount").args(mount).arg(state.path()).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        return println!("skipped: no file system may be mounted here");
+        return println!("skipped: mounting a file system is not permitted");
     }
     fs::write(folder.path().join("a.xml.gz"), gzip(&fs::read(good("scan-ipv6.xml")).unwrap())).unwrap();
-    let in_the_way = state.path().join("in the way");
+    let filler = state.path().join("filler");
     let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
-    assert!(fs::write(&in_the_way, vec![0; 2 << 20]).is_err(), "the disk is small");
-    look(&mut session);
-    look(&mut session);
+    assert!(fs::write(&filler, vec![0; 2 << 20]).is_err(), "the disk is not full");
+    scan(&mut session);
+    scan(&mut session);
     let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.kind).collect();
-    fs::remove_file(&in_the_way).unwrap();
-    look(&mut session);
-    look(&mut session);
+    fs::remove_file(&filler).unwrap();
+    scan(&mut session);
+    scan(&mut session);
     let files = session.files();
     drop(session);
     assert!(Command::new("umount").arg(state.path()).status().unwrap().success());
     assert_eq!((outcome, files), (vec![ErrorKind::Io], vec!["a.xml.gz".to_owned()]));
 }
 
-/// Folders by date come and go with all that is in them.
+/// Directories by date are created and deleted with their files.
 #[test]
-fn files_of_a_folder_that_was_deleted_are_forgotten() {
+fn files_of_a_deleted_directory_are_removed_from_the_list() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let days = ["2026-01-01", "2026-01-02"].map(|day| folder.path().join(day));
     for day in &days {
         fs::create_dir(day).unwrap();
-        put("scan-ipv6.xml", &day.join("a.xml"));
+        copy_fixture("scan-ipv6.xml", &day.join("a.xml"));
     }
     let options = watching(folder.path(), &json!({ "path": [folder.path().join("*/*.xml")] }));
     let mut session = Session::open(&options, state.path(), None);
-    look(&mut session);
+    scan(&mut session);
     let journal = || fs::read_to_string(state.path().join("delivered")).unwrap().lines().count();
     assert_eq!(journal(), 3);
     fs::remove_dir_all(&days[0]).unwrap();
-    look(&mut session);
+    scan(&mut session);
     assert_eq!(journal(), 2);
 }
 
 #[test]
-fn a_file_that_is_not_finished_waits_and_the_others_do_not() {
+fn incomplete_file_does_not_delay_other_files() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let growing = folder.path().join("a.xml");
-    let whole = fs::read(good("scan-all-kinds.xml")).unwrap();
-    fs::write(&growing, &whole[..whole.len() / 2]).unwrap();
-    put("scan-ipv6.xml", &folder.path().join("b.xml"));
+    let complete = fs::read(good("scan-all-kinds.xml")).unwrap();
+    fs::write(&growing, &complete[..complete.len() / 2]).unwrap();
+    copy_fixture("scan-ipv6.xml", &folder.path().join("b.xml"));
     let options = watching(folder.path(), &json!({ "settle_secs": 3600 }));
     let mut session = Session::open(&options, state.path(), None);
-    look(&mut session);
-    look(&mut session);
+    scan(&mut session);
+    scan(&mut session);
     assert_eq!(session.files(), ["b.xml"]);
-    fs::write(&growing, &whole).unwrap();
-    look(&mut session);
+    fs::write(&growing, &complete).unwrap();
+    scan(&mut session);
     assert_eq!(session.files(), ["b.xml", "a.xml"]);
     assert_eq!(session.refusals().len(), 0);
 }
@@ -160,23 +160,23 @@ fn rejected_file_is_reported_once_until_it_changes() {
     fs::copy(damaged("scan-cut-in-cdata.xml"), &path).unwrap();
     let options = watching(folder.path(), &json!({ "on_done": "delete" }));
     let mut session = Session::open(&options, state.path(), None);
-    look(&mut session);
-    look(&mut session);
+    scan(&mut session);
+    scan(&mut session);
     assert_eq!((session.refusals().len(), names(folder.path())), (1, vec!["a.xml".to_owned()]));
-    put("scan-ipv6.xml", &path);
-    look(&mut session);
+    copy_fixture("scan-ipv6.xml", &path);
+    scan(&mut session);
     assert_eq!((session.files(), names(folder.path())), (vec!["a.xml".to_owned()], vec![]));
 }
 
 #[test]
-fn an_incomplete_report_that_is_delivered_stays_and_is_not_delivered_again() {
+fn delivered_incomplete_report_stays_and_is_delivered_once() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::copy(damaged("scan-cut-between-assets.xml"), folder.path().join("a.xml")).unwrap();
     let more = json!({ "on_done": "move", "deliver_incomplete": true });
     for files in [vec!["a.xml"], vec![]] {
         let mut session = Session::open(&watching(folder.path(), &more), state.path(), None);
-        look(&mut session);
-        look(&mut session);
+        scan(&mut session);
+        scan(&mut session);
         assert_eq!(
             (session.files(), names(folder.path())),
             (files.iter().map(ToString::to_string).collect(), vec!["a.xml".to_owned()])
@@ -184,14 +184,13 @@ fn an_incomplete_report_that_is_delivered_stays_and_is_not_delivered_again() {
     }
 }
 
-/// Nothing is moved before the host reports that it is delivered; afterwards everything is, by this run or the next
-/// one.
+/// Files are moved only after the host reports the commit, by this run or the next one.
 #[test]
 fn delivered_files_are_moved_when_they_are_committed() {
     for (watch, crash) in [(false, false), (false, true), (true, false), (true, true)] {
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for name in ["a.xml", "b.xml", "c.xml"] {
-            put("scan-ipv6.xml", &folder.path().join(name));
+            copy_fixture("scan-ipv6.xml", &folder.path().join(name));
         }
         let options = watching(folder.path(), &json!({ "watch": watch, "on_done": "move" }));
         let mut first = Session::open(&options, state.path(), None);
@@ -210,7 +209,7 @@ fn delivered_files_are_moved_when_they_are_committed() {
         assert_eq!(names(folder.path()), ["done"]);
         assert_eq!(names(&folder.path().join("done")), ["a.xml", "b.xml", "c.xml"]);
 
-        // All were delivered, and so none is missing.
+        // All files were delivered, so none is reported as missing.
         let position = second.last_position();
         let mut third = Session::open(&options, state.path(), Some(&position));
         third.go();
@@ -219,11 +218,11 @@ fn delivered_files_are_moved_when_they_are_committed() {
 }
 
 #[test]
-fn a_named_file_that_was_deleted_is_not_missed_after_a_crash() {
+fn deleted_file_is_not_reported_missing_after_a_crash() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (a, b) = (folder.path().join("a.xml"), folder.path().join("b.xml"));
-    put("scan-ipv6.xml", &a);
-    put("scan-ipv6.xml", &b);
+    copy_fixture("scan-ipv6.xml", &a);
+    copy_fixture("scan-ipv6.xml", &b);
     let options = json!({ "path": [a, b], "on_done": "delete" });
     let mut first = Session::open(&options, state.path(), None);
     let position = first.go_to_end_of(1);
@@ -238,10 +237,10 @@ fn a_named_file_that_was_deleted_is_not_missed_after_a_crash() {
 }
 
 #[test]
-fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
+fn failed_move_is_reported_and_file_is_not_read_again() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    put("scan-ipv6.xml", &folder.path().join("a.xml"));
-    fs::write(folder.path().join("done"), "no folder").unwrap();
+    copy_fixture("scan-ipv6.xml", &folder.path().join("a.xml"));
+    fs::write(folder.path().join("done"), "not a directory").unwrap();
     let options = watching(folder.path(), &json!({ "on_done": "move" }));
     let mut first = Session::open(&options, state.path(), None);
     first.go();
@@ -252,7 +251,7 @@ fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
     let mut second = Session::open(&options, state.path(), None);
     second.go();
     assert_eq!(second.files(), [""; 0]);
-    // The next run tries again.
+    // The next run retries the move.
     fs::remove_file(folder.path().join("done")).unwrap();
     let mut third = Session::open(&options, state.path(), None);
     third.go();
@@ -263,12 +262,12 @@ fn a_file_that_cannot_be_moved_is_named_and_not_read_again() {
 fn unrecorded_delivery_stays_in_the_position() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for name in ["a.xml", "b.xml"] {
-        put("scan-ipv6.xml", &folder.path().join(name));
+        copy_fixture("scan-ipv6.xml", &folder.path().join(name));
     }
     let options = watching(folder.path(), &json!({}));
     let mut first = Session::open(&options, state.path(), None);
     first.go_to_end_of(1);
-    // Where the record is written before it is moved into its place.
+    // The record is written to this path before it is renamed.
     fs::create_dir(state.path().join("delivered.new")).unwrap();
     assert_eq!(first.commit().unwrap_err().kind, ErrorKind::Io);
     let position = first.go_to_end_of(2);
@@ -280,9 +279,9 @@ fn unrecorded_delivery_stays_in_the_position() {
 }
 
 #[test]
-fn files_move_to_a_folder_that_is_named_and_are_not_read_there() {
+fn files_in_done_folder_are_not_read() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    put("scan-ipv6.xml", &folder.path().join("a.xml"));
+    copy_fixture("scan-ipv6.xml", &folder.path().join("a.xml"));
     let more = json!({
         "path": [folder.path().join("**/*.xml")], "watch": false, "on_done": "move",
         "done_folder": folder.path().join("old/2026"),
@@ -292,36 +291,41 @@ fn files_move_to_a_folder_that_is_named_and_are_not_read_there() {
     session.go();
     session.commit().unwrap();
     assert_eq!(names(&folder.path().join("old/2026")), ["a.xml"]);
-    let mut again = Session::open(&options, state.path(), None);
-    again.go();
-    assert_eq!((again.files().len(), again.refusals().len()), (0, 0));
+    let mut rerun = Session::open(&options, state.path(), None);
+    rerun.go();
+    assert_eq!((rerun.files().len(), rerun.refusals().len()), (0, 0));
 }
 
 #[test]
-fn a_damaged_record_of_what_was_delivered_stops_the_run() {
+fn corrupt_list_of_delivered_files_is_an_error() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    put("scan-ipv6.xml", &folder.path().join("a.xml"));
+    copy_fixture("scan-ipv6.xml", &folder.path().join("a.xml"));
     let options = watching(folder.path(), &json!({}));
-    look(&mut Session::open(&options, state.path(), None));
+    scan(&mut Session::open(&options, state.path(), None));
     let journal = state.path().join("delivered");
     fs::write(&journal, fs::read_to_string(&journal).unwrap().replace("a.xml", "b.xml")).unwrap();
 
     let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-    let mut input = QualysGuardFile::open(&options, &Services::without_host(state.path()), None).unwrap();
+    let mut input = QualysGuardFile::open(
+        &Open::new(&options, &Services::without_host(state.path()), &OpenFrame::default()),
+        None,
+    )
+    .unwrap()
+    .plugin;
     let error = input.next(scanbridge_plugin_api::batch::BatchBuilder::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("delivered, line 2"), "{}", error.message);
 }
 
 #[test]
-fn a_pipe_is_not_waited_for_in_a_watched_folder() {
+fn pipe_in_a_watched_directory_is_skipped() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
-    assert!(made.success());
-    put("scan-ipv6.xml", &folder.path().join("b.xml"));
+    let created = std::process::Command::new("mkfifo").arg(folder.path().join("a.xml")).status().unwrap();
+    assert!(created.success());
+    copy_fixture("scan-ipv6.xml", &folder.path().join("b.xml"));
     let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
-    look(&mut session);
-    look(&mut session);
+    scan(&mut session);
+    scan(&mut session);
     assert_eq!(session.files(), ["b.xml"]);
     let outcome: Vec<_> = session.refusals().iter().map(|refusal| refusal.error.message.as_str()).collect();
     assert!(
@@ -338,7 +342,10 @@ fn options_that_contradict_each_other_are_config_errors() {
         (json!({ "path": ["in"], "on_done": "delete", "done_folder": "out" }), "`done_folder`"),
     ] {
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
-        let opened = QualysGuardFile::open(&options, &Services::without_host(Path::new("/none")), None);
+        let opened = QualysGuardFile::open(
+            &Open::new(&options, &Services::without_host(Path::new("/none")), &OpenFrame::default()),
+            None,
+        );
         let error = opened.err().unwrap();
         assert_eq!(error.kind, ErrorKind::Config);
         assert!(error.message.contains(part), "{}", error.message);
@@ -346,7 +353,7 @@ fn options_that_contradict_each_other_are_config_errors() {
 }
 
 #[test]
-fn a_check_depends_on_what_is_wanted() {
+fn check_of_an_empty_directory_depends_on_the_options() {
     let folder = tempfile::tempdir().unwrap();
     for (more, verdict) in [
         (json!({}), Verdict::Ok),
@@ -360,7 +367,11 @@ fn a_check_depends_on_what_is_wanted() {
         let options = watching(folder.path(), &more);
         let options = Options::read(QualysGuardFile::OPTIONS, options.to_string().as_bytes()).unwrap();
         let services = Services::without_host(Path::new("/none/state"));
-        let report = QualysGuardFile::open(&options, &services, None).unwrap().check().unwrap();
+        let report = QualysGuardFile::open(&Open::new(&options, &services, &OpenFrame::default()), None)
+            .unwrap()
+            .plugin
+            .check()
+            .unwrap();
         assert_eq!(report.steps.last().unwrap().verdict, verdict, "{:?}", report.steps);
     }
 }

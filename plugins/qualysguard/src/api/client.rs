@@ -240,7 +240,7 @@ impl Drop for Client {
 pub(crate) fn unusable_list(what: &str, fault: ListFault) -> PluginError {
     let message = format!("{what} {fault}");
     match fault {
-        ListFault::Cut => {
+        ListFault::Truncated => {
             PluginError::new(ErrorKind::Unavailable, message).with_hint("the next attempt downloads it again")
         }
         ListFault::TooLong => PluginError::bad_data(message).with_hint("request less data per call"),

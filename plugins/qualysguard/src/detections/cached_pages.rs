@@ -48,7 +48,7 @@ impl CachedPages {
             self.pages().into_iter().find(|(_, first, next)| *first <= asset && asset < *next)?;
         let file = File::open(path).ok()?;
         let length = file.metadata().ok()?.len();
-        Some((Source::whole(file, length), first))
+        Some((Source::new(file, length), first))
     }
 
     /// Removes the pages that contain only assets before this one, because these are delivered.

@@ -216,7 +216,7 @@ impl KnowledgeBase {
         self.next_file = self.next_file.max(number.unwrap_or(0) + 1);
         let Ok(file) = File::open(path) else { return false };
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        let source = Source::whole(file, length);
+        let source = Source::new(file, length);
         let limits = context.settings.reading.limits;
         match index_knowledge_base(source.read(None), limits, &mut self.definitions) {
             Ok(notes) => {

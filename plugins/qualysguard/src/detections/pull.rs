@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{Hints, Note, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Next, PluginError, Position, Result, tracing};
+use scanbridge_plugin_api::{CheckpointRequest, PluginError, Position, Result, Step, tracing};
 use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Detections {
     }
 
     /// Starts a pull with its first page, or resumes an interrupted one.
-    fn begin(&mut self, context: &mut SourceContext) -> Result<Next> {
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Step> {
         let continued = self.pull.under_way;
         let is_over = continued && self.pull.first.is_none();
         if !continued {
@@ -110,7 +110,7 @@ impl Detections {
         self.pull.under_way = true;
         self.state = if is_over { State::End } else { State::Pages };
         let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
-        Ok(Next::ReportStart(Box::new(ReportStart {
+        let start = ReportStart {
             kind: "HOST_LIST_VM_DETECTION_OUTPUT".to_owned(),
             title: match &self.pull.since {
                 Some(since) => format!("Detections of assets processed since {since}"),
@@ -119,10 +119,10 @@ impl Detections {
             time: self.pull.started.clone(),
             path: url.to_string(),
             hints: Hints { add_host: context.settings.reading.add_host },
-            continued,
             schema: Schema::default(),
             ..ReportStart::default()
-        })))
+        };
+        Ok(if continued { Step::report_continued(start) } else { Step::report_start(start) })
     }
 
     /// Downloads the next page and the definitions of its QIDs.
@@ -155,7 +155,7 @@ impl Detections {
         Ok(())
     }
 
-    fn deliver(&mut self, mut batch: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
+    fn deliver(&mut self, mut batch: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
         if self.page.is_none() {
             self.open_page(context)?;
         }
@@ -172,12 +172,14 @@ impl Detections {
                     pull.note(page.notes());
                     position(context, &pull)
                 });
-                Ok(Next::Batch { batch: batch.finish(), position: at.unwrap_or_default() })
+                Ok(Step::batch(batch.finish()).at(at))
             }
             Ok(Filled::Ended) => {
                 self.end_page();
-                // An empty batch is sent too, because it carries the position.
-                Ok(Next::Batch { batch: batch.finish(), position: position(context, &self.pull) })
+                // An empty batch is sent too, because it carries the position. A page has cost quota of the API, so that it
+                // is not downloaded again after an interruption.
+                let at = position(context, &self.pull);
+                Ok(Step::batch(batch.finish()).at(at).with_checkpoint(CheckpointRequest::Now))
             }
             Err(_) if context.services.is_cancelled() => Err(PluginError::cancelled()),
             Err(damage) => {
@@ -197,7 +199,7 @@ impl Detections {
         self.state = if page.next.is_some() { State::Pages } else { State::End };
     }
 
-    fn end_pull(&mut self, context: &SourceContext) -> Next {
+    fn end_pull(&mut self, context: &SourceContext) -> Step {
         tracing::info!(assets = self.pull.assets, "QualysGuard Report Processing Complete");
         if self.pull.assets == 0 && self.pull.since.is_none() {
             self.pull.notes.push(Note { text: "the report contains no assets".to_owned(), count: 1 });
@@ -214,7 +216,7 @@ impl Detections {
         self.end(ReportEnd { complete: count == 0, deliver: true, reason, ..ReportEnd::default() }, context)
     }
 
-    fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Next {
+    fn end(&mut self, end: ReportEnd, context: &SourceContext) -> Step {
         self.state = State::Rest;
         let mut pull = std::mem::take(&mut self.pull);
         (pull.ended, pull.first) = (true, None);
@@ -224,7 +226,7 @@ impl Detections {
         }
         let notes = std::mem::take(&mut pull.notes);
         let end = ReportEnd { notes, bytes: pull.bytes, ..end };
-        Next::ReportEnd { end, position: position(context, &pull) }
+        Step::report_end(end).at(position(context, &pull))
     }
 }
 
@@ -250,7 +252,7 @@ impl Pull {
 }
 
 impl Work for Detections {
-    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
         match self.state {
             State::Begin => self.begin(context),
             State::Pages => self.deliver(recycled, context),
@@ -262,7 +264,7 @@ impl Work for Detections {
         }
     }
 
-    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+    fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
         match read_position::<Pull>(context, Some(at)) {
             Some(pull) => {
                 match pull.first {

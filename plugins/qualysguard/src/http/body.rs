@@ -88,7 +88,7 @@ impl Writer {
             }
         };
         let hash = counted.hash.digest128();
-        Ok(Body { source: Source::whole(counted.file, counted.length), hash })
+        Ok(Body { source: Source::new(counted.file, counted.length), hash })
     }
 
     fn counted(&self) -> &Counted {

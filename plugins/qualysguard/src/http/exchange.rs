@@ -94,7 +94,7 @@ impl Exchange {
             }
             if writer.length() >= reported + PROGRESS_BYTES {
                 reported = writer.length();
-                self.services.progress(reported, if reported > total { 0 } else { total });
+                self.services.progress(reported, Some(total).filter(|total| *total >= reported));
             }
         }
         writer.finish().map_err(at)

@@ -54,7 +54,7 @@ pub(super) fn title_of(context: &mut SourceContext, template: &str) -> Result<St
     let url = context.client.at("msp/report_template_list.php");
     let call = Call::first_version("listing templates", url, &["REPORT_TEMPLATE_LIST"]);
     let Answer::Data(body) = context.client.call(&call)? else {
-        return Err(unusable_list(WHAT, ListFault::Cut));
+        return Err(unusable_list(WHAT, ListFault::Truncated));
     };
     let templates = read_templates(body.source.read(None)).map_err(|fault| unusable_list(WHAT, fault))?;
     let found = templates.into_iter().find(|(id, _)| id == template);

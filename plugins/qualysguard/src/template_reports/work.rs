@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, tracing};
+use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
 use serde::{Deserialize, Serialize};
 
 use super::launching::ReportLauncher;
@@ -68,13 +68,13 @@ impl TemplateReports {
     }
 
     /// Starts the report at the index; `None` if an earlier round delivered it.
-    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Next>> {
+    fn begin(&mut self, context: &mut SourceContext) -> Result<Option<Step>> {
         if let Some((fetched, point)) = self.resume.take() {
             let resumed =
                 Delivery::resume(&self.store, &fetched, point, &context.settings, &context.services)?;
             if let Some((delivery, start)) = resumed {
                 self.delivery = Some(delivery);
-                return Ok(Some(Next::ReportStart(Box::new(start))));
+                return Ok(Some(Step::report_continued(start)));
             }
         }
         let (id, title) = match self.wanted.which[self.index].clone() {
@@ -97,20 +97,20 @@ impl TemplateReports {
             Ok((delivery, start)) => {
                 tracing::info!("QualysGuard Report Processing Complete");
                 self.delivery = Some(delivery);
-                Ok(Some(Next::ReportStart(Box::new(start))))
+                Ok(Some(Step::report_start(start)))
             }
             Err(refusal) => {
                 self.ended()?;
-                Ok(Some(Next::Refused(refusal)))
+                Ok(Some(Step::refused(refusal)))
             }
         }
     }
 
     /// Refuses one report, so that the others are still delivered.
-    fn refuse(&mut self, error: PluginError, context: &SourceContext) -> Result<Next> {
+    fn refuse(&mut self, error: PluginError, context: &SourceContext) -> Result<Step> {
         let path = report_call(context, "", &[]).shown();
         self.ended()?;
-        Ok(Next::Refused(Refusal { path, error, incomplete: false }))
+        Ok(Step::refused(Refusal { path, error, incomplete: false }))
     }
 
     fn fetch(&mut self, context: &mut SourceContext, id: &str) -> Result<(Fetched, Body)> {
@@ -158,18 +158,14 @@ impl TemplateReports {
         }
     }
 
-    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Next> {
+    fn deliver(&mut self, recycled: BatchBuilder, context: &SourceContext) -> Result<Step> {
         let Some(delivery) = &mut self.delivery else {
             return Err(PluginError::bug("plugin bug: deliver was called without an open report"));
         };
-        let (next, point) = delivery.next(recycled, &context.services)?;
+        let (step, point) = delivery.next(recycled, &context.services)?;
         let within = point.map(|point| (delivery.fetched.clone(), point));
-        Ok(match next {
-            Next::Batch { batch, .. } => {
-                let at = within.is_some().then(|| self.position(within, context));
-                Next::Batch { batch, position: at.unwrap_or_default() }
-            }
-            Next::ReportEnd { end, .. } => {
+        let at = match &step.event {
+            Event::ReportEnd(end) => {
                 if self.current.is_none() && end.deliver {
                     let id = delivery.fetched.id.clone();
                     self.found.retain(|found| *found != id);
@@ -178,10 +174,11 @@ impl TemplateReports {
                     self.found.drain(..known);
                 }
                 self.ended()?;
-                Next::ReportEnd { end, position: self.position(None, context) }
+                Some(self.position(None, context))
             }
-            other => other,
-        })
+            _ => within.is_some().then(|| self.position(within, context)),
+        };
+        Ok(step.at(at))
     }
 
     fn position(&self, within: Option<(Fetched, ResumePoint)>, context: &SourceContext) -> Position {
@@ -192,7 +189,7 @@ impl TemplateReports {
 }
 
 impl Work for TemplateReports {
-    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Next> {
+    fn next(&mut self, recycled: BatchBuilder, context: &mut SourceContext) -> Result<Step> {
         if self.delivery.is_some() {
             return self.deliver(recycled, context);
         }
@@ -214,7 +211,7 @@ impl Work for TemplateReports {
         }))
     }
 
-    fn committed(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
+    fn stored(&mut self, at: &Position, context: &mut SourceContext) -> Result<()> {
         let Some(progress) = read_position::<Progress>(context, Some(at)) else { return Ok(()) };
         if progress.within.is_none() && self.delivery.is_none() {
             self.store.clear(None);

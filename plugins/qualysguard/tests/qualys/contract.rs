@@ -42,16 +42,8 @@ fn cancellation_ends_a_wait_at_once() {
         let bench = Bench::new(Script::new().on("", [reply]))
             .with(json!({ "report_id": 5, "read_timeout_secs": 60 }));
         let host = ExamHost::new();
-        let state = bench.state().display().to_string();
-        let options = bench.options.to_string();
-        let opened = InputHandle::open(
-            input_table::<QualysGuard>(),
-            options.as_bytes(),
-            "exam",
-            &state,
-            host.table(),
-            &[],
-        );
+        let frame = scanbridge_plugin_contract::frame(&bench.options, &bench.state());
+        let opened = InputHandle::open(input_table::<QualysGuard>(), &frame, None, host.table());
         let mut input = opened.unwrap();
         let stopper = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
@@ -82,7 +74,9 @@ fn sample_settings_of_the_2014_guide_are_accepted() {
     let options = Options::read(QualysGuard::OPTIONS, options.to_string().as_bytes()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let services = scanbridge_plugin_api::Services::without_host(folder.path());
-    QualysGuard::open(&options, &services, None).unwrap();
+    let frame = scanbridge_plugin_api::OpenFrame::default();
+    let open = scanbridge_plugin_api::Open::new(&options, &services, &frame);
+    QualysGuard::open(&open, None).unwrap();
     assert_eq!(options.text("url").unwrap(), Some("https://qualysapi.qualys.com"));
 }
 

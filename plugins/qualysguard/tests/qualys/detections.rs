@@ -147,7 +147,7 @@ fn interrupted_pull_is_resumed() {
         let mut input = bench.open(Some(&position)).unwrap();
         let rest = finish(&mut input).unwrap();
         let report = rest.only_report();
-        assert!(report.start.continued);
+        assert!(report.continued);
         assert_eq!(report.start.time, "2026-04-01T00:00:01Z");
         let before = &outcome.reports[0].findings[..delivered];
         let joined: Vec<_> = before.iter().chain(&report.findings).collect();
@@ -254,7 +254,7 @@ fn pull_without_a_time_is_resumed_and_moves_no_watermark() {
     assert!(step(&mut input, &mut outcome).unwrap() && step(&mut input, &mut outcome).unwrap());
     drop(input);
     let rest = finish(&mut bench.open(outcome.last_position()).unwrap()).unwrap();
-    assert!(rest.only_report().start.continued);
+    assert!(rest.only_report().continued);
     assert_eq!(rest.only_report().assets.len(), 1);
     bench.run().unwrap();
     assert_eq!(bench.qualys.count("vm_processed_after"), 0);
@@ -267,7 +267,7 @@ fn restart_with_an_interval_starts_a_new_round() {
     let outcome = bench.run().unwrap();
     let mut input = bench.open(outcome.last_position()).unwrap();
     let again = finish(&mut input).unwrap();
-    assert!(!again.only_report().start.continued);
+    assert!(!again.only_report().continued);
     assert_eq!(again.only_report().assets.len(), 5);
     assert_eq!(bench.qualys.count("vm_processed_after=2026-03-31T23:00:01Z"), 1);
 }

@@ -6,7 +6,9 @@ use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{Answers, FakeQualys};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Input, Next, Options, PluginError, Position, Result, Services};
+use scanbridge_plugin_api::{
+    Event, Input, Open, OpenFrame, Options, PluginError, Position, Result, Services, Stored,
+};
 use scanbridge_plugin_contract::rows::{self, Row};
 use scanbridge_qualysguard::QualysGuard;
 use serde_json::{Value, json};
@@ -18,6 +20,8 @@ pub(crate) const PASSWORD: &str = "p@ss: w#rd&+%";
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) start: ReportStart,
+    /// Whether it continues a report of an earlier run.
+    pub(crate) continued: bool,
     pub(crate) end: Option<ReportEnd>,
     /// Assets in the order of delivery, each once.
     pub(crate) assets: Vec<Row>,
@@ -123,7 +127,9 @@ impl Bench {
     pub(crate) fn open(&self, resume: Option<&Position>) -> Result<QualysGuard> {
         let services = Services::without_host(&self.state());
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
-        QualysGuard::open(&options, &services, resume)
+        let frame = OpenFrame::default();
+        let open = Open::new(&options, &services, &frame);
+        QualysGuard::open(&open, resume).map(|opened| opened.plugin)
     }
 
     /// Runs to the end and commits every position.
@@ -133,7 +139,7 @@ impl Bench {
         while step(&mut input, &mut outcome)? {
             let (position, _) = outcome.positions.last().cloned().unwrap_or_default();
             if !position.0.is_empty() {
-                input.committed(&position)?;
+                input.stored(&Stored { position, reports: Vec::new() })?;
             }
         }
         Ok(outcome)
@@ -152,20 +158,25 @@ impl Bench {
 
 /// One step; false if the input is finished or idle.
 pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<bool> {
-    match input.next(BatchBuilder::default())? {
-        Next::ReportStart(start) => outcome.reports.push(Report { start: *start, ..Report::default() }),
-        Next::Batch { batch, position } => {
+    let step = input.next(BatchBuilder::default())?;
+    let position = step.position.unwrap_or_default();
+    match step.event {
+        Event::ReportStart { start, continued } => {
+            outcome.reports.push(Report { start: *start, continued, ..Report::default() });
+        }
+        Event::Batch(batch) => {
             let report = outcome.reports.last_mut().unwrap();
             let columns = Columns::of(report.start.schema.clone());
             report.take(Batch::of(&batch, &columns).unwrap());
             outcome.positions.push((position, outcome.findings().len()));
         }
-        Next::ReportEnd { end, position } => {
+        Event::ReportEnd(end) => {
             outcome.reports.last_mut().unwrap().end = Some(end);
             outcome.positions.push((position, outcome.findings().len()));
         }
-        Next::Refused(refusal) => outcome.refused.push(refusal),
-        Next::Idle(_) | Next::Finished => return Ok(false),
+        Event::Refused(refusal) => outcome.refused.push(refusal),
+        Event::Idle(_) | Event::Finished => return Ok(false),
+        event => panic!("unexpected step: {event:?}"),
     }
     Ok(true)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::batch::BatchBuilder;
-use scanbridge_plugin_api::{ErrorKind, Input, Next};
+use scanbridge_plugin_api::{ErrorKind, Event, Input, Stored};
 use serde_json::json;
 
 use crate::drive::{Bench, Outcome, finish, step};
@@ -103,7 +103,7 @@ fn scan_is_downloaded_after_it_finished() {
     })
     .with(json!({ "source": "scan-reports", "interval_minutes": 1 }));
     let mut input = bench.open(None).unwrap();
-    let Next::Idle(rest) = input.next(BatchBuilder::default()).unwrap() else {
+    let Event::Idle(rest) = input.next(BatchBuilder::default()).unwrap().event else {
         panic!("no scan is finished")
     };
     assert!((55..=60).contains(&rest.as_secs()), "{rest:?}");
@@ -140,7 +140,8 @@ fn failed_scan_does_not_block_the_others() {
                 Err(error) => break error,
             }
             if let Some((position, _)) = outcome.positions.last() {
-                input.committed(position).unwrap();
+                let stored = Stored { position: position.clone(), reports: Vec::new() };
+                input.stored(&stored).unwrap();
             }
         };
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");

@@ -150,7 +150,7 @@ fn interrupted_report_is_resumed_at_the_asset() {
     assert!(!position.0.is_empty() && delivered < complete.findings.len());
     let rest = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
     let rest = rest.only_report();
-    assert!(rest.start.continued);
+    assert!(rest.continued);
     let joined: Vec<_> = outcome.reports[0].findings[..delivered].iter().chain(&rest.findings).collect();
     assert_eq!(joined, complete.findings.iter().collect::<Vec<_>>());
     assert_eq!(bench.qualys.requests().len(), 1, "nothing is downloaded again");
@@ -160,7 +160,7 @@ fn interrupted_report_is_resumed_at_the_asset() {
     std::fs::write(&file, report.replace("192.0.2.7<", "192.0.2.8<")).unwrap();
     let restarted = finish(&mut bench.open(Some(&position)).unwrap()).unwrap();
     let restarted = restarted.only_report();
-    assert!(!restarted.start.continued);
+    assert!(!restarted.continued);
     assert_eq!(restarted.findings.len(), complete.findings.len());
 }
 

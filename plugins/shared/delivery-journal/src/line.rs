@@ -39,14 +39,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_with_line_breaks_stays_on_its_line() {
+    fn line_breaks_in_keys_are_escaped() {
         let line = of("a\\n\r\nb");
         assert_eq!(line.split_once(' ').unwrap().1, "a\\\\n\\r\\nb\n");
         assert_eq!(key(line.trim_end().as_bytes()).as_deref(), Some("a\\n\r\nb"));
     }
 
     #[test]
-    fn a_changed_line_is_noticed() {
+    fn corrupt_line_is_detected() {
         let line = of("/in/scan.xml");
         for (index, byte) in line.trim_end().bytes().enumerate() {
             // One of the flipped bits turns a lowercase hexadecimal digit into an uppercase one.

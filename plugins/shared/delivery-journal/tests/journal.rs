@@ -46,7 +46,7 @@ fn deleted_keys_stay_deleted_after_reopen() {
 }
 
 #[test]
-fn damage_is_named_and_never_taken_for_an_empty_journal() {
+fn corrupt_journal_is_reported_and_not_treated_as_empty() {
     let folder = tempfile::tempdir().unwrap();
     Journal::open(folder.path()).unwrap().record(["first"]).unwrap();
     Journal::open(folder.path()).unwrap().record(["second"]).unwrap();
@@ -71,7 +71,7 @@ fn damage_is_named_and_never_taken_for_an_empty_journal() {
 proptest! {
     /// A crash leaves any part of the bytes of the last call, or zeros instead of them.
     #[test]
-    fn a_crash_while_recording_takes_nothing_that_was_acknowledged(
+    fn crash_while_recording_loses_no_acknowledged_key(
         acknowledged in prop::collection::hash_set(any::<String>(), 1..8),
         last in any::<String>(),
         truncation in any::<prop::sample::Index>(),

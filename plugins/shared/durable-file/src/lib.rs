@@ -43,8 +43,8 @@
 //! opened at a commit that is not stored yet, while the stored receipt still names the part of an earlier attempt.
 //!
 //! A part that is missing or shorter than the receipt says is an error that names it; only a run that starts from the
-//! beginning passes it. Devices and pipes cannot go back; what was written to them since the last commit may come twice,
-//! which is logged.
+//! beginning passes it. The receipt of a report to a device
+//! or pipe says nothing about that report: it begins again.
 //!
 //! A run that ends without any receipt leaves no part behind. After a kill, a part can remain if no later report has its
 //! name.

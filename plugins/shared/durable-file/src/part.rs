@@ -17,6 +17,7 @@ use crate::receipt::FileState;
 pub(crate) struct Part {
     path: PathBuf,
     file: File,
+    owner: u32,
     buffer: Vec<u8>,
     /// Bytes in the file, without the buffer.
     length: u64,
@@ -27,15 +28,17 @@ pub(crate) struct Part {
 impl Part {
     /// Creates the file. An existing one, prepared by whatever program, is an error.
     pub(crate) fn create(path: PathBuf, mode: u32) -> Result<Self> {
-        let file = disk::create(&path, mode).map_err(|error| cannot_create(&path, &error))?;
-        let part = Self::of(path, file, 0);
+        let failed = |error: io::Error| cannot_create(&path, &error);
+        let file = disk::create(&path, mode).map_err(failed)?;
+        let owner = file.metadata().map_err(failed)?.uid();
+        let part = Self::of(path, file, owner, 0);
         part.set_mode(mode)?;
         Ok(part)
     }
 
     /// Opens the file that a receipt names and truncates it to the receipt's length. `None` if the file is missing or
     /// shorter.
-    pub(crate) fn resume(path: PathBuf, mode: u32, length: u64) -> Result<Option<Self>> {
+    pub(crate) fn resume(path: PathBuf, mode: u32, owner: u32, length: u64) -> Result<Option<Self>> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -43,11 +46,11 @@ impl Part {
             Err(error) => return Err(cannot_create(&path, &error.into())),
         };
         let metadata = file.metadata().map_err(|error| cannot_create(&path, &error))?;
-        refuse_foreign(&path, &metadata)?;
+        refuse_foreign(&path, &metadata, owner)?;
         if metadata.len() < length {
             return Ok(None);
         }
-        let mut part = Self::of(path, file, length);
+        let mut part = Self::of(path, file, owner, length);
         part.set_mode(mode)?;
         disk::set_length(&part.file, length)
             .and_then(|()| part.file.seek(SeekFrom::Start(length)))
@@ -55,8 +58,8 @@ impl Part {
         Ok(Some(part))
     }
 
-    fn of(path: PathBuf, file: File, length: u64) -> Self {
-        Self { path, file, buffer: Vec::with_capacity(BUFFER), length, synced: false }
+    fn of(path: PathBuf, file: File, owner: u32, length: u64) -> Self {
+        Self { path, file, owner, buffer: Vec::with_capacity(BUFFER), length, synced: false }
     }
 
     /// The option decides who may read the findings, not the umask of the calling process.
@@ -95,6 +98,11 @@ impl Part {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The ID of the user that the file belongs to.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Synchronizes everything written so far to disk. Returns the length.
@@ -139,26 +147,26 @@ impl Part {
 ///
 /// # Errors
 /// As in [`refuse_foreign`].
-pub(crate) fn exists(path: &Path, file: &Path) -> Result<bool> {
+pub(crate) fn exists(path: &Path, file: &Path, owner: u32) -> Result<bool> {
     let is_published =
         |found: &fs::Metadata| fs::symlink_metadata(file).is_ok_and(|file| is_same(found, &file));
     match fs::symlink_metadata(path) {
         Ok(found) if found.nlink() == 2 && is_published(&found) => Ok(true),
-        Ok(found) => refuse_foreign(path, &found).map(|()| true),
+        Ok(found) => refuse_foreign(path, &found, owner).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(cannot_create(path, &error)),
     }
 }
 
-/// A part file was created by this program, so it is a regular file of its user with one name. Anything else was put
-/// there to read or change the output.
+/// A part file was created by this program, so it is a regular file of the same user with one name. Anything else was
+/// put there to read or change the output.
 ///
 /// # Errors
 /// [`ErrorKind::CannotCreate`].
-fn refuse_foreign(path: &Path, found: &fs::Metadata) -> Result<()> {
+fn refuse_foreign(path: &Path, found: &fs::Metadata, owner: u32) -> Result<()> {
     let problem = if !found.is_file() {
         "is not a regular file".to_owned()
-    } else if !is_owned(found) {
+    } else if found.uid() != owner {
         format!("belongs to the user with ID {}, who could change the output", found.uid())
     } else if found.nlink() > 1 {
         "is a hard link to another file".to_owned()
@@ -173,11 +181,6 @@ fn refuse_foreign(path: &Path, found: &fs::Metadata) -> Result<()> {
 
 pub(crate) fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-/// Whether the file belongs to the running user or to root.
-pub(crate) fn is_owned(found: &fs::Metadata) -> bool {
-    found.uid() == rustix::process::geteuid().as_raw() || found.uid() == 0
 }
 
 /// Large enough that a write is cheap compared with the data, and small compared with the rest of a plugin's memory.
@@ -195,6 +198,10 @@ mod tests {
         (folder, path)
     }
 
+    fn own() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
     #[test]
     fn prepared_file_is_never_opened_for_a_new_part() {
         let (_folder, path) = folder();
@@ -210,9 +217,10 @@ mod tests {
         let victim = folder.path().join("victim");
         fs::write(&victim, "keep").unwrap();
         fs::hard_link(&victim, &path).unwrap();
-        for outcome in
-            [Part::resume(path.clone(), 0o640, 2).map(|_| ()), exists(&path, Path::new("a.csv")).map(|_| ())]
-        {
+        for outcome in [
+            Part::resume(path.clone(), 0o640, own(), 2).map(|_| ()),
+            exists(&path, Path::new("a.csv"), own()).map(|_| ()),
+        ] {
             let error = outcome.unwrap_err();
             assert!(error.message.ends_with("is a hard link to another file"), "{error}");
         }
@@ -228,9 +236,10 @@ mod tests {
         let (_folder, path) = folder();
         fs::write(&path, "prepared").unwrap();
         chown(&path, Some(12_345), None).unwrap();
-        for outcome in
-            [Part::resume(path.clone(), 0o640, 0).map(|_| ()), exists(&path, Path::new("a.csv")).map(|_| ())]
-        {
+        for outcome in [
+            Part::resume(path.clone(), 0o640, own(), 0).map(|_| ()),
+            exists(&path, Path::new("a.csv"), own()).map(|_| ()),
+        ] {
             let error = outcome.unwrap_err();
             assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
         }

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use crate::disk;
 use crate::failure::{already_there, cannot_create, cannot_write};
-use crate::name::{MAX_NUMBER, is_piece_of, part_path, piece_path, read_part};
+use crate::name::{is_piece_of, part_path, piece_path, read_part};
 use crate::part;
 use crate::receipt::{FileState, Parts};
 use crate::target::{IfExists, Target};
@@ -30,7 +30,7 @@ pub(crate) fn publish(path: &Path, parts: &Parts, target: &Target, is_ours: bool
     for piece in parts.first..=parts.last() {
         let file = piece_path(path, piece);
         let part = part_path(&file, parts.number);
-        if part::exists(&part, &file)? {
+        if part::exists(&part, &file, parts.owner)? {
             let copied = parts.copied.filter(|_| piece == parts.first);
             rule.check(&part, &file, copied)?;
             waiting.push((part, file));
@@ -117,11 +117,16 @@ fn is_link_to(part: &Path, file: &fs::Metadata) -> bool {
     fs::symlink_metadata(part).is_ok_and(|part| part::is_same(&part, file))
 }
 
-/// Removes the parts of these names that have a number above `above`. Parts of another user are left alone.
+/// Removes the parts of these names that have a number above `above`, unless they belong to another user who protects
+/// them.
 pub(crate) fn remove_parts(folder: &Path, names: &BTreeSet<String>, above: u64) -> Result<()> {
     for part in parts_of(folder, |file| names.iter().any(|name| is_piece_of(file, name)))? {
-        if part.number > above && part.is_owned {
-            disk::remove(&part.path).map_err(|error| cannot_write(&part.path, &error))?;
+        if part.number <= above {
+            continue;
+        }
+        match disk::remove(&part.path) {
+            Err(error) if !part.is_own && error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome.map_err(|error| cannot_write(&part.path, &error))?,
         }
     }
     Ok(())
@@ -131,15 +136,15 @@ pub(crate) fn remove_parts(folder: &Path, names: &BTreeSet<String>, above: u64) 
 /// cannot use up all numbers.
 pub(crate) fn highest_number(folder: &Path, name: &str) -> Result<u64> {
     let parts = parts_of(folder, |file| is_piece_of(file, name))?;
-    let counts = parts.iter().filter(|part| part.is_owned || part.number < MAX_NUMBER / 1_000);
+    let counts = parts.iter().filter(|part| part.is_own || part.number < FOREIGN_NUMBERS);
     Ok(counts.map(|part| part.number).max().unwrap_or(0))
 }
 
 struct FoundPart {
     path: PathBuf,
     number: u64,
-    /// Whether it is a file of the running user or of root, not a directory.
-    is_owned: bool,
+    /// Whether it belongs to the running user.
+    is_own: bool,
 }
 
 /// The part files in the directory whose file is selected.
@@ -151,9 +156,15 @@ fn parts_of(folder: &Path, is_selected: impl Fn(&str) -> bool) -> Result<Vec<Fou
         let name = entry.file_name();
         let Some((file, number)) = name.to_str().and_then(read_part) else { continue };
         if is_selected(file) {
-            let is_owned = entry.metadata().is_ok_and(|found| !found.is_dir() && part::is_owned(&found));
-            parts.push(FoundPart { path: entry.path(), number, is_owned });
+            let found = entry.metadata().map_err(failed)?;
+            if !found.is_dir() {
+                let is_own = found.uid() == rustix::process::geteuid().as_raw();
+                parts.push(FoundPart { path: entry.path(), number, is_own });
+            }
         }
     }
     Ok(parts)
 }
+
+/// No run of this program uses so many numbers.
+const FOREIGN_NUMBERS: u64 = 1_000_000_000_000;

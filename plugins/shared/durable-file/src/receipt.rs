@@ -8,7 +8,6 @@ use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{PluginError, Receipt, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::name::MAX_NUMBER;
 use crate::target::Target;
 
 /// What the run has done so far. About 200 bytes, and 100 more for each published file, up to [`PUBLISHED_BYTES`].
@@ -29,8 +28,6 @@ pub(crate) struct Record {
     /// The names whose parts the next [`stored`](crate::ReportFile::stored) removes, those of the current report
     /// included.
     pub(crate) touched: BTreeSet<String>,
-    /// The device or pipe that was written to.
-    pub(crate) direct: Option<PathBuf>,
     pub(crate) stage: Stage,
 }
 
@@ -51,10 +48,9 @@ pub(crate) enum Stage {
 pub(crate) struct OpenReport {
     /// See [`report_key`].
     pub(crate) report: String,
-    /// The file's name, without the number of a piece; the path of a device.
+    /// The file's name, without the number of a piece.
     pub(crate) name: String,
-    /// `None` for a device or pipe.
-    pub(crate) parts: Option<Parts>,
+    pub(crate) parts: Parts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +67,8 @@ pub(crate) struct SealedReport {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parts {
     pub(crate) number: u64,
+    /// The ID of the user that the files belong to. Network file systems may choose it.
+    pub(crate) owner: u32,
     /// The first piece; 0 without rotation.
     pub(crate) first: u32,
     /// At least one.
@@ -119,7 +117,6 @@ impl Record {
             published: Vec::new(),
             forgot: false,
             touched: BTreeSet::new(),
-            direct: None,
             stage: Stage::Idle,
         }
     }
@@ -182,9 +179,6 @@ impl Record {
         if self.started.day().is_none() {
             return Err("is corrupt: invalid time");
         }
-        if self.number > MAX_NUMBER {
-            return Err("is corrupt: invalid number of a part file");
-        }
         self.touched.iter().try_for_each(|name| check_name(name))?;
         for published in &self.published {
             check_name(&published.name)?;
@@ -193,9 +187,9 @@ impl Record {
             }
         }
         let (name, parts) = match &self.stage {
-            Stage::Open(OpenReport { name, parts: Some(parts), .. }) => (name, parts),
+            Stage::Open(OpenReport { name, parts, .. }) => (name, parts),
             Stage::Sealed(SealedReport { name, parts, .. }) => (name, parts),
-            Stage::Open(_) | Stage::Idle | Stage::Withdrawn => return Ok(()),
+            Stage::Idle | Stage::Withdrawn => return Ok(()),
         };
         check_name(name)?;
         match parts {
@@ -275,7 +269,7 @@ pub(crate) const START_OVER: &str = "start from the beginning with `scanbridge r
      `scanbridge state reset`";
 
 /// The most pieces of one report; the last one then grows without limit.
-pub(crate) const MAX_PIECES: u32 = 1_000_000;
+pub(crate) const MAX_PIECES: u32 = 100_000;
 
 /// Space for published files in a receipt: about 200 to 300 files. The host limits a receipt to 64 KiB.
 const PUBLISHED_BYTES: usize = 40 << 10;
@@ -295,6 +289,7 @@ mod tests {
         for number in 0..5_000 {
             let parts = Parts {
                 number,
+                owner: u32::MAX,
                 first: 0,
                 count: 1,
                 length: u64::MAX,

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::tracing::warn;
-use scanbridge_plugin_api::{CheckReport, ErrorKind, PluginError, Receipt, Result, Verdict};
+use scanbridge_plugin_api::{
+    CheckReport, ErrorKind, OutputCapabilities, PluginError, Receipt, Result, Verdict,
+};
 
 use crate::direct::{Direct, is_direct};
 use crate::disk;
@@ -155,7 +157,9 @@ impl ReportFile {
         self.report = report_key(report);
         if continued {
             match &self.record.stage {
-                Stage::Open(open) if self.is_current(open, &path) => return self.resume(path),
+                Stage::Open(open) if open.name == name_of(&path) && open.report == self.report => {
+                    return self.resume(path);
+                }
                 _ => warn!(
                     "cannot resume {}: the report continues, but no part of it was committed",
                     path.display()
@@ -171,7 +175,7 @@ impl ReportFile {
         self.lock(&name)?;
         self.record.touched.insert(name);
         self.locks.retain(|lock| self.record.touched.contains(lock.name()));
-        self.record.number += 1;
+        self.record.number = self.record.number.saturating_add(1);
         let earlier = self.earlier(&path);
         let series = Series::begin(path, self.record.number, &self.target, earlier.as_ref())?;
         let mode = if series.is_empty() { StartMode::Empty } else { StartMode::Behind };
@@ -238,14 +242,10 @@ impl ReportFile {
         let mut state = state;
         match (&mut self.sink, &mut self.direct) {
             (Sink::Series(series), _) => {
-                let parts = Some(series.commit()?);
+                let parts = series.commit()?;
                 self.record.stage = Stage::Open(OpenReport { report, name: name_of(series.path()), parts });
             }
-            (Sink::Direct, Some(direct)) => {
-                direct.flush()?;
-                let name = direct.path().to_string_lossy().into_owned();
-                self.record.stage = Stage::Open(OpenReport { report, name, parts: None });
-            }
+            (Sink::Direct, Some(direct)) => direct.flush()?,
             // The report of the receipt was not resumed yet, so it is as it was.
             _ if matches!(self.record.stage, Stage::Open(_)) => state = &self.state,
             _ => {}
@@ -294,6 +294,12 @@ impl ReportFile {
             .with_hint(START_OVER)
     }
 
+    /// What an output that writes this file can do.
+    #[must_use]
+    pub fn capabilities(&self) -> OutputCapabilities {
+        self.target.capabilities()
+    }
+
     /// The file that is being written, for messages; between two reports, the target as configured.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -324,35 +330,17 @@ impl ReportFile {
         let Stage::Open(OpenReport { parts, .. }) = &self.record.stage else {
             return Err(no_report());
         };
-        match parts {
-            Some(parts) => {
-                self.sink = Sink::Series(Box::new(Series::resume(path, parts, self.target.mode)?));
-            }
-            None => {
-                warn!("{}: records since the last checkpoint may be written twice", path.display());
-                self.begin_direct(path)?;
-            }
-        }
+        self.sink = Sink::Series(Box::new(Series::resume(path, parts, self.target.mode)?));
         Ok(StartMode::Continued(std::mem::take(&mut self.state)))
     }
 
-    /// Whether the report with this path is the one in the receipt.
-    fn is_current(&self, open: &OpenReport, path: &Path) -> bool {
-        let is_path = match open.parts {
-            Some(_) => open.name == name_of(path),
-            None => open.name == path.to_string_lossy(),
-        };
-        is_path && open.report == self.report
-    }
-
     fn begin_direct(&mut self, path: PathBuf) -> Result<StartMode> {
-        if self.direct.as_ref().is_none_or(|direct| direct.path() != path) {
-            self.direct = Some(Direct::open(path.clone())?);
+        let is_open = self.direct.as_ref().is_some_and(|direct| direct.path() == path);
+        if !is_open {
+            self.direct = Some(Direct::open(path)?);
         }
         self.sink = Sink::Direct;
-        let is_known = self.record.direct.as_ref() == Some(&path);
-        self.record.direct = Some(path);
-        Ok(if is_known { StartMode::Behind } else { StartMode::Empty })
+        Ok(if is_open { StartMode::Behind } else { StartMode::Empty })
     }
 
     /// Locks the files of this name and takes a number above that of each part which exists.

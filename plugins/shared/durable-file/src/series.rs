@@ -52,12 +52,13 @@ impl Series {
     pub(crate) fn resume(path: PathBuf, parts: &Parts, mode: u32) -> Result<Self> {
         let part = |piece: u32| part_path(&piece_path(&path, piece), parts.number);
         for piece in parts.first..parts.last() {
-            if !part::exists(&part(piece), &piece_path(&path, piece))? {
+            if !part::exists(&part(piece), &piece_path(&path, piece), parts.owner)? {
                 return Err(missing(&part(piece)));
             }
         }
         let last = part(parts.last());
-        let current = Part::resume(last.clone(), mode, parts.length)?.ok_or_else(|| missing(&last))?;
+        let current =
+            Part::resume(last.clone(), mode, parts.owner, parts.length)?.ok_or_else(|| missing(&last))?;
         if parts.first > 0 {
             disk::remove_series(parts.last() + 1, part)
                 .map_err(|(path, error)| cannot_write(&path, &error))?;
@@ -136,7 +137,8 @@ impl Series {
 
     fn parts(&self, count: u32, length: u64) -> Parts {
         let Self { number, first, started, copied, .. } = *self;
-        Parts { number, first, count, length, started, copied }
+        let owner = self.current.owner();
+        Parts { number, owner, first, count, length, started, copied }
     }
 
     fn sync_names(&mut self) -> Result<()> {

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use scanbridge_plugin_api::{OutputCapabilities, Partial, Purpose, Replaces};
+
+use crate::direct::is_direct;
+use crate::options::CAPABILITIES;
+
 /// Where and how a file output writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -23,6 +28,26 @@ impl Target {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), mode: 0o640, if_exists: IfExists::default(), rotate: Rotation::default() }
+    }
+
+    /// The same for this purpose: replayed dead letters are single findings, which must not replace a file.
+    #[must_use]
+    pub fn for_purpose(self, purpose: Purpose) -> Self {
+        let if_exists = if purpose == Purpose::Replay { IfExists::Append } else { self.if_exists };
+        Self { if_exists, ..self }
+    }
+
+    /// What an output that writes to this target can do. A pipe or device cannot return to a receipt: another reader may
+    /// be there, which has not seen the beginning.
+    #[must_use]
+    pub fn capabilities(&self) -> OutputCapabilities {
+        if is_direct(&self.path) {
+            return OutputCapabilities::NONE.partial(Partial::Adds);
+        }
+        match self.if_exists {
+            IfExists::Replace => CAPABILITIES,
+            IfExists::Append | IfExists::Fail => CAPABILITIES.replaces(Replaces::None),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::tracing::debug;
-use scanbridge_plugin_api::{Rejection, Written};
+use scanbridge_plugin_api::{Begin, Rejection, Written};
 
 use crate::addresses::{AddressRange, AddressSet};
 use crate::asset::{Asset, was_scanned};
@@ -112,10 +112,10 @@ impl CommandWriter {
     }
 
     /// Begins a report. The rest of the previous one is discarded.
-    pub fn begin(&mut self, report: &ReportStart) {
+    pub fn begin(&mut self, report: &ReportStart, how: Begin) {
         self.lines.begin(&report.schema);
         self.add_host = self.settings.add_host.or(report.hints.add_host).unwrap_or(false);
-        self.replace = if report.partial { Replace::Merge } else { self.settings.replace };
+        self.replace = if how.partial { Replace::Merge } else { self.settings.replace };
         self.asset = None;
         self.reset_block();
         self.replaced.clear();

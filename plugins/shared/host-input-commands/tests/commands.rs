@@ -5,6 +5,7 @@
 mod partial;
 mod strict_reader;
 
+use scanbridge_plugin_api::Begin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
@@ -100,18 +101,19 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
-    run_report(settings, &ReportStart { hints, ..ReportStart::default() }, batches, end)
+    run_report(settings, &ReportStart { hints, ..ReportStart::default() }, Begin::NEW, batches, end)
 }
 
 fn run_report(
     settings: Settings,
     start: &ReportStart,
+    how: Begin,
     batches: &[Vec<AssetFindings>],
     end: &ReportEnd,
 ) -> Outcome {
     let mut writer = CommandWriter::new(settings);
     let mut outcome = Outcome::default();
-    writer.begin(start);
+    writer.begin(start, how);
     let columns = Columns::of(Schema::default());
     for assets in batches {
         let raw = raw(assets).finish();
@@ -314,7 +316,7 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
         cleared.push(block.address.to_string());
         Ok(())
     };
-    writer.begin(&ReportStart::default());
+    writer.begin(&ReportStart::default(), Begin::NEW);
     writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
     let totals = writer.end(&end(true, &[]), &mut sink).unwrap();
     assert_eq!(cleared, ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.6"]);
@@ -338,7 +340,7 @@ fn another_schema_is_read_by_its_names() {
             Ok(())
         };
         let columns = Columns::of(schema.clone());
-        writer.begin(&ReportStart { schema, ..ReportStart::default() });
+        writer.begin(&ReportStart { schema, ..ReportStart::default() }, Begin::NEW);
         writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
         writer.end(&end(true, &[]), &mut sink).unwrap();
     }

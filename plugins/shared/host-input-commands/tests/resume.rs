@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+use scanbridge_plugin_api::Begin;
 use std::convert::Infallible;
 
 use proptest::prelude::*;
@@ -74,7 +75,7 @@ fn into(text: &mut String) -> impl FnMut(Block<'_>) -> Result<(), Infallible> {
 fn text(replace: Replace, assets: &[AssetFindings], stops: &[usize]) -> String {
     let mut text = String::new();
     let mut current = writer(replace, 600);
-    current.begin(&start());
+    current.begin(&start(), Begin::NEW);
     let mut from = 0;
     for stop in stops {
         let stop = (*stop).clamp(from, assets.len());
@@ -82,7 +83,7 @@ fn text(replace: Replace, assets: &[AssetFindings], stops: &[usize]) -> String {
         current.finish_asset(&mut into(&mut text)).unwrap();
         let snapshot = current.snapshot();
         current = writer(replace, 600);
-        current.begin(&start());
+        current.begin(&start(), Begin::NEW);
         current.restore(&snapshot).unwrap();
         assert_eq!(current.snapshot(), snapshot);
         from = stop;
@@ -113,7 +114,7 @@ proptest! {
     #[test]
     fn bytes_that_are_no_snapshot_change_nothing(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         let mut writer = writer(Replace::Asset, 600);
-        writer.begin(&start());
+        writer.begin(&start(), Begin::NEW);
         let before = writer.snapshot();
         match writer.restore(&bytes) {
             Ok(()) => prop_assert!(writer.snapshot().len() <= bytes.len()),
@@ -168,7 +169,7 @@ fn truncated_asset_is_merged_for_every_setting_of_replace() {
     for replace in [Replace::Asset, Replace::Flush, Replace::Merge] {
         let mut text = String::new();
         let mut writer = writer(replace, 1 << 20);
-        writer.begin(&start());
+        writer.begin(&start(), Begin::NEW);
         feed(&mut writer, &mut text, &[("192.0.2.20", "", vec![1, 2])]);
         let truncated = ReportEnd { deliver: true, ..ReportEnd::default() };
         let totals = writer.end(&truncated, &mut into(&mut text)).unwrap();

@@ -1,22 +1,22 @@
 //! The HTML entities that vulnerability texts use.
 
-/// Reads an entity from what follows its `&`; gives its character and what follows its `;`. None for anything
-/// else: a lone `&` is common in addresses and stays.
+/// Decodes the entity whose text after the `&` is `after`. Returns its character and the text after its `;`. None for
+/// anything else: a lone `&` is common in URLs and is kept.
 pub(crate) fn decode(after: &str) -> Option<(char, &str)> {
-    let window = &after.as_bytes()[..after.len().min(LONGEST)];
+    let window = &after.as_bytes()[..after.len().min(MAX_BYTES)];
     let end = memchr::memchr(b';', window)?;
     let (name, rest) = (&after[..end], &after[end + 1..]);
     let character = match name.strip_prefix('#') {
-        Some(number) => numbered(number)?,
+        Some(number) => decode_number(number)?,
         None => NAMED.iter().find(|(known, _)| *known == name)?.1,
     };
     Some((character, rest))
 }
 
 /// The longest name with its semicolon, with space for a number with leading zeros.
-const LONGEST: usize = 12;
+const MAX_BYTES: usize = 12;
 
-fn numbered(number: &str) -> Option<char> {
+fn decode_number(number: &str) -> Option<char> {
     let (digits, radix) = match number.strip_prefix(['x', 'X']) {
         Some(digits) => (digits, 16),
         None => (number, 10),
@@ -24,7 +24,7 @@ fn numbered(number: &str) -> Option<char> {
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }
-    // A number that is too large for a `u32` is not a character either.
+    // A number that is too large for a `u32` is not a character.
     let code = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
     Some(match code {
         0 => char::REPLACEMENT_CHARACTER,
@@ -39,7 +39,7 @@ const NAMED: [(&str, char); 48] = [
     ("amp", '&'),
     ("quot", '"'),
     ("apos", '\''),
-    // A plain space: the character itself only looks like one, and searches for the text would miss it.
+    // A plain space, because searches would not find text with a no-break space.
     ("nbsp", ' '),
     ("copy", '©'),
     ("reg", '®'),
@@ -85,7 +85,7 @@ const NAMED: [(&str, char); 48] = [
     ("aacute", 'á'),
 ];
 
-/// Authors write `&#146;` for a quotation mark; browsers read 128 to 159 as Windows' code page, and so do we.
+/// Authors write `&#146;` for a quotation mark. Browsers decode 128 to 159 as Windows-1252, and so does this crate.
 const WINDOWS_1252: [char; 32] = [
     '€', ' ', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', ' ', 'Ž', ' ', ' ', '‘', '’', '“', '”',
     '•', '–', '—', '˜', '™', 'š', '›', 'œ', ' ', 'ž', 'Ÿ',

@@ -1,5 +1,4 @@
-//! Plain text out of the HTML fragments in which scanners write their texts. No input and no model: text in,
-//! text out.
+//! Converts the HTML fragments in vulnerability texts to plain text. Independent of inputs and of the model.
 
 mod entity;
 mod strip;

@@ -1,42 +1,42 @@
-//! Takes the HTML out of a definition's texts.
+//! Removes HTML markup from the texts of definitions.
 //!
-//! Lenient like the browsers that such texts were written for, and safe with texts written to harm: one pass, no
-//! nesting to follow, and whatever is not certainly markup stays as text.
+//! Lenient, because such texts are written for browsers, and safe for hostile texts: one pass without nesting.
+//! Anything that is not certainly markup is kept as text.
 
 use memchr::{memchr, memchr3, memmem};
 
 use crate::entity;
 
-/// Appends the text of `html` to `out` and stops soon after `enough` bytes.
+/// Appends the text of `html` to `out` and stops soon after `max_bytes` bytes.
 ///
-/// Takes time linear in what it reads, however hostile the text.
+/// The time is linear in the bytes read, also for hostile texts.
 ///
-/// Removes tags. Blocks (paragraphs, items, rows, breaks) and line breaks become one line break, however many follow
-/// each other; table cells become one space. Entities become their characters, doubly escaped ones too.
-pub fn append_text(out: &mut String, html: &str, enough: usize) {
+/// Removes tags. Consecutive blocks (paragraphs, items, rows, breaks) and line breaks become one line break; table
+/// cells become one space. Entities become their characters, also when they are escaped twice.
+pub fn append_text(out: &mut String, html: &str, max_bytes: usize) {
     let mut text = Text { start: out.len(), out, gap: Gap::None };
     let mut rest = html;
-    let mut comments_end = true;
-    while text.len() <= enough {
-        let Some(stop) = memchr3(b'<', b'&', b'\n', rest.as_bytes()) else {
+    let mut has_comment_end = true;
+    while text.len() <= max_bytes {
+        let Some(next) = memchr3(b'<', b'&', b'\n', rest.as_bytes()) else {
             text.push(rest);
             break;
         };
-        text.push(&rest[..stop]);
-        rest = &rest[stop..];
+        text.push(&rest[..next]);
+        rest = &rest[next..];
         rest = match rest.as_bytes()[0] {
             b'\n' => {
-                text.leave(Gap::Line);
+                text.begin_gap(Gap::Line);
                 &rest[1..]
             }
             b'&' => push_entity(&mut text, rest),
-            _ => markup(&mut text, rest, &mut comments_end),
+            _ => markup(&mut text, rest, &mut has_comment_end),
         };
     }
 }
 
 /// A longer tag is treated as text: this limits the search for its end.
-const LONGEST_TAG: usize = 4096;
+const MAX_TAG_BYTES: usize = 4096;
 
 /// Tags that end a line.
 const BLOCKS: [&str; 24] = [
@@ -66,10 +66,10 @@ const BLOCKS: [&str; 24] = [
     "caption",
 ];
 
-/// Tags that part words.
+/// Tags that separate words.
 const CELLS: [&str; 2] = ["td", "th"];
 
-/// White space that is due before the next text.
+/// White space to write before the next text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     None,
@@ -104,7 +104,7 @@ impl Text<'_> {
         self.out.push_str(text);
     }
 
-    fn leave(&mut self, gap: Gap) {
+    fn begin_gap(&mut self, gap: Gap) {
         if self.gap == Gap::None {
             let end = self.start + self.out[self.start..].trim_end().len();
             self.out.truncate(end);
@@ -113,7 +113,7 @@ impl Text<'_> {
     }
 }
 
-/// Reads what begins with `&` and gives what follows it.
+/// Reads an entity or a lone `&`, and returns the text after it.
 fn push_entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
     let mut name = &rest[1..];
     loop {
@@ -132,12 +132,12 @@ fn push_entity<'a>(text: &mut Text<'_>, rest: &'a str) -> &'a str {
     }
 }
 
-/// Reads what begins with `<` and gives what follows it.
-fn markup<'a>(text: &mut Text<'_>, rest: &'a str, comments_end: &mut bool) -> &'a str {
-    if *comments_end && rest.starts_with("<!--") {
+/// Reads a comment, a tag or a lone `<`, and returns the text after it.
+fn markup<'a>(text: &mut Text<'_>, rest: &'a str, has_comment_end: &mut bool) -> &'a str {
+    if *has_comment_end && rest.starts_with("<!--") {
         match memmem::find(&rest.as_bytes()[4..], b"-->") {
             Some(end) => return &rest[4 + end + 3..],
-            None => *comments_end = false,
+            None => *has_comment_end = false,
         }
     }
     let Some(end) = tag_end(rest.as_bytes()) else {
@@ -147,29 +147,29 @@ fn markup<'a>(text: &mut Text<'_>, rest: &'a str, comments_end: &mut bool) -> &'
     let name = rest[1..end].trim_start_matches('/');
     let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len())];
     if BLOCKS.iter().any(|block| block.eq_ignore_ascii_case(name)) {
-        text.leave(Gap::Line);
+        text.begin_gap(Gap::Line);
     } else if CELLS.iter().any(|cell| cell.eq_ignore_ascii_case(name)) {
-        text.leave(Gap::Space);
+        text.begin_gap(Gap::Space);
     }
     &rest[end + 1..]
 }
 
-/// The position of the `>` of the tag at the start of `bytes`; none when it is not a tag.
+/// The position of the `>` of the tag at the start of `bytes`; none if there is no tag.
 fn tag_end(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [_, b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?', ..] | [_, b'/', b'a'..=b'z' | b'A'..=b'Z', ..] => {}
         _ => return None,
     }
-    let bytes = &bytes[..bytes.len().min(LONGEST_TAG)];
+    let bytes = &bytes[..bytes.len().min(MAX_TAG_BYTES)];
     let mut at = 1;
     while let Some(next) = memchr3(b'>', b'"', b'\'', &bytes[at..]) {
         at += next;
         if bytes[at] == b'>' {
             return Some(at);
         }
-        // Only after `=` does a quote begin a value; a `>` inside the value does not end the tag.
-        let opens = bytes[..at].trim_ascii_end().ends_with(b"=");
-        match memchr(bytes[at], &bytes[at + 1..]).filter(|_| opens) {
+        // A quote begins a value only after `=`. A `>` inside the value does not end the tag.
+        let begins_value = bytes[..at].trim_ascii_end().ends_with(b"=");
+        match memchr(bytes[at], &bytes[at + 1..]).filter(|_| begins_value) {
             Some(closing) => at += closing + 2,
             None => at += 1,
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_go_and_blocks_part_lines() {
+    fn tags_are_removed_and_blocks_separate_lines() {
         assert_eq!(text("<P>One <b>two</b>.<BR><br/>\n<ul><li>a</li><li class=x>b</ul>"), "One two.\na\nb");
         assert_eq!(text("<table><tr><td>k</td><td>v</td></tr></table>end"), "k v\nend");
         assert_eq!(text("first  line \r\n\r\n second"), "first  line\nsecond");
@@ -202,21 +202,21 @@ mod tests {
     }
 
     #[test]
-    fn quoted_attributes_may_hold_brackets() {
+    fn brackets_in_quoted_attributes_do_not_end_the_tag() {
         assert_eq!(text("<a href=\"x>y\" title='it>s'>link</a>"), "link");
         assert_eq!(text("<a title=it's>x</a> it's"), "x it's");
         assert_eq!(text("<a href=\"open>x"), "x");
     }
 
     #[test]
-    fn comments_go_and_an_open_one_takes_nothing_with_it() {
+    fn comments_are_removed_and_an_unclosed_one_keeps_its_text() {
         assert_eq!(text("a<!-- <p> > -->b"), "ab");
         assert_eq!(text("a<!-- b > c"), "a c");
         assert_eq!(text("a<!DOCTYPE x>b<?php y?>c"), "abc");
     }
 
     #[test]
-    fn entities_become_characters_once_or_twice_escaped() {
+    fn entities_are_decoded_also_when_escaped_twice() {
         assert_eq!(text("&lt;b&gt; &amp; &quot;x&quot; it&apos;s&nbsp;ok"), "<b> & \"x\" it's ok");
         assert_eq!(text("&amp;lt;p&amp;gt; &amp;amp;amp; &amp;#39;"), "<p> & '");
         assert_eq!(text("&#65;&#x42;&#X43; &#8364; &#150;"), "ABC € –");
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_cost_little() {
+    fn time_and_output_are_limited_for_hostile_texts() {
         let started = std::time::Instant::now();
         for piece in ["<a ", "<a =\">\"", "<!--", "&amp;", "&", "<", "<a ='", "<p>", "\n", "&amp;amp"] {
             let mut out = String::new();
             append_text(&mut out, &piece.repeat(1_000_000), 16_000);
-            assert!(out.len() <= 16_000 + LONGEST_TAG, "{piece}");
+            assert!(out.len() <= 16_000 + MAX_TAG_BYTES, "{piece}");
         }
-        // Quadratic work over these millions of pieces would take hours, not seconds.
+        // Quadratic time would be hours, not seconds.
         assert!(started.elapsed().as_secs() < 20);
     }
 }

@@ -1,9 +1,9 @@
-//! One Qualys report, from bytes in a file to the steps of an input: what the inputs that read files and those that
-//! download reports have in common.
+//! Reads one Qualys report from a file and delivers it through the input API. Shared by the inputs that read files
+//! and that download reports.
 //!
-//! A [`Source`] is bytes that can be read from the beginning as often as needed. [`Settled`] examines its first and
-//! last bytes. [`OpenReport`] refuses what is not a complete report, with a message, and delivers the rest batch by
-//! batch. Definitions are kept in a [`FileSpool`]. The caller decides where the bytes come from.
+//! A [`Source`] is bytes that can be read from the beginning repeatedly. [`Settled`] examines its first and last
+//! bytes. [`OpenReport`] refuses incomplete reports and other files with a message, and delivers complete reports
+//! batch by batch. Definitions are stored in a [`FileSpool`]. The caller provides the bytes.
 
 mod report;
 mod settled;

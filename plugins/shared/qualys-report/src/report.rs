@@ -1,8 +1,8 @@
-//! One report in progress: from its complete source to its end.
+//! One report in progress, from opening its source to its end.
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
 use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{ErrorKind, Next, PluginError, Position, Result, Services};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
     Damage, Definitions, Fault, Kind, Limits, Mark, Preface, Progress, Reply, ReportReader, line_at,
@@ -12,7 +12,7 @@ use scanbridge_qualys_xml::{
 use crate::settled::Settled;
 use crate::source::{Source, SourceReader, Watch};
 
-/// A report that has begun to be delivered.
+/// A report whose delivery has begun.
 pub struct OpenReport {
     name: String,
     kind: Kind,
@@ -20,73 +20,74 @@ pub struct OpenReport {
     reader: ReportReader<SourceReader>,
     clean_assets: Vec<String>,
     deliver_incomplete: bool,
-    /// What `read_preface` found damaged; the report is delivered as far as it can be, and never as complete.
+    /// The damage that `read_preface` found. The readable part of the report is delivered, but never as complete.
     damaged: Option<String>,
-    /// Where the first batch begins, if not at the beginning.
+    /// The position of the first batch, unless it is the beginning.
     skip: Option<Mark>,
-    /// The report is read, and ends with this at the next call.
+    /// The end of the report, which the next call returns.
     end: Option<ReportEnd>,
 }
 
-/// How reports are read: settings that the inputs have in common.
+/// Settings for reading reports, common to all inputs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reading {
-    /// What bounds their texts.
+    /// Limits on texts.
     pub limits: Limits,
-    /// Whether what can be read of a cut or damaged one is delivered.
+    /// Whether the readable part of a truncated or damaged report is delivered.
     pub deliver_incomplete: bool,
-    /// The hint to the outputs.
+    /// The hint for outputs.
     pub add_host: Option<bool>,
 }
 
-/// What a report needs beside itself.
+/// The environment of a report.
 pub struct ReportContext<'a> {
-    /// How it is read.
+    /// Settings for reading it.
     pub settings: Reading,
     /// The host.
     pub services: &'a Services,
-    /// Takes the glossary of a template report; holds the knowledge base for detections.
+    /// Receives the glossary of a template report, or contains the knowledge base for detections.
     pub definitions: &'a mut Definitions,
 }
 
 impl OpenReport {
-    /// Judges a source and begins to read it.
+    /// Validates a source and begins to read it.
     ///
     /// # Errors
-    /// The outer one ends the input; the inner one is about this report alone.
+    /// The outer error ends the input; the inner one refuses only this report.
     pub fn begin(
         name: &str,
         settled: Settled,
-        around: &mut ReportContext<'_>,
+        context: &mut ReportContext<'_>,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
-        if let Some(refusal) = refuse_kind(name, &settled).or_else(|| refuse_ending(name, &settled, around)) {
+        if let Some(refusal) = refuse_kind(name, &settled).or_else(|| refuse_ending(name, &settled, context))
+        {
             return Ok(Err(refusal));
         }
         let Settled { source, kind, .. } = settled;
-        let limits = around.settings.limits;
-        // A template report is gone through twice; of the others only the first block is.
+        let limits = context.settings.limits;
+        // A template report is read twice. Of the others, the preface reads only the first block.
         let passes = if kind == Kind::TemplateReport { 2 } else { 1 };
         let total = source.length * passes;
-        let watch = |done| Some(Watch { services: around.services.clone(), done, total });
+        let watch = |done| Some(Watch { services: context.services.clone(), done, total });
 
-        let (mut preface, damage) = read_preface(&kind, source.read(watch(0)), limits, around.definitions);
-        if around.services.is_cancelled() {
+        let (mut preface, damage) = read_preface(&kind, source.read(watch(0)), limits, context.definitions);
+        if context.services.is_cancelled() {
             return Err(PluginError::cancelled());
         }
         let damaged = damage.as_ref().map(|damage| sentence(name, &source, damage));
-        let damage = damage.filter(|_| !around.settings.deliver_incomplete);
+        let damage = damage.filter(|_| !context.settings.deliver_incomplete);
         if let Some(refusal) = refuse_preface(name, &source, &preface, damage) {
             return Ok(Err(refusal));
         }
-        let start = start_of(name, &kind, &preface, around.settings);
-        let again = source.read(watch(source.length * (passes - 1)));
+        let start = start_of(name, &kind, &preface, context.settings);
+        let reopened = source.read(watch(source.length * (passes - 1)));
         let report = Self {
             name: name.to_owned(),
-            reader: ReportReader::new(&kind, again, limits, &mut preface),
+            reader: ReportReader::new(&kind, reopened, limits, &mut preface),
             kind,
             source,
             clean_assets: preface.clean_assets,
-            deliver_incomplete: around.settings.deliver_incomplete,
+            deliver_incomplete: context.settings.deliver_incomplete,
             damaged,
             skip: None,
             end: None,
@@ -94,43 +95,42 @@ impl OpenReport {
         Ok(Ok((report, start)))
     }
 
-    /// Resumes after what another reader of the same bytes has delivered; to be called before the first batch.
+    /// Resumes at a position that another reader of the same bytes returned; to be called before the first batch.
     pub fn resume_at(&mut self, mark: Mark) {
         self.skip = Some(mark);
     }
 
-    /// Lets only assets of some addresses out; to be called before the first batch.
-    pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
-        self.reader.only(wanted);
+    /// Delivers only assets whose address `accepts` allows; to be called before the first batch.
+    pub fn only(&mut self, accepts: impl Fn(&str) -> bool + Send + 'static) {
+        self.reader.only(accepts);
     }
 
-    /// Where a later reading can go on after the last batch; none when that ended inside an asset.
+    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         self.reader.mark()
     }
 
-    /// The next batch, or the end, with an empty position: what a position is, the input knows. `definitions` is
+    /// The next batch, or the end, without a position: the input knows what a position is. `definitions` is
     /// what [`OpenReport::begin`] had, or none for detections without a knowledge base.
     ///
     /// # Errors
-    /// When the host wants to stop.
+    /// When the run is cancelled.
     pub fn next(
         &mut self,
         mut batch: BatchBuilder,
         mut definitions: Option<&mut Definitions>,
         services: &Services,
-    ) -> Result<Next> {
-        let position = Position::default();
+    ) -> Result<Step> {
         if let Some(end) = self.end.take() {
-            return Ok(Next::ReportEnd { end, position });
+            return Ok(Step::report_end(end));
         }
         let skipped = match self.skip.take() {
             Some(mark) => self.reader.skip(mark, definitions.as_deref_mut()),
             None => Ok(()),
         };
         let end = match skipped.and_then(|()| self.reader.fill(&mut batch, definitions)) {
-            Ok(Progress::Full) => return Ok(Next::Batch { batch: batch.finish(), position }),
+            Ok(Progress::Full) => return Ok(Step::batch(batch.finish())),
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),
             Err(damage) => {
@@ -139,21 +139,21 @@ impl OpenReport {
             }
         };
         if batch.is_empty() || !end.deliver {
-            return Ok(Next::ReportEnd { end, position });
+            return Ok(Step::report_end(end));
         }
         self.end = Some(end);
-        Ok(Next::Batch { batch: batch.finish(), position })
+        Ok(Step::batch(batch.finish()))
     }
 
-    /// Whether the report has a definition store of its own, or shares the knowledge base.
+    /// The kind determines which definitions the report uses: its glossary or the knowledge base.
     #[must_use]
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
     fn complete(&mut self) -> ReportEnd {
-        if self.source.is_cut {
-            // All of the XML was there, but what gzip checks it by was not.
+        if self.source.is_truncated {
+            // The XML is complete, but the checksum of the gzip file is missing.
             let reason = format!("{}: truncated gzip file", self.name);
             return self.incomplete(reason);
         }
@@ -163,7 +163,7 @@ impl OpenReport {
         if self.reader.assets() == 0
             && let Some(error) = self.reader.error()
         {
-            // A failed scan proves nothing about its targets, least of all that they have no findings.
+            // A failed scan does not show that its targets have no findings.
             let reason = format!("{} contains no assets but {error}", self.name);
             return ReportEnd { deliver: false, ..self.incomplete(reason) };
         }
@@ -194,7 +194,7 @@ impl OpenReport {
     }
 }
 
-/// A refusal of this report.
+/// A refusal of the report `name`.
 #[must_use]
 pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
     Refusal { path: name.to_owned(), error, incomplete }
@@ -209,13 +209,12 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         path: name.to_owned(),
         scanner_version: String::new(),
         hints: Hints { add_host: settings.add_host },
-        continued: false,
-        partial: false,
+        revision: String::new(),
         schema: Schema::default(),
     }
 }
 
-/// Anything that is not a report is named; of an API response, its message is shown.
+/// Refuses files that are not reports, with their format. For an API response, the message contains its error.
 fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
     if settled.kind.is_report() {
         return None;
@@ -229,19 +228,19 @@ fn refuse_kind(name: &str, settled: &Settled) -> Option<Refusal> {
     Some(refusal(name, PluginError::new(kind, message).with_hint(hint), false))
 }
 
-/// A report without its end is known by its last bytes, before anything of it is delivered.
-fn refuse_ending(name: &str, settled: &Settled, around: &ReportContext<'_>) -> Option<Refusal> {
-    if around.settings.deliver_incomplete {
+/// Refuses a truncated report by its last bytes, before any of it is delivered.
+fn refuse_ending(name: &str, settled: &Settled, context: &ReportContext<'_>) -> Option<Refusal> {
+    if context.settings.deliver_incomplete {
         return None;
     }
     let root = settled.kind.root().unwrap_or_default();
     let (message, hint) = match settled.ending {
         Ending::Closed | Ending::Unclear => return None,
-        Ending::Cut if settled.source.is_cut => (
+        Ending::Truncated if settled.source.is_truncated => (
             format!("{name} is truncated: unexpected end of the gzip file"),
             "download the report again; `deliver_incomplete: yes` would deliver the readable part",
         ),
-        Ending::Cut => (
+        Ending::Truncated => (
             format!("{name} is truncated: </{root}> is missing"),
             "download the report again; `deliver_incomplete: yes` would deliver the readable part",
         ),
@@ -253,7 +252,7 @@ fn refuse_ending(name: &str, settled: &Settled, around: &ReportContext<'_>) -> O
     Some(refusal(name, PluginError::bad_data(message).with_hint(hint), true))
 }
 
-/// Damage before the first asset, or an error instead of all assets.
+/// Refuses a report with damage before the first asset, or with an error instead of assets.
 fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option<Damage>) -> Option<Refusal> {
     if let Some(damage) = damage {
         let message = sentence(name, source, &damage);
@@ -264,7 +263,7 @@ fn refuse_preface(name: &str, source: &Source, preface: &Preface, damage: Option
     Some(refusal(name, error.with_hint("download the report again"), false))
 }
 
-/// File, line, and what is wrong there.
+/// File, line, and problem.
 #[must_use]
 pub fn sentence(name: &str, source: &Source, damage: &Damage) -> String {
     match line_at(source.read(None), damage.offset) {

@@ -1,4 +1,4 @@
-//! The bytes of one report in a file that can be looked at from its end and read more than once.
+//! The bytes of one report, in a file that can be read from its end and more than once.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,31 +9,31 @@ use scanbridge_plugin_api::Services;
 use scanbridge_qualys_xml::Kind;
 use scanbridge_qualys_xml::tail::{self, Ending};
 
-/// A report's bytes, which can be read from the beginning as often as needed.
+/// A report's bytes, which can be read from the beginning repeatedly.
 #[derive(Debug, Clone)]
 pub struct Source {
     file: Arc<File>,
-    /// How many bytes belong to it: what a writer adds later is not read.
+    /// Number of bytes of the report. Bytes that a writer appends later are not read.
     pub length: u64,
-    /// A gzip file that ends in the middle: what could be unpacked is there.
-    pub is_cut: bool,
+    /// Whether the source is a truncated gzip file. It then contains the decompressed part.
+    pub is_truncated: bool,
 }
 
 impl Source {
-    /// A file of which this many bytes belong to the report.
+    /// The first `length` bytes of a file.
     #[must_use]
-    pub fn whole(file: File, length: u64) -> Self {
-        Self { file: Arc::new(file), length, is_cut: false }
+    pub fn new(file: File, length: u64) -> Self {
+        Self { file: Arc::new(file), length, is_truncated: false }
     }
 
-    /// Reads from the beginning. With a watch, reading tells the host how far it is and fails once the host
-    /// wants to stop.
+    /// Reads from the beginning. With a watch, reading reports progress to the host and fails once the run is
+    /// cancelled.
     #[must_use]
     pub fn read(&self, watch: Option<Watch>) -> SourceReader {
-        SourceReader { file: Arc::clone(&self.file), position: 0, end: self.length, watch, unwatched: 0 }
+        SourceReader { file: Arc::clone(&self.file), position: 0, end: self.length, watch, since_progress: 0 }
     }
 
-    /// What it is, judged by its first bytes.
+    /// The format, determined by the first bytes.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -41,7 +41,7 @@ impl Source {
         Ok(Kind::of(&self.head(Kind::WINDOW)?))
     }
 
-    /// How it ends, judged by its last bytes.
+    /// The ending, determined by the last bytes.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -50,64 +50,64 @@ impl Source {
         Ok(Ending::of(&bytes, root, bytes.len() as u64 == self.length))
     }
 
-    /// Its last bytes, at most so many.
+    /// The last bytes, at most `max`.
     ///
     /// # Errors
     /// When the file cannot be read, or has become shorter.
-    pub fn tail(&self, most: usize) -> io::Result<Vec<u8>> {
-        let length = self.length.min(most as u64);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(most)];
+    pub fn tail(&self, max: usize) -> io::Result<Vec<u8>> {
+        let length = self.length.min(max as u64);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(max)];
         self.file.read_exact_at(&mut bytes, self.length - length)?;
         Ok(bytes)
     }
 
-    /// Its first bytes, at most so many.
+    /// The first bytes, at most `max`.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+    pub fn head(&self, max: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.read(None).take(most as u64).read_to_end(&mut bytes)?;
+        self.read(None).take(max as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
 
-/// The progress that the host gets while a source is read.
+/// Reports the progress of reading a source to the host.
 #[derive(Debug, Clone)]
 pub struct Watch {
     /// The host.
     pub services: Services,
-    /// Bytes of earlier passes.
+    /// Bytes read by earlier passes.
     pub done: u64,
     /// Bytes of all passes.
     pub total: u64,
 }
 
-/// Reads a [`Source`] from its beginning. Several readers of one source do not disturb each other.
+/// Reads a [`Source`] from its beginning. Readers of one source are independent.
 #[derive(Debug)]
 pub struct SourceReader {
     file: Arc<File>,
     position: u64,
     end: u64,
     watch: Option<Watch>,
-    unwatched: usize,
+    since_progress: usize,
 }
 
-/// Progress is reported and cancellation checked once per this number of bytes: often enough for a slow disk.
+/// Progress is reported and cancellation checked after each block of this size, small enough for a slow disk.
 const WATCH_BYTES: usize = 1 << 20;
 
 impl Read for SourceReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let most = into.len().min(left);
-        let read = self.file.read_at(&mut into[..most], self.position)?;
+        let remaining = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let max = into.len().min(remaining);
+        let read = self.file.read_at(&mut into[..max], self.position)?;
         self.position += read as u64;
-        self.unwatched += read;
+        self.since_progress += read;
         if let Some(watch) = &self.watch
-            && (self.unwatched >= WATCH_BYTES || read == 0)
+            && (self.since_progress >= WATCH_BYTES || read == 0)
         {
-            self.unwatched = 0;
-            watch.services.progress(watch.done + self.position, watch.total);
+            self.since_progress = 0;
+            watch.services.progress(watch.done + self.position, Some(watch.total).filter(|total| *total > 0));
             if watch.services.is_cancelled() {
                 return Err(io::Error::other("the run was interrupted"));
             }

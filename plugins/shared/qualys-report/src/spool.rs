@@ -1,4 +1,4 @@
-//! Temporary files without a name: they vanish with the process, however it ends.
+//! Unnamed temporary files. The operating system deletes them when the process ends.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_qualys_xml::Spool;
 
-/// A new temporary file in the instance's own directory, readable only by its owner.
+/// A new temporary file in the state directory of the instance, readable only by its owner.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When the file cannot be created.
 pub fn temporary_file(services: &Services) -> Result<File> {
     let folder = services.state_folder()?;
     tempfile::tempfile_in(folder).map_err(|error| {
@@ -19,11 +19,11 @@ pub fn temporary_file(services: &Services) -> Result<File> {
     })
 }
 
-/// Keeps definitions in a temporary file, which is made when the first one comes.
+/// Stores definitions in a temporary file, which is created for the first one.
 pub struct FileSpool {
     services: Services,
     file: Option<File>,
-    /// What is not in the file yet.
+    /// Bytes that are not written to the file yet.
     buffer: Vec<u8>,
     written: u64,
 }
@@ -31,7 +31,7 @@ pub struct FileSpool {
 const BUFFER: usize = 64 << 10;
 
 impl FileSpool {
-    /// Makes its file, when it comes to that, in the folder of this instance.
+    /// Creates the file on first use, in the state directory of this instance.
     #[must_use]
     pub fn new(services: &Services) -> Self {
         Self { services: services.clone(), file: None, buffer: Vec::new(), written: 0 }
@@ -68,7 +68,7 @@ impl Spool for FileSpool {
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        // The next glossary gets a file of its own; dropping this one gives its blocks back.
+        // Dropping the file frees its disk space; the next glossary gets a new one.
         self.file = None;
         self.buffer = Vec::new();
         self.written = 0;

@@ -4,9 +4,9 @@ use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, list_items};
 
 use crate::damage::Fault;
-use crate::place::{ElementRole, Item, List, Value};
+use crate::element_role::{ElementRole, Item, List, Value};
 
-/// The current rows of asset, definition and finding, reused for the whole report.
+/// The current rows of asset, definition and finding, reused for all rows of a report.
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub(crate) asset: AssetRow,
@@ -17,19 +17,19 @@ pub(crate) struct Cells {
     parts: [String; 3],
     source: String,
     item: String,
-    /// The list that the last item went to.
+    /// The list that received the last item.
     open_list: Option<ElementRole>,
-    /// How much of the list of CVE ids is from the finding's attribute.
+    /// Length of the part of the CVE list that is from the finding's attribute.
     cves_of_attribute: usize,
-    /// Where in that part the next id of the list is expected.
+    /// Offset in that part at which the next ID of the list is expected.
     next_cve: usize,
-    /// White space that belongs to the text only if more of it follows.
+    /// White space that is added only if more text follows.
     pending: String,
-    begun: bool,
-    /// Bytes of text (moved ones too) since the finding or definition began.
-    weight: usize,
-    /// The same for the asset: its texts may appear between its findings, and are kept with it.
-    asset_weight: usize,
+    has_text: bool,
+    /// Bytes of text, moved text included, since the finding or definition began.
+    text_bytes: usize,
+    /// The same for the asset, whose texts may appear between its findings.
+    asset_text_bytes: usize,
     limit: usize,
 }
 
@@ -47,57 +47,57 @@ impl Cells {
             cves_of_attribute: 0,
             next_cve: 0,
             pending: String::new(),
-            begun: false,
-            weight: 0,
-            asset_weight: 0,
+            has_text: false,
+            text_bytes: 0,
+            asset_text_bytes: 0,
             limit,
         }
     }
 
-    /// An asset begins.
+    /// Begins an asset.
     pub(crate) fn begin_asset(&mut self) {
-        (self.weight, self.asset_weight) = (0, 0);
+        (self.text_bytes, self.asset_text_bytes) = (0, 0);
         self.asset.clear();
     }
 
     /// Begins a finding, and with it the definition that it may contain.
     pub(crate) fn begin_finding(&mut self) {
-        (self.weight, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
+        (self.text_bytes, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
         self.finding.clear();
         self.definition.clear();
     }
 
-    /// Begins a text that belongs to no record: earlier texts do not count.
+    /// Begins a text outside every record; earlier texts do not count towards the limit.
     pub(crate) fn begin_text(&mut self) {
-        self.weight = 0;
+        self.text_bytes = 0;
     }
 
-    /// Text of the current finding or definition; more than the limit is damage.
+    /// Counts text of the current finding or definition. Text above the limit is a fault.
     #[inline]
     pub(crate) fn count_text(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
-        self.weight = self.weight.saturating_add(bytes);
-        if self.weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
+        self.text_bytes = self.text_bytes.saturating_add(bytes);
+        if self.text_bytes > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
-    /// Text that goes to this place, or has to be moved there.
+    /// Counts text that is added to, or has to be moved within, the row of this role.
     #[inline]
-    pub(crate) fn weigh_in(&mut self, place: ElementRole, bytes: usize) -> Result<(), Box<Fault>> {
-        if !matches!(place, ElementRole::Asset(_) | ElementRole::Value(Value::AssetItem(_))) {
+    pub(crate) fn count_text_in(&mut self, role: ElementRole, bytes: usize) -> Result<(), Box<Fault>> {
+        if !matches!(role, ElementRole::Asset(_) | ElementRole::Value(Value::AssetItem(_))) {
             return self.count_text(bytes);
         }
-        self.asset_weight = self.asset_weight.saturating_add(bytes);
-        if self.asset_weight > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
+        self.asset_text_bytes = self.asset_text_bytes.saturating_add(bytes);
+        if self.asset_text_bytes > self.limit { Err(Fault::TooMuchText(self.limit).into()) } else { Ok(()) }
     }
 
     /// Begins an element whose text is used. Returns the cell that its text goes to.
     #[inline]
-    pub(crate) fn open(&mut self, place: ElementRole) -> Result<ElementRole, Box<Fault>> {
-        self.begun = false;
+    pub(crate) fn open(&mut self, role: ElementRole) -> Result<ElementRole, Box<Fault>> {
+        self.has_text = false;
         self.pending.clear();
-        match place {
-            ElementRole::Finding(field) => self.start_next_line(place, field),
-            ElementRole::Definition(field) => self.start_next_line(place, field),
-            ElementRole::Asset(field) => self.start_next_line(place, field),
+        match role {
+            ElementRole::Finding(field) => self.start_next_line(role, field),
+            ElementRole::Definition(field) => self.start_next_line(role, field),
+            ElementRole::Asset(field) => self.start_next_line(role, field),
             ElementRole::AssetFallback(field) if self.asset.cell_len(field) > 0 => Ok(ElementRole::Ignored),
             ElementRole::AssetFallback(field) => Ok(ElementRole::Asset(field)),
             ElementRole::AssetBetter(field) => {
@@ -106,75 +106,75 @@ impl Cells {
             }
             ElementRole::Value(_) => {
                 self.value.clear();
-                Ok(place)
+                Ok(role)
             }
             ElementRole::List(List::ExploitSource) => {
                 self.source.clear();
-                Ok(place)
+                Ok(role)
             }
             ElementRole::Item(_) => {
                 self.parts.iter_mut().for_each(String::clear);
-                Ok(place)
+                Ok(role)
             }
-            _ => Ok(place),
+            _ => Ok(role),
         }
     }
 
-    /// A cell that already has text continues on a new line: nothing is lost when an element appears twice, and a
-    /// customer's comment follows the text that it comments on.
+    /// A cell that already has text continues on a new line, so that no text is lost when an element appears twice. A
+    /// customer's comment follows the text that it refers to.
     #[inline]
-    fn start_next_line<F: Field>(&mut self, place: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
+    fn start_next_line<F: Field>(&mut self, role: ElementRole, field: F) -> Result<ElementRole, Box<Fault>>
     where
         Self: Rows<F>,
     {
         self.open_list = None;
         let present = self.row().cell_len(field);
         if present > 0 {
-            // The row may have to move what the cell has.
-            self.weigh_in(place, present + 1)?;
+            // The row may have to move the text of the cell.
+            self.count_text_in(role, present + 1)?;
             self.row().append(field, "\n");
         }
-        Ok(place)
+        Ok(role)
     }
 
-    /// Text that stood outside CDATA: white space around it is the report's layout, not text.
+    /// Adds text outside CDATA. White space around it is layout of the report and is not added.
     #[inline]
-    pub(crate) fn text(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
-        if !takes_text(place) {
+    pub(crate) fn text(&mut self, role: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
+        if !collects_text(role) {
             return Ok(());
         }
-        let piece = if self.begun { piece } else { piece.trim_ascii_start() };
+        let piece = if self.has_text { piece } else { piece.trim_ascii_start() };
         let body = piece.trim_ascii_end();
         if !body.is_empty() {
-            self.verbatim(place, body)?;
+            self.verbatim(role, body)?;
         }
-        if self.begun {
-            self.weigh_in(place, piece.len() - body.len())?;
+        if self.has_text {
+            self.count_text_in(role, piece.len() - body.len())?;
             self.pending.push_str(&piece[body.len()..]);
         }
         Ok(())
     }
 
-    /// Text that is taken as it is.
+    /// Adds text unchanged.
     #[inline]
-    pub(crate) fn verbatim(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
-        if !takes_text(place) {
+    pub(crate) fn verbatim(&mut self, role: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
+        if !collects_text(role) {
             return Ok(());
         }
-        if self.begun && !self.pending.is_empty() {
+        if self.has_text && !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
-            self.put(place, &pending)?;
+            self.put(role, &pending)?;
             self.pending = pending;
             self.pending.clear();
         }
-        self.begun = true;
-        self.put(place, piece)
+        self.has_text = true;
+        self.put(role, piece)
     }
 
     #[inline]
-    fn put(&mut self, place: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
-        self.weigh_in(place, piece.len())?;
-        match place {
+    fn put(&mut self, role: ElementRole, piece: &str) -> Result<(), Box<Fault>> {
+        self.count_text_in(role, piece.len())?;
+        match role {
             ElementRole::Finding(field) => self.finding.append(field, piece),
             ElementRole::Definition(field) => self.definition.append(field, piece),
             ElementRole::Asset(field) => self.asset.append(field, piece),
@@ -184,16 +184,16 @@ impl Cells {
         Ok(())
     }
 
-    /// An element ends: what needs a last touch gets it.
+    /// Ends an element and normalizes its text where necessary.
     #[inline]
-    pub(crate) fn close(&mut self, place: ElementRole) -> Result<(), Box<Fault>> {
-        match place {
-            ElementRole::Definition(field) if is_score(field) => no_dash(&mut self.definition, field),
+    pub(crate) fn close(&mut self, role: ElementRole) -> Result<(), Box<Fault>> {
+        match role {
+            ElementRole::Definition(field) if is_score(field) => clear_dash(&mut self.definition, field),
             ElementRole::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
-                no_dash(&mut self.finding, field);
+                clear_dash(&mut self.finding, field);
             }
-            ElementRole::Finding(FindingField::Protocol) => self.lower_protocol(),
-            ElementRole::Finding(FindingField::Ssl) => self.settle_ssl(),
+            ElementRole::Finding(FindingField::Protocol) => self.lowercase_protocol(),
+            ElementRole::Finding(FindingField::Ssl) => self.normalize_ssl(),
             ElementRole::Value(value) => self.close_value(value)?,
             ElementRole::Item(item) => self.close_item(item)?,
             _ => {}
@@ -207,7 +207,7 @@ impl Cells {
             Value::Source => flatten(&self.value, &mut self.source),
             Value::AssetItem(field) => {
                 flatten(&self.value, &mut self.item);
-                self.weigh_item(ElementRole::Asset(field), self.asset.cell_len(field))?;
+                self.count_item(ElementRole::Asset(field), self.asset.cell_len(field))?;
                 add_item(&mut self.asset, field, &self.item);
             }
             _ => {}
@@ -235,26 +235,26 @@ impl Cells {
             }
             self.item.push_str(part);
         }
-        let kept = self.item.trim_end_matches('\t').len();
-        self.item.truncate(kept);
+        let length = self.item.trim_end_matches('\t').len();
+        self.item.truncate(length);
         self.add_definition_item(field)
     }
 
     fn add_definition_item(&mut self, field: DefinitionField) -> Result<(), Box<Fault>> {
-        if field == DefinitionField::Cves && self.is_in_attribute() {
+        if field == DefinitionField::Cves && self.is_cve_of_attribute() {
             return Ok(());
         }
-        self.weigh_item(ElementRole::Definition(field), self.definition.cell_len(field))?;
+        self.count_item(ElementRole::Definition(field), self.definition.cell_len(field))?;
         if !self.item.is_empty() {
             self.definition.append_item(field, &self.item);
         }
         Ok(())
     }
 
-    /// Whether the CVE id was in the finding's attribute already. As a rule the list repeats the attribute in
-    /// its order, so that one comparison says yes.
-    fn is_in_attribute(&mut self) -> bool {
-        if self.cves_of_attribute == 0 || self.cves_of_attribute > SEARCHED {
+    /// Whether the finding's attribute already contains the CVE ID. The list usually repeats the attribute in the
+    /// same order, so that one comparison is enough.
+    fn is_cve_of_attribute(&mut self) -> bool {
+        if self.cves_of_attribute == 0 || self.cves_of_attribute > MAX_SEARCHED_BYTES {
             return false;
         }
         let cves = self.definition.get(DefinitionField::Cves);
@@ -269,15 +269,15 @@ impl Cells {
         list_items(known).any(|known| known == self.item)
     }
 
-    /// A list after which another cell was written has to be moved before it can grow. A report that alternates
-    /// between long lists must not grow the row without limit.
-    fn weigh_item(&mut self, list: ElementRole, present: usize) -> Result<(), Box<Fault>> {
+    /// A list must be moved before it can grow if another cell was written after it. Counting the moved bytes bounds
+    /// the row if a report alternates between long lists.
+    fn count_item(&mut self, list: ElementRole, present: usize) -> Result<(), Box<Fault>> {
         let moved = if self.open_list == Some(list) { 0 } else { present };
         self.open_list = Some(list);
-        self.weigh_in(list, moved + self.item.len())
+        self.count_text_in(list, moved + self.item.len())
     }
 
-    /// Takes the CVE ids of a finding's attribute: a comma list.
+    /// Adds the CVE IDs of a finding's attribute, a comma-separated list.
     pub(crate) fn add_cves_of_attribute(&mut self, list: &str) -> Result<(), Box<Fault>> {
         for item in list.split(',') {
             flatten(item, &mut self.item);
@@ -287,7 +287,7 @@ impl Cells {
         Ok(())
     }
 
-    fn lower_protocol(&mut self) {
+    fn lowercase_protocol(&mut self) {
         let protocol = self.finding.get(FindingField::Protocol);
         if protocol.bytes().any(|byte| byte.is_ascii_uppercase()) {
             let lower = protocol.to_ascii_lowercase();
@@ -296,13 +296,13 @@ impl Cells {
     }
 
     /// Template reports write `true` and `false`, detections 1 and 0.
-    fn settle_ssl(&mut self) {
-        let settled = match self.finding.get(FindingField::Ssl) {
+    fn normalize_ssl(&mut self) {
+        let number = match self.finding.get(FindingField::Ssl) {
             word if word.eq_ignore_ascii_case("true") => "1",
             word if word.eq_ignore_ascii_case("false") => "0",
             _ => return,
         };
-        self.finding.set(FindingField::Ssl, settled);
+        self.finding.set(FindingField::Ssl, number);
     }
 }
 
@@ -329,11 +329,11 @@ impl Rows<FindingField> for Cells {
     }
 }
 
-/// Whether text at this position, outside CDATA, is used.
+/// Whether text of this role, outside CDATA, is used.
 #[inline]
-pub(crate) fn takes_text(place: ElementRole) -> bool {
+pub(crate) fn collects_text(role: ElementRole) -> bool {
     matches!(
-        place,
+        role,
         ElementRole::Finding(_) | ElementRole::Definition(_) | ElementRole::Asset(_) | ElementRole::Value(_)
     )
 }
@@ -343,14 +343,14 @@ fn is_score(field: DefinitionField) -> bool {
     matches!(field, CvssBase | CvssTemporal | Cvss3Base | Cvss3Temporal)
 }
 
-/// A dash stands for no score.
-fn no_dash<F: Field>(row: &mut Row<F>, field: F) {
+/// Qualys writes a dash for a missing score.
+fn clear_dash<F: Field>(row: &mut Row<F>, field: F) {
     if row.get(field) == "-" {
         row.set(field, "");
     }
 }
 
-/// Writes `text` on one line and without tabs, as an item of a list cell or a part of one has to be.
+/// Writes `text` on one line and without tabs: items of list cells, and their parts, must not contain either.
 fn flatten(text: &str, into: &mut String) {
     into.clear();
     let text = text.trim_ascii();
@@ -366,13 +366,13 @@ fn flatten(text: &str, into: &mut String) {
     }
 }
 
-/// Longer lists are not searched for repeats: that would take the square of their length.
-const SEARCHED: usize = 64 << 10;
+/// Longer lists are not searched for duplicates, because the time grows with the square of the length.
+const MAX_SEARCHED_BYTES: usize = 64 << 10;
 
-/// Adds an item that the list does not have yet.
+/// Adds an item unless the list already contains it.
 fn add_item<F: Field>(row: &mut Row<F>, field: F, item: &str) {
     let is_known =
-        || row.cell_len(field) <= SEARCHED && list_items(row.get(field)).any(|known| known == item);
+        || row.cell_len(field) <= MAX_SEARCHED_BYTES && list_items(row.get(field)).any(|known| known == item);
     if !item.is_empty() && !is_known() {
         row.append_item(field, item);
     }

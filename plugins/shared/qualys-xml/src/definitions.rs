@@ -1,4 +1,5 @@
-//! Definitions that wait for their findings: kept in a spool, found by QID, with a small cache of the hot ones.
+//! Definitions, stored in a spool until their findings are read. They are found by QID; recently used ones are
+//! cached.
 
 use std::collections::HashMap;
 use std::{fmt, io};
@@ -8,15 +9,15 @@ use scanbridge_plugin_api::model::{DefinitionField, Field};
 
 use crate::damage::Fault;
 
-/// Where definitions wait; a temporary file in most cases. The crate itself opens none.
+/// Storage for definitions, usually a temporary file. This crate does not open files.
 pub trait Spool: Send {
-    /// Adds bytes at the end.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// When they cannot be kept.
+    /// When the bytes cannot be stored.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Gives bytes that were added.
+    /// Reads bytes that were appended.
     ///
     /// # Errors
     /// The bytes cannot be read.
@@ -25,19 +26,19 @@ pub trait Spool: Send {
     /// Discards everything.
     ///
     /// # Errors
-    /// When that is not possible.
+    /// When the spool cannot be cleared.
     fn clear(&mut self) -> io::Result<()>;
 }
 
-/// The definitions of one glossary or knowledge base. In memory are only QID, place and severity of each, and
-/// a bounded number of texts that were needed lately.
+/// The definitions of one glossary or knowledge base. Memory contains the QID, offset and severity of each, and a
+/// bounded cache of recently used texts.
 pub struct Definitions {
     spool: Box<dyn Spool>,
     end: u64,
     index: HashMap<u32, Entry>,
     scratch: Vec<u8>,
-    /// Two generations: when the young one is full it becomes the old one, and entries that were not used since the
-    /// last change are discarded.
+    /// Two generations. When the young one is full it replaces the old one, which discards entries that were not used
+    /// since the last replacement.
     young: HashMap<u32, Box<[u8]>>,
     old: HashMap<u32, Box<[u8]>>,
     young_bytes: usize,
@@ -50,13 +51,13 @@ struct Entry {
     severity: u8,
 }
 
-/// More than five times the knowledge base of 2026.
-const MOST_DEFINITIONS: usize = 1_000_000;
-/// Half of what is cached.
+/// More than five times the size of the knowledge base of 2026.
+const MAX_DEFINITIONS: usize = 1_000_000;
+/// Half of the cache.
 const GENERATION_BYTES: usize = 3 << 20;
 
 impl Definitions {
-    /// Keeps definitions in `spool`.
+    /// Stores definitions in `spool`.
     #[must_use]
     pub fn new(spool: Box<dyn Spool>) -> Self {
         Self {
@@ -70,28 +71,28 @@ impl Definitions {
         }
     }
 
-    /// How many definitions there are.
+    /// The number of definitions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no definitions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Whether there is one of this QID.
+    /// Whether there is a definition of this QID.
     #[must_use]
     pub fn contains(&self, qid: u32) -> bool {
         self.index.contains_key(&qid)
     }
 
-    /// Discards everything, before the glossary of another report.
+    /// Discards all definitions before the glossary of another report is read.
     ///
     /// # Errors
-    /// When the spool cannot forget.
+    /// When the spool cannot be cleared.
     pub fn clear(&mut self) -> io::Result<()> {
         self.end = 0;
         self.young_bytes = 0;
@@ -101,10 +102,10 @@ impl Definitions {
         self.spool.clear()
     }
 
-    /// Takes a definition. Of two with the same QID the later one counts.
+    /// Adds a definition. It replaces an earlier one with the same QID.
     pub(crate) fn add(&mut self, qid: u32, severity: &str, row: &DefinitionRow) -> Result<(), Box<Fault>> {
-        if self.index.len() >= MOST_DEFINITIONS && !self.index.contains_key(&qid) {
-            return Err(Fault::TooManyDefinitions(MOST_DEFINITIONS).into());
+        if self.index.len() >= MAX_DEFINITIONS && !self.index.contains_key(&qid) {
+            return Err(Fault::TooManyDefinitions(MAX_DEFINITIONS).into());
         }
         self.scratch.clear();
         for field in FIELDS {
@@ -123,12 +124,12 @@ impl Definitions {
         Ok(())
     }
 
-    /// The severity of a QID; empty when it has none, `None` when the QID is not known.
+    /// The severity of a QID: empty if it has none, `None` if the QID is unknown.
     pub(crate) fn severity(&self, qid: u32) -> Option<&'static str> {
         self.index.get(&qid).map(|entry| ["", "1", "2", "3", "4", "5"][usize::from(entry.severity).min(5)])
     }
 
-    /// Fills `row` with the definition of a QID. `false` when the QID is not known.
+    /// Fills `row` with the definition of a QID. Returns `false` if the QID is unknown.
     pub(crate) fn load(&mut self, qid: u32, row: &mut DefinitionRow) -> Result<bool, Box<Fault>> {
         let Some(entry) = self.index.get(&qid).copied() else { return Ok(false) };
         if let Some(bytes) = self.young.get(&qid) {
@@ -144,13 +145,13 @@ impl Definitions {
             }
         };
         decode(&bytes, row);
-        self.remember(qid, bytes);
+        self.cache(qid, bytes);
         Ok(true)
     }
 
-    fn remember(&mut self, qid: u32, bytes: Box<[u8]>) {
+    fn cache(&mut self, qid: u32, bytes: Box<[u8]>) {
         if bytes.len() > GENERATION_BYTES / 8 {
-            return; // One giant would push out everything else.
+            return; // One very large entry would evict all others.
         }
         if self.young_bytes + bytes.len() > GENERATION_BYTES {
             self.old = std::mem::take(&mut self.young);
@@ -190,7 +191,7 @@ fn failed(error: io::Error) -> Box<Fault> {
     Box::new(Fault::Spool(error.to_string()))
 }
 
-/// Every field of a definition, in the model's order.
+/// All fields of a definition, in the order of the model.
 const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
     DefinitionField::Qid,
     DefinitionField::Title,
@@ -241,7 +242,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_definition_comes_back_and_the_cache_stays_small() {
+    fn definitions_are_loaded_and_cache_size_is_limited() {
         let mut definitions = Definitions::new(Box::<MemorySpool>::default());
         let mut row = DefinitionRow::default();
         let text = |qid: u32| format!("{qid} ").repeat(5_000);

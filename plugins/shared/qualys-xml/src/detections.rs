@@ -4,13 +4,13 @@ use std::io::Read;
 
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
+use crate::batch_writer::BatchWriter;
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
-use crate::feed::BatchWriter;
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::page::MORE_PAGES;
-use crate::place::{ElementRole, Structure, Value};
 use crate::preface::Preface;
 use crate::walk::{Document, Flow, State, Walk};
 
@@ -24,7 +24,7 @@ pub(crate) fn read_preface(source: impl Read, limits: Limits) -> (Preface, Optio
 /// Delivers the assets of one page.
 #[derive(Debug, Default)]
 pub(crate) struct Detections {
-    pub(crate) feed: BatchWriter,
+    pub(crate) writer: BatchWriter,
     pub(crate) join: SentDefinitions,
     warning_code: String,
     names_next_page: bool,
@@ -52,7 +52,7 @@ impl Document<Joined<'_>> for Detections {
             (Structure::Warning, "URL") => ElementRole::Value(Value::WarningAddress),
             (Structure::Warning, "TEXT") => ElementRole::Ignored,
             (Structure::Root, "RESPONSE") => ElementRole::Of(Structure::Head),
-            // The echo may hold a login: it is never even collected.
+            // The echo of the request may contain credentials, so its text is never collected.
             (Structure::Root, "REQUEST") => ElementRole::Ignored,
             _ => ElementRole::Unknown,
         }
@@ -60,18 +60,18 @@ impl Document<Joined<'_>> for Detections {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => state.cells.begin_finding(),
             ElementRole::Of(Structure::Asset) => {
-                self.feed.begin_asset();
+                self.writer.begin_asset();
                 state.cells.begin_asset();
             }
             ElementRole::Asset(_) | ElementRole::Of(Structure::AssetList(_)) => {
-                self.feed.begin_text(&mut state.notes)
+                self.writer.begin_text(&mut state.notes)
             }
             _ => {}
         }
@@ -80,19 +80,19 @@ impl Document<Joined<'_>> for Detections {
 
     fn close(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => {
                 let key = qid_number(state.cells.definition.get(DefinitionField::Qid));
-                return self.join.deliver(&mut self.feed, key, state, sink);
+                return self.join.deliver(&mut self.writer, key, state, sink);
             }
-            ElementRole::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
+            ElementRole::Of(Structure::Asset) => return Ok(self.writer.end_asset(&state.cells, sink.batch)),
             ElementRole::Value(Value::WarningCode) => self.warning_code.clone_from(&state.cells.value),
             ElementRole::Value(Value::WarningAddress) => self.names_next_page = !state.cells.value.is_empty(),
-            ElementRole::Of(Structure::Warning) => self.note_warning(state),
+            ElementRole::Of(Structure::Warning) => self.add_warning(state),
             _ => {}
         }
         Ok(Flow::On)
@@ -100,16 +100,16 @@ impl Document<Joined<'_>> for Detections {
 }
 
 impl Detections {
-    /// The address of the next page is not shown: it repeats the query.
-    fn note_warning(&self, state: &mut State) {
-        state.notes.say(match (self.warning_code.as_str(), self.names_next_page) {
+    /// The message does not contain the address of the next page, because the address repeats the query.
+    fn add_warning(&self, state: &mut State) {
+        state.notes.add(match (self.warning_code.as_str(), self.names_next_page) {
             ("1980", true) => MORE_PAGES.to_owned(),
-            (code, _) => format!("the answer holds warning {}", crate::names::Shown(code)),
+            (code, _) => format!("the response contains warning {}", crate::names::Shown(code)),
         });
     }
 }
 
-/// Looks for the time of the answer only.
+/// Reads only the time of the response.
 #[derive(Debug, Default)]
 struct Head {
     time: String,
@@ -132,8 +132,8 @@ impl Document<()> for Head {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
-        match place {
+    fn close(&mut self, role: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
+        match role {
             ElementRole::Value(Value::Time) => {
                 self.time.clone_from(&state.cells.value);
                 Ok(Flow::Pause)

@@ -1,4 +1,4 @@
-//! An element's start tag, and its attributes with everything enforced that the parser lets pass.
+//! An element's start tag and its attributes, with the checks that the parser omits.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,13 +10,13 @@ use crate::damage::Fault;
 use crate::events::is_xml_character;
 use crate::names::Shown;
 
-/// More than any element in a report has.
+/// More than the elements of real reports have.
 const MAX_ATTRIBUTES: usize = 32;
 
 /// An element's start tag.
 pub(crate) struct Element<'b> {
     tag: BytesStart<'b>,
-    /// How many references to characters that XML forbids were replaced in the values given so far.
+    /// Number of references to characters forbidden in XML that were replaced in the values returned so far.
     forbidden: Cell<u64>,
 }
 
@@ -44,35 +44,35 @@ impl Element<'_> {
         self.tag.len()
     }
 
-    /// How many references to characters that XML forbids were replaced in the values given so far.
+    /// Number of references to characters forbidden in XML that were replaced in the values returned so far.
     #[inline]
     pub(crate) fn forbidden_references(&self) -> u64 {
         self.forbidden.get()
     }
 
-    /// Gives every attribute with its value to `take`, in order, once all were found to be well-formed.
+    /// Calls `take` with the name and value of each attribute, in order. Fails at the first malformed attribute.
     pub(crate) fn attributes(&self, mut take: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
         if !self.has_attributes() {
             return Ok(());
         }
         let mut keys = [""; MAX_ATTRIBUTES];
-        let wrong = |problem: String| {
+        let fault = |problem: String| {
             Box::new(Fault::Attributes { element: Shown(self.name()).to_string(), problem })
         };
         let mut attributes = self.tag.attributes();
         for (count, attribute) in attributes.with_checks(false).enumerate() {
-            let mut attribute = attribute.map_err(|error| wrong(error.to_string()))?;
+            let mut attribute = attribute.map_err(|error| fault(error.to_string()))?;
             let key = attribute.key.into_inner();
             if count == MAX_ATTRIBUTES {
                 let element = Shown(self.name()).to_string();
                 return Err(Fault::TooManyAttributes { element, limit: MAX_ATTRIBUTES }.into());
             }
             if keys[..count].contains(&key) {
-                return Err(wrong(format!("duplicate attribute {}", Shown(key))));
+                return Err(fault(format!("duplicate attribute {}", Shown(key))));
             }
             keys[count] = key;
             if memchr::memchr(b'<', attribute.value.as_bytes()).is_some() {
-                return Err(wrong(format!("`<` in the value of attribute {}", Shown(key))));
+                return Err(fault(format!("`<` in the value of attribute {}", Shown(key))));
             }
             if attribute.value.bytes().all(|byte| !matches!(byte, b'&' | b'\n' | b'\t')) {
                 take(key, &attribute.value);
@@ -81,30 +81,30 @@ impl Element<'_> {
             self.replace_forbidden(&mut attribute.value);
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| wrong(Shown(&error.to_string()).to_string()))?;
+                .map_err(|error| fault(Shown(&error.to_string()).to_string()))?;
             take(key, &value);
         }
         Ok(())
     }
 
-    /// Replaces references to characters that XML forbids, as it is done in texts.
+    /// Replaces references to characters forbidden in XML, as for texts.
     #[cold]
     fn replace_forbidden(&self, value: &mut Cow<'_, str>) {
         let mut replaced = String::new();
-        let (mut kept, mut from) = (0, 0);
+        let (mut copied, mut from) = (0, 0);
         while let Some(begin) = value[from..].find("&#").map(|at| from + at) {
             let Some(length) = value[begin..].find(';') else { break };
             let reference = BytesRef::new(&value[begin + 1..begin + length]);
             from = begin + length + 1;
             if !matches!(reference.resolve_char_ref(), Ok(Some(c)) if is_xml_character(c)) {
-                replaced.push_str(&value[kept..begin]);
+                replaced.push_str(&value[copied..begin]);
                 replaced.push('\u{FFFD}');
-                kept = from;
+                copied = from;
                 self.forbidden.set(self.forbidden.get() + 1);
             }
         }
-        if kept > 0 {
-            replaced.push_str(&value[kept..]);
+        if copied > 0 {
+            replaced.push_str(&value[copied..]);
             *value = Cow::Owned(replaced);
         }
     }

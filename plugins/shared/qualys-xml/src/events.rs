@@ -1,8 +1,10 @@
-//! XML events, with all rules enforced that the parser does not check: one root of the expected name, closed at the
-//! end, nothing else outside it; limited depth, names, attributes and texts; no entities except those of XML.
+//! XML events, with the checks that the parser omits. There is one root of the expected name, which is closed, and no
+//! content outside it. Depth, names, attributes and texts are limited. Only the predefined entities of XML are
+//! allowed.
 //!
-//! What lies whole in the block at hand is read there, without a copy. The parser reads the rest: the prolog,
-//! references, comments, and whatever runs over the end of a block. Both read the same bytes to the same events.
+//! Tokens that are complete in the buffered block are read there, without a copy. The parser reads the rest: the
+//! prolog, references, comments, and tokens that cross the end of a block. Both produce the same events from the same
+//! bytes.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -12,16 +14,16 @@ use quick_xml::events::{BytesRef, BytesStart, Event as Raw};
 
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
-use crate::gate::{ElementStack, Reader};
+use crate::element_stack::{ElementStack, Reader};
 use crate::in_place::{self, Token};
 use crate::names::Shown;
-use crate::pass_over;
 use crate::sanitizer::Sanitizer;
+use crate::skip_element;
 
-/// What a report may make the reader hold.
+/// Memory limits for reading a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most text that one asset, definition or finding may have, in bytes. It also bounds one tag,
+    /// Maximum text of one asset, definition or finding, in bytes. It also limits one tag,
     /// comment or DOCTYPE.
     pub text_bytes: usize,
 }
@@ -34,21 +36,21 @@ impl Default for Limits {
 
 /// One step through a report.
 pub(crate) enum Event<'b> {
-    /// An element begins. An empty one is followed by [`Event::Close`] as well.
+    /// An element begins. [`Event::Close`] also follows an empty one.
     Open(Element<'b>),
-    /// Text outside CDATA, without references. A text may come in several pieces.
+    /// Text outside CDATA, without references. A text may be split into several events.
     Text(Cow<'b, str>),
-    /// Text that stood in CDATA.
+    /// Text of a CDATA section.
     Verbatim(Cow<'b, str>),
-    /// A character that a reference named.
+    /// The character of a resolved reference.
     Char(char),
-    /// A reference to a character that XML forbids.
+    /// A reference to a character forbidden in XML.
     Forbidden,
     /// The innermost element ends.
     Close,
-    /// Nothing that matters: a comment, a declaration.
+    /// Markup without content, such as a comment or declaration.
     Nothing,
-    /// The report ended as it should.
+    /// The complete report was read.
     End,
 }
 
@@ -56,28 +58,28 @@ pub(crate) enum Event<'b> {
 pub(crate) struct Events<R: Read> {
     parser: Parser<Sanitizer<R>>,
     buffer: Vec<u8>,
-    gate: ElementStack,
+    stack: ElementStack,
     limits: Limits,
-    /// The parser has returned everything that it has read.
-    is_between: bool,
-    /// The element that has begun is empty.
+    /// The parser has not read beyond the last event.
+    is_between_tokens: bool,
+    /// The last start tag was that of an empty element.
     is_empty: bool,
 }
 
 impl<R: Read> Events<R> {
     /// Reads a report whose outermost element is `root`.
     pub(crate) fn new(source: R, root: &'static str, limits: Limits) -> Self {
-        let mut washed = Sanitizer::new(source);
-        washed.limit_events_to(limits.text_bytes.saturating_add(Sanitizer::<R>::BLOCK));
-        let mut parser = Parser::from_reader(washed);
-        // The gate does it, for the parser does not see all tags.
+        let mut sanitized = Sanitizer::new(source);
+        sanitized.limit_events_to(limits.text_bytes.saturating_add(Sanitizer::<R>::BLOCK));
+        let mut parser = Parser::from_reader(sanitized);
+        // `ElementStack` checks end tags, because the parser does not see all start tags.
         parser.config_mut().check_end_names = false;
         parser.config_mut().allow_unmatched_ends = true;
-        let gate = ElementStack::new(root);
-        Self { parser, buffer: Vec::new(), gate, limits, is_between: false, is_empty: false }
+        let stack = ElementStack::new(root);
+        Self { parser, buffer: Vec::new(), stack, limits, is_between_tokens: false, is_empty: false }
     }
 
-    /// How many bytes were replaced.
+    /// Number of replaced bytes.
     pub(crate) fn replaced(&self) -> u64 {
         self.parser.get_ref().replaced()
     }
@@ -87,31 +89,31 @@ impl<R: Read> Events<R> {
         self.parser.buffer_position()
     }
 
-    /// The next event. Unless `wants_text`, text outside CDATA may be left out.
+    /// The next event. If `needs_text` is false, text outside CDATA may be omitted.
     #[inline]
-    pub(crate) fn next(&mut self, wants_text: bool) -> Result<Event<'_>, Damage> {
+    pub(crate) fn next(&mut self, needs_text: bool) -> Result<Event<'_>, Damage> {
         if self.is_empty {
             self.is_empty = false;
-            self.gate.close_innermost();
+            self.stack.close_innermost();
             return Ok(Event::Close);
         }
-        if !self.is_between || !self.gate.is_inside() {
-            return self.next_of_parser();
+        if !self.is_between_tokens || !self.stack.is_inside() {
+            return self.next_from_parser();
         }
-        let (before, token) = in_place::next(self.parser.get_ref().at_hand(), &self.gate, wants_text);
+        let (before, token) = in_place::next(self.parser.get_ref().buffered(), &self.stack, needs_text);
         match token {
             Token::Text => {
                 self.parser.stream().consume(before);
-                Ok(Event::Text(Cow::Borrowed(self.parser.get_ref().taken(before))))
+                Ok(Event::Text(Cow::Borrowed(self.parser.get_ref().consumed(before))))
             }
             Token::Verbatim { length } => {
                 self.parser.stream().consume(before + length);
-                let section = self.parser.get_ref().taken(length);
+                let section = self.parser.get_ref().consumed(length);
                 Ok(Event::Verbatim(Cow::Borrowed(&section[in_place::CDATA.len()..length - 3])))
             }
             Token::Close { length } => {
                 self.parser.stream().consume(before + length);
-                self.gate.close_innermost();
+                self.stack.close_innermost();
                 Ok(Event::Close)
             }
             Token::Open { name, length } => {
@@ -120,15 +122,15 @@ impl<R: Read> Events<R> {
             }
             Token::NotInPlace => {
                 self.parser.stream().consume(before);
-                self.next_of_parser()
+                self.next_from_parser()
             }
         }
     }
 
     #[inline]
     fn open_in_place(&mut self, name: usize, length: usize) -> Result<Event<'_>, Damage> {
-        let tag = &self.parser.get_ref().taken(length)[1..length - 1];
-        if let Err(fault) = self.gate.open(&tag[..name], Reader::InPlace) {
+        let tag = &self.parser.get_ref().consumed(length)[1..length - 1];
+        if let Err(fault) = self.stack.open(&tag[..name], Reader::InPlace) {
             return Err(Damage { offset: self.parser.buffer_position(), fault });
         }
         let content = tag.strip_suffix('/').unwrap_or(tag);
@@ -138,40 +140,40 @@ impl<R: Read> Events<R> {
 
     #[cold]
     #[inline(never)]
-    fn next_of_parser(&mut self) -> Result<Event<'_>, Damage> {
+    fn next_from_parser(&mut self) -> Result<Event<'_>, Damage> {
         self.buffer.clear();
         self.parser.get_mut().begin_event();
         let event = self.parser.read_event_into(&mut self.buffer);
-        // Behind text the parser has looked at the markup that follows.
-        self.is_between = !matches!(event, Ok(Raw::Text(_)));
+        // After text, the parser has already examined the following markup.
+        self.is_between_tokens = !matches!(event, Ok(Raw::Text(_)));
         let fault = match event {
-            Ok(Raw::Start(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
+            Ok(Raw::Start(tag)) => match self.stack.open(tag.name().into_inner(), Reader::Parser) {
                 Ok(()) => return Ok(Event::Open(Element::new(tag))),
                 Err(fault) => fault,
             },
-            Ok(Raw::Empty(tag)) => match self.gate.open(tag.name().into_inner(), Reader::Parser) {
+            Ok(Raw::Empty(tag)) => match self.stack.open(tag.name().into_inner(), Reader::Parser) {
                 Ok(()) => {
                     self.is_empty = true;
                     return Ok(Event::Open(Element::new(tag)));
                 }
                 Err(fault) => fault,
             },
-            Ok(Raw::End(tag)) => match self.gate.close(tag.name().into_inner()) {
+            Ok(Raw::End(tag)) => match self.stack.close(tag.name().into_inner()) {
                 Ok(()) => return Ok(Event::Close),
                 Err(fault) => fault,
             },
-            Ok(Raw::Text(text)) if self.gate.is_inside() => return Ok(Event::Text(text.into_inner())),
-            Ok(Raw::CData(text)) if self.gate.is_inside() => return Ok(Event::Verbatim(text.into_inner())),
-            Ok(Raw::GeneralRef(reference)) if self.gate.is_inside() => match resolve(&reference) {
+            Ok(Raw::Text(text)) if self.stack.is_inside() => return Ok(Event::Text(text.into_inner())),
+            Ok(Raw::CData(text)) if self.stack.is_inside() => return Ok(Event::Verbatim(text.into_inner())),
+            Ok(Raw::GeneralRef(reference)) if self.stack.is_inside() => match resolve(&reference) {
                 Ok(c) if is_xml_character(c) => return Ok(Event::Char(c)),
                 Ok(_) => return Ok(Event::Forbidden),
                 Err(fault) => fault,
             },
-            Ok(Raw::Eof) => match self.gate.end() {
+            Ok(Raw::Eof) => match self.stack.end() {
                 Ok(()) => return Ok(Event::End),
                 Err(fault) => fault,
             },
-            Ok(other) => match self.gate.beside(&other) {
+            Ok(other) => match self.stack.check_without_content(&other) {
                 Ok(()) => return Ok(Event::Nothing),
                 Err(fault) => fault,
             },
@@ -182,17 +184,17 @@ impl<R: Read> Events<R> {
             Err(quick_xml::Error::Syntax(_)) if !self.parser.get_ref().is_at_end() => {
                 Fault::Malformed("invalid markup after <!".to_owned()).into()
             }
-            Err(error) => Fault::of_parser(error, self.gate.root()).into(),
+            Err(error) => Fault::of_parser(error, self.stack.root()).into(),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault })
     }
 
-    /// Goes to the end tag of the element that has just begun, without a look at what is in it.
-    pub(crate) fn pass_over(&mut self) -> Result<(), Damage> {
-        let Some((name, _)) = self.gate.innermost().filter(|_| !self.is_empty) else { return Ok(()) };
-        let fault = match pass_over::to_end_of(name, &mut self.parser.stream()) {
+    /// Skips to the end tag of the element that was just opened, without parsing its content.
+    pub(crate) fn skip_content(&mut self) -> Result<(), Damage> {
+        let Some((name, _)) = self.stack.innermost().filter(|_| !self.is_empty) else { return Ok(()) };
+        let fault = match skip_element::skip_to_end_of(name, &mut self.parser.stream()) {
             Ok(true) => return Ok(()),
-            Ok(false) => Fault::Cut { root: self.gate.root() },
+            Ok(false) => Fault::Truncated { root: self.stack.root() },
             Err(error) => Fault::Read(error.to_string()),
         };
         Err(Damage { offset: self.parser.buffer_position(), fault: fault.into() })
@@ -230,33 +232,33 @@ mod tests {
         events_of(xml, &[usize::MAX]).map_err(|damage| damage.to_string())
     }
 
-    /// What all events tell, when the bytes come in pieces of these lengths.
+    /// The concatenated events when the source returns the bytes in pieces of these lengths.
     fn events_of(xml: &str, pieces: &[usize]) -> Result<String, Damage> {
         let mut events = Events::new(Pieces::new(xml.as_bytes(), pieces), "R", Limits { text_bytes: 1000 });
-        let mut events_of_parser = String::new();
+        let mut concatenated = String::new();
         loop {
             let before = events.position();
             match events.next(true)? {
                 Event::Open(element) => {
-                    events_of_parser.push_str(&format!("<{}", element.name()));
+                    concatenated.push_str(&format!("<{}", element.name()));
                     let attribute =
-                        |key: &str, value: &str| events_of_parser.push_str(&format!(" {key}={value}"));
+                        |key: &str, value: &str| concatenated.push_str(&format!(" {key}={value}"));
                     element.attributes(attribute).map_err(|fault| Damage { offset: before, fault })?;
-                    events_of_parser.push('>');
+                    concatenated.push('>');
                 }
-                Event::Text(text) => events_of_parser.push_str(&text),
-                Event::Verbatim(text) => events_of_parser.push_str(&format!("[{text}]")),
-                Event::Char(c) => events_of_parser.push(c),
-                Event::Forbidden => events_of_parser.push('\u{FFFD}'),
-                Event::Close => events_of_parser.push_str("</>"),
+                Event::Text(text) => concatenated.push_str(&text),
+                Event::Verbatim(text) => concatenated.push_str(&format!("[{text}]")),
+                Event::Char(c) => concatenated.push(c),
+                Event::Forbidden => concatenated.push('\u{FFFD}'),
+                Event::Close => concatenated.push_str("</>"),
                 Event::Nothing => {}
-                Event::End => return Ok(events_of_parser),
+                Event::End => return Ok(concatenated),
             }
         }
     }
 
     #[test]
-    fn report_text() {
+    fn events_of_well_formed_xml() {
         for (xml, expected) in [
             ("\n \u{FEFF}<?xml version='1.0'?><!DOCTYPE R SYSTEM 'x'>\n<R/> <!-- end -->\n", "<R></>"),
             ("<R a='1' b=\"&lt;&#65;\nx\">t&amp;&#x42;<![CDATA[&lt;]]></R>", "<R a=1 b=<A x>t&B[&lt;]</>"),
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn no_piece_of_text_grows_without_bound() {
+    fn text_size_is_limited() {
         let problem = "text of one asset, definition or finding exceeds the limit of 1000 bytes";
         for xml in [
             format!("<R><![CDATA[{}]]></R>", "x".repeat(600_000)),
@@ -353,18 +355,18 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// In pieces of one byte nothing but text lies whole in a block: the parser reads all markup.
+        /// In pieces of one byte, only text is complete in a block, so the parser reads all markup.
         #[test]
         fn in_place_reader_and_parser_read_the_same(
             tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..25),
             pieces in prop::collection::vec(1_usize..30, 1..4),
-            closes in any::<bool>(),
+            is_closed in any::<bool>(),
         ) {
-            let xml = format!("<R>{}{}", tokens.concat(), if closes { "</R>" } else { "" });
-            let tell = |pieces: &[usize]| events_of(&xml, pieces).map_err(|damage| (damage.offset, damage.to_string()));
-            let by_parser = tell(&[1]);
-            prop_assert_eq!(&tell(&[usize::MAX]), &by_parser);
-            prop_assert_eq!(&tell(&pieces), &by_parser);
+            let xml = format!("<R>{}{}", tokens.concat(), if is_closed { "</R>" } else { "" });
+            let outcome = |pieces: &[usize]| events_of(&xml, pieces).map_err(|damage| (damage.offset, damage.to_string()));
+            let by_parser = outcome(&[1]);
+            prop_assert_eq!(&outcome(&[usize::MAX]), &by_parser);
+            prop_assert_eq!(&outcome(&pieces), &by_parser);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use scanbridge_plugin_api::model::Fact;
 
-/// How the result of one QID is read.
+/// The layout of the result of one QID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FactReader {
     /// 82023 and 82004: port, assigned service, description, detected service.
@@ -19,7 +19,7 @@ pub(crate) enum FactReader {
     NetbiosName,
 }
 
-/// The reader of a QID's results, if they tell facts.
+/// The fact reader for the results of a QID, if there is one.
 #[inline]
 pub(crate) fn reader_of(qid: &str) -> Option<FactReader> {
     Some(match qid {
@@ -33,26 +33,26 @@ pub(crate) fn reader_of(qid: &str) -> Option<FactReader> {
     })
 }
 
-/// A result with more rows than this has them cut off: a machine has 65,535 ports a protocol.
-const MOST_ROWS: usize = 65_536;
+/// Further rows of a result are ignored. An asset has 65,535 ports per protocol.
+const MAX_ROWS: usize = 65_536;
 
 impl FactReader {
-    /// The facts of a result, one per line. With `table` the first line contains the column names; without it, a
+    /// The facts of a result, one per line. With `table`, the first line contains the column names. Without it, a
     /// first line that looks like column names is treated as such.
     pub(crate) fn facts(self, result: &str, table: bool) -> String {
         let mut facts = String::new();
-        let mut lines = result.lines().filter(|line| !line.trim().is_empty()).take(MOST_ROWS).peekable();
+        let mut lines = result.lines().filter(|line| !line.trim().is_empty()).take(MAX_ROWS).peekable();
         if self == Self::NetbiosName {
             if let Some(name) = lines.next() {
                 add(&mut facts, Fact::Name { name: name.trim(), source: "NetBIOS" });
             }
             return facts;
         }
-        let headed = lines.peek().is_some_and(|line| table || self.is_heading(line));
-        if headed {
+        let has_heading = lines.peek().is_some_and(|line| table || self.is_heading(line));
+        if has_heading {
             lines.next();
         } else if !matches!(self, Self::OpenPorts(_)) {
-            // Prose, not a table.
+            // The result is prose, not a table.
             return facts;
         }
         for line in lines {
@@ -96,7 +96,7 @@ impl FactReader {
     }
 }
 
-/// What the scanner writes instead of a missing name.
+/// The scanner's placeholder for a missing name.
 pub(crate) fn is_placeholder(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("No registered hostname")
 }

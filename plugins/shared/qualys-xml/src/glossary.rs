@@ -1,4 +1,4 @@
-//! First pass over an `ASSET_DATA_REPORT`: indexes the glossary, gathers the head, and passes over the assets.
+//! First pass over an `ASSET_DATA_REPORT`: reads the head, indexes the glossary, and skips the assets.
 
 use std::io::Read;
 
@@ -7,14 +7,14 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField};
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, Value, in_definition};
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{ElementRole, Structure, Value, in_definition};
-use crate::preface::{Preface, or_nothing};
-use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
+use crate::preface::{Preface, without_placeholder};
+use crate::walk::{Document, EMPTY_ERROR, Flow, State, Walk};
 
-/// Reads all of the report but the assets. Those are read by the second pass, which begins at the beginning and
-/// ends with the assets: together they read all of it.
+/// Reads the report except for its assets. The second pass reads from the beginning to the end of the assets;
+/// together they read the complete report.
 pub(crate) fn read(
     source: impl Read,
     limits: Limits,
@@ -37,8 +37,8 @@ pub(crate) fn read(
     match error {
         Some(error) if lists == 0 => preface.error = Some(error),
         Some(error) => {
-            preface.notes.say(format!("the report contains {error}"));
-            preface.error_beside = Some(error);
+            preface.notes.add(format!("the report contains {error}"));
+            preface.error_next_to_assets = Some(error);
         }
         None => {}
     }
@@ -55,14 +55,14 @@ struct Glossary {
     range_end: String,
 }
 
-/// More ranges than this are not passed on: the outputs hold them in memory.
-const MOST_RANGES: usize = 100_000;
-/// No address is longer, in bytes.
-const LONGEST_ADDRESS: usize = 128;
+/// Further ranges are ignored, because outputs keep them in memory.
+const MAX_RANGES: usize = 100_000;
+/// Maximum length of an address, in bytes.
+const MAX_ADDRESS_BYTES: usize = 128;
 
 impl Document<Definitions> for Glossary {
     const ROOT: &'static str = "ASSET_DATA_REPORT";
-    const PASSED_OVER: Option<ElementRole> = Some(ElementRole::Of(Structure::Assets));
+    const SKIPPED: Option<ElementRole> = Some(ElementRole::Of(Structure::Assets));
 
     fn child(parent: ElementRole, name: &str) -> ElementRole {
         let ElementRole::Of(structure) = parent else {
@@ -93,11 +93,11 @@ impl Document<Definitions> for Glossary {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Assets) => self.lists += 1,
             ElementRole::Of(Structure::CleanRange) => {
                 state.cells.begin_text();
@@ -110,7 +110,7 @@ impl Document<Definitions> for Glossary {
             }
             _ => {}
         }
-        element.attributes(|key, value| match (place, key) {
+        element.attributes(|key, value| match (role, key) {
             (ElementRole::Of(Structure::Definition), "id") => self.key = qid_number(value),
             (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
             _ => {}
@@ -119,26 +119,26 @@ impl Document<Definitions> for Glossary {
 
     fn close(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         state: &mut State,
         all: &mut Definitions,
     ) -> Result<Flow, Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Assets) => return Ok(Flow::Pause),
             ElementRole::Of(Structure::Definition) => self.add_definition(state, all)?,
             ElementRole::Of(Structure::CleanRange) => self.add_clean_range(state),
             ElementRole::Value(Value::Time) => {
-                or_nothing(&state.cells.value).clone_into(&mut self.preface.time)
+                without_placeholder(&state.cells.value).clone_into(&mut self.preface.time)
             }
             ElementRole::Value(Value::Title) => {
-                or_nothing(&state.cells.value).clone_into(&mut self.preface.title)
+                without_placeholder(&state.cells.value).clone_into(&mut self.preface.title)
             }
             ElementRole::Value(Value::Total) => self.preface.findings = state.cells.value.parse().ok(),
             ElementRole::Value(Value::RangeStart) => self.range_start.clone_from(&state.cells.value),
             ElementRole::Value(Value::RangeEnd) => self.range_end.clone_from(&state.cells.value),
             ElementRole::Value(Value::Error) => {
                 let error = state.take_error().or_else(|| self.error.take());
-                self.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
+                self.error = error.or_else(|| Some(EMPTY_ERROR.to_owned()));
             }
             _ => {}
         }
@@ -151,7 +151,7 @@ impl Glossary {
         let cells = &mut state.cells;
         let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Qid)));
         let Some(key) = key else {
-            state.notes.say("the glossary contains a definition without a QID".to_owned());
+            state.notes.add("the glossary contains a definition without a QID".to_owned());
             return Ok(());
         };
         if cells.definition.get(DefinitionField::Qid).is_empty() {
@@ -161,13 +161,12 @@ impl Glossary {
     }
 
     fn add_clean_range(&mut self, state: &mut State) {
-        if self.preface.clean_assets.len() >= MOST_RANGES {
-            state.notes.say(format!(
-                "more than {MOST_RANGES} address ranges without findings; the rest \
-                 was ignored"
-            ));
-        } else if self.range_start.len().max(self.range_end.len()) > LONGEST_ADDRESS {
-            state.notes.say("an address range without findings is invalid and was ignored".to_owned());
+        if self.preface.clean_assets.len() >= MAX_RANGES {
+            state
+                .notes
+                .add(format!("more than {MAX_RANGES} address ranges without findings; the rest was ignored"));
+        } else if self.range_start.len().max(self.range_end.len()) > MAX_ADDRESS_BYTES {
+            state.notes.add("an address range without findings is invalid and was ignored".to_owned());
         } else if self.range_end.is_empty() || self.range_start == self.range_end {
             self.preface.clean_assets.push(self.range_start.clone());
         } else {

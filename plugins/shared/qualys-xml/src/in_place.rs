@@ -1,48 +1,48 @@
-//! Markup and text that lie whole in the block at hand, read where they lie.
+//! Reads markup and text that are complete in the buffered block, without a copy.
 
-use crate::gate::{ElementStack, Reader};
+use crate::element_stack::{ElementStack, Reader};
 
-/// What begins a section of text that is taken as it is.
+/// Start of a CDATA section.
 pub(crate) const CDATA: &str = "<![CDATA[";
 
-/// What comes next, by lengths in bytes.
+/// The next token, with lengths in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// The text before is what comes next.
+    /// Only the text before the token.
     Text,
-    /// A whole CDATA section.
+    /// A complete CDATA section.
     Verbatim { length: usize },
     /// A complete start tag, with the length of the name after its `<`.
     Open { name: usize, length: usize },
     /// The end tag of the innermost element, written without white space.
     Close { length: usize },
-    /// Anything else, or something that the block does not hold whole.
+    /// Anything else, or a token that is incomplete in the block.
     NotInPlace,
 }
 
-/// Examines the buffered bytes within an element. Returns the length of the text before the token; unused text is not
-/// a token.
+/// Examines the buffered bytes within an element. Returns the length of the text before the token, and the token.
+/// Text is a token only if `needs_text` is true.
 #[inline]
-pub(crate) fn next(bytes: &[u8], gate: &ElementStack, wants_text: bool) -> (usize, Token) {
+pub(crate) fn next(bytes: &[u8], stack: &ElementStack, needs_text: bool) -> (usize, Token) {
     let before = match bytes {
         [b'<', ..] => 0,
-        // The layout of nearly every report, and quicker than a search.
+        // Most elements are on a line of their own; this check is faster than a search.
         [b'\n', b'<', ..] => 1,
         _ => match memchr::memchr2(b'<', b'&', bytes) {
             Some(before) => before,
             None => return (0, Token::NotInPlace),
         },
     };
-    if before > 0 && wants_text {
+    if before > 0 && needs_text {
         return (before, Token::Text);
     }
-    (before, markup(&bytes[before..], gate))
+    (before, markup(&bytes[before..], stack))
 }
 
 #[inline]
-fn markup(markup: &[u8], gate: &ElementStack) -> Token {
+fn markup(markup: &[u8], stack: &ElementStack) -> Token {
     match markup {
-        [b'<', b'/', rest @ ..] => end_tag(rest, gate),
+        [b'<', b'/', rest @ ..] => end_tag(rest, stack),
         [b'<', b'!', ..] => section(markup),
         [b'<', ..] => start_tag(markup),
         _ => Token::NotInPlace,
@@ -50,8 +50,8 @@ fn markup(markup: &[u8], gate: &ElementStack) -> Token {
 }
 
 #[inline]
-fn end_tag(rest: &[u8], gate: &ElementStack) -> Token {
-    match gate.innermost() {
+fn end_tag(rest: &[u8], stack: &ElementStack) -> Token {
+    match stack.innermost() {
         Some((name, Reader::InPlace))
             if rest.get(name.len()) == Some(&b'>') && rest.starts_with(name.as_bytes()) =>
         {
@@ -69,7 +69,8 @@ fn section(markup: &[u8]) -> Token {
     }
 }
 
-/// How long the rest of a section is, its `]]>` included. Texts hold few `]`, but may hold much markup.
+/// Length of the rest of a section, including its `]]>`. Searches for `]` because texts contain few of them, but
+/// possibly much markup.
 #[inline]
 fn end_of_cdata(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b']', text).find(|at| text[*at..].starts_with(b"]]>")).map(|at| at + "]]>".len())
@@ -94,14 +95,13 @@ fn start_tag(markup: &[u8]) -> Token {
     Token::Open { name, length: "<>".len() + name + attributes }
 }
 
-/// Names in reports have no other characters.
+/// The characters that occur in the names of reports.
 #[inline]
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
 }
 
-/// Whether the `>` that follows is outside every attribute value. Single quotes are rare, so they are left to the
-/// parser.
+/// Whether the `>` that follows is outside every attribute value. Single quotes are rare and are left to the parser.
 #[inline]
 fn are_quotes_closed(attributes: &[u8]) -> bool {
     let mut double = 0_usize;

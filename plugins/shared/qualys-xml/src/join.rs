@@ -1,23 +1,23 @@
-//! Findings that name their definition by QID alone meet the definition.
+//! Joins findings with their definitions by QID.
 
 use std::collections::HashMap;
 
 use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionNumber};
 use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
 
+use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
 use crate::damage::Fault;
 use crate::definitions::Definitions;
 use crate::facts::reader_of;
-use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
 use crate::walk::{Flow, State};
 
-/// What a report with definitions of its own is delivered into.
+/// Destination of a report whose definitions are separate from its findings.
 pub(crate) struct Joined<'a> {
     pub(crate) batch: &'a mut BatchBuilder,
     pub(crate) definitions: Option<&'a mut Definitions>,
 }
 
-/// The definitions that were already sent, in this batch or earlier: these need no lookup and no copy.
+/// Definitions that were already sent, in this batch or earlier. They need neither a lookup nor a copy.
 #[derive(Debug, Default)]
 pub(crate) struct SentDefinitions {
     sent: HashMap<u32, DefinitionNumber>,
@@ -25,23 +25,23 @@ pub(crate) struct SentDefinitions {
 }
 
 impl SentDefinitions {
-    /// Another batch is filled from now on.
+    /// Begins another batch.
     pub(crate) fn begin_batch(&mut self, batch: &BatchBuilder) {
         if self.generation.replace(batch.generation()) != Some(batch.generation()) {
             self.sent.clear();
         }
     }
 
-    /// The finding that the cells hold goes out. `key` is its QID as a number, if it has one.
+    /// Delivers the finding in the cells. `key` is its QID as a number, if it has one.
     pub(crate) fn deliver(
         &mut self,
-        feed: &mut BatchWriter,
+        writer: &mut BatchWriter,
         key: Option<u32>,
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
-        let Some(asset) = feed.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
-        settle_kind(state);
+        let Some(asset) = writer.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
+        normalize_kind(state);
         if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
             add_facts(&mut state.cells, reader)?;
         }
@@ -84,9 +84,9 @@ impl SentDefinitions {
     }
 }
 
-/// The word for a finding's type, whichever report it is from; one without a type, or with several, is of an
-/// unknown one.
-fn settle_kind(state: &mut State) {
+/// Replaces a report's word for a finding's type by the word of the model. A missing, repeated or unknown type counts
+/// as unknown.
+fn normalize_kind(state: &mut State) {
     let kind = match state.cells.finding.get(FindingField::Kind) {
         "Vuln" | "Confirmed" => FindingKind::Vulnerability,
         "Practice" | "Potential" => FindingKind::Potential,

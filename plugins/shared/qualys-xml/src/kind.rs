@@ -1,8 +1,8 @@
-//! What a file is, from its first bytes: never from its name.
+//! Identifies a file by its first bytes, never by its name.
 
 use crate::names::Shown;
 
-/// What a file is.
+/// The format of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// `SCAN`.
@@ -13,29 +13,29 @@ pub enum Kind {
     Detections,
     /// `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`.
     KnowledgeBase,
-    /// An answer of the API, to be read with [`Reply`](crate::Reply): its root.
+    /// A response of the API, to be read with [`Reply`](crate::Reply); contains the name of its root.
     Reply(String),
-    /// Another XML file: its root.
+    /// Another XML file; contains the name of its root.
     OtherXml(String),
     /// XML whose root element is not within the examined bytes.
     Unclear,
-    /// Nothing, or white space.
+    /// Empty, or white space only.
     Empty,
-    /// No XML at all: what it looks like.
+    /// Not XML; contains a description of the format.
     Foreign(&'static str),
 }
 
 impl Kind {
-    /// How many of a file's first bytes [`Kind::of`] is best given. Comments and a DOCTYPE come before the root.
+    /// Recommended number of bytes to pass to [`Kind::of`]. Comments and a DOCTYPE precede the root.
     pub const WINDOW: usize = 64 << 10;
 
-    /// Judges the first bytes of a file.
+    /// Identifies a file by its first bytes.
     #[must_use]
     pub fn of(head: &[u8]) -> Self {
         if let Some(what) = foreign(head) {
             return Self::Foreign(what);
         }
-        let text = skip_blanks(head);
+        let text = skip_white_space(head);
         match text.first() {
             None => Self::Empty,
             Some(b'<') => Self::of_markup(text),
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The name of the root, for the kinds that are read.
+    /// The name of the root, for supported formats.
     #[must_use]
     pub fn root(&self) -> Option<&'static str> {
         match self {
@@ -56,13 +56,13 @@ impl Kind {
         }
     }
 
-    /// Whether assets and findings can be read from it.
+    /// Whether the file contains assets and findings.
     #[must_use]
     pub fn is_report(&self) -> bool {
         matches!(self, Self::Scan | Self::TemplateReport | Self::Detections)
     }
 
-    /// What the file is, as the rest of a sentence that begins with its name, and what to do.
+    /// The format as the rest of a sentence that begins with the file's name, and a hint.
     #[must_use]
     pub fn describe(&self) -> (String, &'static str) {
         match self {
@@ -78,11 +78,11 @@ impl Kind {
                 "check the error in the response and download the report again",
             ),
             Self::OtherXml(root) => {
-                (format!("is an unsupported XML document ({}): {}", Shown(root), role(root)), TAKES)
+                (format!("is an unsupported XML document ({}): {}", Shown(root), role(root)), SUPPORTED)
             }
-            Self::Unclear => ("looks like XML, but contains no element".to_owned(), TAKES),
+            Self::Unclear => ("looks like XML, but contains no element".to_owned(), SUPPORTED),
             Self::Empty => ("is empty".to_owned(), "download the report again"),
-            Self::Foreign(what) => (format!("is {what}, not an XML report"), TAKES),
+            Self::Foreign(what) => (format!("is {what}, not an XML report"), SUPPORTED),
         }
     }
 
@@ -107,11 +107,11 @@ impl Kind {
     }
 }
 
-const TAKES: &str =
+const SUPPORTED: &str =
     "supported documents: SCAN, ASSET_DATA_REPORT and HOST_LIST_VM_DETECTION_OUTPUT, downloaded as XML";
 const HTML: &str = "an HTML page";
 
-/// What kind of Qualys file has this root, for those that people take for a report.
+/// Describes the Qualys document with this root, for documents that are easily confused with a report.
 fn role(root: &str) -> &'static str {
     match root {
         "WAS_SCAN_REPORT" | "WAS_WEBAPP_REPORT" | "WEB_APPLICATION_SCAN" | "WasScan" => {
@@ -154,7 +154,7 @@ fn of_text(text: &[u8]) -> &'static str {
 }
 
 /// White space and byte order marks, in any order.
-fn skip_blanks(mut bytes: &[u8]) -> &[u8] {
+fn skip_white_space(mut bytes: &[u8]) -> &[u8] {
     loop {
         bytes = bytes.trim_ascii_start();
         match bytes.strip_prefix(b"\xEF\xBB\xBF") {
@@ -164,11 +164,11 @@ fn skip_blanks(mut bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// The name of the first element, behind declarations, instructions, comments and a DOCTYPE.
+/// The name of the first element, after declarations, processing instructions, comments and a DOCTYPE.
 fn root_name(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
-        rest = skip_blanks(rest);
+        rest = skip_white_space(rest);
         rest = match rest {
             [b'<', b'?', ..] => after(rest, b"?>")?,
             [b'<', b'!', b'-', b'-', ..] => after(&rest[4..], b"-->")?,
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell() {
+    fn first_bytes_identify_the_format() {
         let other = |root: &str| Kind::OtherXml(root.to_owned());
         for (head, kind) in [
             ("<SCAN>", Kind::Scan),

@@ -1,4 +1,4 @@
-//! `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: titles and texts for detections, which name QIDs only.
+//! `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: titles and texts for detections, which contain only QIDs.
 
 use std::io::Read;
 
@@ -7,22 +7,23 @@ use scanbridge_plugin_api::model::{DefinitionField, FindingField, Note};
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, in_definition};
 use crate::events::Limits;
 use crate::join::qid_number;
-use crate::place::{ElementRole, Structure, in_definition};
 use crate::walk::{Document, Flow, State, Walk};
 
-/// Puts a whole knowledge base into `definitions` and gives what the operator should know of it.
+/// Adds a complete knowledge base to `definitions` and returns warnings for the operator.
 ///
 /// # Errors
-/// The damage. A knowledge base that was read only in part is not used: findings would lack titles at random.
+/// The damage. A partly read knowledge base must not be used, because an unpredictable part of the findings would
+/// lack titles.
 pub fn index_knowledge_base(
     source: impl Read,
     limits: Limits,
     definitions: &mut Definitions,
 ) -> Result<Vec<Note>, Damage> {
     let mut walk = Walk::new::<Definitions>(source, KnowledgeBase, limits);
-    walk.run(definitions)?; // It pauses nowhere.
+    walk.run(definitions)?; // It never pauses.
     let replaced = walk.replaced();
     Ok(walk.state.notes.list(replaced))
 }
@@ -56,15 +57,15 @@ impl Document<Definitions> for KnowledgeBase {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Definition) => state.cells.begin_finding(),
             ElementRole::Of(Structure::IdSet) => {
                 let sentence = "the knowledge base contains only IDs; download it with details=All";
-                state.notes.say(sentence.to_owned());
+                state.notes.add(sentence.to_owned());
             }
             _ => {}
         }
@@ -73,15 +74,15 @@ impl Document<Definitions> for KnowledgeBase {
 
     fn close(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         state: &mut State,
         all: &mut Definitions,
     ) -> Result<Flow, Box<Fault>> {
-        if place == ElementRole::Of(Structure::Definition) {
+        if role == ElementRole::Of(Structure::Definition) {
             let severity = state.cells.finding.get(FindingField::Severity);
             match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
                 Some(qid) => all.add(qid, severity, &state.cells.definition)?,
-                None => state.notes.say("the knowledge base contains an entry without a QID".to_owned()),
+                None => state.notes.add("the knowledge base contains an entry without a QID".to_owned()),
             }
         }
         Ok(Flow::On)

@@ -1,33 +1,34 @@
-//! Qualys XML, from bytes to the model of the plugin API.
+//! Converts Qualys XML to the model of the plugin API.
 //!
-//! Three kinds of report are read: `SCAN`, `ASSET_DATA_REPORT` and `HOST_LIST_VM_DETECTION_OUTPUT`, the last
-//! joined with a `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`. The crate opens no file, follows no address and knows no
-//! account: it takes anything that implements [`Read`](std::io::Read), and where texts have to wait for their
-//! findings it puts them into a [`Spool`] that the caller brings.
+//! Three kinds of report are supported: `SCAN`, `ASSET_DATA_REPORT` and `HOST_LIST_VM_DETECTION_OUTPUT`, the last
+//! joined with a `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`. The crate does not open files or connections. It reads from any
+//! [`Read`](std::io::Read), and stores texts that are needed later in a [`Spool`] of the caller.
 //!
-//! A caller goes through these steps:
+//! A caller follows these steps:
 //!
-//! 1. [`Kind::of`] examines the first bytes and identifies the format; anything that is not a report is refused by
-//!    name.
-//! 2. [`tail::Ending`] examines the last bytes: whether the root is closed and nothing follows it.
-//! 3. [`read_preface`] returns the head of the report. Of a template report everything except the assets is read,
-//!    because its glossary comes after them.
+//! 1. [`Kind::of`] examines the first bytes and identifies the format. A file that is not a report is refused with a
+//!    description.
+//! 2. [`tail::Ending`] examines the last bytes: whether the root is closed, and whether other content follows it.
+//! 3. [`read_preface`] returns the head of the report. A template report is read except for its assets, because its
+//!    glossary follows them.
 //! 4. [`ReportReader::fill`] fills one batch after the other. Between two batches, [`ReportReader::mark`] returns
 //!    where a later reader can resume with [`ReportReader::skip`].
 //!
-//! The small answers of the API are read in one piece: [`Reply`], [`read_reports`] and the other lists.
+//! Small API responses are read as one unit: [`Reply`], [`read_reports`] and the other lists.
 //!
-//! Nothing is loaded from elsewhere, no entity except the five of XML is expanded, and every length is limited.
+//! External content is not loaded, only the five predefined entities of XML are expanded, and every length is
+//! limited.
 
+mod batch_writer;
 mod cells;
 mod damage;
 mod definitions;
 mod detections;
 mod element;
+mod element_role;
+mod element_stack;
 mod events;
 mod facts;
-mod feed;
-mod gate;
 mod glossary;
 mod in_place;
 mod join;
@@ -38,14 +39,13 @@ mod markup;
 mod names;
 mod notes;
 mod page;
-mod pass_over;
-mod place;
 mod preface;
 mod reader;
 mod reply;
 mod sanitizer;
 mod scan;
 mod scan_preface;
+mod skip_element;
 pub mod tail;
 mod template_report;
 mod walk;

@@ -1,4 +1,4 @@
-//! Lists that the API gives: stored reports, scans, report templates, assets.
+//! Lists that the API returns: stored reports, scans, report templates, assets.
 
 use std::io::Read;
 
@@ -18,43 +18,43 @@ pub struct StoredReport {
     pub format: String,
     /// Running, Finished, Submitted, Canceled, Errors.
     pub state: String,
-    /// The message that explains the status.
+    /// The message that explains the state.
     pub message: String,
-    /// How much of it is made, while it is running.
+    /// Progress in percent while it is running.
     pub percent: String,
-    /// As people read it: `129.1 MB`.
+    /// Size with unit: `129.1 MB`.
     pub size: String,
 }
 
 /// One `SCAN_REPORT` of a `SCAN_REPORT_LIST`. Missing values are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredScan {
-    /// What it is fetched by: `scan/1234567890.12345`.
+    /// Reference for the download: `scan/1234567890.12345`.
     pub reference: String,
-    /// When it was made.
+    /// When it was created.
     pub date: String,
     /// FINISHED, RUNNING, CANCELED, …
     pub status: String,
 }
 
-/// Why a list cannot be relied on.
+/// Why a list is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ListFault {
-    /// It does not come to its end, or has more than 64 MiB.
+    /// It is incomplete or larger than 64 MiB.
     #[error("is truncated or invalid")]
-    Cut,
-    /// It has more entries than are taken.
-    #[error("has more than {MOST_ENTRIES} entries")]
+    Truncated,
+    /// It has too many entries.
+    #[error("has more than {MAX_ENTRIES} entries")]
     TooLong,
 }
 
-/// More than an account has; each of them is held in memory.
-const MOST_ENTRIES: usize = 50_000;
+/// More than an account has. All entries are in memory.
+const MAX_ENTRIES: usize = 50_000;
 
 /// Reads a `REPORT_LIST_OUTPUT`.
 ///
 /// # Errors
-/// A list that is incomplete may lack any of its entries, so nothing of it is used.
+/// No part of an incomplete list is used, because any entry may be missing.
 pub fn read_reports(source: impl Read) -> Result<Vec<StoredReport>, ListFault> {
     read(source, Reports::default(), |reports| reports.0)
 }
@@ -75,8 +75,8 @@ pub fn read_templates(source: impl Read) -> Result<Vec<(String, String)>, ListFa
     read(source, Templates::default(), |templates| templates.0)
 }
 
-/// Reads the numbers of the assets of a `HOST_LIST_OUTPUT`, which has a list of them or of assets; of a range of
-/// numbers the first.
+/// Reads the numbers of the assets of a `HOST_LIST_OUTPUT`, which contains either numbers or assets. Of a range of
+/// numbers, only the first is returned.
 ///
 /// # Errors
 /// As [`read_reports`].
@@ -90,15 +90,15 @@ fn read<V: Visitor, T>(
     entries: impl FnOnce(V) -> Vec<T>,
 ) -> Result<Vec<T>, ListFault> {
     if !visit(source, &mut visitor) {
-        return Err(ListFault::Cut);
+        return Err(ListFault::Truncated);
     }
     let entries = entries(visitor);
-    if entries.len() > MOST_ENTRIES { Err(ListFault::TooLong) } else { Ok(entries) }
+    if entries.len() > MAX_ENTRIES { Err(ListFault::TooLong) } else { Ok(entries) }
 }
 
-/// One more than is taken tells that there are too many.
+/// Adds at most one entry above the limit, which is enough to detect that the list is too long.
 fn push<T>(entries: &mut Vec<T>, entry: T) {
-    if entries.len() <= MOST_ENTRIES {
+    if entries.len() <= MAX_ENTRIES {
         entries.push(entry);
     }
 }
@@ -209,12 +209,12 @@ mod tests {
         let attributes = list(&format!("<SCAN_REPORT{attributes}/>"), 1);
         let deep = "<a>".repeat(1 << 20);
         for hostile in [list(&attribute, 1), doctype, attributes, deep] {
-            assert_eq!(read_scans(hostile.as_bytes()), Err(ListFault::Cut));
+            assert_eq!(read_scans(hostile.as_bytes()), Err(ListFault::Truncated));
         }
     }
 
     #[test]
-    fn assets_are_listed_by_number_by_range_or_as_a_whole() {
+    fn asset_numbers_from_ids_ranges_and_host_entries() {
         for (list, numbers) in [
             ("<ID_SET><ID>7</ID><ID_RANGE>9-12</ID_RANGE><ID>x</ID></ID_SET>", &[7, 9][..]),
             ("<HOST_LIST><HOST><ID>3</ID><IP>192.0.2.1</IP></HOST></HOST_LIST>", &[3]),
@@ -222,7 +222,7 @@ mod tests {
         ] {
             let list = format!("<HOST_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></HOST_LIST_OUTPUT>");
             assert_eq!(read_asset_numbers(list.as_bytes()).as_deref(), Ok(numbers));
-            assert_eq!(read_asset_numbers(&list.as_bytes()[..list.len() - 1]), Err(ListFault::Cut));
+            assert_eq!(read_asset_numbers(&list.as_bytes()[..list.len() - 1]), Err(ListFault::Truncated));
         }
     }
 }

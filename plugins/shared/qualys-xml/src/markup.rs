@@ -1,4 +1,4 @@
-//! Small XML answers, element by element. Reports have a reader of their own.
+//! Reads small XML responses element by element. Reports have a separate reader.
 
 use std::io::Read;
 
@@ -7,28 +7,29 @@ use quick_xml::events::{BytesStart, Event};
 
 use crate::sanitizer::Sanitizer;
 
-/// Lists of thousands of reports fit in; more is not looked at.
-const MOST_BYTES: u64 = 64 << 20;
-/// One tag, comment or DOCTYPE, and the text of one element. What is longer is damage, or is left out of a text.
-const MOST_TEXT: usize = 64 << 10;
+/// Enough for lists of thousands of reports; further bytes are ignored.
+const MAX_BYTES: u64 = 64 << 20;
+/// Maximum length of one tag, comment or DOCTYPE, and of the text of one element. Longer markup is a fault; longer
+/// text is truncated.
+const MAX_TEXT: usize = 64 << 10;
 const BLOCK: usize = Sanitizer::<&[u8]>::BLOCK;
-const MOST_NAME: usize = 256;
-const MOST_ATTRIBUTES: usize = 32;
-const MOST_DEPTH: usize = 32;
+const MAX_NAME: usize = 256;
+const MAX_ATTRIBUTES: usize = 32;
+const MAX_DEPTH: usize = 32;
 
-/// Takes what an answer holds. Paths are names joined by `/`, from the root on.
+/// Receives the elements of a response. A path consists of the element names from the root on, joined by `/`.
 pub(crate) trait Visitor {
-    /// An element begins.
+    /// Begins an element.
     fn open(&mut self, path: &str, attributes: &[(String, String)]);
-    /// Ends an element; its text has no spaces at either end.
+    /// Ends an element; `text` has no white space at either end.
     fn close(&mut self, path: &str, text: &str);
 }
 
-/// Goes through an answer as far as it is sound: true when its root was closed.
+/// Visits the elements of a response up to the first fault. Returns true if the root was closed.
 pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
-    let mut washed = Sanitizer::new(source.take(MOST_BYTES));
-    washed.limit_events_to(MOST_TEXT + BLOCK);
-    let mut reader = Reader::from_reader(washed);
+    let mut sanitized = Sanitizer::new(source.take(MAX_BYTES));
+    sanitized.limit_events_to(MAX_TEXT + BLOCK);
+    let mut reader = Reader::from_reader(sanitized);
     reader.config_mut().expand_empty_elements = true;
     let (mut path, mut text, mut depth) = (String::new(), String::new(), 0);
     let mut buffer = Vec::new();
@@ -39,7 +40,7 @@ pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
             Ok(Event::Start(tag)) => {
                 let name = tag.name().into_inner();
                 depth += 1;
-                if depth > MOST_DEPTH || name.len() > MOST_NAME {
+                if depth > MAX_DEPTH || name.len() > MAX_NAME {
                     return false;
                 }
                 if !path.is_empty() {
@@ -71,10 +72,10 @@ pub(crate) fn visit(source: impl Read, visitor: &mut impl Visitor) -> bool {
     }
 }
 
-/// Those that can be read.
+/// The valid attributes.
 fn attributes(tag: &BytesStart<'_>) -> Vec<(String, String)> {
     let mut all = tag.attributes();
-    let all = all.with_checks(false).take(MOST_ATTRIBUTES).flatten();
+    let all = all.with_checks(false).take(MAX_ATTRIBUTES).flatten();
     all.filter_map(|attribute| {
         let value = quick_xml::escape::unescape(&attribute.value).ok()?.into_owned();
         Some((attribute.key.into_inner().to_owned(), value))
@@ -83,7 +84,7 @@ fn attributes(tag: &BytesStart<'_>) -> Vec<(String, String)> {
 }
 
 fn add(text: &mut String, piece: &str) {
-    if text.len() + piece.len() <= MOST_TEXT {
+    if text.len() + piece.len() <= MAX_TEXT {
         text.push_str(piece);
     }
 }

@@ -1,38 +1,38 @@
-//! What a reader noticed on its way and the operator should know.
+//! Warnings about a report, for the operator.
 
 use scanbridge_plugin_api::model::Note;
 
 use crate::names::Shown;
 
-/// Counts what is worth knowing; holds a few names, never a text.
+/// Counts problems, and stores a few element names and sentences.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// Elements that are not known.
+    /// Number of unknown elements.
     unknown: u64,
     unknown_names: Vec<String>,
-    /// Findings whose definition the glossary or knowledge base does not hold.
+    /// Findings whose definition is missing from the glossary or knowledge base.
     pub(crate) missing_definitions: u64,
-    /// Findings without a definition because no knowledge base was given.
+    /// Findings without a definition because `knowledge_base` is not set.
     pub(crate) without_knowledge_base: u64,
-    /// Texts about an asset that came after its first findings had been delivered.
+    /// Texts of assets that were read after the first findings of the asset had been delivered.
     pub(crate) late_asset_fields: u64,
-    /// Findings of a type that is not known, taken as information.
+    /// Findings of an unknown type, treated as information.
     pub(crate) unknown_types: u64,
-    /// References to characters that XML forbids.
+    /// References to characters forbidden in XML.
     pub(crate) forbidden_references: u64,
     /// Assets for which the scanner reports an error instead of findings.
     pub(crate) asset_errors: u64,
-    /// Errors, warnings and other sentences, each once.
-    said: Vec<Note>,
+    /// Errors, warnings and other sentences, without duplicates.
+    sentences: Vec<Note>,
 }
 
-const SHOWN_NAMES: usize = 5;
-const SHOWN_SENTENCES: usize = 20;
+const MAX_NAMES: usize = 5;
+const MAX_SENTENCES: usize = 20;
 
 impl Notes {
     pub(crate) fn unknown_element(&mut self, name: &str) {
         self.unknown += 1;
-        if self.unknown_names.len() < SHOWN_NAMES {
+        if self.unknown_names.len() < MAX_NAMES {
             let name = Shown(name).to_string();
             if !self.unknown_names.contains(&name) {
                 self.unknown_names.push(name);
@@ -40,29 +40,29 @@ impl Notes {
         }
     }
 
-    /// Adds a sentence; equal sentences are counted. Above a maximum number of different ones, further ones are
-    /// dropped: a report full of errors must not become a log full of errors.
-    pub(crate) fn say(&mut self, text: String) {
-        if let Some(note) = self.said.iter_mut().find(|note| note.text == text) {
+    /// Adds a sentence; equal sentences are counted. Further sentences above a maximum are dropped, so that a report
+    /// full of errors cannot flood the log.
+    pub(crate) fn add(&mut self, text: String) {
+        if let Some(note) = self.sentences.iter_mut().find(|note| note.text == text) {
             note.count += 1;
-        } else if self.said.len() < SHOWN_SENTENCES {
-            self.said.push(Note { text, count: 1 });
+        } else if self.sentences.len() < MAX_SENTENCES {
+            self.sentences.push(Note { text, count: 1 });
         }
     }
 
-    /// Takes over what another pass over the same report noticed.
-    pub(crate) fn absorb(&mut self, other: Self) {
+    /// Adds the notes of another pass over the same report.
+    pub(crate) fn merge(&mut self, other: Self) {
         self.unknown += other.unknown;
         self.forbidden_references += other.forbidden_references;
         for name in other.unknown_names {
-            if self.unknown_names.len() < SHOWN_NAMES && !self.unknown_names.contains(&name) {
+            if self.unknown_names.len() < MAX_NAMES && !self.unknown_names.contains(&name) {
                 self.unknown_names.push(name);
             }
         }
-        self.said.extend(other.said);
+        self.sentences.extend(other.sentences);
     }
 
-    /// All as sentences with counts. `replaced` is how many bytes were.
+    /// All notes with their counts. `replaced` is the number of replaced bytes.
     pub(crate) fn list(&self, replaced: u64) -> Vec<Note> {
         let names = self.unknown_names.join(", ");
         let counted = [
@@ -81,14 +81,14 @@ impl Notes {
             ),
             (
                 self.late_asset_fields,
-                "asset fields found after the first findings of the asset; those findings were delivered \
-                 without them"
+                "asset fields found after the first findings of the asset; those findings were \
+                 delivered without them"
                     .to_owned(),
             ),
             (self.unknown_types, "findings of an unknown type delivered as information".to_owned()),
             (self.asset_errors, "assets reported with an error instead of findings".to_owned()),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        self.said.iter().cloned().chain(counted.map(|(count, text)| Note { text, count })).collect()
+        self.sentences.iter().cloned().chain(counted.map(|(count, text)| Note { text, count })).collect()
     }
 }

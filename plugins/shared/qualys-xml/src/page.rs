@@ -1,44 +1,44 @@
-//! One page of detections, looked through before any of it is delivered: is it whole, which assets and QIDs does it
-//! name, and where does the next one begin?
+//! Reads one page of detections before any of it is delivered: checks that it is complete, and returns its assets,
+//! its QIDs and the address of the next page.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
-use crate::place::{ElementRole, Structure, Value};
 use crate::walk::{Document, Flow, State, Walk};
 
 /// The parts of a page other than its detections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// When it was made, by the clock of Qualys.
+    /// When it was created, by the clock of Qualys.
     pub time: String,
     /// The numbers of its assets, in their order.
     pub assets: Vec<u64>,
     /// The QIDs of its detections.
     pub qids: BTreeSet<u32>,
-    /// The code of its warning; empty when there is none.
+    /// The code of its warning; empty if there is none.
     pub warning: String,
-    /// The address of the next page, as the warning has it.
+    /// The address of the next page, as given in the warning.
     pub next: Option<String>,
 }
 
-/// What [`ReportReader::notes`](crate::ReportReader::notes) says of a page that is not the last one.
+/// The note in [`ReportReader::notes`](crate::ReportReader::notes) for a page that is not the last one.
 pub const MORE_PAGES: &str = "this file is one page of several; the other pages contain more assets";
 
-/// Far more than a page may have.
-const MOST_ASSETS: usize = 1_000_000;
+/// Far more than a page has.
+const MAX_ASSETS: usize = 1_000_000;
 
 impl Page {
     /// Reads a page to its end.
     ///
     /// # Errors
-    /// What is damaged: nothing of such a page should be delivered.
+    /// The damage. No part of a damaged page should be delivered.
     pub fn read(source: impl Read, limits: Limits) -> Result<Self, Damage> {
         let mut walk = Walk::new::<()>(source, Self::default(), limits);
-        walk.run(&mut ())?; // It pauses nowhere.
+        walk.run(&mut ())?; // It never pauses.
         Ok(walk.document)
     }
 }
@@ -68,15 +68,15 @@ impl Document<()> for Page {
         element.attributes(|_, _| {})
     }
 
-    fn close(&mut self, place: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
+    fn close(&mut self, role: ElementRole, state: &mut State, (): &mut ()) -> Result<Flow, Box<Fault>> {
         let value = state.cells.value.trim();
-        match place {
+        match role {
             ElementRole::Value(Value::Time) => value.clone_into(&mut self.time),
-            ElementRole::Value(Value::AssetId) if self.assets.len() < MOST_ASSETS => {
+            ElementRole::Value(Value::AssetId) if self.assets.len() < MAX_ASSETS => {
                 self.assets.extend(value.parse::<u64>());
             }
             ElementRole::Value(Value::AssetId) => {
-                return Err(Fault::Malformed(format!("a page has more than {MOST_ASSETS} assets")).into());
+                return Err(Fault::Malformed(format!("a page has more than {MAX_ASSETS} assets")).into());
             }
             ElementRole::Value(Value::Qid) => self.qids.extend(value.parse::<u32>()),
             ElementRole::Value(Value::WarningCode) => value.clone_into(&mut self.warning),
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_tells_its_assets_qids_and_successor() {
+    fn page_lists_assets_qids_and_next_address() {
         let path = scanbridge_fixtures::good("detections-first-page.xml");
         let bytes = std::fs::read(path).unwrap();
         let page = Page::read(Cursor::new(&bytes), Limits::default()).unwrap();
@@ -105,8 +105,8 @@ mod tests {
         assert!(page.qids.contains(&38628));
         assert_eq!(page.warning, "1980");
         assert!(page.next.unwrap().contains("id_min=6500004"));
-        for cut in [100, bytes.len() / 2, bytes.len() - 20] {
-            assert!(Page::read(Cursor::new(&bytes[..cut]), Limits::default()).is_err(), "{cut}");
+        for length in [100, bytes.len() / 2, bytes.len() - 20] {
+            assert!(Page::read(Cursor::new(&bytes[..length]), Limits::default()).is_err(), "{length}");
         }
     }
 }

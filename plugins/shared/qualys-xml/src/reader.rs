@@ -1,15 +1,15 @@
-//! Fills batches from a report, whichever of the three kinds it is.
+//! Fills batches from a report of any of the three kinds.
 
 use std::io::Read;
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Note;
 
+use crate::batch_writer::{AssetFilter, BatchWriter};
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::detections::Detections;
 use crate::events::Limits;
-use crate::feed::{AssetFilter, BatchWriter};
 use crate::join::Joined;
 use crate::kind::Kind;
 use crate::notes::Notes;
@@ -18,25 +18,26 @@ use crate::scan::Scan;
 use crate::template_report::TemplateReport;
 use crate::walk::{State, Walk};
 
-/// Why [`ReportReader::fill`] came back.
+/// Why [`ReportReader::fill`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// The batch is full; the report continues.
     Full,
-    /// The report has ended as it should. The batch may hold its last findings.
+    /// The report is complete. The batch may contain its last findings.
     Ended,
 }
 
-/// A place between two assets of a report.
+/// A position between two assets of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
-    /// How many assets have gone out by then.
+    /// Number of assets before the position.
     pub assets: u64,
-    /// Number of their texts that came too late. It depends on the batches, so it cannot be found again by reading.
+    /// Number of their texts that were read too late. It depends on the batches, so a later reader cannot count it
+    /// again.
     pub late_asset_fields: u64,
 }
 
-/// Reads one report from its beginning, after [`read_preface`](crate::read_preface) has gone over it.
+/// Reads one report from its beginning, after [`read_preface`](crate::read_preface).
 pub struct ReportReader<R: Read> {
     walk: ByKind<R>,
     notes: Notes,
@@ -61,16 +62,16 @@ impl<R: Read> ReportReader<R> {
             }
             _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
         };
-        let (notes, error) = (std::mem::take(&mut preface.notes), preface.error_beside.take());
+        let (notes, error) = (std::mem::take(&mut preface.notes), preface.error_next_to_assets.take());
         Self { walk, notes, error, replaced: preface.replaced }
     }
 
-    /// Adds findings to an empty batch until it is full or the report ends. `definitions` is where
-    /// `read_preface` put the glossary, or the knowledge base; a scan needs none.
+    /// Adds findings to an empty batch until it is full or the report ends. `definitions` contains the glossary from
+    /// `read_preface`, or the knowledge base; a scan needs none.
     ///
     /// # Errors
-    /// Where and why the report cannot be read on. What the batch holds by then is sound, but the report is
-    /// not complete. There is no going on.
+    /// The position and reason of the damage. The content of the batch is valid, but the report is incomplete, and
+    /// the reader cannot continue.
     pub fn fill(
         &mut self,
         batch: &mut BatchBuilder,
@@ -78,11 +79,11 @@ impl<R: Read> ReportReader<R> {
     ) -> Result<Progress, Damage> {
         let more = match &mut self.walk {
             ByKind::Scan(walk) => {
-                walk.document.feed.begin_batch();
+                walk.document.writer.begin_batch();
                 walk.run(batch)?
             }
             ByKind::TemplateReport(walk) => {
-                walk.document.feed.begin_batch();
+                walk.document.writer.begin_batch();
                 walk.document.join.begin_batch(batch);
                 let more = walk.run(&mut Joined { batch, definitions })? && !walk.document.is_done;
                 if !more {
@@ -91,7 +92,7 @@ impl<R: Read> ReportReader<R> {
                 more
             }
             ByKind::Detections(walk) => {
-                walk.document.feed.begin_batch();
+                walk.document.writer.begin_batch();
                 walk.document.join.begin_batch(batch);
                 walk.run(&mut Joined { batch, definitions })?
             }
@@ -99,23 +100,23 @@ impl<R: Read> ReportReader<R> {
         Ok(if more { Progress::Full } else { Progress::Ended })
     }
 
-    /// Where a later reader can go on after the batch that was filled last; none when it ends inside an asset.
+    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         let mark = Mark { assets: self.assets(), late_asset_fields: self.state().notes.late_asset_fields };
-        Some(mark).filter(|_| !self.feed().is_open)
+        Some(mark).filter(|_| !self.writer().is_open)
     }
 
-    /// Reads on to a mark that another reader of the same report gave; to be called before the first batch. All
-    /// is read and noted as ever, but no asset goes out.
+    /// Skips to a position that another reader of the same report returned; to be called before the first batch. All
+    /// notes are collected, but no asset is delivered.
     ///
     /// # Errors
-    /// As [`ReportReader::fill`], and when the report ends before the mark: it is not the same one.
+    /// As [`ReportReader::fill`], and when the report ends before the position, because then it is a different report.
     pub fn skip(&mut self, mark: Mark, mut definitions: Option<&mut Definitions>) -> Result<(), Damage> {
-        self.feed_mut().pause_behind = Some(mark.assets);
-        while self.assets() < mark.assets || self.feed().is_open {
-            let mut unwanted = BatchBuilder::default();
-            if self.fill(&mut unwanted, definitions.as_deref_mut())? == Progress::Ended {
+        self.writer_mut().pause_after = Some(mark.assets);
+        while self.assets() < mark.assets || self.writer().is_open {
+            let mut discarded = BatchBuilder::default();
+            if self.fill(&mut discarded, definitions.as_deref_mut())? == Progress::Ended {
                 let fault =
                     Fault::Malformed(format!("the report previously had {} assets", mark.assets)).into();
                 return Err(Damage { offset: self.position(), fault });
@@ -125,20 +126,20 @@ impl<R: Read> ReportReader<R> {
         Ok(())
     }
 
-    /// Returns only assets whose address `wanted` accepts; to be called before the first batch. The others are still
+    /// Returns only assets whose address `accepts` allows; to be called before the first batch. The others are still
     /// read and counted.
-    pub fn only(&mut self, wanted: impl Fn(&str) -> bool + Send + 'static) {
-        self.feed_mut().wanted = Some(AssetFilter(Box::new(wanted)));
+    pub fn only(&mut self, accepts: impl Fn(&str) -> bool + Send + 'static) {
+        self.writer_mut().filter = Some(AssetFilter(Box::new(accepts)));
     }
 
-    /// How many assets have begun to go out, or were left out.
+    /// Number of assets delivered or filtered out.
     #[must_use]
     pub fn assets(&self) -> u64 {
-        self.feed().assets
+        self.writer().assets
     }
 
-    /// The first error in the report next to its assets, with its number and text; to be called at the report's end.
-    /// A report without assets that has one is not complete.
+    /// The first error next to the assets, with its number and text; to be called at the end of the report. A report
+    /// with an error and without assets is not complete.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match &self.walk {
@@ -147,7 +148,7 @@ impl<R: Read> ReportReader<R> {
         }
     }
 
-    /// What the operator should know of the report although nothing failed; to be asked at its end.
+    /// Warnings about the report for the operator; to be called at its end.
     #[must_use]
     pub fn notes(&mut self) -> Vec<Note> {
         let (replaced, notes) = match &mut self.walk {
@@ -155,26 +156,26 @@ impl<R: Read> ReportReader<R> {
             ByKind::TemplateReport(walk) => (self.replaced, &mut walk.state.notes),
             ByKind::Detections(walk) => (walk.replaced(), &mut walk.state.notes),
         };
-        notes.absorb(std::mem::take(&mut self.notes));
+        notes.merge(std::mem::take(&mut self.notes));
         notes.list(replaced)
     }
 }
 
-/// What the walks have in common.
+/// Access to the common parts of the walks.
 impl<R: Read> ReportReader<R> {
-    fn feed(&self) -> &BatchWriter {
+    fn writer(&self) -> &BatchWriter {
         match &self.walk {
-            ByKind::Scan(walk) => &walk.document.feed,
-            ByKind::TemplateReport(walk) => &walk.document.feed,
-            ByKind::Detections(walk) => &walk.document.feed,
+            ByKind::Scan(walk) => &walk.document.writer,
+            ByKind::TemplateReport(walk) => &walk.document.writer,
+            ByKind::Detections(walk) => &walk.document.writer,
         }
     }
 
-    fn feed_mut(&mut self) -> &mut BatchWriter {
+    fn writer_mut(&mut self) -> &mut BatchWriter {
         match &mut self.walk {
-            ByKind::Scan(walk) => &mut walk.document.feed,
-            ByKind::TemplateReport(walk) => &mut walk.document.feed,
-            ByKind::Detections(walk) => &mut walk.document.feed,
+            ByKind::Scan(walk) => &mut walk.document.writer,
+            ByKind::TemplateReport(walk) => &mut walk.document.writer,
+            ByKind::Detections(walk) => &mut walk.document.writer,
         }
     }
 
@@ -203,8 +204,8 @@ impl<R: Read> ReportReader<R> {
     }
 }
 
-/// The first pass has read everything outside the assets, if both passes found the end of the assets at the same
-/// position.
+/// Checks that both passes found the end of the assets at the same position. The first pass has read everything
+/// outside the assets.
 fn end_template_report<R: Read>(walk: &mut Walk<R, TemplateReport>) -> Result<(), Damage> {
     let offset = walk.position();
     match walk.document.assets_end {

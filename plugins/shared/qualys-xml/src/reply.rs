@@ -1,5 +1,5 @@
-//! What Qualys returns instead of data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and an
-//! `ERROR` within another root.
+//! API responses without data: `SIMPLE_RETURN`, the four layouts of `GENERIC_RETURN`, `BATCH_RETURN`, and an `ERROR`
+//! within another root.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,32 +8,32 @@ use std::io::Read;
 use crate::markup::{Visitor, visit};
 use crate::names::is_hidden;
 
-/// A short answer. Shown as one phrase of bounded length. Of the echo of the request, which may hold a login, nothing
-/// is taken.
+/// A short response, displayed as one phrase of bounded length. The echo of the request may contain credentials and
+/// is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// The code; none for success.
+    /// The code; none on success.
     pub code: Option<u32>,
-    /// The text; empty when there is none.
+    /// The text; empty if there is none.
     pub text: String,
     /// When it was returned, by the clock of Qualys; empty if missing.
     pub time: String,
-    /// Keys with their values; the first few.
+    /// The first few keys with their values.
     pub items: Vec<(String, String)>,
-    /// An old answer says so where it has no number.
+    /// An old response may report a failure without a number.
     failed: bool,
     key: String,
 }
 
 impl Reply {
-    /// Reads an answer, as much of it as is there: one that is damaged is still an answer.
+    /// Reads a response as far as possible; a damaged response still counts as one.
     pub fn read(source: impl Read) -> Self {
         let mut reply = Self::default();
         visit(source, &mut reply);
         reply
     }
 
-    /// Whether nothing says that it failed.
+    /// Whether the response reports no failure.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.code.is_none() && !self.failed
@@ -46,7 +46,7 @@ impl Reply {
         found.map(|(_, value)| value.as_str())
     }
 
-    fn take_text(&mut self, text: &str) {
+    fn set_text_once(&mut self, text: &str) {
         if self.text.is_empty() {
             self.text = clean(text);
         }
@@ -56,7 +56,7 @@ impl Reply {
 impl Visitor for Reply {
     fn open(&mut self, path: &str, attributes: &[(String, String)]) {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        // `RETURN` beside `API` or in it; `ERROR` in the root of what was asked for.
+        // `RETURN` next to or within `API`; `ERROR` in the root of the requested document.
         if name == "RETURN" || (name == "ERROR" && !parent.contains('/')) {
             let value =
                 |key| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
@@ -71,19 +71,19 @@ impl Visitor for Reply {
         if path.contains("/REQUEST/") {
             return;
         }
-        // Data has elements of these names, too, that mean something else.
-        let is_answer = path.split('/').next().is_some_and(|root| root.ends_with("_RETURN"));
+        // Documents with data contain elements of the same names with other meanings.
+        let is_response = path.split('/').next().is_some_and(|root| root.ends_with("_RETURN"));
         match name {
-            "CODE" | "KEY" | "VALUE" | "TEXT" | "MESSAGE" if !is_answer => {}
+            "CODE" | "KEY" | "VALUE" | "TEXT" | "MESSAGE" if !is_response => {}
             "CODE" => self.code = self.code.or_else(|| text.parse().ok()),
             "KEY" if parent.ends_with("ITEM") => self.key = clean(text),
-            "VALUE" if parent.ends_with("ITEM") && self.items.len() < MOST_ITEMS => {
+            "VALUE" if parent.ends_with("ITEM") && self.items.len() < MAX_ITEMS => {
                 self.items.push((self.key.clone(), clean(text)));
             }
             "DATETIME" => self.time = clean(text),
-            "TEXT" | "MESSAGE" | "RETURN" => self.take_text(text),
-            "ERROR" if !parent.contains('/') => self.take_text(text),
-            "SUMMARY" if parent.ends_with("ERROR") => self.take_text(text),
+            "TEXT" | "MESSAGE" | "RETURN" => self.set_text_once(text),
+            "ERROR" if !parent.contains('/') => self.set_text_once(text),
+            "SUMMARY" if parent.ends_with("ERROR") => self.set_text_once(text),
             _ => {}
         }
     }
@@ -91,38 +91,38 @@ impl Visitor for Reply {
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = match (self.code, self.text.as_str()) {
+        let mut phrase = match (self.code, self.text.as_str()) {
             (None, "") => "no error code and no text".to_owned(),
             (None, text) => text.to_owned(),
             (Some(code), "") => format!("code {code}"),
             (Some(code), text) => format!("code {code}: {text}"),
         };
         for (key, value) in &self.items {
-            said += &format!("; {key}: {value}");
+            phrase += &format!("; {key}: {value}");
         }
         if !self.time.is_empty() {
-            said += &format!(" ({})", self.time);
+            phrase += &format!(" ({})", self.time);
         }
-        f.write_str(&clipped(&said, MOST_SHOWN))
+        f.write_str(&truncate(&phrase, MAX_SHOWN))
     }
 }
 
-/// More items than an answer has that is about one thing.
-const MOST_ITEMS: usize = 16;
-/// More characters would hide the rest of a sentence.
-const MOST_SHOWN: usize = 1_000;
-const MOST_TEXT: usize = 500;
+/// More items than a response to a single request has.
+const MAX_ITEMS: usize = 16;
+/// A longer text would hide the rest of the sentence.
+const MAX_SHOWN: usize = 1_000;
+const MAX_TEXT: usize = 500;
 
-/// One line of limited length without characters that move a cursor: text from outside becomes part of our messages.
+/// One line of limited length without control characters, because our messages contain text from outside.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let is_gap = |c: char| c.is_whitespace() || c.is_control() || is_hidden(c);
-    let words = text.split(is_gap).filter(|word| !word.is_empty());
-    clipped(&words.collect::<Vec<_>>().join(" "), MOST_TEXT).into_owned()
+    let is_separator = |c: char| c.is_whitespace() || c.is_control() || is_hidden(c);
+    let words = text.split(is_separator).filter(|word| !word.is_empty());
+    truncate(&words.collect::<Vec<_>>().join(" "), MAX_TEXT).into_owned()
 }
 
-fn clipped(text: &str, most: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(most) {
+fn truncate(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
         None => Cow::Borrowed(text),
     }
@@ -133,7 +133,7 @@ mod tests {
     use super::Reply;
 
     #[test]
-    fn every_layout_gives_its_code_text_and_items() {
+    fn all_layouts_are_read() {
         for (xml, shown, success) in [
             (
                 "<SIMPLE_RETURN><REQUEST><TEXT>secret</TEXT><CODE>1</CODE></REQUEST><RESPONSE>\
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_fills_the_screen_or_moves_a_cursor() {
+    fn control_characters_are_removed_and_length_is_limited() {
         let item = format!("<ITEM><KEY>k\u{1b}[2J</KEY><VALUE>\u{202E}{}</VALUE></ITEM>", "v".repeat(900));
         let xml = format!(
             "<SIMPLE_RETURN><RESPONSE><TEXT>{}</TEXT><ITEM_LIST>{}</ITEM_LIST></RESPONSE></SIMPLE_RETURN>",

@@ -1,19 +1,18 @@
-//! The stream that the parser reads: UTF-8, without the control characters that XML forbids, with the line ends that
-//! XML requires.
+//! The stream that the parser reads: valid UTF-8, without control characters forbidden in XML, with normalized line
+//! ends.
 
 use std::io::{self, BufRead, Read};
 
-/// Sanitizes bytes block by block: invalid UTF-8 and characters that XML forbids become U+FFFD and are counted; CR LF
+/// Sanitizes bytes block by block. Invalid UTF-8 and characters forbidden in XML become U+FFFD and are counted; CR LF
 /// and a lone CR become LF. A clean block is checked once and never copied.
 #[derive(Debug)]
 pub struct Sanitizer<R> {
     source: R,
-    /// The current block, as it was read or sanitized. Its type is text, so that users of a part of it need not
-    /// validate it again.
+    /// The current block, sanitized. Its type is text, so that its users need not validate it again.
     block: String,
     start: usize,
-    /// What the next block begins with: the first bytes of a character, a CR, or what was not taken yet.
-    held: Vec<u8>,
+    /// Bytes that the next block begins with: the first bytes of a character, a CR, or bytes not yet consumed.
+    carry_over: Vec<u8>,
     replaced: u64,
     ended: bool,
     since_event: usize,
@@ -21,16 +20,16 @@ pub struct Sanitizer<R> {
 }
 
 impl<R: Read> Sanitizer<R> {
-    /// How much is read at a time: little enough to be still in the cache of a core when it is parsed.
+    /// Number of bytes read at a time, small enough to stay in the CPU cache until it is parsed.
     pub const BLOCK: usize = 64 * 1024;
 
-    /// Washes what `source` gives.
+    /// Sanitizes the bytes of `source`.
     pub fn new(source: R) -> Self {
         Self {
             source,
             block: String::new(),
             start: 0,
-            held: Vec::new(),
+            carry_over: Vec::new(),
             replaced: 0,
             ended: false,
             since_event: 0,
@@ -38,13 +37,14 @@ impl<R: Read> Sanitizer<R> {
         }
     }
 
-    /// How many bytes were replaced so far.
+    /// Number of bytes replaced so far.
     #[must_use]
     pub fn replaced(&self) -> u64 {
         self.replaced
     }
 
-    /// Reading fails once this many bytes, rounded up to a block, were taken since [`Sanitizer::begin_event`].
+    /// Sets a limit: reading fails after this number of bytes, rounded up to a block, since
+    /// [`Sanitizer::begin_event`].
     pub(crate) fn limit_events_to(&mut self, bytes: usize) {
         self.limit = bytes;
     }
@@ -59,31 +59,31 @@ impl<R: Read> Sanitizer<R> {
         self.since_event > self.limit
     }
 
-    /// Whether the source has ended and all of it was taken.
+    /// Whether the source has ended and all bytes were consumed.
     pub(crate) fn is_at_end(&self) -> bool {
         self.ended && self.start == self.block.len()
     }
 
-    /// What of the present block is not taken yet; perhaps nothing, although more follows.
+    /// The bytes of the current block that are not consumed yet. May be empty although more bytes follow.
     #[inline]
-    pub(crate) fn at_hand(&self) -> &[u8] {
+    pub(crate) fn buffered(&self) -> &[u8] {
         &self.block.as_bytes()[self.start..]
     }
 
     /// The last `length` bytes that were consumed. They must be complete characters of the current block.
     #[inline]
-    pub(crate) fn taken(&self, length: usize) -> &str {
+    pub(crate) fn consumed(&self, length: usize) -> &str {
         &self.block[self.start - length..self.start]
     }
 
-    /// Puts more bytes behind those at hand, which should be few and whole characters. `false` when there are no
-    /// more.
-    pub(crate) fn lengthen(&mut self) -> io::Result<bool> {
+    /// Reads more bytes and appends them to the buffered ones, which should be few and complete characters. `false`
+    /// at the end of the source.
+    pub(crate) fn read_more(&mut self) -> io::Result<bool> {
         if self.ended {
             return Ok(false);
         }
-        // They are followed by a CR or the beginning of a character that is already held.
-        self.held.splice(0..0, self.block.bytes().skip(self.start));
+        // The bytes in `carry_over`, a CR or part of a character, come after the buffered ones.
+        self.carry_over.splice(0..0, self.block.bytes().skip(self.start));
         self.refill()?;
         Ok(true)
     }
@@ -93,8 +93,8 @@ impl<R: Read> Sanitizer<R> {
         self.start = 0;
         while self.block.is_empty() && !self.ended {
             let length = self.read_block(&mut bytes)?;
-            let usable = if self.ended { length } else { whole_characters(&bytes[..length]) };
-            self.held.extend_from_slice(&bytes[usable..length]);
+            let usable = if self.ended { length } else { complete_characters(&bytes[..length]) };
+            self.carry_over.extend_from_slice(&bytes[usable..length]);
             bytes.truncate(usable);
             self.block = self.clean(std::mem::take(&mut bytes));
         }
@@ -105,17 +105,17 @@ impl<R: Read> Sanitizer<R> {
         Ok(())
     }
 
-    /// Reads after the held bytes, and returns the length of both.
+    /// Reads after the carried-over bytes, and returns the length of both.
     fn read_block(&mut self, block: &mut Vec<u8>) -> io::Result<usize> {
-        let held = self.held.len();
-        block.resize(Self::BLOCK.max(2 * held), 0);
-        block[..held].copy_from_slice(&self.held);
-        self.held.clear();
+        let carried = self.carry_over.len();
+        block.resize(Self::BLOCK.max(2 * carried), 0);
+        block[..carried].copy_from_slice(&self.carry_over);
+        self.carry_over.clear();
         loop {
-            match self.source.read(&mut block[held..]) {
+            match self.source.read(&mut block[carried..]) {
                 Ok(read) => {
                     self.ended = read == 0;
-                    return Ok(held + read);
+                    return Ok(carried + read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -123,22 +123,24 @@ impl<R: Read> Sanitizer<R> {
         }
     }
 
-    /// The clean form of a block: as a rule the block itself.
+    /// The sanitized form of a block, usually the block itself.
     fn clean(&mut self, block: Vec<u8>) -> String {
-        let (control, high) = survey(&block);
+        let (control, high) = check_bytes(&block);
         match String::from_utf8(block) {
             Ok(text) if !control && (!high || noncharacter(text.as_bytes()).is_none()) => text,
-            // Most often it is CR LF alone that has to go.
-            Ok(text) => self.wash([(text.as_str(), 0)]),
-            Err(error) => self.wash(error.as_bytes().utf8_chunks().map(|c| (c.valid(), c.invalid().len()))),
+            // Usually only CR LF has to be replaced.
+            Ok(text) => self.join_sanitized([(text.as_str(), 0)]),
+            Err(error) => {
+                self.join_sanitized(error.as_bytes().utf8_chunks().map(|c| (c.valid(), c.invalid().len())))
+            }
         }
     }
 
-    /// Joins texts and the replacements for the invalid bytes after each.
-    fn wash<'a>(&mut self, texts: impl IntoIterator<Item = (&'a str, usize)>) -> String {
+    /// Joins sanitized texts, each followed by the replacement for its invalid bytes.
+    fn join_sanitized<'a>(&mut self, texts: impl IntoIterator<Item = (&'a str, usize)>) -> String {
         let mut clean = String::with_capacity(Self::BLOCK);
         for (text, invalid) in texts {
-            self.replaced += wash_text(text, &mut clean) + invalid as u64;
+            self.replaced += sanitize_text(text, &mut clean) + invalid as u64;
             if invalid > 0 {
                 clean.push(char::REPLACEMENT_CHARACTER);
             }
@@ -153,7 +155,7 @@ impl<R: Read> BufRead for Sanitizer<R> {
         if self.start == self.block.len() {
             self.refill()?;
         }
-        Ok(self.at_hand())
+        Ok(self.buffered())
     }
 
     #[inline]
@@ -172,9 +174,8 @@ impl<R: Read> Read for Sanitizer<R> {
     }
 }
 
-/// How many bytes of the block can be judged without the next one: a CR or the beginning of a character at
-/// its very end cannot.
-fn whole_characters(block: &[u8]) -> usize {
+/// Number of bytes that can be sanitized without the next block. A CR or an incomplete character at the end cannot.
+fn complete_characters(block: &[u8]) -> usize {
     if block.last() == Some(&b'\r') {
         return block.len() - 1;
     }
@@ -194,10 +195,10 @@ fn encoded_length(lead: u8) -> usize {
     }
 }
 
-/// One look at every byte, in a form that the compiler turns into vector instructions: is there a CR or a
-/// forbidden control character, and is there anything beyond ASCII?
+/// Checks every byte in a form that the compiler vectorizes. Returns whether there is a CR or a forbidden control
+/// character, and whether there are non-ASCII bytes.
 #[inline]
-fn survey(block: &[u8]) -> (bool, bool) {
+fn check_bytes(block: &[u8]) -> (bool, bool) {
     let (mut control, mut high) = (0_u8, 0_u8);
     for &byte in block {
         control |= u8::from(is_control(byte));
@@ -211,34 +212,34 @@ fn is_control(byte: u8) -> bool {
     (byte < b' ') & (byte != b'\n') & (byte != b'\t')
 }
 
-/// The position of U+FFFE or U+FFFF: UTF-8 can encode them, XML forbids them.
+/// The position of U+FFFE or U+FFFF: UTF-8 can encode them, but XML forbids them.
 fn noncharacter(block: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xEF, block).find(|at| matches!(block[at + 1..], [0xBF, 0xBE | 0xBF, ..]))
 }
 
-/// The position of the next control character, found in strides that are checked as one word.
+/// The position of the next control character. Searches in chunks that are checked with vector instructions.
 fn next_control(bytes: &[u8]) -> Option<usize> {
     const STRIDE: usize = 256;
-    let stride = bytes.chunks(STRIDE).position(|stride| survey(stride).0)?;
+    let stride = bytes.chunks(STRIDE).position(|stride| check_bytes(stride).0)?;
     let from = stride * STRIDE;
     bytes[from..].iter().position(|byte| is_control(*byte)).map(|at| from + at)
 }
 
-/// Appends a text without what XML forbids in it, and tells how much that was.
-fn wash_text(text: &str, into: &mut String) -> u64 {
+/// Appends a text with forbidden characters replaced, and returns their number.
+fn sanitize_text(text: &str, into: &mut String) -> u64 {
     let mut replaced = 0;
     let mut rest = text;
     let mut forbidden = noncharacter(rest.as_bytes());
     loop {
         let before = forbidden.unwrap_or(rest.len());
-        let (stretch, length) = match (forbidden, next_control(&rest.as_bytes()[..before])) {
+        let (valid, length) = match (forbidden, next_control(&rest.as_bytes()[..before])) {
             (_, Some(at)) => (at, 1),
             (Some(at), None) => (at, 3),
             (None, None) => break,
         };
-        into.push_str(&rest[..stretch]);
-        let (bad, after) = rest[stretch..].split_at(length);
-        if bad == "\r" {
+        into.push_str(&rest[..valid]);
+        let (invalid, after) = rest[valid..].split_at(length);
+        if invalid == "\r" {
             into.push('\n');
             rest = after.strip_prefix('\n').unwrap_or(after);
         } else {
@@ -258,30 +259,30 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Gives bytes in pieces of these lengths, over and over.
+    /// Returns bytes in pieces of these lengths, in rotation.
     pub(crate) struct Pieces<'a> {
         rest: &'a [u8],
         lengths: &'a [usize],
-        turn: usize,
+        next: usize,
     }
 
     impl<'a> Pieces<'a> {
         pub(crate) fn new(rest: &'a [u8], lengths: &'a [usize]) -> Self {
-            Self { rest, lengths, turn: 0 }
+            Self { rest, lengths, next: 0 }
         }
     }
 
     impl Read for Pieces<'_> {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            self.turn = (self.turn + 1) % self.lengths.len();
-            let length = self.lengths[self.turn].min(self.rest.len()).min(into.len());
+            self.next = (self.next + 1) % self.lengths.len();
+            let length = self.lengths[self.next].min(self.rest.len()).min(into.len());
             into[..length].copy_from_slice(&self.rest[..length]);
             self.rest = &self.rest[length..];
             Ok(length)
         }
     }
 
-    fn washed(bytes: &[u8], pieces: &[usize]) -> (String, u64) {
+    fn sanitized(bytes: &[u8], pieces: &[usize]) -> (String, u64) {
         let mut sanitizer = Sanitizer::new(Pieces::new(bytes, pieces));
         let mut all = Vec::new();
         sanitizer.read_to_end(&mut all).unwrap();
@@ -300,20 +301,20 @@ pub(crate) mod tests {
             (b"cut \xE2\x82", "cut \u{FFFD}", 2),
         ] {
             for piece in 1..=4 {
-                assert_eq!(washed(bytes, &[piece]), (text.to_owned(), replaced), "{bytes:?}");
+                assert_eq!(sanitized(bytes, &[piece]), (text.to_owned(), replaced), "{bytes:?}");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(
+        fn same_result_for_all_read_lengths(
             bytes in proptest::collection::vec(
                 prop_oneof![Just(b'\r'), Just(b'\n'), Just(0xEF), Just(0xBF), Just(0xBE), Just(0xE2), any::<u8>()], 0..400),
             pieces in proptest::collection::vec(1_usize..40, 1..8),
         ) {
-            let (text, replaced) = washed(&bytes, &[usize::MAX]);
-            prop_assert_eq!(&washed(&bytes, &pieces), &(text.clone(), replaced));
+            let (text, replaced) = sanitized(&bytes, &[usize::MAX]);
+            prop_assert_eq!(&sanitized(&bytes, &pieces), &(text.clone(), replaced));
             let forbidden = |c: char| c < ' ' && c != '\n' && c != '\t';
             prop_assert!(!text.contains(forbidden));
         }

@@ -1,26 +1,26 @@
-//! `SCAN`: the result of one scan, each finding with its definition in it.
+//! `SCAN`: the result of one scan; each finding contains its definition.
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind};
 
+use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
 use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, Value, in_definition};
 use crate::facts::{is_placeholder, reader_of};
-use crate::feed::{BatchWriter, add_facts, pause_when_overfull};
-use crate::place::{ElementRole, Structure, Value, in_definition};
-use crate::walk::{Document, Flow, MUTE_ERROR, State};
+use crate::walk::{Document, EMPTY_ERROR, Flow, State};
 
-/// Delivers the assets of a scan. Its header is read before, see `scan_preface`.
+/// Delivers the assets of a scan. `scan_preface` reads its header before.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) feed: BatchWriter,
+    pub(crate) writer: BatchWriter,
     /// The first error next to the assets.
     pub(crate) error: Option<String>,
     category: Category,
 }
 
-/// What a `CAT` says of all findings in it.
+/// Attributes of a `CAT`, which apply to all findings in it.
 #[derive(Debug, Default)]
 struct Category {
     name: String,
@@ -55,17 +55,17 @@ impl Document<BatchBuilder> for Scan {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => self.open_finding(element, &mut state.cells),
-            // Read before, with the header.
+            // Already read with the header.
             ElementRole::Of(Structure::Root) => Ok(()),
             ElementRole::Of(Structure::Category) => self.category.read(element),
             ElementRole::Of(Structure::Asset) => {
-                self.feed.begin_asset();
+                self.writer.begin_asset();
                 open_asset(element, &mut state.cells)
             }
             ElementRole::Finding(FindingField::Result) => element.attributes(|key, value| {
@@ -79,7 +79,7 @@ impl Document<BatchBuilder> for Scan {
                 }
             }),
             ElementRole::Asset(_) => {
-                self.feed.begin_text(&mut state.notes);
+                self.writer.begin_text(&mut state.notes);
                 element.attributes(|_, _| {})
             }
             _ => element.attributes(|_, _| {}),
@@ -88,13 +88,13 @@ impl Document<BatchBuilder> for Scan {
 
     fn close(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         state: &mut State,
         batch: &mut BatchBuilder,
     ) -> Result<Flow, Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => {
-                let Some(asset) = self.feed.asset(&state.cells, batch) else { return Ok(Flow::On) };
+                let Some(asset) = self.writer.asset(&state.cells, batch) else { return Ok(Flow::On) };
                 if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
                     add_facts(&mut state.cells, facts)?;
                 }
@@ -102,13 +102,13 @@ impl Document<BatchBuilder> for Scan {
                 batch.push_finding(asset, definition, &state.cells.finding);
                 Ok(pause_when_overfull(batch))
             }
-            ElementRole::Of(Structure::Asset) => Ok(self.feed.end_asset(&state.cells, batch)),
+            ElementRole::Of(Structure::Asset) => Ok(self.writer.end_asset(&state.cells, batch)),
             ElementRole::Value(Value::Error) => {
                 if let Some(error) = state.take_error() {
-                    state.notes.say(format!("the report contains {error}"));
+                    state.notes.add(format!("the report contains {error}"));
                     self.error.get_or_insert(error);
                 }
-                self.error.get_or_insert_with(|| MUTE_ERROR.to_owned());
+                self.error.get_or_insert_with(|| EMPTY_ERROR.to_owned());
                 Ok(Flow::On)
             }
             _ => Ok(Flow::On),

@@ -1,23 +1,23 @@
-//! The header of a `SCAN`. In scans that were written while they ran, it comes after all assets.
+//! The header of a `SCAN`. In scans that were written while they ran, it follows all assets.
 
 use std::io::Read;
 
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
-use crate::place::{ElementRole, Structure, Value};
-use crate::preface::{Preface, or_nothing};
+use crate::preface::{Preface, without_placeholder};
 use crate::scan::Scan;
-use crate::walk::{Document, Flow, MUTE_ERROR, State, Walk};
+use crate::walk::{Document, EMPTY_ERROR, Flow, State, Walk};
 
-/// Reads as far as the end of the header, or to the end of a scan that has none.
+/// Reads to the end of the header, or to the end of a scan without one.
 pub(crate) fn read(source: impl Read, limits: Limits) -> (Preface, Option<Damage>) {
     let mut walk = Walk::new::<()>(source, ScanPreface::default(), limits);
     let ended = walk.run(&mut ());
-    let ScanPreface { mut preface, any_asset, .. } = walk.document;
+    let ScanPreface { mut preface, has_asset, .. } = walk.document;
     preface.notes.forbidden_references = walk.state.notes.forbidden_references;
-    if any_asset || matches!(ended, Ok(true)) {
-        // The delivering walk comes upon the same error and notes it.
+    if has_asset || matches!(ended, Ok(true)) {
+        // The delivering walk finds the same error and reports it.
         preface.error = None;
     }
     (preface, ended.err())
@@ -26,7 +26,7 @@ pub(crate) fn read(source: impl Read, limits: Limits) -> (Preface, Option<Damage
 #[derive(Debug, Default)]
 struct ScanPreface {
     preface: Preface,
-    any_asset: bool,
+    has_asset: bool,
     key: String,
 }
 
@@ -46,33 +46,35 @@ impl Document<()> for ScanPreface {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             // The delivering walk reads its attributes.
             ElementRole::Of(Structure::Asset) => {
-                self.any_asset = true;
+                self.has_asset = true;
                 return Ok(());
             }
             ElementRole::Value(Value::Key) => self.key.clear(),
             _ => {}
         }
-        element.attributes(|key, value| match (place, key) {
-            (ElementRole::Of(Structure::Root), "value") => or_nothing(value).clone_into(&mut self.preface.id),
+        element.attributes(|key, value| match (role, key) {
+            (ElementRole::Of(Structure::Root), "value") => {
+                without_placeholder(value).clone_into(&mut self.preface.id)
+            }
             (ElementRole::Value(Value::Key), "value") => value.trim().clone_into(&mut self.key),
             (ElementRole::Value(Value::Error), "number") => value.clone_into(&mut state.error_number),
             _ => {}
         })
     }
 
-    fn close(&mut self, place: ElementRole, state: &mut State, _: &mut ()) -> Result<Flow, Box<Fault>> {
-        match place {
+    fn close(&mut self, role: ElementRole, state: &mut State, _: &mut ()) -> Result<Flow, Box<Fault>> {
+        match role {
             ElementRole::Of(Structure::Head) => return Ok(Flow::Pause),
             ElementRole::Value(Value::Key) => {
                 state.cells.begin_text();
-                let text = or_nothing(&state.cells.value);
+                let text = without_placeholder(&state.cells.value);
                 match self.key.as_str() {
                     "DATE" => text.clone_into(&mut self.preface.time),
                     "TITLE" => text.clone_into(&mut self.preface.title),
@@ -81,7 +83,7 @@ impl Document<()> for ScanPreface {
             }
             ElementRole::Value(Value::Error) => {
                 let error = state.take_error().or_else(|| self.preface.error.take());
-                self.preface.error = error.or_else(|| Some(MUTE_ERROR.to_owned()));
+                self.preface.error = error.or_else(|| Some(EMPTY_ERROR.to_owned()));
             }
             _ => {}
         }

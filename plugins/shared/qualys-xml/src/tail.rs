@@ -1,6 +1,6 @@
-//! The end of a file shows whether it is complete, before anything of it is delivered.
+//! Checks by its last bytes whether a file is complete, before any of it is delivered.
 
-/// How many of a file's last bytes [`Ending::of`] is best given.
+/// Recommended number of bytes to pass to [`Ending::of`].
 pub const WINDOW: usize = 64 << 10;
 
 /// How a file ends.
@@ -9,17 +9,17 @@ pub enum Ending {
     /// With the end of its root; only white space, comments and processing instructions follow.
     Closed,
     /// Before the end of its root, or within a comment after it.
-    Cut,
+    Truncated,
     /// With other content after the end of its root.
     Junk,
-    /// Unknown from these bytes alone: a comment is longer than they are.
+    /// Unknown from these bytes alone, because a comment is longer.
     Unclear,
 }
 
 impl Ending {
-    /// Judges the last bytes of a file whose root is `root`. `whole` says that they are all its bytes.
+    /// Examines the last bytes of a file whose root is `root`. `is_complete`: `tail` is the complete file.
     #[must_use]
-    pub fn of(tail: &[u8], root: &str, whole: bool) -> Self {
+    pub fn of(tail: &[u8], root: &str, is_complete: bool) -> Self {
         let mut rest = tail.trim_ascii_end();
         loop {
             let begin: &[u8] = match rest {
@@ -29,21 +29,21 @@ impl Ending {
             };
             match memchr::memmem::rfind(rest, begin) {
                 Some(at) => rest = rest[..at].trim_ascii_end(),
-                None if whole => break,
+                None if is_complete => break,
                 None => return Self::Unclear,
             }
         }
         if ends_root(rest, root) {
             return Self::Closed;
         }
-        match behind_root(rest, root) {
-            Some(behind) if !begins_comment(behind) => Self::Junk,
-            _ => Self::Cut,
+        match after_root(rest, root) {
+            Some(after) if !begins_comment(after) => Self::Junk,
+            _ => Self::Truncated,
         }
     }
 }
 
-/// `</ROOT>`, perhaps with white space before the `>`; or `<ROOT … />`.
+/// Whether the text ends with `</ROOT>`, perhaps with white space before the `>`, or with `<ROOT … />`.
 fn ends_root(text: &[u8], root: &str) -> bool {
     let Some(open) = text.strip_suffix(b">") else { return false };
     if let Some(empty) = open.strip_suffix(b"/") {
@@ -56,14 +56,14 @@ fn ends_root(text: &[u8], root: &str) -> bool {
 }
 
 /// The bytes after the last end tag of the root.
-fn behind_root<'a>(text: &'a [u8], root: &str) -> Option<&'a [u8]> {
+fn after_root<'a>(text: &'a [u8], root: &str) -> Option<&'a [u8]> {
     let tag = format!("</{root}");
     let at = memchr::memmem::rfind(text, tag.as_bytes())?;
     let rest = text[at + tag.len()..].trim_ascii_start();
     rest.strip_prefix(b">").map(<[u8]>::trim_ascii_start)
 }
 
-/// Whether this is a comment or instruction, or the beginning of one.
+/// Whether this is a comment or processing instruction, or the beginning of one.
 fn begins_comment(text: &[u8]) -> bool {
     text.starts_with(b"<!--") || text.starts_with(b"<?") || b"<!--".starts_with(text)
 }
@@ -73,18 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_bytes_tell() {
+    fn last_bytes_show_whether_a_file_is_complete() {
         for (tail, ending) in [
             ("</IP></SCAN>", Ending::Closed),
             ("</SCAN >\r\n<!-- notice //-->\n<?x?> <!-- two -->\n", Ending::Closed),
             ("<SCAN value='None'/>", Ending::Closed),
             ("<SCAN/>", Ending::Closed),
-            ("", Ending::Cut),
-            ("</IP>", Ending::Cut),
-            ("</SCAN", Ending::Cut),
-            ("<SCANNER/>", Ending::Cut),
-            ("</SCAN>\n<!-- CONFIDEN", Ending::Cut),
-            ("</SCAN><", Ending::Cut),
+            ("", Ending::Truncated),
+            ("</IP>", Ending::Truncated),
+            ("</SCAN", Ending::Truncated),
+            ("<SCANNER/>", Ending::Truncated),
+            ("</SCAN>\n<!-- CONFIDEN", Ending::Truncated),
+            ("</SCAN><", Ending::Truncated),
             ("</SCAN>\n<SCAN>", Ending::Junk),
             ("</SCAN><html></html>", Ending::Junk),
             ("</SCAN>junk <!-- c -->", Ending::Junk),

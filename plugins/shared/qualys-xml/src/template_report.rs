@@ -2,43 +2,43 @@
 
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
+use crate::batch_writer::BatchWriter;
 use crate::damage::Fault;
 use crate::element::Element;
-use crate::feed::BatchWriter;
+use crate::element_role::{ElementRole, Structure, Value};
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::notes::Notes;
-use crate::place::{ElementRole, Structure, Value};
 use crate::walk::{Document, Flow, State};
 
 /// Delivers the assets of a template report.
 #[derive(Debug, Default)]
 pub(crate) struct TemplateReport {
-    pub(crate) feed: BatchWriter,
+    pub(crate) writer: BatchWriter,
     pub(crate) join: SentDefinitions,
-    /// Where the first pass found the only list of assets to end. Nothing of interest follows it.
+    /// The end of the only list of assets, as found by the first pass. The rest of the report is not needed.
     pub(crate) assets_end: Option<u64>,
     /// That list has ended.
     pub(crate) is_done: bool,
     findings: u64,
-    /// How many findings there are by the report's own account.
+    /// The number of findings that the report declares.
     findings_expected: Option<u64>,
-    /// The asset was reported with an error: nothing is known of it.
+    /// The report contains an error for the asset instead of findings.
     failed: bool,
-    /// The QID that the finding's reference to the glossary names.
+    /// The QID of the finding's reference to the glossary.
     key: Option<u32>,
 }
 
 impl TemplateReport {
-    /// With what the first pass found.
+    /// Uses the results of the first pass.
     pub(crate) fn new(assets_end: Option<u64>, findings_expected: Option<u64>) -> Self {
         Self { assets_end, findings_expected, ..Self::default() }
     }
 
-    /// All assets have been read: are there as many findings as the report says?
+    /// Adds a note if the number of findings differs from the number that the report declares.
     pub(crate) fn compare_findings(&self, notes: &mut Notes) {
         let findings = self.findings;
         if let Some(total) = self.findings_expected.filter(|total| *total != findings) {
-            notes.say(format!(
+            notes.add(format!(
                 "finding count mismatch: the report declares {total} findings, but contains {findings}"
             ));
         }
@@ -61,7 +61,7 @@ impl Document<Joined<'_>> for TemplateReport {
             },
             ElementRole::Of(Structure::Assets) if name == "HOST" => ElementRole::Of(Structure::Asset),
             ElementRole::Of(Structure::Root) if name == "HOST_LIST" => ElementRole::Of(Structure::Assets),
-            // The first pass has read, or counted as unknown, all the rest.
+            // The first pass has read the rest, or counted it as unknown.
             ElementRole::Of(Structure::Root | Structure::Assets) | ElementRole::Value(Value::Error) => {
                 ElementRole::Ignored
             }
@@ -71,27 +71,27 @@ impl Document<Joined<'_>> for TemplateReport {
 
     fn open(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         element: &Element<'_>,
         state: &mut State,
     ) -> Result<(), Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => {
                 state.cells.begin_finding();
                 self.findings += 1;
                 self.key = None;
             }
             ElementRole::Of(Structure::Asset) => {
-                self.feed.begin_asset();
+                self.writer.begin_asset();
                 state.cells.begin_asset();
                 self.failed = false;
             }
             ElementRole::Asset(_) | ElementRole::Of(Structure::AssetList(_)) => {
-                self.feed.begin_text(&mut state.notes)
+                self.writer.begin_text(&mut state.notes)
             }
             _ => {}
         }
-        element.attributes(|key, value| match (place, key) {
+        element.attributes(|key, value| match (role, key) {
             (ElementRole::Definition(DefinitionField::Qid), "id") => self.key = qid_number(value),
             (ElementRole::Finding(FindingField::Result), "format") => {
                 state.cells.finding.set(FindingField::ResultFormat, value);
@@ -109,21 +109,21 @@ impl Document<Joined<'_>> for TemplateReport {
 
     fn close(
         &mut self,
-        place: ElementRole,
+        role: ElementRole,
         state: &mut State,
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
-        match place {
+        match role {
             ElementRole::Of(Structure::Finding) => {
                 let text = state.cells.definition.get(DefinitionField::Qid);
                 let key = self.key.or_else(|| qid_number(text));
-                return self.join.deliver(&mut self.feed, key, state, sink);
+                return self.join.deliver(&mut self.writer, key, state, sink);
             }
-            // Delivered, it would pass for an asset that was looked at and has no findings.
-            ElementRole::Of(Structure::Asset) if self.failed && !self.feed.has_started() => {
-                self.feed.is_open = false
+            // If delivered, it would look like an asset that was scanned and has no findings.
+            ElementRole::Of(Structure::Asset) if self.failed && !self.writer.has_started() => {
+                self.writer.is_open = false
             }
-            ElementRole::Of(Structure::Asset) => return Ok(self.feed.end_asset(&state.cells, sink.batch)),
+            ElementRole::Of(Structure::Asset) => return Ok(self.writer.end_asset(&state.cells, sink.batch)),
             ElementRole::Of(Structure::Assets) if self.assets_end.is_some() => {
                 self.is_done = true;
                 return Ok(Flow::Pause);
@@ -132,7 +132,7 @@ impl Document<Joined<'_>> for TemplateReport {
                 self.failed = true;
                 state.notes.asset_errors += 1;
                 if let Some(error) = state.take_error() {
-                    state.notes.say(format!("asset reported with {error}"));
+                    state.notes.add(format!("asset reported with {error}"));
                 }
             }
             _ => {}

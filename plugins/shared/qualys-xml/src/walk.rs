@@ -1,43 +1,43 @@
-//! The walk through a report: events become places, places become cells and calls of the kind of report.
+//! Walks through a report: determines the role of each element, fills cells, and calls the [`Document`].
 
 use std::io::Read;
 
-use crate::cells::{Cells, takes_text};
+use crate::cells::{Cells, collects_text};
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
+use crate::element_role::{ElementRole, Structure, in_item, in_list};
 use crate::events::{Event, Events, Limits};
 use crate::names::Shown;
 use crate::notes::Notes;
-use crate::place::{ElementRole, Structure, in_item, in_list};
 
-/// What one kind of report means. `S` is what it fills: a batch, a store of definitions, nothing.
+/// Semantics of one kind of report. `S` is the destination: a batch, a definition store, or nothing.
 pub(crate) trait Document<S> {
     /// The name of the outermost element.
     const ROOT: &'static str;
-    /// The content of such an element is skipped: it causes no event.
-    const PASSED_OVER: Option<ElementRole> = None;
+    /// The content of elements with this role is skipped without events.
+    const SKIPPED: Option<ElementRole> = None;
 
-    /// What the element `name` within `parent` means; pure, so that a table can be read off it.
+    /// The role of the element `name` within `parent`. Depends only on its arguments.
     fn child(parent: ElementRole, name: &str) -> ElementRole;
 
-    /// An element of structure begins, or any element that has attributes.
-    fn open(&mut self, place: ElementRole, element: &Element<'_>, walk: &mut State)
+    /// A structural element begins, or any element that has attributes.
+    fn open(&mut self, role: ElementRole, element: &Element<'_>, state: &mut State)
     -> Result<(), Box<Fault>>;
 
-    /// An element of structure or a value ends.
-    fn close(&mut self, place: ElementRole, walk: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
+    /// A structural element or a value ends.
+    fn close(&mut self, role: ElementRole, state: &mut State, sink: &mut S) -> Result<Flow, Box<Fault>>;
 }
 
-/// Whether the walk goes on.
+/// Whether the walk continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// To the next event.
+    /// Continues with the next event.
     On,
-    /// Not now: the sink is full, or what was looked for is found.
+    /// Pauses: the destination is full, or the requested data was found.
     Pause,
 }
 
-/// What every document shares.
+/// State that every document needs.
 pub(crate) struct State {
     pub(crate) cells: Cells,
     pub(crate) notes: Notes,
@@ -45,12 +45,12 @@ pub(crate) struct State {
     pub(crate) error_number: String,
 }
 
-/// The message of an `ERROR` without content.
-pub(crate) const MUTE_ERROR: &str = "an error without code and text";
+/// The message for an `ERROR` without content.
+pub(crate) const EMPTY_ERROR: &str = "an error without code and text";
 
 impl State {
-    /// The message of the `ERROR` that ends, from its number and the collected text; none when a `SUMMARY` within it
-    /// already contains everything.
+    /// The message of the `ERROR` that ends, from its number and text. None if a `SUMMARY` within it already
+    /// contained both.
     pub(crate) fn take_error(&mut self) -> Option<String> {
         let number = Shown(&std::mem::take(&mut self.error_number)).to_string();
         let text = Shown(&self.cells.value).to_string();
@@ -69,9 +69,9 @@ pub(crate) struct Walk<R: Read, D> {
     events: Events<R>,
     pub(crate) document: D,
     pub(crate) state: State,
-    top: ElementRole,
+    innermost: ElementRole,
     /// The roles of the open elements, except the innermost.
-    below: Vec<ElementRole>,
+    ancestors: Vec<ElementRole>,
 }
 
 impl<R: Read, D> Walk<R, D> {
@@ -87,8 +87,8 @@ impl<R: Read, D> Walk<R, D> {
                 notes: Notes::default(),
                 error_number: String::new(),
             },
-            top: ElementRole::Of(Structure::Document),
-            below: Vec::new(),
+            innermost: ElementRole::Of(Structure::Document),
+            ancestors: Vec::new(),
         }
     }
 
@@ -97,43 +97,47 @@ impl<R: Read, D> Walk<R, D> {
         self.events.position()
     }
 
-    /// How many bytes were replaced.
+    /// Number of replaced bytes.
     pub(crate) fn replaced(&self) -> u64 {
         self.events.replaced()
     }
 
-    /// Goes on until the document pauses or the report ends. `false` when it ended.
+    /// Continues until the document pauses or the report ends. `false` if it ended.
     pub(crate) fn run<S>(&mut self, sink: &mut S) -> Result<bool, Damage>
     where
         D: Document<S>,
     {
         loop {
-            let step = match self.events.next(takes_text(self.top))? {
+            let step = match self.events.next(collects_text(self.innermost))? {
                 Event::Open(element) => {
-                    self.below.push(self.top);
-                    let place = open(&mut self.document, &mut self.state, self.top, &element);
-                    place.map(|place| self.top = place).map(|()| Flow::On)
+                    self.ancestors.push(self.innermost);
+                    let role = open(&mut self.document, &mut self.state, self.innermost, &element);
+                    role.map(|role| self.innermost = role).map(|()| Flow::On)
                 }
-                Event::Text(piece) => self.state.cells.text(self.top, &piece).map(|()| Flow::On),
-                Event::Verbatim(piece) => self.state.cells.verbatim(self.top, &piece).map(|()| Flow::On),
+                Event::Text(piece) => self.state.cells.text(self.innermost, &piece).map(|()| Flow::On),
+                Event::Verbatim(piece) => {
+                    self.state.cells.verbatim(self.innermost, &piece).map(|()| Flow::On)
+                }
                 Event::Char(c) => {
                     let mut bytes = [0; 4];
-                    self.state.cells.verbatim(self.top, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
+                    self.state.cells.verbatim(self.innermost, c.encode_utf8(&mut bytes)).map(|()| Flow::On)
                 }
                 Event::Forbidden => {
-                    self.state.notes.forbidden_references += u64::from(!self.top.is_skipped());
-                    self.state.cells.verbatim(self.top, "\u{FFFD}").map(|()| Flow::On)
+                    self.state.notes.forbidden_references += u64::from(!self.innermost.is_skipped());
+                    self.state.cells.verbatim(self.innermost, "\u{FFFD}").map(|()| Flow::On)
                 }
                 Event::Close => {
-                    let place =
-                        std::mem::replace(&mut self.top, self.below.pop().unwrap_or(ElementRole::Ignored));
-                    close(&mut self.document, &mut self.state, place, sink)
+                    let role = std::mem::replace(
+                        &mut self.innermost,
+                        self.ancestors.pop().unwrap_or(ElementRole::Ignored),
+                    );
+                    close(&mut self.document, &mut self.state, role, sink)
                 }
                 Event::Nothing => Ok(Flow::On),
                 Event::End => return Ok(false),
             };
             match step {
-                Ok(Flow::On) if D::PASSED_OVER == Some(self.top) => self.events.pass_over()?,
+                Ok(Flow::On) if D::SKIPPED == Some(self.innermost) => self.events.skip_content()?,
                 Ok(Flow::On) => {}
                 Ok(Flow::Pause) => return Ok(true),
                 Err(fault) => return Err(Damage { offset: self.events.position(), fault }),
@@ -149,46 +153,46 @@ fn open<S, D: Document<S>>(
     parent: ElementRole,
     element: &Element<'_>,
 ) -> Result<ElementRole, Box<Fault>> {
-    let mut place = match parent {
+    let mut role = match parent {
         _ if parent.is_skipped() => ElementRole::Ignored,
         ElementRole::Of(Structure::Document) => ElementRole::Of(Structure::Root),
         ElementRole::List(list) => in_list(list, element.name()),
         ElementRole::Item(item) => in_item(item, element.name()),
-        // Markup within a text: the text goes on around it.
+        // Also for markup within a text; the text continues after it.
         _ => D::child(parent, element.name()),
     };
-    if place == ElementRole::Unknown {
+    if role == ElementRole::Unknown {
         state.notes.unknown_element(element.name());
     }
-    if !place.is_skipped() {
-        place = state.cells.open(place)?;
+    if !role.is_skipped() {
+        role = state.cells.open(role)?;
     }
-    if element.has_attributes() || matches!(place, ElementRole::Of(_) | ElementRole::Asset(_)) {
-        if matches!(place, ElementRole::Asset(_) | ElementRole::Finding(_)) {
-            // Attribute values go to cells too, and the element may appear any number of times.
-            state.cells.weigh_in(place, element.len())?;
+    if element.has_attributes() || matches!(role, ElementRole::Of(_) | ElementRole::Asset(_)) {
+        if matches!(role, ElementRole::Asset(_) | ElementRole::Finding(_)) {
+            // Attribute values are stored in cells too, and the element may appear any number of times.
+            state.cells.count_text_in(role, element.len())?;
         }
-        document.open(place, element, state)?;
-        if !place.is_skipped() {
+        document.open(role, element, state)?;
+        if !role.is_skipped() {
             state.notes.forbidden_references += element.forbidden_references();
         }
     }
-    Ok(place)
+    Ok(role)
 }
 
 #[inline]
 fn close<S, D: Document<S>>(
     document: &mut D,
     state: &mut State,
-    place: ElementRole,
+    role: ElementRole,
     sink: &mut S,
 ) -> Result<Flow, Box<Fault>> {
-    if place.is_skipped() {
+    if role.is_skipped() {
         return Ok(Flow::On);
     }
-    state.cells.close(place)?;
-    match place {
-        ElementRole::Of(_) | ElementRole::Value(_) => document.close(place, state, sink),
+    state.cells.close(role)?;
+    match role {
+        ElementRole::Of(_) | ElementRole::Value(_) => document.close(role, state, sink),
         _ => Ok(Flow::On),
     }
 }

@@ -1,6 +1,7 @@
-//! For any bytes in any blocks: no panic, the same batches, and no truncated report counts as complete.
+//! For any bytes in blocks of any length: no panic, the same batches, and a truncated report never counts as
+//! complete.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue may panic")]
 
 use std::fs;
 use std::io::{self, Read};
@@ -13,20 +14,20 @@ use scanbridge_qualys_xml::{
     read_asset_numbers, read_preface, read_reports, read_scans, read_templates,
 };
 
-/// Everything that reading some bytes gives, in a form that can be compared.
+/// The result of reading a report, in a comparable form.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     batches: Vec<Vec<u8>>,
     notes: Vec<String>,
-    /// Why the report is not whole.
+    /// Why the report is not complete.
     damage: Option<String>,
 }
 
-/// Reads `bytes` as a report of this kind; `pieces` are the lengths in which they come, over and over.
+/// Reads `bytes` as a report of this kind; `pieces` are the lengths of the reads, in rotation.
 fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
     let limits = Limits { text_bytes: 1 << 20 };
     let mut definitions = Definitions::new(Box::<Memory>::default());
-    let source = || Pieces { rest: bytes, lengths: pieces, turn: 0 };
+    let source = || Pieces { rest: bytes, lengths: pieces, next: 0 };
     if *kind == Kind::Detections {
         let knowledge_base = fs::read(good("knowledge-base.xml")).unwrap();
         index_knowledge_base(&knowledge_base[..], limits, &mut definitions).unwrap();
@@ -53,59 +54,59 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
             }
         }
     }
-    // How far beyond the damage bytes were looked at, and replaced, depends on how they came.
-    let is_sure = |text: &str| outcome.damage.is_none() || !text.starts_with("bytes were replaced");
-    let notes = reader.notes().into_iter().filter(|note| is_sure(&note.text));
+    // The number of bytes read, and replaced, after the damage depends on the lengths of the reads.
+    let is_comparable = |text: &str| outcome.damage.is_none() || !text.starts_with("bytes were replaced");
+    let notes = reader.notes().into_iter().filter(|note| is_comparable(&note.text));
     outcome.notes = notes.map(|note| format!("{} {}", note.text, note.count)).collect();
     outcome
 }
 
-const WHOLE: &[usize] = &[usize::MAX];
+const ONE_READ: &[usize] = &[usize::MAX];
 
 #[test]
-fn no_cut_report_is_whole() {
+fn truncated_report_is_never_complete() {
     for name in ["scan-all-kinds.xml", "scan-header-after-hosts.xml", "template-report.xml", "detections.xml"]
     {
         let bytes = fs::read(good(name)).unwrap();
         let kind = Kind::of(&bytes);
         let root_end = memchr::memmem::rfind(&bytes, kind.root().unwrap().as_bytes()).unwrap();
-        assert_eq!(read(&kind, &bytes, WHOLE).damage, None, "{name}");
+        assert_eq!(read(&kind, &bytes, ONE_READ).damage, None, "{name}");
         for length in 0..=root_end {
-            assert!(read(&kind, &bytes[..length], WHOLE).damage.is_some(), "{name} cut to {length}");
+            assert!(read(&kind, &bytes[..length], ONE_READ).damage.is_some(), "{name} truncated to {length}");
         }
     }
 }
 
 #[test]
-fn it_does_not_matter_how_the_bytes_come() {
+fn same_result_for_all_read_lengths() {
     for path in [Group::Good.files(), Group::Damaged.files()].concat() {
         let bytes = fs::read(&path).unwrap();
         let kind = Kind::of(&bytes);
         if kind.is_report() {
-            let whole = read(&kind, &bytes, WHOLE);
+            let complete = read(&kind, &bytes, ONE_READ);
             for pieces in [&[1][..], &[7, 1, 64], &[4096]] {
-                assert_eq!(read(&kind, &bytes, pieces), whole, "{} in {pieces:?}", path.display());
+                assert_eq!(read(&kind, &bytes, pieces), complete, "{} in {pieces:?}", path.display());
             }
         }
     }
 }
 
-/// Lists may be long, and a report that takes turns between them is stopped, in time and in memory.
+/// Long lists are accepted. A report that alternates between them is refused, which limits time and memory.
 #[test]
-fn long_lists_cost_no_more_than_their_length() {
+fn long_lists_are_accepted_and_alternating_ones_refused() {
     let scan = |lists: &str| format!("<SCAN><IP><VULNS><CAT><VULN>{lists}</VULN></CAT></VULNS></IP></SCAN>");
     let cve = |number: u32| format!("<CVE_ID><ID>CVE-2026-{number}</ID></CVE_ID>");
     let bug = |number: u32| format!("<BUGTRAQ_ID><ID>{number}</ID></BUGTRAQ_ID>");
     let list: String = (0..30_000).map(cve).collect();
-    let long = read(&Kind::Scan, scan(&format!("<CVE_ID_LIST>{list}</CVE_ID_LIST>")).as_bytes(), WHOLE);
+    let long = read(&Kind::Scan, scan(&format!("<CVE_ID_LIST>{list}</CVE_ID_LIST>")).as_bytes(), ONE_READ);
     assert_eq!(long.damage, None);
     assert!(memchr::memmem::find(&long.batches[0], b"CVE-2026-29999").is_some());
-    let turns: String = (0..40_000)
+    let alternating: String = (0..40_000)
         .map(|n| {
             format!("<CVE_ID_LIST>{}</CVE_ID_LIST><BUGTRAQ_ID_LIST>{}</BUGTRAQ_ID_LIST>", cve(n), bug(n))
         })
         .collect();
-    let damage = read(&Kind::Scan, scan(&turns).as_bytes(), WHOLE).damage.unwrap();
+    let damage = read(&Kind::Scan, scan(&alternating).as_bytes(), ONE_READ).damage.unwrap();
     assert!(damage.contains("exceeds the limit of"), "{damage}");
 }
 
@@ -113,17 +114,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+    fn random_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
         for kind in [Kind::of(&bytes), Kind::Scan, Kind::TemplateReport, Kind::Detections] {
-            read(&kind, &bytes, WHOLE);
+            read(&kind, &bytes, ONE_READ);
         }
     }
 
     #[test]
-    fn no_small_answer_causes_a_panic_or_a_message_of_several_lines(
+    fn responses_cause_no_panic_and_one_line_messages(
         parts in prop::collection::vec(prop_oneof![
             prop::collection::vec(any::<u8>(), 0..20),
-            prop::sample::select(ANSWER_TOKENS).prop_map(|token| token.as_bytes().to_vec()),
+            prop::sample::select(RESPONSE_TOKENS).prop_map(|token| token.as_bytes().to_vec()),
         ], 0..40),
     ) {
         let bytes = parts.concat();
@@ -136,11 +137,11 @@ proptest! {
     }
 
     #[test]
-    fn no_change_to_a_report_causes_a_panic(
+    fn changed_reports_cause_no_panic(
         file in 0..4_usize,
         at in any::<prop::sample::Index>(),
         length in 0..40_usize,
-        put in prop_oneof![
+        replacement in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..20),
             prop::sample::select(TOKENS).prop_map(|token| token.as_bytes().to_vec()),
         ],
@@ -150,14 +151,14 @@ proptest! {
         let kind = Kind::of(&bytes);
         let from = at.index(bytes.len());
         let to = (from + length).min(bytes.len());
-        bytes.splice(from..to, put);
-        let whole = read(&kind, &bytes, WHOLE);
-        prop_assert_eq!(read(&kind, &bytes, &[13, 1, 300]), whole);
+        bytes.splice(from..to, replacement);
+        let complete = read(&kind, &bytes, ONE_READ);
+        prop_assert_eq!(read(&kind, &bytes, &[13, 1, 300]), complete);
     }
 }
 
-/// What small answers are made of.
-const ANSWER_TOKENS: &[&str] = &[
+/// Parts of small API responses.
+const RESPONSE_TOKENS: &[&str] = &[
     "<SIMPLE_RETURN>",
     "<RESPONSE>",
     "<CODE>1965</CODE>",
@@ -180,7 +181,7 @@ const ANSWER_TOKENS: &[&str] = &[
     "&evil;",
 ];
 
-/// What breaks things in interesting places.
+/// Markup that is likely to damage a report.
 const TOKENS: &[&str] = &[
     "<",
     ">",
@@ -205,17 +206,17 @@ const TOKENS: &[&str] = &[
     "<!DOCTYPE",
 ];
 
-/// Gives its bytes in pieces.
+/// Returns bytes in pieces of these lengths, in rotation.
 struct Pieces<'a> {
     rest: &'a [u8],
     lengths: &'a [usize],
-    turn: usize,
+    next: usize,
 }
 
 impl Read for Pieces<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.turn = (self.turn + 1) % self.lengths.len();
-        let length = self.lengths[self.turn].min(self.rest.len()).min(into.len());
+        self.next = (self.next + 1) % self.lengths.len();
+        let length = self.lengths[self.next].min(self.rest.len()).min(into.len());
         into[..length].copy_from_slice(&self.rest[..length]);
         self.rest = &self.rest[length..];
         Ok(length)

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_found_however_it_is_wrapped() {
+    fn tls_error_is_found_in_wrapped_errors() {
         let tls = Error::AlertReceived(AlertDescription::CertificateRequired);
         let nested = Wrapped(io::Error::other(Wrapped(io::Error::new(io::ErrorKind::InvalidData, tls))));
         let error = explain("dc.example.com:8307", None, &nested);

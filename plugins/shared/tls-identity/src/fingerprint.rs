@@ -97,7 +97,7 @@ mod tests {
     const OF_EMPTY_INPUT: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn every_usual_spelling_is_the_same_fingerprint() {
+    fn all_fingerprint_notations_are_equal() {
         let expected = Fingerprint::of(&CertificateDer::from(Vec::new()));
         let colons = expected.to_string();
         for text in [
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hashes_and_texts_are_refused_by_what_they_are() {
+    fn invalid_fingerprint_error_names_the_cause() {
         for (text, part) in [
             ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "SHA-1"),
             ("abcd", "4 hexadecimal digits, expected 64"),

@@ -73,7 +73,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn limits_are_inclusive() {
+    fn key_cost_limits_are_inclusive() {
         for accepted in [pbkdf2(1), pbkdf2(1_000_000), scrypt(16_384, 8, 1), scrypt(1 << 18, 8, 1)] {
             assert_eq!(check(&accepted), Ok(()));
         }

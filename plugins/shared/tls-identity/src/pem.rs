@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_quote_nothing_of_a_file_without_line_breaks() {
+    fn error_does_not_quote_key_material() {
         let joined = b"-----BEGIN PRIVATE KEY-----MIGHTHISBEAKEY-----END PRIVATE KEY-----\n";
         let error = certificates(Path::new("all.pem"), joined).unwrap_err();
         assert_eq!(error.message, "invalid certificate in all.pem");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn expensive_keys_are_refused_before_decryption() {
+    fn key_with_excessive_cost_is_rejected_before_decryption() {
         use crate::key_cost::tests::{pbkdf2, pem, scrypt};
         for (scheme, reason) in [
             (

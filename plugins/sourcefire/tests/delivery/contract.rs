@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::setting_up::Registered;
 
 #[test]
-fn contract_tests_pass() {
+fn plugin_contract() {
     let Some(registered) = Registered::new() else { return };
     let options = || registered.options(&json!({}));
     scanbridge_plugin_contract::output::<SourcefireOutput>(options, |_| {

@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use scanbridge_doubles::fake_defense_center::Stage;
-use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::{Output, Receipt, Result};
+use scanbridge_plugin_api::{Begin, CommitPoint, Output, Receipt, Result};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::{Value, json};
 
@@ -63,7 +62,7 @@ fn attempt(
     receipt: &mut Option<Receipt>,
     position: &mut usize,
 ) -> Result<bool> {
-    output.begin(&ReportStart { continued: *position > 0, ..start() })?;
+    output.begin(&start(), Begin::NEW.with_continued(*position > 0))?;
     for index in *position..steps.len() {
         if index == killed_at {
             return Ok(false);
@@ -71,12 +70,12 @@ fn attempt(
         write(output, &steps[index].0, steps[index].1)?;
         let is_whole = steps.get(index + 1).is_none_or(|(_, continued)| !continued);
         if is_whole && commits[index % commits.len()] {
-            *receipt = Some(output.commit()?);
+            *receipt = output.commit(CommitPoint::InReport)?.receipt;
             *position = index + 1;
         }
     }
     output.end(&complete(&["192.0.2.200"]))?;
-    assert_eq!(output.commit()?, Receipt::default());
+    assert_eq!(output.commit(CommitPoint::InReport)?.receipt, Some(Receipt::default()));
     Ok(true)
 }
 
@@ -163,22 +162,22 @@ fn replaced(assets: &[Asset]) -> Vec<Asset> {
 }
 
 #[test]
-fn replacing_ends_with_the_report() {
+fn replace_asset_recovers_from_interruptions() {
     after_all_faults(&json!({ "body_bytes": 1024 }), replaced);
 }
 
 #[test]
-fn replacing_in_messages_of_ordinary_size_ends_with_the_report() {
+fn replace_asset_with_large_messages_recovers() {
     after_all_faults(&json!({ "body_findings": 20 }), replaced);
 }
 
 #[test]
-fn flushing_ends_with_the_report() {
+fn replace_flush_recovers_from_interruptions() {
     after_all_faults(&json!({ "replace": "flush", "body_bytes": 1024 }), replaced);
 }
 
 #[test]
-fn merging_ends_with_the_union() {
+fn replace_merge_recovers_from_interruptions() {
     after_all_faults(&json!({ "replace": "merge", "body_bytes": 1024 }), |assets| {
         old().into_iter().chain(assets.iter().cloned()).collect()
     });
@@ -186,16 +185,16 @@ fn merging_ends_with_the_union() {
 
 /// The receipt of an unfinished report, followed by another report: confirmed results stay and nothing else changes.
 #[test]
-fn another_report_replaces_the_unfinished_one() {
+fn unfinished_report_is_followed_by_another_report() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     write(&mut output, &[asset("192.0.2.1", &[(1, 1)]), asset("192.0.2.2", &[])], false).unwrap();
-    let receipt = output.commit().unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap().receipt, receipt);
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
-    assert_eq!(output.commit().unwrap(), receipt);
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
+    assert_eq!(output.commit(CommitPoint::InReport).unwrap().receipt, receipt);
     deliver(&mut output, &[asset("192.0.2.3", &[(3, 3)])], &complete(&[])).unwrap();
     assert_eq!(registered.results(), ["192.0.2.1: QualysGuard 1 1 tcp", "192.0.2.3: QualysGuard 3 3 tcp"]);
     let damaged = Receipt(vec![1, 2, 3]);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use scanbridge_doubles::fake_defense_center::{Behavior, Oversize, Stage, VersionRefusal};
-use scanbridge_plugin_api::{ErrorKind, Output, PluginError};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output, PluginError};
 use serde_json::{Value, json};
 
 use crate::report::*;
@@ -34,7 +34,7 @@ fn check(error: Option<PluginError>, kind: ErrorKind, parts: &[&str]) {
 }
 
 #[test]
-fn a_newer_version_is_refused_with_both_versions() {
+fn protocol_version_mismatch_names_the_version() {
     check(
         outcome(&json!({}), |behavior| behavior.highest_version = 0),
         ErrorKind::Protocol,
@@ -64,12 +64,12 @@ fn unregistered_client_gets_registration_hint() {
 }
 
 #[test]
-fn a_deleted_client_is_refused_at_once() {
+fn revoked_client_is_rejected_at_the_next_report() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     deliver(&mut output, &report(), &complete(&[])).unwrap();
     registered.center.revoke_clients();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     check(
         Some(error),
         ErrorKind::Auth,
@@ -82,7 +82,7 @@ fn connection_refused() {
     let Some(registered) = Registered::new() else { return };
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut output = registered.open(&json!({ "port": port })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     let parts = [&*format!("cannot connect to 127.0.0.1:{port} at 127.0.0.1:{port}"), "refused", "firewalls"];
     check(Some(error), ErrorKind::Unavailable, &parts);
 }
@@ -91,7 +91,7 @@ fn connection_refused() {
 fn unknown_host_name() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "server": "dc.invalid" })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     check(Some(error), ErrorKind::Unavailable, &["cannot resolve `dc.invalid`"]);
 }
 
@@ -106,7 +106,7 @@ fn peer_that_does_not_speak_tls_is_rejected() {
         let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
     });
     let mut output = registered.open(&json!({ "port": port })).unwrap();
-    check(output.begin(&start()).err(), ErrorKind::Protocol, &["does not speak TLS"]);
+    check(output.begin(&start(), Begin::NEW).err(), ErrorKind::Protocol, &["does not speak TLS"]);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn connection_closed_instead_of_reply() {
 }
 
 #[test]
-fn smaller_limit_than_announced() {
+fn message_above_the_actual_limit_is_rejected() {
     for (oversize, kind) in
         [(Oversize::Message, ErrorKind::Protocol), (Oversize::Close, ErrorKind::Unavailable)]
     {
@@ -176,7 +176,7 @@ fn slow_reply_is_accepted_and_missing_reply_times_out() {
     deliver(&mut output, &report(), &complete(&[])).unwrap();
     assert_eq!(registered.results(), expected(&report()));
     let before = Instant::now();
-    let silent = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| behavior.silent_at = Some(1));
+    let silent = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| behavior.no_reply_to = Some(1));
     check(silent, ErrorKind::Unavailable, &["timed out: ", "did not finish a message", "reply_timeout_secs"]);
     assert!(before.elapsed() < Duration::from_secs(15));
 }
@@ -217,7 +217,7 @@ fn invalid_frame_lengths() {
 }
 
 #[test]
-fn refused_domain_is_a_configuration_error() {
+fn unknown_domain_is_a_config_error() {
     let parts =
         ["unknown domain, or the client certificate has no write access", "set `domain` to a leaf domain"];
     check(outcome(&json!({ "domain": "Nowhere" }), |_| {}), ErrorKind::Config, &parts);

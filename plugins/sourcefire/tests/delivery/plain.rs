@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use scanbridge_doubles::fake_defense_center::{Behavior, LineReader};
-use scanbridge_plugin_api::Output;
 use scanbridge_plugin_api::model::ReportEnd;
+use scanbridge_plugin_api::{Begin, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -34,7 +34,7 @@ fn report_equals_the_results_on_the_center() {
 }
 
 #[test]
-fn the_client_certificate_is_shown() {
+fn client_certificate_is_sent() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     deliver(&mut output, &two_assets(), &complete(&[])).unwrap();
@@ -45,7 +45,7 @@ fn the_client_certificate_is_shown() {
 }
 
 #[test]
-fn every_body_begins_with_the_header_and_ends_with_an_update() {
+fn each_message_has_the_header_and_ends_with_an_update() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| behavior.domains = vec!["Lab".to_owned()]);
     let assets: Vec<_> = (1..=9).map(|last| asset(&format!("192.0.2.{last}"), &[(1, 1), (2, 2)])).collect();
@@ -67,7 +67,7 @@ fn every_body_begins_with_the_header_and_ends_with_an_update() {
 }
 
 #[test]
-fn a_second_report_replaces_what_it_covers_and_nothing_else() {
+fn second_report_replaces_only_covered_assets() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     let first = vec![
@@ -86,7 +86,7 @@ fn a_second_report_replaces_what_it_covers_and_nothing_else() {
 }
 
 #[test]
-fn an_incomplete_report_clears_nothing() {
+fn truncated_report_deletes_no_results() {
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({})).unwrap();
     let first =
@@ -110,7 +110,7 @@ fn an_incomplete_report_clears_nothing() {
 }
 
 #[test]
-fn merging_adds_and_flushing_replaces() {
+fn replace_merge_adds_and_flush_replaces_results() {
     for (replace, clean_stays) in [("merge", true), ("flush", false), ("asset", false)] {
         let Some(registered) = Registered::new() else { return };
         let mut output = registered.open(&json!({ "replace": replace })).unwrap();
@@ -127,7 +127,7 @@ fn merging_adds_and_flushing_replaces() {
 }
 
 #[test]
-fn another_scanners_results_stay() {
+fn results_of_other_scanners_are_kept() {
     let Some(registered) = Registered::new() else { return };
     for scanner in ["Another", "QualysGuard"] {
         let mut output = registered.open(&json!({ "scanner": scanner })).unwrap();
@@ -158,7 +158,7 @@ fn option_overrides_the_hint_of_the_report() {
 }
 
 #[test]
-fn a_tolerant_center_reads_the_same() {
+fn tolerant_line_reader_gives_the_same_results() {
     let behavior = Behavior { line_reader: LineReader::Tolerant, ..Behavior::default() };
     let Some(registered) = Registered::on("127.0.0.1:0", behavior) else { return };
     let mut output = registered.open(&json!({})).unwrap();
@@ -167,7 +167,7 @@ fn a_tolerant_center_reads_the_same() {
 }
 
 #[test]
-fn a_center_on_ipv6_is_reached_when_that_is_allowed() {
+fn ipv6_connection_requires_ipv6_or_ip_fallback() {
     let Some(registered) = Registered::on("[::1]:0", Behavior::default()) else { return };
     for options in [json!({ "ipv6": true }), json!({ "ip_fallback": true })] {
         let mut output = registered.open(&options).unwrap();
@@ -175,10 +175,10 @@ fn a_center_on_ipv6_is_reached_when_that_is_allowed() {
         assert_eq!(registered.results(), expected(&two_assets()), "{options}");
     }
     let mut output = registered.open(&json!({})).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.message, "`::1` has no IPv4 address");
     let Some(registered) = Registered::new() else { return };
     let mut output = registered.open(&json!({ "ipv6": true })).unwrap();
-    let error = output.begin(&start()).unwrap_err();
+    let error = output.begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.message, "`127.0.0.1` has no IPv6 address");
 }

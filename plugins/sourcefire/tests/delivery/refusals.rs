@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use scanbridge_doubles::fake_defense_center::UnknownAssets;
-use scanbridge_plugin_api::{ErrorKind, Output};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -18,14 +18,14 @@ fn four() -> Vec<Asset> {
 }
 
 #[test]
-fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
+fn findings_of_a_rejected_asset_are_reported_by_row() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.2"));
         behavior.failing_hosts.insert(ip("192.0.2.3"));
     });
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
     // Two findings of the second asset and two of the third.
@@ -49,7 +49,7 @@ fn findings_of_a_refused_asset_are_rejected_and_the_others_are_there() {
 
 /// The last asset is sent when the report ends, and no batch is available to name its findings.
 #[test]
-fn refusal_without_a_finding_is_reported_at_the_end() {
+fn rejected_asset_without_findings_is_reported_at_close() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.extend([ip("192.0.2.4"), ip("192.0.2.99")]);
@@ -66,22 +66,22 @@ fn refusal_without_a_finding_is_reported_at_the_end() {
 }
 
 #[test]
-fn refusal_is_kept_after_a_crash() {
+fn rejected_assets_are_reported_after_a_crash() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         behavior.failing_assets.insert(ip("192.0.2.4"));
     });
     let mut output = registered.open(&json!({})).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     write(&mut output, &four(), false).unwrap();
-    let receipt = output.commit().unwrap();
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
-    output.begin(&scanbridge_plugin_api::model::ReportStart { continued: true, ..start() }).unwrap();
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
+    output.begin(&start(), Begin::CONTINUED).unwrap();
     output.end(&complete(&[])).unwrap();
-    let receipt = output.commit().unwrap();
+    let receipt = output.commit(CommitPoint::InReport).unwrap().receipt;
     drop(output);
-    let mut output = registered.resume(&json!({}), Some(&receipt)).unwrap();
+    let mut output = registered.resume(&json!({}), receipt.as_ref()).unwrap();
     deliver(&mut output, &[asset("192.0.2.5", &[(5, 5)])], &complete(&[])).unwrap();
     let error = output.close().unwrap_err();
     assert!(error.message.contains("192.0.2.4"), "{error}");
@@ -95,7 +95,7 @@ fn short_count_rejects_the_assets_of_the_message() {
         behavior.replies.insert(1, (3, b"Done processing 3 commands.\n".to_vec()));
     });
     let mut output = registered.open(&json!({ "body_findings": 2 })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(
@@ -108,14 +108,14 @@ fn short_count_rejects_the_assets_of_the_message() {
 
 /// The assets of such a message are resent one by one.
 #[test]
-fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() {
+fn asset_of_a_dropped_line_is_found_by_resending() {
     for replace in ["asset", "flush", "merge"] {
         let Some(registered) = Registered::new() else { return };
         registered.center.change(|behavior| {
             behavior.unreadable = Some("AddScanResult,192.0.2.2,\"QualysGuard\",2,".to_owned());
         });
         let mut output = registered.open(&json!({ "replace": replace })).unwrap();
-        output.begin(&start()).unwrap();
+        output.begin(&start(), Begin::NEW).unwrap();
         let written = write(&mut output, &four(), false).unwrap();
         let rows: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
         assert_eq!(rows, [2, 3], "{replace}");
@@ -133,7 +133,7 @@ fn the_asset_of_a_line_that_was_dropped_is_found_and_the_others_are_confirmed() 
 
 /// If the Defense Center counts differently, the plugin does not repeat every asset of the report.
 #[test]
-fn repeats_end_if_the_count_is_always_wrong() {
+fn resending_is_limited_if_every_count_is_wrong() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| {
         let wrong = || (3, b"Done processing 1 commands.\n".to_vec());
@@ -141,7 +141,7 @@ fn repeats_end_if_the_count_is_always_wrong() {
     });
     let assets: Vec<_> = (1..=60).map(|last| asset(&format!("192.0.2.{last}"), &[(1, 0), (2, 0)])).collect();
     let mut output = registered.open(&json!({ "body_findings": 10 })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &assets, false).unwrap();
     // All except those of the last asset, which is sent when the report ends.
     assert_eq!(written.rejected.len(), 118);
@@ -153,11 +153,11 @@ fn repeats_end_if_the_count_is_always_wrong() {
 }
 
 #[test]
-fn unknown_assets_are_refused_with_the_hint_to_add_them() {
+fn unknown_asset_error_names_add_host() {
     let Some(registered) = Registered::new() else { return };
     registered.center.change(|behavior| behavior.unknown_assets = UnknownAssets::Fail);
     let mut output = registered.open(&json!({ "add_host": false })).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written = write(&mut output, &four(), false).unwrap();
     assert!(written.rejected[0].reason.contains("`add_host`"), "{}", written.rejected[0].reason);
     drop(output);

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
 };
-use scanbridge_plugin_api::{Output, PluginError, Result, Written};
+use scanbridge_plugin_api::{Begin, Output, PluginError, Result, Written};
 use scanbridge_sourcefire::SourcefireOutput;
 
 /// An asset and its findings: ID and port, 0 for none.
@@ -86,7 +86,7 @@ pub(crate) fn deliver(
     assets: &[Asset],
     end: &ReportEnd,
 ) -> Result<Written, PluginError> {
-    output.begin(&start())?;
+    output.begin(&start(), Begin::NEW)?;
     let mut written = write(output, assets, false)?;
     written.bytes += output.end(end)?.bytes;
     Ok(written)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::Pkcs12;
 use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter};
-use scanbridge_plugin_api::{Options, Output, Receipt, Result, Services};
+use scanbridge_plugin_api::{Open, OpenFrame, Options, Output, Receipt, Result, Services};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,7 +51,8 @@ impl Registered {
     pub(crate) fn resume(&self, more: &Value, receipt: Option<&Receipt>) -> Result<SourcefireOutput> {
         let options = self.options(more).to_string();
         let options = Options::read(SourcefireOutput::OPTIONS, options.as_bytes())?;
-        SourcefireOutput::open(&options, &Services::without_host(self.folder.path()), receipt)
+        let (services, frame) = (Services::without_host(self.folder.path()), OpenFrame::default());
+        SourcefireOutput::open(&Open::new(&options, &services, &frame), receipt).map(|opened| opened.plugin)
     }
 
     /// All results on the Defense Center, after every connection has ended.

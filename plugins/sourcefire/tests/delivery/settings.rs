@@ -3,7 +3,7 @@
 use std::fs;
 
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
-use scanbridge_plugin_api::{ErrorKind, Output};
+use scanbridge_plugin_api::{Begin, ErrorKind, Output};
 use scanbridge_sourcefire::SourcefireOutput;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::report::*;
 use crate::setting_up::Registered;
 
 #[test]
-fn all_identity_files_open_and_errors_are_distinguished() {
+fn identity_file_errors_are_distinguished() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let file =
@@ -54,7 +54,7 @@ fn all_identity_files_open_and_errors_are_distinguished() {
 }
 
 #[test]
-fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
+fn center_is_trusted_by_pkcs12_authority_or_tls_options() {
     let Some(registered) = Registered::new() else { return };
     let folder = registered.folder.path();
     let right = registered.center.authority().write_pem(folder, "right.pem");
@@ -71,7 +71,7 @@ fn the_center_is_trusted_by_the_authority_in_the_file_or_as_the_options_say() {
         (json!({ "tls_fingerprint": ["00".repeat(32)] }), false),
         (json!({ "tls_ca_file": right, "tls_check_name": true }), false),
     ] {
-        let outcome = registered.open(&options).unwrap().begin(&start());
+        let outcome = registered.open(&options).unwrap().begin(&start(), Begin::NEW);
         assert_eq!(
             outcome.as_ref().map_err(|error| error.kind),
             if trusted { Ok(&()) } else { Err(ErrorKind::Auth) }
@@ -91,7 +91,7 @@ fn expired_client_certificate_fails_before_connecting() {
 }
 
 #[test]
-fn contradictions_are_refused_with_the_options_name() {
+fn invalid_option_is_named_in_the_error() {
     let Some(registered) = Registered::new() else { return };
     for (options, part) in [
         (json!({ "server": "dc:8307" }), "`server` must not contain a port"),
@@ -118,7 +118,7 @@ fn kinds_and_severities_are_filtered() {
     ] {
         registered.center.forget();
         let mut output = registered.open(&options).unwrap();
-        output.begin(&start()).unwrap();
+        output.begin(&start(), Begin::NEW).unwrap();
         let written = write(&mut output, &[asset("192.0.2.1", &[(1, 1)])], false).unwrap();
         assert_eq!(written.left_out.is_empty(), sent, "{options}");
         output.end(&complete(&[])).unwrap();
@@ -127,6 +127,6 @@ fn kinds_and_severities_are_filtered() {
 }
 
 #[test]
-fn every_option_has_its_row_in_the_readme_with_its_default() {
+fn readme_lists_every_option_with_its_default() {
     scanbridge_plugin_contract::readme(SourcefireOutput::OPTIONS, include_str!("../../README.md"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scanbridge_plugin_api::Output;
+use scanbridge_plugin_api::{Begin, Output};
 use serde_json::json;
 
 use crate::report::*;
@@ -26,7 +26,7 @@ fn messages_by_asset(registered: &Registered) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn a_small_center_gets_small_messages() {
+fn messages_respect_the_announced_maximum_size() {
     for max_size in [512, 700, 4000] {
         let Some(registered) = Registered::new() else { return };
         registered.center.change(|behavior| behavior.max_size = max_size);
@@ -72,7 +72,7 @@ fn asset_with_many_findings_has_its_own_message() {
 
 /// It is still replaced completely: the old results are deleted in the step that adds the last new one.
 #[test]
-fn an_asset_in_several_messages_has_one_update() {
+fn split_asset_is_updated_once() {
     for replace in ["asset", "flush"] {
         let Some(registered) = Registered::new() else { return };
         let mut output = registered.open(&json!({ "body_bytes": 1024, "replace": replace })).unwrap();
@@ -95,7 +95,7 @@ fn oversized_command_is_reported_and_others_are_sent() {
     registered.center.change(|behavior| behavior.max_size = 512);
     let options = json!({ "source": "x".repeat(100), "scanner": "y".repeat(100) });
     let mut output = registered.open(&options).unwrap();
-    output.begin(&start()).unwrap();
+    output.begin(&start(), Begin::NEW).unwrap();
     let written =
         write(&mut output, &[asset("192.0.2.1", &ports(3)), asset("192.0.2.2", &[])], false).unwrap();
     assert!(written.rejected.is_empty());
@@ -120,7 +120,7 @@ fn sent_commands_equal_the_command_file() {
         text.push_str(block.text);
         Ok(())
     };
-    writer.begin(&start());
+    writer.begin(&start(), Begin::NEW);
     let raw = builder(&assets, false).finish();
     writer.batch(Batch::of(&raw, &Columns::of(Schema::default())).unwrap(), &mut sink).unwrap();
     writer.end(&complete(&["192.0.2.9"]), &mut sink).unwrap();

@@ -1,5 +1,5 @@
-//! The least that reading XML can cost with the parser that the product uses: every event of every file named
-//! on the command line is asked for and thrown away. Names of end tags are checked, as the product does.
+//! The minimum cost of reading XML with the parser of the product: reads every event of each file on the command line
+//! and discards it. Names of end tags are checked, as in the product.
 
 use std::error::Error;
 use std::fs::File;

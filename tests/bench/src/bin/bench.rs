@@ -1,4 +1,4 @@
-//! Measures the host of a release build and holds the figures against the project's bounds.
+//! Measures the host of a release build and compares the results with the limits of the project.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,65 +12,65 @@ use scanbridge_bench::measuring::{Bound, Instructions, Stage, StageError, measur
 #[derive(Parser)]
 struct Args {
     #[command(subcommand)]
-    what: What,
-    /// Exit with 1 if a bound is missed.
+    command: Measurement,
+    /// Exit with 1 if a result exceeds its limit.
     #[arg(long, global = true)]
     enforce: bool,
-    /// The folder for generated reports, several GB large for a while.
+    /// Directory for generated reports; temporarily needs several GB.
     #[arg(long, global = true, default_value = "target/bench")]
     folder: PathBuf,
-    /// The folder of the executables and plugins; that of this executable without it.
+    /// Directory of the executables and plugins. Default: the directory of this executable.
     #[arg(long, global = true)]
     executables: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Processor and wall time against the bare event loop and Python, and peak memory on the way.
+enum Measurement {
+    /// CPU time and wall time compared with the bare event loop and Python, and peak memory.
     Speed {
-        /// Megabytes of each report.
+        /// Size of each report, in MB.
         #[arg(long, default_value_t = 300)]
         mb: u64,
-        /// Runs of each program.
+        /// Number of runs of each program.
         #[arg(long, default_value_t = 7)]
         rounds: usize,
     },
     /// Peak memory with a very large scan and with a very large glossary.
     Memory {
-        /// Gigabytes of the scan.
+        /// Size of the scan, in GB.
         #[arg(long, default_value_t = 3)]
         gb: u64,
     },
-    /// Kill the host at random moments, run it again, and compare what arrived.
+    /// Kill the host at random moments, restart it, and compare the delivered findings.
     Crash {
-        /// Megabytes of the report.
+        /// Size of the report, in MB.
         #[arg(long, default_value_t = 50)]
         mb: u64,
-        /// How often it is killed.
+        /// Number of kills.
         #[arg(long, default_value_t = 200)]
         kills: usize,
-        /// Another seed chooses other moments.
+        /// Seed of the random moments.
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// What an output that is down and not required costs the others.
+    /// Cost of an unavailable optional output for the other outputs.
     DeadOutput {
-        /// Megabytes of the report.
+        /// Size of the report, in MB.
         #[arg(long, default_value_t = 100)]
         mb: u64,
-        /// Runs with and without it.
+        /// Number of runs with and without the unavailable output.
         #[arg(long, default_value_t = 9)]
         rounds: usize,
     },
-    /// What a delivery to a Defense Center costs: 50,000 findings on 2,000 assets.
+    /// Cost of a delivery to a Defense Center: 50,000 findings on 2,000 assets.
     DefenseCenter,
-    /// Instruction counts under callgrind against the stored ones.
+    /// Instruction counts under callgrind, compared with the stored counts.
     Instructions {
-        /// Store what is counted instead.
+        /// Store the measured counts.
         #[arg(long)]
         update: bool,
     },
-    /// The measuring process of one run; for this program's own use.
+    /// Measures one run; called by this program only.
     #[command(hide = true)]
     Measure {
         stdout: PathBuf,
@@ -91,27 +91,27 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<ExitCode, StageError> {
     let mut out = io::stdout().lock();
-    if let What::Measure { stdout, command } = &args.what {
+    if let Measurement::Measure { stdout, command } = &args.command {
         let measurement = measure_child(command, stdout)?;
         let text =
             serde_json::to_string(&measurement).map_err(|error| StageError::new("measurement", error))?;
-        return printed(writeln!(out, "{text}")).map(|()| ExitCode::SUCCESS);
+        return check_output(writeln!(out, "{text}")).map(|()| ExitCode::SUCCESS);
     }
-    let stage = Stage::new(args.folder, args.executables.map_or_else(own_folder, Ok)?)?;
-    let bounds = match args.what {
-        What::Speed { mb, rounds } => stage.speed(mb, rounds, &mut out)?,
-        What::Memory { gb } => stage.memory(gb, &mut out)?,
-        What::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
-        What::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
-        What::DefenseCenter => stage.defense_center(&mut out)?,
-        What::Instructions { update } => instructions(&stage, update, &mut out)?,
-        What::Measure { .. } => Vec::new(),
+    let stage = Stage::new(args.folder, args.executables.map_or_else(directory_of_this_executable, Ok)?)?;
+    let bounds = match args.command {
+        Measurement::Speed { mb, rounds } => stage.speed(mb, rounds, &mut out)?,
+        Measurement::Memory { gb } => stage.memory(gb, &mut out)?,
+        Measurement::Crash { mb, kills, seed } => stage.crash(mb, kills, seed, &mut out)?,
+        Measurement::DeadOutput { mb, rounds } => stage.dead_output(mb, rounds, &mut out)?,
+        Measurement::DefenseCenter => stage.defense_center(&mut out)?,
+        Measurement::Instructions { update } => instructions(&stage, update, &mut out)?,
+        Measurement::Measure { .. } => Vec::new(),
     };
     for bound in &bounds {
-        printed(writeln!(out, "{bound}"))?;
+        check_output(writeln!(out, "{bound}"))?;
     }
-    let missed = args.enforce && !bounds.iter().all(Bound::is_kept);
-    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let is_failed = args.enforce && !bounds.iter().all(Bound::is_within_limit);
+    Ok(if is_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn instructions(stage: &Stage, update: bool, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
@@ -121,14 +121,14 @@ fn instructions(stage: &Stage, update: bool, out: &mut impl Write) -> Result<Vec
         counted.store(&path)?;
         return Ok(Vec::new());
     }
-    Ok(counted.against(&Instructions::read(&path)?))
+    Ok(counted.compared_with(&Instructions::read(&path)?))
 }
 
-fn own_folder() -> Result<PathBuf, StageError> {
+fn directory_of_this_executable() -> Result<PathBuf, StageError> {
     let executable = std::env::current_exe().map_err(|error| StageError::new("this executable", error))?;
     Ok(executable.parent().map(Path::to_path_buf).unwrap_or_default())
 }
 
-fn printed(result: io::Result<()>) -> Result<(), StageError> {
+fn check_output(result: io::Result<()>) -> Result<(), StageError> {
     result.map_err(|error| StageError::new("output", error))
 }

@@ -1,4 +1,4 @@
-//! Writes an invented report to standard output or to a file, and what is in it as JSON to standard error.
+//! Writes a generated report to standard output or to a file, and its counts as JSON to standard error.
 
 use std::error::Error;
 use std::fs::File;
@@ -9,30 +9,30 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use scanbridge_bench::generator::{Extent, Format, Shape};
 
-/// Write an invented report of any size.
+/// Generate a report of any size.
 #[derive(Parser)]
 struct Args {
-    /// What kind of report.
+    /// Report format.
     report: Report,
-    /// Add assets until the file has this many megabytes (10^6 bytes).
+    /// Minimum size of the file, in MB (10^6 bytes).
     #[arg(long, conflicts_with = "assets")]
     mb: Option<u64>,
-    /// Write this many assets.
+    /// Number of assets.
     #[arg(long)]
     assets: Option<u64>,
-    /// Findings of one asset.
+    /// Findings per asset.
     #[arg(long, default_value_t = 30)]
     per_asset: usize,
-    /// Different definitions.
+    /// Number of different definitions.
     #[arg(long, default_value_t = 1000)]
     qids: usize,
-    /// Another seed gives another report of the same shape.
+    /// Seed: another seed gives another report of the same shape.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The file to write; standard output without it.
+    /// Output file. Default: standard output.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Write the counts here instead of to standard error.
+    /// File for the counts. Default: standard error.
     #[arg(long)]
     counts: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The content of a report, to compare it with what was delivered.
+//! The content of a report, for comparison with the delivered findings.
 
 use std::io::{self, Write};
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Kind;
 
-/// What is in a report.
+/// Counts of the content of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Scanned machines.
+    /// Number of assets.
     pub assets: u64,
     /// Findings per kind.
     pub findings: FindingCounts,
-    /// Definitions that the report could draw from.
+    /// Number of definitions that findings may use.
     pub definitions: u64,
     /// Rows in the tables of open ports.
     pub open_ports: u64,
-    /// Findings with something in them that careless readers stumble over.
+    /// Findings with a text that incorrect parsers misread.
     pub hazards: u64,
 }
 
@@ -37,7 +37,7 @@ pub struct FindingCounts {
 }
 
 impl FindingCounts {
-    /// One more finding of this kind.
+    /// Counts a finding of this kind.
     pub(super) fn add(&mut self, kind: Kind) {
         match kind {
             Kind::Vulnerability => self.vulnerability += 1,
@@ -54,13 +54,13 @@ impl FindingCounts {
     }
 }
 
-/// A writer that knows how many bytes went through it.
-pub(super) struct Counted<W> {
+/// A writer that counts its bytes.
+pub(super) struct CountingWriter<W> {
     inner: W,
     bytes: u64,
 }
 
-impl<W> Counted<W> {
+impl<W> CountingWriter<W> {
     pub(super) fn new(inner: W) -> Self {
         Self { inner, bytes: 0 }
     }
@@ -70,7 +70,7 @@ impl<W> Counted<W> {
     }
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for CountingWriter<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(buf)?;
         self.bytes += written as u64;

@@ -1,28 +1,28 @@
-//! `HOST_LIST_VM_DETECTION_OUTPUT`: findings with a severity of their own, and no definition at all.
+//! `HOST_LIST_VM_DETECTION_OUTPUT`: findings with their own severity and without definitions.
 
 use std::io::{self, Write};
 
 use super::Extent;
-use super::counts::Counted;
+use super::counts::CountingWriter;
 use super::definition::Kind;
 use super::markup::{cdata, plain, references, section};
 use super::population::{Asset, Finding, Population};
 
 pub(super) fn write(
-    out: &mut Counted<impl Write>,
+    out: &mut CountingWriter<impl Write>,
     population: &mut Population,
     extent: Extent,
 ) -> io::Result<()> {
-    let known: Vec<(u32, u8)> =
+    let definitions: Vec<(u32, u8)> =
         population.definitions().iter().map(|definition| (definition.qid, definition.severity)).collect();
     out.write_all(HEAD.as_bytes())?;
-    while extent.wants_more(population.assets(), out.bytes()) {
-        write_asset(out, &population.draw(), &known)?;
+    while extent.needs_more(population.assets(), out.bytes()) {
+        write_asset(out, &population.next_asset(), &definitions)?;
     }
     out.write_all(b"</HOST_LIST>\n</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n")
 }
 
-fn write_asset(out: &mut impl Write, asset: &Asset, known: &[(u32, u8)]) -> io::Result<()> {
+fn write_asset(out: &mut impl Write, asset: &Asset, definitions: &[(u32, u8)]) -> io::Result<()> {
     writeln!(out, "<HOST>\n<ID>{}</ID>", 6_000_000 + asset.number)?;
     plain(out, if asset.is_ipv6 { "IPV6" } else { "IP" }, &asset.address)?;
     plain(out, "TRACKING_METHOD", "IP")?;
@@ -32,7 +32,7 @@ fn write_asset(out: &mut impl Write, asset: &Asset, known: &[(u32, u8)]) -> io::
     plain(out, "LAST_SCAN_DATETIME", "2026-03-04T10:14:53Z")?;
     out.write_all(b"<DETECTION_LIST>\n")?;
     for finding in &asset.findings {
-        write_finding(out, finding, known[finding.definition])?;
+        write_finding(out, finding, definitions[finding.definition])?;
     }
     out.write_all(b"</DETECTION_LIST>\n</HOST>\n")
 }
@@ -40,7 +40,7 @@ fn write_asset(out: &mut impl Write, asset: &Asset, known: &[(u32, u8)]) -> io::
 fn write_finding(out: &mut impl Write, finding: &Finding, (qid, severity): (u32, u8)) -> io::Result<()> {
     out.write_all(b"<DETECTION>\n")?;
     plain(out, "QID", qid)?;
-    plain(out, "TYPE", word(finding.kind))?;
+    plain(out, "TYPE", type_name(finding.kind))?;
     plain(out, "SEVERITY", severity)?;
     if let Some(port) = finding.port {
         plain(out, "PORT", port)?;
@@ -66,7 +66,7 @@ fn write_finding(out: &mut impl Write, finding: &Finding, (qid, severity): (u32,
     out.write_all(b"</DETECTION>\n")
 }
 
-fn word(kind: Kind) -> &'static str {
+fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Vulnerability => "Confirmed",
         Kind::Potential => "Potential",

@@ -1,4 +1,4 @@
-//! `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: the definitions that detections only name by QID.
+//! `KNOWLEDGE_BASE_VULN_LIST_OUTPUT`: the definitions of the QIDs in detections.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut impl Write, population: &Population) -> io::Result
 fn write_definition(out: &mut impl Write, definition: &Definition) -> io::Result<()> {
     out.write_all(b"<VULN>\n")?;
     plain(out, "QID", definition.qid)?;
-    plain(out, "VULN_TYPE", word(definition.kind))?;
+    plain(out, "VULN_TYPE", type_name(definition.kind))?;
     plain(out, "SEVERITY_LEVEL", definition.severity)?;
     cdata(out, "TITLE", &definition.title)?;
     plain(out, "CATEGORY", definition.category)?;
@@ -49,7 +49,7 @@ fn write_cves(out: &mut impl Write, cves: &[String]) -> io::Result<()> {
     out.write_all(b"</CVE_LIST>\n")
 }
 
-fn word(kind: Kind) -> &'static str {
+fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Vulnerability => "Vulnerability",
         Kind::Potential => "Potential Vulnerability",

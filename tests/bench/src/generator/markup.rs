@@ -1,20 +1,20 @@
-//! Text as XML.
+//! Writes text as XML.
 
 use std::io::{self, Write};
 
-/// `<NAME>text</NAME>` for a text that needs no escape.
+/// Writes `<NAME>text</NAME>` for a text without characters to escape.
 pub(super) fn plain(out: &mut impl Write, name: &str, text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(out, "<{name}>{text}</{name}>")
 }
 
-/// `<NAME><![CDATA[text]]></NAME>`, split where the text holds the end mark itself.
+/// Writes `<NAME><![CDATA[text]]></NAME>`. A `]]>` in the text splits the section.
 pub(super) fn cdata(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
     write!(out, "<{name}>")?;
     section(out, text)?;
     writeln!(out, "</{name}>")
 }
 
-/// The text as one CDATA section, or as several when it holds `]]>`.
+/// Writes the text as one CDATA section, or as several if it contains `]]>`.
 pub(super) fn section(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(b"<![CDATA[")?;
     for (index, part) in text.split("]]>").enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn section(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(b"]]>")
 }
 
-/// The text with references instead of forbidden characters, decimal and hexadecimal ones among them.
+/// Writes the text with character references instead of CDATA; some are decimal or hexadecimal.
 pub(super) fn references(out: &mut impl Write, text: &str) -> io::Result<()> {
     for character in text.chars() {
         match character {

@@ -1,5 +1,5 @@
-//! Invented reports of any size, written as a stream: the memory needed grows with the number of definitions
-//! alone. The same [`Shape`] and seed give the same bytes.
+//! Generates reports of any size, written as a stream: memory grows only with the number of definitions. The same
+//! [`Shape`] and seed give the same bytes.
 
 mod counts;
 mod definition;
@@ -17,13 +17,13 @@ use std::io::{self, Write};
 pub use counts::Counts;
 pub use definition::{Definition, Kind};
 
-use counts::Counted;
+use counts::CountingWriter;
 use population::Population;
 
-/// What kind of report is written.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `SCAN`: every finding carries its definition, about 5.3 kB in all.
+    /// `SCAN`: every finding contains its definition and has about 5.3 kB in total.
     Scan,
     /// `ASSET_DATA_REPORT`: the definitions are in a glossary after the assets.
     Template,
@@ -33,27 +33,27 @@ pub enum Format {
     KnowledgeBase,
 }
 
-/// How much is written.
+/// The size of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Assets are added until the whole report has at least this many bytes.
+    /// Assets are added until the complete report has at least this many bytes.
     Bytes(u64),
-    /// This many assets.
+    /// This number of assets.
     Assets(u64),
 }
 
-/// What a report looks like.
+/// The parameters of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// What kind of report is written.
+    /// The format.
     pub format: Format,
-    /// How much is written; a knowledge base has no assets and ignores it.
+    /// The size. A knowledge base has no assets and ignores it.
     pub extent: Extent,
-    /// Findings of one asset.
+    /// Findings per asset.
     pub findings_per_asset: usize,
-    /// Different definitions, the few that tell facts about an asset among them.
+    /// Number of different definitions, including those that report facts about an asset.
     pub qids: usize,
-    /// Another seed gives another report of the same shape.
+    /// Seed of the random numbers: another seed gives another report of the same shape.
     pub seed: u64,
 }
 
@@ -61,12 +61,12 @@ impl Shape {
     /// Writes the report and returns its counts.
     ///
     /// # Errors
-    /// Whatever `out` fails with.
+    /// Errors of `out`.
     pub fn write(self, out: impl Write) -> io::Result<Counts> {
-        let mut out = Counted::new(out);
+        let mut out = CountingWriter::new(out);
         let mut population = Population::new(self);
         if self.format != Format::Scan {
-            population.turn_services_into_information();
+            population.replace_services_by_information();
         }
         match self.format {
             Format::Scan => scan::write(&mut out, &mut population, self.extent)?,
@@ -80,8 +80,8 @@ impl Shape {
 }
 
 impl Format {
-    /// Length of the texts of definitions. A scan has findings of about 5.3 kB; elsewhere definitions have 2.1 kB and
-    /// findings 1.3 kB, close to the largest template report that is public.
+    /// Length of the texts of definitions, in percent. A finding of a scan has about 5.3 kB. In the other formats a
+    /// definition has 2.1 kB and a finding 1.3 kB, close to the largest public template report.
     fn text_percent(self) -> usize {
         match self {
             Self::Scan => 100,
@@ -91,12 +91,11 @@ impl Format {
 }
 
 impl Extent {
-    /// Whether another asset is due after `assets` assets and `bytes` bytes, the coming tail of the report
-    /// included.
-    fn wants_more(self, assets: u64, bytes: u64) -> bool {
+    /// Whether a report with `assets` assets and `bytes` bytes, including its end, needs another asset.
+    fn needs_more(self, assets: u64, bytes: u64) -> bool {
         match self {
-            Self::Bytes(wanted) => bytes < wanted,
-            Self::Assets(wanted) => assets < wanted,
+            Self::Bytes(minimum) => bytes < minimum,
+            Self::Assets(count) => assets < count,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Assets and what was found on them, one after the other.
+//! Generates assets and their findings, one asset after the other.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::definition::{Definition, FACTS, Kind};
 use super::random::Random;
 use super::words;
 
-/// Draws assets with findings, and counts them.
+/// Generates assets with findings, and counts them.
 pub(super) struct Population {
     definitions: Vec<Definition>,
     findings_per_asset: usize,
@@ -16,9 +16,9 @@ pub(super) struct Population {
     counts: Counts,
 }
 
-/// A scanned machine.
+/// A scanned asset.
 pub(super) struct Asset {
-    /// From 1 on.
+    /// Its number, starting at 1.
     pub(super) number: u64,
     pub(super) address: String,
     pub(super) is_ipv6: bool,
@@ -28,7 +28,7 @@ pub(super) struct Asset {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Something found on it.
+/// A finding on an asset.
 pub(super) struct Finding {
     /// The index of its definition in [`Population::definitions`].
     pub(super) definition: usize,
@@ -37,13 +37,13 @@ pub(super) struct Finding {
     pub(super) ssl: bool,
     pub(super) result: String,
     pub(super) is_table: bool,
-    /// Written with references instead of CDATA.
+    /// Whether the result is written with character references instead of CDATA.
     pub(super) as_references: bool,
 }
 
 impl Population {
     pub(super) fn new(shape: Shape) -> Self {
-        let definitions = Definition::pool(shape.seed, shape.qids, shape.format.text_percent());
+        let definitions = Definition::generate_all(shape.seed, shape.qids, shape.format.text_percent());
         let counts = Counts { definitions: definitions.len() as u64, ..Counts::default() };
         Self {
             definitions,
@@ -65,8 +65,8 @@ impl Population {
         Counts { bytes, ..self.counts }
     }
 
-    /// Before the first draw: most reports have no kind of their own for services.
-    pub(super) fn turn_services_into_information(&mut self) {
+    /// Must be called before the first asset: only scans distinguish services from information.
+    pub(super) fn replace_services_by_information(&mut self) {
         for definition in &mut self.definitions {
             if definition.kind == Kind::Service {
                 definition.kind = Kind::Information;
@@ -74,8 +74,8 @@ impl Population {
         }
     }
 
-    /// The next asset, counted.
-    pub(super) fn draw(&mut self) -> Asset {
+    /// Generates and counts the next asset.
+    pub(super) fn next_asset(&mut self) -> Asset {
         self.counts.assets += 1;
         let number = self.counts.assets;
         let is_ipv6 = number.is_multiple_of(50) || number > BENCHMARK_ADDRESSES;
@@ -85,7 +85,7 @@ impl Population {
             is_ipv6,
             dns: format!("asset{number}.dept{}.example.com", number % 17),
             netbios: format!("ASSET{number}"),
-            os: self.random.pick(SYSTEMS),
+            os: self.random.pick(OPERATING_SYSTEMS),
             findings: Vec::with_capacity(self.findings_per_asset),
         };
         for index in 0..self.findings_per_asset {
@@ -100,14 +100,14 @@ impl Population {
         if index < FACTS.len() {
             return self.fact(asset, index);
         }
-        // The smaller of two: some definitions are on every machine, many are rare.
-        let rest = self.definitions.len() - FACTS.len();
-        let definition = FACTS.len() + self.random.below(rest).min(self.random.below(rest));
+        // The smaller of two random numbers: some definitions are used often, many rarely.
+        let count = self.definitions.len() - FACTS.len();
+        let definition = FACTS.len() + self.random.below(count).min(self.random.below(count));
         let port = self.random.chance(55).then(|| self.random.pick(PORTS));
-        let hazard = self.random.below(100) == 0;
+        let has_hazard = self.random.below(100) == 0;
         let is_table = self.random.chance(20);
-        let mut result = if is_table { self.table() } else { self.output() };
-        if hazard {
+        let mut result = if is_table { self.table_result() } else { self.prose_result() };
+        if has_hazard {
             self.counts.hazards += 1;
             result.push_str(HAZARD);
         }
@@ -118,11 +118,11 @@ impl Population {
             ssl: port.is_some_and(|port| matches!(port, 443 | 8443 | 636)),
             result,
             is_table,
-            as_references: hazard && self.random.chance(50),
+            as_references: has_hazard && self.random.chance(50),
         }
     }
 
-    /// The asset's names, open ports and operating system, as results of the QIDs that tell them.
+    /// The names, open ports or operating system of the asset, as the result of the QID that reports them.
     fn fact(&mut self, asset: &Asset, definition: usize) -> Finding {
         let result = match definition {
             0 => format!("IP address\tHost name\n{}\t{}\n", asset.address, asset.dns),
@@ -159,7 +159,7 @@ impl Population {
         table
     }
 
-    fn table(&mut self) -> String {
+    fn table_result(&mut self) -> String {
         let mut table = "Package\tInstalled Version\tRequired Version\n".to_owned();
         for _ in 0..self.random.between(3, 30) {
             let (name, minor) = (self.random.below(900), self.random.below(40));
@@ -168,7 +168,7 @@ impl Population {
         table
     }
 
-    fn output(&mut self) -> String {
+    fn prose_result(&mut self) -> String {
         let mut text = String::with_capacity(2048);
         for _ in 0..self.random.between(1, 24) {
             let count = self.random.between(5, 22);
@@ -189,13 +189,13 @@ fn address(number: u64, is_ipv6: bool) -> String {
 
 const BENCHMARK_ADDRESSES: u64 = 1 << 17;
 
-/// Everything at once that careless readers stumble over.
+/// A text that incorrect parsers misread.
 const HAZARD: &str = "a = b | c \\ d\r\nnächste Zeile 漢字 🦀\r\nif (x[y[0]]>1) { &quot;z&quot; } \
     <IP value=\"192.0.2.1\">no asset</IP> &unknown; %00 CEF:0|x|y|z|\u{a0}\u{2028}end";
 
 const PORTS: &[u16] = &[22, 25, 53, 80, 135, 139, 443, 445, 636, 993, 3306, 3389, 5432, 8080, 8443];
 
-const SYSTEMS: &[&str] = &[
+const OPERATING_SYSTEMS: &[&str] = &[
     "Windows Server 2022 Standard 64 bit Edition",
     "Windows 11 Enterprise",
     "Ubuntu Linux 24.04",

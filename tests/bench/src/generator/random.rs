@@ -1,5 +1,5 @@
-//! Numbers that look random and are the same on every machine. A crate would do, but its next version may give
-//! other numbers, and then stored instruction counts would not fit their file any more.
+//! Pseudo-random numbers that are the same on every machine. A crate could change its numbers in a new version, and
+//! then the stored instruction counts would no longer match.
 
 /// The SplitMix64 generator of Steele, Lea and Flood.
 #[derive(Debug, Clone)]
@@ -18,12 +18,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to `bound`, `bound` excluded; `bound` is far below 2^32, so the bias does not matter here.
+    /// A number from 0 to `bound`, excluding `bound`, which is far below 2^32: the bias does not matter here.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((self.next() >> 32) as usize * bound) >> 32
     }
 
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
@@ -33,8 +33,8 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// One of these.
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
+    /// A random element.
+    pub(crate) fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len())]
     }
 }

@@ -1,23 +1,23 @@
-//! `SCAN`: assets with sections, sections with categories, and every finding with its definition.
+//! `SCAN`: assets with sections, sections with categories, and each finding with its definition.
 
 use std::io::{self, Write};
 
 use super::Extent;
-use super::counts::Counted;
+use super::counts::CountingWriter;
 use super::definition::{Definition, Kind};
 use super::markup::{cdata, plain, references, section};
 use super::population::{Asset, Finding, Population};
 
 pub(super) fn write(
-    out: &mut Counted<impl Write>,
+    out: &mut CountingWriter<impl Write>,
     population: &mut Population,
     extent: Extent,
 ) -> io::Result<()> {
-    // A definition's part of a finding is the same each time, so it is rendered once.
+    // The definition is the same in all findings of a QID, so it is rendered once.
     let rendered = population.definitions().iter().map(Rendered::new).collect::<io::Result<Vec<_>>>()?;
     out.write_all(HEAD.as_bytes())?;
-    while extent.wants_more(population.assets(), out.bytes()) {
-        let mut asset = population.draw();
+    while extent.needs_more(population.assets(), out.bytes()) {
+        let mut asset = population.next_asset();
         asset
             .findings
             .sort_by_key(|finding| (finding.kind, rendered[finding.definition].category, finding.port));
@@ -29,7 +29,7 @@ pub(super) fn write(
     out.write_all(b"</SCAN>\n<!-- CONFIDENTIAL. Invented data. -->\n")
 }
 
-/// A definition as it appears in each of its findings.
+/// A definition, rendered for its findings.
 struct Rendered {
     category: &'static str,
     open: String,
@@ -110,8 +110,8 @@ fn write_asset(out: &mut impl Write, asset: &Asset, rendered: &[Rendered]) -> io
     for findings in asset.findings.chunk_by(|a, b| a.kind == b.kind) {
         let section = section_element(findings[0].kind);
         writeln!(out, "<{section}>")?;
-        for same in findings.chunk_by(|a, b| category_key(a, rendered) == category_key(b, rendered)) {
-            write_category(out, same, rendered)?;
+        for in_category in findings.chunk_by(|a, b| category_key(a, rendered) == category_key(b, rendered)) {
+            write_category(out, in_category, rendered)?;
         }
         writeln!(out, "</{section}>")?;
     }

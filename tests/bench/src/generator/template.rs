@@ -1,15 +1,15 @@
-//! `ASSET_DATA_REPORT`: findings that contain only their QID, and the glossary after all assets.
+//! `ASSET_DATA_REPORT`: findings with only their QID, and a glossary after all assets.
 
 use std::io::{self, Write};
 
 use super::Extent;
-use super::counts::Counted;
+use super::counts::CountingWriter;
 use super::definition::{Definition, Kind};
 use super::markup::{cdata, plain, references, section};
 use super::population::{Asset, Finding, Population};
 
 pub(super) fn write(
-    out: &mut Counted<impl Write>,
+    out: &mut CountingWriter<impl Write>,
     population: &mut Population,
     extent: Extent,
 ) -> io::Result<()> {
@@ -17,8 +17,8 @@ pub(super) fn write(
     write_glossary(&mut glossary, population.definitions())?;
     let qids: Vec<u32> = population.definitions().iter().map(|definition| definition.qid).collect();
     out.write_all(HEAD.as_bytes())?;
-    while extent.wants_more(population.assets(), out.bytes() + glossary.len() as u64) {
-        write_asset(out, &population.draw(), &qids)?;
+    while extent.needs_more(population.assets(), out.bytes() + glossary.len() as u64) {
+        write_asset(out, &population.next_asset(), &qids)?;
     }
     out.write_all(b"</HOST_LIST>\n")?;
     out.write_all(&glossary)?;
@@ -44,7 +44,7 @@ fn write_asset(out: &mut impl Write, asset: &Asset, qids: &[u32]) -> io::Result<
 
 fn write_finding(out: &mut impl Write, finding: &Finding, qid: u32) -> io::Result<()> {
     writeln!(out, "<VULN_INFO>\n<QID id=\"qid_{qid}\">{qid}</QID>")?;
-    plain(out, "TYPE", word(finding.kind))?;
+    plain(out, "TYPE", type_name(finding.kind))?;
     if let Some(port) = finding.port {
         plain(out, "PORT", port)?;
         plain(out, "SERVICE", "example")?;
@@ -71,7 +71,7 @@ fn write_finding(out: &mut impl Write, finding: &Finding, qid: u32) -> io::Resul
 
 fn write_glossary(out: &mut Vec<u8>, definitions: &[Definition]) -> io::Result<()> {
     out.write_all(b"<GLOSSARY>\n<VULN_DETAILS_LIST>\n")?;
-    // Templates leave parts of the glossary out: one definition in a thousand is missing here.
+    // Real template reports omit parts of the glossary, so one definition in a thousand is missing here.
     for definition in definitions.iter().filter(|definition| definition.qid % 1000 != 999) {
         write_definition(out, definition)?;
     }
@@ -106,7 +106,7 @@ fn write_definition(out: &mut Vec<u8>, definition: &Definition) -> io::Result<()
     out.write_all(b"</VULN_DETAILS>\n")
 }
 
-fn word(kind: Kind) -> &'static str {
+fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Vulnerability => "Vuln",
         Kind::Potential => "Practice",

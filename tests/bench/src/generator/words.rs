@@ -1,4 +1,4 @@
-//! Texts that look like a scanner's from afar: prose, HTML fragments and tables.
+//! Generates texts similar to those of a scanner: prose, HTML fragments and tables.
 
 use super::random::Random;
 
@@ -21,7 +21,7 @@ pub(super) fn prose(out: &mut String, random: &mut Random, count: usize) {
     out.push('.');
 }
 
-/// Appends an HTML fragment of about `count` words, with the tags and the doubled escapes of real ones.
+/// Appends an HTML fragment of about `count` words, with the tags and the double escapes of real texts.
 pub(super) fn html(out: &mut String, random: &mut Random, count: usize) {
     let mut left = count;
     while left > 0 {
@@ -44,7 +44,7 @@ pub(super) fn html(out: &mut String, random: &mut Random, count: usize) {
     }
 }
 
-/// Appends a link in the form that solutions have.
+/// Appends a link as in real solutions.
 pub(super) fn link(out: &mut String, id: &str) {
     out.push_str("Patch:<BR>\nFollowing are links for downloading patches:<P> <A HREF=\"https://updates.example.com/advisories/");
     out.push_str(id);

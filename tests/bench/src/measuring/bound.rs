@@ -1,58 +1,58 @@
-//! What a figure is held against.
+//! Measured values and their limits.
 
 use std::fmt;
 
-/// A figure and its limit.
+/// A measured value and its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
-    /// What was measured, for example `scan: processor time, host / bare loop`.
-    pub what: String,
-    /// What came out.
+    /// The measured quantity, for example `scan: processor time, host / bare loop`.
+    pub quantity: String,
+    /// The measured value.
     pub measured: f64,
-    /// What it may be.
+    /// The limit of the value.
     pub limit: Limit,
-    /// The unit after the figures: `x`, ` MiB`, ` %`.
+    /// The unit, printed after both numbers: `x`, ` MiB`, ` %`.
     pub unit: &'static str,
 }
 
-/// What a figure may be.
+/// A limit of a measured value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Limit {
-    /// No more than this.
+    /// The maximum.
     AtMost(f64),
-    /// No less than this.
+    /// The minimum.
     AtLeast(f64),
 }
 
 impl Bound {
-    /// Whether the figure is within its limit; never for a figure that is not a number.
+    /// Whether the value is within its limit; false if it is NaN.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
+    pub fn is_within_limit(&self) -> bool {
         match self.limit {
-            Limit::AtMost(most) => self.measured <= most,
-            Limit::AtLeast(least) => self.measured >= least,
+            Limit::AtMost(maximum) => self.measured <= maximum,
+            Limit::AtLeast(minimum) => self.measured >= minimum,
         }
     }
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.is_kept() { "kept  " } else { "MISSED" };
-        let (sign, limit) = match self.limit {
-            Limit::AtMost(most) => ("≤", most),
-            Limit::AtLeast(least) => ("≥", least),
+        let verdict = if self.is_within_limit() { "kept  " } else { "MISSED" };
+        let (relation, limit) = match self.limit {
+            Limit::AtMost(maximum) => ("≤", maximum),
+            Limit::AtLeast(minimum) => ("≥", minimum),
         };
         write!(
             f,
-            "{verdict} {:<52} {:>8.2}{unit}  ({sign} {limit}{unit})",
-            self.what,
+            "{verdict} {:<52} {:>8.2}{unit}  ({relation} {limit}{unit})",
+            self.quantity,
             self.measured,
             unit = self.unit
         )
     }
 }
 
-/// The middle value; the mean of the middle two of an even number.
+/// The median. For an even number of values, the mean of the middle two; NaN without values.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -68,21 +68,21 @@ mod tests {
     use super::*;
 
     fn bound(measured: f64, limit: Limit) -> Bound {
-        Bound { what: "speed".to_owned(), measured, limit, unit: "x" }
+        Bound { quantity: "speed".to_owned(), measured, limit, unit: "x" }
     }
 
     #[test]
-    fn a_limit_is_kept_up_to_its_very_value() {
-        assert!(bound(2.2, Limit::AtMost(2.2)).is_kept());
-        assert!(!bound(2.21, Limit::AtMost(2.2)).is_kept());
-        assert!(bound(9.0, Limit::AtLeast(9.0)).is_kept());
-        assert!(!bound(8.99, Limit::AtLeast(9.0)).is_kept());
+    fn limit_is_inclusive() {
+        assert!(bound(2.2, Limit::AtMost(2.2)).is_within_limit());
+        assert!(!bound(2.21, Limit::AtMost(2.2)).is_within_limit());
+        assert!(bound(9.0, Limit::AtLeast(9.0)).is_within_limit());
+        assert!(!bound(8.99, Limit::AtLeast(9.0)).is_within_limit());
     }
 
     #[test]
-    fn nothing_measured_keeps_no_limit() {
-        assert!(!bound(median([]), Limit::AtMost(1.0)).is_kept());
-        assert!(!bound(median([]), Limit::AtLeast(1.0)).is_kept());
+    fn missing_measurement_exceeds_every_limit() {
+        assert!(!bound(median([]), Limit::AtMost(1.0)).is_within_limit());
+        assert!(!bound(median([]), Limit::AtLeast(1.0)).is_within_limit());
     }
 
     #[test]

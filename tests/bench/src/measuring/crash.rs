@@ -1,4 +1,4 @@
-//! Kills the host at random moments and looks whether anything was lost or doubled.
+//! Kills the host at random moments and checks whether findings are lost or duplicated.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,32 +8,32 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use scanbridge_doubles::syslog_sink::{Connection, Framing, Manners, SyslogSink};
+use scanbridge_doubles::syslog_sink::{Connection, Framing, SinkBehavior, SyslogSink};
 
 use super::bound::{Bound, Limit};
 use super::stage::{Stage, StageError, shape};
 use crate::generator::random::Random;
 use crate::generator::{Extent, Format};
 
-/// The files that must be byte for byte those of an undisturbed run.
+/// Files that must be identical to those of an uninterrupted run.
 const FILES: [&str; 3] = ["findings.csv", "findings.cef", "findings.ndjson"];
 
-/// How far syslog may be ahead of the checkpoint when the host is killed, in checkpoints: what it has sent since its
-/// last commit, and what it has committed while the slowest file has the batch before last in hand. There is a
-/// checkpoint behind every batch, and one batch waits before each output.
-const AHEAD: usize = 3;
+/// How far syslog may be ahead of the checkpoint when the host is killed, in checkpoints. It may have sent one batch
+/// since its last commit, and committed two while the slowest output still writes an earlier batch. There is a
+/// checkpoint after every batch, and one batch is in the queue of each output.
+const MAX_CHECKPOINTS_AHEAD: usize = 3;
 
-/// What an undisturbed run makes.
+/// The result of an uninterrupted run.
 struct Reference {
     files: Vec<Vec<u8>>,
     /// Each event with the number of its occurrences in the file.
     events: HashMap<Vec<u8>, usize>,
-    /// The most events between two checkpoints.
-    most_between: usize,
+    /// Maximum number of events between two checkpoints.
+    max_between_checkpoints: usize,
     time: Duration,
 }
 
-/// What the kills did.
+/// Counters of all rounds.
 #[derive(Debug, Default)]
 struct Tally {
     kills: usize,
@@ -41,17 +41,17 @@ struct Tally {
     wrong_files: usize,
     lost: usize,
     repeated: usize,
-    /// The most that one round had to allow for.
+    /// Maximum number of repeated events that was allowed in a round.
     allowed: usize,
     too_many: usize,
 }
 
 impl Stage {
-    /// Kills the host `kills` times with SIGKILL at moments chosen by `seed`, runs it again until it is done, and
-    /// compares: files hold every record once, syslog every record at least once.
+    /// Kills the host `kills` times with SIGKILL at moments chosen by `seed` and restarts it until the delivery is
+    /// complete. Each file must have every record once, syslog every event at least once.
     ///
     /// # Errors
-    /// When the report cannot be written or the undisturbed run fails.
+    /// Fails if the report cannot be written, or if the uninterrupted run fails.
     pub fn crash(
         &self,
         megabytes: u64,
@@ -60,7 +60,7 @@ impl Stage {
         out: &mut impl Write,
     ) -> Result<Vec<Bound>, StageError> {
         let report = self.report("crash", shape(Format::Scan, Extent::Bytes(megabytes * 1_000_000), 1000))?;
-        let reference = self.undisturbed(&report.path)?;
+        let reference = self.uninterrupted(&report.path)?;
         let mut tally = Tally::default();
         let mut random = Random::new(seed);
         while tally.kills < kills {
@@ -72,43 +72,42 @@ impl Stage {
             out,
             "{megabytes} MB, {} kills in {} rounds (seed {seed}): {} events, {} resent; at most {} between two \
              checkpoints",
-            tally.kills, tally.rounds, events, tally.repeated, reference.most_between
+            tally.kills, tally.rounds, events, tally.repeated, reference.max_between_checkpoints
         )
         .map_err(|error| StageError::new("output", error))?;
         let bound = |what: &str, measured: usize| Bound {
-            what: format!("crash: {what}"),
+            quantity: format!("crash: {what}"),
             measured: measured as f64,
             limit: Limit::AtMost(0.0),
             unit: "",
         };
         Ok(vec![
-            bound("files that differ from an undisturbed run", tally.wrong_files),
+            bound("files that differ from an uninterrupted run", tally.wrong_files),
             bound("events that syslog did not get", tally.lost),
             bound("events that syslog got more often than allowed", tally.too_many),
         ])
     }
 
-    fn undisturbed(&self, report: &Path) -> Result<Reference, StageError> {
+    fn uninterrupted(&self, report: &Path) -> Result<Reference, StageError> {
         let round = Round::new(&self.folder.join("crash-reference"), report)?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let status = round.host(&self.executables)?.wait().map_err(|error| StageError::new("host", error))?;
-        let time = begun.elapsed();
+        let time = started.elapsed();
         if !status.success() {
-            return Err(StageError::new("undisturbed run", format!("it ended with {status}")));
+            return Err(StageError::new("uninterrupted run", format!("it ended with {status}")));
         }
         let files = round.files()?;
         let lines = files[1].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut events = HashMap::new();
         lines.for_each(|line| *events.entry(line.to_vec()).or_default() += 1);
-        // The end of a connection proves each commit, so the events of one connection are those between two
-        // checkpoints.
+        // Each commit ends a connection, so the events of one connection are those between two checkpoints.
         let count = |connection: &Connection| connection.bytes.iter().filter(|byte| **byte == b'\n').count();
-        let most_between = round.sink.connections().iter().map(count).max().unwrap_or_default();
+        let max_between_checkpoints = round.sink.connections().iter().map(count).max().unwrap_or_default();
         round.remove();
-        Ok(Reference { files, events, most_between, time })
+        Ok(Reference { files, events, max_between_checkpoints, time })
     }
 
-    /// One delivery, with as many kills as it takes.
+    /// One delivery, with as many kills as occur until it is complete.
     fn round(
         &self,
         report: &Path,
@@ -129,18 +128,18 @@ impl Stage {
                 }
                 return Err(StageError::new("host", format!("it ended with {status} after {kills} kills")));
             }
-            // Both fail only when the host has just ended by itself, which the next run shows.
+            // Both fail only if the host has just ended; the next run shows that.
             let _ = host.kill();
             let _ = host.wait();
             kills += 1;
             if round.has_finished(&self.executables)? {
-                break; // The kill fell between the end of the run and that of the process.
+                break; // The host was killed after the end of its run.
             }
         }
         tally.kills += kills;
         tally.rounds += 1;
         tally.wrong_files +=
-            round.files()?.iter().zip(&reference.files).filter(|(is, was)| is != was).count();
+            round.files()?.iter().zip(&reference.files).filter(|(found, expected)| found != expected).count();
         tally.count_events(&round.sink.messages(), reference, kills);
         round.remove();
         Ok(())
@@ -149,22 +148,22 @@ impl Stage {
 
 impl Tally {
     fn count_events(&mut self, messages: &[Vec<u8>], reference: &Reference, kills: usize) {
-        let mut got: HashMap<&[u8], usize> = HashMap::new();
-        messages.iter().for_each(|message| *got.entry(message).or_default() += 1);
+        let mut received: HashMap<&[u8], usize> = HashMap::new();
+        messages.iter().for_each(|message| *received.entry(message).or_default() += 1);
         let mut repeated = 0;
-        for (event, wanted) in &reference.events {
-            let came = got.get(event.as_slice()).copied().unwrap_or_default();
-            self.lost += wanted.saturating_sub(came);
-            repeated += came.saturating_sub(*wanted);
+        for (event, expected) in &reference.events {
+            let count = received.get(event.as_slice()).copied().unwrap_or_default();
+            self.lost += expected.saturating_sub(count);
+            repeated += count.saturating_sub(*expected);
         }
-        let allowed = kills * AHEAD * reference.most_between;
+        let allowed = kills * MAX_CHECKPOINTS_AHEAD * reference.max_between_checkpoints;
         self.repeated += repeated;
         self.allowed = self.allowed.max(allowed);
         self.too_many += repeated.saturating_sub(allowed);
     }
 }
 
-/// A folder with a pipeline of its own, and a receiver.
+/// A directory with its own pipeline, and a receiver.
 struct Round {
     folder: PathBuf,
     sink: SyslogSink,
@@ -177,7 +176,7 @@ impl Round {
             fs::remove_dir_all(folder).map_err(failed)?;
         }
         fs::create_dir_all(folder).map_err(failed)?;
-        let sink = SyslogSink::tcp(Framing::Newline, Manners::default());
+        let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
         let text = format!(
             "version: 1\n\
              checkpoint: {{ bytes: 1 KiB }}\n\
@@ -208,7 +207,7 @@ impl Round {
             .map_err(|error| StageError::new("host", error))
     }
 
-    /// Whether the ledger has no interrupted run to resume.
+    /// Whether the last run in the ledger has finished, so that there is nothing to resume.
     fn has_finished(&self, executables: &Path) -> Result<bool, StageError> {
         let output = Command::new(executables.join("scanbridge"))
             .args(["state", "export"])
@@ -234,7 +233,7 @@ impl Round {
     }
 
     fn remove(self) {
-        // A leftover folder costs disk space and nothing else.
+        // A failure leaves a directory that does not affect later rounds.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

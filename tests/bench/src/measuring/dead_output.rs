@@ -1,4 +1,4 @@
-//! What an output that is down and not required costs those that are up.
+//! The cost of an unavailable optional output for the other outputs.
 
 use std::fs;
 use std::io::Write;
@@ -11,10 +11,10 @@ use super::table;
 use crate::generator::{Extent, Format};
 
 impl Stage {
-    /// Measures a run into CSV and CEF files with and without an additional receiver that refuses connections.
+    /// Measures a run to CSV and CEF files with and without an additional receiver that refuses connections.
     ///
     /// # Errors
-    /// The report cannot be written, or the host fails for another reason than the unavailable receiver.
+    /// Fails if the report cannot be written, or if the host fails for another reason than the unavailable receiver.
     pub fn dead_output(
         &self,
         megabytes: u64,
@@ -23,48 +23,48 @@ impl Stage {
     ) -> Result<Vec<Bound>, StageError> {
         let report =
             self.report("dead-output", shape(Format::Scan, Extent::Bytes(megabytes * 1_000_000), 1000))?;
-        let port = free_port()?;
-        let dead = format!(
-            "  - {{ id: away, plugin: ArcSightCEF, required: no, with: {{ transport: tcp, address: '{port}' }} }}\n"
+        let address = unused_address()?;
+        let unavailable = format!(
+            "  - {{ id: unavailable, plugin: ArcSightCEF, required: no, with: {{ transport: tcp, address: '{address}' }} }}\n"
         );
         let programs = [
             self.to_files("alone", &report, "", 0)?,
-            self.to_files("with an unreachable receiver", &report, &dead, 69)?,
+            self.to_files("with an unreachable receiver", &report, &unavailable, 69)?,
         ];
         let runs = interleaved(&programs, rounds)?;
         writeln!(out, "{}", table::lines("CSV and CEF files", &programs, &runs))
             .map_err(|error| StageError::new("output", error))?;
         report.remove();
-        let wall = |of: usize| median(runs[of].iter().map(|run| run.wall_secs));
+        let wall = |program: usize| median(runs[program].iter().map(|run| run.wall_secs));
         Ok(vec![Bound {
-            what: "dead optional output: wall time, with / without".to_owned(),
+            quantity: "dead optional output: wall time, with / without".to_owned(),
             measured: wall(1) / wall(0),
             limit: Limit::AtMost(1.05),
             unit: "x",
         }])
     }
 
-    /// The host with this further output. The shell turns the exit code that is expected into success.
+    /// A run of the host with an additional output. The shell turns the expected exit code into success.
     fn to_files(
         &self,
         name: &'static str,
         report: &Report,
-        further: &str,
-        code: u8,
+        additional_output: &str,
+        exit_code: u8,
     ) -> Result<Program, StageError> {
-        let pipeline = self.folder.join(format!("dead-output-{code}.yaml"));
+        let pipeline = self.folder.join(format!("dead-output-{exit_code}.yaml"));
         let text = format!(
             "version: 1\n\
              inputs:\n  - {{ id: reports, plugin: QualysGuardFile, with: {{ path: {:?} }} }}\n\
              outputs:\n  - {{ id: sheet, plugin: CSV, with: {{ path: {:?} }} }}\n\
-             \x20 - {{ id: siem, plugin: ArcSightCEF, with: {{ path: {:?} }} }}\n{further}",
+             \x20 - {{ id: siem, plugin: ArcSightCEF, with: {{ path: {:?} }} }}\n{additional_output}",
             report.path,
             self.folder.join("dead-output.csv"),
             self.folder.join("dead-output.cef"),
         );
         fs::write(&pipeline, text).map_err(|error| StageError::new(pipeline.display(), error))?;
         let command = format!(
-            "'{}' run '{}' --quiet --quiet --no-progress --state-dir '{}'; test $? -eq {code}",
+            "'{}' run '{}' --quiet --quiet --no-progress --state-dir '{}'; test $? -eq {exit_code}",
             self.executables.join("scanbridge").display(),
             pipeline.display(),
             self.folder.join("state").display(),
@@ -74,7 +74,7 @@ impl Stage {
 }
 
 /// An address that refuses connections.
-fn free_port() -> Result<std::net::SocketAddr, StageError> {
+fn unused_address() -> Result<std::net::SocketAddr, StageError> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map_err(|error| StageError::new("loopback", error))
 }

@@ -1,4 +1,4 @@
-//! What a delivery to a Defense Center costs the host and its plugins.
+//! The cost of a delivery to a Defense Center for the host and its plugins.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,20 +15,20 @@ const ASSETS: u64 = 2_000;
 const FINDINGS_PER_ASSET: usize = 25;
 const QIDS: usize = 3_000;
 
-/// What came to the center.
+/// The data received by the center.
 struct Received {
     findings: u64,
     messages: u64,
-    /// Assets whose findings came in more than one message.
-    split: u64,
+    /// Assets whose findings were in more than one message.
+    split_assets: u64,
 }
 
 impl Stage {
-    /// Delivers 50,000 findings on 2,000 assets to the fake Defense Center of the tests, in one run. The center
-    /// belongs to the measuring process, so what it costs is not counted.
+    /// Delivers 50,000 findings on 2,000 assets to the fake Defense Center of the tests, in one run. The center runs
+    /// in the measuring process, so its cost is not counted.
     ///
     /// # Errors
-    /// When the report or the client's file cannot be made, or the host fails or counts wrongly.
+    /// Fails if the report or the client file cannot be written, or if the host fails or reports wrong counts.
     pub fn defense_center(&self, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
         let shape = shape(Format::Template, Extent::Assets(ASSETS), QIDS);
         let report =
@@ -45,7 +45,7 @@ impl Stage {
         let program = self.host_into(&output, &report, None)?;
         let run = program.run()?;
         report.check_summary()?;
-        let received = Received::by(&center);
+        let received = Received::from_center(&center);
         let sent = report.counts.findings.total();
         report.remove();
         let title = format!(
@@ -55,26 +55,26 @@ impl Stage {
         );
         writeln!(out, "{}", table::lines(&title, &[program], &[vec![run]]))
             .map_err(|error| StageError::new("output", error))?;
-        let bound = |what: &str, measured, most, unit| Bound {
-            what: format!("Defense Center: {what}"),
+        let bound = |what: &str, measured, maximum, unit| Bound {
+            quantity: format!("Defense Center: {what}"),
             measured,
-            limit: Limit::AtMost(most),
+            limit: Limit::AtMost(maximum),
             unit,
         };
         Ok(vec![
             bound("processor time", run.cpu_secs, 10.0, " s"),
             bound("peak RSS", table::peak_mib(&[run]), 48.0, " MiB"),
             bound("findings too few or too many", sent.abs_diff(received.findings) as f64, 0.0, ""),
-            bound("assets that were split", received.split as f64, 0.0, ""),
+            bound("assets that were split", received.split_assets as f64, 0.0, ""),
         ])
     }
 }
 
 impl Received {
-    fn by(center: &FakeDefenseCenter) -> Self {
+    fn from_center(center: &FakeDefenseCenter) -> Self {
         center.wait_until_idle();
         let mut findings = 0;
-        let mut messages_of: BTreeMap<String, u64> = BTreeMap::new();
+        let mut messages_by_asset: BTreeMap<String, u64> = BTreeMap::new();
         for body in center.bodies() {
             let text = String::from_utf8_lossy(&body);
             let mut addresses: Vec<&str> = text
@@ -85,9 +85,9 @@ impl Received {
             addresses.dedup();
             addresses
                 .into_iter()
-                .for_each(|address| *messages_of.entry(address.to_owned()).or_default() += 1);
+                .for_each(|address| *messages_by_asset.entry(address.to_owned()).or_default() += 1);
         }
-        let split = messages_of.values().filter(|messages| **messages > 1).count() as u64;
-        Self { findings, messages: center.message_count(), split }
+        let split_assets = messages_by_asset.values().filter(|messages| **messages > 1).count() as u64;
+        Self { findings, messages: center.message_count(), split_assets }
     }
 }

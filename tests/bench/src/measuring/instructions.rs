@@ -1,4 +1,4 @@
-//! Instruction counts: steadier than time, so they guard against small steps back.
+//! Instruction counts. They vary less than times, so they detect small regressions.
 
 use std::fs;
 use std::io::Write;
@@ -11,10 +11,10 @@ use super::bound::{Bound, Limit};
 use super::stage::{Stage, StageError, shape};
 use crate::generator::{Extent, Format};
 
-/// Instructions of the host's runs under callgrind.
+/// Instruction counts of runs of the host under callgrind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instructions {
-    /// A scan of two assets: start-up, loading and checking, little else.
+    /// A scan of two assets: almost only start-up, loading and validation.
     pub start_up: u64,
     /// A scan of 25 assets, 4 MB.
     pub scan: u64,
@@ -22,14 +22,14 @@ pub struct Instructions {
     pub template: u64,
 }
 
-/// How far a count may lie from the stored one, in percent: threads make it wobble by a tenth of that.
+/// Maximum difference from the stored count, in percent. Threads cause a variation of a tenth of it.
 const TOLERANCE_PERCENT: f64 = 3.0;
 
 impl Stage {
-    /// Counts the instructions of the host's runs. Needs `valgrind`.
+    /// Counts the instructions of runs of the host. Requires `valgrind`.
     ///
     /// # Errors
-    /// When valgrind is missing or the host fails.
+    /// Fails if `valgrind` is missing or the host fails.
     pub fn instructions(&self, out: &mut impl Write) -> Result<Instructions, StageError> {
         let counted = Instructions {
             start_up: self.count(Format::Scan, 2)?,
@@ -63,10 +63,10 @@ impl Stage {
 }
 
 impl Instructions {
-    /// The stored counts.
+    /// Reads the stored counts.
     ///
     /// # Errors
-    /// The file does not exist or has another format.
+    /// Fails if the file does not exist or is invalid.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let text = fs::read_to_string(path).map_err(|error| StageError::new(path.display(), error))?;
         serde_json::from_str(&text).map_err(|error| StageError::new(path.display(), error))
@@ -75,17 +75,17 @@ impl Instructions {
     /// Stores the counts.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn store(&self, path: &Path) -> Result<(), StageError> {
         let text =
             serde_json::to_string_pretty(self).map_err(|error| StageError::new(path.display(), error))?;
         fs::write(path, text + "\n").map_err(|error| StageError::new(path.display(), error))
     }
 
-    /// Difference of each count from the stored one. Fewer instructions are compared with the same limit: the stored
-    /// count has to follow, or the next regression would be hidden.
+    /// The difference of each count from the stored one. A decrease has the same limit: if the stored count stayed
+    /// too high, it would hide the next regression.
     #[must_use]
-    pub fn against(&self, stored: &Self) -> Vec<Bound> {
+    pub fn compared_with(&self, stored: &Self) -> Vec<Bound> {
         [
             ("start-up", self.start_up, stored.start_up),
             ("scan", self.scan, stored.scan),
@@ -93,7 +93,7 @@ impl Instructions {
         ]
         .into_iter()
         .map(|(name, counted, stored)| Bound {
-            what: format!("{name}: instructions, off the stored {stored}"),
+            quantity: format!("{name}: instructions, off the stored {stored}"),
             measured: (counted as f64 / stored as f64 - 1.0).abs() * 100.0,
             limit: Limit::AtMost(TOLERANCE_PERCENT),
             unit: " %",
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_is_found_in_a_profile() {
+    fn instruction_total_is_parsed() {
         assert_eq!(total("version: 1\nevents: Ir\nfn=(1)\n3 5\ntotals: 120045\n"), Some(120_045));
         assert_eq!(total("events: Ir\nsummary: 17\n3 5\n"), Some(17));
         assert_eq!(total("events: Ir\n"), None);
@@ -126,7 +126,8 @@ mod tests {
     fn regression_and_improvement_are_both_reported() {
         let stored = Instructions { start_up: 1000, scan: 1000, template: 1000 };
         let counted = Instructions { start_up: 1020, scan: 1031, template: 960 };
-        let kept: Vec<bool> = counted.against(&stored).iter().map(Bound::is_kept).collect();
-        assert_eq!(kept, [true, false, false]);
+        let within_limit: Vec<bool> =
+            counted.compared_with(&stored).iter().map(Bound::is_within_limit).collect();
+        assert_eq!(within_limit, [true, false, false]);
     }
 }

@@ -1,4 +1,4 @@
-//! The most memory that the host takes, whatever the report's size.
+//! Peak memory of the host, which must not depend on the size of the report.
 
 use std::io::Write;
 
@@ -8,26 +8,27 @@ use super::table;
 use crate::generator::{Extent, Format};
 
 impl Stage {
-    /// One run over a scan of `gigabytes`, and one over a template report with 20,000 definitions.
+    /// Measures a scan of `gigabytes` GB, and a template report with 20,000 definitions.
     ///
     /// # Errors
-    /// When a report cannot be written, or the host fails or counts wrongly.
+    /// Fails if a report cannot be written, or if the host fails or reports wrong counts.
     pub fn memory(&self, gigabytes: u64, out: &mut impl Write) -> Result<Vec<Bound>, StageError> {
         let scan = shape(Format::Scan, Extent::Bytes(gigabytes * 1_000_000_000), 1000);
         let glossary = shape(Format::Template, Extent::Bytes(150_000_000), 20_000);
         let large = self.report("large-scan", scan)?;
         let scan_bound = self.peak(format!("scan of {gigabytes} GB: peak RSS"), 32.0, &large, out);
         large.remove();
-        let wide = self.report("wide-template", glossary)?;
-        let glossary_bound = self.peak("template with 20,000 QIDs: peak RSS".to_owned(), 48.0, &wide, out);
-        wide.remove();
+        let many_definitions = self.report("wide-template", glossary)?;
+        let glossary_bound =
+            self.peak("template with 20,000 QIDs: peak RSS".to_owned(), 48.0, &many_definitions, out);
+        many_definitions.remove();
         Ok(vec![scan_bound?, glossary_bound?])
     }
 
     fn peak(
         &self,
         what: String,
-        most_mib: f64,
+        max_mib: f64,
         report: &Report,
         out: &mut impl Write,
     ) -> Result<Bound, StageError> {
@@ -37,6 +38,11 @@ impl Stage {
         let title = format!("{what}, {} bytes", report.counts.bytes);
         writeln!(out, "{}", table::lines(&title, &[program], &runs))
             .map_err(|error| StageError::new("output", error))?;
-        Ok(Bound { what, measured: table::peak_mib(&runs[0]), limit: Limit::AtMost(most_mib), unit: " MiB" })
+        Ok(Bound {
+            quantity: what,
+            measured: table::peak_mib(&runs[0]),
+            limit: Limit::AtMost(max_mib),
+            unit: " MiB",
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Measurements of the real host: prepared files, interleaved runs, and the bounds that they are held against.
+//! Measurements of the host: generated files, interleaved runs, and limits.
 
 mod bound;
 mod crash;

@@ -1,4 +1,4 @@
-//! One run of one program, and what it cost.
+//! Runs a program and measures its cost.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,40 +12,40 @@ use serde::{Deserialize, Serialize};
 
 use super::stage::StageError;
 
-/// What one run cost.
+/// The cost of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Seconds of processor time of all threads, in the program and in the kernel for it.
+    /// CPU time of all threads in user and kernel mode, in seconds.
     pub cpu_secs: f64,
-    /// Seconds by the clock on the wall.
+    /// Wall time in seconds.
     pub wall_secs: f64,
-    /// The most memory that was resident at one time, in bytes.
+    /// Peak resident memory in bytes.
     pub peak_rss_bytes: u64,
 }
 
-/// A command line whose cost is measured.
+/// A command line to measure.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// What stands for it in tables.
+    /// Its name in tables.
     pub name: &'static str,
     /// The executable and its arguments.
     pub command: Vec<OsString>,
-    /// Where its standard output goes.
+    /// The file for its standard output.
     pub stdout: PathBuf,
 }
 
 impl Program {
-    /// A program whose standard output is of no interest.
+    /// A program whose standard output is discarded.
     pub fn new<A: AsRef<OsStr>>(name: &'static str, command: impl IntoIterator<Item = A>) -> Self {
         let command = command.into_iter().map(|part| part.as_ref().to_owned()).collect();
         Self { name, command, stdout: PathBuf::from("/dev/null") }
     }
 
-    /// Runs it once under a measuring process of its own: the kernel sums what *all* children of a process
-    /// have used, so each measurement needs a parent that never had another child.
+    /// Runs it once, as the only child of a new measuring process: the kernel reports the sum over *all* children of
+    /// a process.
     ///
     /// # Errors
-    /// When it cannot be started or fails.
+    /// Fails if the program cannot be started or fails.
     pub fn run(&self) -> Result<Measurement, StageError> {
         let this = std::env::current_exe().map_err(|error| StageError::new("this executable", error))?;
         let output = Command::new(this)
@@ -62,11 +62,11 @@ impl Program {
     }
 }
 
-/// Runs the programs in turn (A B C, A B C, …), so that whatever else the machine does hits all of them alike,
-/// and gives the runs of each. One round before the first warms the page cache and is not counted.
+/// Runs the programs in turn (A B C, A B C, …), so that other load on the machine affects all of them equally.
+/// Returns the runs of each program. A first round fills the page cache and is not counted.
 ///
 /// # Errors
-/// When a program fails.
+/// Fails if a program fails.
 pub(super) fn interleaved(programs: &[Program], rounds: usize) -> Result<Vec<Vec<Measurement>>, StageError> {
     for program in programs {
         program.run()?;
@@ -80,22 +80,22 @@ pub(super) fn interleaved(programs: &[Program], rounds: usize) -> Result<Vec<Vec
     Ok(runs)
 }
 
-/// The body of the measuring process: runs the command as its only child.
+/// The measuring process: runs the command as its only child.
 ///
 /// # Errors
-/// When the command cannot be started or fails.
+/// Fails if the command cannot be started or fails.
 pub fn measure_child(command: &[OsString], stdout: &Path) -> Result<Measurement, StageError> {
     let (program, arguments) =
         command.split_first().ok_or_else(|| StageError::new("measure", "no command"))?;
     let name = program.to_string_lossy().into_owned();
     let stdout = File::create(stdout).map_err(|error| StageError::new(stdout.display(), error))?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let status = Command::new(program)
         .args(arguments)
         .stdout(stdout)
         .status()
         .map_err(|error| StageError::new(&name, error))?;
-    let wall = begun.elapsed();
+    let wall = started.elapsed();
     if !status.success() {
         return Err(StageError::new(name, format!("it ended with {status}")));
     }
@@ -104,7 +104,7 @@ pub fn measure_child(command: &[OsString], stdout: &Path) -> Result<Measurement,
     Ok(Measurement {
         cpu_secs: Duration::from_micros(cpu_micros.unsigned_abs()).as_secs_f64(),
         wall_secs: wall.as_secs_f64(),
-        // Linux counts in KiB.
+        // Linux reports KiB.
         peak_rss_bytes: usage.max_rss().unsigned_abs() * 1024,
     })
 }

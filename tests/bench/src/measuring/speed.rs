@@ -1,4 +1,4 @@
-//! Processor time and wall time against the bare event loop and against Python.
+//! CPU time and wall time, compared with the bare event loop and with Python.
 
 use std::io::Write;
 
@@ -8,14 +8,14 @@ use super::stage::{Report, Stage, StageError, shape};
 use super::table;
 use crate::generator::{Extent, Format};
 
-/// How much is measured.
+/// Number of definitions in each report.
 const QIDS: usize = 1000;
 
 impl Stage {
-    /// Measures the three kinds of report at `megabytes` each and prints the medians to `out`.
+    /// Measures the three report formats at `megabytes` MB each and prints the medians to `out`.
     ///
     /// # Errors
-    /// When a report cannot be written, or a program fails or counts wrongly.
+    /// Fails if a report cannot be written, or if a program fails or reports wrong counts.
     pub fn speed(
         &self,
         megabytes: u64,
@@ -26,12 +26,12 @@ impl Stage {
         let mut bounds = self.scan_speed(extent, rounds, out)?;
 
         let template = self.report("template", shape(Format::Template, extent, QIDS))?;
-        bounds.push(self.table_speed("template", &template, None, rounds, out)?);
+        bounds.push(self.report_speed("template", &template, None, rounds, out)?);
         template.remove();
 
         let detections = self.report("detections", shape(Format::Detections, extent, QIDS))?;
         let knowledge_base = self.report("knowledge-base", shape(Format::KnowledgeBase, extent, QIDS))?;
-        bounds.push(self.table_speed("detections", &detections, Some(&knowledge_base), rounds, out)?);
+        bounds.push(self.report_speed("detections", &detections, Some(&knowledge_base), rounds, out)?);
         detections.remove();
         knowledge_base.remove();
         Ok(bounds)
@@ -55,7 +55,7 @@ impl Stage {
             ratio("scan: wall time, host / bare loop", host, bare, wall, Limit::AtMost(1.6)),
             ratio("scan: wall time, Python / host", python, host, wall, Limit::AtLeast(9.0)),
             Bound {
-                what: format!("scan of {} MB: peak RSS", report.counts.bytes / 1_000_000),
+                quantity: format!("scan of {} MB: peak RSS", report.counts.bytes / 1_000_000),
                 measured: table::peak_mib(host),
                 limit: Limit::AtMost(32.0),
                 unit: " MiB",
@@ -63,7 +63,7 @@ impl Stage {
         ])
     }
 
-    fn table_speed(
+    fn report_speed(
         &self,
         name: &str,
         report: &Report,
@@ -81,16 +81,21 @@ impl Stage {
     }
 }
 
-/// The median of the ratios of each round: what slows one round down slows both its parts.
+/// The median of the ratios of all rounds: a load that slows a round affects both programs.
 fn ratio(
     what: &str,
-    above: &[Measurement],
-    below: &[Measurement],
+    numerators: &[Measurement],
+    denominators: &[Measurement],
     figure: fn(&Measurement) -> f64,
     limit: Limit,
 ) -> Bound {
-    let measured = median(above.iter().zip(below).map(|(above, below)| figure(above) / figure(below)));
-    Bound { what: what.to_owned(), measured, limit, unit: "x" }
+    let measured = median(
+        numerators
+            .iter()
+            .zip(denominators)
+            .map(|(numerator, denominator)| figure(numerator) / figure(denominator)),
+    );
+    Bound { quantity: what.to_owned(), measured, limit, unit: "x" }
 }
 
 fn cpu(run: &Measurement) -> f64 {

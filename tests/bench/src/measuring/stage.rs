@@ -1,4 +1,4 @@
-//! The folder in which is measured: generated reports, pipelines over them, and the executables under test.
+//! The directory of the measurements: generated reports, their pipelines, and the executables.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -8,27 +8,27 @@ use std::path::{Path, PathBuf};
 use super::run::Program;
 use crate::generator::{Counts, Extent, Format, Shape};
 
-/// Something that is needed for measuring could not be made, found or run.
+/// A file or program that a measurement requires could not be created, found or run.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
+#[error("{subject}: {reason}")]
 pub struct StageError {
-    what: String,
-    why: String,
+    subject: String,
+    reason: String,
 }
 
 impl StageError {
-    /// An error about this thing.
-    pub fn new(what: impl Display, why: impl Display) -> Self {
-        Self { what: what.to_string(), why: why.to_string() }
+    /// An error about `subject`.
+    pub fn new(subject: impl Display, reason: impl Display) -> Self {
+        Self { subject: subject.to_string(), reason: reason.to_string() }
     }
 }
 
-/// Where measurements take place.
+/// The directories of the measurements.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Holds the generated reports and pipelines.
+    /// The generated reports and pipelines.
     pub folder: PathBuf,
-    /// Holds the executables and plugins of a release build.
+    /// The executables and plugins of a release build.
     pub executables: PathBuf,
 }
 
@@ -40,18 +40,18 @@ pub(super) struct Report {
 }
 
 impl Stage {
-    /// A stage in this directory, which is created if it is missing.
+    /// Creates the directory if it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// Fails if the directory cannot be created.
     pub fn new(folder: PathBuf, executables: PathBuf) -> Result<Self, StageError> {
         fs::create_dir_all(&folder).map_err(|error| StageError::new(folder.display(), error))?;
-        // Other programs run in other folders, so no path may be relative.
+        // Other programs run in other directories, so paths must be absolute.
         let folder = folder.canonicalize().map_err(|error| StageError::new(folder.display(), error))?;
         Ok(Self { folder, executables })
     }
 
-    /// The report of this shape, written again.
+    /// Writes a report of this shape, replacing an earlier one.
     pub(super) fn report(&self, name: &str, shape: Shape) -> Result<Report, StageError> {
         let path = self.folder.join(format!("{name}.xml"));
         let failed = |error| StageError::new(path.display(), error);
@@ -60,7 +60,8 @@ impl Stage {
         Ok(Report { path, counts })
     }
 
-    /// The host, reading this report into CEF events that go nowhere. Its summary goes to `NAME.summary.json`.
+    /// A run of the host that writes this report as CEF events to `/dev/null`, and its summary to
+    /// `NAME.summary.json`.
     pub(super) fn host(
         &self,
         report: &Report,
@@ -69,14 +70,14 @@ impl Stage {
         self.host_into("{ id: siem, plugin: ArcSightCEF, with: { path: /dev/null } }", report, knowledge_base)
     }
 
-    /// The same into this output, which is written as in a pipeline file.
+    /// A run of the host with this output, written as in a pipeline file.
     pub(super) fn host_into(
         &self,
         output: &str,
         report: &Report,
         knowledge_base: Option<&Report>,
     ) -> Result<Program, StageError> {
-        // Every measurement starts without saved state: the history of earlier ones is not part of it.
+        // Each measurement starts without saved state, so earlier runs do not affect it.
         let _ = fs::remove_dir_all(self.folder.join("state"));
         let pipeline = report.path.with_extension("yaml");
         let text = pipeline_text(output, &report.path, knowledge_base.map(|report| report.path.as_path()));
@@ -107,7 +108,7 @@ impl Stage {
         Program::new("bare loop", [program.as_os_str()].into_iter().chain(paths))
     }
 
-    /// Python doing the host's work.
+    /// The Python program for this report.
     pub(super) fn python(report: &Report) -> Program {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.py");
         Program::new("Python", ["python3".as_ref(), script.as_os_str(), report.path.as_os_str()])
@@ -124,8 +125,8 @@ fn pipeline_text(output: &str, report: &Path, knowledge_base: Option<&Path>) -> 
 }
 
 impl Report {
-    /// Whether the last run of the host over this report counted what the generator wrote: a fast run that
-    /// loses findings is worth nothing.
+    /// Fails unless the last run of the host over this report counted what the generator wrote. A fast run that loses
+    /// findings must not pass.
     pub(super) fn check_summary(&self) -> Result<(), StageError> {
         let path = self.path.with_extension("summary.json");
         let text = fs::read_to_string(&path).map_err(|error| StageError::new(path.display(), error))?;
@@ -145,12 +146,12 @@ impl Report {
     }
 
     pub(super) fn remove(&self) {
-        // A leftover file costs disk space and nothing else.
+        // A failure leaves a file that does not affect later measurements.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What the reports of all measurements share.
+/// The shape of the reports, with the parameters that all measurements share.
 pub(super) fn shape(format: Format, extent: Extent, qids: usize) -> Shape {
     Shape { format, extent, findings_per_asset: 30, qids, seed: 1 }
 }

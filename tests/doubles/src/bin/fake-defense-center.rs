@@ -24,7 +24,7 @@ struct Arguments {
     port: u16,
     folder: PathBuf,
     password: String,
-    shape: Pkcs12,
+    encryption: Pkcs12,
     behavior: Behavior,
 }
 
@@ -45,7 +45,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         port: 8307,
         folder: PathBuf::from("."),
         password: String::new(),
-        shape: Pkcs12::DefenseCenter,
+        encryption: Pkcs12::DefenseCenter,
         behavior: Behavior::default(),
     };
     while let Some(word) = words.next() {
@@ -58,7 +58,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             }
             "--folder" => arguments.folder = value()?.into(),
             "--password" => arguments.password = value()?,
-            "--modern" => arguments.shape = Pkcs12::Modern,
+            "--modern" => arguments.encryption = Pkcs12::Modern,
             "--tolerant" => arguments.behavior.line_reader = LineReader::Tolerant,
             "--max-size" => arguments.behavior.max_size = number(value()?)?,
             "--domain" => arguments.behavior.domains.push(value()?),
@@ -69,38 +69,39 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let Arguments { address, port, folder, password, shape, behavior } = arguments;
+    let Arguments { address, port, folder, password, encryption, behavior } = arguments;
     let address =
         if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
     let center = FakeDefenseCenter::start_on(&address, behavior.clone())
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let file =
-        center.client_file(folder, "client.pkcs12", password, *shape).ok_or("openssl is not installed")?;
+    let file = center
+        .client_file(folder, "client.pkcs12", password, *encryption)
+        .ok_or("openssl is not installed")?;
     let authority = center.authority().write_pem(folder, "defense-center.pem");
-    say(&format!(
+    print_line(&format!(
         "listening on {}; client file {}, authority {}",
         center.address(),
         file.display(),
         authority.display()
     ));
-    let mut shown = 0;
+    let mut printed = 0;
     let mut map = center.host_map();
     loop {
         thread::sleep(Duration::from_millis(200));
         let lines = center.lines();
-        lines[shown..].iter().for_each(|line| say(line));
-        shown = lines.len();
+        lines[printed..].iter().for_each(|line| print_line(line));
+        printed = lines.len();
         let now = center.host_map();
         if now != map {
             map = now;
             let counts: BTreeMap<_, _> =
                 map.assets.iter().map(|((_, address), asset)| (address, asset.results.len())).collect();
-            say(&format!("# results by asset: {counts:?}"));
+            print_line(&format!("# results by asset: {counts:?}"));
         }
     }
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     // Standard output may be closed.
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_name_addresses_networks_and_ranges() {
+    fn list_of_addresses_networks_and_ranges_is_matched() {
         let known: Vec<IpAddr> = (0..=10).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         let (found, messages) =
             matching("192.0.2.0/30, 192.0.2.7-192.0.2.9,!192.0.2.8,203.0.113.1,x", &known);

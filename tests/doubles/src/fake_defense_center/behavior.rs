@@ -27,7 +27,7 @@ pub struct Behavior {
     /// What happens to results for unknown assets. The behavior of a real center is not known.
     pub unknown_assets: UnknownAssets,
     /// Whether `ScanFlush` also deletes the results of other scanners. The behavior of a real center is not known.
-    pub flush_takes_all_scanners: bool,
+    pub flush_deletes_all_scanners: bool,
     /// Assets for which a flush or update fails. The failure is reported after the Done line.
     pub failing_assets: BTreeSet<IpAddr>,
     /// Assets for which `AddHost` fails. The failure is reported before the Done line.
@@ -47,7 +47,7 @@ pub struct Behavior {
     /// Delay before each reply.
     pub reply_delay: Duration,
     /// Never replies to this message and keeps the connection open.
-    pub silent_at: Option<u64>,
+    pub no_reply_to: Option<u64>,
     /// Type and body of the first frame, instead of a valid MAX_SIZE.
     pub greeting: Option<(u32, Vec<u8>)>,
 }
@@ -120,7 +120,7 @@ impl Default for Behavior {
             domains: Vec::new(),
             maps: Vec::new(),
             unknown_assets: UnknownAssets::Kept,
-            flush_takes_all_scanners: false,
+            flush_deletes_all_scanners: false,
             failing_assets: BTreeSet::new(),
             failing_hosts: BTreeSet::new(),
             close_at: None,
@@ -130,7 +130,7 @@ impl Default for Behavior {
             reply_pieces: None,
             piece_delay: Duration::ZERO,
             reply_delay: Duration::ZERO,
-            silent_at: None,
+            no_reply_to: None,
             greeting: None,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::{ServerConnection, StreamOwned};
 
 use super::behavior::{Behavior, Oversize, Stage, VersionRefusal};
-use super::interpreter::{GLOBAL, carry_out};
+use super::interpreter::{GLOBAL, execute};
 use super::pending::Pending;
 use super::server::Shared;
 
@@ -37,7 +37,7 @@ impl Connection {
 
     /// Serves the connection until it ends, normally or not. Then applies the pending commands, as `ScanUpdate` does.
     pub(super) fn serve(mut self) {
-        match self.talk() {
+        match self.run_protocol() {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             outcome => self.close(outcome.is_ok()),
         }
@@ -61,7 +61,7 @@ impl Connection {
         let _ = io::copy(socket, &mut io::sink());
     }
 
-    fn talk(&mut self) -> io::Result<()> {
+    fn run_protocol(&mut self) -> io::Result<()> {
         while self.stream.conn.is_handshaking() {
             self.stream.conn.complete_io(&mut self.stream.sock)?;
         }
@@ -114,7 +114,7 @@ impl Connection {
         self.close_if(Stage::Message(number))?;
         let text = {
             let mut state = self.shared.state();
-            let (text, domain) = carry_out(body, &mut state, &mut self.pending, &behavior);
+            let (text, domain) = execute(body, &mut state, &mut self.pending, &behavior);
             self.domain = domain;
             text
         };
@@ -124,7 +124,7 @@ impl Connection {
     }
 
     fn reply(&mut self, number: u64, text: &str, behavior: &Behavior) -> io::Result<()> {
-        if behavior.silent_at == Some(number) {
+        if behavior.no_reply_to == Some(number) {
             // Waits until the client closes the connection.
             let _ = self.receive()?;
         }

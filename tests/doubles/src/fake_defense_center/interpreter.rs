@@ -26,16 +26,16 @@ struct Message<'a> {
     behavior: &'a Behavior,
     /// The current domain: that of the certificate until `SetDomain`.
     domain: String,
-    counted: u64,
-    before: String,
-    after: String,
+    command_count: u64,
+    before_done: String,
+    after_done: String,
 }
 
-/// The execution of the message was aborted.
-struct Abandoned;
+/// The message was aborted.
+struct Aborted;
 
 /// Executes a message. Returns the result text and the domain that was selected last.
-pub(super) fn carry_out(
+pub(super) fn execute(
     body: &[u8],
     state: &mut State,
     pending: &mut Pending,
@@ -46,9 +46,9 @@ pub(super) fn carry_out(
         pending,
         behavior,
         domain: GLOBAL.to_owned(),
-        counted: 0,
-        before: String::new(),
-        after: String::new(),
+        command_count: 0,
+        before_done: String::new(),
+        after_done: String::new(),
     };
     for line in body.split(|byte| *byte == b'\n') {
         let is_dropped = behavior
@@ -59,70 +59,70 @@ pub(super) fn carry_out(
             && let Line::Fields(fields) = Line::read(line, behavior.line_reader)
             && message.line(fields).is_err()
         {
-            return (message.before, message.domain);
+            return (message.before_done, message.domain);
         }
     }
-    let Message { before, counted, after, domain, .. } = message;
-    (format!("{before}Done processing {counted} commands.\n{after}"), domain)
+    let Message { before_done, command_count, after_done, domain, .. } = message;
+    (format!("{before_done}Done processing {command_count} commands.\n{after_done}"), domain)
 }
 
 impl Message<'_> {
-    fn line(&mut self, mut fields: Vec<String>) -> Result<(), Abandoned> {
+    fn line(&mut self, mut fields: Vec<String>) -> Result<(), Aborted> {
         // `SetMap:name,Command,…` selects the map for this line only.
         if let Some(name) = fields[0].strip_prefix("SetMap:").map(str::to_owned) {
             fields.remove(0);
-            let before = self.state.product_map.clone();
+            let previous = self.state.product_map.clone();
             self.set_map(&name)?;
             if !fields.is_empty() {
                 self.command(&fields)?;
             }
-            self.state.product_map = before;
+            self.state.product_map = previous;
             return Ok(());
         }
         self.command(&fields)
     }
 
-    fn command(&mut self, fields: &[String]) -> Result<(), Abandoned> {
+    fn command(&mut self, fields: &[String]) -> Result<(), Aborted> {
         let argument = |index: usize| fields.get(index).map(String::as_str).unwrap_or_default();
         match fields[0].as_str() {
             "SetDomain" => return self.set_domain(argument(1)),
             "SetSourceType" => return Ok(()),
             "SetSource" => return self.set_source(argument(1)),
             "SetMap" => {
-                self.counted += 1;
+                self.command_count += 1;
                 return self.set_map(argument(1));
             }
             "AddScanResult" => match command::addition(fields) {
                 Ok(addition) => self.pending.add(addition),
-                Err(why) => self.failed(fields, &why),
+                Err(reason) => self.add_failure(fields, &reason),
             },
             "DeleteScanResult" => match command::deletion(fields) {
                 Ok(deletion) => self.pending.delete(deletion),
-                Err(why) => self.failed(fields, &why),
+                Err(reason) => self.add_failure(fields, &reason),
             },
             "ScanUpdate" => {
                 let failures = self.pending.update(&mut self.state.map, &self.domain, self.behavior);
-                self.after.extend(failures);
+                self.after_done.extend(failures);
             }
             "ScanFlush" => {
                 let failures = self.pending.flush(&mut self.state.map, &self.domain, self.behavior);
-                self.after.extend(failures);
+                self.after_done.extend(failures);
             }
             name if SOURCE_COMMANDS.contains(&name) => self.with_source(fields),
             // Unknown commands are dropped; the real center erases their warnings before it builds the result.
             _ => return Ok(()),
         }
-        self.counted += 1;
+        self.command_count += 1;
         Ok(())
     }
 
     fn with_source(&mut self, fields: &[String]) {
         if self.state.source.is_none() {
-            self.say(&format!("[{}]: Must set source application", fields[0]));
+            self.add_message(&format!("[{}]: Must set source application", fields[0]));
         }
         if !self.is_leaf() {
-            let why = format!("'{}' is not a leaf domain", self.domain);
-            return self.failed(fields, &why);
+            let reason = format!("'{}' is not a leaf domain", self.domain);
+            return self.add_failure(fields, &reason);
         }
         let argument = |index: usize| fields.get(index).map(String::as_str).unwrap_or_default();
         match fields[0].as_str() {
@@ -131,8 +131,8 @@ impl Message<'_> {
                     let key = (self.domain.clone(), address);
                     self.state.map.assets.entry(key).or_default().is_added = true;
                 }
-                Ok(_) => self.failed(fields, "Failed to send UserMessage"),
-                Err(_) => self.failed(fields, "Failed to recognize IP address:"),
+                Ok(_) => self.add_failure(fields, "Failed to send UserMessage"),
+                Err(_) => self.add_failure(fields, "Failed to recognize IP address:"),
             },
             "DeleteHost" | "SetOS" | "UnsetOS" => self.for_each_address(fields),
             _ => {}
@@ -143,7 +143,7 @@ impl Message<'_> {
         let known: Vec<IpAddr> = self.state.map.assets.keys().map(|(_, address)| *address).collect();
         let (addresses, messages) =
             address_list::matching(fields.get(1).map(String::as_str).unwrap_or_default(), &known);
-        messages.iter().for_each(|message| self.say(message));
+        messages.iter().for_each(|message| self.add_message(message));
         for address in addresses {
             let key = (self.domain.clone(), address);
             if fields[0] == "DeleteHost" {
@@ -155,55 +155,55 @@ impl Message<'_> {
         }
     }
 
-    fn set_domain(&mut self, name: &str) -> Result<(), Abandoned> {
+    fn set_domain(&mut self, name: &str) -> Result<(), Aborted> {
         let name = name.strip_prefix("Global\\").unwrap_or(name);
         if name == GLOBAL || self.behavior.domains.iter().any(|domain| domain == name) {
             self.domain = name.to_owned();
             return Ok(());
         }
-        self.abandon(&format!("'{name}' is not in the certificate domain"))
+        self.abort(&format!("'{name}' is not in the certificate domain"))
     }
 
-    fn set_source(&mut self, name: &str) -> Result<(), Abandoned> {
+    fn set_source(&mut self, name: &str) -> Result<(), Aborted> {
         if !self.is_leaf() {
-            return self.abandon(&format!("'{}' is not a leaf domain", self.domain));
+            return self.abort(&format!("'{}' is not a leaf domain", self.domain));
         }
         self.state.source = Some(name.to_owned());
         Ok(())
     }
 
-    fn set_map(&mut self, name: &str) -> Result<(), Abandoned> {
+    fn set_map(&mut self, name: &str) -> Result<(), Aborted> {
         if self.behavior.maps.iter().any(|map| map == name) {
             self.state.product_map = Some(name.to_owned());
             return Ok(());
         }
-        self.abandon(&format!("Failed to find map '{name}'"))
+        self.abort(&format!("Failed to find map '{name}'"))
     }
 
     fn is_leaf(&self) -> bool {
         self.behavior.domains.is_empty() || self.domain != GLOBAL
     }
 
-    fn failed(&mut self, fields: &[String], why: &str) {
-        self.say(why);
-        let pairs: Vec<_> = fields
+    fn add_failure(&mut self, fields: &[String], reason: &str) {
+        self.add_message(reason);
+        let field_list: Vec<_> = fields
             .iter()
             .enumerate()
             .skip(1)
             .map(|(index, value)| format!("field {index}: {value}"))
             .collect();
-        self.say(&format!("Failed to Execute Command: {}\n{}", fields[0], pairs.join("\n")));
+        self.add_message(&format!("Failed to Execute Command: {}\n{}", fields[0], field_list.join("\n")));
     }
 
-    fn abandon(&mut self, why: &str) -> Result<(), Abandoned> {
-        self.say(why);
-        Err(Abandoned)
+    fn abort(&mut self, reason: &str) -> Result<(), Aborted> {
+        self.add_message(reason);
+        Err(Aborted)
     }
 
     /// The real messages contain a file and line of the interpreter's source; ours is invented.
-    fn say(&mut self, text: &str) {
-        self.before.push_str(text);
-        self.before.push_str(" [fake,1]\n");
+    fn add_message(&mut self, text: &str) {
+        self.before_done.push_str(text);
+        self.before_done.push_str(" [fake,1]\n");
     }
 }
 

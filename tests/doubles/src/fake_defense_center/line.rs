@@ -6,7 +6,7 @@ use super::behavior::LineReader;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// Empty, one white-space character, or a comment.
-    Nothing,
+    Ignored,
     /// Invalid: the center drops it silently.
     Unreadable,
     /// Its fields; the first one names the command.
@@ -17,7 +17,7 @@ impl Line {
     pub(super) fn read(line: &[u8], reader: LineReader) -> Self {
         let first = line.iter().position(|byte| !byte.is_ascii_whitespace());
         if line.is_empty() || line.len() == 1 && first.is_none() || first.is_some_and(|at| line[at] == b'#') {
-            return Self::Nothing;
+            return Self::Ignored;
         }
         let Some(fields) = readable(line, reader).and_then(fields) else { return Self::Unreadable };
         Self::Fields(match reader {
@@ -28,11 +28,11 @@ impl Line {
 }
 
 fn readable(line: &[u8], reader: LineReader) -> Option<&str> {
-    let good = |byte: &u8| match reader {
+    let is_allowed = |byte: &u8| match reader {
         LineReader::Stock => (0x20..0x7f).contains(byte) || *byte == b'\t',
         LineReader::Tolerant => *byte != b'\r',
     };
-    line.iter().all(good).then(|| std::str::from_utf8(line).ok()).flatten()
+    line.iter().all(is_allowed).then(|| std::str::from_utf8(line).ok()).flatten()
 }
 
 fn fields(line: &str) -> Option<Vec<String>> {
@@ -57,12 +57,12 @@ fn quoted(text: &str) -> Option<(String, Option<&str>)> {
     loop {
         let (part, after) = rest.split_once('"')?;
         field.push_str(part);
-        let Some(after_two) = after.strip_prefix('"') else {
+        let Some(after_escape) = after.strip_prefix('"') else {
             rest = after.trim_start_matches(SPACES);
             break;
         };
         field.push('"');
-        rest = after_two;
+        rest = after_escape;
     }
     match rest.strip_prefix(',') {
         Some(after) => Some((field, Some(after))),
@@ -108,7 +108,7 @@ mod tests {
         Line::read(line.as_bytes(), LineReader::Stock)
     }
 
-    fn of(fields: &[&str]) -> Line {
+    fn line_of(fields: &[&str]) -> Line {
         Line::Fields(fields.iter().map(|field| (*field).to_owned()).collect())
     }
 
@@ -116,14 +116,14 @@ mod tests {
     fn both_readers_accept_valid_lines() {
         for reader in [LineReader::Stock, LineReader::Tolerant] {
             let read = |line: &str| Line::read(line.as_bytes(), reader);
-            assert_eq!(read(r#" A, b c ,"d,""e""" ,,'x"#), of(&["A", "b c", "d,\"e\"", "", "'x"]));
-            assert_eq!(read(r"a\b"), of(&[r"a\b"]));
-            assert_eq!(read("  "), of(&[""]));
-            for nothing in ["", " ", "\t", "# a", "  #"] {
-                assert_eq!(read(nothing), Line::Nothing, "{nothing:?}");
+            assert_eq!(read(r#" A, b c ,"d,""e""" ,,'x"#), line_of(&["A", "b c", "d,\"e\"", "", "'x"]));
+            assert_eq!(read(r"a\b"), line_of(&[r"a\b"]));
+            assert_eq!(read("  "), line_of(&[""]));
+            for ignored in ["", " ", "\t", "# a", "  #"] {
+                assert_eq!(read(ignored), Line::Ignored, "{ignored:?}");
             }
-            for bad in ["a\r", r#"a"b"#, r#""a"b"#, r#""a"#, r#""a\"b""#] {
-                assert_eq!(read(bad), Line::Unreadable, "{bad:?}");
+            for invalid in ["a\r", r#"a"b"#, r#""a"b"#, r#""a"#, r#""a\"b""#] {
+                assert_eq!(read(invalid), Line::Unreadable, "{invalid:?}");
             }
         }
     }
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn only_the_patched_reader_accepts_other_bytes() {
         for (line, field) in [("é", "é"), ("%41%4", "A%4"), ("a\u{1}", "a\u{1}")] {
-            assert_eq!(Line::read(line.as_bytes(), LineReader::Tolerant), of(&[field]));
+            assert_eq!(Line::read(line.as_bytes(), LineReader::Tolerant), line_of(&[field]));
         }
-        for bad in ["é", "a\u{7f}", "a\u{1}"] {
-            assert_eq!(stock(bad), Line::Unreadable);
+        for invalid in ["é", "a\u{7f}", "a\u{1}"] {
+            assert_eq!(stock(invalid), Line::Unreadable);
         }
-        assert_eq!(stock("%41"), of(&["%41"]));
+        assert_eq!(stock("%41"), line_of(&["%41"]));
     }
 }

@@ -5,7 +5,7 @@
 //! fixtures of a public client, and a public copy of the command interpreter. Behavior that no source describes is
 //! **our invention**, and each definition says so: how a center rejects ([`VersionRefusal`], [`Oversize`], messages of
 //! type 4), what happens to results for unknown assets ([`UnknownAssets`]), which results a `ScanFlush` deletes
-//! ([`Behavior::flush_takes_all_scanners`]), and the text of its messages except the known fragments.
+//! ([`Behavior::flush_deletes_all_scanners`]), and the text of its messages except the known fragments.
 //!
 //! ```no_run
 //! use scanbridge_doubles::certificates::Pkcs12;

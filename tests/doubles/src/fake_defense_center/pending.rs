@@ -56,7 +56,7 @@ impl Pending {
                 continue;
             }
             if let Some(asset) = map.assets.get_mut(&(domain.to_owned(), address)) {
-                asset.results.retain(|key, _| !deletion.concerns(key));
+                asset.results.retain(|key, _| !deletion.matches(key));
             }
         }
         failures.extend(self.apply_additions("ScanUpdate", map, domain, behavior, |_, _| {}));
@@ -66,7 +66,7 @@ impl Pending {
     /// `ScanFlush`: the additions replace the stored results of an asset. Deletions stay pending. Returns the failures.
     pub(super) fn flush(&mut self, map: &mut HostMap, domain: &str, behavior: &Behavior) -> Vec<String> {
         self.apply_additions("ScanFlush", map, domain, behavior, |asset, scanner| {
-            asset.results.retain(|key, _| !behavior.flush_takes_all_scanners && key.scanner != scanner);
+            asset.results.retain(|key, _| !behavior.flush_deletes_all_scanners && key.scanner != scanner);
         })
     }
 
@@ -92,8 +92,8 @@ impl Pending {
             };
             let key = (domain.to_owned(), parsed);
             let is_known = map.assets.get(&key).is_some_and(|asset| asset.is_added);
-            let refused = !is_known && behavior.unknown_assets == UnknownAssets::Fail;
-            if refused || behavior.failing_assets.contains(&parsed) {
+            let is_rejected = !is_known && behavior.unknown_assets == UnknownAssets::Fail;
+            if is_rejected || behavior.failing_assets.contains(&parsed) {
                 failures.push(failure(command, &address, additions.len(), ""));
                 continue;
             }
@@ -109,7 +109,7 @@ impl Pending {
 }
 
 impl Deletion {
-    fn concerns(&self, key: &ResultKey) -> bool {
+    fn matches(&self, key: &ResultKey) -> bool {
         let scanner = self.scanners.is_empty() || self.scanners.contains(&key.scanner);
         let id = self.ids.is_empty() || self.ids.contains(&key.id);
         // Deleting an ID requires its port and protocol, because the key of a result includes them.

@@ -56,7 +56,7 @@ struct Shared {
     answers: Box<dyn Answers>,
     tls: Arc<ServerConfig>,
     log: Mutex<Vec<Seen>>,
-    ended: AtomicBool,
+    stopped: AtomicBool,
     echo: bool,
 }
 
@@ -91,13 +91,13 @@ impl FakeQualys {
             answers: Box::new(answers),
             tls,
             log: Mutex::default(),
-            ended: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             echo,
         });
         let server = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if server.ended.load(Ordering::SeqCst) {
+                if server.stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let server = Arc::clone(&server);
@@ -134,7 +134,7 @@ impl FakeQualys {
 
 impl Drop for FakeQualys {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts connections.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
@@ -154,7 +154,7 @@ impl Shared {
                 let _ = writeln!(out, "{}", request.line()).and_then(|()| out.flush());
             }
             self.log.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-            if self.ended.load(Ordering::SeqCst) || !wire::send(&mut stream, &reply).unwrap_or(false) {
+            if self.stopped.load(Ordering::SeqCst) || !wire::send(&mut stream, &reply).unwrap_or(false) {
                 break;
             }
         }

@@ -63,20 +63,20 @@ impl Population {
         let first = number("id_min").unwrap_or(0).max(FIRST);
         let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
         let all = first..FIRST + self.assets;
-        let wanted: Vec<u32> = all.clone().take(limit as usize).collect();
-        let next = wanted.last().map(|last| last + 1).filter(|next| all.contains(next));
-        (wanted, next)
+        let requested: Vec<u32> = all.clone().take(limit as usize).collect();
+        let next = requested.last().map(|last| last + 1).filter(|next| all.contains(next));
+        (requested, next)
     }
 
     fn page(&self, request: &Seen) -> Reply {
-        let (wanted, next) = self.requested(request);
+        let (requested, next) = self.requested(request);
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_VM_DETECTION_OUTPUT>\n<RESPONSE>\n\
              <DATETIME>2026-04-01T00:00:01Z</DATETIME>\n",
         );
-        if !wanted.is_empty() {
+        if !requested.is_empty() {
             xml += "<HOST_LIST>\n";
-            for asset in &wanted {
+            for asset in &requested {
                 self.asset(*asset, &mut xml);
             }
             xml += "</HOST_LIST>\n";
@@ -92,8 +92,8 @@ impl Population {
             );
         }
         xml += "</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n";
-        let truncated = wanted.iter().any(|asset| self.broken.contains(asset))
-            || wanted.len() > self.most_per_page as usize;
+        let truncated = requested.iter().any(|asset| self.broken.contains(asset))
+            || requested.len() > self.most_per_page as usize;
         let half = xml.len() / 2;
         let page = Reply::xml(xml).delay(self.delay);
         if truncated { page.cut(half) } else { page }
@@ -120,8 +120,8 @@ impl Population {
     }
 
     fn list(&self, request: &Seen) -> Reply {
-        let (wanted, _) = self.requested(request);
-        let ids: String = wanted.iter().map(|id| format!("<ID>{id}</ID>")).collect();
+        let (requested, _) = self.requested(request);
+        let ids: String = requested.iter().map(|id| format!("<ID>{id}</ID>")).collect();
         Reply::xml(format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_OUTPUT><RESPONSE>\
              <DATETIME>2026-04-01T00:00:01Z</DATETIME><ID_SET>{ids}</ID_SET></RESPONSE></HOST_LIST_OUTPUT>\n"

@@ -15,10 +15,10 @@ fn a_partial_report_adds_and_replaces_nothing() {
         ("192.0.2.2", false, vec![]),
         ("192.0.2.3", false, vec![finding("2")]),
     ]];
-    let start = ReportStart { partial: true, ..ReportStart::default() };
+    let start = ReportStart::default();
     for replace in [Replace::Asset, Replace::Flush, Replace::Merge] {
         let settings = Settings { replace, ..settings() };
-        let outcome = run_report(settings, &start, &batches, &end(true, &["192.0.2.9"]));
+        let outcome = run_report(settings, &start, Begin::PARTIAL, &batches, &end(true, &["192.0.2.9"]));
         assert_eq!(frame(&outcome), ["ScanUpdate", "ScanUpdate"]);
         assert_eq!((outcome.findings, outcome.totals.cleared), (2, 0));
     }

@@ -22,7 +22,7 @@ fn trusted_server_is_accepted_by_name_and_by_address() {
 }
 
 #[test]
-fn the_client_certificate_is_shown_to_a_server_that_asks() {
+fn client_certificate_is_sent_on_request() {
     let folder = tempdir().unwrap();
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
@@ -35,7 +35,7 @@ fn the_client_certificate_is_shown_to_a_server_that_asks() {
 }
 
 #[test]
-fn with_the_name_check_off_the_chain_is_still_verified() {
+fn certificate_chain_is_verified_without_name_check() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["c0ffee00-0000-4000-8000-000000000000"]));
     let (address, _seen) = serve(authority.server_config(&server, false));
@@ -48,7 +48,7 @@ fn with_the_name_check_off_the_chain_is_still_verified() {
 }
 
 #[test]
-fn a_pinned_certificate_needs_no_authority_name_or_date() {
+fn pinned_certificate_skips_issuer_name_and_date_checks() {
     let server = Issued::self_signed(&Request::server(&["other.example.com"]).expired());
     let pin = Fingerprint::of(&server.der());
     let (address, _seen) = serve(Authority::new("unused").server_config(&server, false));

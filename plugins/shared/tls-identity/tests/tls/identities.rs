@@ -61,7 +61,7 @@ fn defense_center_test_files_have_the_expected_encryption() {
 }
 
 #[test]
-fn jks_opens_and_jceks_is_refused_with_conversion_command() {
+fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let Some(file) = client.write_key_store(folder.path(), "client.jks", "s3cret!", "JKS") else { return };

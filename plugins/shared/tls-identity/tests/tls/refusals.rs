@@ -28,7 +28,7 @@ fn assert_says(error: &PluginError, kind: ErrorKind, parts: &[&str]) {
 }
 
 #[test]
-fn an_unknown_authority_is_named_with_the_fingerprint_that_would_be_trusted() {
+fn unknown_issuer_error_contains_the_fingerprint() {
     let authority = Authority::new("Unknown CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     let error = met(&authority, &Authority::new("Example CA"), &server);
@@ -78,7 +78,7 @@ fn name_mismatch_lists_the_names_of_the_certificate() {
 }
 
 #[test]
-fn another_certificate_than_the_pinned_one_is_refused_with_both_fingerprints() {
+fn fingerprint_mismatch_error_contains_both_fingerprints() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));
     let pin = Fingerprint::of(&authority.der());
@@ -117,7 +117,7 @@ fn rejected_client_certificate_is_reported_for_both_versions() {
 }
 
 #[test]
-fn expired_client_certificate_is_refused_before_connecting() {
+fn expired_client_certificate_is_rejected_before_connecting() {
     let folder = tempdir().unwrap();
     let authority = Authority::new("Example CA");
     let (certificate, key) =
@@ -166,14 +166,14 @@ fn tls_1_2_server_is_accepted_unless_the_minimum_is_1_3() {
 }
 
 #[test]
-fn a_closed_port_is_unavailable() {
+fn connection_refused_is_unavailable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let error = talk(&address, "dc.example.com", &trust(&Authority::new("Example CA")), None).unwrap_err();
     assert_says(&error, ErrorKind::Unavailable, &["connection refused", &address]);
 }
 
 #[test]
-fn file_without_ca_certificate_is_refused() {
+fn file_without_ca_certificate_is_rejected() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "nothing here\n").unwrap();

@@ -25,7 +25,7 @@ fn read(json: &str) -> Result<TlsOptions> {
 }
 
 #[test]
-fn contradictions_are_refused_before_any_file_is_opened() {
+fn conflicting_options_are_rejected_before_opening_files() {
     let pin = "ab".repeat(32);
     for (json, part) in [
         (
@@ -52,7 +52,7 @@ fn option_table_may_omit_options() {
 }
 
 #[test]
-fn the_options_make_a_client() {
+fn client_is_created_from_the_options() {
     let folder = tempdir().unwrap();
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["dc.example.com"]));

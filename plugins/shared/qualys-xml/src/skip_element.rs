@@ -1,5 +1,5 @@
-//! The way to the end tag of an element, past everything in it: exact as a parser's for a well-formed element,
-//! and many times as fast.
+//! Skips the content of an element. For a well-formed element the result is the same as a parser's, but it is found
+//! many times as fast.
 
 use std::io::{self, BufRead, Read};
 
@@ -11,24 +11,24 @@ use crate::sanitizer::Sanitizer;
 /// Skips to the end tag of the element `name`, whose start tag was read. `false` when the stream ends first.
 ///
 /// In a well-formed element every `<` outside comments, CDATA and processing instructions begins a tag. In an
-/// ill-formed element another end tag may be found; a caller that later reads the element itself has to compare the
-/// position.
-pub(crate) fn to_end_of<R: Read>(
+/// ill-formed element, a different end tag may be found. A caller that parses the element later must compare the
+/// positions.
+pub(crate) fn skip_to_end_of<R: Read>(
     name: &str,
     stream: &mut BinaryStream<'_, Sanitizer<R>>,
 ) -> io::Result<bool> {
     let mut depth = 0_u32;
     let mut is_last = false;
     loop {
-        // The skipped bytes do not count towards the maximum length of an event.
+        // Skipped bytes do not count towards the maximum length of an event.
         stream.get_mut().begin_event();
-        let (passed, next) = look(stream.get_ref().at_hand(), name, is_last);
-        stream.consume(passed);
+        let (skipped, next) = find_next(stream.get_ref().buffered(), name, is_last);
+        stream.consume(skipped);
         match next {
-            Next::More if is_last => return Ok(false),
-            Next::More => is_last = !stream.get_mut().lengthen()?,
-            Next::Behind(terminator) => {
-                if !pass(stream, terminator)? {
+            Next::NeedMore if is_last => return Ok(false),
+            Next::NeedMore => is_last = !stream.get_mut().read_more()?,
+            Next::Inside(terminator) => {
+                if !skip_past(stream, terminator)? {
                     return Ok(false);
                 }
             }
@@ -37,75 +37,75 @@ pub(crate) fn to_end_of<R: Read>(
                 depth -= 1;
                 stream.consume("</".len());
             }
-            Next::Begin => depth += u32::from(!pass_start_tag(stream)?),
+            Next::Begin => depth += u32::from(!skip_start_tag(stream)?),
         }
     }
 }
 
-/// What the search stopped at.
+/// The construct at which the search stopped.
 enum Next {
-    /// Nothing, or something that cannot be identified without more bytes.
-    More,
-    /// The inside of something that ends with this.
-    Behind(&'static str),
-    /// The end tag of an element of the name.
+    /// None, or one that cannot be identified without more bytes.
+    NeedMore,
+    /// The inside of a construct that ends with this terminator.
+    Inside(&'static str),
+    /// The end tag of an element with the name.
     End,
-    /// An element of the name.
+    /// The start tag of an element with the name.
     Begin,
 }
 
-/// The distance to the next stop, and what is there. `is_last`: no bytes follow these.
-fn look(bytes: &[u8], name: &str, is_last: bool) -> (usize, Next) {
+/// Returns the distance to the next construct, and its type. `is_last`: no bytes follow these.
+fn find_next(bytes: &[u8], name: &str, is_last: bool) -> (usize, Next) {
     let enough = CDATA.len().max("</".len() + name.len() + ">".len());
     for at in memchr::memchr_iter(b'<', bytes) {
         let markup = &bytes[at..];
         if markup.len() < enough && !is_last {
-            return (at, Next::More);
+            return (at, Next::NeedMore);
         }
         match markup.get(1) {
             Some(b'/') if is_tag(&markup[2..], name, b">") => return (at, Next::End),
             Some(b'!') if markup.starts_with(CDATA.as_bytes()) => {
-                return (at + CDATA.len(), Next::Behind("]]>"));
+                return (at + CDATA.len(), Next::Inside("]]>"));
             }
-            Some(b'!') if markup.starts_with(b"<!--") => return (at + "<!--".len(), Next::Behind("-->")),
-            Some(b'?') => return (at + "<?".len(), Next::Behind("?>")),
+            Some(b'!') if markup.starts_with(b"<!--") => return (at + "<!--".len(), Next::Inside("-->")),
+            Some(b'?') => return (at + "<?".len(), Next::Inside("?>")),
             Some(first) if *first == name.as_bytes()[0] && is_tag(&markup[1..], name, b">/") => {
                 return (at, Next::Begin);
             }
             _ => {}
         }
     }
-    (bytes.len(), Next::More)
+    (bytes.len(), Next::NeedMore)
 }
 
-/// Whether the name of a tag is this one.
+/// Whether a tag has this name.
 fn is_tag(tag: &[u8], name: &str, ends: &[u8]) -> bool {
     tag.starts_with(name.as_bytes())
         && tag.get(name.len()).is_some_and(|next| ends.contains(next) || next.is_ascii_whitespace())
 }
 
-/// Skips to after the next `terminator`, across blocks. `false` when there is none.
-fn pass<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>, terminator: &str) -> io::Result<bool> {
+/// Skips past the next `terminator`, across blocks. `false` if there is none.
+fn skip_past<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>, terminator: &str) -> io::Result<bool> {
     loop {
         stream.get_mut().begin_event();
-        let bytes = stream.get_ref().at_hand();
+        let bytes = stream.get_ref().buffered();
         let found = memchr::memchr_iter(terminator.as_bytes()[0], bytes)
             .find(|at| bytes[*at..].starts_with(terminator.as_bytes()));
         if let Some(at) = found {
             stream.consume(at + terminator.len());
             return Ok(true);
         }
-        let is_begun = |length: &usize| bytes.ends_with(&terminator.as_bytes()[..*length]);
-        let begun = (1..terminator.len()).rev().find(is_begun).unwrap_or(0);
-        stream.consume(bytes.len() - begun);
-        if !stream.get_mut().lengthen()? {
+        let is_partial = |length: &usize| bytes.ends_with(&terminator.as_bytes()[..*length]);
+        let partial = (1..terminator.len()).rev().find(is_partial).unwrap_or(0);
+        stream.consume(bytes.len() - partial);
+        if !stream.get_mut().read_more()? {
             return Ok(false);
         }
     }
 }
 
 /// Skips a start tag byte by byte, because it is rare. Returns whether the element is empty.
-fn pass_start_tag<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>) -> io::Result<bool> {
+fn skip_start_tag<R: Read>(stream: &mut BinaryStream<'_, Sanitizer<R>>) -> io::Result<bool> {
     let (mut quote, mut last) = (None, 0);
     loop {
         stream.get_mut().begin_event();
@@ -130,17 +130,19 @@ mod tests {
     use super::*;
     use crate::sanitizer::tests::Pieces;
 
-    /// Where the search in `<L>`, which `bytes` begin with, ends; `None` when it comes to the end of the bytes.
-    fn passed(bytes: &[u8], pieces: &[usize]) -> Option<u64> {
+    /// The position of the end tag of `<L>`, with which `bytes` begin, as found by skipping. `None` if the bytes end
+    /// first.
+    fn skipped(bytes: &[u8], pieces: &[usize]) -> Option<u64> {
         let mut sanitizer = Sanitizer::new(Pieces::new(bytes, pieces));
-        // Far less than is passed over: this must not count as one event.
+        // Far less than is skipped, because skipped bytes must not count as one event.
         sanitizer.limit_events_to(Sanitizer::<Pieces<'_>>::BLOCK);
         let mut parser = Parser::from_reader(sanitizer);
         parser.read_event_into(&mut Vec::new()).unwrap();
-        to_end_of("L", &mut parser.stream()).unwrap().then(|| parser.buffer_position())
+        skip_to_end_of("L", &mut parser.stream()).unwrap().then(|| parser.buffer_position())
     }
 
-    /// Where a parser finds the end tag of `<L>`; `None` when what comes before is not well-formed or not whole.
+    /// The position of the end tag of `<L>` as found by a parser. `None` if the content before it is ill-formed or
+    /// incomplete.
     fn parsed(bytes: &[u8]) -> Option<u64> {
         let mut parser = Parser::from_reader(bytes);
         let mut depth = 0;
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_tag_of_the_element_is_its_end() {
+    fn other_end_tags_are_skipped() {
         for content in [
             "",
             "text &amp; <H a='>'>x</H><I/>",
@@ -170,25 +172,25 @@ mod tests {
             "<LIST></LIST><L-1></L-1>",
         ] {
             for end in ["</L>", "</L >", "</L\n></R>"] {
-                let whole = format!("<L>{content}{end}");
+                let complete = format!("<L>{content}{end}");
                 for piece in [1, 2, 3, 5, 7, 64, usize::MAX] {
                     let expected = Some(3 + content.len() as u64);
-                    assert_eq!(passed(whole.as_bytes(), &[piece]), expected, "{whole} by {piece}");
+                    assert_eq!(skipped(complete.as_bytes(), &[piece]), expected, "{complete} by {piece}");
                 }
             }
-            let endless = format!("<L>{content}");
-            assert_eq!(passed(endless.as_bytes(), &[usize::MAX]), None, "{endless}");
+            let unclosed = format!("<L>{content}");
+            assert_eq!(skipped(unclosed.as_bytes(), &[usize::MAX]), None, "{unclosed}");
         }
     }
 
     #[test]
-    fn blocks_may_end_anywhere_and_length_does_not_matter() {
+    fn content_across_blocks_is_skipped() {
         let block = Sanitizer::<Pieces<'_>>::BLOCK;
         for at in block - 30..block + 5 {
             let content = format!("{}<![CDATA[</L>\u{20AC}]]>\u{20AC}<!--</L>--><L/>", "x".repeat(at));
             let content = format!("{content}{}", "<H>y</H>".repeat(block));
-            let whole = format!("<L>{content}</L>");
-            assert_eq!(passed(whole.as_bytes(), &[usize::MAX]), Some(3 + content.len() as u64), "{at}");
+            let complete = format!("<L>{content}</L>");
+            assert_eq!(skipped(complete.as_bytes(), &[usize::MAX]), Some(3 + content.len() as u64), "{at}");
         }
     }
 
@@ -221,7 +223,7 @@ mod tests {
         "\u{20AC}",
     ];
 
-    /// What is well-formed between `<L>` and `</L>`.
+    /// Well-formed content for between `<L>` and `</L>`.
     fn well_formed() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             "[a-z\u{20AC}\\]> -]{0,9}",
@@ -240,20 +242,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_end_is_where_a_parser_finds_it(
+        fn same_end_as_the_parser(
             content in prop_oneof![
                 well_formed(),
                 prop::collection::vec(prop::sample::select(TOKENS), 0..30).prop_map(|tokens| tokens.concat()),
             ],
             pieces in prop::collection::vec(1_usize..20, 1..5),
-            cut in any::<prop::sample::Index>(),
+            length in any::<prop::sample::Index>(),
         ) {
-            let whole = format!("<L>{content}</L></R>");
-            if let Some(end) = parsed(whole.as_bytes()) {
-                prop_assert_eq!(passed(whole.as_bytes(), &pieces), Some(end));
-                prop_assert_eq!(passed(whole.as_bytes(), &[usize::MAX]), Some(end));
-                let cut = 3 + cut.index(usize::try_from(end).unwrap());
-                prop_assert_eq!(passed(&whole.as_bytes()[..cut.min(whole.len())], &pieces), None);
+            let complete = format!("<L>{content}</L></R>");
+            if let Some(end) = parsed(complete.as_bytes()) {
+                prop_assert_eq!(skipped(complete.as_bytes(), &pieces), Some(end));
+                prop_assert_eq!(skipped(complete.as_bytes(), &[usize::MAX]), Some(end));
+                let length = 3 + length.index(usize::try_from(end).unwrap());
+                prop_assert_eq!(skipped(&complete.as_bytes()[..length.min(complete.len())], &pieces), None);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! One root of the expected name, closed at the end, nothing else outside it; limited depth and names; every end tag
-//! matches its start tag.
+//! Checks the structure of the document. There is one root of the expected name, which is closed, and no content
+//! outside it. Depth and names are limited, and every end tag matches its start tag.
 
 use quick_xml::errors::IllFormedError;
 use quick_xml::events::Event as Raw;
@@ -7,12 +7,12 @@ use quick_xml::events::Event as Raw;
 use crate::damage::Fault;
 use crate::names::Shown;
 
-/// Deeper than any report by a factor of four.
+/// Four times the depth of real reports.
 const MAX_DEPTH: usize = 64;
-/// Longer than any element's name in a report.
+/// Longer than the element names of real reports.
 const MAX_NAME: usize = 256;
 
-/// The elements that are open, and the rules about them.
+/// The open elements, and the structural checks.
 pub(crate) struct ElementStack {
     root: &'static str,
     root_seen: bool,
@@ -24,13 +24,13 @@ pub(crate) struct ElementStack {
 /// An open element.
 #[derive(Debug, Clone, Copy)]
 struct Open {
-    /// Where its name begins.
+    /// Offset of its name.
     name: usize,
     reader: Reader,
 }
 
-/// Who has read the start tag. The parser keeps a list of those that it has read, and wants to read their end
-/// tags too, or the list would grow without bound.
+/// The reader of a start tag. The parser keeps a list of the start tags that it has read. It must also read their end
+/// tags, or the list grows without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     Parser,
@@ -42,18 +42,18 @@ impl ElementStack {
         Self { root, root_seen: false, names: String::new(), open: Vec::new() }
     }
 
-    /// The name of the root that is expected.
+    /// Name of the expected root.
     pub(crate) fn root(&self) -> &'static str {
         self.root
     }
 
-    /// Whether the root, or more, is open.
+    /// Whether any element is open.
     #[inline]
     pub(crate) fn is_inside(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// The innermost element's name, and who has read its start tag.
+    /// The innermost element's name, and the reader of its start tag.
     #[inline]
     pub(crate) fn innermost(&self) -> Option<(&str, Reader)> {
         self.open.last().map(|open| (&self.names[open.name..], open.reader))
@@ -75,7 +75,7 @@ impl ElementStack {
         Ok(())
     }
 
-    /// The innermost element ends, and its end tag names it.
+    /// Closes the innermost element, whose end tag was already compared.
     #[inline]
     pub(crate) fn close_innermost(&mut self) {
         if let Some(open) = self.open.pop() {
@@ -83,7 +83,7 @@ impl ElementStack {
         }
     }
 
-    /// An end tag of this name.
+    /// Closes the innermost element; `name` must match.
     pub(crate) fn close(&mut self, name: &str) -> Result<(), Box<Fault>> {
         let error = match self.innermost() {
             Some((expected, _)) if expected == name => {
@@ -111,19 +111,19 @@ impl ElementStack {
         Ok(())
     }
 
-    /// The end of the bytes.
+    /// Checks that the document is complete at the end of the bytes.
     pub(crate) fn end(&self) -> Result<(), Box<Fault>> {
         match (self.open.len(), self.root_seen) {
             (0, true) => Ok(()),
             (0, false) => Err(Fault::NoRoot.into()),
-            _ => Err(Fault::Cut { root: self.root }.into()),
+            _ => Err(Fault::Truncated { root: self.root }.into()),
         }
     }
 
-    /// Content outside the root, or without meaning inside it.
-    pub(crate) fn beside(&self, event: &Raw<'_>) -> Result<(), Box<Fault>> {
+    /// Checks an event that is outside the root, or has no content.
+    pub(crate) fn check_without_content(&self, event: &Raw<'_>) -> Result<(), Box<Fault>> {
         let what = match event {
-            Raw::Text(text) if text.trim_matches(is_blank).is_empty() => return Ok(()),
+            Raw::Text(text) if text.trim_matches(is_white_space).is_empty() => return Ok(()),
             Raw::Text(_) | Raw::CData(_) | Raw::GeneralRef(_) if !self.root_seen => {
                 return Err(Fault::TextBefore.into());
             }
@@ -136,7 +136,7 @@ impl ElementStack {
     }
 }
 
-/// White space of XML, and a byte order mark after some.
-fn is_blank(c: char) -> bool {
+/// XML white space, and a byte order mark after it.
+fn is_white_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{FEFF}')
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_doubles::syslog_sink::{Framing, Manners, SyslogSink};
+use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
 use serde_json::json;
 
 use crate::network;
@@ -31,7 +31,7 @@ fn plugin_contract() {
 fn plugin_contract_over_the_network() {
     let sinks = RefCell::new(HashMap::new());
     let options = || {
-        let sink = SyslogSink::tcp(Framing::OctetCounted, Manners::default());
+        let sink = SyslogSink::tcp(Framing::OctetCounted, SinkBehavior::default());
         let address = sink.address();
         sinks.borrow_mut().insert(json!([address.to_string()]), sink);
         let more = json!({ "framing": "octet-counted", "syslog_header": "none", "derive": true });

@@ -1,40 +1,40 @@
-//! The role of an element in a report, decided by its name and its parent's role.
+//! The role of an element in a report, determined by its name and its parent's role.
 
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 
-/// What an open element means.
+/// The role of an open element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ElementRole {
-    /// Known and not needed, with all that is in it.
+    /// Known and not needed; skipped with its content.
     Ignored,
-    /// Not known; counted, and skipped with all that is in it.
+    /// Unknown; counted, and skipped with its content.
     Unknown,
-    /// Structure of one kind of report.
+    /// Structure of the report.
     Of(Structure),
-    /// One of the lists that make part of a definition.
+    /// A list within a definition.
     List(List),
-    /// One item of such a list.
+    /// An item of such a list.
     Item(Item),
     /// The text of a cell.
     Asset(AssetField),
-    /// The text of a cell, when the cell has none yet.
+    /// The text of a cell; ignored if the cell already has text.
     AssetFallback(AssetField),
-    /// The text of a cell, which replaces an earlier text.
+    /// The text of a cell; replaces earlier text.
     AssetBetter(AssetField),
     /// The text of a cell.
     Definition(DefinitionField),
     /// The text of a cell.
     Finding(FindingField),
-    /// A text that something is made of at its end.
+    /// A text that is processed when its element ends.
     Value(Value),
 }
 
-/// The structure of the reports; each name belongs to one kind of report unless it says otherwise.
+/// Structural elements. Each belongs to one kind of report unless its description names several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Structure {
     /// The parent of the root.
     Document,
-    /// The root of whatever is read.
+    /// The root of any document.
     Root,
     /// `HEADER` of a scan or template report, `RESPONSE` of the others.
     Head,
@@ -48,7 +48,7 @@ pub(crate) enum Structure {
     Finding,
     /// `HOST_LIST`.
     Assets,
-    /// A list of texts within an asset, or several levels of it.
+    /// A list of texts within an asset, including its nested levels.
     AssetList(AssetField),
     /// `DNS_DATA`.
     DnsData,
@@ -98,7 +98,7 @@ pub(crate) enum Item {
     Malware,
 }
 
-/// A text that something is made of at its end.
+/// A text that is processed when its element ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value {
     /// An item of a list of an asset.
@@ -111,7 +111,7 @@ pub(crate) enum Value {
     Time,
     /// The title of a report.
     Title,
-    /// A number that the report says it holds.
+    /// A number of findings that the report declares.
     Total,
     /// The first address of a range.
     RangeStart,
@@ -119,7 +119,7 @@ pub(crate) enum Value {
     RangeEnd,
     /// The code of a warning.
     WarningCode,
-    /// The address that a warning names.
+    /// The URL in a warning.
     WarningAddress,
     /// A `KEY` in the header of a scan.
     Key,
@@ -132,15 +132,15 @@ pub(crate) enum Value {
 }
 
 impl ElementRole {
-    /// Whether nothing below is looked at.
+    /// Whether the element is skipped with its content.
     #[inline]
     pub(crate) fn is_skipped(self) -> bool {
         matches!(self, Self::Ignored | Self::Unknown)
     }
 }
 
-/// The role of `name` within one of the lists of a definition. They look the same in every kind of report, except for
-/// some spellings of the knowledge base.
+/// The role of `name` within one of the lists of a definition. The lists are the same in every kind of report, except
+/// for some names in the knowledge base.
 pub(crate) fn in_list(list: List, name: &str) -> ElementRole {
     match (list, name) {
         (List::Cves, "CVE_ID" | "CVE") => ElementRole::Item(Item::Cve),
@@ -160,7 +160,7 @@ pub(crate) fn in_list(list: List, name: &str) -> ElementRole {
     }
 }
 
-/// What `name` means within an item of such a list.
+/// The role of `name` within an item of such a list.
 pub(crate) fn in_item(item: Item, name: &str) -> ElementRole {
     match (item, name) {
         (Item::Cve | Item::Bugtraq | Item::VendorReference, "ID") => ElementRole::Value(Value::Part(0)),
@@ -180,7 +180,7 @@ pub(crate) fn in_item(item: Item, name: &str) -> ElementRole {
     }
 }
 
-/// The lists of a definition, by the names of every kind of report.
+/// The lists of a definition, by their names in all kinds of report.
 fn list_of_definition(name: &str) -> Option<ElementRole> {
     Some(ElementRole::List(match name {
         "CVE_ID_LIST" | "CVE_LIST" => List::Cves,
@@ -192,7 +192,7 @@ fn list_of_definition(name: &str) -> Option<ElementRole> {
     }))
 }
 
-/// The cells of a definition that most kinds of report name alike.
+/// The cells of a definition that have the same names in most kinds of report.
 #[inline]
 fn cell_of_definition(name: &str) -> Option<DefinitionField> {
     Some(match name {
@@ -213,7 +213,7 @@ fn cell_of_definition(name: &str) -> Option<DefinitionField> {
     })
 }
 
-/// What `name` means in an element that holds a definition: a cell, a list, or something unknown.
+/// The role of `name` in an element that contains a definition: a cell, a list, or unknown.
 #[inline]
 pub(crate) fn in_definition(name: &str) -> ElementRole {
     match cell_of_definition(name) {

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{ErrorKind, PluginError};
+use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
-use super::batch::{Item, SharedBatch};
+use super::batch::{Item, Mark, ReportBegin, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::destination::{Destination, io_error};
+use super::destination::{Destination, Ended, LateRetry, io_error};
 use super::failover::FailoverState;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
 use super::retry::{Outage, is_passing};
 use super::retry_buffer::RetryBuffer;
+use super::stop::ABORT;
 use super::summary::OutputSummary;
 use crate::config::Delivery;
+use crate::plugins::context::Context;
+use crate::state::AheadReport;
+use crate::telemetry::without_controls;
 
 /// An output with its failover output, and what is needed to continue after a failure.
-pub(super) struct Lane {
+pub(super) struct OutputWorker {
     /// Index of this output worker.
     pub(super) number: usize,
     pub(super) primary: Destination,
@@ -33,20 +37,30 @@ pub(super) struct Lane {
     pub(super) max_buffered: u64,
     pub(super) outage: Option<Outage>,
     /// Set while the failover output delivers.
-    pub(super) away: Option<FailoverState>,
-    pub(super) pace: RateLimit,
+    pub(super) failover: Option<FailoverState>,
+    pub(super) rate_limit: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
     pub(super) refusal: Option<PluginError>,
+    /// Reports that this output published in an earlier run: they are skipped.
+    pub(super) ahead: Vec<AheadReport>,
+    pub(super) skipping: Skipping,
 }
 
-impl Lane {
-    /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output;
-    /// `None` if the worker was abandoned, because the watchdog has reported its last summary then.
-    pub(super) fn run(mut self) -> Option<Vec<OutputSummary>> {
+/// Reports that are skipped, since the last commit.
+#[derive(Debug, Default)]
+pub(super) struct Skipping {
+    /// The report that is being skipped.
+    current: Option<Arc<ReportKey>>,
+    /// What was known of the last one that ended since the last commit.
+    ended: Option<AheadReport>,
+    /// Findings skipped in all.
+    findings: u64,
+}
+
+impl OutputWorker {
+    /// Delivers until the queue is closed. Returns the summary of the output, then that of its failover output.
+    pub(super) fn run(mut self) -> Vec<OutputSummary> {
         let outcome = self.deliver_all();
-        if self.is_abandoned() {
-            return None;
-        }
         let is_resumable = match &outcome {
             Ok(()) => self.control.is_resumable(),
             Err(error) => self.close_failed(error),
@@ -63,18 +77,17 @@ impl Lane {
             self.control.output_failed(self.primary.id(), self.required, &error);
         }
         self.queue.abandon();
-        // The last calls may have been abandoned too.
-        (!self.is_abandoned()).then(|| self.summaries(is_resumable))
+        for destination in [&self.primary].into_iter().chain(&self.standby) {
+            log_notes(destination.id(), destination.context());
+        }
+        self.summaries(is_resumable)
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
-        if let Some(refusal) = self.refusal.take().filter(|_| self.away.is_none()) {
+        if let Some(refusal) = self.refusal.take().filter(|_| self.failover.is_none()) {
             self.recover(refusal)?;
         }
         while let Some(item) = self.queue.take() {
-            if self.is_abandoned() {
-                return Ok(());
-            }
             self.pending.push(&item, self.max_buffered);
             match self.deliver(&item) {
                 Ok(()) => {}
@@ -84,7 +97,7 @@ impl Lane {
             if matches!(item, Item::Mark(_)) {
                 match self.probe_primary() {
                     Err(error) if is_passing(&error) => self.recover(error)?,
-                    looked => looked?,
+                    probed => probed?,
                 }
             }
         }
@@ -94,8 +107,19 @@ impl Lane {
     /// Passes an item to the output that delivers now.
     fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
         match item {
-            Item::Begin(report) => self.active().begin(report, report.continued),
+            Item::Begin(begin) => self.begin(begin),
+            Item::Batch(batch) if self.skipping.current.is_some() => {
+                self.skipping.findings += batch.findings();
+                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
+                Ok(())
+            }
             Item::Batch(batch) => self.write(batch),
+            Item::End { .. } if self.skipping.current.is_some() => {
+                let key = self.skipping.current.take();
+                self.skipping.ended =
+                    self.ahead.iter().find(|ahead| Some(&ahead.key) == key.as_deref()).cloned();
+                Ok(())
+            }
             Item::End { end, has_gap } => {
                 let has_gap = *has_gap;
                 self.active().end(end, has_gap)
@@ -104,9 +128,23 @@ impl Lane {
         }
     }
 
-    fn write(&mut self, batch: &SharedBatch) -> Result<(), PluginError> {
+    /// Begins a report, unless this output published it in an earlier run.
+    fn begin(&mut self, begin: &ReportBegin) -> Result<(), PluginError> {
+        if self.ahead.iter().any(|ahead| ahead.key == *begin.key) {
+            tracing::info!(
+                instance = self.active().id(),
+                "skipping {}: published before the interruption",
+                without_controls(&begin.report.path)
+            );
+            self.skipping.current = Some(Arc::clone(&begin.key));
+            return Ok(());
+        }
+        self.active().begin(begin, begin.continued)
+    }
+
+    fn write(&mut self, batch: &Arc<SharedBatch>) -> Result<(), PluginError> {
         if let Some(most) = self.delivery.max_findings_per_sec {
-            self.pace.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
+            self.rate_limit.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
@@ -118,7 +156,16 @@ impl Lane {
                 return Ok(());
             }
         };
-        let mut open = self.active().write(validated)?;
+        let open = self.active().write(batch, validated)?;
+        self.write_again(batch, open)
+    }
+
+    /// Writes the rows that the output wants to have again, until it accepts them or the retries are used up.
+    fn write_again(&mut self, batch: &Arc<SharedBatch>, mut open: Vec<u32>) -> Result<(), PluginError> {
+        if open.is_empty() {
+            return Ok(());
+        }
+        let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
         let mut outage = Outage::new(self.delivery.retry);
         let mut attempts = 1;
         while !open.is_empty() {
@@ -128,7 +175,7 @@ impl Lane {
             );
             let stops = self.control.stop.is_given();
             if stops && self.required && self.control.is_resumable() {
-                return Err(refused); // The next run goes on before them.
+                return Err(refused); // The next run resumes before them.
             }
             let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
@@ -138,27 +185,61 @@ impl Lane {
             tracing::debug!(instance = self.active().id(), "{refused}; retrying");
             let _ = self.control.stop.wait(pause);
             attempts += 1;
-            open = self.active().write_again(validated, &open, attempts)?;
+            open = self.active().write_again(batch, validated, open, attempts)?;
         }
         Ok(())
     }
 
-    fn commit(&mut self, mark: u64) -> Result<(), PluginError> {
-        let state = self.active().commit()?;
-        if self.is_abandoned() {
-            return Ok(());
+    fn commit(&mut self, mark: Mark) -> Result<(), PluginError> {
+        let mut late = self.active().commit()?;
+        let mut rounds = 0;
+        while !late.is_empty() {
+            rounds += 1;
+            self.write_late(late, rounds)?;
+            late = self.active().commit()?;
         }
+        let state = self.active().keep_commit()?;
         let mut states = vec![(self.active().id().to_owned(), state)];
         states.extend(self.idle_state());
-        self.checkpoints.committed(self.number, mark, states).map_err(|error| io_error(&error))?;
-        self.control.note(self.number, self.summaries(true));
+        let skipped = self.skipping.ended.take();
+        let ended = skipped.as_ref().map_or_else(
+            || self.active().ended(),
+            |ahead| Ended { missed: ahead.missed, dead_letters: ahead.dead_letters },
+        );
+        let ended = (!mark.in_report).then_some(ended);
+        let committed = self.checkpoints.committed(self.number, mark, states, ended);
+        committed.map_err(|error| io_error(&error))?;
+        self.ahead.retain(|ahead| skipped.as_ref().is_none_or(|skipped| skipped.key != ahead.key));
         let active = self.active();
         let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
-        self.pending = RetryBuffer { report, has_begun, ..RetryBuffer::default() };
+        // After a failure from here on, only the barrier is repeated: `open` with the stored receipt publishes.
+        let items = [Item::Mark(mark)].into();
+        self.pending = RetryBuffer { report, has_begun, items, ..RetryBuffer::default() };
+        if !mark.in_report && skipped.is_none() && self.active().capabilities().resume != Resume::None {
+            self.active().stored()?;
+        }
+        self.checkpoints.published(self.number, mark.number);
+        self.pending.items.clear();
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
             self.queue.set_down(false);
+        }
+        Ok(())
+    }
+
+    /// Writes rows of earlier batches again that a commit has named.
+    fn write_late(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
+        for (batch, rows) in late {
+            if round > MAX_LATE_ROUNDS {
+                let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+                let reason = format!("not accepted after {round} attempts");
+                self.active().move_to_dead_letters(validated, &rows, &reason, round);
+                continue;
+            }
+            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
+            let open = self.active().write_again(&batch, validated, rows, round + 1)?;
+            self.write_again(&batch, open)?;
         }
         Ok(())
     }
@@ -177,7 +258,7 @@ impl Lane {
             let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
             let pause = outage.failed(&error);
             let hands_over = outage.breaker_is_open() || pause.is_none();
-            if hands_over && self.standby.is_some() && self.away.is_none() {
+            if hands_over && self.standby.is_some() && self.failover.is_none() {
                 self.fail_over(&error);
             } else {
                 let Some(pause) = pause else { return Err(error) };
@@ -242,15 +323,19 @@ impl Lane {
 
     /// Opens the output that delivers now at its last commit, and repeats everything since.
     fn repeat(&mut self) -> Result<(), PluginError> {
-        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.away.is_none();
+        let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.failover.is_none();
         let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
+        self.skipping = Skipping { findings: self.skipping.findings, ..Skipping::default() };
         let active = self.active();
         active.reopen(probe)?;
         active.set_repeating(true);
+        let resumes = active.capabilities().resume != Resume::None;
+        self.checkpoints.set_resumes(self.number, resumes);
+        let active = self.active();
         match begun {
             // The other output has begun this report: this one gets the rest.
-            Some(report) if !active.is_inside(&report) => {
-                active.begin(&report, true)?;
+            Some(begin) if !active.is_inside(&begin.report) => {
+                active.begin(&begin, true)?;
                 if comes_late {
                     active.mark_gap();
                 }
@@ -271,11 +356,16 @@ impl Lane {
     fn close_failed(&mut self, error: &PluginError) -> bool {
         self.queue.set_down(true);
         let id = self.active().id().to_owned();
-        self.control.output_failed(&id, self.required, error);
+        if self.active().is_hung() {
+            self.control.output_hung(&id, self.required, error);
+        } else {
+            self.control.output_failed(&id, self.required, error);
+        }
         let is_resumable = self.control.is_resumable() && self.required;
         self.active().drop_instance();
         self.active().roll_back_dead_letters();
-        if !is_resumable && !is_passing(error) {
+        let is_aborted = self.control.stop.level() >= ABORT;
+        if !is_resumable && !is_passing(error) && !is_aborted {
             self.active().discard();
         }
         if let Err(error) = self.leave_checkpoints() {
@@ -292,24 +382,36 @@ impl Lane {
 
     pub(super) fn active(&mut self) -> &mut Destination {
         match &mut self.standby {
-            Some(standby) if self.away.is_some() => standby,
+            Some(standby) if self.failover.is_some() => standby,
             _ => &mut self.primary,
         }
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.primary.watch().is_abandoned()
     }
 
     fn summaries(&self, is_resumable: bool) -> Vec<OutputSummary> {
         let mut primary = self.primary.summary(is_resumable);
         let mut standby = self.standby.as_ref().map(|standby| standby.summary(is_resumable));
         // What came after the last commit counts as undelivered.
-        let last = if self.away.is_some() { &mut standby } else { &mut None };
-        last.as_mut().unwrap_or(&mut primary).undelivered += self.pending.findings;
+        let last = if self.failover.is_some() { &mut standby } else { &mut None };
+        let last = last.as_mut().unwrap_or(&mut primary);
+        last.undelivered += self.pending.findings;
+        last.delivered_before += self.skipping.findings;
         if let Some(standby) = &standby {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
         }
         [primary].into_iter().chain(standby).collect()
     }
 }
+
+/// Logs what an instance has noted.
+pub(super) fn log_notes(instance: &str, context: &Context) {
+    for (level, text, count) in context.take_notes() {
+        let text = without_controls(&text);
+        match level {
+            0..=2 => tracing::warn!(instance, count, "{text}"),
+            _ => tracing::info!(instance, count, "{text}"),
+        }
+    }
+}
+
+/// How often rows that a commit names are written again before they become dead letters.
+const MAX_LATE_ROUNDS: u32 = 5;

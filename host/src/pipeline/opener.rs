@@ -1,0 +1,175 @@
+//! Opens instances of one plugin, any number of times: with the same options, at another position or receipt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scanbridge_plugin_api::abi::{API, InputHandle, InputTable2, OutputHandle, OutputTable2, mask};
+use scanbridge_plugin_api::batch::Schema;
+use scanbridge_plugin_api::{
+    InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Receipt,
+};
+
+use super::build::Settings;
+use super::stop::Stop;
+use crate::config::{Instance, Pipeline};
+use crate::plugins::Claim;
+use crate::plugins::context::Context;
+use crate::plugins::guard::Caller;
+use crate::plugins::instance_thread::{CallLimits, InstanceThread};
+
+/// Opens instances of one input.
+pub(super) type InputOpener = Opener<InputTable2, InputCapabilities>;
+/// Opens instances of one output.
+pub(super) type OutputOpener = Opener<OutputTable2, OutputCapabilities>;
+
+/// What every instance of one input or output of the pipeline is opened with.
+pub(super) struct Opener<T, C> {
+    table: T,
+    /// What the plugin declares.
+    declared: C,
+    plugin: String,
+    /// Contains the options, which contain secrets.
+    frame: Arc<OpenFrame>,
+    context: &'static Context,
+    limits: CallLimits,
+}
+
+impl<T, C> std::fmt::Debug for Opener<T, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.id(), self.plugin)
+    }
+}
+
+impl<T, C> Opener<T, C> {
+    pub(super) fn new(
+        table: T,
+        declared: C,
+        kind: PluginKind,
+        instance: &Instance,
+        claim: Claim<'_>,
+        run: RunOfInstance<'_>,
+    ) -> Self {
+        mask_secrets(instance, claim);
+        let version = &claim.library.identity().crate_version;
+        let name = format!("{} {} ({} {version})", kind.word(), instance.id, claim.name);
+        let settings = run.settings;
+        let caller = Caller::new(name, settings.recorder.as_deref());
+        let limits = CallLimits::of(run.hang);
+        Self {
+            table,
+            declared,
+            plugin: claim.name.to_owned(),
+            frame: Arc::new(frame(run.pipeline, instance, settings, limits)),
+            context: Context::leaked(&instance.id, caller, run.stop),
+            limits,
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.frame.instance
+    }
+
+    pub(super) fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    pub(super) fn context(&self) -> &'static Context {
+        self.context
+    }
+
+    pub(super) fn limits(&self) -> CallLimits {
+        self.limits
+    }
+
+    /// A thread for the instance.
+    pub(super) fn thread<H: Send + 'static>(&self) -> InstanceThread<H> {
+        InstanceThread::start(self.id(), self.context)
+    }
+}
+
+/// The run that an instance belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct RunOfInstance<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) settings: &'a Settings,
+    pub(super) stop: &'a Arc<Stop>,
+    /// How long a call may take without a sign of progress.
+    pub(super) hang: Duration,
+}
+
+fn frame(pipeline: &Pipeline, instance: &Instance, settings: &Settings, limits: CallLimits) -> OpenFrame {
+    let mut frame = OpenFrame::default();
+    API.clone_into(&mut frame.api);
+    frame.host = format!("Scanbridge {}", env!("CARGO_PKG_VERSION"));
+    frame.pipeline.clone_from(&pipeline.name);
+    frame.instance.clone_from(&instance.id);
+    frame.run = settings.run;
+    frame.purpose = settings.purpose;
+    frame.options = instance.options.clone().into_iter().collect();
+    frame.state_folder = settings.folder.instance(&instance.id);
+    frame.limits.hang_ms = u64::try_from(limits.hang.as_millis()).unwrap_or(u64::MAX);
+    frame
+}
+
+impl InputOpener {
+    /// Opens an instance on its thread. Returns its columns and what it can do. An empty position is the beginning.
+    pub(super) fn open(
+        &self,
+        thread: &mut InstanceThread<InputHandle>,
+        position: &Position,
+    ) -> Result<(Schema, InputCapabilities), PluginError> {
+        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.context.table());
+        let position = (!position.0.is_empty()).then(|| position.clone());
+        let declared = self.declared;
+        thread.call("open", self.limits, move |handle| {
+            let opened = InputHandle::open(table, &frame, position.as_ref(), host)?;
+            let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
+            let schema = opened.schema().clone();
+            *handle = Some(opened);
+            Ok((schema, capabilities))
+        })
+    }
+}
+
+impl OutputOpener {
+    /// Opens an instance on its thread. Returns what it can do.
+    pub(super) fn open(
+        &self,
+        thread: &mut InstanceThread<OutputHandle>,
+        receipt: Option<&Receipt>,
+    ) -> Result<OutputCapabilities, PluginError> {
+        let (table, frame, host) = (self.table, Arc::clone(&self.frame), self.context.table());
+        let (receipt, declared) = (receipt.cloned(), self.declared);
+        thread.call("open", self.limits, move |handle| {
+            let opened = OutputHandle::open(table, &frame, receipt.as_ref(), host)?;
+            let capabilities = opened.capabilities().map_or(declared, |answer| answer.at_most(declared));
+            *handle = Some(opened);
+            Ok(capabilities)
+        })
+    }
+
+    /// What the plugin declares.
+    pub(super) fn declared(&self) -> OutputCapabilities {
+        self.declared
+    }
+}
+
+/// Redacts the values of secret options in everything that the plugin tells the host.
+fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
+    let descriptor = claim.library.descriptor(claim.kind, claim.name).ok();
+    let is_secret = |name: &str| {
+        descriptor.and_then(|descriptor| descriptor.option(name)).is_some_and(|option| option.secret)
+            || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
+    };
+    for (_, value) in instance.options.iter().filter(|(name, _)| is_secret(name)) {
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        items.iter().filter_map(|item| item.as_str()).for_each(mask);
+    }
+}
+
+/// The error of a plugin that asks the host to store more than the contract allows.
+pub(super) fn too_long(kind: &str, what: &str, bytes: usize, limit: usize) -> PluginError {
+    PluginError::bug(format!(
+        "plugin bug: the {kind} returned a {what} of {bytes} bytes; the limit is {limit}"
+    ))
+}

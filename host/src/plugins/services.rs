@@ -1,0 +1,99 @@
+//! The functions of the host's services, as plugins call them.
+#![expect(unsafe_code, reason = "a plugin hands back the context that the host gave it")]
+
+use std::time::Duration;
+
+use scanbridge_plugin_api::abi::{
+    ALIVE_1, AliveTable1, BytesRef, CANCEL_1, CancelTable1, HostTable2, LOG_1, LogTable1, MASK_1, MaskTable1,
+    NOTES_1, NotesTable1, TOTAL_IS_KNOWN, WAKE_1, WakeTable1, mask, masked,
+};
+
+use super::context::Context;
+use crate::telemetry;
+
+/// The host table of the instance with this context.
+pub(super) fn table(context: *const ()) -> HostTable2 {
+    HostTable2 { size: size_of::<HostTable2>() as u32, reserved: 0, context, get_table }
+}
+
+extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
+    static LOG: LogTable1 = LogTable1 { level: log_level, log };
+    static CANCEL: CancelTable1 = CancelTable1 { level: cancel_level, wait };
+    static ALIVE: AliveTable1 = AliveTable1 { alive, progress, phase };
+    static NOTES: NotesTable1 = NotesTable1 { note };
+    static WAKE: WakeTable1 = WakeTable1 { wake };
+    static MASK: MaskTable1 = MaskTable1 { mask: mask_text };
+    match id.to_text().as_str() {
+        LOG_1 => std::ptr::from_ref(&LOG).cast(),
+        CANCEL_1 => std::ptr::from_ref(&CANCEL).cast(),
+        ALIVE_1 => std::ptr::from_ref(&ALIVE).cast(),
+        NOTES_1 => std::ptr::from_ref(&NOTES).cast(),
+        WAKE_1 => std::ptr::from_ref(&WAKE).cast(),
+        MASK_1 => std::ptr::from_ref(&MASK).cast(),
+        _ => std::ptr::null(),
+    }
+}
+
+/// # Safety
+/// `context` is one that [`Context::table`] gave out; such a context is never freed.
+unsafe fn of(context: *const ()) -> &'static Context {
+    // SAFETY: see above.
+    unsafe { &*context.cast::<Context>() }
+}
+
+extern "C" fn log_level(_: *const ()) -> u32 {
+    telemetry::plugins_level()
+}
+
+extern "C" fn log(
+    context: *const (),
+    level: u32,
+    target: BytesRef<'_>,
+    message: BytesRef<'_>,
+    fields_json: BytesRef<'_>,
+) {
+    // SAFETY: plugins hand back what they were given.
+    let context = unsafe { of(context) };
+    let (message, fields) = (message.to_text(), fields_json.to_text());
+    telemetry::plugin_line(&context.instance, level, &target.to_text(), &masked(&message), &masked(&fields));
+}
+
+extern "C" fn cancel_level(context: *const ()) -> u32 {
+    // SAFETY: as above.
+    unsafe { of(context) }.level()
+}
+
+extern "C" fn wait(context: *const (), seen: u32, milliseconds: u64) -> u32 {
+    // SAFETY: as above.
+    unsafe { of(context) }.wait(seen, Duration::from_millis(milliseconds))
+}
+
+extern "C" fn alive(context: *const ()) {
+    // SAFETY: as above.
+    unsafe { of(context) }.sign_of_life(Duration::ZERO);
+}
+
+extern "C" fn progress(context: *const (), done: u64, total: u64, flags: u32) {
+    let total = if flags & TOTAL_IS_KNOWN == 0 { 0 } else { total };
+    // SAFETY: as above.
+    unsafe { of(context) }.set_progress(done, total);
+}
+
+extern "C" fn phase(context: *const (), text: BytesRef<'_>) {
+    // SAFETY: as above.
+    unsafe { of(context) }.set_phase(masked(&text.to_text()).into_owned());
+}
+
+extern "C" fn note(context: *const (), level: u32, text: BytesRef<'_>, count: u64) {
+    // SAFETY: as above.
+    unsafe { of(context) }.note(level, masked(&text.to_text()).into_owned(), count);
+}
+
+extern "C" fn wake(context: *const ()) {
+    // SAFETY: as above.
+    unsafe { of(context) }.wake();
+}
+
+extern "C" fn mask_text(_: *const (), text: BytesRef<'_>) {
+    mask(&text.to_text());
+}

@@ -1,0 +1,280 @@
+//! What a plugin declares that it can do. The host's delivery follows from these words.
+//!
+//! The descriptor declares the most that a plugin can do; each instance may declare less in its answer to `open`, because
+//! it can depend on options: a CSV file can be resumed exactly, a pipe cannot. A word that a reader does not know counts
+//! as the first word of its list, which is the most careful one.
+
+use serde::{Deserialize, Serialize};
+
+/// Defines an enum whose values cross as words. The first one is the default, and the meaning of an unknown word.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$help:meta])* $value:ident = $word:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(from = "String", into = "&'static str")]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$help])* $value),+ }
+
+        impl $name {
+            /// All values, the most careful one first.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// The word that crosses.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$value => $word),+ }
+            }
+        }
+
+        impl From<$name> for &'static str {
+            fn from(value: $name) -> Self { value.word() }
+        }
+
+        impl From<String> for $name {
+            fn from(word: String) -> Self {
+                Self::ALL.iter().copied().find(|value| value.word() == word).unwrap_or_default()
+            }
+        }
+    };
+}
+
+words! {
+    /// How an output continues a report after an interruption.
+    Resume {
+        /// It cannot. The host sets no checkpoint inside a report, and after an interruption sends the report again from
+        /// its start. What the output delivered before may come twice. Receipts are ignored.
+        #[default]
+        None = "none",
+        /// It continues after its receipt. What it wrote after the receipt may come twice.
+        Repeats = "repeats",
+        /// It continues after its receipt, and removes what it wrote later.
+        Exact = "exact",
+    }
+}
+
+words! {
+    /// What a report replaces at the destination.
+    Replaces {
+        /// Nothing: records are added.
+        #[default]
+        None = "none",
+        /// What the destination knows of each asset in the report.
+        Asset = "asset",
+        /// Everything that an earlier report wrote.
+        Report = "report",
+    }
+}
+
+words! {
+    /// Whether an output accepts a report that holds only some findings of its assets, as replayed dead letters do.
+    Partial {
+        /// No: it would replace findings that the report does not hold.
+        #[default]
+        Refuses = "refuses",
+        /// Yes: it adds them to what the destination knows.
+        Adds = "adds",
+    }
+}
+
+words! {
+    /// Whether the order of batches matters.
+    Order {
+        /// Batches arrive in the order of the input.
+        #[default]
+        Stream = "stream",
+        /// Batches of a report may arrive in any order.
+        Any = "any",
+    }
+}
+
+words! {
+    /// Whether an output learns after `write` which findings were refused.
+    LateAnswers {
+        /// No: `write` returns everything.
+        #[default]
+        None = "none",
+        /// Yes: `commit` may name rows of batches since the last commit.
+        Rows = "rows",
+    }
+}
+
+words! {
+    /// Where an input can continue after an interruption.
+    Resumes {
+        /// Nowhere. There are no checkpoints, and an interrupted run starts from the beginning.
+        #[default]
+        None = "none",
+        /// Between two reports.
+        Report = "report",
+        /// At positions inside a report.
+        Position = "position",
+    }
+}
+
+words! {
+    /// Whether an input can read one given report again.
+    Rereads {
+        /// No.
+        #[default]
+        No = "no",
+        /// Yes.
+        Yes = "yes",
+    }
+}
+
+words! {
+    /// Whether an input comes to an end by itself.
+    Ends {
+        /// Yes.
+        #[default]
+        Yes = "yes",
+        /// No: it waits for new reports until it is stopped.
+        No = "no",
+    }
+}
+
+/// The capabilities of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct OutputCapabilities {
+    /// How it continues a report after an interruption.
+    pub resume: Resume,
+    /// What a report replaces.
+    pub replaces: Replaces,
+    /// Whether it accepts partial reports.
+    pub partial: Partial,
+    /// Whether the order of batches matters.
+    pub order: Order,
+    /// Whether `commit` can refuse rows.
+    pub late_answers: LateAnswers,
+}
+
+impl OutputCapabilities {
+    /// An output that declares nothing: the host assumes the least.
+    pub const NONE: Self = Self {
+        resume: Resume::None,
+        replaces: Replaces::None,
+        partial: Partial::Refuses,
+        order: Order::Stream,
+        late_answers: LateAnswers::None,
+    };
+
+    /// The same with this way to resume.
+    #[must_use]
+    pub const fn resume(mut self, resume: Resume) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// The same with what a report replaces.
+    #[must_use]
+    pub const fn replaces(mut self, replaces: Replaces) -> Self {
+        self.replaces = replaces;
+        self
+    }
+
+    /// The same with whether partial reports are accepted.
+    #[must_use]
+    pub const fn partial(mut self, partial: Partial) -> Self {
+        self.partial = partial;
+        self
+    }
+
+    /// The same with whether the order of batches matters.
+    #[must_use]
+    pub const fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// The same with whether `commit` can refuse rows.
+    #[must_use]
+    pub const fn late_answers(mut self, late_answers: LateAnswers) -> Self {
+        self.late_answers = late_answers;
+        self
+    }
+
+    /// What an instance can do: its own declaration, but no more than that of its plugin.
+    #[must_use]
+    pub fn at_most(self, plugin: Self) -> Self {
+        Self {
+            resume: self.resume.min(plugin.resume),
+            replaces: self.replaces.min(plugin.replaces),
+            partial: self.partial.min(plugin.partial),
+            order: self.order.min(plugin.order),
+            late_answers: self.late_answers.min(plugin.late_answers),
+        }
+    }
+}
+
+/// The capabilities of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct InputCapabilities {
+    /// Where it can continue after an interruption.
+    pub resumes: Resumes,
+    /// Whether it can read one given report again.
+    pub rereads: Rereads,
+    /// Whether it comes to an end by itself.
+    pub ends: Ends,
+}
+
+impl InputCapabilities {
+    /// An input that declares nothing: the host assumes the least.
+    pub const NONE: Self = Self { resumes: Resumes::None, rereads: Rereads::No, ends: Ends::Yes };
+
+    /// The same with where it can continue.
+    #[must_use]
+    pub const fn resumes(mut self, resumes: Resumes) -> Self {
+        self.resumes = resumes;
+        self
+    }
+
+    /// The same with whether it can read one given report again.
+    #[must_use]
+    pub const fn rereads(mut self, rereads: Rereads) -> Self {
+        self.rereads = rereads;
+        self
+    }
+
+    /// The same with whether it comes to an end by itself.
+    #[must_use]
+    pub const fn ends(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// What an instance can do: its own declaration, but no more than that of its plugin.
+    #[must_use]
+    pub fn at_most(self, plugin: Self) -> Self {
+        Self {
+            resumes: self.resumes.min(plugin.resumes),
+            rereads: self.rereads.min(plugin.rereads),
+            ends: self.ends.min(plugin.ends),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_missing_words_are_the_most_careful_ones() {
+        let read = |json: &str| serde_json::from_str::<OutputCapabilities>(json).unwrap();
+        assert_eq!(read(r#"{"resume": "backwards", "order": "any", "later": 1}"#).resume, Resume::None);
+        assert_eq!(read(r#"{"resume": "exact"}"#), OutputCapabilities::NONE.resume(Resume::Exact));
+        assert_eq!(read("{}"), OutputCapabilities::NONE);
+        let input: InputCapabilities = serde_json::from_str(r#"{"resumes": "position"}"#).unwrap();
+        assert_eq!(input, InputCapabilities::NONE.resumes(Resumes::Position));
+    }
+
+    #[test]
+    fn instance_cannot_do_more_than_its_plugin() {
+        let plugin = OutputCapabilities::NONE.resume(Resume::Repeats).partial(Partial::Adds);
+        let answer = OutputCapabilities::NONE.resume(Resume::Exact).replaces(Replaces::Report);
+        assert_eq!(answer.at_most(plugin), OutputCapabilities::NONE.resume(Resume::Repeats));
+    }
+}

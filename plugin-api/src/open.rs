@@ -1,0 +1,226 @@
+//! What an instance is opened with, and what it answers.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::batch::Schema;
+use crate::options::Options;
+use crate::services::Services;
+
+/// Why the host opens an instance.
+///
+/// For all purposes but [`Run`](Self::Run), [`Replay`](Self::Replay) and [`Exam`](Self::Exam) an instance changes
+/// nothing: no file, no remote state, no key. It gets no receipt and no position then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Purpose {
+    /// To deliver findings.
+    Run,
+    /// To see whether the options are valid. Also the meaning of a word that this version does not know.
+    #[default]
+    Check,
+    /// To ask `check` whether it would work now.
+    Probe,
+    /// To deliver dead letters again.
+    Replay,
+    /// To list stored reports.
+    List,
+    /// To show what would be delivered.
+    Preview,
+    /// To be examined with seeded faults; like [`Run`](Self::Run).
+    Exam,
+}
+
+impl Purpose {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Run, Self::Check, Self::Probe, Self::Replay, Self::List, Self::Preview, Self::Exam];
+
+    /// The word that crosses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Check => "check",
+            Self::Probe => "probe",
+            Self::Replay => "replay",
+            Self::List => "list",
+            Self::Preview => "preview",
+            Self::Exam => "exam",
+        }
+    }
+
+    /// Whether the instance must change nothing.
+    #[must_use]
+    pub fn is_read_only(self) -> bool {
+        !matches!(self, Self::Run | Self::Replay | Self::Exam)
+    }
+}
+
+impl<'de> Deserialize<'de> for Purpose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(Self::ALL.into_iter().find(|purpose| purpose.word() == word).unwrap_or_default())
+    }
+}
+
+/// The limits of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of texts or tables at which an input hands on a batch.
+    pub batch_bytes: u64,
+    /// The longest JSON document of one call, in bytes.
+    pub frame_bytes: u64,
+    /// The longest receipt, in bytes.
+    pub receipt_bytes: u64,
+    /// The longest position, in bytes.
+    pub position_bytes: u64,
+    /// Milliseconds after which a call without a sign of progress is abandoned.
+    pub hang_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_bytes: 384 << 10,
+            frame_bytes: 1 << 20,
+            receipt_bytes: 64 << 10,
+            position_bytes: 64 << 10,
+            hang_ms: 600_000,
+        }
+    }
+}
+
+/// What the host tells an instance besides its options. Crosses as JSON; a missing key has its default.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct OpenFrame {
+    /// The plugin API of the host: `2.0`.
+    pub api: String,
+    /// Product and version of the host: `Scanbridge 1.2.0`.
+    pub host: String,
+    /// The name of the pipeline.
+    pub pipeline: String,
+    /// The `id` of the instance in the pipeline.
+    pub instance: String,
+    /// The number of the run; 0 if nothing runs.
+    pub run: u64,
+    /// Why the instance is opened.
+    pub purpose: Purpose,
+    /// The options as a JSON object. They contain secrets.
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// The directory of the instance. It is created at first use.
+    pub state_folder: PathBuf,
+    /// The limits of the host.
+    pub limits: Limits,
+    /// Inputs: the keys of the reports to read; absent for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reports: Option<Vec<serde_json::Value>>,
+    /// The names of options that differ from those of the run that is resumed.
+    pub options_changed: Vec<String>,
+}
+
+/// Without the options, which contain secrets.
+impl fmt::Debug for OpenFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenFrame")
+            .field("instance", &self.instance)
+            .field("run", &self.run)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an instance is opened with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Open<'a> {
+    /// The options, checked against the plugin's table.
+    pub options: &'a Options,
+    /// The host's services for this instance.
+    pub services: &'a Services,
+    /// Everything else.
+    pub frame: &'a OpenFrame,
+}
+
+impl<'a> Open<'a> {
+    /// For a plugin's own tests, and for the shim.
+    #[must_use]
+    pub fn new(options: &'a Options, services: &'a Services, frame: &'a OpenFrame) -> Self {
+        Self { options, services, frame }
+    }
+
+    /// Why the instance is opened.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.frame.purpose
+    }
+
+    /// The `id` of the instance in the pipeline.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.frame.instance
+    }
+
+    /// The directory of the instance; see [`Services::state_folder`], which creates it.
+    #[must_use]
+    pub fn state_folder(&self) -> &Path {
+        &self.frame.state_folder
+    }
+}
+
+/// An open instance, with what it can do with these options. `Ok(plugin.into())` declares what the plugin declares.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Opened<T, C> {
+    /// The instance.
+    pub plugin: T,
+    /// What it can do; absent for what the plugin declares.
+    pub capabilities: Option<C>,
+    /// Inputs: the columns of its batches.
+    pub schema: Schema,
+}
+
+impl<T, C> Opened<T, C> {
+    /// The same with less than the plugin declares.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: C) -> Self {
+        self.capabilities = Some(capabilities);
+        self
+    }
+
+    /// The same with these columns, for an input.
+    #[must_use]
+    pub fn with_schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+}
+
+impl<T, C> From<T> for Opened<T, C> {
+    fn from(plugin: T) -> Self {
+        Self { plugin, capabilities: None, schema: Schema::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_purpose_is_read_only() {
+        let frame: OpenFrame = serde_json::from_str(r#"{"purpose": "audit", "later": 1}"#).unwrap();
+        assert_eq!(frame.purpose, Purpose::Check);
+        assert!(frame.purpose.is_read_only());
+        for purpose in Purpose::ALL {
+            let word = serde_json::to_string(&purpose).unwrap();
+            assert_eq!(word, format!("\"{}\"", purpose.word()));
+            assert_eq!(serde_json::from_str::<Purpose>(&word).unwrap(), purpose);
+        }
+    }
+}
