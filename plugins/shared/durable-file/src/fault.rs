@@ -227,7 +227,7 @@ impl Disk {
         fs::rename(path, self.removed.path().join(fs::symlink_metadata(path)?.ino().to_string()))
     }
 
-    /// All files but locks, which say nothing without their process.
+    /// All files but locks, which mean nothing without their process.
     fn list(&self, folder: &Path) -> io::Result<Names> {
         let mut names = Names::new();
         for entry in fs::read_dir(folder)? {

@@ -43,8 +43,8 @@
 //! opened at a commit that is not stored yet, while the stored receipt still names the part of an earlier attempt.
 //!
 //! A part that is missing or shorter than the receipt says is an error that names it; only a run that starts from the
-//! beginning passes it. The receipt of a report to a device
-//! or pipe says nothing about that report: it begins again.
+//! beginning passes it. A report to a device or pipe is in no
+//! receipt: it begins again.
 //!
 //! A run that ends without any receipt leaves no part behind. After a kill, a part can remain if no later report has its
 //! name.

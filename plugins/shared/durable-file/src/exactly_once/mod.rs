@@ -54,7 +54,7 @@ fn varied(vary: impl Fn(&Scenario) -> Vec<Scenario>) -> Vec<Scenario> {
 #[test]
 fn one_kill_anywhere_changes_nothing() {
     let scenarios = varied(|scenario| {
-        let next_run = |next_run| Scenario { next_run, ..scenario.clone() };
+        let next_run = |next_run| Scenario { next_runs: vec![next_run], ..scenario.clone() };
         let stored_at_ends = Scenario { stores: vec![false], ..scenario.clone() };
         vec![next_run(NextRun::Resumes), next_run(NextRun::Repeats), next_run(NextRun::Skips), stored_at_ends]
     });
@@ -72,6 +72,20 @@ fn disk_that_is_full_once_changes_nothing() {
     one_fault_anywhere(&scenarios, &[Fault::Full]);
 }
 
+/// A report is begun again and fails before its first commit; then it is resumed at the receipt of the first attempt.
+#[test]
+fn failed_second_attempt_does_not_disturb_the_first() {
+    for scenario in scenarios() {
+        let next_runs = vec![NextRun::Resumes, NextRun::Repeats, NextRun::Resumes];
+        let scenario = Scenario { next_runs, commits: vec![true], stores: vec![true], ..scenario };
+        for killed in 0..40 {
+            for full in 0..12 {
+                scenario.play(&[(killed, Fault::Killed), (full, Fault::Full)]);
+            }
+        }
+    }
+}
+
 #[test]
 fn one_loss_of_power_anywhere_changes_nothing() {
     one_fault_anywhere(&scenarios(), &[Fault::PowerLoss(0), Fault::PowerLoss(1), Fault::PowerLoss(2)]);
@@ -84,18 +98,22 @@ fn arbitrary() -> impl Strategy<Value = Scenario> {
         prop::collection::vec(report, 1..6),
         prop::collection::vec(any::<bool>(), 1..20),
         prop::collection::vec(any::<bool>(), 1..20),
-        prop::sample::select(vec![NextRun::Resumes, NextRun::Repeats, NextRun::Skips]),
+        prop::collection::vec(next_run(), 1..4),
         any::<bool>(),
     )
-        .prop_map(|(scenario, reports, commits, stores, next_run, reopens)| {
+        .prop_map(|(scenario, reports, commits, stores, next_runs, reopens)| {
             let records = |count: usize| (0..count).map(|k| "x".repeat(k * 3) + "\n").collect();
             let reports = reports.into_iter().map(|(id, count, deliver)| Report {
                 id,
                 records: records(count),
                 deliver,
             });
-            Scenario { reports: reports.collect(), commits, stores, next_run, reopens, ..scenario }
+            Scenario { reports: reports.collect(), commits, stores, next_runs, reopens, ..scenario }
         })
+}
+
+fn next_run() -> impl Strategy<Value = NextRun> {
+    prop::sample::select(vec![NextRun::Resumes, NextRun::Resumes, NextRun::Repeats, NextRun::Skips])
 }
 
 fn fault() -> impl Strategy<Value = Fault> {

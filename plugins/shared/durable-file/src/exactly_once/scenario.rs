@@ -34,8 +34,8 @@ pub(super) struct Scenario {
     /// repeats.
     pub(super) commits: Vec<bool>,
     pub(super) stores: Vec<bool>,
-    /// What the next run does with a report that was interrupted.
-    pub(super) next_run: NextRun,
+    /// What the next run does with a report that was interrupted; the pattern repeats.
+    pub(super) next_runs: Vec<NextRun>,
     /// Whether the host opens the file again after an error, at the last commit. Otherwise its run ends.
     pub(super) reopens: bool,
 }
@@ -101,7 +101,7 @@ impl Scenario {
             reports,
             commits: vec![true, false, true],
             stores: vec![true, true, false, true, false],
-            next_run: NextRun::Resumes,
+            next_runs: vec![NextRun::Resumes],
             reopens: false,
         }
     }
@@ -132,9 +132,10 @@ impl Scenario {
         fault::use_folder(&folder);
         let mut ledger = Ledger::default();
         let mut came = 0;
-        for (step, kind) in faults {
+        let next_runs: Vec<_> = self.next_runs.iter().cycle().take(faults.len() + 1).copied().collect();
+        for ((step, kind), next_run) in faults.iter().zip(&next_runs) {
             fault::plan(*step, *kind);
-            let outcome = self.run(&folder, &mut ledger);
+            let outcome = self.run(&folder, &mut ledger, *next_run);
             let is_disturbed = fault::revive();
             came += usize::from(is_disturbed);
             if let Err(Failure::File(error)) = outcome {
@@ -143,7 +144,7 @@ impl Scenario {
                 assert!(kinds.contains(&error.kind), "{error}");
             }
         }
-        if let Err(Failure::File(error)) = self.run(&folder, &mut ledger) {
+        if let Err(Failure::File(error)) = self.run(&folder, &mut ledger, next_runs[faults.len()]) {
             panic!("{error}, {faults:?}, {self:?}");
         }
         let mut found = content(&folder);
@@ -156,9 +157,9 @@ impl Scenario {
     }
 
     /// One process: resumes at the ledger's checkpoint. Its files are dropped before it returns.
-    fn run(&self, folder: &Path, ledger: &mut Ledger) -> Result<(), Failure> {
+    fn run(&self, folder: &Path, ledger: &mut Ledger, next_run: NextRun) -> Result<(), Failure> {
         let mut last = ledger.checkpoint.clone();
-        let mut outcome = self.attempt(folder, ledger, &mut last, self.next_run);
+        let mut outcome = self.attempt(folder, ledger, &mut last, next_run);
         if let Err(Failure::File(_)) = outcome
             && self.reopens
             && !fault::is_dead()
@@ -270,7 +271,7 @@ impl Scenario {
     }
 }
 
-/// All files of the directory but locks: a killed process leaves them, and they say nothing.
+/// All files of the directory but locks, which a killed process leaves.
 fn content(folder: &Path) -> BTreeMap<String, String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let read = |entry: fs::DirEntry| {
