@@ -81,7 +81,7 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     fs::write(folder.join("a.csv"), "outside").expect("the file system in memory is not full");
     // The output file and the part files that the seeds refer to.
     fs::write(out.join("a.csv"), "published\n").expect("the file system in memory is not full");
-    for part in [".a.csv.2.part", ".a.0001.csv.2.part"] {
+    for part in [".a.csv.2.part", ".a.csv.2-0001.part"] {
         fs::write(out.join(part), "published\nhalf a line").expect("the file system in memory is not full");
     }
     // A receipt contains the path of its file. The seeds contain a placeholder instead.

@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 #[cfg(not(test))]
-use std::fs::{hard_link, remove_file, rename as rename_file};
+use std::fs::{remove_file, rename as rename_file};
 
 /// Tests record what reaches the disk.
 #[cfg(test)]
 pub(crate) use crate::fault::step;
 #[cfg(test)]
-use crate::fault::{created, hard_link, remove_file, rename_file, synced, synced_folder};
+use crate::fault::{created, remove_file, rename_exclusively, rename_file, synced, synced_folder};
+
+#[cfg(not(test))]
+fn rename_exclusively(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
 
 /// Called before each change; only tests inject a fault here.
 #[cfg(not(test))]
@@ -56,15 +62,7 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length)
 }
 
-pub(crate) fn sync_data(file: &File) -> io::Result<()> {
-    step()?;
-    #[cfg(test)]
-    return synced(file);
-    #[cfg(not(test))]
-    file.sync_data()
-}
-
-pub(crate) fn sync_all(file: &File) -> io::Result<()> {
+pub(crate) fn sync(file: &File) -> io::Result<()> {
     step()?;
     #[cfg(test)]
     return synced(file);
@@ -77,9 +75,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     rename_file(from, to)
 }
 
-pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames, but replaces no file. Where the file system cannot do that in one step, a file that is created in just this
+/// moment is replaced.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     step()?;
-    hard_link(from, to)
+    match rename_exclusively(from, to) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            rename_file(from, to)
+        }
+        outcome => outcome,
+    }
 }
 
 pub(crate) fn remove(path: &Path) -> io::Result<()> {

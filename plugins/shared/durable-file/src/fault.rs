@@ -132,14 +132,6 @@ pub(crate) fn synced_folder() {
     .unwrap();
 }
 
-pub(crate) fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    with(|disk| {
-        disk.pending.push(Change::Add(to.to_owned(), fs::symlink_metadata(to)?.ino()));
-        Ok(())
-    })
-}
-
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     set_removed(path)?;
     with(|disk| {
@@ -159,11 +151,19 @@ pub(crate) fn rename_file(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
+pub(crate) fn rename_exclusively(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(to).is_ok() {
+        Err(io::ErrorKind::AlreadyExists.into())
+    } else {
+        rename_file(from, to)
+    }
+}
+
 /// Removes a name. The file stays in another directory if a test uses a disk.
 fn set_removed(path: &Path) -> io::Result<()> {
     DISK.with_borrow(|disk| match disk {
-        Some(disk) if fs::symlink_metadata(path)?.nlink() == 1 => disk.set_removed(path),
-        _ => fs::remove_file(path),
+        Some(disk) => disk.set_removed(path),
+        None => fs::remove_file(path),
     })
 }
 
@@ -193,22 +193,10 @@ impl Disk {
         let mut names = std::mem::take(&mut self.names);
         self.pending.drain(..).take(kept).for_each(|change| change.apply(&mut names));
         for (path, _) in self.list(&self.folder)? {
-            if fs::symlink_metadata(&path)?.nlink() == 1 {
-                self.set_removed(&path)?
-            } else {
-                fs::remove_file(&path)?
-            }
+            self.set_removed(&path)?;
         }
-        let mut places: BTreeMap<u64, PathBuf> =
-            self.list(self.removed.path())?.into_iter().map(|(path, inode)| (inode, path)).collect();
         for (path, inode) in &names {
-            let place = places.get_mut(inode).unwrap();
-            if place.starts_with(&self.folder) {
-                fs::hard_link(&*place, path)?;
-                continue;
-            }
-            fs::rename(&*place, path)?;
-            *place = path.clone();
+            fs::rename(self.removed.path().join(inode.to_string()), path)?;
             let content = random.loss(&self.content[inode], fs::read(path)?);
             fs::write(path, content)?;
         }

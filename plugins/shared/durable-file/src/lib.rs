@@ -1,7 +1,8 @@
 //! Files that appear under their final name only when they are complete and the caller has stored that fact: the base
 //! of every output that writes files.
 //!
-//! A report is written to a part file, `.NAME.N.part` in the directory of its target. `N` counts up through the run. When
+//! A report is written to a part file, `.NAME.N.part` in the directory of its target. `N` counts up through
+//! the run (with rotation `.NAME.N-0001.part`, one for each piece). When
 //! the report is complete, [`ReportFile::end`] and [`ReportFile::commit`] make the part durable and return a receipt. The
 //! caller stores the receipt. Only then, [`ReportFile::stored`] renames the part to its final name. A program that reads
 //! the target therefore sees a complete file or none, and each report appears exactly once, whatever happens: a truncated

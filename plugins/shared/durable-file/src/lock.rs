@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -9,7 +10,6 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use crate::disk;
 use crate::failure::cannot_create;
-use crate::part::is_same;
 
 /// The lock of one name. Dropping it removes the lock file; the one of a killed process is used again.
 #[derive(Debug)]
@@ -40,7 +40,9 @@ impl Lock {
             let file = File::from(file);
             // Its last owner may have removed the name before the lock was ours.
             let opened = file.metadata().map_err(failed)?;
-            if fs::symlink_metadata(&path).is_ok_and(|named| is_same(&named, &opened)) {
+            if fs::symlink_metadata(&path)
+                .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino()))
+            {
                 return Ok(Self { path, name: name.to_owned(), _file: file });
             }
         }

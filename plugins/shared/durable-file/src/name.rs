@@ -93,29 +93,17 @@ pub(crate) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `out/findings.csv`, 7 → `out/.findings.csv.7.part`.
-pub(crate) fn part_path(path: &Path, number: u64) -> PathBuf {
-    path.with_file_name(format!(".{}.{number}.part", name_of(path)))
+/// The part with the number 7 of `out/findings.csv` is `out/.findings.csv.7.part`, that of its piece 3
+/// `out/.findings.csv.7-0003.part`.
+pub(crate) fn part_path(path: &Path, number: u64, piece: u32) -> PathBuf {
+    let piece = if piece == 0 { String::new() } else { format!("-{piece:04}") };
+    path.with_file_name(format!(".{}.{number}{piece}.part", name_of(path)))
 }
 
-/// `.findings.csv.7.part` → `findings.csv`, 7.
-pub(crate) fn read_part(name: &str) -> Option<(&str, u64)> {
-    let (file, number) = name.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
-    Some((file, number.parse().ok()?))
-}
-
-/// Whether a file is this one or one of its pieces.
-pub(crate) fn is_piece_of(file: &str, name: &str) -> bool {
-    let number = || {
-        let path = Path::new(name);
-        let rest = file.strip_prefix(path.file_stem()?.to_str()?)?.strip_prefix('.')?;
-        match path.extension() {
-            Some(extension) => rest.strip_suffix(extension.to_str()?)?.strip_suffix('.'),
-            None => Some(rest),
-        }
-    };
-    let is_number = |text: &str| text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
-    file == name || number().is_some_and(is_number)
+/// The number of a part file, if it is a part of the file called `name` or of one of its pieces.
+pub(crate) fn part_number(part: &str, name: &str) -> Option<u64> {
+    let number = part.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".part")?;
+    number.split_once('-').map_or(number, |(number, _)| number).parse().ok()
 }
 
 /// `out/findings.csv`, 3 → `out/findings.0003.csv`; number 0 is the plain name of a file without pieces.
@@ -190,7 +178,8 @@ mod tests {
     #[test]
     fn parts_and_pieces_are_in_the_directory_of_the_target() {
         let path = Path::new("out/a.b.csv");
-        assert_eq!(part_path(path, 3), Path::new("out/.a.b.csv.3.part"));
+        assert_eq!(part_path(path, 3, 0), Path::new("out/.a.b.csv.3.part"));
+        assert_eq!(part_path(path, 3, 12), Path::new("out/.a.b.csv.3-0012.part"));
         assert_eq!(piece_path(path, 7), Path::new("out/a.b.0007.csv"));
         assert_eq!(piece_path(path, 12345), Path::new("out/a.b.12345.csv"));
         assert_eq!(piece_path(Path::new("log"), 1), Path::new("log.0001"));
@@ -199,20 +188,13 @@ mod tests {
 
     #[test]
     fn part_files_are_recognized_by_name_and_number() {
-        assert_eq!(read_part(".a.b.csv.3.part"), Some(("a.b.csv", 3)));
-        for name in
-            ["a.3.part", ".a.part", ".a.b.part", ".a.3.lock", ".a.-1.part", ".a.99999999999999999999.part"]
-        {
-            assert_eq!(read_part(name), None, "{name}");
+        for (part, number) in [(".a.b.csv.3.part", 3), (".a.b.csv.30-0012.part", 30)] {
+            assert_eq!(part_number(part, "a.b.csv"), Some(number), "{part}");
         }
-        for file in ["a.b.csv", "a.b.0001.csv", "a.b.12345.csv"] {
-            assert!(is_piece_of(file, "a.b.csv"), "{file}");
+        let others =
+            ["a.b.csv.3.part", ".a.b.csv.part", ".a.b.csv.3.lock", ".b.csv.3.part", ".a.b.csv.5.3-0001.part"];
+        for part in others.into_iter().chain([".a.b.csv.-3.part", ".a.b.csv.99999999999999999999.part"]) {
+            assert_eq!(part_number(part, "a.b.csv"), None, "{part}");
         }
-        for file in
-            ["a.csv", "b.csv", "a.b.csv.csv", "a.b.01.csv", "a.b.x001.csv", "a.b.0001.txt", "a.b.0001"]
-        {
-            assert!(!is_piece_of(file, "a.b.csv"), "{file}");
-        }
-        assert!(is_piece_of("log.0001", "log") && !is_piece_of("log.0001.csv", "log"));
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Part {
     path: PathBuf,
     file: File,
     owner: u32,
+    inode: u64,
     buffer: Vec<u8>,
     /// Bytes in the file, without the buffer.
     length: u64,
@@ -30,8 +31,8 @@ impl Part {
     pub(crate) fn create(path: PathBuf, mode: u32) -> Result<Self> {
         let failed = |error: io::Error| cannot_create(&path, &error);
         let file = disk::create(&path, mode).map_err(failed)?;
-        let owner = file.metadata().map_err(failed)?.uid();
-        let part = Self::of(path, file, owner, 0);
+        let metadata = file.metadata().map_err(failed)?;
+        let part = Self::of(path, file, &metadata, 0);
         part.set_mode(mode)?;
         Ok(part)
     }
@@ -50,7 +51,7 @@ impl Part {
         if metadata.len() < length {
             return Ok(None);
         }
-        let mut part = Self::of(path, file, owner, length);
+        let mut part = Self::of(path, file, &metadata, length);
         part.set_mode(mode)?;
         disk::set_length(&part.file, length)
             .and_then(|()| part.file.seek(SeekFrom::Start(length)))
@@ -58,8 +59,9 @@ impl Part {
         Ok(Some(part))
     }
 
-    fn of(path: PathBuf, file: File, owner: u32, length: u64) -> Self {
-        Self { path, file, owner, buffer: Vec::with_capacity(BUFFER), length, synced: false }
+    fn of(path: PathBuf, file: File, metadata: &fs::Metadata, length: u64) -> Self {
+        let (owner, inode) = (metadata.uid(), metadata.ino());
+        Self { path, file, owner, inode, buffer: Vec::with_capacity(BUFFER), length, synced: false }
     }
 
     /// The option decides who may read the findings, not the umask of the calling process.
@@ -77,7 +79,7 @@ impl Part {
         let metadata = source.metadata().map_err(failed)?;
         self.length = metadata.len();
         disk::copy(source, &self.file, self.length).map_err(|error| cannot_write(&self.path, &error))?;
-        Ok(FileState { inode: metadata.ino(), length: self.length })
+        Ok(FileState::of(&metadata))
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -105,23 +107,14 @@ impl Part {
         self.owner
     }
 
-    /// Synchronizes everything written so far to disk. Returns the length.
-    pub(crate) fn sync(&mut self) -> Result<u64> {
+    /// Synchronizes everything written so far to disk, with the mode.
+    pub(crate) fn sync(&mut self) -> Result<FileState> {
         self.flush()?;
         if !self.synced {
-            disk::sync_data(&self.file).map_err(|error| cannot_write(&self.path, &error))?;
+            disk::sync(&self.file).map_err(|error| cannot_write(&self.path, &error))?;
             self.synced = true;
         }
-        Ok(self.length)
-    }
-
-    /// Synchronizes everything, the mode included. Returns the file's inode and length.
-    pub(crate) fn seal(&mut self) -> Result<FileState> {
-        self.flush()?;
-        let failed = |error: io::Error| cannot_write(&self.path, &error);
-        disk::sync_all(&self.file).map_err(failed)?;
-        let inode = self.file.metadata().map_err(failed)?.ino();
-        Ok(FileState { inode, length: self.length })
+        Ok(FileState { inode: self.inode, length: self.length })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -143,15 +136,12 @@ impl Part {
     }
 }
 
-/// Whether the part file of `file` exists. An interrupted publication can leave it under both names.
+/// Whether a part file exists.
 ///
 /// # Errors
 /// As in [`refuse_foreign`].
-pub(crate) fn exists(path: &Path, file: &Path, owner: u32) -> Result<bool> {
-    let is_published =
-        |found: &fs::Metadata| fs::symlink_metadata(file).is_ok_and(|file| is_same(found, &file));
+pub(crate) fn exists(path: &Path, owner: u32) -> Result<bool> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.nlink() == 2 && is_published(&found) => Ok(true),
         Ok(found) => refuse_foreign(path, &found, owner).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(cannot_create(path, &error)),
@@ -177,10 +167,6 @@ fn refuse_foreign(path: &Path, found: &fs::Metadata, owner: u32) -> Result<()> {
     Err(failure.with_hint(
         "remove this file as its owner or as root, or write to a directory that only you can change",
     ))
-}
-
-pub(crate) fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Large enough that a write is cheap compared with the data, and small compared with the rest of a plugin's memory.
@@ -217,10 +203,9 @@ mod tests {
         let victim = folder.path().join("victim");
         fs::write(&victim, "keep").unwrap();
         fs::hard_link(&victim, &path).unwrap();
-        for outcome in [
-            Part::resume(path.clone(), 0o640, own(), 2).map(|_| ()),
-            exists(&path, Path::new("a.csv"), own()).map(|_| ()),
-        ] {
+        for outcome in
+            [Part::resume(path.clone(), 0o640, own(), 2).map(|_| ()), exists(&path, own()).map(|_| ())]
+        {
             let error = outcome.unwrap_err();
             assert!(error.message.ends_with("is a hard link to another file"), "{error}");
         }
@@ -236,10 +221,9 @@ mod tests {
         let (_folder, path) = folder();
         fs::write(&path, "prepared").unwrap();
         chown(&path, Some(12_345), None).unwrap();
-        for outcome in [
-            Part::resume(path.clone(), 0o640, own(), 0).map(|_| ()),
-            exists(&path, Path::new("a.csv"), own()).map(|_| ()),
-        ] {
+        for outcome in
+            [Part::resume(path.clone(), 0o640, own(), 0).map(|_| ()), exists(&path, own()).map(|_| ())]
+        {
             let error = outcome.unwrap_err();
             assert!(error.message.contains("belongs to the user with ID 12345"), "{error}");
         }

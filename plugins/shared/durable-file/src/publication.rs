@@ -11,7 +11,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result};
 
 use crate::disk;
 use crate::failure::{already_there, cannot_create, cannot_write};
-use crate::name::{is_piece_of, part_path, piece_path, read_part};
+use crate::name::{part_number, part_path, piece_path};
 use crate::part;
 use crate::receipt::{FileState, Parts};
 use crate::target::{IfExists, Target};
@@ -28,9 +28,8 @@ pub(crate) fn publish(path: &Path, parts: &Parts, target: &Target, is_ours: bool
     let rule = Rule::of(target, is_ours);
     let mut waiting = Vec::new();
     for piece in parts.first..=parts.last() {
-        let file = piece_path(path, piece);
-        let part = part_path(&file, parts.number);
-        if part::exists(&part, &file, parts.owner)? {
+        let (part, file) = (part_path(path, parts.number, piece), piece_path(path, piece));
+        if part::exists(&part, parts.owner)? {
             let copied = parts.copied.filter(|_| piece == parts.first);
             rule.check(&part, &file, copied)?;
             waiting.push((part, file));
@@ -74,11 +73,10 @@ impl Rule {
         };
         let is_allowed = match self {
             Self::Replace => true,
-            Self::MustBeNew => is_link_to(part, &found),
+            Self::MustBeNew => false,
             // A collector may empty the file; then nothing of another program is lost.
             Self::MustBeUnchanged => {
-                let state = FileState { inode: found.ino(), length: found.len() };
-                found.is_file() && (found.len() == 0 || copied == Some(state))
+                found.is_file() && (found.len() == 0 || copied == Some(FileState::of(&found)))
             }
         };
         match self {
@@ -96,31 +94,19 @@ impl Rule {
     }
 
     fn publish(self, part: &Path, file: &Path) -> Result<()> {
-        if self != Self::MustBeNew {
-            return disk::rename(part, file).map_err(|error| cannot_write(file, &error));
-        }
-        // A rename would replace a file that was created meanwhile; a link does not.
-        match disk::link(part, file) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if !fs::symlink_metadata(file).is_ok_and(|found| is_link_to(part, &found)) {
-                    return Err(already_there(file));
-                }
-            }
-            outcome => outcome.map_err(|error| cannot_write(file, &error))?,
-        }
-        disk::remove(part).map_err(|error| cannot_write(part, &error))
+        let renamed =
+            if self == Self::MustBeNew { disk::rename_new(part, file) } else { disk::rename(part, file) };
+        renamed.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => already_there(file),
+            _ => cannot_write(file, &error),
+        })
     }
-}
-
-/// Whether the published file is the part itself: the name of the part was not yet removed.
-fn is_link_to(part: &Path, file: &fs::Metadata) -> bool {
-    fs::symlink_metadata(part).is_ok_and(|part| part::is_same(&part, file))
 }
 
 /// Removes the parts of these names that have a number above `above`, unless they belong to another user who protects
 /// them.
 pub(crate) fn remove_parts(folder: &Path, names: &BTreeSet<String>, above: u64) -> Result<()> {
-    for part in parts_of(folder, |file| names.iter().any(|name| is_piece_of(file, name)))? {
+    for part in parts_of(folder, names)? {
         if part.number <= above {
             continue;
         }
@@ -135,7 +121,7 @@ pub(crate) fn remove_parts(folder: &Path, names: &BTreeSet<String>, above: u64) 
 /// The highest number of a part of this name. Numbers of another user's files count only up to a limit, so that they
 /// cannot use up all numbers.
 pub(crate) fn highest_number(folder: &Path, name: &str) -> Result<u64> {
-    let parts = parts_of(folder, |file| is_piece_of(file, name))?;
+    let parts = parts_of(folder, &[name.to_owned()].into())?;
     let counts = parts.iter().filter(|part| part.is_own || part.number < FOREIGN_NUMBERS);
     Ok(counts.map(|part| part.number).max().unwrap_or(0))
 }
@@ -147,20 +133,19 @@ struct FoundPart {
     is_own: bool,
 }
 
-/// The part files in the directory whose file is selected.
-fn parts_of(folder: &Path, is_selected: impl Fn(&str) -> bool) -> Result<Vec<FoundPart>> {
+/// The part files of these names in the directory.
+fn parts_of(folder: &Path, names: &BTreeSet<String>) -> Result<Vec<FoundPart>> {
     let failed = |error: io::Error| cannot_create(folder, &error);
     let mut parts = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some((file, number)) = name.to_str().and_then(read_part) else { continue };
-        if is_selected(file) {
-            let found = entry.metadata().map_err(failed)?;
-            if !found.is_dir() {
-                let is_own = found.uid() == rustix::process::geteuid().as_raw();
-                parts.push(FoundPart { path: entry.path(), number, is_own });
-            }
+        let file = entry.file_name();
+        let number = file.to_str().and_then(|file| names.iter().find_map(|name| part_number(file, name)));
+        let Some(number) = number else { continue };
+        let found = entry.metadata().map_err(failed)?;
+        if !found.is_dir() {
+            let is_own = found.uid() == rustix::process::geteuid().as_raw();
+            parts.push(FoundPart { path: entry.path(), number, is_own });
         }
     }
     Ok(parts)

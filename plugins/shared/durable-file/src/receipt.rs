@@ -1,6 +1,8 @@
 //! The content of a receipt: one line of JSON, followed by the plugin's own bytes.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,30 +38,21 @@ pub(crate) struct Record {
 pub(crate) enum Stage {
     /// No report, or all are published.
     Idle,
-    Open(OpenReport),
+    Open(Report),
     /// Complete, to be published when the receipt is stored.
-    Sealed(SealedReport),
+    Sealed(Report),
     /// Not to be delivered: its parts are removed when the receipt is stored.
     Withdrawn,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct OpenReport {
+pub(crate) struct Report {
     /// See [`report_key`].
-    pub(crate) report: String,
+    pub(crate) key: String,
     /// The file's name, without the number of a piece.
     pub(crate) name: String,
     pub(crate) parts: Parts,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SealedReport {
-    pub(crate) name: String,
-    pub(crate) parts: Parts,
-    /// The inode of the last part.
-    pub(crate) inode: u64,
 }
 
 /// The part files of one report. All have the same number.
@@ -73,8 +66,8 @@ pub(crate) struct Parts {
     pub(crate) first: u32,
     /// At least one.
     pub(crate) count: u32,
-    /// Bytes of the last piece.
-    pub(crate) length: u64,
+    /// The last piece.
+    pub(crate) file: FileState,
     /// The start of the last piece.
     pub(crate) started: Moment,
     /// The published file that the first part begins with a copy of, as it was then.
@@ -125,12 +118,10 @@ impl Record {
         self.published.iter().find(|published| published.name == name)
     }
 
-    pub(crate) fn add_published(&mut self, sealed: SealedReport) {
-        let SealedReport { name, parts, inode } = sealed;
+    pub(crate) fn add_published(&mut self, Report { name, parts, .. }: Report) {
         self.published.retain(|published| published.name != name);
-        let piece = parts.last();
-        let file = FileState { inode, length: parts.length };
-        self.published.push(Published { name, piece, file, started: parts.started });
+        let Parts { file, started, .. } = parts;
+        self.published.push(Published { name, piece: parts.last(), file, started });
         let mut bytes: usize = self.published.iter().map(Published::bytes).sum();
         while bytes > PUBLISHED_BYTES {
             bytes -= self.published.remove(0).bytes();
@@ -186,10 +177,10 @@ impl Record {
                 return Err(OTHER_ROTATION);
             }
         }
-        let (name, parts) = match &self.stage {
-            Stage::Open(OpenReport { name, parts, .. }) => (name, parts),
-            Stage::Sealed(SealedReport { name, parts, .. }) => (name, parts),
-            Stage::Idle | Stage::Withdrawn => return Ok(()),
+        let (Stage::Open(Report { name, parts, .. }) | Stage::Sealed(Report { name, parts, .. })) =
+            &self.stage
+        else {
+            return Ok(());
         };
         check_name(name)?;
         match parts {
@@ -207,6 +198,12 @@ impl Parts {
     /// The number of the last piece.
     pub(crate) fn last(&self) -> u32 {
         self.first + self.count - 1
+    }
+}
+
+impl FileState {
+    pub(crate) fn of(found: &fs::Metadata) -> Self {
+        Self { inode: found.ino(), length: found.len() }
     }
 }
 
@@ -292,12 +289,12 @@ mod tests {
                 owner: u32::MAX,
                 first: 0,
                 count: 1,
-                length: u64::MAX,
+                file: FileState { inode: u64::MAX, length: u64::MAX },
                 started: Moment(u64::MAX),
                 copied: None,
             };
             let name = format!("{number:0>100}.csv");
-            record.add_published(SealedReport { name, parts, inode: u64::MAX });
+            record.add_published(Report { key: String::new(), name, parts });
         }
         let receipt = record.seal(b"").unwrap();
         assert!(receipt.0.len() < PUBLISHED_BYTES + 1_000, "{}", receipt.0.len());

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -19,9 +18,7 @@ use crate::failure::{cannot_create, folder_of, not_known_safe, refuse_existing};
 use crate::lock::Lock;
 use crate::name::{NameTemplate, name_of, piece_path};
 use crate::publication::{highest_number, publish, remove_parts};
-use crate::receipt::{
-    FileState, Moment, OpenReport, Published, Record, START_OVER, SealedReport, Stage, report_key,
-};
+use crate::receipt::{FileState, Moment, Published, Record, Report, START_OVER, Stage, report_key};
 use crate::series::{Series, last_existing};
 use crate::target::{IfExists, Target};
 
@@ -69,8 +66,8 @@ pub struct ReportFile {
     record: Record,
     /// The caller's bytes in the receipt that this value was opened with.
     state: Vec<u8>,
-    /// The current report.
-    report: String,
+    /// Identifies the current report.
+    key: String,
     sink: Sink,
     direct: Option<Direct>,
     /// One for each of the record's touched names. The last one is kept until another name is written.
@@ -121,7 +118,7 @@ impl ReportFile {
             name,
             record,
             state,
-            report: String::new(),
+            key: String::new(),
             sink: Sink::Closed,
             direct: None,
             locks: Vec::new(),
@@ -154,10 +151,10 @@ impl ReportFile {
             ));
         }
         let path = self.name.resolve(report);
-        self.report = report_key(report);
+        self.key = report_key(report);
         if continued {
             match &self.record.stage {
-                Stage::Open(open) if open.name == name_of(&path) && open.report == self.report => {
+                Stage::Open(open) if open.name == name_of(&path) && open.key == self.key => {
                     return self.resume(path);
                 }
                 _ => warn!(
@@ -223,9 +220,8 @@ impl ReportFile {
                 return self.direct.as_mut().map_or(Ok(()), Direct::flush);
             }
             Sink::Series(series) if deliver => {
-                let name = name_of(series.path());
-                let (parts, inode) = series.seal()?;
-                self.record.stage = Stage::Sealed(SealedReport { name, parts, inode });
+                let (key, name) = (self.key.clone(), name_of(series.path()));
+                self.record.stage = Stage::Sealed(Report { key, name, parts: series.seal()? });
             }
             Sink::Series(_) => self.record.stage = Stage::Withdrawn,
         }
@@ -238,12 +234,11 @@ impl ReportFile {
     /// # Errors
     /// As in [`ReportFile::write`].
     pub fn commit(&mut self, state: &[u8]) -> Result<Receipt> {
-        let report = self.report.clone();
         let mut state = state;
         match (&mut self.sink, &mut self.direct) {
             (Sink::Series(series), _) => {
-                let parts = series.commit()?;
-                self.record.stage = Stage::Open(OpenReport { report, name: name_of(series.path()), parts });
+                let (key, name) = (self.key.clone(), name_of(series.path()));
+                self.record.stage = Stage::Open(Report { key, name, parts: series.commit()? });
             }
             (Sink::Direct, Some(direct)) => direct.flush()?,
             // The report of the receipt was not resumed yet, so it is as it was.
@@ -271,7 +266,7 @@ impl ReportFile {
                 return Err(PluginError::bug("plugin bug: a report was published before it was committed"));
             }
             Stage::Withdrawn => {}
-            Stage::Sealed(SealedReport { name, parts, .. }) => {
+            Stage::Sealed(Report { name, parts, .. }) => {
                 let is_ours = self.record.published(name).is_some() || parts.copied.is_some();
                 publish(&self.name.beside(name), parts, &self.target, is_ours)?;
             }
@@ -327,7 +322,7 @@ impl ReportFile {
 
     /// Resumes the report of the receipt.
     fn resume(&mut self, path: PathBuf) -> Result<StartMode> {
-        let Stage::Open(OpenReport { parts, .. }) = &self.record.stage else {
+        let Stage::Open(Report { parts, .. }) = &self.record.stage else {
             return Err(no_report());
         };
         self.sink = Sink::Series(Box::new(Series::resume(path, parts, self.target.mode)?));
@@ -368,7 +363,7 @@ impl ReportFile {
         let piece = last_existing(path, &self.target)?;
         let found = fs::symlink_metadata(piece_path(path, piece)).ok()?;
         let started = self.record.started;
-        let file = FileState { inode: found.ino(), length: found.len() };
+        let file = FileState::of(&found);
         (Moment::from(found.modified().ok()?) >= started).then_some(Published { name, piece, file, started })
     }
 

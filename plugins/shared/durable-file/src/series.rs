@@ -41,24 +41,23 @@ impl Series {
         earlier: Option<&Published>,
     ) -> Result<Self> {
         let AppendPoint { piece, is_copy, started } = AppendPoint::find(&path, target, earlier)?;
-        let file = piece_path(&path, piece);
-        let mut current = Part::create(part_path(&file, number), target.mode)?;
-        let copied = is_copy.then(|| current.copy_from(&file)).transpose()?;
+        let mut current = Part::create(part_path(&path, number, piece), target.mode)?;
+        let copied = is_copy.then(|| current.copy_from(&piece_path(&path, piece))).transpose()?;
         Ok(Self { path, number, first: piece, complete: 0, current, started, copied, is_named: false })
     }
 
     /// Opens the part files that a receipt names and truncates the last one. Pieces that were begun later are removed:
     /// no receipt that is still in use names them.
     pub(crate) fn resume(path: PathBuf, parts: &Parts, mode: u32) -> Result<Self> {
-        let part = |piece: u32| part_path(&piece_path(&path, piece), parts.number);
+        let part = |piece: u32| part_path(&path, parts.number, piece);
         for piece in parts.first..parts.last() {
-            if !part::exists(&part(piece), &piece_path(&path, piece), parts.owner)? {
+            if !part::exists(&part(piece), parts.owner)? {
                 return Err(missing(&part(piece)));
             }
         }
         let last = part(parts.last());
-        let current =
-            Part::resume(last.clone(), mode, parts.owner, parts.length)?.ok_or_else(|| missing(&last))?;
+        let current = Part::resume(last.clone(), mode, parts.owner, parts.file.length)?
+            .ok_or_else(|| missing(&last))?;
         if parts.first > 0 {
             disk::remove_series(parts.last() + 1, part)
                 .map_err(|(path, error)| cannot_write(&path, &error))?;
@@ -100,11 +99,11 @@ impl Series {
             && target.rotate.is_due(self.current.length(), || self.started.elapsed())
             && self.complete + 1 < MAX_PIECES;
         if is_full {
-            self.current.seal()?;
+            self.current.sync()?;
             self.complete += 1;
-            let next = piece_path(&self.path, self.first + self.complete);
             self.is_named = false;
-            self.current = Part::create(part_path(&next, self.number), target.mode)?;
+            let next = part_path(&self.path, self.number, self.first + self.complete);
+            self.current = Part::create(next, target.mode)?;
             self.started = Moment::now();
         }
         Ok(is_full)
@@ -112,42 +111,26 @@ impl Series {
 
     /// Synchronizes everything to disk, the names of the part files included.
     pub(crate) fn commit(&mut self) -> Result<Parts> {
-        let length = self.current.sync()?;
-        self.sync_names()?;
-        Ok(self.parts(self.complete + 1, length))
-    }
-
-    /// Synchronizes everything to disk for the last time. Returns the inode of the last piece too.
-    pub(crate) fn seal(mut self) -> Result<(Parts, u64)> {
-        let FileState { inode, length } = self.current.seal()?;
-        if length == 0 && self.complete > 0 {
-            return self.without_empty_piece();
-        }
-        self.sync_names()?;
-        Ok((self.parts(self.complete + 1, length), inode))
-    }
-
-    /// An empty last piece is not published. Its part file is removed with the others that no receipt names.
-    fn without_empty_piece(mut self) -> Result<(Parts, u64)> {
-        let last = part_path(&piece_path(&self.path, self.first + self.complete - 1), self.number);
-        let found = fs::symlink_metadata(&last).map_err(|error| cannot_write(&last, &error))?;
-        self.sync_names()?;
-        Ok((self.parts(self.complete, found.len()), found.ino()))
-    }
-
-    fn parts(&self, count: u32, length: u64) -> Parts {
-        let Self { number, first, started, copied, .. } = *self;
-        let owner = self.current.owner();
-        Parts { number, owner, first, count, length, started, copied }
-    }
-
-    fn sync_names(&mut self) -> Result<()> {
+        let file = self.current.sync()?;
         if !self.is_named {
             let folder = folder_of(&self.path);
             disk::sync_folder(folder).map_err(|error| cannot_write(folder, &error))?;
             self.is_named = true;
         }
-        Ok(())
+        let Self { number, first, complete, started, copied, .. } = *self;
+        Ok(Parts { number, owner: self.current.owner(), first, count: complete + 1, file, started, copied })
+    }
+
+    /// The same at the end of the report. An empty last piece is not published; its part file is removed with the others
+    /// that no receipt names.
+    pub(crate) fn seal(mut self) -> Result<Parts> {
+        let parts = self.commit()?;
+        if parts.file.length > 0 || parts.count == 1 {
+            return Ok(parts);
+        }
+        let last = part_path(&self.path, self.number, parts.last() - 1);
+        let found = fs::symlink_metadata(&last).map_err(|error| cannot_write(&last, &error))?;
+        Ok(Parts { count: parts.count - 1, file: FileState::of(&found), ..parts })
     }
 }
 

@@ -230,7 +230,7 @@ fn publication_of_pieces_resumes_after_a_failed_rename() {
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("out.0003.csv"), "{error}");
     drop(file);
-    let left = [".out.0003.csv.1.part", "out.0001.csv", "out.0002.csv", "out.0003.csv"];
+    let left = [".out.csv.1-0003.part", "out.0001.csv", "out.0002.csv", "out.0003.csv"];
     assert_eq!(names(folder.path()), left);
     fs::remove_dir(folder.path().join("out.0003.csv")).unwrap();
     ReportFile::open(target, Some(&receipt)).unwrap();
