@@ -92,6 +92,13 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     remove_file(path)
 }
 
+pub(crate) fn remove_if_exists(path: &Path) -> io::Result<()> {
+    match remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// Synchronizes new and removed names to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     step()?;

@@ -1,12 +1,12 @@
 //! Files that appear under their final name only when they are complete and the caller has stored that fact: the base
 //! of every output that writes files.
 //!
-//! A report is written to a part file, `.NAME.N.part` in the directory of its target. `N` counts up through
-//! the run (with rotation `.NAME.N-0001.part`, one for each piece). When
-//! the report is complete, [`ReportFile::end`] and [`ReportFile::commit`] make the part durable and return a receipt. The
-//! caller stores the receipt. Only then, [`ReportFile::stored`] renames the part to its final name. A program that reads
-//! the target therefore sees a complete file or none, and each report appears exactly once, whatever happens: a truncated
-//! report, a full disk, a kill, a loss of power. The crate does not know what the files contain.
+//! A report is written to a part file, `.NAME.N.part` in the directory of its target; with rotation there is one for each
+//! piece, `.NAME.N-0001.part`. `N` counts up through the run. When the report is complete, [`ReportFile::end`] and
+//! [`ReportFile::commit`] make the parts durable and return a receipt. The caller stores the receipt. Only then,
+//! [`ReportFile::stored`] renames the parts to their final names. A program that reads the target therefore sees a complete
+//! file or none, and each report appears exactly once, whatever happens: a truncated report, a full disk, a kill, a loss of
+//! power. The crate does not know what the files contain.
 //!
 //! - A second report of one run with the same name continues a copy of the published file, so the file always contains
 //!   all complete reports so far. (The copy is free where the file system shares blocks.)
@@ -31,7 +31,7 @@
 //! | the crash came | stored receipt | `open`, `begin` and `stored` find | they |
 //! |---|---|---|---|
 //! | before the first commit of a report | of an earlier report | parts that are in no receipt | write the report to a part with a new number; the next `stored` removes the old ones |
-//! | after a commit | of that commit, or an earlier one | a part that is longer than the receipt says, perhaps further pieces | truncate it, remove the pieces, continue |
+//! | after a commit | of that commit, or an earlier one | a part that is longer than the receipt says, perhaps further pieces | truncate it and continue; further pieces are written again |
 //! | after `end`, before its receipt was stored | in the report | the same | the same: a sealed part is only a longer part |
 //! | after the receipt of the end was stored | of the end | all parts | rename them |
 //! | between two renames | of the end | some of the parts | rename them; a missing part was published |

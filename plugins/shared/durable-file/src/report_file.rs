@@ -152,16 +152,15 @@ impl ReportFile {
         }
         let path = self.name.resolve(report);
         self.key = report_key(report);
+        if let Stage::Open(open) = &self.record.stage
+            && continued
+            && (&open.name, &open.key) == (&name_of(&path), &self.key)
+        {
+            self.sink = Sink::Series(Box::new(Series::resume(path, &open.parts, self.target.mode)?));
+            return Ok(StartMode::Continued(std::mem::take(&mut self.state)));
+        }
         if continued {
-            match &self.record.stage {
-                Stage::Open(open) if open.name == name_of(&path) && open.key == self.key => {
-                    return self.resume(path);
-                }
-                _ => warn!(
-                    "cannot resume {}: the report continues, but no part of it was committed",
-                    path.display()
-                ),
-            }
+            warn!("cannot resume {}: the report continues, but no part of it was committed", path.display());
         }
         self.record.stage = Stage::Idle;
         if is_direct(&path) {
@@ -318,15 +317,6 @@ impl ReportFile {
             Ok(()) => CheckReport::default().step("file", Verdict::Ok, format!("{place} is writable")),
             Err(error) => CheckReport::default().failed_step("file", &error),
         }
-    }
-
-    /// Resumes the report of the receipt.
-    fn resume(&mut self, path: PathBuf) -> Result<StartMode> {
-        let Stage::Open(Report { parts, .. }) = &self.record.stage else {
-            return Err(no_report());
-        };
-        self.sink = Sink::Series(Box::new(Series::resume(path, parts, self.target.mode)?));
-        Ok(StartMode::Continued(std::mem::take(&mut self.state)))
     }
 
     fn begin_direct(&mut self, path: PathBuf) -> Result<StartMode> {

@@ -46,8 +46,7 @@ impl Series {
         Ok(Self { path, number, first: piece, complete: 0, current, started, copied, is_named: false })
     }
 
-    /// Opens the part files that a receipt names and truncates the last one. Pieces that were begun later are removed:
-    /// no receipt that is still in use names them.
+    /// Opens the part files that a receipt names and truncates the last one.
     pub(crate) fn resume(path: PathBuf, parts: &Parts, mode: u32) -> Result<Self> {
         let part = |piece: u32| part_path(&path, parts.number, piece);
         for piece in parts.first..parts.last() {
@@ -58,10 +57,6 @@ impl Series {
         let last = part(parts.last());
         let current = Part::resume(last.clone(), mode, parts.owner, parts.file.length)?
             .ok_or_else(|| missing(&last))?;
-        if parts.first > 0 {
-            disk::remove_series(parts.last() + 1, part)
-                .map_err(|(path, error)| cannot_write(&path, &error))?;
-        }
         Ok(Self {
             path,
             number: parts.number,
@@ -103,6 +98,8 @@ impl Series {
             self.complete += 1;
             self.is_named = false;
             let next = part_path(&self.path, self.number, self.first + self.complete);
+            // Left by an attempt after the receipt at which this one was resumed.
+            disk::remove_if_exists(&next).map_err(|error| cannot_write(&next, &error))?;
             self.current = Part::create(next, target.mode)?;
             self.started = Moment::now();
         }
