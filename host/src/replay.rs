@@ -14,7 +14,7 @@ use crate::config::{OutputInstance, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
+use crate::state::{DeadLetterFile, Ledger, Lock, StateError, StateFolder, list_dead_letter_files};
 
 /// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
 ///
@@ -30,7 +30,7 @@ pub fn replay(
     let refused = |error: StateError| vec![Failure::of_state("state", &error)];
     let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(refused)?;
     restore(&folder).map_err(refused)?;
-    let mut files = list_letters(&folder).map_err(refused)?;
+    let mut files = list_dead_letter_files(&folder).map_err(refused)?;
     files.retain(|file| only.is_none_or(|id| file.output == id));
     let mut total: Option<Summary> = None;
     pipeline.inputs.clear();
@@ -67,7 +67,7 @@ pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, S
     let held = session::lock(folder, name, false, &Stop::default());
     let lock = held.map_err(|failures| StateError::of_failures(&failures))?;
     let path = folder.ledger();
-    if path.exists() && Ledger::look(&path)?.checkpoint()?.is_some() {
+    if path.exists() && Ledger::read_copy(&path)?.checkpoint()?.is_some() {
         return Err(StateError {
             message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
             hint: Some(
@@ -91,17 +91,17 @@ fn replay_one(
     pipeline: &Pipeline,
     registry: &Registry,
     folder: &StateFolder,
-    file: &LetterFile,
+    file: &DeadLetterFile,
     stop: &Arc<Stop>,
 ) -> Result<Summary, Vec<Failure>> {
     let refused = |error: StateError| vec![Failure::of_state(&file.output, &error)];
     let replaying = replaying_path(&file.path);
     fs::rename(&file.path, &replaying).map_err(|error| refused(StateError::io(&file.path, &error)))?;
-    let source = LetterFile { path: replaying.clone(), ..file.clone() };
+    let source = DeadLetterFile { path: replaying.clone(), ..file.clone() };
     let recorder = session::record_calls(folder);
     let settings =
         Settings { recorder: recorder.clone(), ..Settings::without_run(folder.clone(), Purpose::Replay) };
-    let letters = source.letters().map_err(refused)?;
+    let letters = source.dead_letters().map_err(refused)?;
     let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(letters));
     let opened = match opened {
         Ok(opened) => opened,

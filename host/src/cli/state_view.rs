@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::plugin_view::pretty;
 use super::table::render;
-use crate::state::{Checkpoint, LetterFile, OutputState, RunRecord, RunState, SentReport};
+use crate::state::{Checkpoint, DeadLetterFile, OutputState, RunRecord, RunState, SentReport};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct KnownState {
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
     /// Dead letter files, one per output.
-    pub letters: Vec<LetterFile>,
+    pub letters: Vec<DeadLetterFile>,
 }
 
 /// Maximum number of runs, and of reports, in the text output.
@@ -108,7 +108,7 @@ pub fn export_state(known: &KnownState) -> String {
 /// The run in progress, or what the next run will do.
 fn describe_next_run(known: &KnownState) -> String {
     let position = known.checkpoint.as_ref().map(|checkpoint| {
-        let position = match &checkpoint.under_way {
+        let position = match &checkpoint.active_input {
             Some(input) => format!("in the middle of a report of {input}"),
             None => "between reports".to_owned(),
         };
@@ -144,7 +144,7 @@ fn checkpoint(checkpoint: &Checkpoint) -> Value {
         checkpoint.positions.iter().map(|(id, position)| (id.clone(), opaque(position))).collect();
     let outputs: Map<String, Value> =
         checkpoint.outputs.iter().map(|(id, state)| (id.clone(), output(state))).collect();
-    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.under_way })
+    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.active_input })
 }
 
 fn output(state: &OutputState) -> Value {

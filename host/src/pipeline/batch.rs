@@ -10,7 +10,7 @@ use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatc
 use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
-use crate::state::{LetterHistory, LetterReport};
+use crate::state::{DeadLetterHistory, ReportRecord};
 
 /// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub(super) struct ReportBegin {
 
 impl ReportBegin {
     /// The report that an output was inside, as the ledger keeps it.
-    pub(super) fn of_state(report: LetterReport) -> Self {
+    pub(super) fn of_state(report: ReportRecord) -> Self {
         let report = Arc::new(report.into());
         Self { report, key: Arc::default(), continued: false, partial: false }
     }
@@ -84,7 +84,7 @@ impl MissedFindings {
 #[derive(Debug)]
 pub(super) struct SharedBatch {
     /// The batch before validation, and the history of its dead letters, by row.
-    unvalidated: Mutex<(RawBatch, Vec<LetterHistory>)>,
+    unvalidated: Mutex<(RawBatch, Vec<DeadLetterHistory>)>,
     validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
@@ -100,7 +100,7 @@ pub(super) struct SharedBatch {
 pub(super) struct ValidatedBatch {
     pub(super) batch: ValidBatch,
     pub(super) findings: KindCounts,
-    history: Vec<LetterHistory>,
+    history: Vec<DeadLetterHistory>,
 }
 
 /// What an input has sent so far.
@@ -144,7 +144,7 @@ impl InputCounts {
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch,
-        history: Vec<LetterHistory>,
+        history: Vec<DeadLetterHistory>,
         known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
@@ -187,7 +187,7 @@ impl SharedBatch {
 
 impl ValidatedBatch {
     /// History of the finding in this row, if it is a dead letter.
-    pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
+    pub(super) fn history(&self, row: u32) -> Option<DeadLetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
     }
 }

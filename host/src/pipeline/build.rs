@@ -17,7 +17,7 @@ use crate::config::{
     CheckpointInterval, Delivery, InputInstance, Instance, OutputInstance, Pipeline, RetryPolicy,
 };
 use crate::plugins::{CallRecorder, Registry};
-use crate::state::{Checkpoint, DeadLetters, Letter, StateError, StateFolder};
+use crate::state::{Checkpoint, DeadLetter, DeadLetterWriter, StateError, StateFolder};
 
 /// Where a run keeps its state, and what it goes on with.
 #[derive(Debug, Clone)]
@@ -150,7 +150,7 @@ pub fn build_replay(
     registry: &Registry,
     settings: Settings,
     stop: &Arc<Stop>,
-    letters: Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>,
+    letters: Box<dyn Iterator<Item = Result<DeadLetter, StateError>> + Send>,
 ) -> Result<Built, Vec<Failure>> {
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (place, output) in pipeline.outputs.iter().enumerate() {
@@ -206,7 +206,7 @@ fn open_output(
     let known = settings.from.outputs.get(&instance.id).cloned();
     let length = known.as_ref().map(|state| state.dead_letters);
     let mut from = known.unwrap_or_default();
-    let letters = DeadLetters::open(&settings.folder, &instance.id, length, dead_letter_bytes);
+    let letters = DeadLetterWriter::open(&settings.folder, &instance.id, length, dead_letter_bytes);
     let letters = letters.map_err(|error| Failure::of_state(&instance.id, &error))?;
     from.dead_letters = letters.length();
     let mut thread = opener.thread();

@@ -397,7 +397,7 @@ impl State {
     fn pass(&mut self, number: u64, mark: NewMark) {
         let NewMark { input, position, in_report, ended } = mark;
         let id = self.input_ids[input].clone();
-        self.checkpoint.under_way = in_report.then(|| id.clone());
+        self.checkpoint.active_input = in_report.then(|| id.clone());
         let report = ended.map(|ended| self.pass_report(number, ended));
         self.checkpoint.unconfirmed.entry(id.clone()).or_default().extend(report.clone());
         match position.clone() {

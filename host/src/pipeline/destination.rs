@@ -17,7 +17,9 @@ use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetters, Letter, LetterHistory, LetterReport, OutputState, Record, StateError};
+use crate::state::{
+    DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord, StateError,
+};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
@@ -34,7 +36,7 @@ pub(super) struct Destination {
     has_started: bool,
     filters: Vec<Filter>,
     rows: Rows,
-    dead_letters: DeadLetters,
+    dead_letters: DeadLetterWriter,
     /// Number of the run.
     run: u64,
     receipt: Option<Receipt>,
@@ -95,7 +97,7 @@ impl Destination {
         thread: InstanceThread<OutputHandle>,
         capabilities: OutputCapabilities,
         filters: Vec<Filter>,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterWriter,
         from: OutputState,
         run: u64,
     ) -> Self {
@@ -213,7 +215,7 @@ impl Destination {
         self.drop_instance();
         self.now = self.committed.clone();
         self.late.clear();
-        self.dead_letters.cut_back(self.committed.dead_letters).map_err(|error| io_error(&error))?;
+        self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(|error| io_error(&error))?;
         self.capabilities = self.opener.open(&mut self.thread, self.receipt.as_ref())?;
         if probe {
             let report = self.check()?;
@@ -479,7 +481,7 @@ impl Destination {
 
     /// Rolls back the dead letters of findings that count as undelivered.
     pub(super) fn roll_back_dead_letters(&mut self) {
-        if let Err(error) = self.dead_letters.cut_back(self.committed.dead_letters) {
+        if let Err(error) = self.dead_letters.roll_back_to(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
     }
@@ -542,7 +544,7 @@ impl Destination {
             report.derived = report.derived.saturating_add(written.derived);
             report.bytes = report.bytes.saturating_add(written.bytes);
         }
-        if self.dead_letters.is_full() {
+        if self.dead_letters.needs_flush() {
             self.dead_letters.flush().map_err(|error| io_error(&error))?;
         }
         Ok(written.retry)
@@ -564,9 +566,9 @@ impl Destination {
             for (row, reason) in rows {
                 let Some(finding) = view.finding(row) else { continue };
                 rejected.add(finding.kind(), 1);
-                let LetterHistory { run, attempts: before } =
-                    batch.history(row).unwrap_or(LetterHistory { run: self.run, attempts: 0 });
-                self.dead_letters.add(&Letter {
+                let DeadLetterHistory { run, attempts: before } =
+                    batch.history(row).unwrap_or(DeadLetterHistory { run: self.run, attempts: 0 });
+                self.dead_letters.add(&DeadLetter {
                     output: self.opener.id().to_owned(),
                     run,
                     time: crate::state::now(),
@@ -616,7 +618,7 @@ impl Drop for Destination {
 impl OpenReport {
     /// Whether it is this report, at any position.
     fn is(&self, report: &ReportStart) -> bool {
-        LetterReport::from(&*self.begin.report) == LetterReport::from(report)
+        ReportRecord::from(&*self.begin.report) == ReportRecord::from(report)
     }
 
     fn new(begin: ReportBegin) -> Self {

@@ -8,18 +8,18 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{Field, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
 
-use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
+use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, StateError};
 
-type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
+type Letters = Box<dyn Iterator<Item = Result<DeadLetter, StateError>> + Send>;
 
 /// Makes reports from dead letters. They are partial and never complete, so nothing is replaced or cleared because of
 /// them.
 pub(super) struct LetterSource {
     letters: Box<Peekable<Letters>>,
     schema: Schema,
-    report: Option<LetterReport>,
+    report: Option<ReportRecord>,
     /// History of the findings of the last batch, by row.
-    history: Vec<LetterHistory>,
+    history: Vec<DeadLetterHistory>,
 }
 
 impl std::fmt::Debug for LetterSource {
@@ -46,7 +46,7 @@ impl LetterSource {
     }
 
     /// History of the findings of the last batch, by row.
-    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
         std::mem::take(&mut self.history)
     }
 
@@ -79,12 +79,12 @@ impl LetterSource {
         let mut batch = BatchBuilder::recycle(recycled);
         let mut asset = None;
         let report = self.report.clone();
-        let is_next = |letter: &Result<Letter, StateError>| {
+        let is_next = |letter: &Result<DeadLetter, StateError>| {
             letter.as_ref().is_ok_and(|letter| Some(&letter.report) == report.as_ref())
         };
         while !batch.is_full() {
             let Some(Ok(letter)) = self.letters.next_if(is_next) else { break };
-            self.history.push(LetterHistory { run: letter.run, attempts: letter.attempts });
+            self.history.push(DeadLetterHistory { run: letter.run, attempts: letter.attempts });
             let Record { asset: fields, definition, finding } = letter.record;
             let row = match &asset {
                 Some((known, row)) if *known == fields => *row,

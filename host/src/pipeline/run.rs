@@ -104,7 +104,7 @@ fn prepare(
 ) -> (Arc<Control>, Arc<Checkpoints>, Vec<PlacedWorker>) {
     let from = std::mem::take(&mut built.settings.from);
     let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
-    let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
+    let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|known| known == id));
     let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();

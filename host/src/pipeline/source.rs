@@ -10,7 +10,7 @@ use super::letters::LetterSource;
 use super::opener::{InputOpener, too_long};
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::LetterHistory;
+use crate::state::DeadLetterHistory;
 
 /// One input of a run.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Source {
     }
 
     /// History of the findings of the last batch, by row; empty for new findings.
-    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
         match self {
             Self::Plugin(_) => Vec::new(),
             Self::Letters(letters) => letters.take_history(),

@@ -187,7 +187,7 @@ fn run(
         output.open(state.receipt.map(|receipt| receipt.try_into().expect("three bytes")));
         (output.next, output.ahead) = (first, state.ahead);
         // Inside a report, the input continues it, and so does an output whose receipt is there.
-        if from.under_way.is_some() {
+        if from.active_input.is_some() {
             let events = &stream()[..first];
             let Some(Event::Begin(report)) = events.iter().rfind(|event| matches!(event, Event::Begin(_)))
             else {
