@@ -1,5 +1,5 @@
-//! Carries a plugin's `tracing` events to the host's log. Each library has a `tracing` of its own, so without
-//! this its events would go nowhere.
+//! Forwards a plugin's `tracing` events to the host's log. Each library has its own copy of `tracing`, so without
+//! this module the events would be lost.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,52 +13,52 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 use super::host_table::HostHandle;
 
 thread_local! {
-    /// The host handle of the instance on whose behalf this thread works now.
+    /// Host handle of the instance that this thread is working for.
     static CURRENT: Cell<Option<HostHandle>> = const { Cell::new(None) };
 }
 
-/// Gives the previous instance back when dropped.
-pub(crate) struct Entered(Option<HostHandle>);
+/// Restores the previous instance when dropped.
+pub(crate) struct CurrentHostGuard(Option<HostHandle>);
 
-impl Drop for Entered {
+impl Drop for CurrentHostGuard {
     fn drop(&mut self) {
         CURRENT.set(self.0);
     }
 }
 
-/// Makes this thread's events those of `host`'s instance.
-pub(crate) fn enter(host: Option<HostHandle>) -> Entered {
+/// Assigns this thread's events to the instance of `host`.
+pub(crate) fn enter(host: Option<HostHandle>) -> CurrentHostGuard {
     static INSTALL: Once = Once::new();
     if host.is_some() {
-        // An author's own test harness may have set a subscriber already; then that one gets the events.
+        // A plugin's own test harness may have set a subscriber already; that one then receives the events.
         INSTALL.call_once(|| {
-            drop(tracing::subscriber::set_global_default(ToHost));
+            drop(tracing::subscriber::set_global_default(HostSubscriber));
             report_panics();
         });
     }
-    Entered(CURRENT.replace(host))
+    CurrentHostGuard(CURRENT.replace(host))
 }
 
-/// A panic on behalf of an instance is said in the host's log, with its place, and not on standard error, where
-/// nobody would know whose it is. Other threads of the library keep what was there.
+/// Writes a panic of an instance, with its location, to the host's log. Standard error would not name the instance.
+/// Other threads of the library keep the previous panic hook.
 fn report_panics() {
-    let before = std::panic::take_hook();
+    let previous_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match CURRENT.get() {
         Some(host) => {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let location = panic.location().map(ToString::to_string).unwrap_or_default();
             let text = panic.payload_as_str().unwrap_or("no message");
-            host.log(level_number(Level::ERROR), &place, &format!("panic at {place}: {text}"), "");
+            host.log(level_number(Level::ERROR), &location, &format!("panic at {location}: {text}"), "");
         }
-        None => before(panic),
+        None => previous_hook(panic),
     }));
 }
 
-/// Has no spans: an event is one line, and the host adds the instance's id.
-struct ToHost;
+/// Forwards events to the host. Spans are ignored: an event is one line, and the host adds the instance ID.
+struct HostSubscriber;
 
-impl Subscriber for ToHost {
+impl Subscriber for HostSubscriber {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // Instances of one library may log at different levels, so no answer holds for good.
+        // Instances of one library may log at different levels, so the result must not be cached.
         Interest::sometimes()
     }
 
@@ -89,7 +89,7 @@ impl Subscriber for ToHost {
     fn exit(&self, _: &Id) {}
 }
 
-/// The number of a level as it crosses: 1 error to 5 trace.
+/// The ABI number of a level: 1 error to 5 trace.
 #[must_use]
 pub fn level_number(level: Level) -> u32 {
     match level {
@@ -101,7 +101,7 @@ pub fn level_number(level: Level) -> u32 {
     }
 }
 
-/// An event: the message, and the other fields as JSON.
+/// Collects an event: the message, and the other fields as JSON.
 #[derive(Default)]
 struct Line {
     message: String,
