@@ -9,8 +9,8 @@ use super::ranges::{AddressRanges, Ranges};
 /// every finding, so it does not allocate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every
-    /// finding, and delivering too many findings is better than losing one.
+    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every finding,
+    /// and delivering an unwanted finding is better than losing one.
     pub min_severity: Option<Severity>,
     /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
@@ -42,9 +42,10 @@ impl Filter {
     /// Whether the finding itself passes; check its asset with [`Filter::admits_asset`].
     #[must_use]
     pub fn admits_finding(&self, finding: &FindingView<'_>) -> bool {
-        let severe =
-            self.min_severity.is_none_or(|least| finding.severity().is_none_or(|severity| severity >= least));
-        severe
+        let severity_passes = self
+            .min_severity
+            .is_none_or(|minimum| finding.severity().is_none_or(|severity| severity >= minimum));
+        severity_passes
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&finding.kind()))
             && self.statuses.is_none_or(|statuses| statuses.admit(finding.get(FindingField::Status)))
             && self.qids.as_ref().is_none_or(|qids| {
@@ -70,9 +71,9 @@ impl Statuses {
         bit != 0
     }
 
-    /// Whether a finding with this status passes. A finding without a status (information gathered, reports
-    /// of single scans) is current: it passes unless `Fixed` is the only status in the set. The same holds
-    /// for unknown statuses.
+    /// Whether a finding with this status passes. A finding without a status (information gathered, reports of single
+    /// scans) is current: it passes unless `Fixed` is the only status in the set. The same applies to unknown
+    /// statuses.
     #[must_use]
     pub fn admit(self, status: &str) -> bool {
         match Self::bit(status) {
@@ -101,7 +102,7 @@ mod tests {
     };
 
     /// Whether the filter passes the asset and the finding of a batch with one of each.
-    fn ask(
+    fn evaluate(
         filter: &Filter,
         asset: &[(AssetField, &str)],
         finding: &[(FindingField, &str)],
@@ -124,13 +125,13 @@ mod tests {
     }
 
     fn finding_passes(filter: &Filter, finding: &[(FindingField, &str)], qid: &str) -> bool {
-        ask(filter, &[], finding, qid)[1]
+        evaluate(filter, &[], finding, qid)[1]
     }
 
     #[test]
     fn empty_filter_passes_everything() {
         assert!(Filter::default().is_open());
-        assert_eq!(ask(&Filter::default(), &[], &[], ""), [true, true]);
+        assert_eq!(evaluate(&Filter::default(), &[], &[], ""), [true, true]);
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
             ("not an address", "", false),
         ] {
             let asset = [(AssetField::Address, address), (AssetField::Ipv6, ipv6)];
-            assert_eq!(ask(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
+            assert_eq!(evaluate(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
         }
     }
 }

@@ -22,23 +22,23 @@ pub(super) enum Item {
         /// Whether findings of the report were dropped for this output.
         has_gap: bool,
     },
-    /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
+    /// A checkpoint barrier: the input can resume here. All outputs commit everything before it.
     Mark(Mark),
 }
 
-/// The start of a report on its way to the outputs.
+/// The start of a report, for the outputs.
 #[derive(Debug, Clone)]
 pub(super) struct ReportBegin {
     pub(super) report: Arc<ReportStart>,
     pub(super) key: Arc<ReportKey>,
     /// Whether the input continues it at the position of the checkpoint.
     pub(super) continued: bool,
-    /// Whether it consists of dead letters, and so of single findings.
+    /// Whether it consists of dead letters, that is, of single findings.
     pub(super) partial: bool,
 }
 
 impl ReportBegin {
-    /// The report that an output was inside, as the ledger keeps it.
+    /// Restores a report from the ledger.
     pub(super) fn of_state(report: ReportRecord) -> Self {
         let report = Arc::new(report.into());
         Self { report, key: Arc::default(), continued: false, partial: false }
@@ -63,8 +63,8 @@ impl Item {
     }
 }
 
-/// Counts findings that an output did not get. A batch may not have been validated yet, so the number is known only
-/// when all batches are freed.
+/// Counts findings that an output missed. A batch may not have been validated yet, so the number is final only when
+/// all batches are freed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MissedFindings(Arc<AtomicU64>);
 
@@ -83,14 +83,14 @@ impl MissedFindings {
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch before validation, and the history of its dead letters, by row.
+    /// The batch before validation, and the history of its dead letters by row.
     unvalidated: Mutex<(RawBatch, Vec<DeadLetterHistory>)>,
     validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
-    home: Sender<RawBatch>,
-    /// Bytes and findings by the lengths of the tables, known before validation.
+    recycle: Sender<RawBatch>,
+    /// Bytes and findings, computed from the lengths of the tables; known before validation.
     size: (u64, u64),
     missed_by: Mutex<Vec<MissedFindings>>,
 }
@@ -111,7 +111,7 @@ pub(super) struct InputCounts {
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
     /// Whether a batch was invalid; its findings are not counted.
-    pub(super) broken: AtomicBool,
+    pub(super) has_invalid_batch: AtomicBool,
 }
 
 impl InputCounts {
@@ -120,7 +120,7 @@ impl InputCounts {
             id: id.to_owned(),
             assets: AtomicU64::new(0),
             findings: Default::default(),
-            broken: AtomicBool::new(false),
+            has_invalid_batch: AtomicBool::new(false),
         }
     }
 
@@ -133,8 +133,9 @@ impl InputCounts {
     }
 
     fn add(&self, batch: &ValidatedBatch) {
-        let begun = batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
-        self.assets.fetch_add(begun as u64, Ordering::Relaxed);
+        let started_assets =
+            batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
+        self.assets.fetch_add(started_assets as u64, Ordering::Relaxed);
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
             total.fetch_add(batch.findings.of(kind), Ordering::Relaxed);
         }
@@ -148,11 +149,11 @@ impl SharedBatch {
         known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
-        home: Sender<RawBatch>,
+        recycle: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
         let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unvalidated, validated, known, columns, counts, home, size, missed_by: Mutex::default() }
+        Self { unvalidated, validated, known, columns, counts, recycle, size, missed_by: Mutex::default() }
     }
 
     /// The `id` of the input that sent it.
@@ -168,12 +169,12 @@ impl SharedBatch {
     /// Validates the batch and counts its findings, on the first call. This runs on the thread of an output, while
     /// the input parses the next batch.
     pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
-        let validated = self.validated.get_or_init(|| self.examine_now());
-        self.counts.broken.fetch_or(validated.is_err(), Ordering::Relaxed);
+        let validated = self.validated.get_or_init(|| self.validate_once());
+        self.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
-    fn examine_now(&self) -> Result<ValidatedBatch, BadBatch> {
+    fn validate_once(&self) -> Result<ValidatedBatch, BadBatch> {
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, history) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
@@ -194,14 +195,14 @@ impl ValidatedBatch {
 
 impl Drop for SharedBatch {
     fn drop(&mut self) {
-        // A batch that no output used was read too, and counts.
+        // A batch that no output used was read too, so it counts.
         let findings = self.validate().map(|validated| validated.findings.total()).unwrap_or_default();
         for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
             missed.0.fetch_add(findings, Ordering::Relaxed);
         }
         if let Some(Ok(validated)) = self.validated.take() {
             // If the input has finished, the memory is freed.
-            let _ = self.home.send(validated.batch.into_raw());
+            let _ = self.recycle.send(validated.batch.into_raw());
         }
     }
 }

@@ -28,7 +28,7 @@ struct State {
     /// Whether no more items will be taken.
     abandoned: bool,
     /// Whether the output is being retried.
-    down: bool,
+    unavailable: bool,
     /// Whether findings of the current report were dropped.
     has_gap: bool,
     /// Whether the current report is dropped completely.
@@ -37,7 +37,7 @@ struct State {
 }
 
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
-const MOST_MARKS: usize = 4096;
+const MAX_MARKS: usize = 4096;
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits, on_full: OnFull, required: bool) -> Self {
@@ -50,17 +50,17 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if state.abandoned {
-                return state.leave_out(item);
+                return state.drop_item(item);
             }
-            if state.has_room(bytes, findings, self.limits) {
+            if state.has_capacity(bytes, findings, self.limits) {
                 break;
             }
-            if self.on_full == OnFull::Drop || (state.down && !self.required) {
-                return state.leave_out(item);
+            if self.on_full == OnFull::Drop || (state.unavailable && !self.required) {
+                return state.drop_item(item);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.take_in(item.clone(), bytes, findings);
+        state.push(item.clone(), bytes, findings);
         drop(state);
         self.changed.notify_all();
     }
@@ -101,8 +101,8 @@ impl Queue {
     }
 
     /// Sets whether the output is unavailable.
-    pub(super) fn set_down(&self, down: bool) {
-        self.lock().down = down;
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.lock().unavailable = unavailable;
         self.changed.notify_all();
     }
 
@@ -113,7 +113,7 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// The dropped findings; known when their batches are freed.
+    /// The dropped findings; final when their batches are freed.
     pub(super) fn missed(&self) -> MissedFindings {
         self.lock().missed.clone()
     }
@@ -124,9 +124,9 @@ impl Queue {
 }
 
 impl State {
-    /// One batch is always accepted, however large. The number of other items is limited too.
-    fn has_room(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
-        if self.skipping || self.items.len() >= MOST_MARKS {
+    /// One batch is always accepted, regardless of its size. The number of other items is limited too.
+    fn has_capacity(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
+        if self.skipping || self.items.len() >= MAX_MARKS {
             return false;
         }
         let is_mark = bytes == 0;
@@ -135,7 +135,7 @@ impl State {
             || (self.bytes + bytes <= limits.bytes && self.findings + findings <= limits.findings)
     }
 
-    fn take_in(&mut self, item: Item, bytes: u64, findings: u64) {
+    fn push(&mut self, item: Item, bytes: u64, findings: u64) {
         let item = match item {
             Item::Begin(begin) => {
                 self.has_gap = false;
@@ -149,7 +149,7 @@ impl State {
         self.items.push_back(item);
     }
 
-    fn leave_out(&mut self, item: &Item) {
+    fn drop_item(&mut self, item: &Item) {
         self.missed.add(item);
         match item {
             Item::Begin(_) => self.skipping = true,

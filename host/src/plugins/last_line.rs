@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::telemetry;
 
-/// An error line on standard error, as text or as a JSON object. What does not fit is omitted.
+/// An error line on standard error, as text or as a JSON object. Text that does not fit is omitted.
 pub(super) struct LastLine {
     bytes: [u8; 1024],
     length: usize,

@@ -89,7 +89,7 @@ impl Subscriber for HostSubscriber {
                 line.message
                     .insert_str(0, &format!("[thread {}] ", thread.name().unwrap_or("without a name")));
             }
-            // A line of the crate `log` has its target and place in fields.
+            // Lines of the crate `log` have their target and location in fields.
             let normalized = event.normalized_metadata();
             let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
             host.log(level_number(*metadata.level()), metadata.target(), &line.message, &line.fields());
@@ -139,7 +139,7 @@ impl Line {
 
     fn add(&mut self, field: &Field, value: Value) {
         if field.name().starts_with("log.") {
-            return; // What `normalized_metadata` reads.
+            return; // `normalized_metadata` reads these fields.
         }
         self.fields.insert(field.name().to_owned(), value);
     }
@@ -210,13 +210,13 @@ mod tests {
     #[test]
     fn lines_of_other_threads_and_of_the_crate_log_reach_the_host() {
         static HOST: HostTable2 = HostTable2 { size: 24, reserved: 0, context: std::ptr::null(), get_table };
-        let entered = enter(Some(HostHandle::new(&HOST)));
+        let guard = enter(Some(HostHandle::new(&HOST)));
         tracing::info!(target: "acme", count = 2, name = "a", "own thread");
         ::log::warn!(target: "library", "by the crate log");
         tracing::debug!(target: "acme", "below the level of the host");
         let worker = std::thread::Builder::new().name("worker".to_owned());
         worker.spawn(|| tracing::info!(target: "acme", "in a thread")).unwrap().join().unwrap();
-        drop(entered);
+        drop(guard);
         let lines = LINES.lock().unwrap();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         assert_eq!(
