@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_survives_the_crossing() {
+    fn every_kind_crosses_the_abi_unchanged() {
         for kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_code(kind as u32), Some(kind));
         }

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_near_words_are_suggested() {
+    fn only_similar_words_are_suggested() {
         let known = ["path", "page_size", "username"];
         assert_eq!(nearest("usrname", known), Some("username"));
         assert_eq!(nearest("Page-Size", known), Some("page_size"));

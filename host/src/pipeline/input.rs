@@ -198,7 +198,7 @@ impl<'a> InputWorker<'a> {
                 Event::Mark => {
                     self.require_no_report("returned a position without findings inside a report")?;
                     self.resume_at = position;
-                    self.since_mark.bytes += 1; // The position itself is something to store.
+                    self.since_mark.bytes += 1; // The position itself must be stored.
                 }
                 Event::Finished => return self.finished(),
                 _ => return Err(PluginError::bug("plugin bug: `next` returned an unknown step")),
@@ -236,7 +236,7 @@ impl<'a> InputWorker<'a> {
         }
         let report_lock = self.control.report_lock.acquire(self.number);
         if self.control.stop.is_requested() {
-            return Err(PluginError::cancelled()); // The stop came while this input waited for the lock.
+            return Err(PluginError::cancelled()); // The stop was requested while this input waited for the lock.
         }
         if !self.checkpoints.has_first_checkpoint() {
             self.store_first_checkpoint()?;

@@ -155,7 +155,7 @@ impl State {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,
             Item::End { .. } if self.skipping => self.skipping = false,
-            // The output has received the start of this report, so it gets the end even if the queue is full.
+            // The output has received the start of this report, so it receives the end even if the queue is full.
             Item::End { end, .. } if !self.abandoned => {
                 self.items.push_back(Item::End { end: end.clone(), has_gap: self.has_gap });
             }

@@ -13,7 +13,7 @@ pub(super) struct ReportLock {
 #[derive(Debug, Default)]
 struct State {
     locked: bool,
-    /// The input that gets the lock first, because the last run was interrupted inside its report.
+    /// The input that acquires the lock first, because the last run was interrupted inside its report.
     first: Option<usize>,
 }
 

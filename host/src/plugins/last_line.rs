@@ -16,7 +16,7 @@ pub(super) struct LastLine {
 const END: usize = 3;
 
 /// Writes one error line to standard error.
-#[expect(unsafe_code, reason = "standard error without the lock of the standard library")]
+#[expect(unsafe_code, reason = "writes to standard error without the lock of the standard library")]
 pub(super) fn print(message: fmt::Arguments<'_>) {
     let line = LastLine::of(message, telemetry::is_json());
     // SAFETY: the buffer is valid for its length. Standard error may be closed; the exit code remains.

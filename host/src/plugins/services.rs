@@ -1,5 +1,5 @@
 //! The functions of the host's services, as plugins call them.
-#![expect(unsafe_code, reason = "a plugin hands back the context that the host gave it")]
+#![expect(unsafe_code, reason = "plugins pass back the context pointer of the host")]
 
 use std::time::Duration;
 

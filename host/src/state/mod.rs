@@ -3,8 +3,8 @@
 //! ```text
 //! STATE_DIR/NAME/ledger.redb            positions, receipts, sent reports, run history
 //!               /lock                   held while the pipeline runs
-//!               /dead-letters/ID.ndjson what an output refused
-//!               /instances/ID/          what a plugin keeps for itself
+//!               /dead-letters/ID.ndjson findings that an output rejected
+//!               /instances/ID/          private data of a plugin
 //! ```
 
 mod dead_letter;

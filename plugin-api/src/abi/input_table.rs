@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_step_is_ignored_only_if_it_may_be() {
+    fn unknown_step_is_ignored_only_if_skippable() {
         let frame = |kind, flags| StepFrame { kind, flags, ..StepFrame::default() };
         assert!(frame(9, SKIPPABLE).is_ignored());
         assert!(!frame(9, 0).is_ignored());

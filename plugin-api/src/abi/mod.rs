@@ -4,7 +4,7 @@
 //! A library exports one root module that never changes: [`RootModule::describe`] and [`RootModule::get_table`].
 //! Everything else is in function tables that are frozen under their IDs; a new ability gets a new ID. Text and
 //! structures cross as JSON, findings as [`RawBatch`](crate::batch::RawBatch).
-#![expect(unsafe_code, reason = "raw handles and exported symbols are what a boundary is made of")]
+#![expect(unsafe_code, reason = "an ABI requires raw handles and exported symbols")]
 
 mod export;
 mod frames;

@@ -213,7 +213,7 @@ mod tests {
     use crate::options::OptionKind;
 
     #[test]
-    fn each_descriptor_is_read_alone() {
+    fn invalid_descriptor_does_not_affect_others() {
         let (valid, invalid) = descriptors(
             br#"[
                 {"kind": "output", "name": "Old", "options": []},

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn error_crosses_unchanged() {
+    fn error_crosses_the_abi_unchanged() {
         let error = PluginError::new(ErrorKind::Unavailable, "timed out").with_hint("try later");
         for error in [error.clone().with_retry_after(Duration::ZERO), error] {
             assert_eq!(round_trip(Status::from(Err(error.clone()))), error);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_error_number_acts_by_its_flags() {
+    fn unknown_error_number_is_handled_by_its_flags() {
         for (flags, expected) in [
             (RETRY | PEER, ErrorKind::Unavailable),
             (PEER, ErrorKind::Rejected),

@@ -184,7 +184,7 @@ fn run(
     let first = from.positions.get("in").map_or(0, |position| usize::from(position[0]));
     for (number, output) in outputs.iter_mut().enumerate() {
         let state = from.outputs.get(&number.to_string()).cloned().unwrap_or_default();
-        output.open(state.receipt.map(|receipt| receipt.try_into().expect("three bytes")));
+        output.open(state.receipt.map(|receipt| receipt.try_into().expect("a receipt has three bytes")));
         (output.next, output.ahead) = (first, state.ahead);
         // Inside a report, the input continues it, and so does an output whose receipt is inside it.
         if from.active_input.is_some() {
@@ -263,7 +263,7 @@ proptest! {
                 break;
             }
         }
-        run(&disk, &mut outputs, &schedule, u64::MAX, &mut inputs).expect("an undisturbed run succeeds");
+        run(&disk, &mut outputs, &schedule, u64::MAX, &mut inputs).expect("a run without a crash succeeds");
         for output in &outputs {
             let all: Vec<u8> = (0..REPORTS.iter().sum()).collect();
             prop_assert_eq!(&output.published, &all);

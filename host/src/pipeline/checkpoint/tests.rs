@@ -201,7 +201,7 @@ proptest! {
             let _ = run(&disk, false, &mut files, &schedule, crash_at);
             disk.crash();
         }
-        run(&disk, false, &mut files, &schedule, u64::MAX).expect("an undisturbed run succeeds");
+        run(&disk, false, &mut files, &schedule, u64::MAX).expect("a run without a crash succeeds");
         for file in &files {
             prop_assert_eq!(&file.durable, &(0..RECORDS).collect::<Vec<_>>());
         }

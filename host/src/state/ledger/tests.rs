@@ -120,7 +120,7 @@ fn symbolic_link_to_a_newer_release_keeps_the_state() {
     drop(Ledger::open(&path, &release("1.0")).unwrap());
     drop(
         Ledger::open(&path, &folder.path().join("1.0/../1.0/nightly.yaml"))
-            .expect("the same file, written in another way"),
+            .expect("a different path of the same file"),
     );
     let current = release("1.1");
     drop(Ledger::open(&path, &current).expect("the same path as before"));
