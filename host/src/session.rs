@@ -1,5 +1,5 @@
-//! One run of a pipeline with its saved state: locks the pipeline, reads the ledger for the checkpoint to
-//! resume from, runs the pipeline and stores the result in the ledger.
+//! One run of a pipeline with its saved state. Locks the pipeline, reads the checkpoint to resume from, runs the
+//! pipeline and stores the result in the ledger.
 
 use std::path::Path;
 use std::sync::Arc;

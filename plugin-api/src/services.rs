@@ -101,7 +101,7 @@ impl Services {
     }
 
     /// Reports that the instance is working. An output that spends minutes on one call, with its own time limits,
-    /// calls this from time to time so that the call does not count as hanging (`hang_secs`).
+    /// calls this regularly. Otherwise the call counts as hanging (`hang_secs`).
     pub fn alive(&self) {
         if let Some(host) = &self.inner.host {
             host.alive();

@@ -81,8 +81,8 @@ pub(super) fn report_duplicate(collector: &mut Collector, again: &Key, first: &K
         .help("remove one of them");
 }
 
-/// Whether an unknown key may be the rest of the value before it: in `{ password: a,b }` the comma ends the
-/// value and `b` becomes a key. Such a key must be redacted.
+/// Whether an unknown key may be the rest of the value before it. In `{ password: a,b }` the comma ends the value and
+/// `b` becomes a key. Such a key must be redacted.
 pub(super) fn is_rest_of_value(
     mapping: &Node,
     before: &[Entry],

@@ -1,7 +1,7 @@
 //! References in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
 //!
-//! References are resolved after the YAML has been parsed, in values only, and once: the value of a reference
-//! is text, never YAML, and a `${` in it stays unchanged.
+//! References are resolved after the YAML has been parsed, in values only, and once. The value of a reference is
+//! text, never YAML, and a `${` in it stays unchanged.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -39,7 +39,7 @@ impl Outage {
         Some(pause.min(self.policy.max_elapsed - spent))
     }
 
-    /// Ends the outage's time limit, regardless of the policy.
+    /// Ends the retries now, regardless of the policy.
     pub(super) fn expire(&mut self) {
         self.policy.max_elapsed = Duration::ZERO;
     }

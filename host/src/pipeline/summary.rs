@@ -248,7 +248,7 @@ impl Summary {
     }
 
     /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, otherwise that of the first
-    /// failure; 65 if nothing failed but findings were rejected.
+    /// failure. 65 if nothing failed but findings were rejected.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);

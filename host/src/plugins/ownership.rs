@@ -1,7 +1,7 @@
 //! Detects plugin libraries that another user can replace. A library runs with the rights of the user who starts the
 //! host. The file and every directory on its path must belong to that user or to root (CWE-427, CWE-732).
 //!
-//! The named path is followed component by component, including symbolic links: the owner of a link decides which
+//! The named path is followed component by component, including symbolic links. The owner of a link decides which
 //! file is loaded, and so does every user who may write to a directory on the path.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! The call recorder: a file that names the plugin calls in progress, so that the next run and `state show` can
-//! report in which call a run was killed.
+//! The call recorder: a file that names the plugin calls in progress. From it, the next run and `state show` report
+//! in which call a run was killed.
 //!
 //! Each instance has one slot of [`SLOT`] bytes. It is overwritten before and after each call and never synchronized:
 //! the page cache of the operating system outlasts the process. The file is removed at the end of the run.

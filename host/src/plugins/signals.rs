@@ -1,7 +1,7 @@
 //! Reports the plugin call in which the process crashed, and keeps passwords out of core dumps.
 //!
-//! The handler prints one line and then lets the default action of the signal end the process, so that the shell,
-//! systemd and cron see the signal.
+//! The handler prints one line. Then the default action of the signal ends the process, so that the shell, systemd
+//! and cron see the signal.
 
 use std::ffi::{c_int, c_void};
 use std::{mem, ptr};

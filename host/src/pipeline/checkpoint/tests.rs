@@ -1,5 +1,5 @@
-//! The guarantee of the ledger, with a crash between any two of its steps: files truncated to their receipts, and an
-//! input opened at its position, together contain every record exactly once.
+//! Tests the guarantee of the ledger, with a crash between any two of its steps. The files, truncated to their
+//! receipts, and the input, opened at its position, together contain every record exactly once.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
