@@ -203,9 +203,9 @@ fn open_output(
     let declared = descriptor.map_err(|error| failure(not_available(error)))?.output_capabilities();
     let run = RunOfInstance { pipeline, settings, stop, hang: delivery.hang };
     let opener = Opener::new(table, declared, PluginKind::Output, instance, claim, run);
-    let known = settings.from.outputs.get(&instance.id).cloned();
-    let length = known.as_ref().map(|state| state.dead_letters);
-    let mut from = known.unwrap_or_default();
+    let stored = settings.from.outputs.get(&instance.id).cloned();
+    let length = stored.as_ref().map(|state| state.dead_letters);
+    let mut from = stored.unwrap_or_default();
     let dead_letters = DeadLetterWriter::open(&settings.folder, &instance.id, length, dead_letter_bytes);
     let dead_letters = dead_letters.map_err(|error| Failure::of_state(&instance.id, &error))?;
     from.dead_letters = dead_letters.length();

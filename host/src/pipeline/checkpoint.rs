@@ -202,9 +202,9 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(super) fn amend(&self, output: &str, known: OutputState) -> Result<(), StateError> {
+    pub(super) fn amend(&self, output: &str, committed: OutputState) -> Result<(), StateError> {
         let mut state = self.lock();
-        state.checkpoint.outputs.insert(output.to_owned(), known);
+        state.checkpoint.outputs.insert(output.to_owned(), committed);
         if state.checkpoint.positions.is_empty() { Ok(()) } else { state.write_to_ledger() }
     }
 
@@ -224,7 +224,7 @@ impl Checkpoints {
         let id = state.input_ids[input].clone();
         if let Some(unconfirmed) = state.checkpoint.unconfirmed.get_mut(&id) {
             for report in reports {
-                if let Some(index) = unconfirmed.iter().position(|known| known.key == report.key) {
+                if let Some(index) = unconfirmed.iter().position(|entry| entry.key == report.key) {
                     unconfirmed.remove(index);
                 }
             }
@@ -286,8 +286,8 @@ impl Checkpoints {
 impl OutputProgress {
     fn of(output: OutputIds, from: &Checkpoint) -> Self {
         let OutputIds { ids, resumes } = output;
-        let known = ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
-        let ahead = known.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default();
+        let stored = ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
+        let ahead = stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default();
         Self {
             ids,
             resumes,
@@ -326,8 +326,8 @@ impl State {
     fn write_to_ledger(&mut self) -> Result<(), StateError> {
         for output in &self.outputs {
             for id in &output.ids {
-                if let Some(known) = self.checkpoint.outputs.get_mut(id) {
-                    known.ahead = output.ahead.iter().map(|(_, report)| report.clone()).collect();
+                if let Some(stored) = self.checkpoint.outputs.get_mut(id) {
+                    stored.ahead = output.ahead.iter().map(|(_, report)| report.clone()).collect();
                 }
             }
         }
@@ -348,8 +348,8 @@ impl State {
         for (number, new) in self.marks.iter().filter(|(number, _)| (last + 1..=mark).contains(number)) {
             let Some(report) = &new.ended else { continue };
             let is_known =
-                progress.ahead.iter().any(|(number, known)| *number == 0 && known.key == *report.key);
-            let ended = progress.ended.iter().find(|(known, _)| known == number).map(|(_, ended)| *ended);
+                progress.ahead.iter().any(|(number, ahead)| *number == 0 && ahead.key == *report.key);
+            let ended = progress.ended.iter().find(|(barrier, _)| barrier == number).map(|(_, ended)| *ended);
             let Ended { missed, dead_letters } = ended.unwrap_or_default();
             if !is_known {
                 let key = ReportKey::clone(&report.key);

@@ -182,7 +182,7 @@ const MAX_SHOWN: usize = 100;
 impl Failures {
     fn add(&mut self, failure: Failure) {
         // One failure of each exit code is always kept, because they determine the exit code of the run.
-        let is_new_code = || self.list.iter().all(|known| known.exit_code != failure.exit_code);
+        let is_new_code = || self.list.iter().all(|listed| listed.exit_code != failure.exit_code);
         if self.list.len() < MAX_SHOWN || is_new_code() {
             self.list.push(failure);
         } else {

@@ -91,7 +91,7 @@ impl DeadLetterSource {
             self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
             let Record { asset: fields, definition, finding } = dead_letter.record;
             let row = match &asset {
-                Some((known, row)) if *known == fields => *row,
+                Some((previous, row)) if *previous == fields => *row,
                 _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
             };
             asset = Some((fields, row));
@@ -108,7 +108,7 @@ impl DeadLetterSource {
 fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {
-        if let Some(index) = F::NAMES.iter().position(|known| known == name) {
+        if let Some(index) = F::NAMES.iter().position(|field| field == name) {
             row.set(F::ALL[index], text);
         }
     }

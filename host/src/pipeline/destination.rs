@@ -177,7 +177,7 @@ impl Destination {
 
     /// Whether the output is inside this report, started in this run or in the interrupted one.
     pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
-        self.current.report.as_ref().is_some_and(|known| known.is_report(report))
+        self.current.report.as_ref().is_some_and(|current| current.is_report(report))
     }
 
     /// State of the last commit, for the ledger.
@@ -237,7 +237,8 @@ impl Destination {
         if is_resumable && self.has_started {
             return Ok(());
         }
-        if self.current.has_gap && self.current.report.as_ref().is_some_and(|known| !known.is_report(report))
+        if self.current.has_gap
+            && self.current.report.as_ref().is_some_and(|current| !current.is_report(report))
         {
             self.end_partial_report("the rest of the report was delivered to the failover output")?;
         }
@@ -245,9 +246,9 @@ impl Destination {
         self.current.has_gap = if is_resumable { self.current.has_gap } else { begin.continued };
         // An output without a commit has nothing to resume.
         let continued = is_resumable && self.receipt.is_some();
-        let known = self.current.report.take();
-        self.current.report = Some(match known {
-            Some(known) if continued => OpenReport { begin: begin.clone(), ..known },
+        let previous = self.current.report.take();
+        self.current.report = Some(match previous {
+            Some(previous) if continued => OpenReport { begin: begin.clone(), ..previous },
             unfinished => {
                 self.current.summary.undelivered += unfinished.map_or(0, |report| report.records.total());
                 OpenReport::new(begin.clone())

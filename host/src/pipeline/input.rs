@@ -290,8 +290,8 @@ impl<'a> InputWorker<'a> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
         }
-        let known = &report.begin.report;
-        let is_same = (&start.id, &start.path) == (&known.id, &known.path);
+        let current = &report.begin.report;
+        let is_same = (&start.id, &start.path) == (&current.id, &current.path);
         if is_same && (continued || !report.has_sent) {
             self.report = Some(report);
             return Ok(());
@@ -501,10 +501,10 @@ impl<'a> InputWorker<'a> {
     fn notify_stored(&mut self) {
         if let Some(notification) = self.checkpoints.take_notification(self.number) {
             self.unconfirmed = Some(match self.unconfirmed.take() {
-                Some((mut known, next)) => {
-                    known.position = notification.position;
-                    known.reports.extend(notification.reports);
-                    (known, next)
+                Some((mut unconfirmed, next)) => {
+                    unconfirmed.position = notification.position;
+                    unconfirmed.reports.extend(notification.reports);
+                    (unconfirmed, next)
                 }
                 None => (notification, Instant::now()),
             });

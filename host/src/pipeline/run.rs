@@ -104,7 +104,7 @@ fn prepare(
 ) -> (Arc<Control>, Arc<Checkpoints>, Vec<IndexedWorker>) {
     let from = std::mem::take(&mut opened.settings.from);
     let ids: Vec<String> = opened.inputs.iter().map(|input| input.source.id().to_owned()).collect();
-    let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|known| known == id));
+    let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|input| input == id));
     let pairs = pair_with_failover_outputs(std::mem::take(&mut opened.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
@@ -147,8 +147,8 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
 
 /// Reports that this output, or its failover output, published before the interruption.
 fn ahead_of(output: &OutputIds, from: &Checkpoint) -> Vec<AheadReport> {
-    let known = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
-    known.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
+    let stored = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
+    stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
 }
 
 fn worker(

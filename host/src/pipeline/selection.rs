@@ -98,8 +98,8 @@ pub(super) fn check_response(
         return Err(PluginError::bug("plugin bug: the output reported the same finding twice"));
     }
     let was_sent = |row: &u32| sent.is_none_or(|sent| sent.binary_search(row).is_ok());
-    let known = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
-    if known && rows.iter().all(was_sent) {
+    let all_exist = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+    if all_exist && rows.iter().all(was_sent) {
         return Ok(());
     }
     Err(PluginError::bug("plugin bug: the output reported a finding that was not in the batch"))
