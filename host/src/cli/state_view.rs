@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::plugin_view::pretty;
 use super::table::render;
 use crate::plugins::InterruptedCall;
-use crate::state::{Checkpoint, LetterFile, OutputState, RunRecord, RunState, SentReport};
+use crate::state::{Checkpoint, DeadLetterFile, OutputState, RunRecord, RunState, SentReport};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct KnownState {
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
     /// Dead letter files, one per output.
-    pub letters: Vec<LetterFile>,
+    pub letters: Vec<DeadLetterFile>,
     /// Plugin calls in progress: of the run, or of one that was killed.
     pub calls: Vec<InterruptedCall>,
     /// Reports that an input has not confirmed yet, by the `id` of the input.
@@ -154,7 +154,7 @@ fn call(call: &InterruptedCall) -> Value {
 /// The run in progress, or what the next run will do.
 fn describe_next_run(known: &KnownState) -> String {
     let position = known.checkpoint.as_ref().map(|checkpoint| {
-        let position = match &checkpoint.under_way {
+        let position = match &checkpoint.active_input {
             Some(input) => format!("in the middle of a report of {input}"),
             None => "between reports".to_owned(),
         };
@@ -190,7 +190,7 @@ fn checkpoint(checkpoint: &Checkpoint) -> Value {
         checkpoint.positions.iter().map(|(id, position)| (id.clone(), opaque(position))).collect();
     let outputs: Map<String, Value> =
         checkpoint.outputs.iter().map(|(id, state)| (id.clone(), output(state))).collect();
-    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.under_way })
+    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.active_input })
 }
 
 fn output(state: &OutputState) -> Value {

@@ -9,8 +9,8 @@ use super::ranges::{AddressRanges, Ranges};
 /// every finding, so it does not allocate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every
-    /// finding, and delivering too many findings is better than losing one.
+    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every finding,
+    /// and delivering an unwanted finding is better than losing one.
     pub min_severity: Option<Severity>,
     /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
@@ -42,9 +42,10 @@ impl Filter {
     /// Whether the finding itself passes; check its asset with [`Filter::admits_asset`].
     #[must_use]
     pub fn admits_finding(&self, finding: &FindingView<'_>) -> bool {
-        let severe =
-            self.min_severity.is_none_or(|least| finding.severity().is_none_or(|severity| severity >= least));
-        severe
+        let severity_passes = self
+            .min_severity
+            .is_none_or(|minimum| finding.severity().is_none_or(|severity| severity >= minimum));
+        severity_passes
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&finding.kind()))
             && self.statuses.is_none_or(|statuses| statuses.admit(finding.status()))
             && self.qids.as_ref().is_none_or(|qids| {
@@ -101,7 +102,12 @@ mod tests {
     use scanbridge_plugin_api::model::{DefinitionField, ReportSource, ReportStart};
 
     /// Whether the filter passes the asset and the finding of a batch with one of each.
-    fn ask(filter: &Filter, asset: &[(AssetField, &str)], finding: &[(&str, &str)], qid: &str) -> [bool; 2] {
+    fn evaluate(
+        filter: &Filter,
+        asset: &[(AssetField, &str)],
+        finding: &[(&str, &str)],
+        qid: &str,
+    ) -> [bool; 2] {
         let mut builder = BatchBuilder::default();
         let mut asset_row = AssetRow::default();
         asset.iter().for_each(|(field, text)| asset_row.set(*field, text));
@@ -124,13 +130,13 @@ mod tests {
     }
 
     fn finding_passes(filter: &Filter, finding: &[(&str, &str)], qid: &str) -> bool {
-        ask(filter, &[], finding, qid)[1]
+        evaluate(filter, &[], finding, qid)[1]
     }
 
     #[test]
     fn empty_filter_passes_everything() {
         assert!(Filter::default().is_open());
-        assert_eq!(ask(&Filter::default(), &[], &[], ""), [true, true]);
+        assert_eq!(evaluate(&Filter::default(), &[], &[], ""), [true, true]);
     }
 
     #[test]
@@ -198,7 +204,7 @@ mod tests {
             ("not an address", "", false),
         ] {
             let asset = [(AssetField::Address, address), (AssetField::Ipv6, ipv6)];
-            assert_eq!(ask(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
+            assert_eq!(evaluate(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
         }
     }
 }

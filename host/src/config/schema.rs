@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 use super::delivery_settings::{self, described};
 use super::pipeline::Catalogue;
 
-/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each
-/// plugin are under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part
-/// alone.
+/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
+/// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part only.
 ///
 /// It is stricter than the check in one point: plugin names are case-sensitive.
 #[must_use]

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportSta
 
 use super::summary::KindCounts;
 use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
-use crate::state::{LetterHistory, LetterReport};
+use crate::state::{DeadLetterHistory, ReportRecord};
 
 /// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
@@ -23,24 +23,24 @@ pub(super) enum Item {
         /// Whether findings of the report were dropped for this output.
         has_gap: bool,
     },
-    /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
+    /// A checkpoint barrier: the input can resume here. All outputs commit everything before it.
     Mark(Mark),
 }
 
-/// The start of a report on its way to the outputs.
+/// The start of a report, for the outputs.
 #[derive(Debug, Clone)]
 pub(super) struct ReportBegin {
     pub(super) report: Arc<ReportStart>,
     pub(super) key: Arc<ReportKey>,
     /// Whether the input continues it at the position of the checkpoint.
     pub(super) continued: bool,
-    /// Whether it consists of dead letters, and so of single findings.
+    /// Whether it consists of dead letters, that is, of single findings.
     pub(super) partial: bool,
 }
 
 impl ReportBegin {
-    /// The report that an output was inside, as the ledger keeps it.
-    pub(super) fn of_state(report: LetterReport) -> Self {
+    /// Restores a report from the ledger.
+    pub(super) fn of_state(report: ReportRecord) -> Self {
         let report = Arc::new(report.into());
         Self { report, key: Arc::default(), continued: false, partial: false }
     }
@@ -75,14 +75,14 @@ impl Item {
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch before validation, and the history of its dead letters, by row.
-    unvalidated: Mutex<(RawBatch, Vec<LetterHistory>)>,
+    /// The batch before validation, and the history of its dead letters by row.
+    unvalidated: Mutex<(RawBatch, Vec<DeadLetterHistory>)>,
     validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
-    home: Sender<RawBatch>,
-    /// Bytes and findings by the lengths of the tables, known before validation.
+    recycle: Sender<RawBatch>,
+    /// Bytes and findings, computed from the lengths of the tables; known before validation.
     size: (u64, u64),
 }
 
@@ -93,7 +93,7 @@ pub(super) struct ValidatedBatch {
     /// Its valid findings.
     pub(super) findings: KindCounts,
     valid: Option<ValidRows>,
-    history: Vec<LetterHistory>,
+    history: Vec<DeadLetterHistory>,
 }
 
 /// Counts of invalid rows and odd cells.
@@ -118,7 +118,7 @@ pub(super) struct InputCounts {
     findings: [AtomicU64; 4],
     rows: Mutex<RowCounts>,
     /// Whether a batch was invalid; its findings are not counted.
-    pub(super) broken: AtomicBool,
+    pub(super) has_invalid_batch: AtomicBool,
 }
 
 impl InputCounts {
@@ -129,7 +129,7 @@ impl InputCounts {
             rows: Mutex::default(),
             assets: AtomicU64::new(0),
             findings: Default::default(),
-            broken: AtomicBool::new(false),
+            has_invalid_batch: AtomicBool::new(false),
         }
     }
 
@@ -186,15 +186,15 @@ impl InputCounts {
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch,
-        history: Vec<LetterHistory>,
+        history: Vec<DeadLetterHistory>,
         known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
-        home: Sender<RawBatch>,
+        recycle: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
         let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unvalidated, validated, known, columns, counts, home, size }
+        Self { unvalidated, validated, known, columns, counts, recycle, size }
     }
 
     /// The `id` of the input that sent it.
@@ -211,12 +211,12 @@ impl SharedBatch {
     /// Validates the batch, checks its rows and counts its findings, on the first call. This runs on the thread of the
     /// first output that takes the batch, while the input parses the next one, or on the thread that drops it.
     pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
-        let validated = self.validated.get_or_init(|| self.examine_now());
-        self.counts.broken.fetch_or(validated.is_err(), Ordering::Relaxed);
+        let validated = self.validated.get_or_init(|| self.validate_once());
+        self.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
-    fn examine_now(&self) -> Result<ValidatedBatch, BadBatch> {
+    fn validate_once(&self) -> Result<ValidatedBatch, BadBatch> {
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, history) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
@@ -238,7 +238,7 @@ impl ValidatedBatch {
     }
 
     /// History of the finding in this row, if it is a dead letter.
-    pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
+    pub(super) fn history(&self, row: u32) -> Option<DeadLetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
     }
 }
@@ -247,7 +247,7 @@ impl Drop for SharedBatch {
     fn drop(&mut self) {
         if let Some(Ok(validated)) = self.validated.take() {
             // If the input has finished, the memory is freed.
-            let _ = self.home.send(validated.batch.into_raw());
+            let _ = self.recycle.send(validated.batch.into_raw());
         }
     }
 }

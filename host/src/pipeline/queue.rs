@@ -31,7 +31,7 @@ struct State {
     /// Whether no more items will be taken.
     abandoned: bool,
     /// Whether the output is being retried.
-    down: bool,
+    unavailable: bool,
     /// Whether findings of the current report were dropped.
     has_gap: bool,
     /// Whether the current report is dropped completely.
@@ -39,7 +39,7 @@ struct State {
 }
 
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
-const MOST_MARKS: usize = 4096;
+const MAX_MARKS: usize = 4096;
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits, on_full: OnFull, required: bool) -> Self {
@@ -58,14 +58,14 @@ impl Queue {
         let (bytes, findings) = item.size();
         let mut state = self.lock();
         loop {
-            if !state.abandoned && state.has_room(bytes, findings, self.limits) {
-                state.take_in(item.clone(), bytes, findings);
+            if !state.abandoned && state.has_capacity(bytes, findings, self.limits) {
+                state.push(item.clone(), bytes, findings);
                 drop(state);
                 self.changed.notify_all();
                 return;
             }
-            if state.abandoned || self.on_full == OnFull::Drop || (state.down && !self.required) {
-                state.leave_out(item);
+            if state.abandoned || self.on_full == OnFull::Drop || (state.unavailable && !self.required) {
+                state.drop_item(item);
                 drop(state);
                 self.count_missed(item);
                 return;
@@ -110,8 +110,8 @@ impl Queue {
     }
 
     /// Sets whether the output is unavailable.
-    pub(super) fn set_down(&self, down: bool) {
-        self.lock().down = down;
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.lock().unavailable = unavailable;
         self.changed.notify_all();
     }
 
@@ -138,9 +138,9 @@ impl Queue {
 }
 
 impl State {
-    /// One batch is always accepted, however large. The number of other items is limited too.
-    fn has_room(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
-        if self.skipping || self.items.len() >= MOST_MARKS {
+    /// One batch is always accepted, regardless of its size. The number of other items is limited too.
+    fn has_capacity(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
+        if self.skipping || self.items.len() >= MAX_MARKS {
             return false;
         }
         let is_mark = bytes == 0;
@@ -149,7 +149,7 @@ impl State {
             || (self.bytes + bytes <= limits.bytes && self.findings + findings <= limits.findings)
     }
 
-    fn take_in(&mut self, item: Item, bytes: u64, findings: u64) {
+    fn push(&mut self, item: Item, bytes: u64, findings: u64) {
         let item = match item {
             Item::Begin(begin) => {
                 self.has_gap = false;
@@ -163,12 +163,12 @@ impl State {
         self.items.push_back(item);
     }
 
-    fn leave_out(&mut self, item: &Item) {
+    fn drop_item(&mut self, item: &Item) {
         match item {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,
             Item::End { .. } if self.skipping => self.skipping = false,
-            // The output has received the start of this report, so it gets the end even if the queue is full.
+            // The output has received the start of this report, so it receives the end even if the queue is full.
             Item::End { end, .. } if !self.abandoned => {
                 self.items.push_back(Item::End { end: end.clone(), has_gap: self.has_gap });
             }

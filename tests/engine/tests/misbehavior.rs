@@ -242,7 +242,7 @@ fn stop_request_ends_a_waiting_input_at_once() {
     let other = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
-        other.give();
+        other.request();
     });
     let started = Instant::now();
     let summary = run_until("wait-forever", &[("behave", true)], &stop).unwrap();

@@ -1,4 +1,4 @@
-//! A dead letter: a finding that an output would not take, with everything that is needed to send it again.
+//! A dead letter: a finding that an output rejected, with everything that is required to resend it.
 
 use std::collections::BTreeMap;
 
@@ -6,57 +6,57 @@ use scanbridge_plugin_api::batch::{Columns, FindingView};
 use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
 use serde::{Deserialize, Serialize};
 
-/// One line of a file of dead letters.
+/// One line of a dead letter file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct DeadLetter {
     /// The `id:` of the output.
     pub output: String,
-    /// The number in the ledger of the run that gave it up first.
+    /// The ledger's number of the run that first moved it to the dead letters.
     pub run: u64,
-    /// When it was given up, in UTC: for the last time, where it was replayed.
+    /// When the last delivery attempt failed, in UTC.
     pub time: String,
-    /// Why.
+    /// Why the output rejected it.
     pub reason: String,
-    /// How often it was handed to the output, replays included.
+    /// Number of delivery attempts, replays included.
     pub attempts: u32,
-    /// The report that it stood in.
-    pub report: LetterReport,
+    /// The report that contains the finding.
+    pub report: ReportRecord,
     /// The finding.
     pub record: Record,
 }
 
-/// What a letter that is sent again has behind it.
+/// Previous delivery attempts of a replayed dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LetterHistory {
-    /// As in [`Letter::run`].
+pub struct DeadLetterHistory {
+    /// As in [`DeadLetter::run`].
     pub run: u64,
-    /// As in [`Letter::attempts`].
+    /// As in [`DeadLetter::attempts`].
     pub attempts: u32,
 }
 
-/// What state keeps of a report: the one that a letter stood in, or that an output was inside.
+/// What the state stores of a report: the report of a dead letter, or the report that an output was processing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LetterReport {
-    /// The scanner's number for it.
+pub struct ReportRecord {
+    /// The scanner's ID of the report.
     pub id: String,
-    /// The name of its XML root.
+    /// Name of the XML root element.
     pub kind: String,
     /// Its title.
     pub title: String,
-    /// When the scan or report was made.
+    /// When the scan or report was created.
     pub time: String,
-    /// The file or address.
+    /// File or URL.
     pub path: String,
-    /// The input's word for the content of the source.
+    /// The input's version of the source content.
     pub revision: String,
     /// The scanner.
     pub source: ReportSource,
-    /// What the input wished of the outputs.
+    /// Hints of the input for the outputs.
     pub hints: Hints,
 }
 
-impl From<&ReportStart> for LetterReport {
+impl From<&ReportStart> for ReportRecord {
     fn from(report: &ReportStart) -> Self {
         Self {
             id: report.id.clone(),
@@ -71,8 +71,8 @@ impl From<&ReportStart> for LetterReport {
     }
 }
 
-impl From<LetterReport> for ReportStart {
-    fn from(report: LetterReport) -> Self {
+impl From<ReportRecord> for ReportStart {
+    fn from(report: ReportRecord) -> Self {
         Self {
             id: report.id,
             kind: report.kind,
@@ -87,19 +87,19 @@ impl From<LetterReport> for ReportStart {
     }
 }
 
-/// A finding with its asset and its definition, every field by its name. Empty fields are left out.
+/// A finding with its asset and its definition: values by field name. Empty fields are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The asset.
     pub asset: BTreeMap<String, String>,
     /// The definition.
     pub definition: BTreeMap<String, String>,
-    /// The finding itself.
+    /// The finding.
     pub finding: BTreeMap<String, String>,
 }
 
 impl Record {
-    /// The record of this finding.
+    /// Builds the record of this finding.
     #[must_use]
     pub fn of(finding: FindingView<'_>, columns: &Columns) -> Self {
         let (asset, definition, schema) = (finding.asset(), finding.definition(), columns.schema());
