@@ -9,6 +9,7 @@ use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
 use crate::config::{self, Document};
 use crate::pipeline::{Failure, Stop};
+use crate::plugins::CallRecorder;
 use crate::session;
 use crate::state::{Ledger, Lock, StateError, StateFolder, list_letters};
 
@@ -66,6 +67,7 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
     known.letters = list_letters(folder)?;
     known.holder = Lock::holder(folder)?.map(|occupied| occupied.to_string());
+    known.calls = CallRecorder::read(&folder.calls());
     if folder.ledger().exists() {
         let ledger = Ledger::look(&folder.ledger())?;
         known.pipeline = Some(ledger.pipeline()?);
@@ -73,6 +75,7 @@ fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
         known.stored = ledger.stored()?;
         known.runs = ledger.runs()?;
         known.reports = ledger.reports()?;
+        known.unconfirmed = ledger.unconfirmed()?;
     }
     Ok(known)
 }

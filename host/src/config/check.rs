@@ -75,8 +75,8 @@ impl Checker<'_> {
         let mut ids = Ids::new();
         for (number, node) in self.instances(root, &fields, PluginKind::Input) {
             let (instance, fields) = self.instance(node, PluginKind::Input, number, &mut ids);
-            let retry = self.retry(&fields);
-            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry }));
+            let (retry, hang) = (self.retry(&fields), self.hang(&fields));
+            pipeline.inputs.extend(instance.map(|instance| InputInstance { instance, retry, hang }));
         }
         let nodes = self.instances(root, &fields, PluginKind::Output);
         for (number, node) in &nodes {

@@ -15,7 +15,7 @@ use super::suggestion::nearest;
 use super::tree::Node;
 
 /// Delivery keys of an input.
-pub(super) const INPUT_KEYS: [&str; 1] = ["retry"];
+pub(super) const INPUT_KEYS: [&str; 2] = ["retry", "hang_secs"];
 /// Delivery keys of an output.
 pub(super) const OUTPUT_KEYS: [&str; 6] =
     ["on_full", "queue", "retry", "failover", "max_findings_per_sec", "hang_secs"];
@@ -59,8 +59,12 @@ impl Checker<'_> {
             max_findings_per_sec: fields
                 .get("max_findings_per_sec")
                 .and_then(|node| self.number(node, "max_findings_per_sec", 1, MAX_FINDINGS)),
-            hang: self.secs(fields, "hang_secs", 1, DAY).unwrap_or(default.hang),
+            hang: self.hang(fields),
         }
+    }
+
+    pub(super) fn hang(&mut self, fields: &Fields<'_>) -> Duration {
+        self.secs(fields, "hang_secs", 1, DAY).unwrap_or(Delivery::default().hang)
     }
 
     pub(super) fn retry(&mut self, fields: &Fields<'_>) -> RetryPolicy {
@@ -167,6 +171,11 @@ fn failover_of<'n>(output: &'n Node, id: &str) -> Option<&'n Node> {
 /// Adds the delivery keys of an input or output to its JSON Schema.
 pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
     properties["retry"] = retry_schema();
+    properties["hang_secs"] = described(
+        number_schema(1),
+        "Timeout of one plugin call without progress, in seconds. Default: 600. The input or output is then \
+         abandoned (exit code 70).",
+    );
     if kind == PluginKind::Output {
         properties["failover"] = described(
             json!({ "type": "string" }),
@@ -192,11 +201,6 @@ pub(super) fn add_to_schema(properties: &mut Value, kind: PluginKind) {
         );
         properties["max_findings_per_sec"] =
             described(number_schema(1), "Rate limit in findings per second. Default: none.");
-        properties["hang_secs"] = described(
-            number_schema(1),
-            "Timeout of one plugin call without progress, in seconds. Default: 600. The output is then \
-             abandoned (exit code 70).",
-        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use scanbridge_plugin_api::{Descriptor, PluginKind};
 use serde_json::{Map, Value};
@@ -70,6 +71,8 @@ pub struct InputInstance {
     pub instance: Instance,
     /// Retries when its source is unavailable.
     pub retry: RetryPolicy,
+    /// Timeout of one plugin call without progress; then the input is abandoned.
+    pub hang: Duration,
 }
 
 /// A plugin as configured in one input or output.

@@ -50,8 +50,8 @@ impl ReportBegin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) number: u64,
-    /// Whether it is inside a report.
-    pub(super) in_report: bool,
+    /// Whether a report ends here. The outputs then publish it.
+    pub(super) ends_report: bool,
 }
 
 impl Item {

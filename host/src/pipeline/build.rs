@@ -178,7 +178,7 @@ fn open_input(
     let claim = registry.claim(PluginKind::Input, &input.instance.plugin).map_err(not_available)?;
     let table = claim.library.input_table(claim.name).map_err(not_available)?;
     let descriptor = claim.library.descriptor(PluginKind::Input, claim.name).map_err(not_available)?;
-    let run = RunOfInstance { pipeline, settings, stop, hang: Delivery::default().hang };
+    let run = RunOfInstance { pipeline, settings, stop, hang: input.hang };
     let declared = descriptor.input_capabilities();
     let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
     let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();

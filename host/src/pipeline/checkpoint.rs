@@ -169,7 +169,7 @@ impl Checkpoints {
         progress.ended.extend(ended.map(|ended| (mark.number, ended)));
         progress.counts = true;
         self.store(&mut state)?;
-        if mark.in_report || state.stored >= mark.number || state.ledger.is_none() {
+        if !mark.ends_report || state.stored >= mark.number || state.ledger.is_none() {
             return Ok(());
         }
         let patience = state.outputs[output].patience;
@@ -448,5 +448,7 @@ impl State {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

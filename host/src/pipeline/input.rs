@@ -400,10 +400,10 @@ impl<'a> InputWorker<'a> {
     }
 
     fn mark(&mut self, position: Option<Position>, ended: Option<EndedReport>) {
-        let in_report = self.report.is_some();
+        let (in_report, ends_report) = (self.report.is_some(), ended.is_some());
         self.since_mark = SinceMark::default();
         self.last_mark = self.checkpoints.mark(NewMark { input: self.number, position, in_report, ended });
-        self.send(&Item::Mark(Mark { number: self.last_mark, in_report }));
+        self.send(&Item::Mark(Mark { number: self.last_mark, ends_report }));
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {

@@ -1,4 +1,5 @@
-//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output.
+//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output. Each plugin instance has
+//! a thread of its own, from which all its calls come; the others wait for it. Tests: `cargo test -p engine-tests`.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)

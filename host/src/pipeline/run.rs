@@ -64,14 +64,10 @@ pub fn run(
         workers.into_iter().map(|(places, worker)| (places, start_output(worker))).collect();
     let reads = read(built, &queues, &control, &checkpoints, progress);
     queues.iter().for_each(|queue| queue.close());
+    let summaries: Vec<_> =
+        threads.into_iter().map(|(places, thread)| (places, join(thread, &control))).collect();
     let mut outputs = Vec::new();
-    for ((places, thread), queue) in threads.into_iter().zip(&queues) {
-        while !thread.is_finished() {
-            control.stop.abort_when_drained();
-            thread::sleep(Duration::from_millis(5));
-        }
-        // The host's own threads do not panic; if one does, the run must not look successful.
-        let mut summaries = thread.join().expect("an output's thread ends with its summary");
+    for ((places, mut summaries), queue) in summaries.into_iter().zip(&queues) {
         let missed = queue.missed();
         if let Some(output) = summaries.first_mut().filter(|_| missed > 0) {
             output.undelivered += missed;
@@ -192,6 +188,16 @@ fn worker(
 
 fn start_output(worker: OutputWorker) -> JoinHandle<Vec<OutputSummary>> {
     start(format!("to {}", worker.primary.id()), move || worker.run())
+}
+
+/// Waits for an output, and ends the drain time of a run that is being stopped.
+fn join(thread: JoinHandle<Vec<OutputSummary>>, control: &Control) -> Vec<OutputSummary> {
+    while !thread.is_finished() {
+        control.stop.abort_when_drained();
+        thread::sleep(Duration::from_millis(1));
+    }
+    // The host's own threads do not panic; if one does, the run must not look successful.
+    thread.join().expect("an output's thread ends with its summary")
 }
 
 fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {

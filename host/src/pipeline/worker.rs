@@ -206,7 +206,7 @@ impl OutputWorker {
             || self.active().ended(),
             |ahead| Ended { missed: ahead.missed, dead_letters: ahead.dead_letters },
         );
-        let ended = (!mark.in_report).then_some(ended);
+        let ended = mark.ends_report.then_some(ended);
         let committed = self.checkpoints.committed(self.number, mark, states, ended);
         committed.map_err(|error| io_error(&error))?;
         self.ahead.retain(|ahead| skipped.as_ref().is_none_or(|skipped| skipped.key != ahead.key));
@@ -215,7 +215,7 @@ impl OutputWorker {
         // After a failure from here on, only the barrier is repeated: `open` with the stored receipt publishes.
         let items = [Item::Mark(mark)].into();
         self.pending = RetryBuffer { report, has_begun, items, ..RetryBuffer::default() };
-        if !mark.in_report && skipped.is_none() && self.active().capabilities().resume != Resume::None {
+        if mark.ends_report && skipped.is_none() && self.active().capabilities().resume != Resume::None {
             self.active().stored()?;
         }
         self.checkpoints.published(self.number, mark.number);

@@ -3,14 +3,18 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use serde_json::Value;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
 
 use super::host_table::HostHandle;
+
+/// The first instance of this library: lines of threads that belong to no instance go to its log.
+static LIBRARY: OnceLock<HostHandle> = OnceLock::new();
 
 thread_local! {
     /// The host handle of the instance on whose behalf this thread works now.
@@ -29,10 +33,13 @@ impl Drop for Entered {
 /// Makes this thread's events those of `host`'s instance.
 pub(crate) fn enter(host: Option<HostHandle>) -> Entered {
     static INSTALL: Once = Once::new();
-    if host.is_some() {
+    if let Some(host) = host {
+        LIBRARY.get_or_init(|| host);
         // An author's own test harness may have set a subscriber already; then that one gets the events.
         INSTALL.call_once(|| {
             drop(tracing::subscriber::set_global_default(ToHost));
+            // Lines of libraries that use the crate `log`. Fails if the author has set a logger; then that one gets them.
+            drop(tracing_log::LogTracer::init());
             report_panics();
         });
     }
@@ -53,6 +60,13 @@ fn report_panics() {
     }));
 }
 
+/// Who gets the events of this thread: the instance on whose behalf it works, or the first one of the library. True if it
+/// is the thread's own instance.
+fn receiver() -> Option<(HostHandle, bool)> {
+    let own = CURRENT.get().map(|host| (host, true));
+    own.or_else(|| LIBRARY.get().map(|host| (*host, false)))
+}
+
 /// Has no spans: an event is one line, and the host adds the instance's id.
 struct ToHost;
 
@@ -64,14 +78,21 @@ impl Subscriber for ToHost {
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
-            && CURRENT.get().is_some_and(|host| level_number(*metadata.level()) <= host.log_level())
+            && receiver().is_some_and(|(host, _)| level_number(*metadata.level()) <= host.log_level())
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Some(host) = CURRENT.get() {
+        if let Some((host, is_own)) = receiver() {
             let mut line = Line::default();
             event.record(&mut line);
-            let metadata = event.metadata();
+            if !is_own {
+                let thread = std::thread::current();
+                line.message
+                    .insert_str(0, &format!("[thread {}] ", thread.name().unwrap_or("without a name")));
+            }
+            // A line of the crate `log` has its target and place in fields.
+            let normalized = event.normalized_metadata();
+            let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
             host.log(level_number(*metadata.level()), metadata.target(), &line.message, &line.fields());
         }
     }
@@ -118,6 +139,9 @@ impl Line {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
+        if field.name().starts_with("log.") {
+            return; // What `normalized_metadata` reads.
+        }
         self.fields.insert(field.name().to_owned(), value);
     }
 }
@@ -151,5 +175,58 @@ impl Visit for Line {
             "message" => self.message = format!("{value:?}"),
             _ => self.add(field, format!("{value:?}").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::host_table::{HostTable2, LOG_1, LogTable1};
+    use super::super::memory::BytesRef;
+    use super::*;
+
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
+        static LOG: LogTable1 = LogTable1 { level, log };
+        if id.to_text() == LOG_1 { std::ptr::from_ref(&LOG).cast() } else { std::ptr::null() }
+    }
+
+    extern "C" fn level(_: *const ()) -> u32 {
+        3
+    }
+
+    extern "C" fn log(
+        _: *const (),
+        level: u32,
+        target: BytesRef<'_>,
+        message: BytesRef<'_>,
+        fields: BytesRef<'_>,
+    ) {
+        let line = format!("{level} {} {} {}", target.to_text(), message.to_text(), fields.to_text());
+        LINES.lock().unwrap().push(line.trim_end().to_owned());
+    }
+
+    #[test]
+    fn lines_of_other_threads_and_of_the_crate_log_reach_the_host() {
+        static HOST: HostTable2 = HostTable2 { size: 24, reserved: 0, context: std::ptr::null(), get_table };
+        let entered = enter(Some(HostHandle::new(&HOST)));
+        tracing::info!(target: "acme", count = 2, name = "a", "own thread");
+        ::log::warn!(target: "library", "by the crate log");
+        tracing::debug!(target: "acme", "below the level of the host");
+        let worker = std::thread::Builder::new().name("worker".to_owned());
+        worker.spawn(|| tracing::info!(target: "acme", "in a thread")).unwrap().join().unwrap();
+        drop(entered);
+        let lines = LINES.lock().unwrap();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"3 acme own thread {"count":2,"name":"a"}"#,
+                "2 library by the crate log",
+                "3 acme [thread worker] in a thread",
+            ]
+        );
     }
 }

@@ -19,7 +19,7 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{
     AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportSource, ReportStart, list_items,
 };
-use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services};
+use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Result, Services};
 
 use cef_line::Line;
 use folder::FOLDER;

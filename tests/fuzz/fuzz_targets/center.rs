@@ -8,6 +8,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_host_input_commands::{
     AddressSet, BlockLimits, CommandWriter, OPTIONS, Settings, put_number, take_number,
 };
+use scanbridge_plugin_api::Begin;
 use scanbridge_plugin_api::Options;
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_sourcefire::fuzzing;
@@ -47,10 +48,10 @@ fn writer(bytes: &[u8]) {
     let options = Options::read(OPTIONS, b"{}").expect("all have defaults");
     let mut writer =
         CommandWriter::new(Settings::read(&options, BlockLimits::default()).expect("the defaults are valid"));
-    writer.begin(&ReportStart::default());
+    writer.begin(&ReportStart::default(), Begin::NEW);
     if writer.restore(bytes).is_ok() {
         let written = writer.snapshot();
-        writer.begin(&ReportStart::default());
+        writer.begin(&ReportStart::default(), Begin::NEW);
         assert_eq!(writer.restore(&written), Ok(()));
         assert_eq!(writer.snapshot(), written);
     }

@@ -1,5 +1,8 @@
 //! The input `Rogue`. Its option `act` selects the simulated fault.
 
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
@@ -8,12 +11,13 @@ use scanbridge_plugin_api::model::{
 };
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
-    Result, Resumes, Services, Step, Verdict, register_input, tracing,
+    Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
 };
 
 struct Rogue {
     act: String,
     services: Services,
+    told: Option<PathBuf>,
     findings: u64,
     steps: u32,
     /// The next step is the start of the report that is resumed.
@@ -26,6 +30,11 @@ register_input!(Rogue);
 const ACTS: &[&str] = &[
     "behave",
     "exit-in-next",
+    "hang-in-open",
+    "hang-in-check",
+    "hang-in-next",
+    "fail-stored",
+    "empty-position",
     "panic-in-open",
     "panic-in-check",
     "panic-in-next",
@@ -48,6 +57,7 @@ impl Input for Rogue {
     const SUMMARY: &'static str = "an input that violates the plugin contract on purpose";
     const OPTIONS: &'static [OptionSpec] = &[
         OptionSpec::choice("act", ACTS).default_text("behave").help("Simulated fault."),
+        OptionSpec::path("told").help("Log file of the reports that the host has confirmed."),
         OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
@@ -57,15 +67,22 @@ impl Input for Rogue {
         let (options, services) = (open.options, open.services);
         let act = options.text("act")?.unwrap_or_default().to_owned();
         assert!(act != "panic-in-open", "panic requested in open");
+        if act == "hang-in-open" {
+            std::thread::sleep(Duration::MAX);
+        }
+        let told = options.path("told")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
         let resumes = (1..11).contains(&steps);
         let findings = options.integer("findings")?.unwrap_or(1);
-        Ok(Self { act, services: services.clone(), findings, steps, resumes, runtime }.into())
+        Ok(Self { act, services: services.clone(), told, findings, steps, resumes, runtime }.into())
     }
 
     fn check(&mut self) -> Result<CheckReport> {
         assert!(self.act != "panic-in-check", "panic requested in check");
+        if self.act == "hang-in-check" {
+            std::thread::sleep(Duration::MAX);
+        }
         Ok(CheckReport::default().step("rogue", Verdict::Ok, "the rogue input is ready"))
     }
 
@@ -75,11 +92,17 @@ impl Input for Rogue {
         }
         self.steps += 1;
         let mut position = Position(vec![u8::try_from(self.steps).unwrap_or(u8::MAX)]);
+        if self.act == "empty-position" {
+            position.0.clear();
+        }
         if self.act == "long-position" {
             position.0.resize(200 << 10, 0);
         }
         match (self.act.as_str(), self.steps) {
             ("exit-in-next", 3) => exit(),
+            ("hang-in-next", 3) => loop {
+                std::thread::sleep(Duration::MAX);
+            },
             ("panic-in-next", _) | ("panic-midway", 3) => panic!("panic requested in next"),
             ("wait-forever", 3) => {
                 self.services.sleep(Duration::from_secs(3600))?;
@@ -115,6 +138,20 @@ impl Input for Rogue {
             (_, 11) => Ok(Step::report_end(ReportEnd { complete: true, ..Default::default() }).at(position)),
             _ => Ok(Step::finished()),
         }
+    }
+
+    fn stored(&mut self, stored: &Stored) -> Result<()> {
+        if self.act == "fail-stored" && first_time(&self.services)? {
+            return Err(PluginError::new(ErrorKind::Io, "the source cannot be moved"));
+        }
+        let Some(told) = &self.told else { return Ok(()) };
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(told).expect("the log can be opened");
+        for report in &stored.reports {
+            let (outcome, letters) = (report.outcome.word(), report.dead_letters);
+            writeln!(file, "{} {outcome} {letters}", report.key.path).expect("the log can be written");
+        }
+        Ok(())
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use scanbridge_plugin_api::batch::Batch;
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    Begin, CheckReport, CommitPoint, Committed, ErrorKind, Open, OpenedOutput, OptionSpec, Output,
-    OutputCapabilities, Partial, PluginError, Receipt, Rejection, Result, Resume, Services, Written,
-    register_output,
+    Begin, CheckReport, CommitPoint, Committed, ErrorKind, LateAnswers, LateRow, Open, OpenedOutput,
+    OptionSpec, Output, OutputCapabilities, Partial, PluginError, Receipt, Rejection, Result, Resume,
+    Services, Written, register_output,
 };
 
 use crate::crash::crash;
@@ -26,12 +26,25 @@ struct Rogue {
     /// The lines written since the last commit.
     pending: Vec<String>,
     path: String,
+    resume: Resume,
+    /// The first finding of each batch since the last commit.
+    first_rows: Vec<LateRow>,
 }
 
 register_output!(Rogue);
 
 const ACTS: &[&str] = &[
     "behave",
+    "late-rejections",
+    "late-retry",
+    "no-receipt",
+    "fail-to-publish",
+    "hang-in-open",
+    "hang-in-begin",
+    "hang-in-end",
+    "hang-in-commit",
+    "hang-in-stored",
+    "hang-in-close",
     "exit-in-open",
     "exit-in-check",
     "exit-in-write",
@@ -87,6 +100,13 @@ impl Rogue {
     fn exit(&self, act: &str) {
         if self.act == act {
             exit();
+        }
+    }
+
+    /// Never returns if this act is set.
+    fn hang_if(&self, act: &str) {
+        if self.act == act {
+            std::thread::sleep(Duration::MAX);
         }
     }
 
@@ -151,10 +171,13 @@ impl Output for Rogue {
         OptionSpec::text("password").secret().help("Secret that `leak-secret` reveals."),
         OptionSpec::integer("seed", 0, i64::MAX).default_integer(0).help("Seed of the random faults."),
         OptionSpec::path("log").help("Log file of the delivered findings."),
+        OptionSpec::choice("resume", &["none", "repeats", "exact"])
+            .default_text("exact")
+            .help("Declared capability. With `none`, the log also has a line for each begin."),
     ];
 
     const CAPABILITIES: OutputCapabilities =
-        OutputCapabilities::NONE.resume(Resume::Exact).partial(Partial::Adds);
+        OutputCapabilities::NONE.resume(Resume::Exact).partial(Partial::Adds).late_answers(LateAnswers::Rows);
 
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>> {
         let (options, services) = (open.options, open.services);
@@ -170,7 +193,10 @@ impl Output for Rogue {
             services: services.clone(),
             pending: Vec::new(),
             path: String::new(),
+            resume: Resume::from(options.text("resume")?.unwrap_or_default().to_owned()),
+            first_rows: Vec::new(),
         };
+        rogue.hang_if("hang-in-open");
         rogue.exit("exit-in-open");
         rogue.panic_if("panic-in-open");
         rogue.fail("fail-to-open")?;
@@ -184,7 +210,8 @@ impl Output for Rogue {
         if rogue.act == "refuse-to-open" {
             return Err(PluginError::config("refused to open").with_hint("set `act: behave`"));
         }
-        Ok(rogue.into())
+        let capabilities = Self::CAPABILITIES.resume(rogue.resume);
+        Ok(OpenedOutput::from(rogue).with_capabilities(capabilities))
     }
 
     fn check(&mut self) -> Result<CheckReport> {
@@ -194,8 +221,13 @@ impl Output for Rogue {
         Ok(CheckReport::default())
     }
 
-    fn begin(&mut self, report: &ReportStart, _: Begin) -> Result<()> {
+    fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         self.panic_if("panic-in-begin");
+        self.hang_if("hang-in-begin");
+        if self.resume == Resume::None {
+            let line = format!("begin {} continued={} gap={}", report.path, how.continued, how.has_gap);
+            self.append_to_log(&[line]);
+        }
         self.fail_at_random()?;
         self.path.clone_from(&report.path);
         Ok(())
@@ -227,6 +259,8 @@ impl Output for Rogue {
         if self.is_due("hang")? {
             std::thread::sleep(Duration::MAX);
         }
+        self.first_rows
+            .extend(batch.findings().next().map(|first| LateRow { batch: batch.number(), row: first.row() }));
         let mut retry = Vec::new();
         let fault = self.random(6)?;
         if fault == 1 {
@@ -281,6 +315,7 @@ impl Output for Rogue {
 
     fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         self.panic_if("panic-in-end");
+        self.hang_if("hang-in-end");
         self.fail_at_random()?;
         if end.deliver {
             self.pending.push(format!("end {} complete={}", self.path, end.complete));
@@ -292,15 +327,41 @@ impl Output for Rogue {
 
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         self.panic_if("panic-in-commit");
+        self.hang_if("hang-in-commit");
         self.fail_at_random()?;
+        if self.act == "no-receipt" {
+            return Ok(Committed::default());
+        }
         if self.act == "long-receipt" {
             return Ok(Receipt(vec![1; 200 << 10]).into());
         }
         let lines = std::mem::take(&mut self.pending);
-        Ok(Receipt(self.append_to_log(&lines).to_le_bytes().to_vec()).into())
+        let late = std::mem::take(&mut self.first_rows);
+        let receipt = Receipt(self.append_to_log(&lines).to_le_bytes().to_vec());
+        let mut committed = Committed::from(receipt);
+        match self.act.as_str() {
+            "late-rejections" => {
+                let reason = "rejected by the rogue output after the commit".to_owned();
+                committed.late_rejected = late.into_iter().map(|row| (row, reason.clone())).collect();
+            }
+            // Each row is requested once.
+            "late-retry" if self.is_due("late-retry")? => committed.late_retry = late,
+            _ => {}
+        }
+        Ok(committed)
+    }
+
+    fn stored(&mut self) -> Result<()> {
+        self.hang_if("hang-in-stored");
+        self.fail("fail-to-publish")?;
+        if self.act == "fail-to-publish" {
+            self.append_to_log(&["published".to_owned()]);
+        }
+        Ok(())
     }
 
     fn close(self) -> Result<()> {
+        self.hang_if("hang-in-close");
         self.exit("exit-in-close");
         self.panic_if("panic-in-close");
         Ok(())

@@ -14,7 +14,7 @@ const RECORDS: u8 = 12;
 /// A disk that fails after a number of steps and then loses what was not synced, except writes that happened to reach
 /// it.
 #[derive(Debug, Clone)]
-struct Disk(Arc<Mutex<Sectors>>);
+pub(super) struct Disk(Arc<Mutex<Sectors>>);
 
 #[derive(Debug)]
 struct Sectors {
@@ -29,17 +29,17 @@ struct Sectors {
 }
 
 impl Disk {
-    fn new(luck: u64) -> Self {
+    pub(super) fn new(luck: u64) -> Self {
         let (durable, written, unsynced) = (Vec::new(), Vec::new(), Vec::new());
         Self(Arc::new(Mutex::new(Sectors { durable, written, unsynced, steps_left: u64::MAX, luck })))
     }
 
-    fn fail_after(&self, steps: u64) {
+    pub(super) fn fail_after(&self, steps: u64) {
         self.0.lock().unwrap().steps_left = steps;
     }
 
     /// A power failure and a restart.
-    fn crash(&self) {
+    pub(super) fn crash(&self) {
         let mut sectors = self.0.lock().unwrap();
         let mut left = sectors.durable.clone();
         for (number, (place, length)) in std::mem::take(&mut sectors.unsynced).into_iter().enumerate() {
@@ -114,8 +114,9 @@ fn outputs(ids: [&str; 2]) -> Vec<OutputIds> {
     ids.map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true }).into()
 }
 
-fn mark(number: u64, in_report: bool) -> Mark {
-    Mark { number, in_report }
+/// A barrier inside a report.
+fn mark(number: u64) -> Mark {
+    Mark { number, ends_report: false }
 }
 
 #[derive(Debug, Clone)]
@@ -173,7 +174,7 @@ fn run(
                 let receipt = vec![u8::try_from(file.durable.len()).unwrap()];
                 let state = OutputState { receipt: Some(receipt), ..OutputState::default() };
                 let states = vec![(number.to_string(), state)];
-                checkpoints.committed(number, self::mark(mark, true), states, None)?;
+                checkpoints.committed(number, self::mark(mark), states, None)?;
             }
         }
     }
@@ -214,11 +215,11 @@ fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() 
     let new_mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, ended: None };
     let (first, second) = (checkpoints.mark(new_mark()), checkpoints.mark(new_mark()));
     let state = |id: &str| vec![(id.to_owned(), OutputState::default())];
-    checkpoints.committed(0, mark(first, true), state("a"), None).unwrap();
+    checkpoints.committed(0, mark(first), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(first, Duration::ZERO));
-    checkpoints.committed(1, mark(first, true), state("b"), None).unwrap();
+    checkpoints.committed(1, mark(first), state("b"), None).unwrap();
     assert!(checkpoints.wait_stored(first, Duration::ZERO));
-    checkpoints.committed(0, mark(second, true), state("a"), None).unwrap();
+    checkpoints.committed(0, mark(second), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(second, Duration::ZERO));
     checkpoints.leave_out(1).unwrap();
     assert!(checkpoints.wait_stored(second, Duration::ZERO));

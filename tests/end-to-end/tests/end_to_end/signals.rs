@@ -122,7 +122,7 @@ fn signal_is_logged_by_name() {
         signal(&host, given);
         let outcome = Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
         let line = format!(
-            "{name}: stopping at the next checkpoint; the next run resumes there ({again} to stop immediately)"
+            "{name}: stopping at the next checkpoint; the next run resumes there ({again} to cancel all calls)"
         );
         assert!(outcome.stderr.contains(&line), "{}", outcome.stderr);
         assert_eq!(outcome.summary()["failures"][0]["message"], "the run was interrupted");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scanbridge::config::{self, Pipeline};
-use scanbridge::pipeline::{Stop, Summary};
+use scanbridge::pipeline::{Failure, Stop, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::replay::replay;
 use scanbridge::session::{self, RunOptions};
@@ -41,8 +41,21 @@ impl Case {
         self.run_until(&Arc::new(Stop::default()), |_| {})
     }
 
+    /// Runs. The failures if an instance could not be opened.
+    pub(crate) fn try_run(&self) -> Result<Summary, Vec<Failure>> {
+        self.try_until(&Arc::new(Stop::default()), |_| {})
+    }
+
     /// Runs until `stop` is requested. `change` can set values that a pipeline file cannot set.
     pub(crate) fn run_until(&self, stop: &Arc<Stop>, change: impl FnOnce(&mut Pipeline)) -> Summary {
+        self.try_until(stop, change).unwrap_or_else(|failures| panic!("{failures:?}"))
+    }
+
+    fn try_until(
+        &self,
+        stop: &Arc<Stop>,
+        change: impl FnOnce(&mut Pipeline),
+    ) -> Result<Summary, Vec<Failure>> {
         let registry = Registry::discover(&[plugins()], FilePermissionCheck::OwnerOnly);
         let document = config::read_text(&PathBuf::from("rogue.yaml"), &self.text).expect("it is YAML");
         let mut pipeline =
@@ -50,7 +63,6 @@ impl Case {
         change(&mut pipeline);
         let options = RunOptions { bar: false, restart: false, wait: false };
         session::run(&pipeline, &registry, self.folder.path(), options, stop)
-            .unwrap_or_else(|failures| panic!("{failures:?}"))
     }
 
     /// The state directory of an instance.

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
+mod capabilities;
 mod case;
+mod hang;
 mod interruption;
 mod random_behavior;
+mod stored;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,81 @@
+//! Calls that do not return: of inputs and outputs, also in `open` and `close`.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scanbridge::pipeline::{RunStatus, Stop, Summary};
+
+use crate::case::{Case, everything};
+
+fn run_within(case: &Case, limit: Duration) -> Result<Summary, Vec<scanbridge::pipeline::Failure>> {
+    let begun = Instant::now();
+    let outcome = case.try_run();
+    assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+    outcome
+}
+
+#[test]
+fn output_that_hangs_in_any_call_is_abandoned_and_named() {
+    for call in ["begin", "end", "commit", "stored", "close"] {
+        let output = format!("id: out, plugin: Rogue, hang_secs: 1, with: {{ act: hang-in-{call} }}");
+        let case = Case::new("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &output]);
+        let summary = run_within(&case, Duration::from_secs(15)).expect("the pipeline opens");
+        assert_eq!(summary.exit_code(), 70, "{call}: {summary:?}");
+        let is_named = |failure: &scanbridge::pipeline::Failure| {
+            failure.instance == "out"
+                && failure.message.contains(&format!("timed out: `{call}` ran for 1 s without progress"))
+        };
+        assert!(summary.failures.iter().any(is_named), "{call}: {summary:?}");
+        if call == "close" {
+            assert_eq!(case.log(0), everything(true));
+        }
+    }
+}
+
+#[test]
+fn input_that_hangs_is_abandoned_and_the_next_run_resumes_its_report() {
+    let mut case = Case::new("hang-in-next", &["id: out, plugin: Rogue, with: { log: LOG }"]);
+    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 1,");
+    let summary = run_within(&case, Duration::from_secs(15)).expect("the pipeline opens");
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70), "{summary:?}");
+    let message = &summary.failures[0].message;
+    assert!(message.contains("timed out: `next` ran for 1 s without progress"), "{message}");
+}
+
+#[test]
+fn instance_that_hangs_in_open_prevents_the_run() {
+    let output = "id: out, plugin: Rogue, hang_secs: 1, with: { act: hang-in-open }";
+    let case = Case::new("behave", &[output]);
+    let failures = run_within(&case, Duration::from_secs(15)).expect_err("the output does not open");
+    assert_eq!(failures[0].exit_code, 70, "{failures:?}");
+    assert!(failures[0].message.contains("timed out: `open` ran for 1 s"), "{failures:?}");
+    let mut case = Case::new("hang-in-open", &["id: out, plugin: Rogue"]);
+    case.text = case.text.replace("id: in, plugin: Rogue,", "id: in, plugin: Rogue, hang_secs: 1,");
+    let failures = run_within(&case, Duration::from_secs(15)).expect_err("the input does not open");
+    assert_eq!((failures[0].instance.as_str(), failures[0].exit_code), ("in", 70), "{failures:?}");
+}
+
+/// Whatever a plugin does, a run ends within ten seconds of a stop request.
+#[test]
+fn run_ends_within_ten_seconds_of_a_stop_request() {
+    let cases = [("behave", "hang-in-commit"), ("behave", "hang"), ("hang-in-next", "behave")];
+    let runs = cases.map(|(input, output)| {
+        thread::spawn(move || {
+            let output = format!("id: out, plugin: Rogue, with: {{ act: {output}, times: 1000 }}");
+            let case = Case::new(input, &[&output]);
+            let stop = Arc::new(Stop::default());
+            let given = Arc::clone(&stop);
+            let stopper = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(700));
+                given.give();
+                Instant::now()
+            });
+            let summary = case.run_until(&stop, |_| {});
+            let waited = stopper.join().unwrap().elapsed();
+            assert!(waited < Duration::from_secs(10), "{input}, {output}: {waited:?}");
+            assert_eq!(summary.exit_code(), 130, "{input}, {output}: {summary:?}");
+        })
+    });
+    runs.into_iter().for_each(|run| run.join().unwrap());
+}
