@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services, Written};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Services, Written};
 use serde_json::{Value, json};
 
 /// One asset with two findings of one definition, and one asset without findings.
@@ -49,6 +49,8 @@ fn run_from(source: ReportSource, path: &Path, assets: bool, deliver: bool) -> W
     let (raw, columns) = (batch(), Columns::of_report(&report));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
+    output.commit(CommitPoint::BetweenReports).expect("the report is committed");
+    output.stored().expect("the report is published");
     written
 }
 

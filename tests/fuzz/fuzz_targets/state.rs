@@ -79,10 +79,11 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     let out = folder.join("out");
     fs::create_dir_all(&out).expect("the file system in memory is not full");
     fs::write(folder.join("a.csv"), "outside").expect("the file system in memory is not full");
-    // The output file and the part file that the seeds refer to.
+    // The output file and the part files that the seeds refer to.
     fs::write(out.join("a.csv"), "published\n").expect("the file system in memory is not full");
-    fs::write(out.join(".a.csv.part"), "published\nhalf a line")
-        .expect("the file system in memory is not full");
+    for part in [".a.csv.2.part", ".a.csv.2-0001.part"] {
+        fs::write(out.join(part), "published\nhalf a line").expect("the file system in memory is not full");
+    }
     // A receipt contains the path of its file. The seeds contain a placeholder instead.
     let text = String::from_utf8_lossy(bytes).replace("\"P\"", &format!("{:?}", out.join("a.csv")));
     let target = || Target { rotate, ..Target::new(out.join("a.csv")) };

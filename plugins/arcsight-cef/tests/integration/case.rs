@@ -9,7 +9,9 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
 };
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Result, Services, Written};
+use scanbridge_plugin_api::{
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services, Written,
+};
 use serde_json::{Value, json};
 
 use crate::reader::{self, Event};
@@ -93,6 +95,8 @@ pub(crate) fn deliver(
         all.push(output.write(Batch::of(batch, &columns).unwrap())?);
     }
     all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
+    output.commit(CommitPoint::BetweenReports)?;
+    output.stored()?;
     Ok(all)
 }
 

@@ -103,6 +103,8 @@ fn commits_do_not_change_events() {
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &one_batch()));
 }
 
@@ -160,6 +162,8 @@ fn only_selected_findings_become_events() {
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
@@ -186,8 +190,10 @@ fn undelivered_report_leaves_no_file() {
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    output.commit(CommitPoint::InReport).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
+    let is_lock = |name: &std::ffi::OsStr| name == ".out.cef.lock";
+    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| is_lock(&entry.unwrap().file_name())));
     // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &one_batch()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &one_batch()));
@@ -216,6 +222,7 @@ fn rotated_files_contain_complete_events() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
     deliver(&mut output, &scan(), &one_batch()).unwrap();
+    output.close().unwrap();
     let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 1, "{files:?}");
@@ -235,6 +242,7 @@ fn no_rotated_file_is_empty() {
     let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();
+    output.close().unwrap();
     let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert_eq!(files, ["out.0001.cef", "out.0002.cef"].map(|name| folder.path().join(name)));
@@ -254,6 +262,8 @@ fn default_mode_denies_access_to_others() {
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit(CommitPoint::InReport).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
@@ -271,6 +281,8 @@ fn changed_schema_is_read_by_column_names() {
     output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(r"|Qualys\|VULN\|2|").count(), 1);
     assert_eq!(text.matches(r"|Qualys\|VULN\|CGI|").count(), 1);

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportSource, ReportStart,
 };
 use scanbridge_plugin_api::{
-    Begin, Open, OpenFrame, Options, Output, PluginError, Receipt, Rejection, Services,
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, PluginError, Receipt, Rejection, Services,
 };
 
 /// Opens the output with these options in JSON and this `path`.
@@ -54,6 +54,8 @@ pub(crate) fn write(
         bytes += written.bytes;
     }
     let written = output.end(end).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     (rejected, bytes + written.bytes)
 }
 
