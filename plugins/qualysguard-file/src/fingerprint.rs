@@ -1,14 +1,12 @@
 //! Identifies a file by its path, and by a fingerprint that changes when the file changes.
 
 use std::fs::{self, File, Metadata};
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use scanbridge_qualys_report::Source;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The identity of a file when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +32,7 @@ impl FileKey {
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
         let source = Source::new(File::open(path).ok()?, metadata.len());
-        let fingerprint = fingerprint(&source, metadata.modified().ok()).ok()?;
+        let fingerprint = source.fingerprint(metadata.modified().ok()).ok()?;
         Some(Self::new(path, &fingerprint))
     }
 
@@ -64,16 +62,6 @@ pub(crate) fn path_of(text: &str) -> PathBuf {
     from_text(text.split('\t').next().unwrap_or_default())
 }
 
-/// The fingerprint of the content: length, modification time, and a hash of the first and last bytes. The hash is
-/// needed because times are coarse and some tools set them. Data from a pipe has no modification time.
-pub(crate) fn fingerprint(source: &Source, modified: Option<SystemTime>) -> io::Result<String> {
-    let mut hash = Xxh3::new();
-    hash.update(&source.head(HASHED_BYTES)?);
-    hash.update(&source.tail(HASHED_BYTES)?);
-    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    Ok(format!("{}-{}-{:032x}", source.length, since.as_nanos(), hash.digest128()))
-}
-
 /// Metadata that shows without opening a file whether it may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -96,9 +84,6 @@ impl Stamp {
         })
     }
 }
-
-/// Number of bytes hashed at each end.
-const HASHED_BYTES: usize = 64 << 10;
 
 /// A path as text without tabs: invalid UTF-8, tabs and `%` are written as `%` and two digits.
 fn to_text(path: &Path) -> String {
@@ -132,7 +117,7 @@ fn from_text(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::*;
 

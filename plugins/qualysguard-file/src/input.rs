@@ -205,33 +205,29 @@ impl QualysGuardFile {
             self.knowledge_base = knowledge_base::read(&self.settings, &self.opener, &self.services)?;
         }
         self.glossary.clear().map_err(|error| PluginError::bug(format!("glossary: {error}")))?;
+        let mark = self.resume_mark(&key);
         let mut context = ReportContext {
             settings: self.settings.reading,
             services: &self.services,
             definitions: &mut self.glossary,
         };
-        let (mut report, mut start) = match OpenReport::begin(name, settled, &mut context)? {
+        let (report, mut start) = match OpenReport::begin(name, settled, mark, &mut context)? {
             Ok(begun) => begun,
             Err(refusal) => return Ok(Some(Step::refused(refusal))),
         };
         key.revision().clone_into(&mut start.revision);
-        let mark = self.resume_mark(&key);
-        if let Some(mark) = mark {
-            report.resume_at(mark);
+        let is_resumed = report.is_resumed();
+        if self.resumed_report.take_if(|inside| inside.key().path() == key.path()).is_some() && !is_resumed {
+            let path = key.path();
+            tracing::warn!(path = %path.display(), "the file has changed; it is read from the beginning");
         }
         self.report = Some(Current { report, key, is_file });
-        Ok(Some(if mark.is_some() { Step::report_continued(start) } else { Step::report_start(start) }))
+        Ok(Some(if is_resumed { Step::report_continued(start) } else { Step::report_start(start) }))
     }
 
     /// The position at which to resume this file, if it was in progress and has not changed.
-    fn resume_mark(&mut self, key: &FileKey) -> Option<Mark> {
-        let inside = self.resumed_report.take_if(|inside| inside.key().path() == key.path())?;
-        if inside.key() == *key {
-            return Some(inside.mark());
-        }
-        let path = key.path();
-        tracing::warn!(path = %path.display(), "the file has changed; it is read from the beginning");
-        None
+    fn resume_mark(&self, key: &FileKey) -> Option<Mark> {
+        self.resumed_report.as_ref().filter(|inside| inside.key() == *key).map(|inside| inside.mark.clone())
     }
 
     fn resume(&mut self, mut current: Current, recycled: BatchBuilder) -> Result<Step> {

@@ -28,8 +28,7 @@ pub(crate) struct ParsedPosition {
 pub(crate) struct Inside {
     /// The key of its file, as text.
     key: String,
-    assets: u64,
-    late_asset_fields: u64,
+    pub(crate) mark: Mark,
 }
 
 /// The hash of a key, in hexadecimal digits.
@@ -58,18 +57,12 @@ impl ParsedPosition {
 impl Inside {
     /// A position in this file.
     pub(crate) fn new(key: &FileKey, mark: Mark) -> Self {
-        let Mark { assets, late_asset_fields } = mark;
-        Self { key: key.text().to_owned(), assets, late_asset_fields }
+        Self { key: key.text().to_owned(), mark }
     }
 
     /// The key of the file.
     pub(crate) fn key(&self) -> FileKey {
         FileKey::from_text(self.key.clone())
-    }
-
-    /// The position in the file.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { assets: self.assets, late_asset_fields: self.late_asset_fields }
     }
 }
 
@@ -92,18 +85,19 @@ mod tests {
         let position = ParsedPosition {
             complete: vec![Hash::of(&key)],
             incomplete: Vec::new(),
-            report: Some(Inside::new(&key, Mark { assets: 7, late_asset_fields: 1 })),
+            report: Some(Inside::new(&key, Mark { assets: 7, ..Mark::default() })),
         };
         let read = ParsedPosition::read(&position.write()).unwrap();
         assert_eq!(read, position);
         let inside = read.report.unwrap();
-        assert_eq!((inside.key(), inside.mark().assets), (key, 7));
+        assert_eq!((inside.key(), inside.mark.assets), (key, 7));
         assert!(!ParsedPosition::default().write().0.is_empty(), "an empty position cannot be resumed");
     }
 
     #[test]
     fn invalid_position_is_refused() {
-        for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#] {
+        let without_offset = br#"{"report":{"key":"/in/a.xml\t1-2-3","assets":7,"late_asset_fields":0}}"#;
+        for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#, without_offset] {
             let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Io);
             assert!(error.hint.unwrap().contains("state reset"));

@@ -11,7 +11,6 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, show_size}
 use scanbridge_qualys_report::{Source, temporary_file};
 use scanbridge_qualys_xml::Kind;
 
-use crate::fingerprint::fingerprint;
 use crate::paths::reason;
 use crate::pipe::CancellableReader;
 
@@ -81,7 +80,7 @@ impl Opener {
     }
 
     fn opened(&self, source: Source, modified: Option<SystemTime>, name: &str) -> Result<Opened> {
-        let fingerprint = fingerprint(&source, modified).map_err(|error| failed(name, &error))?;
+        let fingerprint = source.fingerprint(modified).map_err(|error| failed(name, &error))?;
         Ok(Opened { source: self.decompress(source, name)?, fingerprint, is_file: modified.is_some() })
     }
 

@@ -1,7 +1,6 @@
 //! Delivers a downloaded report from its file to the host.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
@@ -11,7 +10,6 @@ use scanbridge_qualys_report::{FileSpool, OpenReport, ReportContext, Settled, So
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{Definitions, Mark};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::http::Body;
 use crate::options::Settings;
@@ -26,15 +24,8 @@ pub(crate) struct Fetched {
     title: String,
     /// File name in the directory of downloaded reports.
     file: String,
-    bytes: u64,
-    hash: String,
-}
-
-/// A position in a downloaded report where a later run can resume.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ResumePoint {
-    assets: u64,
-    late_asset_fields: u64,
+    /// Identifies the content of the file.
+    fingerprint: String,
 }
 
 /// A report that is being delivered.
@@ -82,20 +73,22 @@ impl Store {
         self.folder.join(format!("{name}.xml"))
     }
 
-    /// The cached report, if its length and hash are unchanged.
+    /// The cached report, if its file is unchanged.
     fn reopen(&self, fetched: &Fetched) -> Option<Source> {
-        let file = File::open(self.folder.join(&fetched.file)).ok()?;
+        let path = self.folder.join(&fetched.file);
+        let file = File::open(&path).ok()?;
         let length = file.metadata().ok()?.len();
         let source = Source::new(file, length);
-        (length == fetched.bytes && hash(&source)? == fetched.hash).then_some(source)
+        (fingerprint(&source, &path)? == fetched.fingerprint).then_some(source)
     }
 }
 
 impl Fetched {
     pub(crate) fn new(address: String, id: &str, path: &Path, body: &Body) -> Self {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (id, bytes, hash) = (id.to_owned(), body.source.length, format!("{:032x}", body.hash));
-        Self { address, id, title: String::new(), file, bytes, hash }
+        // Without a fingerprint the report cannot be resumed.
+        let fingerprint = fingerprint(&body.source, path).unwrap_or_default();
+        Self { address, id: id.to_owned(), title: String::new(), file, fingerprint }
     }
 
     pub(crate) fn titled(mut self, title: String) -> Self {
@@ -126,14 +119,14 @@ impl Delivery {
             return Err(PluginError::new(ErrorKind::Unavailable, message)
                 .with_hint("the next attempt downloads it again"));
         }
-        Self::begin_settled(fetched, settled, settings, services)
+        Self::begin_settled(fetched, settled, None, settings, services)
     }
 
     /// Resumes a report of an interrupted run; `None` if its cached file is missing or has changed.
     pub(crate) fn resume(
         store: &Store,
         fetched: &Fetched,
-        point: ResumePoint,
+        mark: Mark,
         settings: &Settings,
         services: &Services,
     ) -> Result<Option<(Self, ReportStart)>> {
@@ -145,21 +138,20 @@ impl Delivery {
             return Ok(None);
         };
         let settled = Settled::now(source, &fetched.address)?;
-        let opened = Self::begin_settled(fetched.clone(), settled, settings, services)?;
-        let Ok((mut delivery, start)) = opened else { return Ok(None) };
-        delivery.report.resume_at(Mark { assets: point.assets, late_asset_fields: point.late_asset_fields });
-        Ok(Some((delivery, start)))
+        let opened = Self::begin_settled(fetched.clone(), settled, Some(mark), settings, services)?;
+        Ok(opened.ok().filter(|(delivery, _)| delivery.report.is_resumed()))
     }
 
     fn begin_settled(
         fetched: Fetched,
         settled: Settled,
+        mark: Option<Mark>,
         settings: &Settings,
         services: &Services,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         let mut glossary = Definitions::new(Box::new(FileSpool::new(services)));
         let mut context = ReportContext { settings: settings.reading, services, definitions: &mut glossary };
-        let opened = OpenReport::begin(&fetched.address, settled, &mut context)?;
+        let opened = OpenReport::begin(&fetched.address, settled, mark, &mut context)?;
         Ok(opened.map(|(mut report, mut start)| {
             if start.id.is_empty() {
                 start.id.clone_from(&fetched.id);
@@ -174,29 +166,18 @@ impl Delivery {
         }))
     }
 
-    /// The next step, and the point after it where a later run can resume.
+    /// The next step, and the position after it where a later run can resume.
     pub(crate) fn next(
         &mut self,
         recycled: BatchBuilder,
         services: &Services,
-    ) -> Result<(Step, Option<ResumePoint>)> {
+    ) -> Result<(Step, Option<Mark>)> {
         let step = self.report.next(recycled, Some(&mut self.glossary), services)?;
-        let point = self
-            .report
-            .mark()
-            .map(|mark| ResumePoint { assets: mark.assets, late_asset_fields: mark.late_asset_fields });
-        Ok((step, point))
+        Ok((step, self.report.mark()))
     }
 }
 
-/// The XXH3 hash of all bytes in hexadecimal; the same hash as [`Body::hash`].
-fn hash(source: &Source) -> Option<String> {
-    let (mut hash, mut block) = (Xxh3::new(), vec![0; 256 << 10]);
-    let mut reader = source.read(None);
-    loop {
-        match reader.read(&mut block).ok()? {
-            0 => return Some(format!("{:032x}", hash.digest128())),
-            read => hash.update(&block[..read]),
-        }
-    }
+/// The fingerprint of a report in this file.
+fn fingerprint(source: &Source, path: &Path) -> Option<String> {
+    source.fingerprint(Some(fs::metadata(path).ok()?.modified().ok()?)).ok()
 }

@@ -8,11 +8,11 @@ use scanbridge_delivery_journal::Journal;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::{Refusal, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
-use scanbridge_qualys_xml::{StoredScan, clean, read_scans};
+use scanbridge_qualys_xml::{Mark, StoredScan, clean, read_scans};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, Call, Failure, unusable_list};
-use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
+use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::Keep;
 use crate::options::ScanReports as Wanted;
 use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
@@ -33,7 +33,7 @@ pub(crate) struct ScanReports {
     refused: HashSet<String>,
     /// Scans whose response was missing or incomplete; they are retried after the others.
     postponed: HashSet<String>,
-    resume: Option<(Fetched, ResumePoint)>,
+    resume: Option<(Fetched, Mark)>,
     began: Instant,
 }
 
@@ -43,7 +43,7 @@ struct Progress {
     ended: Vec<String>,
     /// Reference of the scan that contains this position.
     current: String,
-    within: Option<(Fetched, ResumePoint)>,
+    within: Option<(Fetched, Mark)>,
 }
 
 impl ScanReports {

@@ -78,7 +78,7 @@ fn large_report_resumes_at_every_position() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large.xml");
-        let assets = if findings == 0 { 14_000 } else { 4_000 / findings as u64 };
+        let assets = if findings == 0 { 20_000 } else { 4_000 / findings as u64 };
         fs::write(&path, generated(format, findings, assets, 5)).unwrap();
         let options = options(&[&path]);
         let uninterrupted = read(&options);
@@ -91,47 +91,126 @@ fn large_report_resumes_at_every_position() {
     }
 }
 
-/// Fixtures fit into one batch, so the positions between assets are constructed.
+/// Every valid report, and variants of it whose bytes must be sanitized, at every position between two assets.
 #[test]
 fn every_valid_report_resumes_after_every_asset() {
-    let mut count = 0;
-    for path in Group::Good.files() {
-        let options = options(&[&path]);
-        let uninterrupted = read(&options);
-        let assets: Vec<&Event> =
-            uninterrupted.events.iter().filter(|event| matches!(event, Event::Asset(_))).collect();
-        let Some((_, position)) = uninterrupted.positions.iter().find(|_| !assets.is_empty()) else {
-            continue;
-        };
-        for skipped in 0..=assets.len() {
-            let mut edited: Value = serde_json::from_slice(&position.0).unwrap();
-            edited["report"]["assets"] = skipped.into();
-            let position = Position(edited.to_string().into_bytes());
-            // The expected events: first the rows of the first assets, then the rest.
-            let skipped_addresses: Vec<_> = assets[..skipped].iter().map(|asset| address(asset)).collect();
-            let (mut first, mut rest) = (Vec::new(), Vec::new());
-            for event in &uninterrupted.events {
-                let is_first = match event {
-                    Event::Start(..) => true,
-                    Event::Asset(_) | Event::Finding(_) => skipped_addresses.contains(&address(event)),
-                    Event::End(_) | Event::Refused(_) => false,
-                };
-                if is_first { &mut first } else { &mut rest }.push(event.clone());
+    let (mut count, folder) = (0, tempfile::tempdir().unwrap());
+    let path = folder.path().join("report.xml");
+    for file in Group::Good.files() {
+        let bytes = fs::read(&file).unwrap();
+        let crlf = String::from_utf8_lossy(&bytes).replace('\n', "\r\n").into_bytes();
+        for bytes in [bytes.clone(), crlf, with_between_tags(&bytes, b"\xFF\x01\r\xEF\xBF\xBE\xC3\xA9")] {
+            fs::write(&path, &bytes).unwrap();
+            let options = options(&[&path]);
+            let state = tempfile::tempdir().unwrap();
+            let mut uninterrupted = Session::open(&options, state.path(), None).one_asset_per_batch();
+            uninterrupted.go();
+            let inside = inside(&uninterrupted);
+            let assets = uninterrupted.events.iter().filter(|event| matches!(event, Event::Asset(_))).count();
+            assert_eq!(inside.len(), assets, "{}", file.display());
+            for (at, position) in inside {
+                assert_resumes(&options, &uninterrupted.events, *at, position);
+                count += 1;
             }
-            let at = first.len();
-            first.append(&mut rest);
-            assert_resumes(&options, &first, at, &position);
-            count += 1;
         }
     }
-    assert!(count > 30, "{count}");
+    assert!(count > 80, "{count}");
 }
 
-fn address(event: &Event) -> &str {
-    match event {
-        Event::Asset(row) => row.get("address").or_else(|| row.get("ipv6")).map_or("", String::as_str),
-        Event::Finding(row) => &row["asset"],
-        _ => "",
+/// The positions inside a report.
+fn inside(session: &Session) -> Vec<&(usize, Position)> {
+    let is_inside = |position: &Position| position.0.windows(6).any(|key| key == b"\"mark\"");
+    session.positions.iter().filter(|(_, position)| is_inside(position)).collect()
+}
+
+/// Inserts `text` after each tag that ends an element, except the root.
+fn with_between_tags(xml: &[u8], text: &[u8]) -> Vec<u8> {
+    let root = xml.windows(2).rposition(|pair| pair == b"</").unwrap_or(0);
+    let mut changed = Vec::new();
+    let mut is_end = false;
+    for (at, byte) in xml.iter().enumerate() {
+        is_end |= xml[at..].starts_with(b"</") && at < root;
+        changed.push(*byte);
+        if *byte == b'>' && std::mem::take(&mut is_end) {
+            changed.extend_from_slice(text);
+        }
+    }
+    changed
+}
+
+/// The bytes that this thread reads while `call` runs, from files of any kind.
+fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
+    let count = || -> u64 {
+        let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    };
+    let before = count();
+    let result = call();
+    (count() - before, result)
+}
+
+/// A run that resumes after 60 % of the findings reads at most 45 % of the bytes of a complete run. The header may
+/// follow the assets, or be missing; all bytes may have to be sanitized.
+#[test]
+fn resumed_run_reads_only_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.xml");
+    let scan = String::from_utf8(generated(Format::Scan, 30, 250, 5)).unwrap();
+    let (begin, end) = (scan.find("<HEADER>").unwrap(), scan.find("</HEADER>").unwrap() + "</HEADER>".len());
+    let header = &scan[begin..end];
+    let without_header = scan.replacen(header, "", 1);
+    let header_last = without_header.replacen("</SCAN>", &format!("{header}</SCAN>"), 1);
+    let template = generated(Format::Template, 30, 500, 5);
+    let crlf = String::from_utf8(template.clone()).unwrap().replace('\n', "\r\n");
+    for (name, bytes) in [
+        ("scan", scan.clone().into_bytes()),
+        ("scan without header", without_header.into_bytes()),
+        ("scan with the header after the assets", header_last.into_bytes()),
+        ("template report", template),
+        ("template report with CR LF", crlf.into_bytes()),
+        ("detections", generated(Format::Detections, 30, 500, 5)),
+    ] {
+        assert!(bytes.len() > 4 << 20, "{name}: {}", bytes.len());
+        fs::write(&path, bytes).unwrap();
+        let options = options(&[&path]);
+        let (whole, uninterrupted) = bytes_read(|| read(&options));
+        let findings = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Finding(_))).count();
+        let total = findings(&uninterrupted.events);
+        let inside = inside(&uninterrupted);
+        let (at, position) =
+            inside.iter().find(|(at, _)| 10 * findings(&uninterrupted.events[..*at]) >= 6 * total).unwrap();
+        let (rest, ()) = bytes_read(|| assert_resumes(&options, &uninterrupted.events, *at, position));
+        assert!(100 * rest <= 45 * whole, "{name}: {rest} of {whole} bytes");
+    }
+}
+
+/// Damage after the position is reported with the line in the complete file.
+#[test]
+fn damage_after_a_resume_has_the_right_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.xml");
+    for (format, end_of_asset) in
+        [(Format::Scan, "</IP>"), (Format::Template, "</HOST>"), (Format::Detections, "</HOST>")]
+    {
+        let mut xml = String::from_utf8(generated(format, 30, 60, 5)).unwrap();
+        let at = xml.rfind(end_of_asset).unwrap();
+        xml.insert_str(at, "</OTHER>");
+        let sanitized = with_between_tags(xml.as_bytes(), b"\xFF");
+        for bytes in [xml.clone().into_bytes(), xml.replace('\n', "\r\n").into_bytes(), sanitized] {
+            fs::write(&path, &bytes).unwrap();
+            let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\r', "\n");
+            let line = text[..text.rfind("</OTHER>").unwrap()].matches('\n').count() + 1;
+            let options = options(&[&path]);
+            let uninterrupted = read(&options);
+            let reason = &uninterrupted.ends()[0].reason;
+            let expected = format!(", line {line}: expected `{end_of_asset}`");
+            assert!(reason.contains(&expected), "{reason}, not {expected}");
+            let inside = inside(&uninterrupted);
+            assert!(inside.len() > 1);
+            for (at, position) in inside {
+                assert_resumes(&options, &uninterrupted.events, *at, position);
+            }
+        }
     }
 }
 
@@ -143,10 +222,12 @@ proptest! {
         format in prop::sample::select(vec![Format::Scan, Format::Template, Format::Detections]),
         findings in 1_usize..120,
         seed: u64,
+        inserted in prop::sample::select(vec![&b""[..], b"\r\n", b"\r", b"\xFF", b"\xEF\xBF\xBE\x01", "\u{E9}".as_bytes(), b"&#1;>"]),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("any.xml");
-        fs::write(&path, generated(format, findings, 1_200 / findings as u64 + 1, seed)).unwrap();
+        let xml = generated(format, findings, 1_200 / findings as u64 + 1, seed);
+        fs::write(&path, with_between_tags(&xml, inserted)).unwrap();
         let options = options(&[&path]);
         let uninterrupted = read(&options);
         for (at, position) in uninterrupted.positions.iter().filter(|(_, position)| !position.0.is_empty()) {
@@ -245,20 +326,38 @@ fn report_in_progress_is_resumed_first() {
     assert_eq!(fourth.files(), ["a.xml"]);
 }
 
-/// A change may keep the length, time and ends of a file; a smaller number of assets is still detected.
+/// A change may keep the length, time and ends of a file. If the position is no longer the end of an asset, the report is
+/// read from its beginning.
 #[test]
-fn report_with_fewer_assets_than_before_is_not_complete() {
-    let (path, state) = (good("scan-ipv6.xml"), tempfile::tempdir().unwrap());
+fn report_whose_assets_have_moved_is_read_from_the_beginning() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("changed.xml");
+    let xml = String::from_utf8(generated(Format::Scan, 30, 200, 5)).unwrap();
+    fs::write(&path, &xml).unwrap();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
     let options = options(&[&path]);
     let uninterrupted = read(&options);
-    let mut edited: Value = serde_json::from_slice(&uninterrupted.positions[0].1.0).unwrap();
-    edited["report"]["assets"] = 3.into();
-    let position = Position(edited.to_string().into_bytes());
-    let mut session = Session::open(&options, state.path(), Some(&position));
-    session.go();
-    let [Event::Start(..), Event::End(end)] = &session.events[..] else { panic!("{:?}", session.events) };
-    assert!(!end.complete && !end.deliver);
-    assert!(end.reason.ends_with("the report previously had 3 assets"), "{}", end.reason);
+    let position = &inside(&uninterrupted)[1].1;
+    let middle = 100 << 10;
+    let at = middle + xml[middle..].find("<RESULT>").unwrap_or_else(|| xml[middle..].find("<VULN").unwrap());
+    let mut moved = xml.clone();
+    moved.insert(at, '\n');
+    let late = moved.len() - (100 << 10);
+    let removed = late + moved[late..].find('\n').unwrap();
+    moved.remove(removed);
+    let beyond = |position: &Position| {
+        let mut edited: Value = serde_json::from_slice(&position.0).unwrap();
+        edited["report"]["mark"]["offset"] = (xml.len() + 1).into();
+        Position(edited.to_string().into_bytes())
+    };
+    for (xml, position) in [(&moved, position.clone()), (&xml, beyond(position))] {
+        fs::write(&path, xml).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        let mut session = Session::open(&options, state.path(), Some(&position));
+        session.go();
+        assert_eq!(session.files(), ["changed.xml"]);
+        assert!(session.ends()[0].complete);
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
+use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns};
+use scanbridge_plugin_api::model::{AssetField, Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Event as Happened, Input, Open, OpenFrame, Options, Outcome, Position, ReportKey, Result, Services,
     Stored, StoredReport,
@@ -32,6 +32,7 @@ pub(crate) enum Pause {
 
 pub(crate) struct Session {
     input: QualysGuardFile,
+    one_asset_per_batch: bool,
     pub(crate) events: Vec<Event>,
     /// Each position with the number of events before it.
     pub(crate) positions: Vec<(usize, Position)>,
@@ -43,12 +44,25 @@ impl Session {
         let (services, frame) = (Services::without_host(state), OpenFrame::default());
         let open = Open::new(&options, &services, &frame);
         let input = QualysGuardFile::open(&open, resume).unwrap().plugin;
-        Self { input, events: Vec::new(), positions: Vec::new() }
+        Self { input, one_asset_per_batch: false, events: Vec::new(), positions: Vec::new() }
+    }
+
+    /// Every batch ends after one asset, so that there is a position after each.
+    pub(crate) fn one_asset_per_batch(mut self) -> Self {
+        self.one_asset_per_batch = true;
+        self
     }
 
     /// Calls `next` once.
     pub(crate) fn step(&mut self) -> Option<Pause> {
-        let step = self.input.next(BatchBuilder::default()).unwrap();
+        let mut builder = BatchBuilder::default();
+        if self.one_asset_per_batch {
+            // The batch is full from the beginning.
+            let mut filler = AssetRow::default();
+            filler.set(AssetField::Os, &"x".repeat(BatchBuilder::TARGET_BYTES));
+            builder.push_asset(&filler, false);
+        }
+        let step = self.input.next(builder).unwrap();
         match step.event {
             Happened::ReportStart { start, continued } => {
                 self.events.push(Event::Start(start, continued));
@@ -57,7 +71,8 @@ impl Session {
             Happened::Batch(batch) => {
                 let columns = Columns::of(scanbridge_plugin_api::batch::Schema::default());
                 let batch = Batch::of(&batch, &columns).unwrap();
-                self.events.extend(rows::assets(batch).into_iter().map(Event::Asset));
+                let filler = usize::from(self.one_asset_per_batch);
+                self.events.extend(rows::assets(batch).into_iter().skip(filler).map(Event::Asset));
                 self.events.extend(rows::findings(batch).into_iter().map(Event::Finding));
             }
             Happened::ReportEnd(end) => self.events.push(Event::End(end)),

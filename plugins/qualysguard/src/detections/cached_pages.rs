@@ -5,12 +5,36 @@ use std::path::{Path, PathBuf};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services};
 use scanbridge_qualys_report::Source;
+use scanbridge_qualys_xml::{Kind, Mark};
+use serde::{Deserialize, Serialize};
 
 /// The directory of cached pages. Each file name contains the asset ID that the page was requested from, and
 /// the first asset ID of the next page.
 #[derive(Debug, Clone)]
 pub(super) struct CachedPages {
     folder: PathBuf,
+}
+
+/// A position in a cached page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InPage {
+    /// The asset ID that the page was requested from.
+    pub(super) first: u64,
+    /// Size of the page, in bytes.
+    pub(super) bytes: u64,
+    pub(super) mark: Mark,
+}
+
+/// A page, or the rest of a page that an interrupted run delivered partly.
+pub(super) struct CachedPage {
+    pub(super) source: Source,
+    /// The asset ID that the page was requested from.
+    pub(super) first: u64,
+    /// First asset ID of the next page; `None` after the last page.
+    pub(super) next: Option<u64>,
+    /// Where the rest begins; `None`: at the beginning.
+    pub(super) mark: Option<Mark>,
 }
 
 /// Maximum number of cached pages. A host that commits keeps fewer.
@@ -42,13 +66,20 @@ impl CachedPages {
         }
     }
 
-    /// The page that contains this asset, and the asset ID that the page was requested from.
-    pub(super) fn find(&self, asset: u64) -> Option<(Source, u64)> {
-        let (path, first, _) =
+    /// The page that begins with this asset, or its rest after `within`. `None` if it is not cached or has changed.
+    pub(super) fn find(&self, asset: u64, within: Option<InPage>) -> Option<CachedPage> {
+        let (path, first, next) =
             self.pages().into_iter().find(|(_, first, next)| *first <= asset && asset < *next)?;
         let file = File::open(path).ok()?;
         let length = file.metadata().ok()?.len();
-        Some((Source::new(file, length), first))
+        let source = Source::new(file, length);
+        let is_there = |within: &InPage| {
+            (within.first, within.bytes) == (first, length)
+                && source.has_mark(&Kind::Detections, &within.mark)
+        };
+        let mark = within.filter(is_there).map(|within| within.mark);
+        let next = (next != u64::MAX).then_some(next);
+        (mark.is_some() || first == asset).then_some(CachedPage { source, first, next, mark })
     }
 
     /// Removes the pages that contain only assets before this one, because these are delivered.

@@ -3,10 +3,10 @@
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, tracing};
 use scanbridge_qualys_report::Source;
-use scanbridge_qualys_xml::{Page, clean, read_asset_numbers};
+use scanbridge_qualys_xml::{Mark, Page, clean, read_asset_numbers};
 use url::Url;
 
-use super::cached_pages::CachedPages;
+use super::cached_pages::{CachedPage, CachedPages, InPage};
 use crate::api::{Answer, Call, Failure, unusable_list};
 use crate::http::{Body, Keep};
 use crate::options::Detections as Wanted;
@@ -28,9 +28,12 @@ pub(super) struct PageRequests {
 /// A downloaded page.
 pub(super) struct FetchedPage {
     pub(super) source: Source,
+    /// The asset ID that it was requested from.
+    pub(super) first: u64,
+    /// Its content after `mark`.
     pub(super) page: Page,
-    /// Number of assets of this page that an interrupted run delivered.
-    pub(super) delivered: u64,
+    /// Where an interrupted run stopped in this page.
+    pub(super) mark: Option<Mark>,
     /// IDs of the assets that were skipped before this page.
     pub(super) missing: Vec<u64>,
     /// First asset ID of the next page; `None` after the last page.
@@ -47,14 +50,16 @@ impl PageRequests {
         Self { wanted: wanted.clone(), size: wanted.page_size, good: 0, failed: 0, cache }
     }
 
-    /// The page that starts with this asset ID or the next higher one.
+    /// The page that starts with this asset ID or the next higher one; `within`: the rest of the page after this position,
+    /// if an interrupted run has downloaded the page.
     pub(super) fn page(
         &mut self,
         first: u64,
+        within: Option<InPage>,
         since: Option<&str>,
         context: &mut SourceContext,
     ) -> Result<FetchedPage> {
-        if let Some(fetched) = self.cached_page(first, context) {
+        if let Some(fetched) = self.cached_page(first, within, context) {
             return Ok(fetched);
         }
         let (mut first, mut missing) = (first, Vec::new());
@@ -64,7 +69,7 @@ impl PageRequests {
                     let next = next_page(&page, first, context)?;
                     self.succeeded();
                     self.cache.keep(first, next);
-                    return Ok(FetchedPage { source: body.source, page, delivered: 0, missing, next });
+                    return Ok(FetchedPage { source: body.source, first, page, mark: None, missing, next });
                 }
                 Err(failure) if failure.smaller_may_help => failure,
                 Err(failure) => return Err(failure.into()),
@@ -89,13 +94,21 @@ impl PageRequests {
     }
 
     /// The page with this asset, if an interrupted run downloaded it.
-    fn cached_page(&self, asset: u64, context: &SourceContext) -> Option<FetchedPage> {
-        let (source, first) = self.cache.find(asset)?;
-        let page = Page::read(source.read(None), context.settings.reading.limits).ok()?;
-        let next = next_page(&page, first, context).ok()?;
-        let delivered = page.assets.iter().take_while(|id| **id < asset).count() as u64;
+    fn cached_page(
+        &self,
+        asset: u64,
+        within: Option<InPage>,
+        context: &SourceContext,
+    ) -> Option<FetchedPage> {
+        let CachedPage { source, first, next, mark } = self.cache.find(asset, within)?;
+        let limits = context.settings.reading.limits;
+        let page = match &mark {
+            Some(mark) => Page::read_rest(source.read_from(mark.offset, None), limits, mark),
+            None => Page::read(source.read(None), limits),
+        };
+        let page = page.ok()?;
         tracing::debug!("using the page of detections from asset {first} downloaded by the interrupted run");
-        Some(FetchedPage { source, page, delivered, missing: Vec::new(), next })
+        Some(FetchedPage { source, first, page, mark, missing: Vec::new(), next })
     }
 
     fn try_page(

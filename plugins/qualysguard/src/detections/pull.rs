@@ -8,7 +8,7 @@ use scanbridge_plugin_api::{CheckpointRequest, PluginError, Position, Result, St
 use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
 
-use super::cached_pages::CachedPages;
+use super::cached_pages::{CachedPages, InPage};
 use super::knowledge_base::KnowledgeBase;
 use super::page::OpenPage;
 use super::page_requests::PageRequests;
@@ -55,6 +55,9 @@ struct Pull {
     started: String,
     /// Lowest asset ID that is not delivered yet; `None` if all are delivered.
     first: Option<u64>,
+    /// The position of that asset in a page that is partly delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<InPage>,
     assets: u64,
     bytes: u64,
     /// Number of skipped assets, and the first of their IDs.
@@ -132,7 +135,8 @@ impl Detections {
             .pull
             .first
             .ok_or_else(|| PluginError::bug("plugin bug: a page was requested after the last one"))?;
-        let fetched = self.requests.page(first, self.pull.since.as_deref(), context)?;
+        let within = self.pull.within.take();
+        let fetched = self.requests.page(first, within, self.pull.since.as_deref(), context)?;
         if self.knowledge_base.is_none() {
             self.knowledge_base = Some(KnowledgeBase::open(&self.wanted, context)?);
         }
@@ -149,10 +153,7 @@ impl Detections {
         self.pull.bytes += fetched.source.length;
         let assets = self.pull.assets + fetched.page.assets.len() as u64;
         tracing::info!(assets, "downloaded a page of {} assets", fetched.page.assets.len());
-        let page = OpenPage::begin(fetched, done, context, knowledge_base.definitions());
-        self.page = Some(page.map_err(|damage| {
-            PluginError::bad_data(format!("cannot resume from a cached page of detections: {damage}"))
-        })?);
+        self.page = Some(OpenPage::begin(fetched, done, context, knowledge_base.definitions()));
         Ok(())
     }
 
@@ -165,8 +166,8 @@ impl Detections {
         };
         match page.fill(&mut batch, knowledge_base.definitions()) {
             Ok(Filled::Full) => {
-                let at = page.first_to_come().map(|first| {
-                    let mut pull = Pull { first: Some(first), ..self.pull.clone() };
+                let at = page.first_to_come().map(|(first, within)| {
+                    let mut pull = Pull { first: Some(first), within: Some(within), ..self.pull.clone() };
                     pull.assets += page.assets();
                     // A later run counts the bytes of this page again.
                     pull.bytes = pull.bytes.saturating_sub(page.bytes);

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use flate2::write::MultiGzDecoder;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Services, show_size};
 use scanbridge_qualys_report::{Source, temporary_file};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::http_error::Cause;
 
@@ -24,8 +23,6 @@ pub(crate) enum Keep {
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
     pub(crate) source: Source,
-    /// XXH3 hash of all bytes, to verify a cached file.
-    pub(crate) hash: u128,
 }
 
 /// Writes the chunks of a body, decompressed.
@@ -42,7 +39,6 @@ struct Counted {
     file: File,
     length: u64,
     limit: u64,
-    hash: Xxh3,
     /// True if a write failed because of the size limit.
     too_large: bool,
 }
@@ -54,7 +50,7 @@ impl Writer {
             Keep::At(path) => create(path),
         };
         let file = file.map_err(Cause::Disk)?;
-        let counted = Counted { file, length: 0, limit, hash: Xxh3::new(), too_large: false };
+        let counted = Counted { file, length: 0, limit, too_large: false };
         let sink = if gzip {
             Sink::Gzip(Box::new(MultiGzDecoder::new(counted)))
         } else {
@@ -87,8 +83,7 @@ impl Writer {
                 Box::new(decoder.finish().map_err(|error| Cause::InvalidGzip(error.to_string()))?)
             }
         };
-        let hash = counted.hash.digest128();
-        Ok(Body { source: Source::new(counted.file, counted.length), hash })
+        Ok(Body { source: Source::new(counted.file, counted.length) })
     }
 
     fn counted(&self) -> &Counted {
@@ -121,7 +116,6 @@ impl Write for Counted {
             return Err(io::Error::other("too large"));
         }
         self.file.write_all(bytes)?;
-        self.hash.update(bytes);
         self.length += bytes.len() as u64;
         Ok(bytes.len())
     }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Refusal;
 use scanbridge_plugin_api::{ErrorKind, Event, PluginError, Position, Result, Step, tracing};
+use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
 use super::launching::ReportLauncher;
 use super::stored::{list_one, newest, report_call, title_of};
 use crate::api::Answer;
-use crate::delivery::{Delivery, Fetched, ResumePoint, Store};
+use crate::delivery::{Delivery, Fetched, Store};
 use crate::http::{Body, Keep};
 use crate::options::{TemplateReports as Wanted, Which};
 use crate::source::{SourceContext, Work, concerns_one_report, end_round, position, read_position};
@@ -25,7 +26,7 @@ pub(crate) struct TemplateReports {
     current: Option<String>,
     launching: ReportLauncher,
     store: Store,
-    resume: Option<(Fetched, ResumePoint)>,
+    resume: Option<(Fetched, Mark)>,
     /// IDs of delivered reports that this instance did not launch; a later round does not deliver them again.
     found: Vec<String>,
     /// False until the reports of earlier runs were cleaned up in this round.
@@ -37,7 +38,7 @@ pub(crate) struct TemplateReports {
 #[derive(Debug, Serialize, Deserialize)]
 struct Progress {
     index: usize,
-    within: Option<(Fetched, ResumePoint)>,
+    within: Option<(Fetched, Mark)>,
     /// ID of the report at `index`, if this instance launched it.
     launched: Option<String>,
     /// As [`TemplateReports::found`].
@@ -181,7 +182,7 @@ impl TemplateReports {
         Ok(step.at(at))
     }
 
-    fn position(&self, within: Option<(Fetched, ResumePoint)>, context: &SourceContext) -> Position {
+    fn position(&self, within: Option<(Fetched, Mark)>, context: &SourceContext) -> Position {
         let launched = self.current.clone();
         let progress = Progress { index: self.index, launched, within, found: self.found.clone() };
         position(context, &progress)

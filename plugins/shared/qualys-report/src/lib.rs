@@ -1,7 +1,7 @@
 //! Reads one Qualys report from a file and delivers it through the input API. Shared by the inputs that read files
 //! and that download reports.
 //!
-//! A [`Source`] is bytes that can be read from the beginning repeatedly. [`Settled`] examines its first and last
+//! A [`Source`] is bytes that can be read repeatedly, from any offset. [`Settled`] examines its first and last
 //! bytes. [`OpenReport`] refuses incomplete reports and other files with a message, and delivers complete reports
 //! batch by batch. Definitions are stored in a [`FileSpool`]. The caller provides the bytes.
 

@@ -6,7 +6,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
     Damage, Definitions, Fault, Kind, Limits, Mark, Preface, Progress, Reply, ReportReader, line_at,
-    read_preface,
+    read_preface, resume_preface,
 };
 
 use crate::settled::Settled;
@@ -22,8 +22,7 @@ pub struct OpenReport {
     deliver_incomplete: bool,
     /// The damage that `read_preface` found. The readable part of the report is delivered, but never as complete.
     damaged: Option<String>,
-    /// The position of the first batch, unless it is the beginning.
-    skip: Option<Mark>,
+    is_resumed: bool,
     /// The end of the report, which the next call returns.
     end: Option<ReportEnd>,
 }
@@ -50,13 +49,16 @@ pub struct ReportContext<'a> {
 }
 
 impl OpenReport {
-    /// Validates a source and begins to read it.
+    /// Validates a source and begins to read it: at `mark`, a position that another reader of the same bytes returned,
+    /// or at the beginning. It also begins there if the bytes before the position are not the end of an asset, because
+    /// then it is a different report.
     ///
     /// # Errors
     /// The outer error ends the input; the inner one refuses only this report.
     pub fn begin(
         name: &str,
         settled: Settled,
+        mark: Option<Mark>,
         context: &mut ReportContext<'_>,
     ) -> Result<Result<(Self, ReportStart), Refusal>> {
         if let Some(refusal) = refuse_kind(name, &settled).or_else(|| refuse_ending(name, &settled, context))
@@ -70,7 +72,12 @@ impl OpenReport {
         let total = source.length * passes;
         let watch = |done| Some(Watch { services: context.services.clone(), done, total });
 
-        let (mut preface, damage) = read_preface(&kind, source.read(watch(0)), limits, context.definitions);
+        let mark = mark.filter(|mark| source.has_mark(&kind, mark));
+        let read_from = |offset| source.read_from(offset, watch(0));
+        let (mut preface, damage) = match &mark {
+            Some(mark) => resume_preface(&kind, read_from, limits, context.definitions, mark),
+            None => read_preface(&kind, read_from(0), limits, context.definitions),
+        };
         if context.services.is_cancelled() {
             return Err(PluginError::cancelled());
         }
@@ -80,24 +87,31 @@ impl OpenReport {
             return Ok(Err(refusal));
         }
         let start = start_of(name, &kind, &preface, context.settings);
-        let reopened = source.read(watch(source.length * (passes - 1)));
+        let offset = mark.as_ref().map_or(0, |mark| mark.offset);
+        let reopened = source.read_from(offset, watch(source.length * (passes - 1)));
+        let is_resumed = mark.is_some();
+        let reader = match mark {
+            Some(mark) => ReportReader::resume(&kind, reopened, limits, &mut preface, mark),
+            None => ReportReader::new(&kind, reopened, limits, &mut preface),
+        };
         let report = Self {
             name: name.to_owned(),
-            reader: ReportReader::new(&kind, reopened, limits, &mut preface),
+            reader,
             kind,
             source,
             clean_assets: preface.clean_assets,
             deliver_incomplete: context.settings.deliver_incomplete,
             damaged,
-            skip: None,
+            is_resumed,
             end: None,
         };
         Ok(Ok((report, start)))
     }
 
-    /// Resumes at a position that another reader of the same bytes returned; to be called before the first batch.
-    pub fn resume_at(&mut self, mark: Mark) {
-        self.skip = Some(mark);
+    /// Whether the report begins at the position given to [`OpenReport::begin`].
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
     }
 
     /// Delivers only assets whose address `accepts` allows; to be called before the first batch.
@@ -105,7 +119,8 @@ impl OpenReport {
         self.reader.only(accepts);
     }
 
-    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset.
+    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset or
+    /// with the report.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         self.reader.mark()
@@ -119,17 +134,13 @@ impl OpenReport {
     pub fn next(
         &mut self,
         mut batch: BatchBuilder,
-        mut definitions: Option<&mut Definitions>,
+        definitions: Option<&mut Definitions>,
         services: &Services,
     ) -> Result<Step> {
         if let Some(end) = self.end.take() {
             return Ok(Step::report_end(end));
         }
-        let skipped = match self.skip.take() {
-            Some(mark) => self.reader.skip(mark, definitions.as_deref_mut()),
-            None => Ok(()),
-        };
-        let end = match skipped.and_then(|()| self.reader.fill(&mut batch, definitions)) {
+        let end = match self.reader.fill(&mut batch, definitions) {
             Ok(Progress::Full) => return Ok(Step::batch(batch.finish())),
             Ok(Progress::Ended) => self.complete(),
             Err(_) if services.is_cancelled() => return Err(PluginError::cancelled()),

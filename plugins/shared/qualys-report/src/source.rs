@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use scanbridge_plugin_api::Services;
-use scanbridge_qualys_xml::Kind;
 use scanbridge_qualys_xml::tail::{self, Ending};
+use scanbridge_qualys_xml::{Kind, Mark};
+use xxhash_rust::xxh3::Xxh3;
 
-/// A report's bytes, which can be read from the beginning repeatedly.
+/// A report's bytes, which can be read from any offset and repeatedly.
 #[derive(Debug, Clone)]
 pub struct Source {
     file: Arc<File>,
@@ -30,7 +32,44 @@ impl Source {
     /// cancelled.
     #[must_use]
     pub fn read(&self, watch: Option<Watch>) -> SourceReader {
-        SourceReader { file: Arc::clone(&self.file), position: 0, end: self.length, watch, since_progress: 0 }
+        self.read_from(0, watch)
+    }
+
+    /// As [`Source::read`], from an offset in bytes.
+    #[must_use]
+    pub fn read_from(&self, offset: u64, watch: Option<Watch>) -> SourceReader {
+        SourceReader {
+            file: Arc::clone(&self.file),
+            position: offset.min(self.length),
+            end: self.length,
+            watch,
+            since_progress: 0,
+        }
+    }
+
+    /// Whether a reader can resume at `mark`: the bytes before it are still the end of an asset. False if the file
+    /// cannot be read.
+    #[must_use]
+    pub fn has_mark(&self, kind: &Kind, mark: &Mark) -> bool {
+        let mut before = [0; Mark::WINDOW];
+        let length = Mark::WINDOW.min(usize::try_from(mark.offset).unwrap_or(usize::MAX));
+        let before = &mut before[..length];
+        mark.offset <= self.length
+            && self.file.read_exact_at(before, mark.offset - length as u64).is_ok()
+            && Mark::is_after_asset(kind, before)
+    }
+
+    /// Identifies the content: length, modification time, and a hash of the first and last bytes. The hash is needed
+    /// because times are coarse and some tools set them. Data from a pipe has no modification time.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn fingerprint(&self, modified: Option<SystemTime>) -> io::Result<String> {
+        let mut hash = Xxh3::new();
+        hash.update(&self.head(HASHED_BYTES)?);
+        hash.update(&self.tail(HASHED_BYTES)?);
+        let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        Ok(format!("{}-{}-{:032x}", self.length, since.as_nanos(), hash.digest128()))
     }
 
     /// The format, determined by the first bytes.
@@ -83,7 +122,7 @@ pub struct Watch {
     pub total: u64,
 }
 
-/// Reads a [`Source`] from its beginning. Readers of one source are independent.
+/// Reads a [`Source`] from an offset. Readers of one source are independent.
 #[derive(Debug)]
 pub struct SourceReader {
     file: Arc<File>,
@@ -92,6 +131,9 @@ pub struct SourceReader {
     watch: Option<Watch>,
     since_progress: usize,
 }
+
+/// Number of bytes hashed at each end.
+const HASHED_BYTES: usize = 64 << 10;
 
 /// Progress is reported and cancellation checked after each block of this size, small enough for a slow disk.
 const WATCH_BYTES: usize = 1 << 20;

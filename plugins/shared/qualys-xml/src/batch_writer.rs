@@ -26,8 +26,6 @@ pub(crate) struct BatchWriter {
     pub(crate) is_open: bool,
     /// Number of assets written or filtered out.
     pub(crate) assets: u64,
-    /// The walk pauses after this number of assets, even if the batch is not full.
-    pub(crate) pause_after: Option<u64>,
     /// Selects the assets to write. If unset, all are written.
     pub(crate) filter: Option<AssetFilter>,
     /// Whether the filter rejected the current asset.
@@ -101,7 +99,7 @@ impl BatchWriter {
             }
             _ => {}
         }
-        if batch.is_full() || self.pause_after == Some(self.assets) { Flow::Pause } else { Flow::On }
+        if batch.is_full() { Flow::Pause } else { Flow::On }
     }
 }
 

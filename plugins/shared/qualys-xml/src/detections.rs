@@ -73,6 +73,10 @@ impl Document<Joined<'_>> for Detections {
             ElementRole::Asset(_) | ElementRole::Of(Structure::AssetList(_)) => {
                 self.writer.begin_text(&mut state.notes)
             }
+            ElementRole::Of(Structure::Warning) => {
+                self.warning_code.clear();
+                self.names_next_page = false;
+            }
             _ => {}
         }
         element.attributes(|_, _| {})

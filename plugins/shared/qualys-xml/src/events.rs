@@ -17,7 +17,7 @@ use crate::element::Element;
 use crate::element_stack::{ElementStack, Reader};
 use crate::in_place::{self, Token};
 use crate::names::Shown;
-use crate::sanitizer::Sanitizer;
+use crate::sanitizer::{Sanitizer, SourcePosition};
 use crate::skip_element;
 
 /// Memory limits for reading a report.
@@ -64,6 +64,12 @@ pub(crate) struct Events<R: Read> {
     is_between_tokens: bool,
     /// The last start tag was that of an empty element.
     is_empty: bool,
+    /// Added to positions in the sanitized stream, modulo 2^64: not zero if the stream is only a part of the report.
+    before: u64,
+    /// The same for positions in the source.
+    before_in_source: u64,
+    /// The beginning of the last content that was skipped.
+    skipped_from: Option<SourcePosition>,
 }
 
 impl<R: Read> Events<R> {
@@ -76,7 +82,35 @@ impl<R: Read> Events<R> {
         parser.config_mut().check_end_names = false;
         parser.config_mut().allow_unmatched_ends = true;
         let stack = ElementStack::new(root);
-        Self { parser, buffer: Vec::new(), stack, limits, is_between_tokens: false, is_empty: false }
+        Self {
+            parser,
+            buffer: Vec::new(),
+            stack,
+            limits,
+            is_between_tokens: false,
+            is_empty: false,
+            before: 0,
+            before_in_source: 0,
+            skipped_from: None,
+        }
+    }
+
+    /// Sets the current position in the complete report, because the stream is only a part of it: in bytes of the
+    /// sanitized stream, and of the source.
+    pub(crate) fn move_to(&mut self, position: u64, offset: u64) {
+        self.before = position.wrapping_sub(self.parser.buffer_position());
+        self.before_in_source = offset.wrapping_sub(self.parser.get_ref().source_position().offset);
+    }
+
+    /// The position in the source, directly after a tag. Only bytes of the stream count as replaced.
+    pub(crate) fn source_position(&self) -> SourcePosition {
+        let position = self.parser.get_ref().source_position();
+        SourcePosition { offset: position.offset.wrapping_add(self.before_in_source), ..position }
+    }
+
+    /// The beginning of the last content that was skipped.
+    pub(crate) fn skipped_from(&self) -> Option<SourcePosition> {
+        self.skipped_from
     }
 
     /// Number of replaced bytes.
@@ -86,7 +120,7 @@ impl<R: Read> Events<R> {
 
     /// The position of the reader, in bytes of the sanitized stream.
     pub(crate) fn position(&self) -> u64 {
-        self.parser.buffer_position()
+        self.parser.buffer_position().wrapping_add(self.before)
     }
 
     /// The next event. If `needs_text` is false, text outside CDATA may be omitted.
@@ -131,7 +165,7 @@ impl<R: Read> Events<R> {
     fn open_in_place(&mut self, name: usize, length: usize) -> Result<Event<'_>, Damage> {
         let tag = &self.parser.get_ref().consumed(length)[1..length - 1];
         if let Err(fault) = self.stack.open(&tag[..name], Reader::InPlace) {
-            return Err(Damage { offset: self.parser.buffer_position(), fault });
+            return Err(Damage { offset: self.position(), fault });
         }
         let content = tag.strip_suffix('/').unwrap_or(tag);
         self.is_empty = content.len() < tag.len();
@@ -186,18 +220,19 @@ impl<R: Read> Events<R> {
             }
             Err(error) => Fault::of_parser(error, self.stack.root()).into(),
         };
-        Err(Damage { offset: self.parser.buffer_position(), fault })
+        Err(Damage { offset: self.parser.buffer_position().wrapping_add(self.before), fault })
     }
 
     /// Skips to the end tag of the element that was just opened, without parsing its content.
     pub(crate) fn skip_content(&mut self) -> Result<(), Damage> {
+        self.skipped_from = Some(self.source_position());
         let Some((name, _)) = self.stack.innermost().filter(|_| !self.is_empty) else { return Ok(()) };
         let fault = match skip_element::skip_to_end_of(name, &mut self.parser.stream()) {
             Ok(true) => return Ok(()),
             Ok(false) => Fault::Truncated { root: self.stack.root() },
             Err(error) => Fault::Read(error.to_string()),
         };
-        Err(Damage { offset: self.parser.buffer_position(), fault: fault.into() })
+        Err(Damage { offset: self.position(), fault: fault.into() })
     }
 }
 

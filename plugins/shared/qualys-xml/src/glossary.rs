@@ -10,30 +10,38 @@ use crate::element::Element;
 use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
 use crate::events::Limits;
 use crate::join::qid_number;
+use crate::mark::Unread;
 use crate::preface::{Preface, without_placeholder};
 use crate::walk::{Document, EMPTY_ERROR, Flow, State, Walk};
 
 /// Reads the report except for its assets. The second pass reads from the beginning to the end of the assets;
-/// together they read the complete report.
+/// together they read the complete report. The content of the assets may be `unread`: then [`END_OF_ASSETS`] replaces it
+/// and their end tag.
 pub(crate) fn read(
     source: impl Read,
+    unread: Option<Unread>,
     limits: Limits,
     definitions: &mut Definitions,
 ) -> (Preface, Option<Damage>) {
     let mut walk = Walk::new::<Definitions>(source, Glossary::default(), limits);
-    let mut assets_end = 0;
+    let mut skipped = None;
     let damage = loop {
         match walk.run(definitions) {
-            Ok(true) => assets_end = walk.position(),
+            Ok(true) => {
+                skipped = unread.or_else(|| skipped_by(&walk));
+                if let Some(Unread { position, to, .. }) = unread {
+                    walk.move_to(position, to);
+                }
+            }
             Ok(false) => break None,
             Err(damage) => break Some(damage),
         }
     };
-    let replaced = walk.replaced();
+    let replaced = walk.replaced() + unread.map_or(0, |unread| unread.replaced);
     let Glossary { mut preface, lists, error, .. } = walk.document;
     preface.notes = walk.state.notes;
     preface.replaced = replaced;
-    preface.assets_end = Some(assets_end).filter(|_| lists == 1 && damage.is_none());
+    preface.unread = skipped.filter(|_| lists == 1 && damage.is_none());
     match error {
         Some(error) if lists == 0 => preface.error = Some(error),
         Some(error) => {
@@ -43,6 +51,21 @@ pub(crate) fn read(
         None => {}
     }
     (preface, damage)
+}
+
+/// The end tag of the list of assets.
+pub(crate) const END_OF_ASSETS: &[u8] = b"</HOST_LIST>";
+
+/// The content of the list of assets that has just ended, and its end tag.
+fn skipped_by<R: Read>(walk: &Walk<R, Glossary>) -> Option<Unread> {
+    let (from, to) = (walk.skipped_from()?, walk.source_position());
+    Some(Unread {
+        from: from.offset,
+        to: to.offset,
+        position: walk.position(),
+        replaced: to.replaced.checked_sub(from.replaced)?,
+        forbidden_references: 0,
+    })
 }
 
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@
 //! 3. [`read_preface`] returns the head of the report. A template report is read except for its assets, because its
 //!    glossary follows them.
 //! 4. [`ReportReader::fill`] fills one batch after the other. Between two batches, [`ReportReader::mark`] returns
-//!    where a later reader can resume with [`ReportReader::skip`].
+//!    where a later reader can resume with [`ReportReader::resume`], without reading the part before it again.
 //!
 //! Small API responses are read as one unit: [`Reply`], [`read_reports`] and the other lists.
 //!
@@ -35,6 +35,7 @@ mod join;
 mod kind;
 mod knowledge_base;
 mod lists;
+mod mark;
 mod markup;
 mod names;
 mod notes;
@@ -58,8 +59,9 @@ pub use knowledge_base::index_knowledge_base;
 pub use lists::{
     ListFault, StoredReport, StoredScan, read_asset_numbers, read_reports, read_scans, read_templates,
 };
+pub use mark::Mark;
 pub use page::{MORE_PAGES, Page};
-pub use preface::{Preface, read_preface};
-pub use reader::{Mark, Progress, ReportReader};
+pub use preface::{Preface, read_preface, resume_preface};
+pub use reader::{Progress, ReportReader};
 pub use reply::{Reply, clean};
 pub use sanitizer::Sanitizer;

@@ -1,31 +1,47 @@
 //! Warnings about a report, for the operator.
 
 use scanbridge_plugin_api::model::Note;
+use serde::{Deserialize, Serialize};
 
 use crate::names::Shown;
 
 /// Counts problems, and stores a few element names and sentences.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Notes {
     /// Number of unknown elements.
+    #[serde(skip_serializing_if = "is_zero")]
     unknown: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_names: Vec<String>,
     /// Findings whose definition is missing from the glossary or knowledge base.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) missing_definitions: u64,
     /// Findings without a definition because `knowledge_base` is not set.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) without_knowledge_base: u64,
     /// Texts of assets that were read after the first findings of the asset had been delivered.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) late_asset_fields: u64,
     /// Findings of an unknown type, treated as information.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) unknown_types: u64,
     /// Texts that are not a severity, port, status or use of SSL, or not the only one of their finding.
     pub(crate) invalid_codes: u64,
     /// References to characters forbidden in XML.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) forbidden_references: u64,
     /// Assets for which the scanner reports an error instead of findings.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) asset_errors: u64,
     /// Errors, warnings and other sentences, without duplicates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     sentences: Vec<Note>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 const MAX_NAMES: usize = 5;

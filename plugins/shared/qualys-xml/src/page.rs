@@ -8,6 +8,8 @@ use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::element_role::{ElementRole, Structure, Value};
 use crate::events::Limits;
+use crate::kind::Kind;
+use crate::mark::Mark;
 use crate::walk::{Document, Flow, State, Walk};
 
 /// The parts of a page other than its detections.
@@ -39,6 +41,19 @@ impl Page {
     pub fn read(source: impl Read, limits: Limits) -> Result<Self, Damage> {
         let mut walk = Walk::new::<()>(source, Self::default(), limits);
         walk.run(&mut ())?; // It never pauses.
+        Ok(walk.document)
+    }
+
+    /// Reads the rest of a page after `mark`; `source` begins at its [`Mark::offset`]. The time is before the assets, and
+    /// therefore missing.
+    ///
+    /// # Errors
+    /// As [`Page::read`].
+    pub fn read_rest(source: impl Read, limits: Limits, mark: &Mark) -> Result<Self, Damage> {
+        let tags = Mark::tags(&Kind::Detections);
+        let mut walk = Walk::new::<()>(tags.chain(source), Self::default(), limits);
+        walk.begin_at(tags, mark);
+        walk.run(&mut ())?;
         Ok(walk.document)
     }
 }

@@ -6,6 +6,7 @@ use crate::damage::Damage;
 use crate::definitions::Definitions;
 use crate::events::Limits;
 use crate::kind::Kind;
+use crate::mark::{Mark, Unread};
 use crate::notes::Notes;
 use crate::{detections, glossary, scan_preface};
 
@@ -24,13 +25,13 @@ pub struct Preface {
     pub(crate) error_next_to_assets: Option<String>,
     /// Addresses and ranges that were scanned and have no findings.
     pub clean_assets: Vec<String>,
-    /// The end of the assets of a template report, in bytes of the sanitized stream. None if they are in several
-    /// lists or the rest of the report is damaged.
-    pub(crate) assets_end: Option<u64>,
     /// The number of findings that a template report declares.
     pub(crate) findings: Option<u64>,
     /// Number of replaced bytes, if the complete report was read.
     pub(crate) replaced: u64,
+    /// The part of the report that a resumed run need not read for its preface. In a template report it ends with the
+    /// only list of assets; none if there are several or the rest of the report is damaged.
+    pub(crate) unread: Option<Unread>,
     pub(crate) notes: Notes,
 }
 
@@ -47,9 +48,30 @@ pub fn read_preface(
     definitions: &mut Definitions,
 ) -> (Preface, Option<Damage>) {
     match kind {
-        Kind::Scan => scan_preface::read(source, limits),
-        Kind::TemplateReport => glossary::read(source, limits, definitions),
+        Kind::Scan => scan_preface::read(source, None, limits),
+        Kind::TemplateReport => glossary::read(source, None, limits, definitions),
         _ => detections::read_preface(source, limits),
+    }
+}
+
+/// As [`read_preface`], for a report that is resumed at `mark`. `read_from` reads the source from an offset. The assets
+/// of a template report, and those before the header of a scan, are not read again.
+pub fn resume_preface<R: Read>(
+    kind: &Kind,
+    mut read_from: impl FnMut(u64) -> R,
+    limits: Limits,
+    definitions: &mut Definitions,
+    mark: &Mark,
+) -> (Preface, Option<Damage>) {
+    let Some(unread) = mark.unread else { return read_preface(kind, read_from(0), limits, definitions) };
+    let tag: &'static [u8] = match kind {
+        Kind::Scan => scan_preface::tag_instead_of(unread),
+        _ => glossary::END_OF_ASSETS,
+    };
+    let source = read_from(0).take(unread.from).chain(tag).chain(read_from(unread.to));
+    match kind {
+        Kind::Scan => scan_preface::read(source, Some(unread), limits),
+        _ => glossary::read(source, Some(unread), limits, definitions),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Fills batches from a report of any of the three kinds.
 
-use std::io::Read;
+use std::io::{Chain, Read};
 
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::model::Note;
@@ -12,11 +12,12 @@ use crate::detections::Detections;
 use crate::events::Limits;
 use crate::join::Joined;
 use crate::kind::Kind;
+use crate::mark::{Mark, Unread};
 use crate::notes::Notes;
 use crate::preface::Preface;
 use crate::scan::Scan;
 use crate::template_report::TemplateReport;
-use crate::walk::{State, Walk};
+use crate::walk::Walk;
 
 /// Why [`ReportReader::fill`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,43 +28,82 @@ pub enum Progress {
     Ended,
 }
 
-/// A position between two assets of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark {
-    /// Number of assets before the position.
-    pub assets: u64,
-    /// Number of their texts that were read too late. It depends on the batches, so a later reader cannot count it
-    /// again.
-    pub late_asset_fields: u64,
-}
-
-/// Reads one report from its beginning, after [`read_preface`](crate::read_preface).
+/// Reads one report, after [`read_preface`](crate::read_preface).
 pub struct ReportReader<R: Read> {
     walk: ByKind<R>,
     notes: Notes,
     error: Option<String>,
+    /// Bytes replaced in parts of the report that the walk does not read. In a template report, the first pass counts all
+    /// of them.
     replaced: u64,
+    unread: Option<Unread>,
+    /// The last batch ended with an asset.
+    is_after_asset: bool,
 }
 
 enum ByKind<R: Read> {
-    Scan(Walk<R, Scan>),
-    TemplateReport(Walk<R, TemplateReport>),
-    Detections(Walk<R, Detections>),
+    Scan(Walk<Source<R>, Scan>),
+    TemplateReport(Walk<Source<R>, TemplateReport>),
+    Detections(Walk<Source<R>, Detections>),
 }
+
+/// The source, after the start tags of the elements that are open at the position where the reader begins.
+type Source<R> = Chain<&'static [u8], R>;
 
 impl<R: Read> ReportReader<R> {
     /// Reads a report of this kind from its beginning.
     pub fn new(kind: &Kind, source: R, limits: Limits, preface: &mut Preface) -> Self {
+        Self::after(b"", kind, source, limits, preface)
+    }
+
+    /// Resumes at a position that another reader of the same report returned. `source` begins at its
+    /// [`Mark::offset`].
+    pub fn resume(kind: &Kind, source: R, limits: Limits, preface: &mut Preface, mark: Mark) -> Self {
+        let tags = Mark::tags(kind);
+        let mut reader = Self::after(tags, kind, source, limits, preface);
+        let state = match &mut reader.walk {
+            ByKind::Scan(walk) => {
+                walk.begin_at(tags, &mark);
+                walk.document.error = mark.error;
+                &mut walk.state
+            }
+            ByKind::TemplateReport(walk) => {
+                walk.begin_at(tags, &mark);
+                walk.document.findings = mark.findings;
+                &mut walk.state
+            }
+            ByKind::Detections(walk) => {
+                walk.begin_at(tags, &mark);
+                &mut walk.state
+            }
+        };
+        state.notes = mark.notes;
+        reader.writer_mut().assets = mark.assets;
+        if *kind != Kind::TemplateReport {
+            reader.replaced = mark.replaced;
+        }
+        reader
+    }
+
+    fn after(tags: &'static [u8], kind: &Kind, source: R, limits: Limits, preface: &mut Preface) -> Self {
+        let source = tags.chain(source);
         let walk = match kind {
             Kind::Scan => ByKind::Scan(Walk::new::<BatchBuilder>(source, Scan::default(), limits)),
             Kind::TemplateReport => {
-                let document = TemplateReport::new(preface.assets_end, preface.findings);
+                let assets_end = preface.unread.map(|unread| unread.position);
+                let document = TemplateReport::new(assets_end, preface.findings);
                 ByKind::TemplateReport(Walk::new::<Joined<'_>>(source, document, limits))
             }
             _ => ByKind::Detections(Walk::new::<Joined<'_>>(source, Detections::default(), limits)),
         };
-        let (notes, error) = (std::mem::take(&mut preface.notes), preface.error_next_to_assets.take());
-        Self { walk, notes, error, replaced: preface.replaced }
+        Self {
+            walk,
+            notes: std::mem::take(&mut preface.notes),
+            error: preface.error_next_to_assets.take(),
+            replaced: preface.replaced,
+            unread: preface.unread,
+            is_after_asset: false,
+        }
     }
 
     /// Adds findings to an empty batch until it is full or the report ends. `definitions` contains the glossary from
@@ -77,6 +117,7 @@ impl<R: Read> ReportReader<R> {
         batch: &mut BatchBuilder,
         definitions: Option<&mut Definitions>,
     ) -> Result<Progress, Damage> {
+        self.is_after_asset = false;
         let more = match &mut self.walk {
             ByKind::Scan(walk) => {
                 walk.document.writer.begin_batch();
@@ -97,33 +138,38 @@ impl<R: Read> ReportReader<R> {
                 walk.run(&mut Joined { batch, definitions })?
             }
         };
+        self.is_after_asset = more && !self.writer().is_open;
         Ok(if more { Progress::Full } else { Progress::Ended })
     }
 
-    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset.
+    /// The position at which a later reader can resume after the last batch; none if the batch ended inside an asset or
+    /// with the report.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
-        let mark = Mark { assets: self.assets(), late_asset_fields: self.state().notes.late_asset_fields };
-        Some(mark).filter(|_| !self.writer().is_open)
-    }
-
-    /// Skips to a position that another reader of the same report returned; to be called before the first batch. All
-    /// notes are collected, but no asset is delivered.
-    ///
-    /// # Errors
-    /// As [`ReportReader::fill`], and when the report ends before the position, because then it is a different report.
-    pub fn skip(&mut self, mark: Mark, mut definitions: Option<&mut Definitions>) -> Result<(), Damage> {
-        self.writer_mut().pause_after = Some(mark.assets);
-        while self.assets() < mark.assets || self.writer().is_open {
-            let mut discarded = BatchBuilder::default();
-            if self.fill(&mut discarded, definitions.as_deref_mut())? == Progress::Ended {
-                let fault =
-                    Fault::Malformed(format!("the report previously had {} assets", mark.assets)).into();
-                return Err(Damage { offset: self.position(), fault });
+        let (position, source, state, findings, error) = match &self.walk {
+            _ if !self.is_after_asset => return None,
+            ByKind::Scan(walk) => {
+                (walk.position(), walk.source_position(), &walk.state, 0, walk.document.error.clone())
             }
-        }
-        self.state_mut().notes.late_asset_fields = mark.late_asset_fields;
-        Ok(())
+            ByKind::TemplateReport(walk) => {
+                (walk.position(), walk.source_position(), &walk.state, walk.document.findings, None)
+            }
+            ByKind::Detections(walk) => (walk.position(), walk.source_position(), &walk.state, 0, None),
+        };
+        let replaced = match &self.walk {
+            ByKind::TemplateReport(_) => 0, // The first pass counts them.
+            ByKind::Scan(_) | ByKind::Detections(_) => self.replaced + source.replaced,
+        };
+        Some(Mark {
+            offset: source.offset,
+            position,
+            assets: self.assets(),
+            findings,
+            replaced,
+            error,
+            unread: self.unread,
+            notes: state.notes.clone(),
+        })
     }
 
     /// Returns only assets whose address `accepts` allows; to be called before the first batch. The others are still
@@ -152,9 +198,9 @@ impl<R: Read> ReportReader<R> {
     #[must_use]
     pub fn notes(&mut self) -> Vec<Note> {
         let (replaced, notes) = match &mut self.walk {
-            ByKind::Scan(walk) => (walk.replaced(), &mut walk.state.notes),
+            ByKind::Scan(walk) => (self.replaced + walk.replaced(), &mut walk.state.notes),
             ByKind::TemplateReport(walk) => (self.replaced, &mut walk.state.notes),
-            ByKind::Detections(walk) => (walk.replaced(), &mut walk.state.notes),
+            ByKind::Detections(walk) => (self.replaced + walk.replaced(), &mut walk.state.notes),
         };
         notes.merge(std::mem::take(&mut self.notes));
         notes.list(replaced)
@@ -176,30 +222,6 @@ impl<R: Read> ReportReader<R> {
             ByKind::Scan(walk) => &mut walk.document.writer,
             ByKind::TemplateReport(walk) => &mut walk.document.writer,
             ByKind::Detections(walk) => &mut walk.document.writer,
-        }
-    }
-
-    fn state(&self) -> &State {
-        match &self.walk {
-            ByKind::Scan(walk) => &walk.state,
-            ByKind::TemplateReport(walk) => &walk.state,
-            ByKind::Detections(walk) => &walk.state,
-        }
-    }
-
-    fn state_mut(&mut self) -> &mut State {
-        match &mut self.walk {
-            ByKind::Scan(walk) => &mut walk.state,
-            ByKind::TemplateReport(walk) => &mut walk.state,
-            ByKind::Detections(walk) => &mut walk.state,
-        }
-    }
-
-    fn position(&self) -> u64 {
-        match &self.walk {
-            ByKind::Scan(walk) => walk.position(),
-            ByKind::TemplateReport(walk) => walk.position(),
-            ByKind::Detections(walk) => walk.position(),
         }
     }
 }

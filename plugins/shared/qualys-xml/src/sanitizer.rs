@@ -13,6 +13,10 @@ pub struct Sanitizer<R> {
     start: usize,
     /// Bytes that the next block begins with: the first bytes of a character, a CR, or bytes not yet consumed.
     carry_over: Vec<u8>,
+    /// The bytes of the current block before they were sanitized; empty if the block is unchanged.
+    original: Vec<u8>,
+    /// Number of bytes read from the source.
+    read: u64,
     replaced: u64,
     ended: bool,
     since_event: usize,
@@ -30,6 +34,8 @@ impl<R: Read> Sanitizer<R> {
             block: String::new(),
             start: 0,
             carry_over: Vec::new(),
+            original: Vec::new(),
+            read: 0,
             replaced: 0,
             ended: false,
             since_event: 0,
@@ -76,6 +82,25 @@ impl<R: Read> Sanitizer<R> {
         &self.block[self.start - length..self.start]
     }
 
+    /// The number of bytes of the source before the current position, and how many of them were replaced. Only directly
+    /// after a `>`.
+    pub(crate) fn source_position(&self) -> SourcePosition {
+        let end = self.read - self.carry_over.len() as u64;
+        if self.original.is_empty() {
+            return SourcePosition { offset: end - self.buffered().len() as u64, replaced: self.replaced };
+        }
+        // Sanitizing keeps every `>`, so that the same number of them follows in the source.
+        let following = memchr::memchr_iter(b'>', self.buffered()).count();
+        let at = memchr::memrchr_iter(b'>', &self.original).nth(following);
+        let rest = &self.original[at.map_or(0, |at| at + 1)..];
+        let mut scratch = String::with_capacity(rest.len());
+        let replaced: u64 = rest
+            .utf8_chunks()
+            .map(|chunk| sanitize_text(chunk.valid(), &mut scratch) + chunk.invalid().len() as u64)
+            .sum();
+        SourcePosition { offset: end - rest.len() as u64, replaced: self.replaced - replaced }
+    }
+
     /// Reads more bytes and appends them to the buffered ones, which should be few and complete characters. `false`
     /// at the end of the source.
     pub(crate) fn read_more(&mut self) -> io::Result<bool> {
@@ -115,6 +140,7 @@ impl<R: Read> Sanitizer<R> {
             match self.source.read(&mut block[carried..]) {
                 Ok(read) => {
                     self.ended = read == 0;
+                    self.read += read as u64;
                     return Ok(carried + read);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -126,12 +152,20 @@ impl<R: Read> Sanitizer<R> {
     /// The sanitized form of a block, usually the block itself.
     fn clean(&mut self, block: Vec<u8>) -> String {
         let (control, high) = check_bytes(&block);
+        self.original.clear();
         match String::from_utf8(block) {
             Ok(text) if !control && (!high || noncharacter(text.as_bytes()).is_none()) => text,
             // Usually only CR LF has to be replaced.
-            Ok(text) => self.join_sanitized([(text.as_str(), 0)]),
+            Ok(text) => {
+                let clean = self.join_sanitized([(text.as_str(), 0)]);
+                self.original = text.into_bytes();
+                clean
+            }
             Err(error) => {
-                self.join_sanitized(error.as_bytes().utf8_chunks().map(|c| (c.valid(), c.invalid().len())))
+                let chunks = error.as_bytes().utf8_chunks();
+                let clean = self.join_sanitized(chunks.map(|c| (c.valid(), c.invalid().len())));
+                self.original = error.into_bytes();
+                clean
             }
         }
     }
@@ -147,6 +181,15 @@ impl<R: Read> Sanitizer<R> {
         }
         clean
     }
+}
+
+/// A position in the source of a [`Sanitizer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourcePosition {
+    /// Number of bytes of the source before it.
+    pub(crate) offset: u64,
+    /// Number of bytes that were replaced before it.
+    pub(crate) replaced: u64,
 }
 
 impl<R: Read> BufRead for Sanitizer<R> {

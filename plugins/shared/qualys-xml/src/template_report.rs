@@ -19,7 +19,7 @@ pub(crate) struct TemplateReport {
     pub(crate) assets_end: Option<u64>,
     /// That list has ended.
     pub(crate) is_done: bool,
-    findings: u64,
+    pub(crate) findings: u64,
     /// The number of findings that the report declares.
     findings_expected: Option<u64>,
     /// The report contains an error for the asset instead of findings.

@@ -7,8 +7,10 @@ use crate::damage::{Damage, Fault};
 use crate::element::Element;
 use crate::element_role::{ElementRole, Structure, in_item, in_list};
 use crate::events::{Event, Events, Limits};
+use crate::mark::Mark;
 use crate::names::Shown;
 use crate::notes::Notes;
+use crate::sanitizer::SourcePosition;
 
 /// Semantics of one kind of report. `S` is the destination: a batch, a definition store, or nothing.
 pub(crate) trait Document<S> {
@@ -16,6 +18,8 @@ pub(crate) trait Document<S> {
     const ROOT: &'static str;
     /// The content of elements with this role is skipped without events.
     const SKIPPED: Option<ElementRole> = None;
+    /// Whether the walk records where the root and the head begin.
+    const LOCATES_HEAD: bool = false;
 
     /// The role of the element `name` within `parent`. Depends only on its arguments.
     fn child(parent: ElementRole, name: &str) -> ElementRole;
@@ -72,6 +76,18 @@ pub(crate) struct Walk<R: Read, D> {
     innermost: ElementRole,
     /// The roles of the open elements, except the innermost.
     ancestors: Vec<ElementRole>,
+    /// The ends of the start tags of the root and the head, if the document needs them.
+    pub(crate) root: Option<Location>,
+    pub(crate) head: Option<Location>,
+}
+
+/// A position directly after a tag, and what was counted before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Location {
+    /// In bytes of the sanitized stream.
+    pub(crate) position: u64,
+    pub(crate) source: SourcePosition,
+    pub(crate) forbidden_references: u64,
 }
 
 impl<R: Read, D> Walk<R, D> {
@@ -89,12 +105,48 @@ impl<R: Read, D> Walk<R, D> {
             },
             innermost: ElementRole::Of(Structure::Document),
             ancestors: Vec::new(),
+            root: None,
+            head: None,
         }
+    }
+
+    fn locate_head(&mut self) {
+        let location = match self.innermost {
+            ElementRole::Of(Structure::Root) => &mut self.root,
+            ElementRole::Of(Structure::Head) => &mut self.head,
+            _ => return,
+        };
+        location.get_or_insert_with(|| Location {
+            position: self.events.position(),
+            source: self.events.source_position(),
+            forbidden_references: self.state.notes.forbidden_references,
+        });
     }
 
     /// The position of the walk, in bytes of the sanitized stream.
     pub(crate) fn position(&self) -> u64 {
         self.events.position()
+    }
+
+    /// The position in the source, directly after a tag.
+    pub(crate) fn source_position(&self) -> SourcePosition {
+        self.events.source_position()
+    }
+
+    /// The beginning of the last content that was skipped, in the source.
+    pub(crate) fn skipped_from(&self) -> Option<SourcePosition> {
+        self.events.skipped_from()
+    }
+
+    /// Begins a report at `mark`; the source begins with these start tags.
+    pub(crate) fn begin_at(&mut self, tags: &[u8], mark: &Mark) {
+        let before = |position: u64| position.wrapping_sub(tags.len() as u64);
+        self.events.move_to(before(mark.position), before(mark.offset));
+    }
+
+    /// Sets the current position in the complete report; see [`Events::move_to`].
+    pub(crate) fn move_to(&mut self, position: u64, offset: u64) {
+        self.events.move_to(position, offset);
     }
 
     /// Number of replaced bytes.
@@ -138,6 +190,7 @@ impl<R: Read, D> Walk<R, D> {
             };
             match step {
                 Ok(Flow::On) if D::SKIPPED == Some(self.innermost) => self.events.skip_content()?,
+                Ok(Flow::On) if D::LOCATES_HEAD => self.locate_head(),
                 Ok(Flow::On) => {}
                 Ok(Flow::Pause) => return Ok(true),
                 Err(fault) => return Err(Damage { offset: self.events.position(), fault }),
