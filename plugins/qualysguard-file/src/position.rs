@@ -82,10 +82,12 @@ mod tests {
     #[test]
     fn position_is_parsed_as_it_was_written() {
         let key = FileKey::new(Path::new("/in/a.xml"), "10-20-30");
+        let mut mark = Mark::default();
+        mark.assets = 7;
         let position = ParsedPosition {
             complete: vec![Hash::of(&key)],
             incomplete: Vec::new(),
-            report: Some(Inside::new(&key, Mark { assets: 7, ..Mark::default() })),
+            report: Some(Inside::new(&key, mark)),
         };
         let read = ParsedPosition::read(&position.write()).unwrap();
         assert_eq!(read, position);
