@@ -1,6 +1,6 @@
-//! Replay: sends dead letters to their outputs again, in the order in which they were written. A dead letter
-//! is removed when its output has accepted it, and written again when it is rejected again. If the output
-//! becomes unavailable, the committed dead letters are removed and the rest are kept.
+//! Replay: resends dead letters to their outputs, in the order in which they were written. A dead letter is removed
+//! when its output has accepted it, and written again when it is rejected again. If the output becomes unavailable,
+//! the committed dead letters are removed and the rest are kept.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -14,7 +14,7 @@ use crate::config::{OutputInstance, Pipeline};
 use crate::pipeline::{self, Failure, Settings, Stop, Summary};
 use crate::plugins::Registry;
 use crate::session;
-use crate::state::{Ledger, LetterFile, Lock, StateError, StateFolder, list_letters};
+use crate::state::{DeadLetterFile, Ledger, Lock, StateError, StateFolder, list_dead_letter_files};
 
 /// Replays the dead letters of all outputs, or of the output `only`. `None` when there are none.
 ///
@@ -27,10 +27,10 @@ pub fn replay(
     only: Option<&str>,
     stop: &Arc<Stop>,
 ) -> Result<Option<Summary>, Vec<Failure>> {
-    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
-    let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(refused)?;
-    restore(&folder).map_err(refused)?;
-    let mut files = list_letters(&folder).map_err(refused)?;
+    let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
+    let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(to_failures)?;
+    restore(&folder).map_err(to_failures)?;
+    let mut files = list_dead_letter_files(&folder).map_err(to_failures)?;
     files.retain(|file| only.is_none_or(|id| file.output == id));
     let mut total: Option<Summary> = None;
     pipeline.inputs.clear();
@@ -51,7 +51,7 @@ pub fn replay(
         // A failure of this output must not discard the summaries of the outputs before it.
         let summary = replayed.unwrap_or_else(|failures| Summary::not_started(&pipeline, failures));
         total = Some(match total {
-            Some(known) => known.with(summary),
+            Some(earlier) => earlier.merge(summary),
             None => summary,
         });
     }
@@ -64,10 +64,10 @@ pub fn replay(
 /// # Errors
 /// When the pipeline is in use or was interrupted.
 pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateError> {
-    let held = session::lock(folder, name, false, &Stop::default());
-    let lock = held.map_err(|failures| StateError::of_failures(&failures))?;
+    let locked = session::lock(folder, name, false, &Stop::default());
+    let lock = locked.map_err(|failures| StateError::of_failures(&failures))?;
     let path = folder.ledger();
-    if path.exists() && Ledger::look(&path)?.checkpoint()?.is_some() {
+    if path.exists() && Ledger::read_copy(&path)?.checkpoint()?.is_some() {
         return Err(StateError {
             message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
             hint: Some(
@@ -91,32 +91,33 @@ fn replay_one(
     pipeline: &Pipeline,
     registry: &Registry,
     folder: &StateFolder,
-    file: &LetterFile,
+    file: &DeadLetterFile,
     stop: &Arc<Stop>,
 ) -> Result<Summary, Vec<Failure>> {
-    let refused = |error: StateError| vec![Failure::of_state(&file.output, &error)];
+    let to_failures = |error: StateError| vec![Failure::of_state(&file.output, &error)];
     let replaying = replaying_path(&file.path);
-    fs::rename(&file.path, &replaying).map_err(|error| refused(StateError::io(&file.path, &error)))?;
-    let source = LetterFile { path: replaying.clone(), ..file.clone() };
+    fs::rename(&file.path, &replaying).map_err(|error| to_failures(StateError::io(&file.path, &error)))?;
+    let source = DeadLetterFile { path: replaying.clone(), ..file.clone() };
     let recorder = session::record_calls(folder);
     let settings =
         Settings { recorder: recorder.clone(), ..Settings::without_run(folder.clone(), Purpose::Replay) };
-    let letters = source.letters().map_err(refused)?;
-    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(letters));
+    let dead_letters = source.dead_letters().map_err(to_failures)?;
+    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(dead_letters));
     let opened = match opened {
         Ok(opened) => opened,
         Err(failures) => {
             fs::rename(&replaying, &file.path)
-                .map_err(|error| refused(StateError::io(&replaying, &error)))?;
+                .map_err(|error| to_failures(StateError::io(&replaying, &error)))?;
             return Err(failures);
         }
     };
     let (summary, _) = pipeline::run(opened, Arc::clone(stop), false, None);
     drop(recorder);
-    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all
-    // others is the number of dead letters at the start of the file that are done.
+    // Dead letters are sent in order, and those after the last commit count as undelivered. So the sum of all other
+    // counts is the number of processed dead letters at the start of the file.
     let done = summary.outputs.iter().map(|output| output.records + output.rejected + output.filtered).sum();
-    remove_done(&replaying, &file.path, done).map_err(|error| refused(StateError::io(&replaying, &error)))?;
+    remove_done(&replaying, &file.path, done)
+        .map_err(|error| to_failures(StateError::io(&replaying, &error)))?;
     Ok(summary)
 }
 
@@ -136,8 +137,8 @@ fn restore(folder: &StateFolder) -> Result<(), StateError> {
     for entry in entries {
         let path = entry.map_err(|error| StateError::io(&dead_letters, &error))?.path();
         if path.extension().is_some_and(|extension| extension == "replaying") {
-            let letters = path.with_extension("ndjson");
-            join(&path, &letters).map_err(|error| StateError::io(&path, &error))?;
+            let target = path.with_extension("ndjson");
+            join(&path, &target).map_err(|error| StateError::io(&path, &error))?;
         }
     }
     Ok(())
@@ -145,39 +146,39 @@ fn restore(folder: &StateFolder) -> Result<(), StateError> {
 
 /// Removes the first `done` dead letters of the replay. The rest go back to the dead letter file, before
 /// those written during the replay.
-fn remove_done(replaying: &Path, letters: &Path, done: u64) -> io::Result<()> {
+fn remove_done(replaying: &Path, dead_letters: &Path, done: u64) -> io::Result<()> {
     drop_first(replaying, done)?;
     match fs::metadata(replaying)?.len() {
         0 => fs::remove_file(replaying),
-        _ => join(replaying, letters),
+        _ => join(replaying, dead_letters),
     }
 }
 
 /// Removes the first `count` dead letters from the file.
-fn drop_first(letters: &Path, count: u64) -> io::Result<()> {
-    let rest = letters.with_extension("rest");
-    let mut from = BufReader::new(fs::File::open(letters)?);
+fn drop_first(path: &Path, count: u64) -> io::Result<()> {
+    let rest = path.with_extension("rest");
+    let mut from = BufReader::new(fs::File::open(path)?);
     let mut line = Vec::new();
-    let mut left = count;
-    while left > 0 && from.read_until(b'\n', &mut line)? > 0 {
-        left -= u64::from(line != b"\n");
+    let mut remaining = count;
+    while remaining > 0 && from.read_until(b'\n', &mut line)? > 0 {
+        remaining -= u64::from(line != b"\n");
         line.clear();
     }
     let mut file = create(&rest)?;
     io::copy(&mut from, &mut file)?;
     file.sync_all()?;
-    fs::rename(&rest, letters)
+    fs::rename(&rest, path)
 }
 
 /// Joins two files under the name of the second one.
 fn join(first: &Path, second: &Path) -> io::Result<()> {
     if second.exists() {
-        let both = first.with_extension("both");
-        let mut file = create(&both)?;
+        let joined = first.with_extension("both");
+        let mut file = create(&joined)?;
         io::copy(&mut fs::File::open(first)?, &mut file)?;
         io::copy(&mut fs::File::open(second)?, &mut file)?;
         file.sync_all()?;
-        fs::rename(&both, second)?;
+        fs::rename(&joined, second)?;
         return fs::remove_file(first);
     }
     fs::rename(first, second)

@@ -1,5 +1,5 @@
-//! One run of a pipeline with its saved state: locks the pipeline, reads the ledger for the checkpoint to
-//! resume from, runs the pipeline and stores the result in the ledger.
+//! One run of a pipeline with its saved state. Locks the pipeline, reads the checkpoint to resume from, runs the
+//! pipeline and stores the result in the ledger.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,14 +40,14 @@ pub fn run(
     let folder = StateFolder::of(state, &pipeline.name);
     let waits = options.wait || pipeline.run.if_running == IfRunning::Wait;
     let _lock = lock(&folder, &pipeline.name, waits, stop)?;
-    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
-    let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(refused)?;
+    let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
+    let ledger = Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?;
     let ledger = Arc::new(ledger);
     let fingerprint = fingerprint(pipeline, registry);
-    let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(refused)?;
+    let (from, number) = resume_point(&ledger, &fingerprint, options.restart).map_err(to_failures)?;
     let recorder = record_calls(&folder);
     let mut start = from.clone().unwrap_or_default();
-    start.unconfirmed = ledger.unconfirmed().map_err(refused)?;
+    start.unconfirmed = ledger.unconfirmed().map_err(to_failures)?;
     let settings =
         Settings { folder, from: start, run: number, recorder: recorder.clone(), purpose: Purpose::Run };
     let opened = pipeline::build(pipeline, registry, settings, stop)?;
@@ -60,21 +60,21 @@ pub fn run(
         exit_code: None,
         findings: 0,
     };
-    ledger.begin(&record, from.as_ref()).map_err(refused)?;
-    let (mut summary, ending) =
+    ledger.begin(&record, from.as_ref()).map_err(to_failures)?;
+    let (mut summary, result) =
         pipeline::run(opened, Arc::clone(stop), options.bar, Some(Arc::clone(&ledger)));
-    record.state = ending.state;
+    record.state = result.state;
     record.ended = Some(now());
     record.exit_code = Some(summary.exit_code());
     record.findings = summary.inputs.iter().map(|input| input.findings.total()).sum();
-    if let Err(error) = ledger.end(&record, &ending.reports, &ending.unconfirmed) {
+    if let Err(error) = ledger.end(&record, &result.reports, &result.unconfirmed) {
         summary.failures.push(Failure::of_state("state", &error));
     }
     drop(recorder);
     Ok(summary)
 }
 
-/// Logs the plugin calls in which the last run was killed, if it was, and starts to record those of this run.
+/// Logs the plugin calls in which the last run was killed, if any, and starts to record the calls of this run.
 pub(crate) fn record_calls(folder: &StateFolder) -> Option<Arc<CallRecorder>> {
     let path = folder.calls();
     for call in CallRecorder::read(&path) {
@@ -90,15 +90,15 @@ pub(crate) fn record_calls(folder: &StateFolder) -> Option<Arc<CallRecorder>> {
 /// # Errors
 /// When another run holds the lock, or the lock file cannot be used.
 pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> Result<Lock, Vec<Failure>> {
-    let refused = |error: StateError| vec![Failure::of_state("state", &error)];
+    let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
     let mut is_logged = false;
     loop {
-        let occupied = match Lock::take(folder).map_err(refused)? {
+        let occupied = match Lock::take(folder).map_err(to_failures)? {
             Ok(lock) => return Ok(lock),
             Err(occupied) => occupied,
         };
         if !waits {
-            return Err(refused(occupied.error(pipeline)));
+            return Err(to_failures(occupied.error(pipeline)));
         }
         if !std::mem::replace(&mut is_logged, true) {
             tracing::info!("waiting for another run of pipeline `{pipeline}` to finish: {occupied}");
@@ -109,7 +109,7 @@ pub fn lock(folder: &StateFolder, pipeline: &str, waits: bool, stop: &Stop) -> R
     }
 }
 
-/// Interval between attempts to take the lock.
+/// Interval between attempts to acquire the lock.
 const LOCK_POLL: Duration = Duration::from_millis(250);
 
 /// The checkpoint to resume from, if any, and the number of this run.

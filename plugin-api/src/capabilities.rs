@@ -1,12 +1,13 @@
-//! What a plugin declares that it can do. The host's delivery follows from these words.
+//! Capabilities of plugins. The host derives its delivery method from them.
 //!
-//! The descriptor declares the most that a plugin can do; each instance may declare less in its answer to `open`, because
-//! it can depend on options: a CSV file can be resumed exactly, a pipe cannot. A word that a reader does not know counts
-//! as the first word of its list, which is the most careful one.
+//! The descriptor declares the maximum that a plugin can do. Each instance may declare less in its answer to `open`,
+//! depending on its options: a CSV file can be resumed exactly, a pipe cannot. An unknown word counts as the first
+//! word of its list, which is the safest value.
 
 use serde::{Deserialize, Serialize};
 
-/// Defines an enum whose values cross as words. The first one is the default, and the meaning of an unknown word.
+/// Defines an enum whose values cross the ABI as words. The first value is the default, and the meaning of an unknown
+/// word.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$help:meta])* $value:ident = $word:literal),+ $(,)? }) => {
         $(#[$about])*
@@ -16,10 +17,10 @@ macro_rules! words {
         pub enum $name { $($(#[$help])* $value),+ }
 
         impl $name {
-            /// All values, the most careful one first.
+            /// All values, the safest one first.
             pub(crate) const ALL: &'static [Self] = &[$(Self::$value),+];
 
-            /// The word that crosses.
+            /// The word that crosses the ABI.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$value => $word),+ }
@@ -41,13 +42,13 @@ macro_rules! words {
 words! {
     /// How an output continues a report after an interruption.
     Resume {
-        /// It cannot. The host sets no checkpoint inside a report, and after an interruption sends the report again from
-        /// its start. What the output delivered before may come twice. Receipts are ignored.
+        /// It cannot. The host sets no checkpoint inside a report; after an interruption it resends the report from
+        /// its start. What the output delivered before may be delivered twice. Receipts are ignored.
         #[default]
         None = "none",
-        /// It continues after its receipt. What it wrote after the receipt may come twice.
+        /// It continues after its receipt. What it wrote after the receipt may be delivered twice.
         Repeats = "repeats",
-        /// It continues after its receipt, and removes what it wrote later.
+        /// It continues after its receipt, and removes what it wrote after it.
         Exact = "exact",
     }
 }
@@ -58,7 +59,7 @@ words! {
         /// Nothing: records are added.
         #[default]
         None = "none",
-        /// What the destination knows of each asset in the report.
+        /// All existing findings of each asset in the report.
         Asset = "asset",
         /// Everything that an earlier report wrote.
         Report = "report",
@@ -66,12 +67,13 @@ words! {
 }
 
 words! {
-    /// Whether an output accepts a report that holds only some findings of its assets, as replayed dead letters do.
+    /// Whether an output accepts a report that contains only some findings of its assets, as replayed dead letters
+    /// do.
     Partial {
-        /// No: it would replace findings that the report does not hold.
+        /// No: it would replace findings that the report does not contain.
         #[default]
         Refuses = "refuses",
-        /// Yes: it adds them to what the destination knows.
+        /// Yes: it adds them to the existing findings.
         Adds = "adds",
     }
 }
@@ -88,9 +90,9 @@ words! {
 }
 
 words! {
-    /// Whether an output learns after `write` which findings were refused.
+    /// Whether an output reports rejected findings after `write` has returned.
     LateAnswers {
-        /// No: `write` returns everything.
+        /// No: `write` returns all results.
         #[default]
         None = "none",
         /// Yes: `commit` may name rows of batches since the last commit.
@@ -101,7 +103,7 @@ words! {
 words! {
     /// Where an input can continue after an interruption.
     Resumes {
-        /// Nowhere. There are no checkpoints, and an interrupted run starts from the beginning.
+        /// Nowhere. There are no checkpoints; an interrupted run starts from the beginning.
         #[default]
         None = "none",
         /// Between two reports.
@@ -112,7 +114,7 @@ words! {
 }
 
 words! {
-    /// Whether an input can read one given report again.
+    /// Whether an input can read a given report again.
     Rereads {
         /// No.
         #[default]
@@ -123,7 +125,7 @@ words! {
 }
 
 words! {
-    /// Whether an input comes to an end by itself.
+    /// Whether an input ends by itself.
     Ends {
         /// Yes.
         #[default]
@@ -146,12 +148,12 @@ pub struct OutputCapabilities {
     pub partial: Partial,
     /// Whether the order of batches matters.
     pub order: Order,
-    /// Whether `commit` can refuse rows.
+    /// Whether `commit` can reject rows.
     pub late_answers: LateAnswers,
 }
 
 impl OutputCapabilities {
-    /// An output that declares nothing: the host assumes the least.
+    /// The defaults: the host assumes the minimum.
     pub const NONE: Self = Self {
         resume: Resume::None,
         replaces: Replaces::None,
@@ -160,42 +162,42 @@ impl OutputCapabilities {
         late_answers: LateAnswers::None,
     };
 
-    /// The same with this way to resume.
+    /// Sets how it continues a report.
     #[must_use]
     pub const fn resume(mut self, resume: Resume) -> Self {
         self.resume = resume;
         self
     }
 
-    /// The same with what a report replaces.
+    /// Sets what a report replaces.
     #[must_use]
     pub const fn replaces(mut self, replaces: Replaces) -> Self {
         self.replaces = replaces;
         self
     }
 
-    /// The same with whether partial reports are accepted.
+    /// Sets whether partial reports are accepted.
     #[must_use]
     pub const fn partial(mut self, partial: Partial) -> Self {
         self.partial = partial;
         self
     }
 
-    /// The same with whether the order of batches matters.
+    /// Sets whether the order of batches matters.
     #[must_use]
     pub const fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
     }
 
-    /// The same with whether `commit` can refuse rows.
+    /// Sets whether `commit` can reject rows.
     #[must_use]
     pub const fn late_answers(mut self, late_answers: LateAnswers) -> Self {
         self.late_answers = late_answers;
         self
     }
 
-    /// What an instance can do: its own declaration, but no more than that of its plugin.
+    /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
         Self {
@@ -215,38 +217,38 @@ impl OutputCapabilities {
 pub struct InputCapabilities {
     /// Where it can continue after an interruption.
     pub resumes: Resumes,
-    /// Whether it can read one given report again.
+    /// Whether it can read a given report again.
     pub rereads: Rereads,
-    /// Whether it comes to an end by itself.
+    /// Whether it ends by itself.
     pub ends: Ends,
 }
 
 impl InputCapabilities {
-    /// An input that declares nothing: the host assumes the least.
+    /// The defaults: the host assumes the minimum.
     pub const NONE: Self = Self { resumes: Resumes::None, rereads: Rereads::No, ends: Ends::Yes };
 
-    /// The same with where it can continue.
+    /// Sets where it can continue.
     #[must_use]
     pub const fn resumes(mut self, resumes: Resumes) -> Self {
         self.resumes = resumes;
         self
     }
 
-    /// The same with whether it can read one given report again.
+    /// Sets whether it can read a given report again.
     #[must_use]
     pub const fn rereads(mut self, rereads: Rereads) -> Self {
         self.rereads = rereads;
         self
     }
 
-    /// The same with whether it comes to an end by itself.
+    /// Sets whether it ends by itself.
     #[must_use]
     pub const fn ends(mut self, ends: Ends) -> Self {
         self.ends = ends;
         self
     }
 
-    /// What an instance can do: its own declaration, but no more than that of its plugin.
+    /// The effective capabilities of an instance: its own declaration, limited to that of its plugin.
     #[must_use]
     pub fn at_most(self, plugin: Self) -> Self {
         Self {
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_and_missing_words_are_the_most_careful_ones() {
+    fn unknown_and_missing_words_get_the_safest_value() {
         let read = |json: &str| serde_json::from_str::<OutputCapabilities>(json).unwrap();
         assert_eq!(read(r#"{"resume": "backwards", "order": "any", "later": 1}"#).resume, Resume::None);
         assert_eq!(read(r#"{"resume": "exact"}"#), OutputCapabilities::NONE.resume(Resume::Exact));

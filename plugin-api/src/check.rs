@@ -1,18 +1,18 @@
-//! The answer of a live probe.
+//! Results of a probe.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{ErrorKind, PluginError};
 
-/// How one step of a probe went.
+/// The result of one step of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "String")]
 pub enum Verdict {
-    /// As it should be.
+    /// The step succeeded.
     Ok,
-    /// It would work, but the operator should look at it.
+    /// A run would work, but the operator should check this.
     Warning,
-    /// It would not work.
+    /// A run would fail.
     Failed,
 }
 
@@ -30,28 +30,28 @@ impl From<String> for Verdict {
 /// One step of a probe: `TLS`, `ok`, `TLS 1.3, certificate valid for 212 days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckStep {
-    /// What was looked at.
+    /// Name of the checked item.
     pub name: String,
-    /// How it went.
+    /// Result of the step.
     pub verdict: Verdict,
-    /// What was seen, and for anything but `ok` what to do about it.
+    /// What was found and, unless the result is `ok`, what to do about it.
     pub detail: String,
-    /// Kind of the error that made the step fail, if the plugin has set it. It decides the exit code of `check --probe`,
-    /// so that `check` and `run` end with the same code for the same cause.
+    /// Kind of the error that made the step fail, if the plugin has set it. It determines the exit code of `check
+    /// --probe`, so that `check` and `run` end with the same code for the same cause.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_kind")]
     pub kind: Option<ErrorKind>,
 }
 
-/// A kind that a newer plugin API has added is read as no kind.
+/// A kind that a newer plugin API has added is read as `None`.
 fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorKind>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
 }
 
-/// What a probe found, step by step.
+/// The result of a probe, step by step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The steps in the order in which they were taken.
+    /// The steps in the order in which they were executed.
     pub steps: Vec<CheckStep>,
 }
 
@@ -63,7 +63,7 @@ impl CheckReport {
         self
     }
 
-    /// Adds a step that failed with this error: its message, its hint and its kind.
+    /// Adds a failed step with the message, the hint and the kind of this error.
     #[must_use]
     pub fn failed_step(mut self, name: impl Into<String>, error: &PluginError) -> Self {
         let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -77,7 +77,7 @@ impl CheckReport {
         self
     }
 
-    /// The worst verdict among the steps; ok when there are none.
+    /// The worst verdict of all steps; `Ok` without steps.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.steps.iter().map(|step| step.verdict).max().unwrap_or(Verdict::Ok)

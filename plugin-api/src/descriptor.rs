@@ -1,5 +1,5 @@
-//! What a plugin says about itself: the one source of `plugin describe`, of the checks of a pipeline file and
-//! of the generated tables in the documentation.
+//! The description of a plugin. `plugin describe`, the checks of a pipeline file and the generated tables in the
+//! documentation are based on it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,24 +7,24 @@ use serde_json::Value;
 use crate::capabilities::{InputCapabilities, OutputCapabilities};
 use crate::options::{OptionKind, OptionSpec};
 
-/// Which side of a pipeline a plugin stands on.
+/// Input or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PluginKind {
-    /// Reads findings from somewhere.
+    /// Reads findings from a source.
     Input,
-    /// Writes findings somewhere.
+    /// Writes findings to a destination.
     Output,
 }
 
 impl PluginKind {
-    /// The kind with this word; none for a word that this version does not know.
+    /// The kind with this word; `None` for a word that this version does not know.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::Input, Self::Output].into_iter().find(|kind| kind.word() == word)
     }
 
-    /// The word as it stands in pipelines, listings and messages.
+    /// The word that is used in pipelines, listings and messages.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -34,47 +34,47 @@ impl PluginKind {
     }
 }
 
-/// One plugin, as its library describes it. Crosses the ABI as JSON, so a field may be added at any time.
+/// One plugin, as its library describes it. Crosses the ABI as JSON, so fields may be added at any time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Descriptor {
-    /// The name that a pipeline uses, matched without regard to case.
+    /// The name that a pipeline uses; case is ignored.
     pub name: String,
     /// Input or output.
     pub kind: PluginKind,
     /// The version of the plugin's crate.
     #[serde(default)]
     pub version: String,
-    /// One line on what it does.
+    /// What it does, in one line.
     #[serde(default)]
     pub summary: String,
-    /// The plugin API that it was built with: `2.0`.
+    /// The plugin API that the plugin was built with: `2.0`.
     #[serde(default)]
     pub api: String,
     /// The IDs of its function tables.
     #[serde(default)]
     pub tables: Vec<String>,
-    /// The most that it can do: an [`InputCapabilities`] or [`OutputCapabilities`].
+    /// The maximum that it can do: an [`InputCapabilities`] or [`OutputCapabilities`].
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub capabilities: Value,
-    /// Its options, in the order in which they are shown.
+    /// Its options, in display order.
     #[serde(default)]
     pub options: Vec<OptionDescriptor>,
 }
 
 impl Descriptor {
-    /// The capabilities of an input. What is missing or not understood counts as the least.
+    /// The capabilities of an input. A missing or unknown value counts as the minimum.
     #[must_use]
     pub fn input_capabilities(&self) -> InputCapabilities {
         serde_json::from_value(self.capabilities.clone()).unwrap_or_default()
     }
 
-    /// The capabilities of an output. What is missing or not understood counts as the least.
+    /// The capabilities of an output. A missing or unknown value counts as the minimum.
     #[must_use]
     pub fn output_capabilities(&self) -> OutputCapabilities {
         serde_json::from_value(self.capabilities.clone()).unwrap_or_default()
     }
 
-    /// The option with this name or with this deprecated spelling.
+    /// The option with this name or this deprecated name.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&OptionDescriptor> {
         self.options
@@ -83,26 +83,26 @@ impl Descriptor {
     }
 }
 
-/// One option of a plugin; see [`OptionSpec`], from which it is made, for the meaning of each field.
+/// One option of a plugin. [`OptionSpec`], from which it is created, explains the fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptionDescriptor {
     /// The key in YAML.
     pub name: String,
-    /// What values it takes.
+    /// The type of its values.
     pub kind: OptionKind,
-    /// The value when the key is absent, in the form that crosses the ABI.
+    /// The value when the key is absent, in its ABI form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Whether the key must be there.
+    /// Whether the key is required.
     #[serde(default)]
     pub required: bool,
     /// Whether the value is never shown.
     #[serde(default)]
     pub secret: bool,
-    /// What it is for.
+    /// Help text.
     #[serde(default)]
     pub help: String,
-    /// Spellings that still work and are answered with a warning.
+    /// Old names that are still accepted, with a warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deprecated_names: Vec<String>,
 }

@@ -1,42 +1,42 @@
-//! What can go wrong in a plugin, sorted by what the host does about it.
+//! Errors of plugins, classified by how the host reacts.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a plugin's call returns.
+/// The result of a plugin's call.
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 
-/// The class of a failure. The plugin classifies, the host decides: what is retried, what stops the run and
-/// which exit code the run ends with all hang on this value alone.
+/// The class of an error. The plugin classifies, the host decides: this value alone determines whether the host
+/// retries, whether the run stops, and its exit code.
 ///
-/// The number is the one that crosses the ABI; it never changes its meaning.
+/// The number crosses the ABI; it never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u32)]
 pub enum ErrorKind {
-    /// An option is wrong or missing. Never retried. Exit code 78.
+    /// An option is invalid or missing. Never retried. Exit code 78.
     Config = 1,
-    /// A login was refused. Never retried, because accounts lock. Exit code 77.
+    /// The login was rejected. Never retried, because accounts lock. Exit code 77.
     Auth = 2,
-    /// The peer cannot be reached or asks to wait. Retried. Exit code 69.
+    /// The peer cannot be reached or requests a wait. Retried. Exit code 69.
     Unavailable = 3,
-    /// The peer read the data and refused it. Never retried. Exit code 65.
+    /// The peer read the data and rejected it. Never retried. Exit code 65.
     Rejected = 4,
-    /// The input is damaged, incomplete or of a kind that is not read. Exit code 65.
+    /// The input is invalid, incomplete or of an unsupported kind. Exit code 65.
     BadData = 5,
-    /// The host asked to stop. Exit code 130.
+    /// The host requested a stop. Exit code 130.
     Cancelled = 6,
-    /// The plugin broke one of its own promises, or panicked. The instance is closed. Exit code 70.
+    /// The plugin violated its contract, or panicked. The instance is closed. Exit code 70.
     Bug = 7,
-    /// The named input is not there or cannot be opened. Exit code 66.
+    /// The named input does not exist or cannot be opened. Exit code 66.
     NoInput = 8,
     /// An output file cannot be created. Exit code 73.
     CannotCreate = 9,
-    /// Reading or writing failed midway, for example because the disk is full. Exit code 74.
+    /// A read or write failed, for example because the disk is full. Exit code 74.
     Io = 10,
-    /// The peer does not speak the protocol that was expected. Exit code 76.
+    /// The peer violated the protocol. Exit code 76.
     Protocol = 11,
 }
 
@@ -55,26 +55,26 @@ impl ErrorKind {
         Self::Protocol,
     ];
 
-    /// The kind with this number; none for a number that this version does not know.
+    /// The kind with this number; `None` for a number that this version does not know.
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u32 == code)
     }
 }
 
-/// A failure that a plugin reports to the host.
+/// An error that a plugin reports to the host.
 ///
-/// The message is one sentence in lower case without a full stop. It names the thing (file, line, option,
-/// asset) and never a secret. The hint says what the operator can do.
+/// The message is one sentence in lower case without a full stop. It names the file, line, option or asset, and never
+/// contains a secret. The hint says what the operator can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginError {
-    /// What the host shall do about it.
+    /// Determines how the host reacts.
     pub kind: ErrorKind,
-    /// What happened.
+    /// What failed.
     pub message: String,
-    /// What to do now, if the plugin knows.
+    /// What the operator can do, if known.
     pub hint: Option<String>,
-    /// How long the peer asked to wait, for [`ErrorKind::Unavailable`].
+    /// Wait time that the peer requested, for [`ErrorKind::Unavailable`].
     pub retry_after: Option<Duration>,
 }
 
@@ -84,35 +84,35 @@ impl PluginError {
         Self { kind, message: message.into(), hint: None, retry_after: None }
     }
 
-    /// An option is wrong: [`ErrorKind::Config`].
+    /// An invalid option: [`ErrorKind::Config`].
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, message)
     }
 
-    /// The input is damaged or of an unreadable kind: [`ErrorKind::BadData`].
+    /// Invalid or unsupported input data: [`ErrorKind::BadData`].
     pub fn bad_data(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadData, message)
     }
 
-    /// The plugin found itself in a state that it promised never to be in: [`ErrorKind::Bug`].
+    /// A violation of the plugin's own contract: [`ErrorKind::Bug`].
     pub fn bug(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Bug, message)
     }
 
-    /// The host asked to stop: [`ErrorKind::Cancelled`].
+    /// The host requested a stop: [`ErrorKind::Cancelled`].
     #[must_use]
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "the run was interrupted")
     }
 
-    /// The same error with a hint on what to do.
+    /// Adds a hint for the operator.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error with the wait that the peer asked for.
+    /// Adds the wait time that the peer requested.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_survives_the_crossing() {
+    fn every_kind_crosses_the_abi_unchanged() {
         for kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_code(kind as u32), Some(kind));
         }

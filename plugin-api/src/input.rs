@@ -1,4 +1,4 @@
-//! What an author implements to read findings from somewhere.
+//! The trait of plugins that read findings from a source.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
 
-/// A position in the input, in the input's own words. The host stores it together with what the outputs have committed
-/// and gives it back to [`Input::open`]; it never looks inside.
+/// A position in the input, in a format private to the input. The host stores it together with the receipts of the
+/// outputs and passes it to [`Input::open`]. The host never interprets it.
 ///
-/// At most [`Position::MAX_BYTES`]: a longer one is a bug of the plugin and is not stored.
+/// At most [`Position::MAX_BYTES`]: a longer position is a plugin bug and is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
 
 impl Position {
-    /// The longest position that the host stores, in bytes.
+    /// Maximum size of a position, in bytes.
     pub const MAX_BYTES: usize = 64 << 10;
 }
 
-/// What happened in the input.
+/// An event in the input.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -32,7 +32,7 @@ pub enum Event {
     ReportStart {
         /// The report.
         start: Box<ReportStart>,
-        /// Whether it continues at the position that was given to [`Input::open`]. If false, the outputs remove what
+        /// Whether it continues at the position that was passed to [`Input::open`]. If false, the outputs remove what
         /// they have of an unfinished report.
         continued: bool,
     },
@@ -42,11 +42,11 @@ pub enum Event {
     ReportEnd(ReportEnd),
     /// A report that is not delivered. Only between reports.
     Refused(Refusal),
-    /// Nothing now, perhaps later: the host calls again after this time. Only between reports.
+    /// No data now: the host calls again after this time. Only between reports.
     Idle(Duration),
-    /// Nothing but the position. Only between reports.
+    /// Only a position. Only between reports.
     Mark,
-    /// Nothing any more. Only between reports.
+    /// The input has ended. Only between reports.
     Finished,
 }
 
@@ -57,20 +57,20 @@ pub enum CheckpointRequest {
     /// When the configured interval has passed.
     #[default]
     AtInterval,
-    /// Now, whatever the interval: reading up to here was expensive, for example a page of an API with a quota.
+    /// Now, regardless of the interval: reading up to here was expensive, for example a page of an API with a quota.
     Now,
-    /// Now, and `next` is not called before it is stored and [`Input::stored`] was called.
+    /// Now; `next` is called only after the checkpoint is stored and [`Input::stored`] was called.
     NowAndWait,
 }
 
-/// What [`Input::next`] has for the host.
+/// A result of [`Input::next`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Step {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// Where a later run can continue once this step and all before it are stored. `None` where it cannot: inside an
-    /// asset, or if the source can be read only once. The host sets checkpoints only at steps that have a position.
+    /// Where a later run can continue once this step and all earlier ones are stored. `None` where it cannot: inside
+    /// an asset, or if the source can be read only once. The host sets checkpoints only at steps with a position.
     pub position: Option<Position>,
     /// When the host stores a checkpoint here.
     pub checkpoint: CheckpointRequest,
@@ -89,7 +89,7 @@ impl Step {
         Event::ReportStart { start: Box::new(start), continued: false }.into()
     }
 
-    /// A report continues at the position that was given to [`Input::open`].
+    /// A report continues at the position that was passed to [`Input::open`].
     #[must_use]
     pub fn report_continued(start: ReportStart) -> Self {
         Event::ReportStart { start: Box::new(start), continued: true }.into()
@@ -113,32 +113,32 @@ impl Step {
         Event::Refused(refusal).into()
     }
 
-    /// Nothing now; the host calls again after this time.
+    /// No data now; the host calls again after this time.
     #[must_use]
     pub fn idle(wake_after: Duration) -> Self {
         Event::Idle(wake_after).into()
     }
 
-    /// Nothing but a position.
+    /// Only a position.
     #[must_use]
     pub fn mark(position: Position) -> Self {
         Self::from(Event::Mark).at(position)
     }
 
-    /// Nothing any more.
+    /// The input has ended.
     #[must_use]
     pub fn finished() -> Self {
         Event::Finished.into()
     }
 
-    /// The same with where a later run can continue; `None` leaves it without.
+    /// Sets where a later run can continue; `None` removes the position.
     #[must_use]
     pub fn at(mut self, position: impl Into<Option<Position>>) -> Self {
         self.position = position.into();
         self
     }
 
-    /// The same with a checkpoint here.
+    /// Requests a checkpoint here.
     #[must_use]
     pub fn with_checkpoint(mut self, request: CheckpointRequest) -> Self {
         self.checkpoint = request;
@@ -146,17 +146,17 @@ impl Step {
     }
 }
 
-/// What became of a report, for the input that read it.
+/// The outcome of a report, for the input that read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Every output has published it, or has a dead letter for each finding that it lacks.
+    /// Every output has published it, or has a dead letter for each missing finding.
     Delivered,
-    /// An output lacks findings, and there is not a dead letter for each of them. The source must stay. Also the meaning
-    /// of a word that this version does not know.
+    /// An output lacks findings that are not all in its dead letters. The source must be kept. Also the meaning of a
+    /// word that this version does not know.
     Missed,
-    /// The operator has given up what was missed.
+    /// The operator has abandoned the missing findings.
     Waived,
     /// The report was incomplete and was not delivered.
     Withdrawn,
@@ -165,7 +165,7 @@ pub enum Outcome {
 impl Outcome {
     pub(crate) const ALL: [Self; 4] = [Self::Delivered, Self::Missed, Self::Waived, Self::Withdrawn];
 
-    /// The word that crosses.
+    /// The word that crosses the ABI.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -191,7 +191,7 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// What identifies a report among those of one input.
+/// Identifies a report of one input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportKey {
@@ -212,9 +212,9 @@ pub struct ReportKey {
 pub struct StoredReport {
     /// The report.
     pub key: ReportKey,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How many of its findings became dead letters.
+    /// Number of its findings in the dead letters.
     #[serde(default)]
     pub dead_letters: u64,
 }
@@ -222,56 +222,58 @@ pub struct StoredReport {
 /// What has been stored since the last call of [`Input::stored`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// The position of the checkpoint. Not every position comes here; one that does stands for all before it.
+    /// The position of the checkpoint. Not every position is reported; a reported one includes all earlier ones.
     pub position: Position,
-    /// The reports that ended since then and are published.
+    /// The reports that ended since the last call and are published.
     pub reports: Vec<StoredReport>,
 }
 
-/// Reads findings from somewhere.
+/// Reads findings from a source.
 ///
-/// All calls of one instance come from one thread, one at a time. They may block, as long as they ask
-/// [`Services::is_cancelled`](crate::Services::is_cancelled) about once a second and then return
-/// [`ErrorKind::Cancelled`](crate::ErrorKind). A panic is caught, reported as a bug, and the instance is not called again.
+/// All calls of one instance come from one thread, one at a time. A call may block if it polls
+/// [`Services::is_cancelled`](crate::Services::is_cancelled) about every second and then returns
+/// [`ErrorKind::Cancelled`](crate::ErrorKind). A panic is caught and reported as a bug, and the instance is not
+/// called again.
 pub trait Input: Send + Sized + 'static {
-    /// The name that a pipeline uses, matched without regard to case: letters, digits, `-` and `_`.
+    /// The name that a pipeline uses: ASCII letters, digits, `-` and `_`; case is ignored.
     const NAME: &'static str;
-    /// One line on what it does.
+    /// What it does, in one line.
     const SUMMARY: &'static str;
     /// Its options.
     const OPTIONS: &'static [OptionSpec];
-    /// The most that it can do.
+    /// The maximum that it can do.
     const CAPABILITIES: InputCapabilities = InputCapabilities::NONE;
 
-    /// Makes an instance. `resume` is the last stored position of an interrupted run, or where the input continues after it
-    /// was unavailable. Inside a report, the first step is then the start of that report, continued
-    /// ([`Step::report_continued`]); an input that cannot continue there, because the source has changed, begins the
-    /// report again.
+    /// Opens an instance. `resume` is the last stored position of an interrupted run, or the position to continue
+    /// from after the input was unavailable. If the position is inside a report, the first step is the start of that
+    /// report, continued ([`Step::report_continued`]). An input that cannot continue there, because the source has
+    /// changed, begins the report again.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Input::next`].
+    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; otherwise as in
+    /// [`Input::next`].
     fn open(open: &Open<'_>, resume: Option<&Position>) -> Result<OpenedInput<Self>>;
 
-    /// A cheap live probe that moves no data and changes nothing: does the source exist, can it be read?
+    /// A cheap probe that moves no data and changes nothing: does the source exist, can it be read?
     ///
     /// # Errors
-    /// When the probe itself could not be made; what it found is in the report.
+    /// When the probe itself failed; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;
 
-    /// The next step. `recycled` is the memory of a batch that all outputs are done with, or a new one. A batch that
-    /// is finished must be returned by the same call, because later ones rely on its definitions.
+    /// Returns the next step. `recycled` contains the memory of a batch that all outputs have processed, or new
+    /// memory. A finished batch must be returned by the same call, because later batches refer to its definitions.
     ///
     /// # Errors
-    /// An error ends the instance. The host retries an unavailable input by opening it again at the position of
-    /// its last step, if that has one. Otherwise the current report is left unfinished: the next run continues it.
+    /// An error ends the instance. The host retries an unavailable input by opening it again at the position of its
+    /// last step, if that step has one. Otherwise the current report stays unfinished, and the next run continues it.
     fn next(&mut self, recycled: BatchBuilder) -> Result<Step>;
 
-    /// Everything up to this position is stored and delivered: the place to delete or move a source, for reports whose
-    /// outcome [`is_settled`](Outcome::is_settled). The host repeats the call until it succeeds, also in the next run, so it
-    /// must be possible to repeat it.
+    /// Everything up to this position is stored and delivered. The input may now delete or move sources of reports
+    /// whose outcome [`is_settled`](Outcome::is_settled). The host repeats the call until it succeeds, even in the
+    /// next run, so the call must be repeatable.
     ///
     /// # Errors
-    /// Reported by the host; the run continues.
+    /// The host reports the error and the run continues.
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         let _ = stored;
         Ok(())
@@ -286,5 +288,5 @@ pub trait Input: Send + Sized + 'static {
     }
 }
 
-/// What [`Input::open`] returns.
+/// The result of [`Input::open`].
 pub type OpenedInput<T> = Opened<T, InputCapabilities>;

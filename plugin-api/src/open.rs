@@ -1,4 +1,4 @@
-//! What an instance is opened with, and what it answers.
+//! Parameters of `open`, and its result.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,26 @@ use crate::services::Services;
 
 /// Why the host opens an instance.
 ///
-/// For all purposes but [`Run`](Self::Run), [`Replay`](Self::Replay) and [`Exam`](Self::Exam) an instance changes
-/// nothing: no file, no remote state, no key. It gets no receipt and no position then.
+/// For all purposes except [`Run`](Self::Run), [`Replay`](Self::Replay) and [`Exam`](Self::Exam), an instance changes
+/// nothing: no file, no remote state, no key. For these it receives no receipt and no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Purpose {
     /// To deliver findings.
     Run,
-    /// To see whether the options are valid. Also the meaning of a word that this version does not know.
+    /// To check whether the options are valid. Also the meaning of a word that this version does not know.
     #[default]
     Check,
-    /// To ask `check` whether it would work now.
+    /// To call `check`.
     Probe,
-    /// To deliver dead letters again.
+    /// To redeliver dead letters.
     Replay,
     /// To list stored reports.
     List,
     /// To show what would be delivered.
     Preview,
-    /// To be examined with seeded faults; like [`Run`](Self::Run).
+    /// To test the plugin with injected faults; like [`Run`](Self::Run).
     Exam,
 }
 
@@ -38,7 +38,7 @@ impl Purpose {
     pub(crate) const ALL: [Self; 7] =
         [Self::Run, Self::Check, Self::Probe, Self::Replay, Self::List, Self::Preview, Self::Exam];
 
-    /// The word that crosses.
+    /// The word that crosses the ABI.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Purpose {
         }
     }
 
-    /// Whether the instance must change nothing.
+    /// Whether the instance must not change anything.
     #[must_use]
     pub fn is_read_only(self) -> bool {
         !matches!(self, Self::Run | Self::Replay | Self::Exam)
@@ -71,15 +71,15 @@ impl<'de> Deserialize<'de> for Purpose {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of texts or tables at which an input hands on a batch.
+    /// Size of texts or tables, in bytes, at which an input returns a batch.
     pub batch_bytes: u64,
-    /// The longest JSON document of one call, in bytes.
+    /// Maximum size of the JSON document of one call, in bytes.
     pub frame_bytes: u64,
-    /// The longest receipt, in bytes.
+    /// Maximum size of a receipt, in bytes.
     pub receipt_bytes: u64,
-    /// The longest position, in bytes.
+    /// Maximum size of a position, in bytes.
     pub position_bytes: u64,
-    /// Milliseconds after which a call without a sign of progress is abandoned.
+    /// Time without progress, in milliseconds, after which the host abandons a call.
     pub hang_ms: u64,
 }
 
@@ -95,7 +95,7 @@ impl Default for Limits {
     }
 }
 
-/// What the host tells an instance besides its options. Crosses as JSON; a missing key has its default.
+/// Everything that the host passes to `open`. Crosses as JSON; a missing key has its default.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -108,24 +108,24 @@ pub struct OpenFrame {
     pub pipeline: String,
     /// The `id` of the instance in the pipeline.
     pub instance: String,
-    /// The number of the run; 0 if nothing runs.
+    /// The number of the run; 0 without a run.
     pub run: u64,
     /// Why the instance is opened.
     pub purpose: Purpose,
     /// The options as a JSON object. They contain secrets.
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The directory of the instance. It is created at first use.
+    /// The directory of the instance. It is created on first use.
     pub state_folder: PathBuf,
     /// The limits of the host.
     pub limits: Limits,
-    /// Inputs: the keys of the reports to read; absent for all.
+    /// Inputs: the keys of the reports to read; absent for all reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<serde_json::Value>>,
-    /// The names of options that differ from those of the run that is resumed.
+    /// Names of options that differ from those of the run that is resumed.
     pub options_changed: Vec<String>,
 }
 
-/// Without the options, which contain secrets.
+/// Omits the options, which contain secrets.
 impl fmt::Debug for OpenFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenFrame")
@@ -136,11 +136,11 @@ impl fmt::Debug for OpenFrame {
     }
 }
 
-/// What an instance is opened with.
+/// Parameters of `open`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Open<'a> {
-    /// The options, checked against the plugin's table.
+    /// The options, validated against the plugin's table.
     pub options: &'a Options,
     /// The host's services for this instance.
     pub services: &'a Services,
@@ -149,7 +149,7 @@ pub struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// For a plugin's own tests, and for the shim.
+    /// For a plugin's own tests, and for the ABI.
     #[must_use]
     pub fn new(options: &'a Options, services: &'a Services, frame: &'a OpenFrame) -> Self {
         Self { options, services, frame }
@@ -167,34 +167,34 @@ impl<'a> Open<'a> {
         &self.frame.instance
     }
 
-    /// The directory of the instance; see [`Services::state_folder`], which creates it.
+    /// The directory of the instance; [`Services::state_folder`] creates it.
     #[must_use]
     pub fn state_folder(&self) -> &Path {
         &self.frame.state_folder
     }
 }
 
-/// An open instance, with what it can do with these options. `Ok(plugin.into())` declares what the plugin declares.
+/// An open instance with its capabilities. `Ok(plugin.into())` uses the capabilities of the plugin.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Opened<T, C> {
     /// The instance.
     pub plugin: T,
-    /// What it can do; absent for what the plugin declares.
+    /// What it can do; `None` if the same as the plugin.
     pub capabilities: Option<C>,
-    /// Inputs: the columns of its batches.
+    /// Inputs: the columns of the batches.
     pub schema: Schema,
 }
 
 impl<T, C> Opened<T, C> {
-    /// The same with less than the plugin declares.
+    /// Declares fewer capabilities than the plugin.
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: C) -> Self {
         self.capabilities = Some(capabilities);
         self
     }
 
-    /// The same with these columns, for an input.
+    /// Sets the columns, for an input.
     #[must_use]
     pub fn with_schema(mut self, schema: Schema) -> Self {
         self.schema = schema;

@@ -1,4 +1,4 @@
-//! What an author implements to write findings somewhere.
+//! The trait of plugins that write findings to a destination.
 
 use crate::batch::Batch;
 use crate::capabilities::OutputCapabilities;
@@ -8,34 +8,35 @@ use crate::model::{ReportEnd, ReportStart};
 use crate::open::{Open, Opened};
 use crate::options::OptionSpec;
 
-/// What an output can return to after a crash, in its own words; for a file, its length. It is stored as it is,
-/// so it contains no secret. At most [`Receipt::MAX_BYTES`]: a longer one is a bug of the plugin and is not stored.
+/// The state that an output can return to after a crash, in a format private to the output; for a file, its length.
+/// The host stores it unencrypted, so it must not contain secrets. At most [`Receipt::MAX_BYTES`]: a longer receipt
+/// is a plugin bug and is not stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt(pub Vec<u8>);
 
 impl Receipt {
-    /// The longest receipt that the host stores, in bytes.
+    /// Maximum size of a receipt, in bytes.
     pub const MAX_BYTES: usize = 64 << 10;
 }
 
-/// A finding that the output cannot accept and never will.
+/// A finding that the output can never accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The finding's row in the batch.
     pub row: u32,
-    /// Why, as a sentence for the operator.
+    /// The reason, as a sentence for the operator.
     pub reason: String,
 }
 
-/// What became of the findings of one call. Every finding that is named in none of the three lists
-/// counts as written; none is named twice.
+/// The outcome of one call's findings. A finding in none of the three lists counts as written; no finding may be in
+/// two lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Findings that are refused for good.
+    /// Findings that are permanently rejected.
     pub rejected: Vec<Rejection>,
-    /// Rows of findings to be sent again.
+    /// Rows of findings to be resent.
     pub retry: Vec<u32>,
-    /// Rows of findings that the output's own options exclude; they are counted with those that the pipeline's
+    /// Rows of findings that the output's own options exclude. They are counted with those that the pipeline's
     /// filters exclude.
     pub left_out: Vec<u32>,
     /// Records that were written in addition to the findings, for example events about open ports.
@@ -48,13 +49,14 @@ pub struct Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Begin {
-    /// The receipt given to [`Output::open`] is inside this report: continue after it. If false while the receipt names
-    /// an unfinished report, that report will not be continued: remove it when [`Output::stored`] is called next.
+    /// The receipt passed to [`Output::open`] is inside this report: continue after it. If false while the receipt
+    /// refers to an unfinished report, that report will not be continued: remove it at the next call of
+    /// [`Output::stored`].
     pub continued: bool,
-    /// The report holds only some findings of its assets, as replayed dead letters do: add them, replace nothing, clear
-    /// nothing.
+    /// The report contains only some findings of its assets, as replayed dead letters do: add them, replace and
+    /// remove nothing.
     pub partial: bool,
-    /// This output missed findings of the report: clear nothing. The end of the report is not `complete` then.
+    /// This output missed findings of the report: remove nothing. The end of the report is then not `complete`.
     pub has_gap: bool,
 }
 
@@ -63,17 +65,17 @@ impl Begin {
     pub const NEW: Self = Self { continued: false, partial: false, has_gap: false };
     /// A report that continues after the receipt.
     pub const CONTINUED: Self = Self { continued: true, partial: false, has_gap: false };
-    /// A report that holds only some findings of its assets.
+    /// A report that contains only some findings of its assets.
     pub const PARTIAL: Self = Self { continued: false, partial: true, has_gap: false };
 
-    /// The same for an output that missed findings of the report, or did not.
+    /// Sets whether the output missed findings of the report.
     #[must_use]
     pub fn with_gap(mut self, has_gap: bool) -> Self {
         self.has_gap = has_gap;
         self
     }
 
-    /// The same, continued or from the beginning.
+    /// Sets whether the report continues.
     #[must_use]
     pub fn with_continued(mut self, continued: bool) -> Self {
         self.continued = continued;
@@ -81,7 +83,7 @@ impl Begin {
     }
 }
 
-/// Where a commit takes place.
+/// The position of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CommitPoint {
@@ -101,16 +103,16 @@ pub struct LateRow {
     pub row: u32,
 }
 
-/// The answer to a commit.
+/// The result of a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Committed {
-    /// What the output can return to; `None` for an output that cannot resume.
+    /// The state that the output can return to; `None` for an output that cannot resume.
     pub receipt: Option<Receipt>,
-    /// Findings of batches since the last commit that are refused for good, with the reason. Only with the capability
-    /// `late_answers: rows`.
+    /// Findings of batches since the last commit that are permanently rejected, with the reason. Only with the
+    /// capability `late_answers: rows`.
     pub late_rejected: Vec<(LateRow, String)>,
-    /// Findings of batches since the last commit to be sent again. Only with the capability `late_answers: rows`.
+    /// Findings of batches since the last commit to be resent. Only with the capability `late_answers: rows`.
     pub late_retry: Vec<LateRow>,
     /// Records that were written in addition to the findings.
     pub derived: u64,
@@ -124,35 +126,36 @@ impl From<Receipt> for Committed {
     }
 }
 
-/// Writes findings somewhere.
+/// Writes findings to a destination.
 ///
-/// All calls of one instance come from one thread, one at a time, in this order: for each report `begin`, any number of
-/// `write`, `end`; `commit` between any two of them, but never inside an asset; after the commit at a report's end
-/// `stored`; at last `close`. After an error that is not a rejection the instance gets no more call but `close`; the
-/// host may then open another one with the last receipt and repeat what was not committed. A panic is caught and
+/// All calls of one instance come from one thread, one at a time. For each report: `begin`, any number of `write`,
+/// `end`. `commit` may come between any two of them, but never inside an asset. `stored` follows the commit at the
+/// end of a report; the last call is `close`. After an error that is not a rejection, only `close` is called. The
+/// host may then open another instance with the last receipt and repeat what was not committed. A panic is caught and
 /// reported as a bug.
 pub trait Output: Send + Sized + 'static {
-    /// The name that a pipeline uses, matched without regard to case: letters, digits, `-` and `_`.
+    /// The name that a pipeline uses: ASCII letters, digits, `-` and `_`; case is ignored.
     const NAME: &'static str;
-    /// One line on what it does.
+    /// What it does, in one line.
     const SUMMARY: &'static str;
     /// Its options.
     const OPTIONS: &'static [OptionSpec];
-    /// The most that it can do.
+    /// The maximum that it can do.
     const CAPABILITIES: OutputCapabilities = OutputCapabilities::NONE;
 
-    /// Makes an instance. `receipt` is that of a commit of an interrupted run, or of an instance that failed. A receipt of
-    /// a report's end may name what [`Output::stored`] has not published yet: publish it now. What was written after the
-    /// receipt is removed where that is possible (`resume: exact`).
+    /// Opens an instance. `receipt` is from a commit of an interrupted run, or of an instance that failed. A receipt
+    /// from the end of a report may refer to data that [`Output::stored`] has not published yet: publish it now. What
+    /// was written after the receipt is removed where that is possible (`resume: exact`).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; else as in [`Output::write`].
+    /// [`ErrorKind::Config`](crate::ErrorKind) for options that contradict each other; otherwise as in
+    /// [`Output::write`].
     fn open(open: &Open<'_>, receipt: Option<&Receipt>) -> Result<OpenedOutput<Self>>;
 
-    /// A cheap live probe that writes nothing: could the output deliver now?
+    /// A cheap probe that writes nothing: could the output deliver now?
     ///
     /// # Errors
-    /// When the probe itself could not be made; what it found is in the report.
+    /// When the probe itself failed; what it found is in the report.
     fn check(&mut self) -> Result<CheckReport>;
 
     /// A report begins, or continues after the receipt.
@@ -161,32 +164,32 @@ pub trait Output: Send + Sized + 'static {
     /// As in [`Output::write`].
     fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()>;
 
-    /// Takes the selected assets and findings of a batch, in their order. An asset at the end of the last
-    /// batch may continue in this one ([`is_continued`](crate::batch::AssetView::is_continued)).
+    /// Writes the selected assets and findings of a batch, in order. The last asset of the previous batch may
+    /// continue in this one ([`is_continued`](crate::batch::AssetView::is_continued)).
     ///
     /// # Errors
-    /// When the output cannot continue at all. What concerns single findings is in [`Written`].
+    /// When the output cannot continue at all. Results of single findings are in [`Written`].
     fn write(&mut self, batch: Batch<'_>) -> Result<Written>;
 
-    /// A report ends. Nothing of it becomes visible yet if the output can resume. With `end.deliver` it is published by
-    /// [`Output::stored`]; without, it is removed then as far as possible. Only with `end.complete` may the output clear
-    /// what the report no longer names. There is no batch here that rows could be of: the lists of what is returned stay
-    /// empty.
+    /// A report ends. If the output can resume, nothing of the report becomes visible yet. With `end.deliver`,
+    /// [`Output::stored`] publishes the report; without, it removes the report as far as possible. Only with
+    /// `end.complete` may the output remove data that the report no longer contains. No batch belongs to this call,
+    /// so the lists of the result must be empty.
     ///
     /// # Errors
     /// As in [`Output::write`].
     fn end(&mut self, end: &ReportEnd) -> Result<Written>;
 
-    /// Makes all that was written durable, or, where the destination confirms what it takes, waits for that. Assets
-    /// are whole here: what belongs to the last one will not come later.
+    /// Makes all written data durable. If the destination acknowledges data, waits for the acknowledgment. Assets are
+    /// complete here: no more data of the last asset follows.
     ///
     /// # Errors
     /// As in [`Output::write`].
     fn commit(&mut self, at: CommitPoint) -> Result<Committed>;
 
-    /// The receipt of the last commit, which was at a report's end, is stored: publish what it stands for. Not called for
-    /// outputs with `resume: none`. If the host is killed before or during this call, [`Output::open`] with that receipt
-    /// has to complete it.
+    /// The receipt of the last commit, which was at the end of a report, is stored: publish that report. Not called
+    /// for outputs with `resume: none`. If the host is killed before or during this call, [`Output::open`] with that
+    /// receipt must complete it.
     ///
     /// # Errors
     /// As in [`Output::write`].
@@ -194,15 +197,15 @@ pub trait Output: Send + Sized + 'static {
         Ok(())
     }
 
-    /// The last call. What was committed of an unfinished report stays for a later run that continues it; what was not
-    /// committed need not stay.
+    /// The last call. Committed data of an unfinished report is kept for a later run that continues it; uncommitted
+    /// data may be removed.
     ///
     /// # Errors
-    /// When something written before could not be completed.
+    /// When data written earlier could not be completed.
     fn close(self) -> Result<()> {
         Ok(())
     }
 }
 
-/// What [`Output::open`] returns.
+/// The result of [`Output::open`].
 pub type OpenedOutput<T> = Opened<T, OutputCapabilities>;

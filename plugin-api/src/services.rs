@@ -1,4 +1,4 @@
-//! What the host does for a plugin instance: its log, its stop signal, its directory, its progress.
+//! Services of the host for a plugin instance: log, stop requests, directory, progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,30 +11,30 @@ use crate::error::{ErrorKind, PluginError, Result};
 
 /// The host's services for one instance. Cheap to clone and usable from any thread.
 ///
-/// Logging needs no call here: [`tracing`](crate::tracing) events of the plugin reach the host's log, tagged
-/// with the instance's id, from the thread that the host called and from any thread that the plugin started
-/// with [`Services::enter`].
+/// Logging needs no call here: the plugin's [`tracing`](crate::tracing) events reach the host's log, tagged with the
+/// ID of the instance. This applies to the thread that the host called, and to threads that the plugin started with
+/// [`Services::enter`].
 #[derive(Debug, Clone)]
 pub struct Services {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     instance: String,
     state_folder: PathBuf,
-    /// The cancel level at which calls of this instance end.
-    ends_at: u32,
+    /// The cancel level at which calls of this instance must end.
+    cancel_threshold: u32,
     host: Option<HostHandle>,
 }
 
-/// The cancel level at which outputs finish the call at hand and inputs end.
+/// The cancel level at which outputs finish the current call and inputs end.
 const DRAIN: u32 = 1;
-/// The cancel level at which every call ends.
+/// The cancel level at which every call must end.
 const ABORT: u32 = 2;
 
 impl Services {
-    /// How long an output waits for an unreachable peer once the run is draining.
+    /// How long an output waits for an unreachable peer after a stop request.
     pub const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
     pub(crate) fn of_host(
@@ -43,53 +43,53 @@ impl Services {
         state_folder: PathBuf,
         host: HostHandle,
     ) -> Self {
-        let ends_at = if kind == PluginKind::Input { DRAIN } else { ABORT };
-        Self { shared: Arc::new(Shared { instance, state_folder, ends_at, host: Some(host) }) }
+        let cancel_threshold = if kind == PluginKind::Input { DRAIN } else { ABORT };
+        Self { inner: Arc::new(Inner { instance, state_folder, cancel_threshold, host: Some(host) }) }
     }
 
-    /// Services without a host, for a plugin's own tests: nothing is ever cancelled, progress goes nowhere.
+    /// Services without a host, for a plugin's own tests: nothing is ever cancelled, progress is discarded.
     #[must_use]
     pub fn without_host(state_folder: &Path) -> Self {
-        let shared = Shared {
+        let inner = Inner {
             instance: "test".to_owned(),
             state_folder: state_folder.to_owned(),
-            ends_at: ABORT,
+            cancel_threshold: ABORT,
             host: None,
         };
-        Self { shared: Arc::new(shared) }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The `id:` of this instance in the pipeline.
     #[must_use]
     pub fn instance(&self) -> &str {
-        &self.shared.instance
+        &self.inner.instance
     }
 
-    /// Whether the current call must end with [`ErrorKind::Cancelled`]. To be asked at least once a second while busy.
+    /// Whether the current call must end with [`ErrorKind::Cancelled`]. Poll it at least every second while busy.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.level() >= self.shared.ends_at
+        self.level() >= self.inner.cancel_threshold
     }
 
-    /// Whether the run is being stopped. An output then finishes the call at hand, but waits for an unreachable peer
-    /// [`Services::DRAIN_PATIENCE`] at most.
+    /// Whether the run is stopping. An output then finishes the current call, but waits at most
+    /// [`Services::DRAIN_PATIENCE`] for an unreachable peer.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.level() >= DRAIN
     }
 
     fn level(&self) -> u32 {
-        self.shared.host.as_ref().map_or(0, HostHandle::cancel_level)
+        self.inner.host.as_ref().map_or(0, HostHandle::cancel_level)
     }
 
-    /// Waits. Returns at once when the call must end.
+    /// Waits for this time. Returns at once when the call must end.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] when it must.
+    /// [`ErrorKind::Cancelled`] when the call must end.
     pub fn sleep(&self, duration: Duration) -> Result<()> {
-        let ends_at = self.shared.ends_at;
-        match &self.shared.host {
-            Some(host) if host.wait_cancelled(ends_at - 1, duration) >= ends_at => {
+        let cancel_threshold = self.inner.cancel_threshold;
+        match &self.inner.host {
+            Some(host) if host.wait_cancelled(cancel_threshold - 1, duration) >= cancel_threshold => {
                 Err(PluginError::cancelled())
             }
             Some(_) => Ok(()),
@@ -100,58 +100,58 @@ impl Services {
         }
     }
 
-    /// Tells the host that the instance works: an output that works on one call for minutes, with limits of its own on
-    /// what it waits for, calls this now and then, so that it does not count as hanging (`hang_secs`).
+    /// Reports that the instance is working. An output that spends minutes on one call, with its own time limits,
+    /// calls this regularly. Otherwise the call counts as hanging (`hang_secs`).
     pub fn alive(&self) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.alive();
         }
     }
 
-    /// Tells how far the instance is: `done` of `total` bytes, if the total is known. Counts as [`Services::alive`].
+    /// Reports the progress: `done` of `total` bytes, if the total is known. Counts as [`Services::alive`].
     pub fn progress(&self, done: u64, total: Option<u64>) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.progress(done, total);
         }
     }
 
-    /// Names what the instance does now, for messages about slow calls: `waiting for the report`. Counts as
+    /// Names the current activity, for messages about slow calls: `waiting for the report`. Counts as
     /// [`Services::alive`].
     pub fn phase(&self, text: &str) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.phase(text);
         }
     }
 
-    /// Adds `count` to a note in the summary of the run. Notes with the same text are summed.
+    /// Adds `count` to a note in the summary of the run. Counts of notes with the same text are added up.
     pub fn note(&self, level: tracing::Level, text: &str, count: u64) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.note(crate::abi::level_number(level), text, count);
         }
     }
 
-    /// Ends the idle time of an input: there is something to read.
+    /// Ends the idle time of an input: new data is available.
     pub fn wake(&self) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.wake();
         }
     }
 
-    /// Redacts a derived secret, for example a session token, in every later line of this run. The values of secret
+    /// Redacts a derived secret, for example a session token, in all later lines of this run. The values of secret
     /// options are redacted without this call.
     pub fn mask(&self, text: &str) {
-        if let Some(host) = &self.shared.host {
+        if let Some(host) = &self.inner.host {
             host.mask(text);
         }
     }
 
-    /// A directory of the instance's own, kept between runs, readable by its owner alone. It is created at the
-    /// first call, so that a plugin that keeps nothing leaves nothing behind.
+    /// The instance's own directory, kept between runs and readable by its owner only. It is created at the first
+    /// call, so a plugin that stores nothing leaves no directory.
     ///
     /// # Errors
     /// [`ErrorKind::CannotCreate`] when the directory cannot be created.
     pub fn state_folder(&self) -> Result<&Path> {
-        let folder = &self.shared.state_folder;
+        let folder = &self.inner.state_folder;
         create_private(folder).map_err(|error| {
             PluginError::new(
                 ErrorKind::CannotCreate,
@@ -162,11 +162,11 @@ impl Services {
         Ok(folder)
     }
 
-    /// Makes log events of the current thread this instance's until the guard is dropped. The host's calls do
-    /// this by themselves; a thread that the plugin starts has to.
+    /// Assigns log events of the current thread to this instance until the guard is dropped. The host's calls do this
+    /// themselves; a thread that the plugin starts must call it.
     #[must_use]
     pub fn enter(&self) -> impl Drop + use<> {
-        crate::abi::log::enter(self.shared.host)
+        crate::abi::log::enter(self.inner.host)
     }
 }
 

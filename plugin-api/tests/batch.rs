@@ -5,10 +5,12 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scanbridge_plugin_api::batch::{
-    AssetRow, BadBatch, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Known, RawBatch,
-    RawDefinitions, Schema, ValidBatch,
+    AssetRow, BadBatch, BadCode, Batch, BatchBuilder, Columns, DefinitionRow, FindingColumn, FindingRow,
+    Known, RawBatch, RawDefinitions, Schema, ValidBatch,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Protocol, Severity,
+};
 
 fn columns() -> Columns {
     Columns::of(Schema::default())
@@ -39,14 +41,21 @@ fn small_batch() -> RawBatch {
     definition.set(DefinitionField::Title, "Überlauf");
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
-    finding.set(FindingField::Kind, "potential");
-    finding.set(FindingField::Severity, "4");
-    finding.set(FindingField::Port, "0");
+    finding.set_kind(FindingKind::Potential);
+    finding.set_severity(Severity::new(4));
+    finding.set_protocol(Protocol::Other("sctp"));
     finding.append(FindingField::Result, "a");
-    finding.append(FindingField::Status, "Fixed");
+    finding.append(FindingField::Service, "x");
+    finding.set_status(FindingStatus::Fixed);
     finding.append(FindingField::Result, "b");
     batch.push_finding(asset, definition, &finding);
     batch.finish()
+}
+
+fn information() -> FindingRow {
+    let mut row = FindingRow::default();
+    row.set_kind(FindingKind::Information);
+    row
 }
 
 #[test]
@@ -56,7 +65,8 @@ fn cells_come_back_as_they_were_given() {
     let finding = batch.findings().next().unwrap();
     assert_eq!(finding.kind(), FindingKind::Potential);
     assert_eq!(finding.severity(), Severity::new(4));
-    assert_eq!(finding.port(), None, "port 0 concerns the whole asset");
+    assert_eq!(finding.port(), None, "the finding concerns the whole asset");
+    assert_eq!((finding.protocol(), finding.ssl()), (Some(Protocol::Other("sctp")), None));
     assert_eq!(
         finding.get(FindingField::Result),
         "ab",
@@ -76,7 +86,7 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
         let mut row = DefinitionRow::default();
         row.set(DefinitionField::Title, title);
         let definition = batch.push_definition(&row);
-        batch.push_finding(asset, definition, &FindingRow::default());
+        batch.push_finding(asset, definition, &information());
     }
     let (raw, columns) = (batch.finish(), columns());
     let batch = Batch::of(&raw, &columns).expect("the builder builds in order");
@@ -111,12 +121,12 @@ fn fields_travel_by_name_and_unknown_ones_ride_along() {
     let schema = Schema {
         assets: vec!["dns".into(), "colour".into(), "address".into()],
         definitions: vec![],
-        findings: vec!["kind".into()],
+        findings: vec!["size".into()],
     };
     let raw = RawBatch {
-        bytes: b"a.example.testgreen192.0.2.7vulnerability".to_vec().into(),
+        bytes: b"a.example.testgreen192.0.2.7large".to_vec().into(),
         assets: vec![0, 0, 14, 19, 28].into(),
-        findings: vec![0, 0, 28, 41].into(),
+        findings: vec![0, 0, 1, 0, 28, 33].into(),
         definitions: RawDefinitions { table: vec![0, 0, 0, 0, 0].into(), ..RawDefinitions::default() },
     };
     let columns = Columns::of(schema);
@@ -126,7 +136,66 @@ fn fields_travel_by_name_and_unknown_ones_ride_along() {
     assert_eq!(asset.get(AssetField::Os), "", "a column that the sender lacks is empty");
     let colour = batch.schema().assets.iter().position(|name| name == "colour");
     assert_eq!(asset.column(colour), "green");
-    assert_eq!(batch.findings().next().unwrap().kind(), FindingKind::Vulnerability);
+    let finding = batch.findings().next().unwrap();
+    assert_eq!(finding.kind(), FindingKind::Vulnerability);
+    let printed: Vec<(&str, FindingColumn)> = columns.finding_columns();
+    let mut scratch = String::new();
+    let texts =
+        printed.iter().map(|(name, column)| format!("{name}={}", finding.printed(*column, &mut scratch)));
+    let texts = texts.collect::<Vec<_>>().join(" ");
+    assert_eq!(texts, "kind=vulnerability severity= port= size=large protocol= ssl= status=");
+}
+
+#[test]
+fn printed_values_are_read_back() {
+    let values = [
+        ("kind", "service"),
+        ("severity", "5"),
+        ("port", "65535"),
+        ("protocol", "sctp"),
+        ("service", "https"),
+        ("fqdn", "a.example.com"),
+        ("ssl", "0"),
+        ("instance", "1"),
+        ("result", "r"),
+        ("result_format", "table"),
+        ("status", "Re-Opened"),
+        ("first_found", "2026-01-31T12:00:00Z"),
+    ];
+    let mut row = FindingRow::default();
+    assert!(values.iter().all(|(name, text)| row.set_printed(name, text)));
+    for (name, text) in
+        [("kind", "odd"), ("severity", "6"), ("port", "65536"), ("ssl", "yes"), ("status", "")]
+    {
+        assert!(!row.set_printed(name, text), "{name}={text}");
+    }
+    assert!(!row.set_printed("colour", "green"));
+    let mut batch = BatchBuilder::default();
+    let asset = batch.push_asset(&AssetRow::default(), false);
+    let definition = batch.push_definition(&DefinitionRow::default());
+    batch.push_finding(asset, definition, &row);
+    let (raw, columns) = (batch.finish(), columns());
+    let finding = Batch::of(&raw, &columns).unwrap().findings().next().unwrap();
+    let mut scratch = String::new();
+    let printed = columns.finding_columns().into_iter();
+    let printed = printed.map(|(name, column)| (name, finding.printed(column, &mut scratch).to_owned()));
+    let printed: Vec<_> = printed.filter(|(_, text)| !text.is_empty()).collect();
+    assert!(printed.iter().map(|(name, text)| (*name, text.as_str())).eq(values), "{printed:?}");
+}
+
+#[test]
+fn unknown_code_is_found() {
+    for (word, value, code) in [
+        (2, 0, BadCode::Kind(0)),
+        (2, 5, BadCode::Kind(5)),
+        (2, 0x0901, BadCode::Severity(9)),
+        (3, 7, BadCode::Status(7)),
+        (3, 0x0900, BadCode::Protocol(9)),
+    ] {
+        let mut raw = small_batch();
+        raw.findings[word] = value;
+        assert_eq!(Batch::of(&raw, &columns()).err(), Some(BadBatch::Code { row: 0, code }));
+    }
 }
 
 fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
@@ -162,7 +231,7 @@ fn later_batch(first: u32, titles: &[&str], number: u32) -> RawBatch {
         batch.push_definition(&row);
     }
     let any = batch.push_definition(&row);
-    batch.push_finding(asset, any, &FindingRow::default());
+    batch.push_finding(asset, any, &information());
     let mut raw = batch.finish();
     raw.findings[1] = number;
     if titles.is_empty() {

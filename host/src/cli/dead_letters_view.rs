@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::arguments::Format;
 use super::plugin_view::pretty;
 use super::table::render;
-use crate::state::Letter;
+use crate::state::DeadLetter;
 use crate::telemetry::without_controls;
 
 /// Number, size and age of the dead letters of one output.
@@ -62,7 +62,7 @@ pub fn no_dead_letters(output: Option<&str>) -> String {
 
 /// One dead letter: time, output, finding, rejection reason, run, attempts and report.
 #[must_use]
-pub fn show_dead_letter(letter: &Letter, format: Format) -> String {
+pub fn show_dead_letter(letter: &DeadLetter, format: Format) -> String {
     if format == Format::Json {
         return serde_json::to_string(letter).expect("a dead letter consists of strings and numbers") + "\n";
     }

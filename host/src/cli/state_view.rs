@@ -1,12 +1,15 @@
 //! Output of `state show` and `state export`: the saved state of a pipeline.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use scanbridge_plugin_api::StoredReport;
 use serde_json::{Map, Value, json};
 
 use super::plugin_view::pretty;
 use super::table::render;
-use crate::state::{Checkpoint, LetterFile, OutputState, RunRecord, RunState, SentReport};
+use crate::plugins::InterruptedCall;
+use crate::state::{Checkpoint, DeadLetterFile, OutputState, RunRecord, RunState, SentReport};
 
 /// Saved state of one pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +31,11 @@ pub struct KnownState {
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
     /// Dead letter files, one per output.
-    pub letters: Vec<LetterFile>,
+    pub letters: Vec<DeadLetterFile>,
+    /// Plugin calls in progress: of the run, or of one that was killed.
+    pub calls: Vec<InterruptedCall>,
+    /// Reports that an input has not confirmed yet, by the `id` of the input.
+    pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
 }
 
 /// Maximum number of runs, and of reports, in the text output.
@@ -47,11 +54,13 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
         return nothing + &letters;
     };
     let mut text = format!(
-        "pipeline {} ({})\nstate directory: {}\n{}{letters}",
+        "pipeline {} ({})\nstate directory: {}\n{}{}{letters}{}",
         known.name,
         pipeline.display(),
         known.folder.display(),
-        describe_next_run(known)
+        describe_next_run(known),
+        describe_calls(known),
+        describe_unconfirmed(known)
     );
     let running = known.runs.last().filter(|_| known.holder.is_some()).map(|run| run.number);
     let runs = known.runs.iter().rev().take(SHOWN).map(|run| {
@@ -102,13 +111,50 @@ pub fn export_state(known: &KnownState) -> String {
         "runs": known.runs,
         "reports": known.reports,
         "dead_letters": letters,
+        "calls": known.calls.iter().map(call).collect::<Vec<_>>(),
+        "unconfirmed": known.unconfirmed,
     }))
+}
+
+/// The plugin calls in progress, or those in which the last run was killed.
+fn describe_calls(known: &KnownState) -> String {
+    let line = |call: &InterruptedCall| {
+        let (instance, name, since) = (printable(&call.instance), printable(&call.call), time(call.since));
+        match known.holder {
+            Some(_) => format!("{instance} has been in `{name}` since {since}\n"),
+            None => format!(
+                "the last run was killed or crashed while {instance} was in `{name}` (since {since})\n"
+            ),
+        }
+    };
+    known.calls.iter().map(line).collect()
+}
+
+/// Reports that their input has not confirmed, for example because a source could not be moved.
+fn describe_unconfirmed(known: &KnownState) -> String {
+    let line = |(input, report): (&String, &StoredReport)| {
+        let (path, outcome) = (printable(&report.key.path), report.outcome.word());
+        format!("{input} has not confirmed {path} ({outcome}) yet: the next run asks again\n")
+    };
+    let reports =
+        known.unconfirmed.iter().flat_map(|(input, reports)| reports.iter().map(move |r| (input, r)));
+    reports.map(line).collect()
+}
+
+/// Seconds since 1970 in UTC, as in the other columns.
+fn time(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "-".to_owned(), |time| time.to_string())
+}
+
+fn call(call: &InterruptedCall) -> Value {
+    json!({ "instance": call.instance, "call": call.call, "since": time(call.since) })
 }
 
 /// The run in progress, or what the next run will do.
 fn describe_next_run(known: &KnownState) -> String {
     let position = known.checkpoint.as_ref().map(|checkpoint| {
-        let position = match &checkpoint.under_way {
+        let position = match &checkpoint.active_input {
             Some(input) => format!("in the middle of a report of {input}"),
             None => "between reports".to_owned(),
         };
@@ -144,7 +190,7 @@ fn checkpoint(checkpoint: &Checkpoint) -> Value {
         checkpoint.positions.iter().map(|(id, position)| (id.clone(), opaque(position))).collect();
     let outputs: Map<String, Value> =
         checkpoint.outputs.iter().map(|(id, state)| (id.clone(), output(state))).collect();
-    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.under_way })
+    json!({ "positions": positions, "outputs": outputs, "under_way": checkpoint.active_input })
 }
 
 fn output(state: &OutputState) -> Value {
@@ -152,6 +198,7 @@ fn output(state: &OutputState) -> Value {
         "receipt": state.receipt.as_deref().map(opaque),
         "has_gap": state.has_gap,
         "report": state.report,
+        "ahead": state.ahead,
         "dead_letter_bytes": state.dead_letters,
     })
 }

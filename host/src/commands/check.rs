@@ -31,8 +31,8 @@ pub(super) fn check(file: &Path, depth: CheckDepth, format: Format, common: &Com
     match pipeline::build(&pipeline, &registry, settings, &Arc::new(Stop::default())) {
         Err(failures) => refuse(&pipeline, &failures, format),
         // A run continues without optional outputs that cannot be opened; a check must report them.
-        Ok(built) if !built.absences().is_empty() => refuse(&pipeline, &built.absences(), format),
-        Ok(mut built) if depth.probe => conclude(&pipeline, &built.probe(), format),
+        Ok(opened) if !opened.open_errors().is_empty() => refuse(&pipeline, &opened.open_errors(), format),
+        Ok(mut opened) if depth.probe => conclude(&pipeline, &opened.probe(), format),
         Ok(_) => conclude(&pipeline, &[], format),
     }
 }

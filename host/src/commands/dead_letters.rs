@@ -14,12 +14,12 @@ use crate::cli::{
 use crate::config::Document;
 use crate::pipeline::{Failure, Summary};
 use crate::replay;
-use crate::state::{LetterFile, StateError, StateFolder, list_letters};
+use crate::state::{DeadLetterFile, StateError, StateFolder, list_dead_letter_files};
 
 pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u8 {
     match command {
         DeadLettersCommand::List { file, format } => with_folder(file, common, |_, folder| {
-            let counts = list_letters(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
+            let counts = list_dead_letter_files(folder)?.iter().map(count).collect::<Result<Vec<_>, _>>()?;
             print_text(&list_dead_letter_counts(&counts, *format, width()))
         }),
         DeadLettersCommand::Show { file, output, format } => with_folder(file, common, |document, folder| {
@@ -28,7 +28,7 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
                 return print_text(&no_dead_letters(output.as_deref()));
             }
             for letters in files {
-                for letter in letters.letters()? {
+                for letter in letters.dead_letters()? {
                     print_text(&show_dead_letter(&letter?, *format))?;
                 }
             }
@@ -61,7 +61,7 @@ fn replay(file: &Path, output: Option<&str>, format: Format, common: &CommonOpti
         Err(code) => return code,
     };
     let folder = StateFolder::of(&state_folder(common), &pipeline.name);
-    let checked_id = list_letters(&folder).and_then(|files| {
+    let checked_id = list_dead_letter_files(&folder).and_then(|files| {
         known_output(output, pipeline.outputs.iter().map(|output| output.instance.id.as_str()), &files)
     });
     if let Err(error) = checked_id {
@@ -90,8 +90,8 @@ fn selected(
     document: &Document,
     folder: &StateFolder,
     output: Option<&str>,
-) -> Result<Vec<LetterFile>, StateError> {
-    let mut files = list_letters(folder)?;
+) -> Result<Vec<DeadLetterFile>, StateError> {
+    let mut files = list_dead_letter_files(folder)?;
     known_output(output, document.output_ids(), &files)?;
     files.retain(|file| output.is_none_or(|id| file.output == id));
     Ok(files)
@@ -100,16 +100,16 @@ fn selected(
 fn known_output<'a>(
     output: Option<&str>,
     ids: impl Iterator<Item = &'a str>,
-    files: &'a [LetterFile],
+    files: &'a [DeadLetterFile],
 ) -> Result<(), StateError> {
     let Some(id) = output else { return Ok(()) };
     known_id("output", "outputs", id, ids.chain(files.iter().map(|file| file.output.as_str())))
 }
 
-fn count(file: &LetterFile) -> Result<DeadLetterCount, StateError> {
+fn count(file: &DeadLetterFile) -> Result<DeadLetterCount, StateError> {
     let mut count =
         DeadLetterCount { output: file.output.clone(), bytes: file.bytes, ..DeadLetterCount::default() };
-    for letter in file.letters()? {
+    for letter in file.dead_letters()? {
         let time = letter?.time;
         if count.letters == 0 {
             count.oldest.clone_from(&time);

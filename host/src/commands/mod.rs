@@ -58,11 +58,11 @@ fn verbosity(common: &CommonOptions) -> i8 {
 
 fn registry(common: &CommonOptions) -> Registry {
     let check = if common.allow_world_writable_plugins {
-        FilePermissionCheck::Anybody
+        FilePermissionCheck::Disabled
     } else {
         FilePermissionCheck::OwnerOnly
     };
-    if check == FilePermissionCheck::Anybody {
+    if check == FilePermissionCheck::Disabled {
         tracing::warn!("--allow-world-writable-plugins: loading plugins that any local user can replace");
     }
     Registry::discover(&folders(&common.plugin_dirs), check)

@@ -29,11 +29,11 @@ pub(super) fn list(format: Format, registry: &Registry) -> u8 {
         .collect();
     let refused: Vec<RefusedLibrary<'_>> =
         refused.iter().map(|(file, reason)| RefusedLibrary { file, reason }).collect();
-    let clashes = registry.clashes();
-    for clash in &clashes {
-        print_error(&format!("error: {clash}\n"));
+    let duplicates = registry.duplicates();
+    for duplicate in &duplicates {
+        print_error(&format!("error: {duplicate}\n"));
     }
-    let code = if clashes.is_empty() { 0 } else { Problems::EXIT_CODE };
+    let code = if duplicates.is_empty() { 0 } else { Problems::EXIT_CODE };
     print_output(&list_plugins(&plugins, &refused, format, width()), code)
 }
 

@@ -9,8 +9,9 @@ use super::terminal::{error_style, print, print_error, width};
 use crate::cli::{CommonOptions, Format, KnownState, StateCommand, export_state, show_state};
 use crate::config::{self, Document};
 use crate::pipeline::{Failure, Stop};
+use crate::plugins::CallRecorder;
 use crate::session;
-use crate::state::{Ledger, Lock, StateError, StateFolder, list_letters};
+use crate::state::{Ledger, Lock, StateError, StateFolder, list_dead_letter_files};
 
 pub(super) fn execute(command: &StateCommand, common: &CommonOptions) -> u8 {
     match command {
@@ -64,15 +65,17 @@ pub(super) fn with_folder(
 fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     let mut known =
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
-    known.letters = list_letters(folder)?;
+    known.letters = list_dead_letter_files(folder)?;
     known.holder = Lock::holder(folder)?.map(|occupied| occupied.to_string());
+    known.calls = CallRecorder::read(&folder.calls());
     if folder.ledger().exists() {
-        let ledger = Ledger::look(&folder.ledger())?;
+        let ledger = Ledger::read_copy(&folder.ledger())?;
         known.pipeline = Some(ledger.pipeline()?);
         known.checkpoint = ledger.checkpoint()?;
         known.stored = ledger.stored()?;
         known.runs = ledger.runs()?;
         known.reports = ledger.reports()?;
+        known.unconfirmed = ledger.unconfirmed()?;
     }
     Ok(known)
 }

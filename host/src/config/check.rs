@@ -282,7 +282,7 @@ impl Checker<'_> {
         let label = match self.catalogue.find(other, &name) {
             Some(found) => format!("`{}` is an {} plugin; move it under `{1}s:`", found.name, other.word()),
             None => nearest(&name, known.iter().map(String::as_str))
-                .map(|near| format!("did you mean `{near}`?"))
+                .map(|nearest_word| format!("did you mean `{nearest_word}`?"))
                 .unwrap_or_default(),
         };
         self.collector
@@ -314,7 +314,7 @@ impl Checker<'_> {
         }
         // Options next to `with:` instead of under it have been reported.
         let misplaced = node.entries().iter().filter_map(|entry| plugin.option(&entry.key.text));
-        settings.wrong.extend(misplaced.map(|option| option.name.clone()));
+        settings.invalid.extend(misplaced.map(|option| option.name.clone()));
         if let Some(with) = fields.get("with") {
             self.options(plugin, with, &mut settings);
         }

@@ -84,7 +84,7 @@ impl<'a> Checker<'a> {
         found
     }
 
-    /// The settings file that is set at `at`; `None` when it cannot be read, which has been reported.
+    /// The settings file that is set at `at`; `None` when it cannot be read. The error has then been reported.
     pub(super) fn settings_file(&mut self, path: PathBuf, at: &Span) -> Option<Node> {
         if let Some(known) = self.settings_files.get(&path) {
             return known.clone();

@@ -37,7 +37,7 @@ impl Pending {
     }
 }
 
-/// An operator does not read more, and a hostile file could cause millions.
+/// More problems do not help an operator, and a hostile file could cause millions.
 const MAX_PROBLEMS: usize = 100;
 /// Messages may quote values, which can be long.
 const MAX_MESSAGE_CHARS: usize = 300;
@@ -61,20 +61,20 @@ impl Collector {
         self.error("yaml", &error.at, error.message).help(error.help);
     }
 
-    /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line:
-    /// in `secret #more`, `&secret`, `*secret` and (inside braces) `sec,ret`, YAML treats a part of the
-    /// secret as something else, such as a comment.
+    /// Redacts this value in all quoted lines, with the text between its key and it and the rest of its line. In
+    /// `secret #more`, `&secret`, `*secret` and (inside braces) `sec,ret`, YAML treats a part of the secret as
+    /// something else, such as a comment.
     pub(super) fn hide_value(&mut self, key: &Span, node: &Node) {
         let text = key.source.text();
         let from = key.end + text[key.end..].find([':', '\n']).map_or(0, |colon| colon + 1);
         let spaces = text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len();
         let follows_key = Arc::ptr_eq(&node.span.source, &key.source) && node.span.start >= key.end;
-        // The value of an alias is located at its anchor; here is only its name.
+        // The value of an alias is located at its anchor; only its name is here.
         let end = if follows_key { node.span.end } else { key.line_end() };
-        let mut here = Span { source: Arc::clone(&key.source), start: from + spaces, end };
-        here.end = here.end.max(here.start);
-        here.end += here.rest_of_line().len();
-        self.hide(here);
+        let mut value_span = Span { source: Arc::clone(&key.source), start: from + spaces, end };
+        value_span.end = value_span.end.max(value_span.start);
+        value_span.end += value_span.rest_of_line().len();
+        self.hide(value_span);
         self.hide(node.span.clone());
     }
 
@@ -123,7 +123,7 @@ impl Collector {
         self.pending.last_mut().expect("a problem has just been added")
     }
 
-    /// Removes one problem so that a new one can be added: the last warning, else the last error if the new
+    /// Removes one problem so that a new one can be added: the last warning, otherwise the last error if the new
     /// problem is an error.
     fn drop_one(&mut self, level: ProblemLevel) {
         let warning = |pending: &Pending| pending.problem.level == ProblemLevel::Warning;
@@ -251,9 +251,8 @@ fn shorten(message: String) -> String {
     }
 }
 
-/// Redacts everything under a key whose meaning is unknown. In block style, keys stay visible, and so do host
-/// keys with their values. Inside `{…}` everything is redacted, because a key may be part of an unquoted
-/// password.
+/// Redacts everything under a key whose meaning is unknown. In block style, keys stay visible, and so do host keys
+/// with their values. Inside `{…}` everything is redacted, because a key may be part of an unquoted password.
 pub(super) fn hide_all(collector: &mut Collector, key: &Span, node: &Node) {
     match &node.content {
         Content::Mapping(entries) if !node.span.text().starts_with('{') => entries

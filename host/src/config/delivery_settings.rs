@@ -280,7 +280,7 @@ fn mapping_schema(description: &str, keys: &[(&str, Value)]) -> Value {
     )
 }
 
-/// The schema with a description, which editors show.
+/// Adds a description, which editors show, to a schema.
 pub(super) fn described(mut schema: Value, description: &str) -> Value {
     schema["description"] = json!(description);
     schema

@@ -23,8 +23,8 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// Name of the pipeline's state directory: its `name`, else the file name without extension. The name is
-    /// not validated, and references in it are not resolved.
+    /// Name of the pipeline's state directory: its `name`, otherwise the file name without extension. The name is not
+    /// validated, and references in it are not resolved.
     #[must_use]
     pub fn name(&self) -> String {
         let named = self.root.entry("name").and_then(Node::text);

@@ -9,7 +9,7 @@ use super::tree::{Content, Entry, Key, Node};
 pub(super) struct Fields<'n> {
     entries: Vec<&'n Entry>,
     /// Known keys that are probably misspelled in the file. They are not reported as missing.
-    meant: Vec<String>,
+    suggested: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
@@ -46,9 +46,9 @@ impl<'n> Fields<'n> {
             {
                 report_rest_of_value(collector, entry);
             } else if !is_known(entry) {
-                let near = nearest(&key.text, known.iter().copied());
-                fields.meant.extend(near.map(str::to_owned));
-                report_unknown(collector, owner, entry, known, (near, elsewhere(&key.text)));
+                let nearest_word = nearest(&key.text, known.iter().copied());
+                fields.suggested.extend(nearest_word.map(str::to_owned));
+                report_unknown(collector, owner, entry, known, (nearest_word, elsewhere(&key.text)));
             } else if let Some(first) = fields.entries.iter().find(|first| first.key.text == key.text) {
                 report_duplicate(collector, key, &first.key);
             } else {
@@ -63,9 +63,9 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|entry| entry.key.text == name).map(|entry| &entry.value)
     }
 
-    /// Whether the key is probably misspelled in the file, which has been reported.
+    /// Whether the key is probably misspelled in the file. The misspelling has then been reported.
     pub(super) fn is_misspelled(&self, name: &str) -> bool {
-        self.meant.iter().any(|meant| meant == name)
+        self.suggested.iter().any(|suggested| suggested == name)
     }
 }
 
@@ -81,8 +81,8 @@ pub(super) fn report_duplicate(collector: &mut Collector, again: &Key, first: &K
         .help("remove one of them");
 }
 
-/// Whether an unknown key may be the rest of the value before it: in `{ password: a,b }` the comma ends the
-/// value and `b` becomes a key. Such a key must be redacted.
+/// Whether an unknown key may be the rest of the value before it. In `{ password: a,b }` the comma ends the value and
+/// `b` becomes a key. Such a key must be redacted.
 pub(super) fn is_rest_of_value(
     mapping: &Node,
     before: &[Entry],
@@ -112,14 +112,15 @@ fn report_unknown(
     owner: &str,
     entry: &Entry,
     known: &[&str],
-    (near, elsewhere): (Option<&str>, Option<String>),
+    (nearest_word, elsewhere): (Option<&str>, Option<String>),
 ) {
     let key = &entry.key;
     // The key may be a plugin option on the wrong level, such as a password.
-    if near.is_none() || sounds_secret(&key.text) {
+    if nearest_word.is_none() || sounds_secret(&key.text) {
         hide_all(collector, &key.span, &entry.value);
     }
-    let label = elsewhere.or_else(|| near.map(|near| format!("did you mean `{near}`?")));
+    let label =
+        elsewhere.or_else(|| nearest_word.map(|nearest_word| format!("did you mean `{nearest_word}`?")));
     collector
         .error("unknown-key", &key.span, format!("unknown key `{}` in {owner}", key.text))
         .label(label.unwrap_or_default())

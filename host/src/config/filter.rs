@@ -1,7 +1,7 @@
 //! Filters: the assets and findings that reach an output.
 
 use scanbridge_plugin_api::batch::{AssetView, FindingView};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, FindingKind, Severity};
+use scanbridge_plugin_api::model::{AssetField, FindingKind, FindingStatus, Severity};
 
 use super::ranges::{AddressRanges, Ranges};
 
@@ -9,12 +9,12 @@ use super::ranges::{AddressRanges, Ranges};
 /// every finding, so it does not allocate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every
-    /// finding, and delivering too many findings is better than losing one.
+    /// Minimum severity. A finding without a severity passes: the scanner's report does not describe every finding,
+    /// and delivering an unwanted finding is better than losing one.
     pub min_severity: Option<Severity>,
     /// Kinds of findings that pass.
     pub kinds: Option<Vec<FindingKind>>,
-    /// QIDs that pass.
+    /// QIDs that pass. Findings with an ID of another scheme do not pass.
     pub qids: Option<Ranges<u32>>,
     /// Statuses that pass.
     pub statuses: Option<Statuses>,
@@ -42,14 +42,18 @@ impl Filter {
     /// Whether the finding itself passes; check its asset with [`Filter::admits_asset`].
     #[must_use]
     pub fn admits_finding(&self, finding: &FindingView<'_>) -> bool {
-        let severe =
-            self.min_severity.is_none_or(|least| finding.severity().is_none_or(|severity| severity >= least));
-        severe
+        let severity_passes = self
+            .min_severity
+            .is_none_or(|minimum| finding.severity().is_none_or(|severity| severity >= minimum));
+        severity_passes
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&finding.kind()))
-            && self.statuses.is_none_or(|statuses| statuses.admit(finding.get(FindingField::Status)))
+            && self.statuses.is_none_or(|statuses| statuses.admit(finding.status()))
             && self.qids.as_ref().is_none_or(|qids| {
-                let qid = finding.definition().get(DefinitionField::Qid);
-                qid.parse().is_ok_and(|qid| qids.contains(qid))
+                finding
+                    .definition()
+                    .qid()
+                    .and_then(|qid| qid.parse().ok())
+                    .is_some_and(|qid| qids.contains(qid))
             })
     }
 }
@@ -59,36 +63,34 @@ impl Filter {
 pub struct Statuses(u8);
 
 impl Statuses {
-    /// The statuses in the spelling of scanners.
-    pub const WORDS: [&'static str; 4] = ["New", "Active", "Re-Opened", "Fixed"];
-    const FIXED: u8 = 1 << 3;
+    /// Statuses of findings that are no longer open.
+    const CLOSED: [FindingStatus; 3] =
+        [FindingStatus::Fixed, FindingStatus::Ignored, FindingStatus::Disabled];
 
-    /// Adds a status, ignoring case. Returns false when the status is unknown.
+    /// Adds a status by its word, ignoring case. Returns false when the status is unknown.
     pub fn insert(&mut self, word: &str) -> bool {
-        let bit = Self::bit(word);
-        self.0 |= bit;
-        bit != 0
+        let mut statuses = FindingStatus::ALL.into_iter();
+        let status = statuses.find(|status| status.word().eq_ignore_ascii_case(word));
+        self.0 |= status.map_or(0, Self::bit);
+        status.is_some()
     }
 
     /// Whether a finding with this status passes. A finding without a status (information gathered, reports
-    /// of single scans) is current: it passes unless `Fixed` is the only status in the set. The same holds
-    /// for unknown statuses.
+    /// of single scans) is current: it passes unless all statuses in the set are of closed findings.
     #[must_use]
-    pub fn admit(self, status: &str) -> bool {
-        match Self::bit(status) {
-            0 => self.0 & !Self::FIXED != 0,
-            bit => self.0 & bit != 0,
-        }
+    pub fn admit(self, status: Option<FindingStatus>) -> bool {
+        let closed = Self::CLOSED.into_iter().fold(0, |bits, status| bits | Self::bit(status));
+        self.0 & status.map_or(!closed, Self::bit) != 0
     }
 
     /// The statuses in the set.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        (0..).zip(Self::WORDS).filter(move |(index, _)| self.0 & (1 << index) != 0).map(|(_, word)| word)
+        let statuses = FindingStatus::ALL.into_iter();
+        statuses.filter(move |status| self.0 & Self::bit(*status) != 0).map(FindingStatus::word)
     }
 
-    fn bit(word: &str) -> u8 {
-        let index = Self::WORDS.iter().position(|known| known.eq_ignore_ascii_case(word));
-        index.map_or(0, |index| 1 << index)
+    fn bit(status: FindingStatus) -> u8 {
+        1 << status as u8
     }
 }
 
@@ -96,48 +98,52 @@ impl Statuses {
 mod tests {
     use super::super::ranges::AddressSpan;
     use super::*;
-    use scanbridge_plugin_api::batch::{
-        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
-    };
+    use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{DefinitionField, ReportSource, ReportStart};
 
     /// Whether the filter passes the asset and the finding of a batch with one of each.
-    fn ask(
+    fn evaluate(
         filter: &Filter,
         asset: &[(AssetField, &str)],
-        finding: &[(FindingField, &str)],
+        finding: &[(&str, &str)],
         qid: &str,
     ) -> [bool; 2] {
         let mut builder = BatchBuilder::default();
         let mut asset_row = AssetRow::default();
         asset.iter().for_each(|(field, text)| asset_row.set(*field, text));
         let mut definition_row = DefinitionRow::default();
-        definition_row.set(DefinitionField::Qid, qid);
+        definition_row.set(DefinitionField::Id, qid);
         let mut finding_row = FindingRow::default();
-        finding.iter().for_each(|(field, text)| finding_row.set(*field, text));
+        finding_row.set_kind(FindingKind::Information);
+        for (name, text) in finding.iter().filter(|(_, text)| !text.is_empty()) {
+            assert!(finding_row.set_printed(name, text), "{name}: {text}");
+        }
         let asset = builder.push_asset(&asset_row, false);
         let definition = builder.push_definition(&definition_row);
         builder.push_finding(asset, definition, &finding_row);
-        let (raw, columns) = (builder.finish(), Columns::of(Schema::default()));
+        let source = ReportSource::new("Qualys", "Qualys", "qid");
+        let columns = Columns::of_report(&ReportStart { source, ..ReportStart::default() });
+        let raw = builder.finish();
         let batch = Batch::of(&raw, &columns).unwrap();
         let (asset, finding) = (batch.assets().next().unwrap(), batch.findings().next().unwrap());
         [filter.admits_asset(&asset), filter.admits_finding(&finding)]
     }
 
-    fn finding_passes(filter: &Filter, finding: &[(FindingField, &str)], qid: &str) -> bool {
-        ask(filter, &[], finding, qid)[1]
+    fn finding_passes(filter: &Filter, finding: &[(&str, &str)], qid: &str) -> bool {
+        evaluate(filter, &[], finding, qid)[1]
     }
 
     #[test]
     fn empty_filter_passes_everything() {
         assert!(Filter::default().is_open());
-        assert_eq!(ask(&Filter::default(), &[], &[], ""), [true, true]);
+        assert_eq!(evaluate(&Filter::default(), &[], &[], ""), [true, true]);
     }
 
     #[test]
     fn min_severity_is_inclusive_and_missing_severity_passes() {
         let filter = Filter { min_severity: Severity::new(3), ..Filter::default() };
         for (severity, passes) in [("1", false), ("2", false), ("3", true), ("5", true), ("", true)] {
-            let finding = [(FindingField::Severity, severity)];
+            let finding = [("severity", severity)];
             assert_eq!(finding_passes(&filter, &finding, "1"), passes, "{severity:?}");
         }
     }
@@ -149,7 +155,7 @@ mod tests {
         for (kind, passes) in
             [("vulnerability", true), ("potential", true), ("information", false), ("service", false)]
         {
-            assert_eq!(finding_passes(&filter, &[(FindingField::Kind, kind)], "1"), passes, "{kind}");
+            assert_eq!(finding_passes(&filter, &[("kind", kind)], "1"), passes, "{kind}");
         }
         let filter = Filter { qids: Some(Ranges::of(vec![(10, 20), (7, 7)])), ..Filter::default() };
         for (qid, passes) in
@@ -162,23 +168,22 @@ mod tests {
     #[test]
     fn finding_without_status_is_current() {
         for (selected, passing, stopped) in [
-            (&["new", "ACTIVE"][..], &["New", "Active", "", "active"][..], &["Fixed", "Re-Opened"][..]),
-            (&["Fixed"], &["Fixed", "fixed"], &["", "New", "Active", "Re-Opened", "Odd"]),
+            (
+                &["new", "ACTIVE"][..],
+                &["New", "Active", "", "active"][..],
+                &["Fixed", "Re-Opened", "Ignored"][..],
+            ),
+            (&["Fixed"], &["Fixed", "fixed"], &["", "New", "Active", "Re-Opened", "Disabled"]),
+            (&["ignored", "Disabled"], &["Ignored", "Disabled"], &["", "Fixed", "New"]),
         ] {
             let mut statuses = Statuses::default();
             assert!(selected.iter().all(|word| statuses.insert(word)));
             let filter = Filter { statuses: Some(statuses), ..Filter::default() };
             for status in passing {
-                assert!(
-                    finding_passes(&filter, &[(FindingField::Status, status)], "1"),
-                    "{selected:?} {status:?}"
-                );
+                assert!(finding_passes(&filter, &[("status", status)], "1"), "{selected:?} {status:?}");
             }
             for status in stopped {
-                assert!(
-                    !finding_passes(&filter, &[(FindingField::Status, status)], "1"),
-                    "{selected:?} {status:?}"
-                );
+                assert!(!finding_passes(&filter, &[("status", status)], "1"), "{selected:?} {status:?}");
             }
         }
         assert!(!Statuses::default().insert("open"));
@@ -199,7 +204,7 @@ mod tests {
             ("not an address", "", false),
         ] {
             let asset = [(AssetField::Address, address), (AssetField::Ipv6, ipv6)];
-            assert_eq!(ask(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
+            assert_eq!(evaluate(&filter, &asset, &[], "1"), [passes, true], "{address:?} {ipv6:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads and checks a `filter:`.
 
-use scanbridge_plugin_api::model::{FindingKind, Severity};
+use scanbridge_plugin_api::model::{FindingKind, FindingStatus, Severity};
 
 use super::checker::Checker;
 use super::fields::Fields;
@@ -31,7 +31,7 @@ impl Checker<'_> {
         let text = self.text(node, "min_severity")?.text;
         let severity = Severity::from_text(&text);
         if severity.is_none() {
-            self.bad_item(
+            self.invalid_item(
                 &node.span,
                 format!("`min_severity` must be between 1 and 5, found `{text}`"),
                 None,
@@ -56,7 +56,7 @@ impl Checker<'_> {
         let mut statuses = Statuses::default();
         for (word, at) in self.items(node, "statuses") {
             if !statuses.insert(&word) {
-                self.unknown_word(&at.span, "status", &word, &Statuses::WORDS);
+                self.unknown_word(&at.span, "status", &word, &FindingStatus::ALL.map(FindingStatus::word));
             }
         }
         statuses
@@ -67,7 +67,7 @@ impl Checker<'_> {
         for (item, at) in self.items(node, key) {
             match read(&item) {
                 Ok(entry) => entries.push(entry),
-                Err(problem) => self.bad_item(&at.span, format!("`{key}`: {problem}"), None),
+                Err(problem) => self.invalid_item(&at.span, format!("`{key}`: {problem}"), None),
             }
         }
         entries
@@ -75,10 +75,10 @@ impl Checker<'_> {
 
     fn unknown_word(&mut self, at: &Span, what: &str, word: &str, known: &[&str]) {
         let near = nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-        self.bad_item(at, format!("unknown {what} `{word}`; expected one of {}", known.join(", ")), near);
+        self.invalid_item(at, format!("unknown {what} `{word}`; expected one of {}", known.join(", ")), near);
     }
 
-    fn bad_item(&mut self, at: &Span, message: String, label: Option<String>) {
+    fn invalid_item(&mut self, at: &Span, message: String, label: Option<String>) {
         self.collector.error("bad-value", at, message).label(label.unwrap_or_default());
     }
 }

@@ -30,7 +30,7 @@ pub trait Catalogue {
 pub struct Pipeline {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Name of the state directory: the `name:` in the file, else the file name without extension.
+    /// Name of the state directory: the `name:` in the file, otherwise the file name without extension.
     pub name: String,
     /// Settings of the run.
     pub run: RunSettings,
@@ -79,7 +79,7 @@ pub struct InputInstance {
 pub struct Instance {
     /// Unique in the pipeline, ignoring case. Letters, digits, `-`, `_` and `.`.
     pub id: String,
-    /// The plugin's name in its own spelling.
+    /// The plugin's name as the plugin spells it.
     pub plugin: String,
     /// The options that are set, by their current names, in the format of the plugin ABI, with all references
     /// resolved. Does not include defaults. Contains secrets.

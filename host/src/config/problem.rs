@@ -24,7 +24,7 @@ impl ProblemLevel {
     }
 }
 
-/// One problem. Complete in itself, without reference to the file; secrets in the quoted line are redacted.
+/// One problem, understandable without the file; secrets in the quoted line are redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Error or warning.
@@ -37,7 +37,7 @@ pub struct Problem {
     pub location: SourceLocation,
     /// Note next to the marked text, for example `did you mean …?`; may be empty.
     pub label: String,
-    /// What to do; empty when the message says it.
+    /// What the operator can do; empty when the message says it.
     pub help: String,
 }
 

@@ -98,7 +98,7 @@ impl AddressRanges {
         text.parse().is_ok_and(|address| self.contains(address))
     }
 
-    /// The part of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) that is in the set, as text; empty for an
+    /// The intersection of an entry (`192.0.2.7` or `192.0.2.7-192.0.2.9`) with the set, as text; empty for an
     /// invalid entry.
     #[must_use]
     pub fn common_with(&self, entry: &str) -> Vec<String> {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn invalid_range_error_gives_the_reason() {
-        for (entry, why) in [
+        for (entry, expected) in [
             (
                 "192.0.2.0/33",
                 "invalid network `192.0.2.0/33`; expected for example `192.0.2.0/24` or `2001:db8::/32`",
@@ -268,7 +268,7 @@ mod tests {
                  `192.0.2.10-192.0.2.20`",
             ),
         ] {
-            assert_eq!(AddressSpan::read(entry), Err(why.to_owned()));
+            assert_eq!(AddressSpan::read(entry), Err(expected.to_owned()));
         }
         assert_eq!(read_qids("38170"), Ok((38170, 38170)));
         assert_eq!(read_qids("10 - 20"), Ok((10, 20)));

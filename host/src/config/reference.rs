@@ -1,7 +1,7 @@
 //! References in scalars: `${env:NAME}`, `${env:NAME:-default}`, `${file:path}`, `${credential:name}`.
 //!
-//! References are resolved after the YAML has been parsed, in values only, and once: the value of a reference
-//! is text, never YAML, and a `${` in it stays unchanged.
+//! References are resolved after the YAML has been parsed, in values only, and once. The value of a reference is
+//! text, never YAML, and a `${` in it stays unchanged.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -66,7 +66,7 @@ pub(super) fn resolve(
             break;
         };
         match Reference::read(&rest[at + 2..at + length])
-            .and_then(|reference| Ok((reference.look_up(folder, environment)?, reference)))
+            .and_then(|reference| Ok((reference.read_value(folder, environment)?, reference)))
         {
             Ok((value, reference)) => {
                 resolved.text.push_str(&value);
@@ -133,7 +133,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    fn look_up(&self, folder: &Path, environment: Environment<'_>) -> Result<String, Unresolved> {
+    fn read_value(&self, folder: &Path, environment: Environment<'_>) -> Result<String, Unresolved> {
         match self {
             Self::Variable { name, default } => variable(name, *default, environment),
             Self::File { path } => {

@@ -9,8 +9,8 @@ use super::pipeline::{OutputInstance, PATH};
 use super::tree::Node;
 
 impl Checker<'_> {
-    /// Reports each output with the same `path` as an earlier one. The same placeholders give the same file
-    /// names, so they make no difference. Devices may have any number of writers.
+    /// Reports each output with the same `path` as an earlier one. Placeholders are compared as text, because equal
+    /// placeholders give equal file names. Devices may have any number of writers.
     pub(super) fn same_paths(&mut self, outputs: &[OutputInstance], nodes: &[(usize, &Node)]) {
         // Outputs with errors are missing from `outputs`; then the two lists do not correspond.
         if outputs.len() != nodes.len() {
@@ -39,8 +39,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether an output needs its `path` for itself: by its option table it is a path, and it is neither
-    /// standard output nor an existing pipe or device, nor appended to.
+    /// Whether an output needs exclusive access to its `path`. Its option table declares a path, and the path is
+    /// neither standard output nor an existing pipe or device, nor appended to.
     fn owns_file(&self, output: &OutputInstance) -> bool {
         let instance = &output.instance;
         let plugin = self.catalogue.find(PluginKind::Output, &instance.plugin);

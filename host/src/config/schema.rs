@@ -1,16 +1,14 @@
 //! JSON Schema of pipeline files, for completion and validation in editors.
 
-use scanbridge_plugin_api::model::FindingKind;
+use scanbridge_plugin_api::model::{FindingKind, FindingStatus};
 use scanbridge_plugin_api::{Descriptor, OptionDescriptor, OptionKind, PluginKind};
 use serde_json::{Map, Value, json};
 
 use super::delivery_settings::{self, described};
-use super::filter::Statuses;
 use super::pipeline::Catalogue;
 
-/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each
-/// plugin are under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part
-/// alone.
+/// The schema (draft 2020-12) of a pipeline file with the plugins of this catalogue. The options of each plugin are
+/// under `$defs`, as `input.NAME` and `output.NAME`, so that a settings file can refer to its part only.
 ///
 /// It is stricter than the check in one point: plugin names are case-sensitive.
 #[must_use]
@@ -210,9 +208,9 @@ fn filter() -> Value {
                 "QIDs or QID ranges to deliver, for example 38170 or 38170-38175.",
             ),
             "statuses": several(
-                json!({ "enum": Statuses::WORDS }),
+                json!({ "enum": FindingStatus::ALL.map(FindingStatus::word) }),
                 "Finding statuses to deliver. Findings without a status count as current: they pass unless \
-                 only `Fixed` is listed.",
+                 only `Fixed`, `Ignored` or `Disabled` are listed.",
             ),
             "ip_ranges": several(
                 json!({ "type": "string" }),

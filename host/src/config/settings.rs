@@ -20,21 +20,21 @@ pub(super) struct Settings {
     pub(super) options: Map<String, Value>,
     pub(super) origins: BTreeMap<String, Origin>,
     /// Options with an invalid value. They have been reported and are not reported as missing.
-    pub(super) wrong: BTreeSet<String>,
+    pub(super) invalid: BTreeSet<String>,
 }
 
 impl Settings {
     /// Reports no option as missing, because the options of this file or mapping are unknown.
     pub(super) fn suppress_missing(&mut self, plugin: &Descriptor) {
-        self.wrong.extend(plugin.options.iter().map(|option| option.name.clone()));
+        self.invalid.extend(plugin.options.iter().map(|option| option.name.clone()));
     }
 
     pub(super) fn has(&self, option: &OptionDescriptor) -> bool {
-        self.options.contains_key(&option.name) || self.wrong.contains(&option.name)
+        self.options.contains_key(&option.name) || self.invalid.contains(&option.name)
     }
 }
 
-/// A value, and what is needed to decide how it is shown.
+/// A value, and how it may be shown.
 struct ReadValue {
     value: Value,
     references: Vec<String>,
@@ -65,9 +65,9 @@ impl Checker<'_> {
                     report_rest_of_value(&mut self.collector, entry);
                 }
                 None => {
-                    let meant = suggestion(plugin, &entry.key.text);
-                    settings.wrong.extend(meant.map(|option| option.name.clone()));
-                    self.report_unknown_option(plugin, entry, meant);
+                    let suggested = suggestion(plugin, &entry.key.text);
+                    settings.invalid.extend(suggested.map(|option| option.name.clone()));
+                    self.report_unknown_option(plugin, entry, suggested);
                 }
                 Some(option) => match seen.iter().find(|(known, _)| known.name == option.name) {
                     Some((_, first)) => report_duplicate(&mut self.collector, &entry.key, &first.key),
@@ -91,12 +91,12 @@ impl Checker<'_> {
         let name = option.name.clone();
         match self.value(option, node) {
             Some(ReadValue { value, references, is_credential }) => {
-                settings.wrong.remove(&name);
+                settings.invalid.remove(&name);
                 settings.options.insert(name.clone(), value);
                 settings.origins.insert(name, Origin { references, is_credential, ..Origin::of(&key.span) });
             }
             None => {
-                settings.wrong.insert(name);
+                settings.invalid.insert(name);
             }
         }
     }
@@ -190,8 +190,9 @@ impl Checker<'_> {
             },
             Some(_) => {}
             None => {
-                let meant = suggestion(plugin, &entry.key.text);
-                let is_secret = meant.is_none_or(|option| option.secret) || sounds_secret(&entry.key.text);
+                let suggested = suggestion(plugin, &entry.key.text);
+                let is_secret =
+                    suggested.is_none_or(|option| option.secret) || sounds_secret(&entry.key.text);
                 if is_secret {
                     hide_all(&mut self.collector, &entry.key.span, &entry.value);
                 }
@@ -203,10 +204,10 @@ impl Checker<'_> {
         &mut self,
         plugin: &Descriptor,
         entry: &Entry,
-        meant: Option<&OptionDescriptor>,
+        suggested: Option<&OptionDescriptor>,
     ) {
         let (key, word) = (&entry.key, plugin.kind.word());
-        let label = meant.map(|option| format!("did you mean `{}`?", option.name));
+        let label = suggested.map(|option| format!("did you mean `{}`?", option.name));
         self.collector
             .error(
                 "unknown-option",
@@ -239,8 +240,8 @@ impl Checker<'_> {
 }
 
 fn suggestion<'p>(plugin: &'p Descriptor, typed: &str) -> Option<&'p OptionDescriptor> {
-    let near = nearest(typed, plugin.options.iter().map(|option| option.name.as_str()))?;
-    plugin.option(near)
+    let nearest_word = nearest(typed, plugin.options.iter().map(|option| option.name.as_str()))?;
+    plugin.option(nearest_word)
 }
 
 pub(super) fn describe(plugin: &Descriptor) -> String {

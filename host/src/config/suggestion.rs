@@ -2,7 +2,7 @@
 
 /// The known word that is most similar to a misspelled one, ignoring case; `None` when all differ too much.
 pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = normal(typed);
+    let typed = normalized(typed);
     // Longer text is not a word, and computing the distance takes quadratic time.
     if typed.len() > 64 {
         return None;
@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     let allowed = (typed.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|word| (strsim::osa_distance(&typed, &normal(word)), word))
+        .map(|word| (strsim::osa_distance(&typed, &normalized(word)), word))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
@@ -22,7 +22,7 @@ pub(super) fn sounds_secret(key: &str) -> bool {
     ["pass", "pwd", "secret", "token", "key", "cred", "auth", "pin"].iter().any(|word| key.contains(word))
 }
 
-fn normal(word: &str) -> String {
+fn normalized(word: &str) -> String {
     word.to_lowercase().replace('-', "_")
 }
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_near_words_are_suggested() {
+    fn only_similar_words_are_suggested() {
         let known = ["path", "page_size", "username"];
         assert_eq!(nearest("usrname", known), Some("username"));
         assert_eq!(nearest("Page-Size", known), Some("page_size"));

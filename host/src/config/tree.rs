@@ -1,9 +1,8 @@
 //! A YAML file as a tree with the position of every key and value.
 //!
-//! The tree is built from parser events instead of serde, because options are checked against the tables of
-//! plugins: every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`) until
-//! the type of its option is known, duplicate keys stay visible, and quoted and plain values can be
-//! distinguished.
+//! The tree is built from parser events instead of serde, because options are checked against the tables of plugins.
+//! Every scalar stays the text that the operator wrote (`007` stays `007`, `no` stays `no`) until the type of its
+//! option is known. Duplicate keys stay visible, and quoted and plain values can be distinguished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,7 +101,8 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) help: &'static str,
     pub(super) at: Span,
-    /// The key at the start of the line, if it certainly is one. The rest of the line must be redacted.
+    /// The key at the start of the line, if the parser has accepted it as a key. The rest of the line must be
+    /// redacted.
     pub(super) key: Option<Span>,
 }
 
@@ -128,7 +128,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Node, SyntaxError> {
     Ok(builder.root.unwrap_or(nothing))
 }
 
-/// Much deeper than any real file, and low enough for recursive functions.
+/// Much deeper than any real file, and small enough for recursive functions.
 const MAX_DEPTH: usize = 32;
 /// Limits after alias expansion: a file of 256 KiB could otherwise expand to any size.
 const MAX_NODES: usize = 10_000;

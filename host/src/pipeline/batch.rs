@@ -6,11 +6,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use scanbridge_plugin_api::ReportKey;
-use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, ValidBatch};
-use scanbridge_plugin_api::model::{FindingKind, ReportEnd, ReportStart};
+use scanbridge_plugin_api::batch::{BadBatch, Columns, Known, RawBatch, Selection, ValidBatch};
+use scanbridge_plugin_api::model::{AssetField, FindingKind, ReportEnd, ReportStart};
 
 use super::summary::KindCounts;
-use crate::state::{LetterHistory, LetterReport};
+use super::validate::{InvalidRow, InvalidRows, OddCells, RowReport, ValidRows, check_rows};
+use crate::state::{DeadLetterHistory, ReportRecord};
 
 /// An item of the stream that an input sends to every output.
 #[derive(Debug, Clone)]
@@ -22,24 +23,24 @@ pub(super) enum Item {
         /// Whether findings of the report were dropped for this output.
         has_gap: bool,
     },
-    /// A checkpoint barrier: the input can resume here. Everything before it is to be committed.
+    /// A checkpoint barrier: the input can resume here. All outputs commit everything before it.
     Mark(Mark),
 }
 
-/// The start of a report on its way to the outputs.
+/// The start of a report, for the outputs.
 #[derive(Debug, Clone)]
 pub(super) struct ReportBegin {
     pub(super) report: Arc<ReportStart>,
     pub(super) key: Arc<ReportKey>,
     /// Whether the input continues it at the position of the checkpoint.
     pub(super) continued: bool,
-    /// Whether it consists of dead letters, and so of single findings.
+    /// Whether it consists of dead letters, that is, of single findings.
     pub(super) partial: bool,
 }
 
 impl ReportBegin {
-    /// The report that an output was inside, as the ledger keeps it.
-    pub(super) fn of_state(report: LetterReport) -> Self {
+    /// Restores a report from the ledger.
+    pub(super) fn of_state(report: ReportRecord) -> Self {
         let report = Arc::new(report.into());
         Self { report, key: Arc::default(), continued: false, partial: false }
     }
@@ -54,7 +55,15 @@ pub(super) struct Mark {
 }
 
 impl Item {
-    /// Bytes and findings of a batch; zero for other items.
+    /// Number of valid findings; validates a batch on the first call.
+    pub(super) fn findings(&self) -> u64 {
+        match self {
+            Self::Batch(batch) => batch.findings(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes and findings of a batch by the lengths of its tables; zero for other items.
     pub(super) fn size(&self) -> (u64, u64) {
         match self {
             Self::Batch(batch) => batch.size,
@@ -63,64 +72,64 @@ impl Item {
     }
 }
 
-/// Counts findings that an output did not get. A batch may not have been validated yet, so the number is known only
-/// when all batches are freed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct MissedFindings(Arc<AtomicU64>);
-
-impl MissedFindings {
-    pub(super) fn add(&self, item: &Item) {
-        if let Item::Batch(batch) = item {
-            batch.missed_by.lock().unwrap_or_else(PoisonError::into_inner).push(self.clone());
-        }
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A batch that several outputs read.
 #[derive(Debug)]
 pub(super) struct SharedBatch {
-    /// The batch before validation, and the history of its dead letters, by row.
-    unvalidated: Mutex<(RawBatch, Vec<LetterHistory>)>,
+    /// The batch before validation, and the history of its dead letters by row.
+    unvalidated: Mutex<(RawBatch, Vec<DeadLetterHistory>)>,
     validated: OnceLock<Result<ValidatedBatch, BadBatch>>,
     known: Known,
     columns: Arc<Columns>,
     counts: Arc<InputCounts>,
-    home: Sender<RawBatch>,
-    /// Bytes and findings by the lengths of the tables, known before validation.
+    recycle: Sender<RawBatch>,
+    /// Bytes and findings, computed from the lengths of the tables; known before validation.
     size: (u64, u64),
-    missed_by: Mutex<Vec<MissedFindings>>,
 }
 
 /// A valid batch.
 #[derive(Debug)]
 pub(super) struct ValidatedBatch {
     pub(super) batch: ValidBatch,
+    /// Its valid findings.
     pub(super) findings: KindCounts,
-    history: Vec<LetterHistory>,
+    valid: Option<ValidRows>,
+    history: Vec<DeadLetterHistory>,
 }
+
+/// Counts of invalid rows and odd cells.
+#[derive(Debug, Default)]
+struct RowCounts {
+    invalid: InvalidRows,
+    odd_cells: OddCells,
+    /// Invalid rows in the log.
+    shown: u32,
+}
+
+/// Maximum number of invalid rows of an input in the log; the summary counts all.
+const SHOWN_INVALID_ROWS: u32 = 20;
 
 /// What an input has sent so far.
 #[derive(Debug)]
 pub(super) struct InputCounts {
     /// The `id` of the input, for messages about its batches.
     id: String,
+    plugin: String,
     pub(super) assets: AtomicU64,
     findings: [AtomicU64; 4],
+    rows: Mutex<RowCounts>,
     /// Whether a batch was invalid; its findings are not counted.
-    pub(super) broken: AtomicBool,
+    pub(super) has_invalid_batch: AtomicBool,
 }
 
 impl InputCounts {
-    pub(super) fn new(id: &str) -> Self {
+    pub(super) fn new(id: &str, plugin: &str) -> Self {
         Self {
             id: id.to_owned(),
+            plugin: plugin.to_owned(),
+            rows: Mutex::default(),
             assets: AtomicU64::new(0),
             findings: Default::default(),
-            broken: AtomicBool::new(false),
+            has_invalid_batch: AtomicBool::new(false),
         }
     }
 
@@ -132,27 +141,60 @@ impl InputCounts {
         counts
     }
 
-    fn add(&self, batch: &ValidatedBatch) {
-        let begun = batch.batch.read(|batch| batch.assets().filter(|asset| !asset.is_continued()).count());
-        self.assets.fetch_add(begun as u64, Ordering::Relaxed);
+    fn add(&self, report: &RowReport) {
+        self.assets.fetch_add(report.assets, Ordering::Relaxed);
         for (kind, total) in FindingKind::ALL.into_iter().zip(&self.findings) {
-            total.fetch_add(batch.findings.of(kind), Ordering::Relaxed);
+            total.fetch_add(report.findings.of(kind), Ordering::Relaxed);
         }
+        if report.invalid.total() > 0 || report.odd_cells.total() > 0 {
+            let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.invalid.add_all(&report.invalid);
+            rows.odd_cells.add_all(&report.odd_cells);
+        }
+    }
+
+    /// Invalid rows by reason, and odd cells by column.
+    pub(super) fn rows(&self) -> (InvalidRows, OddCells) {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        (rows.invalid, rows.odd_cells)
+    }
+
+    /// Logs the first invalid rows; logging all could hide everything else.
+    fn show_invalid(&self, row: &InvalidRow<'_>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.shown == SHOWN_INVALID_ROWS {
+            return;
+        }
+        rows.shown += 1;
+        let asset = match row.asset.address() {
+            "" => row.asset.get(AssetField::Dns),
+            address => address,
+        };
+        let id = row.finding.map_or("", |finding| finding.definition().id());
+        let what = if row.finding.is_some() { "finding" } else { "asset" };
+        tracing::warn!(
+            instance = self.id,
+            plugin = self.plugin,
+            asset,
+            id,
+            "invalid {what}, delivered to no output: {}",
+            row.fault
+        );
     }
 }
 
 impl SharedBatch {
     pub(super) fn new(
         raw: RawBatch,
-        history: Vec<LetterHistory>,
+        history: Vec<DeadLetterHistory>,
         known: Known,
         columns: Arc<Columns>,
         counts: Arc<InputCounts>,
-        home: Sender<RawBatch>,
+        recycle: Sender<RawBatch>,
     ) -> Self {
         let size = size(&raw, &columns);
         let (unvalidated, validated) = (Mutex::new((raw, history)), OnceLock::new());
-        Self { unvalidated, validated, known, columns, counts, home, size, missed_by: Mutex::default() }
+        Self { unvalidated, validated, known, columns, counts, recycle, size }
     }
 
     /// The `id` of the input that sent it.
@@ -160,55 +202,59 @@ impl SharedBatch {
         &self.counts.id
     }
 
-    /// Number of findings, by the length of its table.
+    /// Number of valid findings; validates the batch on the first call. An invalid batch counts nowhere, because its
+    /// content is unknown.
     pub(super) fn findings(&self) -> u64 {
-        self.size.1
+        self.validate().map_or(0, |validated| validated.findings.total())
     }
 
-    /// Validates the batch and counts its findings, on the first call. This runs on the thread of an output, while
-    /// the input parses the next batch.
+    /// Validates the batch, checks its rows and counts its findings, on the first call. This runs on the thread of the
+    /// first output that takes the batch, while the input parses the next one, or on the thread that drops it.
     pub(super) fn validate(&self) -> Result<&ValidatedBatch, BadBatch> {
-        let validated = self.validated.get_or_init(|| self.examine_now());
-        self.counts.broken.fetch_or(validated.is_err(), Ordering::Relaxed);
+        let validated = self.validated.get_or_init(|| self.validate_once());
+        self.counts.has_invalid_batch.fetch_or(validated.is_err(), Ordering::Relaxed);
         validated.as_ref().map_err(Clone::clone)
     }
 
-    fn examine_now(&self) -> Result<ValidatedBatch, BadBatch> {
+    fn validate_once(&self) -> Result<ValidatedBatch, BadBatch> {
         let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
         let (raw, history) = std::mem::take(&mut *unvalidated);
         let batch = ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns))?;
-        let mut findings = KindCounts::default();
-        batch.read(|batch| batch.findings().for_each(|finding| findings.add(finding.kind(), 1)));
-        let validated = ValidatedBatch { batch, findings, history };
-        self.counts.add(&validated);
-        Ok(validated)
+        let report = check_rows(&batch, |row| self.counts.show_invalid(row));
+        self.counts.add(&report);
+        Ok(ValidatedBatch { batch, findings: report.findings, valid: report.valid, history })
     }
 }
 
 impl ValidatedBatch {
+    /// The rows that outputs may get.
+    pub(super) fn selection(&self) -> Selection<'_> {
+        self.valid.as_ref().map(ValidRows::selection).unwrap_or_default()
+    }
+
+    /// Whether a row is invalid.
+    pub(super) fn has_invalid_rows(&self) -> bool {
+        self.valid.is_some()
+    }
+
     /// History of the finding in this row, if it is a dead letter.
-    pub(super) fn history(&self, row: u32) -> Option<LetterHistory> {
+    pub(super) fn history(&self, row: u32) -> Option<DeadLetterHistory> {
         self.history.get(usize::try_from(row).ok()?).copied()
     }
 }
 
 impl Drop for SharedBatch {
     fn drop(&mut self) {
-        // A batch that no output used was read too, and counts.
-        let findings = self.validate().map(|validated| validated.findings.total()).unwrap_or_default();
-        for missed in self.missed_by.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            missed.0.fetch_add(findings, Ordering::Relaxed);
-        }
         if let Some(Ok(validated)) = self.validated.take() {
             // If the input has finished, the memory is freed.
-            let _ = self.home.send(validated.batch.into_raw());
+            let _ = self.recycle.send(validated.batch.into_raw());
         }
     }
 }
 
 fn size(raw: &RawBatch, columns: &Columns) -> (u64, u64) {
-    // A row of findings begins with its asset, its definition and the start of its first cell.
-    let row = 3 + columns.schema().findings.len();
+    // A row of findings begins with its asset, its definition, two numbers of codes and the start of its first cell.
+    let row = 5 + columns.schema().findings.len();
     let bytes = raw.bytes.len() + 4 * (raw.assets.len() + raw.findings.len());
     (bytes.max(1) as u64, (raw.findings.len() / row) as u64)
 }

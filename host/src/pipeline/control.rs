@@ -10,30 +10,30 @@ use super::report_lock::ReportLock;
 use super::stop::Stop;
 use super::summary::Failure;
 
-/// Failures so far, the stop request, and the report lock.
+/// State that the threads of a run share: failures, stop request, report lock.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop: Arc<Stop>,
-    pub(super) turn: ReportLock,
+    pub(super) report_lock: ReportLock,
     failures: Mutex<Failures>,
     required_failed: AtomicBool,
-    /// Whether state is saved from which a later run can resume.
+    /// Whether the run saves state from which a later run can resume.
     keeps_state: bool,
     /// Set by a failure after which a later run starts from the beginning.
     not_resumable: AtomicBool,
-    live_outputs: AtomicUsize,
+    active_outputs: AtomicUsize,
 }
 
 impl Control {
-    pub(super) fn new(stop: Arc<Stop>, turn: ReportLock, outputs: usize, keeps_state: bool) -> Self {
+    pub(super) fn new(stop: Arc<Stop>, report_lock: ReportLock, outputs: usize, keeps_state: bool) -> Self {
         Self {
             stop,
-            turn,
+            report_lock,
             failures: Mutex::default(),
             required_failed: AtomicBool::new(false),
             keeps_state,
             not_resumable: AtomicBool::new(false),
-            live_outputs: AtomicUsize::new(outputs),
+            active_outputs: AtomicUsize::new(outputs),
         }
     }
 
@@ -59,35 +59,35 @@ impl Control {
     pub(super) fn input_ended(&self, id: &str, error: &PluginError) {
         self.input_failed(id, error);
         if error.kind != ErrorKind::Cancelled {
-            self.note_failure(is_resumable_failure(error.kind));
+            self.set_failed(is_resumable_failure(error.kind));
         }
     }
 
     /// Adds the failure of an output. The other outputs continue, unless this one was required or the last.
     pub(super) fn output_failed(&self, id: &str, required: bool, error: &PluginError) {
-        self.output_lost(id, required, error, is_resumable_failure(error.kind));
+        self.output_ended(id, required, error, is_resumable_failure(error.kind));
     }
 
     /// Records that an output hangs. Resumable, because the cause may be gone in the next run.
     pub(super) fn output_hung(&self, id: &str, required: bool, error: &PluginError) {
-        self.output_lost(id, required, error, true);
+        self.output_ended(id, required, error, true);
     }
 
-    fn output_lost(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
-        let last = self.live_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
+    fn output_ended(&self, id: &str, required: bool, error: &PluginError, resumable: bool) {
+        let last = self.active_outputs.fetch_sub(1, Ordering::Relaxed) == 1;
         let ends_the_run = required || last;
         if ends_the_run {
             // Without a failure, only the operator stops a run.
-            if self.stop.is_given() && !self.has_failed() {
+            if self.stop.is_requested() && !self.has_failed() {
                 self.record_failure(Failure::interrupted(
                     "the run was interrupted before everything was delivered",
                 ));
             }
-            self.note_failure(resumable);
+            self.set_failed(resumable);
         }
         self.record(id, error);
         if ends_the_run {
-            self.stop.give();
+            self.stop.request();
         } else {
             tracing::warn!(
                 instance = id,
@@ -97,8 +97,8 @@ impl Control {
         }
     }
 
-    /// Records how many findings an available output did not get. Without this failure, a run in which the output did
-    /// not fail otherwise would look complete.
+    /// Records how many findings an available output missed. Without this failure, a run in which the output did not
+    /// fail otherwise would look complete.
     pub(super) fn findings_dropped(&self, id: &str, findings: u64) {
         if self.failed().iter().any(|failure| failure.instance == id) {
             return;
@@ -119,7 +119,7 @@ impl Control {
         );
     }
 
-    fn note_failure(&self, resumable: bool) {
+    fn set_failed(&self, resumable: bool) {
         if !resumable {
             self.not_resumable.store(true, Ordering::Relaxed);
         }
@@ -127,14 +127,14 @@ impl Control {
     }
 
     /// Records an invalid batch of an input. Every output finds it; only the first one logs it.
-    pub(super) fn broken_batch(&self, input: &str, path: &str, bad: &BadBatch) {
+    pub(super) fn invalid_batch(&self, input: &str, path: &str, bad: &BadBatch) {
         let message = format!("plugin bug: the input sent an invalid batch while reading {path}: {bad}");
         self.not_resumable.store(true, Ordering::Relaxed);
         self.required_failed.store(true, Ordering::Relaxed);
-        self.stop.give();
+        self.stop.request();
         let failure = Failure::new(input, &PluginError::bug(message));
         if self.failures().add_once(failure.clone()) {
-            say(&failure);
+            log_failure(&failure);
         }
     }
 
@@ -143,7 +143,7 @@ impl Control {
     }
 
     pub(super) fn record_failure(&self, failure: Failure) {
-        say(&failure);
+        log_failure(&failure);
         self.failures().add(failure);
     }
 
@@ -164,7 +164,7 @@ fn is_resumable_failure(kind: ErrorKind) -> bool {
     matches!(kind, Auth | Cancelled | CannotCreate | Io | Unavailable)
 }
 
-fn say(failure: &Failure) {
+fn log_failure(failure: &Failure) {
     let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
     tracing::error!(instance = failure.instance, "{}{hint}", failure.message);
 }
@@ -176,14 +176,14 @@ struct Failures {
     omitted: u64,
 }
 
-/// Maximum number of failures in a summary.
-const SHOWN: usize = 100;
+/// Maximum number of failures in the summary.
+const MAX_SHOWN: usize = 100;
 
 impl Failures {
     fn add(&mut self, failure: Failure) {
-        // One failure of each exit code is always kept, because the codes decide that of the run.
-        let is_new_code = || self.list.iter().all(|known| known.exit_code != failure.exit_code);
-        if self.list.len() < SHOWN || is_new_code() {
+        // One failure of each exit code is always kept, because they determine the exit code of the run.
+        let is_new_code = || self.list.iter().all(|listed| listed.exit_code != failure.exit_code);
+        if self.list.len() < MAX_SHOWN || is_new_code() {
             self.list.push(failure);
         } else {
             self.omitted += 1;
@@ -221,9 +221,9 @@ mod tests {
         }
         failures.add(Failure::new("in", &PluginError::cancelled()));
         let list = failures.to_list();
-        assert_eq!(list.len(), SHOWN + 2);
-        assert_eq!(list[SHOWN].exit_code, 130);
-        assert_eq!(list[SHOWN + 1].message, "900 more failures; see the log");
+        assert_eq!(list.len(), MAX_SHOWN + 2);
+        assert_eq!(list[MAX_SHOWN].exit_code, 130);
+        assert_eq!(list[MAX_SHOWN + 1].message, "900 more failures; see the log");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::abi::OutputHandle;
-use scanbridge_plugin_api::model::{DefinitionField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, LateAnswers, LateRow, OutputCapabilities,
     PluginError, Receipt, Rejection, Resume, Verdict, Written,
@@ -17,14 +17,16 @@ use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{DeadLetters, Letter, LetterHistory, LetterReport, OutputState, Record, StateError};
+use crate::state::{
+    DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord, StateError,
+};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
-const SHOWN_REJECTIONS: u64 = 20;
+const MAX_LOGGED_REJECTIONS: u64 = 20;
 
-/// An output as its worker uses it. All counts can be rolled back to the last commit, because everything after it is
-/// repeated when the instance is opened again.
+/// An output, as used by its worker. All counts can be rolled back to the last commit, because everything after it is
+/// repeated when the instance is reopened.
 #[derive(Debug)]
 pub(super) struct Destination {
     opener: OutputOpener,
@@ -34,11 +36,11 @@ pub(super) struct Destination {
     has_started: bool,
     filters: Vec<Filter>,
     rows: Rows,
-    dead_letters: DeadLetters,
+    dead_letters: DeadLetterWriter,
     /// Number of the run.
     run: u64,
     receipt: Option<Receipt>,
-    now: Account,
+    current: Account,
     committed: Account,
     retried: u64,
     /// Whether current writes repeat earlier ones.
@@ -47,7 +49,7 @@ pub(super) struct Destination {
     batches: u64,
     /// The last report that ended.
     last_report: Arc<ReportStart>,
-    /// The batches since the last commit, for an output that may refuse their rows later.
+    /// The batches since the last commit, for an output that may reject their rows later.
     late: BTreeMap<u64, Arc<SharedBatch>>,
 }
 
@@ -55,18 +57,18 @@ pub(super) struct Destination {
 #[derive(Debug, Clone, Default)]
 struct Account {
     /// Reports that have ended, and findings that were filtered out or rejected.
-    settled: OutputSummary,
+    summary: OutputSummary,
     report: Option<OpenReport>,
     has_gap: bool,
     dead_letters: u64,
-    /// What became of the last report that ended.
+    /// Outcome of the last report that ended.
     ended: Ended,
 }
 
-/// What an output lacks of a report that has ended.
+/// What an output missed of a report that has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// Whether it lacks findings for which there is no dead letter.
+    /// Whether it missed findings for which there is no dead letter.
     pub(super) missed: bool,
     /// Findings of the report that became dead letters.
     pub(super) dead_letters: u64,
@@ -81,12 +83,14 @@ struct OpenReport {
     bytes: u64,
     rejected: u64,
     /// Whether findings of it were received.
-    has_begun: bool,
+    has_findings: bool,
+    /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
+    has_invalid_rows: bool,
     /// Set if a batch of the report was invalid: the report is then discarded.
-    broken: bool,
+    is_invalid: bool,
 }
 
-/// Rows of one batch to be sent again.
+/// Rows of one batch to be resent.
 pub(super) type LateRetry = (Arc<SharedBatch>, Vec<u32>);
 
 impl Destination {
@@ -95,19 +99,21 @@ impl Destination {
         thread: InstanceThread<OutputHandle>,
         capabilities: OutputCapabilities,
         filters: Vec<Filter>,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterWriter,
         from: OutputState,
         run: u64,
     ) -> Self {
-        let settled = OutputSummary {
+        let summary = OutputSummary {
             id: opener.id().to_owned(),
             plugin: opener.plugin().to_owned(),
             ..OutputSummary::default()
         };
         let OutputState { receipt, has_gap, dead_letters: length, report, .. } = from;
-        let report = report
-            .map(|report| OpenReport { has_begun: true, ..OpenReport::new(ReportBegin::of_state(report)) });
-        let account = Account { settled, report, has_gap, dead_letters: length, ended: Ended::default() };
+        let report = report.map(|report| OpenReport {
+            has_findings: true,
+            ..OpenReport::new(ReportBegin::of_state(report))
+        });
+        let account = Account { summary, report, has_gap, dead_letters: length, ended: Ended::default() };
         Self {
             opener,
             thread,
@@ -118,7 +124,7 @@ impl Destination {
             dead_letters,
             run,
             receipt: receipt.map(Receipt),
-            now: account.clone(),
+            current: account.clone(),
             committed: account,
             retried: 0,
             repeating: false,
@@ -142,7 +148,7 @@ impl Destination {
         self.opener.id()
     }
 
-    /// What the instance can do.
+    /// Capabilities of the instance.
     pub(super) fn capabilities(&self) -> OutputCapabilities {
         self.capabilities
     }
@@ -167,34 +173,36 @@ impl Destination {
     }
 
     /// Whether the output had received or missed findings of that report.
-    pub(super) fn has_part_of_a_report(&self) -> bool {
-        self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_begun)
+    pub(super) fn has_partial_report(&self) -> bool {
+        self.committed.has_gap || self.committed.report.as_ref().is_some_and(|report| report.has_findings)
     }
 
     /// Whether the output is inside this report, started in this run or in the interrupted one.
     pub(super) fn is_inside(&self, report: &ReportStart) -> bool {
-        self.now.report.as_ref().is_some_and(|known| known.is(report))
+        self.current.report.as_ref().is_some_and(|current| current.is_report(report))
     }
 
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
         let Account { has_gap, dead_letters, ref report, .. } = self.committed;
+        // Invalid rows are a gap that a resumed report keeps.
+        let has_gap = has_gap || report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report =
-            report.as_ref().filter(|report| report.has_begun).map(|report| (&*report.begin.report).into());
+            report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
         let receipt = self.receipt.as_ref().map(|receipt| receipt.0.clone());
         OutputState { receipt, has_gap, dead_letters, report, ahead: Vec::new() }
     }
 
     /// Another output takes over after the last commit: this one will not receive the rest of the current report.
-    pub(super) fn hand_over(&mut self) {
+    pub(super) fn yield_to_failover(&mut self) {
         self.drop_instance();
         self.committed.has_gap = true;
-        self.now = self.committed.clone();
+        self.current = self.committed.clone();
     }
 
     /// Marks the current report as incomplete for this output.
     pub(super) fn mark_gap(&mut self) {
-        self.now.has_gap = true;
+        self.current.has_gap = true;
     }
 
     /// Sets whether the following writes repeat earlier ones.
@@ -211,9 +219,9 @@ impl Destination {
     /// first.
     pub(super) fn reopen(&mut self, probe: bool) -> Result<(), PluginError> {
         self.drop_instance();
-        self.now = self.committed.clone();
+        self.current = self.committed.clone();
         self.late.clear();
-        self.dead_letters.cut_back(self.committed.dead_letters).map_err(|error| io_error(&error))?;
+        self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(|error| io_error(&error))?;
         self.capabilities = self.opener.open(&mut self.thread, self.receipt.as_ref())?;
         if probe {
             let report = self.check()?;
@@ -233,18 +241,20 @@ impl Destination {
         if is_resumable && self.has_started {
             return Ok(());
         }
-        if self.now.has_gap && self.now.report.as_ref().is_some_and(|known| !known.is(report)) {
-            self.end_part("the rest of the report was delivered to the failover output")?;
+        if self.current.has_gap
+            && self.current.report.as_ref().is_some_and(|current| !current.is_report(report))
+        {
+            self.end_partial_report("the rest of the report was delivered to the failover output")?;
         }
         // An output that receives only the rest of a report has missed its beginning.
-        self.now.has_gap = if is_resumable { self.now.has_gap } else { begin.continued };
+        self.current.has_gap = if is_resumable { self.current.has_gap } else { begin.continued };
         // An output without a commit has nothing to resume.
         let continued = is_resumable && self.receipt.is_some();
-        let known = self.now.report.take();
-        self.now.report = Some(match known {
-            Some(known) if continued => OpenReport { begin: begin.clone(), ..known },
+        let previous = self.current.report.take();
+        self.current.report = Some(match previous {
+            Some(previous) if continued => OpenReport { begin: begin.clone(), ..previous },
             unfinished => {
-                self.now.settled.undelivered += unfinished.map_or(0, |report| report.records.total());
+                self.current.summary.undelivered += unfinished.map_or(0, |report| report.records.total());
                 OpenReport::new(begin.clone())
             }
         });
@@ -253,7 +263,7 @@ impl Destination {
 
     /// Resumes the report of the last commit in a new instance.
     pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
-        let Some(report) = &self.now.report else { return Ok(()) };
+        let Some(report) = &self.current.report else { return Ok(()) };
         let begin = report.begin.clone();
         self.send_start(&begin, self.receipt.is_some())
     }
@@ -261,26 +271,26 @@ impl Destination {
     fn send_start(&mut self, begin: &ReportBegin, continued: bool) -> Result<(), PluginError> {
         self.has_started = true;
         let how = if begin.partial { Begin::PARTIAL } else { Begin::NEW };
-        let how = how.with_continued(continued).with_gap(self.now.has_gap);
+        let how = how.with_continued(continued).with_gap(self.current.has_gap);
         let report = Arc::clone(&begin.report);
         self.call("begin", move |handle| handle.begin(&report, how))
     }
 
-    /// Ends this output's part of a report that another output also delivers: the part is delivered unless it is
-    /// empty, and clears nothing.
-    pub(super) fn end_part(&mut self, reason: &str) -> Result<(), PluginError> {
-        let deliver = self.now.report.as_ref().is_some_and(|report| report.has_begun);
+    /// Ends this output's part of a report that another output also delivers. The part is delivered unless it is
+    /// empty, and removes nothing.
+    pub(super) fn end_partial_report(&mut self, reason: &str) -> Result<(), PluginError> {
+        let deliver = self.current.report.as_ref().is_some_and(|report| report.has_findings);
         if !self.has_started {
             self.resume_report()?;
         }
         self.end(&ReportEnd { deliver, reason: reason.to_owned(), ..ReportEnd::default() }, true)
     }
 
-    /// Counts this output's part of a report as undelivered: it cannot be ended any more.
-    pub(super) fn lose_part(&mut self) {
+    /// Counts this output's part of a report as undelivered, because it can no longer be ended.
+    pub(super) fn abandon_partial_report(&mut self) {
         let part = self.committed.report.take();
-        self.committed.settled.undelivered += part.map_or(0, |report| report.records.total());
-        self.now = self.committed.clone();
+        self.committed.summary.undelivered += part.map_or(0, |report| report.records.total());
+        self.current = self.committed.clone();
     }
 
     /// Writes the findings of a batch that pass the filters. Returns the rows to retry. The batch is valid.
@@ -291,12 +301,13 @@ impl Destination {
     ) -> Result<Vec<u32>, PluginError> {
         let mut rows = std::mem::take(&mut self.rows);
         let passed = rows.select(validated, &self.filters);
-        self.now.settled.filtered += validated.findings.total() - passed.total();
+        self.current.summary.filtered += validated.findings.total() - passed.total();
         if self.repeating {
             self.retried += passed.total();
         }
-        if let Some(report) = &mut self.now.report {
-            report.has_begun = true;
+        if let Some(report) = &mut self.current.report {
+            report.has_findings = true;
+            report.has_invalid_rows |= validated.has_invalid_rows();
             report.records.add_all(&passed);
         }
         self.batches += 1;
@@ -310,7 +321,7 @@ impl Destination {
     }
 
     /// Writes these rows of a batch again.
-    pub(super) fn write_again(
+    pub(super) fn retry_rows(
         &mut self,
         batch: &Arc<SharedBatch>,
         validated: &ValidatedBatch,
@@ -344,27 +355,27 @@ impl Destination {
     }
 
     /// Marks the current report as invalid, so that its end discards it. Returns the report's path.
-    pub(super) fn break_report(&mut self) -> String {
-        let report = self.now.report.as_mut();
+    pub(super) fn invalidate_report(&mut self) -> String {
+        let report = self.current.report.as_mut();
         report.map_or_else(String::new, |report| {
-            report.broken = true;
+            report.is_invalid = true;
             report.begin.report.path.clone()
         })
     }
 
     pub(super) fn end(&mut self, end: &ReportEnd, has_gap: bool) -> Result<(), PluginError> {
-        let Some(report) = self.now.report.take() else {
+        let Some(report) = self.current.report.take() else {
             return Err(PluginError::bug("plugin bug: report end without a report start"));
         };
         let mut end = end.clone();
-        let has_gap = has_gap || self.now.has_gap;
+        let has_gap = has_gap || self.current.has_gap || report.has_invalid_rows;
         end.complete &= !has_gap;
-        if report.broken {
+        if report.is_invalid {
             (end.complete, end.deliver) = (false, false);
         }
-        self.now.ended = Ended { missed: has_gap || report.broken, dead_letters: report.rejected };
+        self.current.ended = Ended { missed: has_gap || report.is_invalid, dead_letters: report.rejected };
         for ranges in self.filters.iter().filter_map(|filter| filter.ip_ranges.as_ref()) {
-            // The output must not clear an asset that the filters exclude.
+            // The output must not remove findings of an asset that the filters exclude.
             end.clean_assets = end.clean_assets.iter().flat_map(|entry| ranges.common_with(entry)).collect();
         }
         self.has_started = false;
@@ -376,14 +387,15 @@ impl Destination {
                 "plugin bug: the output returned row results at the end of a report",
             ));
         }
-        self.settle(report, deliver, &written);
+        self.count_report(report, deliver, &written);
         Ok(())
     }
 
-    /// Commits everything written so far. Returns rows of earlier batches that the output wants to have again: the commit
-    /// counts only when there are none ([`Destination::keep_commit`]).
+    /// Commits everything written so far. Returns rows of earlier batches that the output requests again: the commit
+    /// is valid only when there are none ([`Destination::keep_commit`]).
     pub(super) fn commit(&mut self) -> Result<Vec<LateRetry>, PluginError> {
-        let at = if self.now.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports };
+        let at =
+            if self.current.report.is_some() { CommitPoint::InReport } else { CommitPoint::BetweenReports };
         let Committed { receipt, late_rejected, late_retry, derived, bytes, .. } =
             self.call("commit", move |handle| handle.commit(at))?;
         if let Some(receipt) = receipt.as_ref().filter(|receipt| receipt.0.len() > Receipt::MAX_BYTES) {
@@ -396,20 +408,20 @@ impl Destination {
             ));
         }
         self.receipt = receipt.filter(|_| resumes);
-        match &mut self.now.report {
+        match &mut self.current.report {
             Some(report) => {
                 report.derived = report.derived.saturating_add(derived);
                 report.bytes = report.bytes.saturating_add(bytes);
             }
             None => {
-                self.now.settled.derived = self.now.settled.derived.saturating_add(derived);
-                self.now.settled.bytes = self.now.settled.bytes.saturating_add(bytes);
+                self.current.summary.derived = self.current.summary.derived.saturating_add(derived);
+                self.current.summary.bytes = self.current.summary.bytes.saturating_add(bytes);
             }
         }
         self.account_late(late_rejected, late_retry)
     }
 
-    /// Counts what a commit has answered about earlier batches.
+    /// Counts the results that a commit has returned for earlier batches.
     fn account_late(
         &mut self,
         rejected: Vec<(LateRow, String)>,
@@ -423,7 +435,7 @@ impl Destination {
         for late in retry {
             batches.entry(late.batch).or_default().retry.push(late.row);
         }
-        let mut again = Vec::new();
+        let mut retries = Vec::new();
         for (number, written) in batches {
             let Some(batch) = self.late.get(&number).map(Arc::clone) else {
                 return Err(PluginError::bug(format!(
@@ -433,26 +445,26 @@ impl Destination {
             let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
             let retry = self.account(validated, None, written, 1)?;
             if !retry.is_empty() {
-                again.push((Arc::clone(&batch), retry));
+                retries.push((Arc::clone(&batch), retry));
             }
         }
-        Ok(again)
+        Ok(retries)
     }
 
     /// Makes the last commit the state to roll back to.
     pub(super) fn keep_commit(&mut self) -> Result<OutputState, PluginError> {
-        self.now.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
+        self.current.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
         self.late.clear();
-        self.committed = self.now.clone();
+        self.committed = self.current.clone();
         Ok(self.state_at_commit())
     }
 
-    /// What this output lacks of the report that ended before the last commit.
+    /// What this output missed of the report that ended before the last commit.
     pub(super) fn ended(&self) -> Ended {
         self.committed.ended
     }
 
-    /// Publishes what the last commit has sealed: its receipt is stored.
+    /// Publishes the report that the last commit has sealed: its receipt is stored.
     pub(super) fn stored(&mut self) -> Result<(), PluginError> {
         let Some(receipt) = self.receipt.clone() else { return Ok(()) };
         self.call("stored", move |handle| handle.stored(&receipt))
@@ -473,18 +485,18 @@ impl Destination {
             return;
         }
         let end = ReportEnd { reason: reason.to_owned(), ..ReportEnd::default() };
-        // The output has failed already; a second error changes nothing.
+        // The output has failed already; a second error is of no interest.
         let _ = self.call("end", move |handle| handle.end(&end));
     }
 
     /// Rolls back the dead letters of findings that count as undelivered.
     pub(super) fn roll_back_dead_letters(&mut self) {
-        if let Err(error) = self.dead_letters.cut_back(self.committed.dead_letters) {
+        if let Err(error) = self.dead_letters.roll_back_to(self.committed.dead_letters) {
             tracing::warn!(instance = self.id(), "{error}");
         }
     }
 
-    /// Opens the output once more to roll back what it committed of the current report.
+    /// Reopens the output to roll back what it committed of the current report.
     pub(super) fn discard(&mut self) {
         if !self.is_hung()
             && self.committed.report.is_some()
@@ -495,10 +507,10 @@ impl Destination {
         }
     }
 
-    /// Counts up to the last commit; later findings count as undelivered. A report that a later run resumes counts as
-    /// far as it was committed.
+    /// Counts up to the last commit; later findings count as undelivered. In a report that a later run resumes,
+    /// committed findings count as delivered.
     pub(super) fn summary(&self, is_resumable: bool) -> OutputSummary {
-        let mut summary = self.committed.settled.clone();
+        let mut summary = self.committed.summary.clone();
         if let Some(report) = &self.committed.report {
             if is_resumable {
                 deliver(&mut summary, report);
@@ -511,38 +523,38 @@ impl Destination {
         summary
     }
 
-    fn settle(&mut self, mut report: OpenReport, delivered: bool, written: &Written) {
+    fn count_report(&mut self, mut report: OpenReport, delivered: bool, written: &Written) {
         report.derived = report.derived.saturating_add(written.derived);
         report.bytes = report.bytes.saturating_add(written.bytes);
         if delivered {
-            deliver(&mut self.now.settled, &report);
+            deliver(&mut self.current.summary, &report);
         } else {
-            self.now.settled.undelivered += report.records.total();
+            self.current.summary.undelivered += report.records.total();
         }
-        self.now.has_gap = false;
+        self.current.has_gap = false;
     }
 
     /// Counts the results that the output returned for the rows that it received.
     fn account(
         &mut self,
         batch: &ValidatedBatch,
-        given: Option<&[u32]>,
+        sent: Option<&[u32]>,
         written: Written,
         attempt: u32,
     ) -> Result<Vec<u32>, PluginError> {
         let rejected: Vec<u32> = written.rejected.iter().map(|rejection| rejection.row).collect();
-        super::selection::check_answer(batch, given, [&rejected, &written.left_out, &written.retry])?;
-        self.show_rejections(batch, &written);
+        super::selection::check_response(batch, sent, [&rejected, &written.left_out, &written.retry])?;
+        self.log_rejections(batch, &written);
         let reasons = written.rejected.iter().map(|rejection| (rejection.row, rejection.reason.as_str()));
         self.reject(batch, reasons, attempt);
         let left_out = kinds_of(batch, &written.left_out);
-        self.now.settled.filtered += left_out.total();
-        if let Some(report) = &mut self.now.report {
+        self.current.summary.filtered += left_out.total();
+        if let Some(report) = &mut self.current.report {
             report.records = report.records.without(&left_out);
             report.derived = report.derived.saturating_add(written.derived);
             report.bytes = report.bytes.saturating_add(written.bytes);
         }
-        if self.dead_letters.is_full() {
+        if self.dead_letters.needs_flush() {
             self.dead_letters.flush().map_err(|error| io_error(&error))?;
         }
         Ok(written.retry)
@@ -554,9 +566,9 @@ impl Destination {
         rows: impl Iterator<Item = (u32, &'a str)>,
         attempts: u32,
     ) {
-        let start = match &self.now.report {
+        let start = match &self.current.report {
             Some(report) => Arc::clone(&report.begin.report),
-            // A commit after the end of the report has refused them.
+            // A commit after the end of the report has rejected them.
             None => self.last_report.clone(),
         };
         let mut rejected = KindCounts::default();
@@ -564,44 +576,43 @@ impl Destination {
             for (row, reason) in rows {
                 let Some(finding) = view.finding(row) else { continue };
                 rejected.add(finding.kind(), 1);
-                let LetterHistory { run, attempts: before } =
-                    batch.history(row).unwrap_or(LetterHistory { run: self.run, attempts: 0 });
-                self.dead_letters.add(&Letter {
+                let DeadLetterHistory { run, attempts: earlier } =
+                    batch.history(row).unwrap_or(DeadLetterHistory { run: self.run, attempts: 0 });
+                self.dead_letters.add(&DeadLetter {
                     output: self.opener.id().to_owned(),
                     run,
                     time: crate::state::now(),
                     reason: without_controls(reason).into_owned(),
-                    attempts: before.saturating_add(attempts),
+                    attempts: earlier.saturating_add(attempts),
                     report: (&*start).into(),
-                    record: Record::of(finding, view.schema()),
+                    record: Record::of(finding, view.columns()),
                 });
             }
         });
-        self.now.settled.rejected += rejected.total();
-        match &mut self.now.report {
+        self.current.summary.rejected += rejected.total();
+        match &mut self.current.report {
             Some(report) => {
                 report.rejected += rejected.total();
                 report.records = report.records.without(&rejected);
             }
             None => {
-                let settled = &mut self.now.settled;
-                settled.records = settled.records.saturating_sub(rejected.total());
-                settled.records_by_kind = settled.records_by_kind.without(&rejected);
-                self.now.ended.dead_letters += rejected.total();
+                let summary = &mut self.current.summary;
+                summary.records = summary.records.saturating_sub(rejected.total());
+                summary.records_by_kind = summary.records_by_kind.without(&rejected);
+                self.current.ended.dead_letters += rejected.total();
             }
         }
     }
 
     /// Logs the first rejected findings; logging all could hide everything else.
-    fn show_rejections(&self, batch: &ValidatedBatch, written: &Written) {
-        let shown = SHOWN_REJECTIONS.saturating_sub(self.now.settled.rejected);
+    fn log_rejections(&self, batch: &ValidatedBatch, written: &Written) {
+        let logged = MAX_LOGGED_REJECTIONS.saturating_sub(self.current.summary.rejected);
         batch.batch.read(|view| {
-            for rejection in written.rejected.iter().take(usize::try_from(shown).unwrap_or(usize::MAX)) {
+            for rejection in written.rejected.iter().take(usize::try_from(logged).unwrap_or(usize::MAX)) {
                 let Some(finding) = view.finding(rejection.row) else { continue };
-                let (asset, qid) =
-                    (finding.asset().address(), finding.definition().get(DefinitionField::Qid));
+                let (asset, id) = (finding.asset().address(), finding.definition().id());
                 let reason = without_controls(&rejection.reason);
-                tracing::warn!(instance = self.id(), asset, qid, "finding rejected: {reason}");
+                tracing::warn!(instance = self.id(), asset, id, "finding rejected: {reason}");
             }
         });
     }
@@ -614,14 +625,23 @@ impl Drop for Destination {
 }
 
 impl OpenReport {
-    /// Whether it is this report, at any position.
-    fn is(&self, report: &ReportStart) -> bool {
-        LetterReport::from(&*self.begin.report) == LetterReport::from(report)
+    /// Whether this is the given report, at any position.
+    fn is_report(&self, report: &ReportStart) -> bool {
+        ReportRecord::from(&*self.begin.report) == ReportRecord::from(report)
     }
 
     fn new(begin: ReportBegin) -> Self {
         let records = KindCounts::default();
-        Self { begin, records, derived: 0, bytes: 0, rejected: 0, has_begun: false, broken: false }
+        Self {
+            begin,
+            records,
+            derived: 0,
+            bytes: 0,
+            rejected: 0,
+            has_findings: false,
+            has_invalid_rows: false,
+            is_invalid: false,
+        }
     }
 }
 

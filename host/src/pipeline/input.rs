@@ -16,7 +16,7 @@ use super::checkpoint::{Checkpoints, EndedReport, NewMark};
 use super::control::Control;
 use super::queue::Queue;
 use super::report_lock::ReportLockGuard;
-use super::retry::{Outage, is_passing};
+use super::retry::{Outage, is_retryable};
 use super::source::Source;
 use super::summary::InputSummary;
 use super::worker::log_notes;
@@ -25,7 +25,7 @@ use crate::plugins::context::Context;
 use crate::state::{self, SentReport};
 use crate::telemetry::without_controls;
 
-/// Everything that an input's thread needs.
+/// The thread of an input.
 pub(super) struct InputThread {
     /// Index of the input.
     pub(super) number: usize,
@@ -37,9 +37,9 @@ pub(super) struct InputThread {
     pub(super) checkpoints: Arc<Checkpoints>,
 }
 
-/// What an input has read. The outputs' threads count the findings, so the counts are final only when the outputs
+/// The result of an input. The outputs' threads count the findings, so the counts are final only when the outputs
 /// have finished.
-pub(super) struct Read {
+pub(super) struct InputResult {
     pub(super) summary: InputSummary,
     pub(super) counts: Arc<InputCounts>,
     /// Whether the input finished by itself.
@@ -50,16 +50,16 @@ impl InputThread {
     /// Reads until the input has finished, has failed or is stopped.
     ///
     /// A report in progress is ended for the outputs, or left unfinished so that a later run can resume it.
-    pub(super) fn run(self) -> Read {
+    pub(super) fn run(self) -> InputResult {
         let Self { number, source, retry, interval, outputs, control, checkpoints } = self;
-        let (home, used) = channel();
+        let (recycle, recycled_batches) = channel();
         let columns = Arc::new(Columns::of(source.schema().clone()));
         let summary = InputSummary {
             id: source.id().to_owned(),
             plugin: source.plugin().to_owned(),
             ..InputSummary::default()
         };
-        let counts = Arc::new(InputCounts::new(source.id()));
+        let counts = Arc::new(InputCounts::new(source.id(), source.plugin()));
         let mut worker = InputWorker {
             number,
             summary,
@@ -73,8 +73,8 @@ impl InputThread {
             columns,
             known: Known::default(),
             counts,
-            home,
-            used,
+            recycle,
+            recycled_batches,
             report: None,
             since_mark: SinceMark::default(),
             last_mark: 0,
@@ -82,10 +82,10 @@ impl InputThread {
             is_idle: false,
         };
         let result = worker.read_with_retries();
-        worker.conclude(&result);
+        worker.end_input(&result);
         worker.close();
-        control.turn.leave(number);
-        Read { finished: result.is_ok(), summary: worker.summary, counts: worker.counts }
+        control.report_lock.input_ended(number);
+        InputResult { finished: result.is_ok(), summary: worker.summary, counts: worker.counts }
     }
 }
 
@@ -93,7 +93,7 @@ struct InputWorker<'a> {
     number: usize,
     summary: InputSummary,
     source: Source,
-    /// Position at which the source can be opened again; `None` if it cannot.
+    /// Position at which the source can be reopened; `None` if it cannot.
     resume_at: Option<Position>,
     retry: RetryPolicy,
     interval: CheckpointInterval,
@@ -103,12 +103,12 @@ struct InputWorker<'a> {
     columns: Arc<Columns>,
     known: Known,
     counts: Arc<InputCounts>,
-    home: Sender<RawBatch>,
-    used: Receiver<RawBatch>,
+    recycle: Sender<RawBatch>,
+    recycled_batches: Receiver<RawBatch>,
     report: Option<OpenReport<'a>>,
     since_mark: SinceMark,
     last_mark: u64,
-    /// What the input is to be told, and when the next attempt is made.
+    /// What `stored` must report to the input, and the time of the next attempt.
     unconfirmed: Option<(Stored, Instant)>,
     /// Whether the input has nothing to read now.
     is_idle: bool,
@@ -117,7 +117,7 @@ struct InputWorker<'a> {
 /// The report in progress, with the report lock.
 struct OpenReport<'a> {
     begin: ReportBegin,
-    turn: ReportLockGuard<'a>,
+    report_lock: ReportLockGuard<'a>,
     /// Whether findings of it have been sent in this run.
     has_sent: bool,
 }
@@ -125,35 +125,35 @@ struct OpenReport<'a> {
 /// What was sent since the last barrier.
 struct SinceMark {
     bytes: u64,
-    begun: Instant,
+    started: Instant,
 }
 
 impl Default for SinceMark {
     fn default() -> Self {
-        Self { bytes: 0, begun: Instant::now() }
+        Self { bytes: 0, started: Instant::now() }
     }
 }
 
-/// Time after which an input is told again what it has not confirmed.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(60);
+/// Time after which a failed `stored` is repeated.
+const CONFIRM_RETRY: Duration = Duration::from_secs(60);
 
 /// Interval at which a waiting input checks for new commits.
 const TICK: Duration = Duration::from_millis(200);
 
 impl<'a> InputWorker<'a> {
-    /// Reads, and opens the source again when it was unavailable.
+    /// Reads, and reopens the source after it was unavailable.
     fn read_with_retries(&mut self) -> Result<(), PluginError> {
         let mut outage: Option<Outage> = None;
         loop {
-            let before = self.resume_at.clone();
+            let previous = self.resume_at.clone();
             let error = match self.read() {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if self.resume_at != before {
-                outage = None; // It came on meanwhile: this is another outage.
+            if self.resume_at != previous {
+                outage = None; // The input made progress: this is a new outage.
             }
-            let Some(place) = self.resume_at.clone().filter(|_| is_passing(&error)) else {
+            let Some(position) = self.resume_at.clone().filter(|_| is_retryable(&error)) else {
                 return Err(error);
             };
             let outage = outage.get_or_insert_with(|| Outage::new(self.retry));
@@ -167,9 +167,9 @@ impl<'a> InputWorker<'a> {
             if self.control.stop.wait(pause) {
                 return Err(PluginError::cancelled());
             }
-            match self.source.reopen(&place) {
+            match self.source.reopen(&position) {
                 Ok(()) => self.known = Known::default(),
-                Err(error) if is_passing(&error) => {}
+                Err(error) if is_retryable(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -177,13 +177,13 @@ impl<'a> InputWorker<'a> {
 
     fn read(&mut self) -> Result<(), PluginError> {
         loop {
-            if self.control.stop.is_given() {
+            if self.control.stop.is_requested() {
                 // An input that waits for new reports ends without failure: a stop loses nothing then.
                 let waits = self.is_idle && self.report.is_none() && !self.control.has_failed();
                 return if waits { Ok(()) } else { Err(PluginError::cancelled()) };
             }
-            self.tell_stored();
-            let recycled = self.used.try_recv().unwrap_or_default();
+            self.notify_stored();
+            let recycled = self.recycled_batches.try_recv().unwrap_or_default();
             let Step { event, position, checkpoint, .. } = self.source.next(recycled)?;
             self.is_idle = matches!(event, Event::Idle(_));
             match event {
@@ -192,41 +192,41 @@ impl<'a> InputWorker<'a> {
                 Event::ReportEnd(end) => self.end(end, position)?,
                 Event::Refused(refusal) => self.refuse(&refusal)?,
                 Event::Idle(wake_after) => {
-                    self.outside_a_report("returned \"idle\" inside a report")?;
+                    self.require_no_report("returned \"idle\" inside a report")?;
                     self.idle(wake_after);
                 }
                 Event::Mark => {
-                    self.outside_a_report("returned a position without findings inside a report")?;
+                    self.require_no_report("returned a position without findings inside a report")?;
                     self.resume_at = position;
-                    self.since_mark.bytes += 1; // The position itself is something to store.
+                    self.since_mark.bytes += 1; // The position itself must be stored.
                 }
                 Event::Finished => return self.finished(),
                 _ => return Err(PluginError::bug("plugin bug: `next` returned an unknown step")),
             }
-            self.serve(checkpoint)?;
+            self.handle_checkpoint_request(checkpoint)?;
         }
     }
 
-    /// Sets a checkpoint where the input asks for one.
-    fn serve(&mut self, request: CheckpointRequest) -> Result<(), PluginError> {
+    /// Sets a checkpoint where the input requests one.
+    fn handle_checkpoint_request(&mut self, request: CheckpointRequest) -> Result<(), PluginError> {
         if request == CheckpointRequest::AtInterval {
             return Ok(());
         }
-        self.mark_here();
+        self.add_mark();
         if request == CheckpointRequest::NowAndWait {
             self.wait_settled()?;
         }
         Ok(())
     }
 
-    /// Waits until the last barrier is stored and published, and tells the input.
+    /// Waits until the last barrier is stored and published, and informs the input.
     fn wait_settled(&mut self) -> Result<(), PluginError> {
         while !self.checkpoints.wait_settled(self.last_mark, TICK) && !self.control.has_failed() {
-            if self.control.stop.is_given() {
+            if self.control.stop.is_requested() {
                 return Err(PluginError::cancelled());
             }
         }
-        self.tell_stored();
+        self.notify_stored();
         Ok(())
     }
 
@@ -234,23 +234,27 @@ impl<'a> InputWorker<'a> {
         if let Some(report) = self.report.take() {
             return self.restart_report(report, start, continued);
         }
-        let turn = self.control.turn.take(self.number);
-        if self.control.stop.is_given() {
-            return Err(PluginError::cancelled()); // The stop came while this input waited for the lock.
+        let report_lock = self.control.report_lock.acquire(self.number);
+        if self.control.stop.is_requested() {
+            return Err(PluginError::cancelled()); // The stop was requested while this input waited for the lock.
         }
-        if !self.checkpoints.has_begun() {
-            self.mark_the_beginning()?;
+        if !self.checkpoints.has_first_checkpoint() {
+            self.store_first_checkpoint()?;
         }
         let path = without_controls(&start.path);
         let verb = if continued { "resuming" } else { "reading" };
-        // As string fields: titles come from outside, and the log escapes line breaks in fields.
+        // As string fields: titles are external data, and the log escapes line breaks in fields.
         tracing::info!(
             instance = self.summary.id,
             kind = start.kind.as_str(),
             title = start.title.as_str(),
             "{verb} {path}"
         );
+        if let Some(fault) = start.source.fault() {
+            return Err(PluginError::bug(format!("plugin bug: the input started a report without {fault}")));
+        }
         start.schema = self.columns.schema().clone();
+        self.columns = Arc::new(Columns::of_report(&start));
         let key = Arc::new(ReportKey {
             input: self.summary.id.clone(),
             id: start.id.clone(),
@@ -259,27 +263,27 @@ impl<'a> InputWorker<'a> {
             revision: start.revision.clone(),
         });
         let begin = ReportBegin { report: Arc::new(start), key, continued, partial: self.source.is_replay() };
-        self.report = Some(OpenReport { begin: begin.clone(), turn, has_sent: false });
+        self.report = Some(OpenReport { begin: begin.clone(), report_lock, has_sent: false });
         self.send(&Item::Begin(begin));
         Ok(())
     }
 
     /// Stores the first checkpoint before anything is delivered. Otherwise a crash after the first report would leave
     /// it delivered, but not recorded.
-    fn mark_the_beginning(&mut self) -> Result<(), PluginError> {
+    fn store_first_checkpoint(&mut self) -> Result<(), PluginError> {
         if self.resume_at.is_none() {
             return Ok(());
         }
         self.mark(self.resume_at.clone(), None);
         while !self.checkpoints.wait_stored(self.last_mark, TICK) && !self.control.has_failed() {
-            if self.control.stop.is_given() {
+            if self.control.stop.is_requested() {
                 return Err(PluginError::cancelled());
             }
         }
         Ok(())
     }
 
-    /// Handles the start of a report after the source was opened again inside one: it is resumed, or read from the
+    /// Handles the start of a report after the source was reopened inside one: it is resumed, or read from the
     /// beginning.
     fn restart_report(
         &mut self,
@@ -290,17 +294,17 @@ impl<'a> InputWorker<'a> {
         if !self.source.was_reopened() {
             return Err(PluginError::bug("the input started a report inside another report"));
         }
-        let known = &report.begin.report;
-        let is_same = (&start.id, &start.path) == (&known.id, &known.path);
+        let current = &report.begin.report;
+        let is_same = (&start.id, &start.path) == (&current.id, &current.path);
         if is_same && (continued || !report.has_sent) {
             self.report = Some(report);
             return Ok(());
         }
-        let turn = report.turn;
+        let report_lock = report.report_lock;
         let reason = "the source has changed; the report is read from the beginning".to_owned();
         tracing::warn!(instance = self.summary.id, "{reason}");
         self.send(&Item::End { end: Arc::new(ReportEnd { reason, ..ReportEnd::default() }), has_gap: false });
-        drop(turn);
+        drop(report_lock);
         self.begin(start, continued)
     }
 
@@ -316,21 +320,21 @@ impl<'a> InputWorker<'a> {
         report.has_sent = true;
         // Definitions stay in memory as long as a batch that refers to them.
         self.since_mark.bytes += raw.definitions.bytes.len() as u64;
-        let taken = self.known.take(&mut raw, self.columns.schema());
-        taken
+        let accepted = self.known.take(&mut raw, self.columns.schema());
+        accepted
             .map_err(|bad| PluginError::bug(format!("plugin bug: the input sent an invalid batch: {bad}")))?;
         let (columns, counts) = (Arc::clone(&self.columns), Arc::clone(&self.counts));
         let history = self.source.take_history();
-        let batch = SharedBatch::new(raw, history, self.known.clone(), columns, counts, self.home.clone());
+        let batch = SharedBatch::new(raw, history, self.known.clone(), columns, counts, self.recycle.clone());
         let item = Item::Batch(Arc::new(batch));
         self.since_mark.bytes += item.size().0;
         self.send(&item);
         drop(item);
         self.resume_at = position;
         let CheckpointInterval { bytes, time } = self.interval;
-        let is_due = self.since_mark.bytes >= bytes || self.since_mark.begun.elapsed() >= time;
+        let is_due = self.since_mark.bytes >= bytes || self.since_mark.started.elapsed() >= time;
         if is_due && request == CheckpointRequest::AtInterval {
-            self.mark_here();
+            self.add_mark();
         }
         Ok(())
     }
@@ -340,13 +344,13 @@ impl<'a> InputWorker<'a> {
             return Err(PluginError::bug("the input ended a report without starting it"));
         };
         self.count_end(&report.begin.report, &end);
-        // An incomplete report must not clear anything, and a complete one is always delivered.
+        // An incomplete report must not remove anything, and a complete one is always delivered.
         let end = ReportEnd { deliver: end.deliver || end.complete, ..end };
         let sent = end.deliver.then(|| self.sent(&report.begin.report, end.complete));
         self.send(&Item::End { end: Arc::new(end), has_gap: false });
         self.resume_at = position;
         self.mark(self.resume_at.clone(), Some(EndedReport { key: report.begin.key, sent }));
-        drop(report.turn);
+        drop(report.report_lock);
         Ok(())
     }
 
@@ -362,7 +366,7 @@ impl<'a> InputWorker<'a> {
                 without_controls(&format!("{}: {}", start.path, note.text))
             );
         }
-        // Dead letters are never a complete report; for them this is not a failure.
+        // A report of dead letters is never complete; this is not a failure.
         if !end.complete && !self.source.is_replay() {
             self.summary.incomplete += 1;
             let delivered = if end.deliver {
@@ -388,7 +392,7 @@ impl<'a> InputWorker<'a> {
     }
 
     /// Adds a barrier here, if the input and every output can resume here.
-    fn mark_here(&mut self) {
+    fn add_mark(&mut self) {
         let is_allowed = self.report.is_none() || self.checkpoints.allows_marks_in_reports();
         if self.resume_at.is_some() && self.since_mark.bytes > 0 && is_allowed {
             self.mark(self.resume_at.clone(), None);
@@ -403,7 +407,7 @@ impl<'a> InputWorker<'a> {
     }
 
     fn refuse(&mut self, refusal: &Refusal) -> Result<(), PluginError> {
-        self.outside_a_report("refused a report inside another report")?;
+        self.require_no_report("refused a report inside another report")?;
         // Each report is counted once.
         if refusal.incomplete {
             self.summary.incomplete += 1;
@@ -415,38 +419,38 @@ impl<'a> InputWorker<'a> {
     }
 
     fn idle(&mut self, wake_after: Duration) {
-        let begun = Instant::now();
-        while begun.elapsed() < wake_after {
-            self.tell_stored();
+        let started = Instant::now();
+        while started.elapsed() < wake_after {
+            self.notify_stored();
             let woken = || self.source.context().is_some_and(Context::take_wake);
-            let left = wake_after.saturating_sub(begun.elapsed()).min(TICK);
-            if woken() || self.control.stop.wait(left) {
+            let remaining = wake_after.saturating_sub(started.elapsed()).min(TICK);
+            if woken() || self.control.stop.wait(remaining) {
                 return;
             }
         }
     }
 
     fn finished(&mut self) -> Result<(), PluginError> {
-        self.outside_a_report("finished inside a report")?;
+        self.require_no_report("finished inside a report")?;
         if self.summary.reports == 0 && self.summary.refused == 0 && self.summary.incomplete == 0 {
             tracing::warn!(instance = self.summary.id, "no reports found");
         }
         Ok(())
     }
 
-    fn outside_a_report(&self, misdeed: &str) -> Result<(), PluginError> {
+    fn require_no_report(&self, violation: &str) -> Result<(), PluginError> {
         match self.report {
             None => Ok(()),
-            Some(_) => Err(PluginError::bug(format!("plugin bug: the input {misdeed}"))),
+            Some(_) => Err(PluginError::bug(format!("plugin bug: the input {violation}"))),
         }
     }
 
     /// Handles the end of the input: the outputs finish, or keep their state for a later run.
-    fn conclude(&mut self, result: &Result<(), PluginError>) {
+    fn end_input(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
             self.control.input_ended(&self.summary.id, error);
             if self.control.is_resumable() {
-                self.leave_report();
+                self.keep_unfinished();
             } else {
                 self.abandon_report(error);
             }
@@ -454,7 +458,7 @@ impl<'a> InputWorker<'a> {
         self.wait_for_delivery();
     }
 
-    /// Closes the source. An error after the input has failed changes nothing.
+    /// Closes the source. An error after the input has failed is ignored.
     fn close(&mut self) {
         if let Some(context) = self.source.context() {
             log_notes(&self.summary.id, context);
@@ -465,12 +469,12 @@ impl<'a> InputWorker<'a> {
     }
 
     /// Leaves the report in progress unfinished: a later run resumes it.
-    fn leave_report(&mut self) {
-        self.mark_here();
+    fn keep_unfinished(&mut self) {
+        self.add_mark();
         if let Some(report) = self.report.take() {
             self.summary.reports += 1;
             self.summary.unfinished += 1;
-            drop(report.turn);
+            drop(report.report_lock);
         }
     }
 
@@ -485,28 +489,28 @@ impl<'a> InputWorker<'a> {
             };
             let end = Arc::new(ReportEnd { reason, ..ReportEnd::default() });
             self.send(&Item::End { end, has_gap: false });
-            drop(report.turn);
+            drop(report.report_lock);
         }
     }
 
-    /// Waits until the outputs have committed and published everything, and tells the input.
+    /// Waits until the outputs have committed and published everything, and informs the input.
     fn wait_for_delivery(&mut self) {
         while !self.checkpoints.wait_settled(self.last_mark, TICK) && !self.control.has_failed() {
-            self.tell_stored();
+            self.notify_stored();
         }
-        self.tell_stored();
+        self.notify_stored();
     }
 
-    /// Tells the input what is stored. A call that failed is repeated after a while, and by the next run.
-    fn tell_stored(&mut self) {
-        if let Some(news) = self.checkpoints.take_news(self.number) {
+    /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
+    fn notify_stored(&mut self) {
+        if let Some(notification) = self.checkpoints.take_notification(self.number) {
             self.unconfirmed = Some(match self.unconfirmed.take() {
-                Some((mut known, next)) => {
-                    known.position = news.position;
-                    known.reports.extend(news.reports);
-                    (known, next)
+                Some((mut unconfirmed, next)) => {
+                    unconfirmed.position = notification.position;
+                    unconfirmed.reports.extend(notification.reports);
+                    (unconfirmed, next)
                 }
-                None => (news, Instant::now()),
+                None => (notification, Instant::now()),
             });
         }
         let Some((stored, next)) = self.unconfirmed.take() else { return };
@@ -518,12 +522,12 @@ impl<'a> InputWorker<'a> {
             Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
             Err(error) => {
                 self.control.input_failed(&self.summary.id, &error);
-                self.unconfirmed = Some((stored, Instant::now() + CONFIRM_AGAIN));
+                self.unconfirmed = Some((stored, Instant::now() + CONFIRM_RETRY));
             }
         }
     }
 
-    /// Waits while an output's queue is full: so a slow output slows down the input.
+    /// Waits while an output's queue is full, so a slow output slows down the input.
     fn send(&self, item: &Item) {
         self.outputs.iter().for_each(|output| output.put(item));
     }
@@ -533,7 +537,16 @@ impl<'a> InputWorker<'a> {
 pub(super) fn with_counts(mut summary: InputSummary, counts: &InputCounts) -> InputSummary {
     summary.assets = counts.assets.load(Ordering::Relaxed);
     summary.findings = counts.findings();
-    if counts.broken.load(Ordering::Relaxed) {
+    (summary.invalid, summary.odd_cells) = counts.rows();
+    if summary.odd_cells.total() > 0 {
+        tracing::warn!(
+            instance = summary.id,
+            "plugin {} sent cells that are not of the form of their column: {}; they were delivered unchanged",
+            summary.plugin,
+            summary.odd_cells
+        );
+    }
+    if counts.has_invalid_batch.load(Ordering::Relaxed) {
         summary.incomplete = (summary.incomplete + 1).min(summary.reports).max(summary.incomplete);
         return summary;
     }

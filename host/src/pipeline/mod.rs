@@ -1,5 +1,6 @@
-//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output. Each plugin instance has
-//! a thread of its own, from which all its calls come; the others wait for it. Tests: `cargo test -p engine-tests`.
+//! Runs a pipeline: one thread for each input, one thread and one bounded queue for each output. Each plugin instance
+//! has its own thread, which makes all its calls while the others wait for the result. Tests: `cargo test -p
+//! engine-tests`.
 //!
 //! ```text
 //! input thread ──► queue ──► output thread     (one of these for each output; the batch is shared)
@@ -11,10 +12,10 @@ mod batch;
 mod build;
 mod checkpoint;
 mod control;
+mod dead_letter_source;
 mod destination;
 mod failover;
 mod input;
-mod letters;
 mod opener;
 mod progress;
 mod queue;
@@ -27,10 +28,11 @@ mod selection;
 mod source;
 mod stop;
 mod summary;
+mod validate;
 mod worker;
 
-pub use build::{Built, Settings, build, build_replay};
-pub use run::{Ending, run};
+pub use build::{OpenPipeline, Settings, build, build_replay};
+pub use run::{RunResult, run};
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::exit_code;
 pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};

@@ -1,4 +1,4 @@
-//! Opens instances of one plugin, any number of times: with the same options, at another position or receipt.
+//! Opens instances of one plugin, repeatedly: with the same options, at different positions or receipts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ pub(super) type InputOpener = Opener<InputTable2, InputCapabilities>;
 /// Opens instances of one output.
 pub(super) type OutputOpener = Opener<OutputTable2, OutputCapabilities>;
 
-/// What every instance of one input or output of the pipeline is opened with.
+/// Opens the instances of one input or output of the pipeline.
 pub(super) struct Opener<T, C> {
     table: T,
-    /// What the plugin declares.
+    /// Capabilities of the plugin.
     declared: C,
     plugin: String,
-    /// Contains the options, which contain secrets.
+    /// Contains the options, including secrets.
     frame: Arc<OpenFrame>,
     context: &'static Context,
     limits: CallLimits,
@@ -81,7 +81,7 @@ impl<T, C> Opener<T, C> {
         self.limits
     }
 
-    /// A thread for the instance.
+    /// Starts a thread for an instance.
     pub(super) fn thread<H: Send + 'static>(&self) -> InstanceThread<H> {
         InstanceThread::start(self.id(), self.context)
     }
@@ -93,7 +93,7 @@ pub(super) struct RunOfInstance<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) settings: &'a Settings,
     pub(super) stop: &'a Arc<Stop>,
-    /// How long a call may take without a sign of progress.
+    /// Time limit of a call without progress.
     pub(super) hang: Duration,
 }
 
@@ -112,7 +112,7 @@ fn frame(pipeline: &Pipeline, instance: &Instance, settings: &Settings, limits: 
 }
 
 impl InputOpener {
-    /// Opens an instance on its thread. Returns its columns and what it can do. An empty position is the beginning.
+    /// Opens an instance on its thread. Returns its columns and capabilities. An empty position is the beginning.
     pub(super) fn open(
         &self,
         thread: &mut InstanceThread<InputHandle>,
@@ -132,7 +132,7 @@ impl InputOpener {
 }
 
 impl OutputOpener {
-    /// Opens an instance on its thread. Returns what it can do.
+    /// Opens an instance on its thread. Returns its capabilities.
     pub(super) fn open(
         &self,
         thread: &mut InstanceThread<OutputHandle>,
@@ -148,13 +148,13 @@ impl OutputOpener {
         })
     }
 
-    /// What the plugin declares.
+    /// Capabilities of the plugin.
     pub(super) fn declared(&self) -> OutputCapabilities {
         self.declared
     }
 }
 
-/// Redacts the values of secret options in everything that the plugin tells the host.
+/// Redacts the values of secret options in everything that the plugin reports to the host.
 fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
     let descriptor = claim.library.descriptor(claim.kind, claim.name).ok();
     let is_secret = |name: &str| {
@@ -167,7 +167,7 @@ fn mask_secrets(instance: &Instance, claim: Claim<'_>) {
     }
 }
 
-/// The error of a plugin that asks the host to store more than the contract allows.
+/// The error of a plugin whose data exceeds the limit of the contract.
 pub(super) fn too_long(kind: &str, what: &str, bytes: usize, limit: usize) -> PluginError {
     PluginError::bug(format!(
         "plugin bug: the {kind} returned a {what} of {bytes} bytes; the limit is {limit}"

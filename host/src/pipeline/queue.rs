@@ -2,10 +2,11 @@
 //! unavailable and optional.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::batch::{Item, MissedFindings};
+use super::batch::Item;
 use crate::config::{OnFull, QueueLimits};
 
 /// The queue of one output: inputs add items, the output's thread takes them.
@@ -16,6 +17,8 @@ pub(super) struct Queue {
     limits: QueueLimits,
     on_full: OnFull,
     required: bool,
+    /// Findings that were dropped.
+    missed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -28,20 +31,26 @@ struct State {
     /// Whether no more items will be taken.
     abandoned: bool,
     /// Whether the output is being retried.
-    down: bool,
+    unavailable: bool,
     /// Whether findings of the current report were dropped.
     has_gap: bool,
     /// Whether the current report is dropped completely.
     skipping: bool,
-    missed: MissedFindings,
 }
 
 /// Maximum number of starts, ends and barriers in the queue without findings between them.
-const MOST_MARKS: usize = 4096;
+const MAX_MARKS: usize = 4096;
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits, on_full: OnFull, required: bool) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), limits, on_full, required }
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            limits,
+            on_full,
+            required,
+            missed: AtomicU64::new(0),
+        }
     }
 
     /// Adds an item. Waits while the queue is full, unless findings may be dropped for this output.
@@ -49,20 +58,20 @@ impl Queue {
         let (bytes, findings) = item.size();
         let mut state = self.lock();
         loop {
-            if state.abandoned {
-                return state.leave_out(item);
+            if !state.abandoned && state.has_capacity(bytes, findings, self.limits) {
+                state.push(item.clone(), bytes, findings);
+                drop(state);
+                self.changed.notify_all();
+                return;
             }
-            if state.has_room(bytes, findings, self.limits) {
-                break;
-            }
-            if self.on_full == OnFull::Drop || (state.down && !self.required) {
-                return state.leave_out(item);
+            if state.abandoned || self.on_full == OnFull::Drop || (state.unavailable && !self.required) {
+                state.drop_item(item);
+                drop(state);
+                self.count_missed(item);
+                return;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.take_in(item.clone(), bytes, findings);
-        drop(state);
-        self.changed.notify_all();
     }
 
     /// Takes the next item; `None` when the queue is closed and empty.
@@ -95,14 +104,14 @@ impl Queue {
         let mut state = self.lock();
         state.abandoned = true;
         let items = std::mem::take(&mut state.items);
-        items.iter().for_each(|item| state.missed.add(item));
         drop(state);
         self.changed.notify_all();
+        items.iter().for_each(|item| self.count_missed(item));
     }
 
     /// Sets whether the output is unavailable.
-    pub(super) fn set_down(&self, down: bool) {
-        self.lock().down = down;
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.lock().unavailable = unavailable;
         self.changed.notify_all();
     }
 
@@ -113,9 +122,14 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// The dropped findings; known when their batches are freed.
-    pub(super) fn missed(&self) -> MissedFindings {
-        self.lock().missed.clone()
+    /// Number of dropped findings.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Counts the findings of a dropped item. A batch that no output takes is validated here.
+    fn count_missed(&self, item: &Item) {
+        self.missed.fetch_add(item.findings(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,9 +138,9 @@ impl Queue {
 }
 
 impl State {
-    /// One batch is always accepted, however large. The number of other items is limited too.
-    fn has_room(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
-        if self.skipping || self.items.len() >= MOST_MARKS {
+    /// One batch is always accepted, regardless of its size. The number of other items is limited too.
+    fn has_capacity(&self, bytes: u64, findings: u64, limits: QueueLimits) -> bool {
+        if self.skipping || self.items.len() >= MAX_MARKS {
             return false;
         }
         let is_mark = bytes == 0;
@@ -135,7 +149,7 @@ impl State {
             || (self.bytes + bytes <= limits.bytes && self.findings + findings <= limits.findings)
     }
 
-    fn take_in(&mut self, item: Item, bytes: u64, findings: u64) {
+    fn push(&mut self, item: Item, bytes: u64, findings: u64) {
         let item = match item {
             Item::Begin(begin) => {
                 self.has_gap = false;
@@ -149,13 +163,12 @@ impl State {
         self.items.push_back(item);
     }
 
-    fn leave_out(&mut self, item: &Item) {
-        self.missed.add(item);
+    fn drop_item(&mut self, item: &Item) {
         match item {
             Item::Begin(_) => self.skipping = true,
             Item::Batch(_) => self.has_gap = true,
             Item::End { .. } if self.skipping => self.skipping = false,
-            // The output has received the start of this report, so it gets the end even if the queue is full.
+            // The output has received the start of this report, so it receives the end even if the queue is full.
             Item::End { end, .. } if !self.abandoned => {
                 self.items.push_back(Item::End { end: end.clone(), has_gap: self.has_gap });
             }

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 /// Limits findings per second.
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
-    /// Nothing is passed on before this time.
+    /// No findings may pass before this time.
     next: Option<Instant>,
 }
 
 impl RateLimit {
     /// Waits until the rate limit allows the next findings.
-    pub(super) fn keep(&mut self, findings: u64, most_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
+    pub(super) fn wait_for(&mut self, findings: u64, max_per_sec: u64, wait: impl FnOnce(Duration) -> bool) {
         let now = Instant::now();
         let next = self.next.filter(|next| *next > now);
         if let Some(next) = next {
             let _ = wait(next - now);
         }
         #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
-        let cost = Duration::from_secs_f64(findings as f64 / most_per_sec as f64);
+        let cost = Duration::from_secs_f64(findings as f64 / max_per_sec as f64);
         self.next = Some(next.unwrap_or(now) + cost);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Which input has the lock.
+/// The input that holds the lock.
 #[derive(Debug, Default)]
 pub(super) struct ReportLock {
     state: Mutex<State>,
@@ -12,8 +12,8 @@ pub(super) struct ReportLock {
 
 #[derive(Debug, Default)]
 struct State {
-    taken: bool,
-    /// The input that gets the lock first, because the last run was interrupted inside its report.
+    locked: bool,
+    /// The input that acquires the lock first, because the last run was interrupted inside its report.
     first: Option<usize>,
 }
 
@@ -23,21 +23,21 @@ pub(super) struct ReportLockGuard<'a>(&'a ReportLock);
 
 impl ReportLock {
     pub(super) fn new(first: Option<usize>) -> Self {
-        Self { state: Mutex::new(State { taken: false, first }), free: Condvar::new() }
+        Self { state: Mutex::new(State { locked: false, first }), free: Condvar::new() }
     }
 
     /// Waits for the lock.
-    pub(super) fn take(&self, input: usize) -> ReportLockGuard<'_> {
+    pub(super) fn acquire(&self, input: usize) -> ReportLockGuard<'_> {
         let state = self.lock();
-        let waits = |state: &mut State| state.taken || state.first.is_some_and(|first| first != input);
+        let waits = |state: &mut State| state.locked || state.first.is_some_and(|first| first != input);
         let mut state = self.free.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
-        state.taken = true;
+        state.locked = true;
         state.first = None;
         ReportLockGuard(self)
     }
 
-    /// Records that this input has ended, so that the others no longer wait for it to go first.
-    pub(super) fn leave(&self, input: usize) {
+    /// Records that this input has ended, so that the others no longer wait for it to take the lock first.
+    pub(super) fn input_ended(&self, input: usize) {
         let mut state = self.lock();
         state.first = state.first.filter(|first| *first != input);
         drop(state);
@@ -51,7 +51,7 @@ impl ReportLock {
 
 impl Drop for ReportLockGuard<'_> {
     fn drop(&mut self) {
-        self.0.lock().taken = false;
+        self.0.lock().locked = false;
         self.0.free.notify_all();
     }
 }

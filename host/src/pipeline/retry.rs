@@ -8,38 +8,38 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 
 use crate::config::RetryPolicy;
 
-/// One outage: from the first failure until something was delivered again.
+/// One outage: from the first failure until the next successful delivery.
 #[derive(Debug)]
 pub(super) struct Outage {
     policy: RetryPolicy,
-    begun: Instant,
+    started: Instant,
     failures: u32,
 }
 
 impl Outage {
     pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, begun: Instant::now(), failures: 0 }
+        Self { policy, started: Instant::now(), failures: 0 }
     }
 
     /// Records a failure. Returns the pause before the next attempt, or `None` when `max_elapsed` is over.
     ///
-    /// The pause doubles each time, and half of it is random, so that several clients of one peer do not retry at the
-    /// same time. If the peer asks for a longer pause, that pause is used.
+    /// The pause doubles each time. Half of it is random, so that several clients of one peer do not retry at the
+    /// same time. If the peer requests a longer pause, that pause is used.
     pub(super) fn failed(&mut self, error: &PluginError) -> Option<Duration> {
         self.failures += 1;
-        let spent = self.begun.elapsed();
+        let spent = self.started.elapsed();
         if spent >= self.policy.max_elapsed {
             return None;
         }
         let doubled = self.policy.initial.saturating_mul(1 << (self.failures - 1).min(20));
-        let most = doubled.min(self.policy.longest);
-        let pause = most / 2 + (most / 2).mul_f64(random_part());
-        let pause = error.retry_after.map_or(pause, |wanted| wanted.max(pause));
+        let max_pause = doubled.min(self.policy.longest);
+        let pause = max_pause / 2 + (max_pause / 2).mul_f64(random_part());
+        let pause = error.retry_after.map_or(pause, |requested| requested.max(pause));
         // The last attempt is made when the time is over, even if the pause would end later.
         Some(pause.min(self.policy.max_elapsed - spent))
     }
 
-    /// Ends the outage's time, whatever the policy says.
+    /// Ends the retries now, regardless of the policy.
     pub(super) fn expire(&mut self) {
         self.policy.max_elapsed = Duration::ZERO;
     }
@@ -48,18 +48,18 @@ impl Outage {
         self.failures
     }
 
-    /// Whether the peer has failed so often that it is only probed.
+    /// Whether the circuit breaker is open: the peer is only probed.
     pub(super) fn breaker_is_open(&self) -> bool {
         self.failures >= self.policy.breaker_failures
     }
 
     pub(super) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        self.started.elapsed()
     }
 }
 
 /// Whether a retry makes sense after this error.
-pub(super) fn is_passing(error: &PluginError) -> bool {
+pub(super) fn is_retryable(error: &PluginError) -> bool {
     error.kind == ErrorKind::Unavailable
 }
 
@@ -82,7 +82,7 @@ mod tests {
         }
     }
 
-    fn down() -> PluginError {
+    fn unavailable() -> PluginError {
         PluginError::new(ErrorKind::Unavailable, "refused")
     }
 
@@ -90,10 +90,11 @@ mod tests {
     fn pauses_double_up_to_the_longest_and_are_random() {
         let (mut one, mut other) = (Outage::new(policy()), Outage::new(policy()));
         let mut differ = false;
-        for most in [2, 4, 8, 16, 30, 30, 30] {
-            let (pause, second) = (one.failed(&down()).unwrap(), other.failed(&down()).unwrap());
-            let most = Duration::from_secs(most);
-            assert!((most / 2..=most).contains(&pause), "{pause:?} for {most:?}");
+        for max_pause in [2, 4, 8, 16, 30, 30, 30] {
+            let (pause, second) =
+                (one.failed(&unavailable()).unwrap(), other.failed(&unavailable()).unwrap());
+            let max_pause = Duration::from_secs(max_pause);
+            assert!((max_pause / 2..=max_pause).contains(&pause), "{pause:?} for {max_pause:?}");
             differ |= pause != second;
         }
         assert!(differ);
@@ -103,14 +104,14 @@ mod tests {
     #[test]
     fn longer_pause_of_the_peer_is_used_until_max_elapsed() {
         let mut outage = Outage::new(policy());
-        let asked = down().with_retry_after(Duration::from_secs(120));
-        assert_eq!(outage.failed(&asked), Some(Duration::from_secs(120)));
-        outage.begun = Instant::now() - Duration::from_secs(599);
-        assert!(outage.failed(&asked).unwrap() <= Duration::from_secs(1));
-        outage.begun = Instant::now() - Duration::from_secs(600);
-        assert_eq!(outage.failed(&asked), None);
-        let never = RetryPolicy { max_elapsed: Duration::ZERO, ..policy() };
-        assert_eq!(Outage::new(never).failed(&down()), None);
+        let with_pause = unavailable().with_retry_after(Duration::from_secs(120));
+        assert_eq!(outage.failed(&with_pause), Some(Duration::from_secs(120)));
+        outage.started = Instant::now() - Duration::from_secs(599);
+        assert!(outage.failed(&with_pause).unwrap() <= Duration::from_secs(1));
+        outage.started = Instant::now() - Duration::from_secs(600);
+        assert_eq!(outage.failed(&with_pause), None);
+        let no_retries = RetryPolicy { max_elapsed: Duration::ZERO, ..policy() };
+        assert_eq!(Outage::new(no_retries).failed(&unavailable()), None);
     }
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
             Rejected,
             Unavailable,
         ] {
-            assert_eq!(is_passing(&PluginError::new(kind, "")), kind == Unavailable, "{kind:?}");
+            assert_eq!(is_retryable(&PluginError::new(kind, "")), kind == Unavailable, "{kind:?}");
         }
     }
 }

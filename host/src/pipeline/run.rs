@@ -1,30 +1,30 @@
-//! Starts the threads, waits for them and makes the summary.
+//! Starts the threads, waits for them and builds the summary.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use scanbridge_plugin_api::{Resume, StoredReport};
+use scanbridge_plugin_api::{PluginError, Resume, StoredReport};
 
-use super::build::{AbsentOutput, Built, OpenOutput};
+use super::build::{AbsentOutput, OpenOutput, OpenPipeline};
 use super::checkpoint::{Checkpoints, OutputIds};
 use super::control::Control;
 use super::failover::FailoverState;
-use super::input::{InputThread, Read, with_counts};
+use super::input::{InputResult, InputThread, with_counts};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
 use super::report_lock::ReportLock;
 use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
-use super::summary::{OutputSummary, RunStatus, Summary};
+use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
 use super::worker::{OutputWorker, Skipping};
 use crate::state::{AheadReport, Checkpoint, Ledger, RunState, SentReport};
 
-/// How a run ended, for the ledger.
+/// Result of a run, for the ledger.
 #[derive(Debug)]
-pub struct Ending {
+pub struct RunResult {
     /// State of the run.
     pub state: RunState,
     /// Reports that were delivered since the last checkpoint.
@@ -33,24 +33,24 @@ pub struct Ending {
     pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
 }
 
-/// Runs the pipeline to its end. `stop` ends it early: what was read is delivered, and with a ledger a later run
+/// Runs the pipeline to its end. `stop` ends it early: data already read is delivered, and with a ledger a later run
 /// resumes there.
 #[must_use]
 pub fn run(
-    mut built: Built,
+    mut opened: OpenPipeline,
     stop: Arc<Stop>,
     progress_bar: bool,
     ledger: Option<Arc<Ledger>>,
-) -> (Summary, Ending) {
+) -> (Summary, RunResult) {
     let started = Instant::now();
-    let absent = std::mem::take(&mut built.absent);
-    let progress = Progress::of(&built.inputs, progress_bar);
-    let resumed: Vec<bool> = built
+    let absent = std::mem::take(&mut opened.absent);
+    let progress = Progress::of(&opened.inputs, progress_bar);
+    let resumed: Vec<bool> = opened
         .inputs
         .iter()
-        .map(|input| built.settings.from.positions.contains_key(input.source.id()))
+        .map(|input| opened.settings.from.positions.contains_key(input.source.id()))
         .collect();
-    let (control, checkpoints, workers) = prepare(&mut built, stop, ledger);
+    let (control, checkpoints, workers) = prepare(&mut opened, stop, ledger);
     for output in &absent {
         control.record_failure(output.failure.clone());
         tracing::warn!(
@@ -61,26 +61,29 @@ pub fn run(
     }
     let queues: Vec<Arc<Queue>> = workers.iter().map(|(_, worker)| Arc::clone(&worker.queue)).collect();
     let threads: Vec<_> =
-        workers.into_iter().map(|(places, worker)| (places, start_output(worker))).collect();
-    let reads = read(built, &queues, &control, &checkpoints, progress);
+        workers.into_iter().map(|(indexes, worker)| (indexes, start_output(worker))).collect();
+    let results = read(opened, &queues, &control, &checkpoints, progress);
     queues.iter().for_each(|queue| queue.close());
     let summaries: Vec<_> =
-        threads.into_iter().map(|(places, thread)| (places, join(thread, &control))).collect();
+        threads.into_iter().map(|(indexes, thread)| (indexes, join(thread, &control))).collect();
     let mut outputs = Vec::new();
-    for ((places, mut summaries), queue) in summaries.into_iter().zip(&queues) {
-        // Dropped findings are known only when all batches are freed.
-        let missed = queue.missed().total();
+    for ((indexes, mut summaries), queue) in summaries.into_iter().zip(&queues) {
+        let missed = queue.missed();
         if let Some(output) = summaries.first_mut().filter(|_| missed > 0) {
             output.undelivered += missed;
             control.findings_dropped(&output.id, missed);
         }
-        outputs.extend(places.into_iter().zip(summaries));
+        outputs.extend(indexes.into_iter().zip(summaries));
     }
-    let finished = reads.iter().all(|read| read.finished);
-    let inputs = reads.into_iter().zip(resumed).map(|(read, resumed)| {
+    let finished = results.iter().all(|read| read.finished);
+    let inputs = results.into_iter().zip(resumed).map(|(read, resumed)| {
         let mut summary = read.summary;
         summary.resumed = resumed;
-        with_counts(summary, &read.counts)
+        let summary = with_counts(summary, &read.counts);
+        if summary.invalid.total() > 0 {
+            control.input_failed(&summary.id, &invalid_rows(&summary));
+        }
+        summary
     });
     let inputs: Vec<_> = inputs.collect();
     let failed = control.has_failed();
@@ -91,45 +94,45 @@ pub fn run(
     };
     let (reports, unconfirmed) = (checkpoints.unrecorded_reports(), checkpoints.unconfirmed());
     checkpoints.release();
-    (summary, Ending { state, reports, unconfirmed })
+    (summary, RunResult { state, reports, unconfirmed })
 }
 
 /// An output worker with the indexes of its outputs in the pipeline file.
-type PlacedWorker = (Vec<usize>, OutputWorker);
+type IndexedWorker = (Vec<usize>, OutputWorker);
 
 fn prepare(
-    built: &mut Built,
+    opened: &mut OpenPipeline,
     stop: Arc<Stop>,
     ledger: Option<Arc<Ledger>>,
-) -> (Arc<Control>, Arc<Checkpoints>, Vec<PlacedWorker>) {
-    let from = std::mem::take(&mut built.settings.from);
-    let ids: Vec<String> = built.inputs.iter().map(|input| input.source.id().to_owned()).collect();
-    let first = from.under_way.as_ref().and_then(|id| ids.iter().position(|known| known == id));
-    let pairs = pair_with_standbys(std::mem::take(&mut built.outputs));
+) -> (Arc<Control>, Arc<Checkpoints>, Vec<IndexedWorker>) {
+    let from = std::mem::take(&mut opened.settings.from);
+    let ids: Vec<String> = opened.inputs.iter().map(|input| input.source.id().to_owned()).collect();
+    let first = from.active_input.as_ref().and_then(|id| ids.iter().position(|input| input == id));
+    let pairs = pair_with_failover_outputs(std::mem::take(&mut opened.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
     let ahead: Vec<_> = output_ids.iter().map(|output| ahead_of(output, &from)).collect();
-    let max_buffered = RetryBuffer::most(built.interval.bytes);
+    let max_buffer_bytes = RetryBuffer::max_bytes(opened.interval.bytes);
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, output_ids));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
-        let places =
-            [output.place].into_iter().chain(standby.as_ref().map(|standby| standby.place)).collect();
+        let indexes =
+            [output.index].into_iter().chain(standby.as_ref().map(|standby| standby.index)).collect();
         let shared = (Arc::clone(&control), Arc::clone(&checkpoints));
-        (places, worker(number, output, standby, max_buffered, shared, ahead))
+        (indexes, worker(number, output, standby, max_buffer_bytes, shared, ahead))
     });
     let workers = workers.collect();
     (control, checkpoints, workers)
 }
 
-/// Each output with its failover output, which has no worker of its own.
-fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<OpenOutput>)> {
+/// Pairs each output with its failover output, which has no worker of its own.
+fn pair_with_failover_outputs(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<OpenOutput>)> {
     let named: Vec<String> = outputs.iter().filter_map(|output| output.delivery.failover.clone()).collect();
     let is_standby = |output: &mut OpenOutput| named.iter().any(|id| id == output.destination.id());
     let mut standbys: Vec<OpenOutput> = outputs.extract_if(.., is_standby).collect();
     let pairs = outputs.into_iter().map(|output| {
         let standby = output.delivery.failover.as_ref().and_then(|id| {
-            let place = standbys.iter().position(|standby| standby.destination.id() == id)?;
-            Some(standbys.swap_remove(place))
+            let index = standbys.iter().position(|standby| standby.destination.id() == id)?;
+            Some(standbys.swap_remove(index))
         });
         (output, standby)
     });
@@ -137,7 +140,8 @@ fn pair_with_standbys(mut outputs: Vec<OpenOutput>) -> Vec<(OpenOutput, Option<O
 }
 
 fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds {
-    let destinations = || [&output.destination].into_iter().chain(standby.iter().map(|s| &s.destination));
+    let destinations =
+        || [&output.destination].into_iter().chain(standby.iter().map(|standby| &standby.destination));
     OutputIds {
         ids: destinations().map(|destination| destination.id().to_owned()).collect(),
         resumes: destinations().all(|destination| destination.capabilities().resume != Resume::None),
@@ -146,19 +150,19 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
 
 /// Reports that this output, or its failover output, published before the interruption.
 fn ahead_of(output: &OutputIds, from: &Checkpoint) -> Vec<AheadReport> {
-    let known = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
-    known.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
+    let stored = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
+    stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
 }
 
 fn worker(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
-    max_buffered: u64,
+    max_buffer_bytes: u64,
     (control, checkpoints): (Arc<Control>, Arc<Checkpoints>),
     ahead: Vec<AheadReport>,
 ) -> OutputWorker {
-    let OpenOutput { required, delivery, destination, refusal, .. } = output;
+    let OpenOutput { required, delivery, destination, open_error, .. } = output;
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
     // A failover output that was inside a report continues it; otherwise its part would never be ended.
@@ -166,18 +170,18 @@ fn worker(
     OutputWorker {
         number,
         primary: destination,
-        failover: delivers.then(|| FailoverState::until(Instant::now())),
+        failover: delivers.then(|| FailoverState::with_first_probe(Instant::now())),
         standby,
         required,
         delivery,
         queue,
         control,
         checkpoints,
-        pending: RetryBuffer::default(),
-        max_buffered,
+        retry_buffer: RetryBuffer::default(),
+        max_buffer_bytes,
         outage: None,
         rate_limit: RateLimit::default(),
-        refusal,
+        open_error,
         ahead,
         skipping: Skipping::default(),
     }
@@ -202,14 +206,14 @@ fn start<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'sta
 }
 
 fn read(
-    built: Built,
+    opened: OpenPipeline,
     queues: &[Arc<Queue>],
     control: &Arc<Control>,
     checkpoints: &Arc<Checkpoints>,
     mut progress: Progress,
-) -> Vec<Read> {
-    let interval = built.interval;
-    let threads: Vec<JoinHandle<Read>> = built
+) -> Vec<InputResult> {
+    let interval = opened.interval;
+    let threads: Vec<JoinHandle<InputResult>> = opened
         .inputs
         .into_iter()
         .enumerate()
@@ -236,18 +240,31 @@ fn read(
     threads.into_iter().map(|thread| thread.join().expect("an input's thread ends")).collect()
 }
 
+/// The failure of an input that sent invalid rows.
+fn invalid_rows(summary: &InputSummary) -> PluginError {
+    PluginError::bad_data(format!(
+        "plugin {} sent {} invalid rows, which were delivered to no output ({})",
+        summary.plugin,
+        summary.invalid.total(),
+        summary.invalid
+    ))
+    .with_hint(
+        "the log has the first of them; reports with invalid rows count as incomplete, so outputs clear nothing",
+    )
+}
+
 fn summarize(
-    inputs: Vec<super::summary::InputSummary>,
+    inputs: Vec<InputSummary>,
     mut outputs: Vec<(usize, OutputSummary)>,
     absent: Vec<AbsentOutput>,
     control: &Control,
     started: Instant,
 ) -> Summary {
     let undelivered: u64 = inputs.iter().map(|input| input.findings.total()).sum();
-    outputs.extend(absent.into_iter().map(|AbsentOutput { place, id, plugin, .. }| {
-        (place, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
+    outputs.extend(absent.into_iter().map(|AbsentOutput { index, id, plugin, .. }| {
+        (index, OutputSummary { id, plugin, undelivered, ..OutputSummary::default() })
     }));
-    outputs.sort_by_key(|(place, _)| *place);
+    outputs.sort_by_key(|(index, _)| *index);
     let outputs: Vec<OutputSummary> = outputs.into_iter().map(|(_, output)| output).collect();
     let failures = control.failed();
     let delivered: u64 = outputs.iter().map(|output| output.records).sum();

@@ -1,4 +1,4 @@
-//! Which rows of a batch an output gets, and a check that its response refers only to these.
+//! The rows of a batch for an output, and a check that its response refers only to these rows.
 
 use scanbridge_plugin_api::PluginError;
 use scanbridge_plugin_api::batch::{Batch, Selection};
@@ -17,23 +17,23 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// These rows.
+    /// Selects these rows.
     pub(super) fn of(assets: Vec<u32>, findings: Vec<u32>) -> Self {
         Self { all: false, assets, findings }
     }
 
-    /// Selects the rows of the batch that pass all filters. Returns their number by kind.
+    /// Selects the valid rows of the batch that pass all filters. Returns their number by kind.
     pub(super) fn select(&mut self, validated: &ValidatedBatch, filters: &[Filter]) -> KindCounts {
         self.assets.clear();
         self.findings.clear();
-        self.all = filters.is_empty();
+        self.all = filters.is_empty() && !validated.has_invalid_rows();
         if self.all {
             return validated.findings;
         }
-        validated.batch.read(|batch| self.filter(batch, filters))
+        validated.batch.read(|batch| self.filter(batch.select(validated.selection()), filters))
     }
 
-    /// The rows as an output gets them.
+    /// The selection in the form of the plugin API.
     pub(super) fn selection(&self) -> Selection<'_> {
         if self.all {
             return Selection::default();
@@ -83,13 +83,13 @@ pub(super) fn assets_of(validated: &ValidatedBatch, findings: &[u32]) -> Vec<u32
     assets
 }
 
-/// Checks that an output refers to each finding at most once, and only to rows that it received: `given`, or all.
-pub(super) fn check_answer(
+/// Checks that an output refers to each finding at most once, and only to rows that it received: `sent`, or all.
+pub(super) fn check_response(
     validated: &ValidatedBatch,
-    given: Option<&[u32]>,
-    spoken_of: [&[u32]; 3],
+    sent: Option<&[u32]>,
+    named: [&[u32]; 3],
 ) -> Result<(), PluginError> {
-    let mut rows = spoken_of.concat();
+    let mut rows = named.concat();
     if rows.is_empty() {
         return Ok(());
     }
@@ -97,9 +97,9 @@ pub(super) fn check_answer(
     if rows.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(PluginError::bug("plugin bug: the output reported the same finding twice"));
     }
-    let was_given = |row: &u32| given.is_none_or(|given| given.binary_search(row).is_ok());
-    let known = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
-    if known && rows.iter().all(was_given) {
+    let was_sent = |row: &u32| sent.is_none_or(|sent| sent.binary_search(row).is_ok());
+    let all_exist = validated.batch.read(|batch| rows.iter().all(|row| batch.finding(*row).is_some()));
+    if all_exist && rows.iter().all(was_sent) {
         return Ok(());
     }
     Err(PluginError::bug("plugin bug: the output reported a finding that was not in the batch"))

@@ -6,20 +6,20 @@ use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Event, InputCapabilities, PluginError, Position, Resumes, Step, Stored,
 };
 
-use super::letters::LetterSource;
+use super::dead_letter_source::DeadLetterSource;
 use super::opener::{InputOpener, too_long};
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::LetterHistory;
+use crate::state::DeadLetterHistory;
 
 /// One input of a run.
 #[derive(Debug)]
 pub(super) enum Source {
     Plugin(PluginSource),
-    Letters(LetterSource),
+    DeadLetters(DeadLetterSource),
 }
 
-/// An instance of an input plugin, which can be opened again.
+/// An instance of an input plugin that can be reopened.
 #[derive(Debug)]
 pub(super) struct PluginSource {
     opener: InputOpener,
@@ -27,7 +27,7 @@ pub(super) struct PluginSource {
     schema: Schema,
     capabilities: InputCapabilities,
     start: Position,
-    /// Set until the first step after it was opened again.
+    /// Set until the first step after reopening.
     reopened: bool,
 }
 
@@ -74,7 +74,7 @@ impl PluginSource {
             _ => true,
         };
         step.position = step.position.filter(|_| is_usable);
-        // A report may begin again only directly after the source was opened again.
+        // A report may begin again only directly after the source was reopened.
         self.reopened &= matches!(step.event, Event::ReportStart { .. });
         Ok(step)
     }
@@ -91,34 +91,34 @@ impl Source {
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Plugin(plugin) => plugin.opener.id(),
-            Self::Letters(_) => LetterSource::ID,
+            Self::DeadLetters(_) => DeadLetterSource::ID,
         }
     }
 
     pub(super) fn plugin(&self) -> &str {
         match self {
             Self::Plugin(plugin) => plugin.opener.plugin(),
-            Self::Letters(_) => LetterSource::ID,
+            Self::DeadLetters(_) => DeadLetterSource::ID,
         }
     }
 
     /// Whether the source is dead letters.
     pub(super) fn is_replay(&self) -> bool {
-        matches!(self, Self::Letters(_))
+        matches!(self, Self::DeadLetters(_))
     }
 
     /// History of the findings of the last batch, by row; empty for new findings.
-    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
         match self {
             Self::Plugin(_) => Vec::new(),
-            Self::Letters(letters) => letters.take_history(),
+            Self::DeadLetters(dead_letters) => dead_letters.take_history(),
         }
     }
 
     pub(super) fn schema(&self) -> &Schema {
         match self {
             Self::Plugin(plugin) => &plugin.schema,
-            Self::Letters(letters) => letters.schema(),
+            Self::DeadLetters(dead_letters) => dead_letters.schema(),
         }
     }
 
@@ -126,42 +126,42 @@ impl Source {
     pub(super) fn context(&self) -> Option<&'static Context> {
         match self {
             Self::Plugin(plugin) => Some(plugin.opener.context()),
-            Self::Letters(_) => None,
+            Self::DeadLetters(_) => None,
         }
     }
 
-    /// Position at which the source would be opened again before its first step; `None` if it cannot be.
+    /// Position at which the source would be reopened before its first step; `None` if it cannot be reopened.
     pub(super) fn start(&self) -> Option<Position> {
         match self {
             Self::Plugin(plugin) if plugin.capabilities.resumes == Resumes::None => None,
             Self::Plugin(plugin) => Some(plugin.start.clone()),
-            Self::Letters(_) => None,
+            Self::DeadLetters(_) => None,
         }
     }
 
     pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.next(recycled),
-            Self::Letters(letters) => letters.next(recycled),
+            Self::DeadLetters(dead_letters) => dead_letters.next(recycled),
         }
     }
 
-    /// Whether the last step is the first one after the source was opened again.
+    /// Whether the last step is the first one after reopening.
     pub(super) fn was_reopened(&mut self) -> bool {
         match self {
             Self::Plugin(plugin) => std::mem::take(&mut plugin.reopened),
-            Self::Letters(_) => false,
+            Self::DeadLetters(_) => false,
         }
     }
 
-    /// Opens the source again at this position.
-    pub(super) fn reopen(&mut self, place: &Position) -> Result<(), PluginError> {
+    /// Reopens the source at this position.
+    pub(super) fn reopen(&mut self, position: &Position) -> Result<(), PluginError> {
         let Self::Plugin(plugin) = self else {
             return Err(PluginError::bug("dead letters are read once"));
         };
-        // It has failed already; a second error changes nothing.
+        // It has failed already; a second error is of no interest.
         let _ = plugin.close();
-        let (schema, _) = plugin.opener.open(&mut plugin.thread, place)?;
+        let (schema, _) = plugin.opener.open(&mut plugin.thread, position)?;
         if schema != plugin.schema {
             return Err(PluginError::bug("plugin bug: the input changed its columns when it was reopened"));
         }
@@ -172,15 +172,15 @@ impl Source {
     pub(super) fn check(&mut self) -> Result<CheckReport, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.call("check", InputHandle::check),
-            Self::Letters(_) => Ok(CheckReport::default()),
+            Self::DeadLetters(_) => Ok(CheckReport::default()),
         }
     }
 
-    /// Tells the input what is stored.
+    /// Informs the input about what is stored.
     pub(super) fn stored(&mut self, stored: Stored) -> Result<(), PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.call("stored", move |handle| handle.stored(&stored)),
-            Self::Letters(_) => Ok(()),
+            Self::DeadLetters(_) => Ok(()),
         }
     }
 
@@ -188,7 +188,7 @@ impl Source {
     pub(super) fn close(&mut self) -> Result<(), PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.close(),
-            Self::Letters(_) => Ok(()),
+            Self::DeadLetters(_) => Ok(()),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The level at which inputs end and outputs finish what they have: the first signal, or a required output that failed.
+/// The level at which inputs end and outputs finish their queued items: the first signal, or a required output that
+/// failed.
 pub const DRAIN: u32 = 1;
 /// The level at which every call ends: the second signal, or the end of the drain time.
 pub const ABORT: u32 = 2;
@@ -23,16 +24,16 @@ struct State {
 }
 
 impl Stop {
-    /// How long outputs may finish what they have after the first request, before the second level is set. The run then
-    /// ends within ten seconds of the request.
+    /// Time for outputs to finish after the first request; then the second level is set. The run ends within ten
+    /// seconds of the request.
     pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
     /// Requests the stop. May be called from any thread, any number of times.
-    pub fn give(&self) {
+    pub fn request(&self) {
         self.raise(DRAIN);
     }
 
-    /// Requests that every call ends now.
+    /// Requests that every call end now.
     pub fn abort(&self) {
         self.raise(ABORT);
     }
@@ -57,7 +58,7 @@ impl Stop {
         }
     }
 
-    /// The level now; 0 without a request.
+    /// The current level; 0 without a request.
     #[must_use]
     pub fn level(&self) -> u32 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).level
@@ -65,7 +66,7 @@ impl Stop {
 
     /// Whether a stop is requested.
     #[must_use]
-    pub fn is_given(&self) -> bool {
+    pub fn is_requested(&self) -> bool {
         self.level() >= DRAIN
     }
 
@@ -75,7 +76,8 @@ impl Stop {
         self.wait_above(0, longest, || 0) > 0
     }
 
-    /// Waits until the level, or that of `own`, is above `seen`; at most for this time. Returns the higher of both.
+    /// Waits until the level or the level from `own` is above `seen`, at most for this time. Returns the higher one
+    /// of both.
     pub(crate) fn wait_above(&self, seen: u32, longest: Duration, own: impl Fn() -> u32) -> u32 {
         let end = Instant::now().checked_add(longest);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +93,7 @@ impl Stop {
         }
     }
 
-    /// Wakes all waiting threads, after something that they look at has changed.
+    /// Wakes all waiting threads after the condition that they wait for has changed.
     pub(crate) fn notify(&self) {
         drop(self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
@@ -113,9 +115,9 @@ mod tests {
             let stop = Arc::clone(&stop);
             move || stop.wait(Duration::MAX)
         });
-        stop.give();
+        stop.request();
         assert!(waiting.join().unwrap());
-        assert!(stop.is_given() && stop.wait(Duration::MAX));
+        assert!(stop.is_requested() && stop.wait(Duration::MAX));
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
         let stop = Stop::default();
         assert_eq!(stop.wait_above(0, Duration::ZERO, || 2), 2, "a level of its own counts");
         stop.abort();
-        stop.give();
+        stop.request();
         stop.abort_when_drained();
         assert_eq!(stop.level(), ABORT);
         assert_eq!(stop.wait_above(1, Duration::MAX, || 0), ABORT);

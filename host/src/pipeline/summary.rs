@@ -8,6 +8,7 @@ use scanbridge_plugin_api::{ErrorKind, PluginError};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::validate::{InvalidRows, OddCells};
 use crate::config::{InputInstance, OutputInstance, Pipeline};
 use crate::state::StateError;
 use crate::telemetry::without_controls;
@@ -61,14 +62,14 @@ impl Serialize for KindCounts {
 impl fmt::Display for KindCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, kind) in FindingKind::ALL.into_iter().enumerate() {
-            let gap = if index == 0 { "" } else { ", " };
-            write!(f, "{gap}{} {}", kind.word(), self.of(kind))?;
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{} {}", kind.word(), self.of(kind))?;
         }
         Ok(())
     }
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
@@ -85,9 +86,9 @@ pub enum RunStatus {
 pub struct Failure {
     /// The `id:` of the instance.
     pub instance: String,
-    /// What happened.
+    /// What failed.
     pub message: String,
-    /// What to do.
+    /// What the operator can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The exit code that this failure alone would have.
@@ -105,7 +106,7 @@ impl Failure {
         }
     }
 
-    /// The operator stopped the run before anything was started.
+    /// The operator stopped the run before it started.
     pub(crate) fn interrupted(message: &str) -> Self {
         Self { instance: "run".to_owned(), message: message.to_owned(), hint: None, exit_code: INTERRUPTED }
     }
@@ -121,7 +122,7 @@ impl Failure {
     }
 }
 
-/// What an input read.
+/// Counts of an input.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct InputSummary {
     /// The `id:` in the pipeline.
@@ -137,16 +138,19 @@ pub struct InputSummary {
     pub assets: u64,
     /// Findings in them.
     pub findings: KindCounts,
+    /// Invalid rows by reason. No output gets them; they are not counted in `assets` and `findings`.
+    pub invalid: InvalidRows,
+    /// Cells that are not of the form of their column, by column. Their rows are delivered.
+    pub odd_cells: OddCells,
     /// Size of the reports at their source, in bytes.
     pub bytes: u64,
-    /// Truncated or damaged reports. Those that were not read are not counted in `refused` too.
+    /// Truncated or invalid reports. Those that were not read are not also counted in `refused`.
     pub incomplete: u64,
     /// Reports that were not read for any other reason: missing, empty, of another kind.
     pub refused: u64,
     /// Reports that the next run resumes.
     pub unfinished: u64,
-    /// Whether this run resumed an interrupted one; then the counts include only what it
-    /// read itself.
+    /// Whether this run resumed an interrupted one; then the counts include only what this run read.
     pub resumed: bool,
 }
 
@@ -160,7 +164,7 @@ pub struct OutputSummary {
     pub plugin: String,
     /// Findings delivered.
     pub records: u64,
-    /// The same by kind.
+    /// Delivered findings by kind.
     pub records_by_kind: KindCounts,
     /// Records in addition to the findings, for example events about open ports.
     pub derived: u64,
@@ -185,7 +189,7 @@ pub struct OutputSummary {
 /// The summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// How it ended.
+    /// Result of the run.
     pub status: RunStatus,
     /// Its inputs, in the order of the pipeline file.
     pub inputs: Vec<InputSummary>,
@@ -211,7 +215,7 @@ impl Summary {
         }
     }
 
-    /// Summary of a pipeline of which something could not be opened: nothing was read or written.
+    /// Summary of a run that could not open an instance: nothing was read or written.
     #[must_use]
     pub fn not_started(pipeline: &Pipeline, failures: Vec<Failure>) -> Self {
         let input = |input: &InputInstance| InputSummary {
@@ -233,9 +237,9 @@ impl Summary {
         }
     }
 
-    /// Both summaries as one.
+    /// Merges two summaries.
     #[must_use]
-    pub(crate) fn with(mut self, other: Self) -> Self {
+    pub(crate) fn merge(mut self, other: Self) -> Self {
         self.status = match (self.status, other.status) {
             (RunStatus::Ok, RunStatus::Ok) => RunStatus::Ok,
             (RunStatus::Failed, RunStatus::Failed) => RunStatus::Failed,
@@ -248,8 +252,8 @@ impl Summary {
         self
     }
 
-    /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, else that of the first failure; 65
-    /// if nothing failed but findings were rejected.
+    /// The exit code of the run: 130 if it was interrupted, 70 after a plugin bug, otherwise that of the first
+    /// failure. 65 if nothing failed but findings were rejected.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let failed_with = |code: u8| self.failures.iter().any(|failure| failure.exit_code == code);
@@ -283,13 +287,14 @@ impl InputSummary {
     fn line(&self) -> String {
         let mut line = format!("read    {} ({}): {}", self.id, self.plugin, count(self.reports, "report"));
         if self.reports > 0 {
-            // The size of a report is known at its end.
+            // The size of a report is known only at its end.
             if self.bytes > 0 {
                 let _ = write!(line, " of {}", show_bytes(self.bytes));
             }
             let (assets, findings) = (count(self.assets, "asset"), count(self.findings.total(), "finding"));
             let _ = write!(line, ", {assets}, {findings} ({})", self.findings);
         }
+        add_counts(&mut line, [(self.invalid.total(), "INVALID rows"), (0, "")]);
         add_counts(&mut line, [(self.incomplete, "INCOMPLETE"), (self.refused, "REFUSED")]);
         add_counts(&mut line, [(self.unfinished, UNFINISHED), (0, "")]);
         let note = if self.resumed { RESUMED } else { "" };
@@ -319,7 +324,7 @@ impl Failure {
 }
 
 const UNFINISHED: &str = "UNFINISHED (the next run resumes it at the last checkpoint)";
-/// True also if the checkpoint is at the beginning of the report, or the report is read from the beginning.
+/// Also true if the checkpoint is at the beginning of the report, or the report is read from the beginning.
 const RESUMED: &str = " (resumed run: counts include only what this run read)";
 
 fn add_counts(line: &mut String, counts: [(u64, &str); 2]) {
@@ -439,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_that_were_sent_more_than_once_are_resent() {
+    fn resent_findings_are_counted() {
         let output = OutputSummary { id: "siem".to_owned(), retried: 64, ..OutputSummary::default() };
         assert!(output.line().contains(": 0 findings, 64 resent, 0 B\n"), "{}", output.line());
     }

@@ -12,7 +12,7 @@ use super::destination::{Destination, Ended, LateRetry, io_error};
 use super::failover::FailoverState;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
-use super::retry::{Outage, is_passing};
+use super::retry::{Outage, is_retryable};
 use super::retry_buffer::RetryBuffer;
 use super::stop::ABORT;
 use super::summary::OutputSummary;
@@ -21,7 +21,7 @@ use crate::plugins::context::Context;
 use crate::state::AheadReport;
 use crate::telemetry::without_controls;
 
-/// An output with its failover output, and what is needed to continue after a failure.
+/// An output with its failover output, and its state for retries.
 pub(super) struct OutputWorker {
     /// Index of this output worker.
     pub(super) number: usize,
@@ -32,15 +32,15 @@ pub(super) struct OutputWorker {
     pub(super) queue: Arc<Queue>,
     pub(super) control: Arc<Control>,
     pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) pending: RetryBuffer,
+    pub(super) retry_buffer: RetryBuffer,
     /// Maximum size of the retry buffer, in bytes.
-    pub(super) max_buffered: u64,
+    pub(super) max_buffer_bytes: u64,
     pub(super) outage: Option<Outage>,
     /// Set while the failover output delivers.
     pub(super) failover: Option<FailoverState>,
     pub(super) rate_limit: RateLimit,
     /// The error with which the output could not be opened at the start of the run, if it is retryable.
-    pub(super) refusal: Option<PluginError>,
+    pub(super) open_error: Option<PluginError>,
     /// Reports that this output published in an earlier run: they are skipped.
     pub(super) ahead: Vec<AheadReport>,
     pub(super) skipping: Skipping,
@@ -51,9 +51,9 @@ pub(super) struct OutputWorker {
 pub(super) struct Skipping {
     /// The report that is being skipped.
     current: Option<Arc<ReportKey>>,
-    /// What was known of the last one that ended since the last commit.
+    /// The last skipped report that ended since the last commit.
     ended: Option<AheadReport>,
-    /// Findings skipped in all.
+    /// Total number of skipped findings.
     findings: u64,
 }
 
@@ -69,7 +69,7 @@ impl OutputWorker {
             self.active().discard_report("the run has failed");
         }
         if outcome.is_ok() {
-            self.end_primary_part();
+            self.finish_primary_report();
         }
         if outcome.is_ok()
             && let Err(error) = self.close()
@@ -84,19 +84,21 @@ impl OutputWorker {
     }
 
     fn deliver_all(&mut self) -> Result<(), PluginError> {
-        if let Some(refusal) = self.refusal.take().filter(|_| self.failover.is_none()) {
-            self.recover(refusal)?;
+        if let Some(open_error) = self.open_error.take().filter(|_| self.failover.is_none()) {
+            self.recover(open_error)?;
         }
         while let Some(item) = self.queue.take() {
-            self.pending.push(&item, self.max_buffered);
+            // Validates a batch and counts its findings as read, whatever this output makes of it.
+            item.findings();
+            self.retry_buffer.push(&item, self.max_buffer_bytes);
             match self.deliver(&item) {
                 Ok(()) => {}
-                Err(error) if is_passing(&error) => self.recover(error)?,
+                Err(error) if is_retryable(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
             if matches!(item, Item::Mark(_)) {
                 match self.probe_primary() {
-                    Err(error) if is_passing(&error) => self.recover(error)?,
+                    Err(error) if is_retryable(&error) => self.recover(error)?,
                     probed => probed?,
                 }
             }
@@ -104,13 +106,13 @@ impl OutputWorker {
         Ok(())
     }
 
-    /// Passes an item to the output that delivers now.
+    /// Passes an item to the active output.
     fn deliver(&mut self, item: &Item) -> Result<(), PluginError> {
         match item {
             Item::Begin(begin) => self.begin(begin),
             Item::Batch(batch) if self.skipping.current.is_some() => {
                 self.skipping.findings += batch.findings();
-                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
+                self.retry_buffer.findings = self.retry_buffer.findings.saturating_sub(batch.findings());
                 Ok(())
             }
             Item::Batch(batch) => self.write(batch),
@@ -143,49 +145,47 @@ impl OutputWorker {
     }
 
     fn write(&mut self, batch: &Arc<SharedBatch>) -> Result<(), PluginError> {
-        if let Some(most) = self.delivery.max_findings_per_sec {
-            self.rate_limit.keep(batch.findings(), most, |pause| self.control.stop.wait(pause));
+        if let Some(max_per_sec) = self.delivery.max_findings_per_sec {
+            self.rate_limit.wait_for(batch.findings(), max_per_sec, |pause| self.control.stop.wait(pause));
         }
         let validated = match batch.validate() {
             Ok(validated) => validated,
             Err(bad) => {
-                // An invalid batch counts nowhere, because its content is unknown.
-                self.pending.findings = self.pending.findings.saturating_sub(batch.findings());
-                let path = self.active().break_report();
-                self.control.broken_batch(batch.input(), &path, &bad);
+                let path = self.active().invalidate_report();
+                self.control.invalid_batch(batch.input(), &path, &bad);
                 return Ok(());
             }
         };
-        let open = self.active().write(batch, validated)?;
-        self.write_again(batch, open)
+        let rows = self.active().write(batch, validated)?;
+        self.retry_rows(batch, rows)
     }
 
-    /// Writes the rows that the output wants to have again, until it accepts them or the retries are used up.
-    fn write_again(&mut self, batch: &Arc<SharedBatch>, mut open: Vec<u32>) -> Result<(), PluginError> {
-        if open.is_empty() {
+    /// Writes the rows that the output requests again, until it accepts them or the retries are exhausted.
+    fn retry_rows(&mut self, batch: &Arc<SharedBatch>, mut rows: Vec<u32>) -> Result<(), PluginError> {
+        if rows.is_empty() {
             return Ok(());
         }
         let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
         let mut outage = Outage::new(self.delivery.retry);
         let mut attempts = 1;
-        while !open.is_empty() {
+        while !rows.is_empty() {
             let refused = PluginError::new(
                 ErrorKind::Unavailable,
-                format!("{} findings could not be written; the output asked for a retry", open.len()),
+                format!("{} findings could not be written; the output asked for a retry", rows.len()),
             );
-            let stops = self.control.stop.is_given();
+            let stops = self.control.stop.is_requested();
             if stops && self.required && self.control.is_resumable() {
                 return Err(refused); // The next run resumes before them.
             }
             let Some(pause) = outage.failed(&refused).filter(|_| !stops) else {
                 let reason = format!("not accepted after {attempts} attempts");
-                self.active().move_to_dead_letters(validated, &open, &reason, attempts);
+                self.active().move_to_dead_letters(validated, &rows, &reason, attempts);
                 break;
             };
             tracing::debug!(instance = self.active().id(), "{refused}; retrying");
             let _ = self.control.stop.wait(pause);
             attempts += 1;
-            open = self.active().write_again(batch, validated, open, attempts)?;
+            rows = self.active().retry_rows(batch, validated, rows, attempts)?;
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl OutputWorker {
         let mut rounds = 0;
         while !late.is_empty() {
             rounds += 1;
-            self.write_late(late, rounds)?;
+            self.retry_late_rows(late, rounds)?;
             late = self.active().commit()?;
         }
         let state = self.active().keep_commit()?;
@@ -211,25 +211,25 @@ impl OutputWorker {
         committed.map_err(|error| io_error(&error))?;
         self.ahead.retain(|ahead| skipped.as_ref().is_none_or(|skipped| skipped.key != ahead.key));
         let active = self.active();
-        let (report, has_begun) = (active.report_at_commit().cloned(), active.has_part_of_a_report());
+        let (report, has_findings) = (active.report_at_commit().cloned(), active.has_partial_report());
         // After a failure from here on, only the barrier is repeated: `open` with the stored receipt publishes.
         let items = [Item::Mark(mark)].into();
-        self.pending = RetryBuffer { report, has_begun, items, ..RetryBuffer::default() };
+        self.retry_buffer = RetryBuffer { report, has_findings, items, ..RetryBuffer::default() };
         if mark.ends_report && skipped.is_none() && self.active().capabilities().resume != Resume::None {
             self.active().stored()?;
         }
         self.checkpoints.published(self.number, mark.number);
-        self.pending.items.clear();
+        self.retry_buffer.items.clear();
         if let Some(outage) = self.outage.take() {
             let time = outage.elapsed().as_secs_f64();
             tracing::info!(instance = self.active().id(), "delivery resumed after {time:.0} s");
-            self.queue.set_down(false);
+            self.queue.set_unavailable(false);
         }
         Ok(())
     }
 
-    /// Writes rows of earlier batches again that a commit has named.
-    fn write_late(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
+    /// Writes rows of earlier batches again, as a commit has requested.
+    fn retry_late_rows(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
         for (batch, rows) in late {
             if round > MAX_LATE_ROUNDS {
                 let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
@@ -238,17 +238,17 @@ impl OutputWorker {
                 continue;
             }
             let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
-            let open = self.active().write_again(&batch, validated, rows, round + 1)?;
-            self.write_again(&batch, open)?;
+            let rows = self.active().retry_rows(&batch, validated, rows, round + 1)?;
+            self.retry_rows(&batch, rows)?;
         }
         Ok(())
     }
 
-    /// Opens the output again and repeats what it had not committed, until that succeeds or `retry.max_elapsed_secs`
-    /// is over.
+    /// Reopens the output and repeats everything since its last commit, until that succeeds or
+    /// `retry.max_elapsed_secs` is over.
     fn recover(&mut self, mut error: PluginError) -> Result<(), PluginError> {
         loop {
-            if self.pending.overflown {
+            if self.retry_buffer.overflowed {
                 return Err(error.with_hint(
                     "the retry buffer is full: too much data since the last checkpoint; run again to \
                      resume from that checkpoint",
@@ -257,16 +257,16 @@ impl OutputWorker {
             let policy = self.delivery.retry;
             let outage = self.outage.get_or_insert_with(|| Outage::new(policy));
             let pause = outage.failed(&error);
-            let hands_over = outage.breaker_is_open() || pause.is_none();
-            if hands_over && self.standby.is_some() && self.failover.is_none() {
-                self.fail_over(&error);
+            let switches = outage.breaker_is_open() || pause.is_none();
+            if switches && self.standby.is_some() && self.failover.is_none() {
+                self.switch_to_failover(&error);
             } else {
                 let Some(pause) = pause else { return Err(error) };
                 self.wait_before_the_next_attempt(&error, pause)?;
             }
-            match self.repeat() {
+            match self.resend_buffer() {
                 Ok(()) => return Ok(()),
-                Err(next) if is_passing(&next) => error = next,
+                Err(next) if is_retryable(&next) => error = next,
                 Err(next) => return Err(next),
             }
         }
@@ -284,8 +284,8 @@ impl OutputWorker {
                 "{error}; retry {failures} in {:.1} s",
                 pause.as_secs_f64()
             );
-            self.queue.set_down(true);
-            self.leave_checkpoints()?;
+            self.queue.set_unavailable(true);
+            self.exclude_from_checkpoints()?;
         } else {
             tracing::info!(
                 instance = self.active().id(),
@@ -294,16 +294,16 @@ impl OutputWorker {
             );
         }
         self.active().drop_instance();
-        if self.control.stop.is_given() {
+        if self.control.stop.is_requested() {
             return Err(error.clone());
         }
         if self.required {
             let stopped = self.control.stop.wait(pause);
             return if stopped { Err(error.clone()) } else { Ok(()) };
         }
-        // A run does not wait for an optional output: when everything else is done, it gets one last attempt.
+        // A run does not wait for an optional output: when everything else has finished, it gets one last attempt.
         let begun = Instant::now();
-        while begun.elapsed() < pause && !self.control.stop.is_given() {
+        while begun.elapsed() < pause && !self.control.stop.is_requested() {
             if self.queue.wait_closed((pause - begun.elapsed()).min(Duration::from_millis(200))) {
                 self.outage.iter_mut().for_each(Outage::expire);
                 break;
@@ -314,17 +314,17 @@ impl OutputWorker {
 
     /// Checkpoints do not wait for an optional output that is unavailable or has failed. They stay at the last commit
     /// of a required one.
-    fn leave_checkpoints(&self) -> Result<(), PluginError> {
+    fn exclude_from_checkpoints(&self) -> Result<(), PluginError> {
         if self.required {
             return Ok(());
         }
-        self.checkpoints.leave_out(self.number).map_err(|error| io_error(&error))
+        self.checkpoints.exclude_output(self.number).map_err(|error| io_error(&error))
     }
 
-    /// Opens the output that delivers now at its last commit, and repeats everything since.
-    fn repeat(&mut self) -> Result<(), PluginError> {
+    /// Reopens the active output at its last commit, and repeats everything since.
+    fn resend_buffer(&mut self) -> Result<(), PluginError> {
         let probe = self.outage.as_ref().is_some_and(Outage::breaker_is_open) && self.failover.is_none();
-        let (begun, comes_late) = (self.pending.report.clone(), self.pending.has_begun);
+        let (begun, missed_beginning) = (self.retry_buffer.report.clone(), self.retry_buffer.has_findings);
         self.skipping = Skipping { findings: self.skipping.findings, ..Skipping::default() };
         let active = self.active();
         active.reopen(probe)?;
@@ -333,28 +333,28 @@ impl OutputWorker {
         self.checkpoints.set_resumes(self.number, resumes);
         let active = self.active();
         match begun {
-            // The other output has begun this report: this one gets the rest.
+            // The other output has begun this report: this one receives the rest.
             Some(begin) if !active.is_inside(&begin.report) => {
                 active.begin(&begin, true)?;
-                if comes_late {
+                if missed_beginning {
                     active.mark_gap();
                 }
             }
             _ => active.resume_report()?,
         }
-        let items = std::mem::take(&mut self.pending.items);
+        let items = std::mem::take(&mut self.retry_buffer.items);
         let result = items.iter().try_for_each(|item| self.deliver(item));
         self.active().set_repeating(false);
-        // A committed barrier has emptied the buffer; otherwise the items stay for the next attempt.
+        // A committed barrier has emptied the buffer; otherwise the items are kept for the next attempt.
         if result.is_err() || !matches!(items.back(), Some(Item::Mark(_))) {
-            self.pending.items = items;
+            self.retry_buffer.items = items;
         }
         result
     }
 
     /// Ends the output for this run. Returns whether a later run resumes it.
     fn close_failed(&mut self, error: &PluginError) -> bool {
-        self.queue.set_down(true);
+        self.queue.set_unavailable(true);
         let id = self.active().id().to_owned();
         if self.active().is_hung() {
             self.control.output_hung(&id, self.required, error);
@@ -365,10 +365,10 @@ impl OutputWorker {
         self.active().drop_instance();
         self.active().roll_back_dead_letters();
         let is_aborted = self.control.stop.level() >= ABORT;
-        if !is_resumable && !is_passing(error) && !is_aborted {
+        if !is_resumable && !is_retryable(error) && !is_aborted {
             self.active().discard();
         }
-        if let Err(error) = self.leave_checkpoints() {
+        if let Err(error) = self.exclude_from_checkpoints() {
             self.control.output_failed(&id, true, &error);
         }
         is_resumable
@@ -390,10 +390,10 @@ impl OutputWorker {
     fn summaries(&self, is_resumable: bool) -> Vec<OutputSummary> {
         let mut primary = self.primary.summary(is_resumable);
         let mut standby = self.standby.as_ref().map(|standby| standby.summary(is_resumable));
-        // What came after the last commit counts as undelivered.
+        // Findings after the last commit count as undelivered.
         let last = if self.failover.is_some() { &mut standby } else { &mut None };
         let last = last.as_mut().unwrap_or(&mut primary);
-        last.undelivered += self.pending.findings;
+        last.undelivered += self.retry_buffer.findings;
         last.delivered_before += self.skipping.findings;
         if let Some(standby) = &standby {
             primary.diverted = standby.records + standby.filtered + standby.rejected + standby.undelivered;
@@ -402,7 +402,7 @@ impl OutputWorker {
     }
 }
 
-/// Logs what an instance has noted.
+/// Logs the notes of an instance.
 pub(super) fn log_notes(instance: &str, context: &Context) {
     for (level, text, count) in context.take_notes() {
         let text = without_controls(&text);
@@ -413,5 +413,5 @@ pub(super) fn log_notes(instance: &str, context: &Context) {
     }
 }
 
-/// How often rows that a commit names are written again before they become dead letters.
+/// Maximum number of times that rows are written again at the request of a commit; then they become dead letters.
 const MAX_LATE_ROUNDS: u32 = 5;

@@ -11,7 +11,7 @@ use super::guard::Caller;
 use super::services;
 use crate::pipeline::Stop;
 
-/// The host's side of one instance. It lives as long as the process, because a plugin's thread may call at any time.
+/// The host's side of one instance. Never freed, because a plugin's thread may call at any time.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(super) instance: String,
@@ -20,8 +20,8 @@ pub(crate) struct Context {
     /// The instance's own cancel level, in addition to that of the run.
     own_level: AtomicU32,
     started: Instant,
-    /// Until when the call in progress counts as alive, in milliseconds since `started`.
-    alive_until: AtomicU64,
+    /// End of the time in which the current call counts as active, in milliseconds since `started`.
+    active_until: AtomicU64,
     done: AtomicU64,
     total: AtomicU64,
     phase: Mutex<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Context {
     table: HostTable2,
 }
 
-/// Maximum number of different notes of one instance; further ones are counted together.
+/// Maximum number of different notes of one instance; further ones are counted in one common note.
 const MAX_NOTES: usize = 200;
 
 impl Context {
@@ -41,7 +41,7 @@ impl Context {
             stop: Arc::clone(stop),
             own_level: AtomicU32::new(0),
             started: Instant::now(),
-            alive_until: AtomicU64::new(0),
+            active_until: AtomicU64::new(0),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             phase: Mutex::default(),
@@ -53,17 +53,17 @@ impl Context {
         context
     }
 
-    /// What the instance is opened with.
+    /// The host table for `open`.
     pub(crate) fn table(&'static self) -> &'static HostTable2 {
         &self.table
     }
 
-    /// The instance in messages about its calls.
+    /// The caller that names the instance in messages.
     pub(crate) fn caller(&'static self) -> &'static Caller {
         &self.caller
     }
 
-    /// Bytes done and bytes in all; 0 of 0 while nothing is known.
+    /// Bytes processed and total bytes; 0 of 0 while unknown.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
     }
@@ -73,24 +73,24 @@ impl Context {
         self.stop.level().max(self.own_level.load(Ordering::Relaxed))
     }
 
-    /// Cancels the calls of this instance alone.
+    /// Cancels the calls of this instance only.
     pub(crate) fn abort(&self) {
         self.own_level.store(crate::pipeline::ABORT, Ordering::Relaxed);
         self.stop.notify();
     }
 
-    /// How long the call in progress has shown no sign of progress.
-    pub(crate) fn quiet_time(&self) -> Duration {
-        let until = Duration::from_millis(self.alive_until.load(Ordering::Relaxed));
+    /// Time without progress in the current call.
+    pub(crate) fn inactive_time(&self) -> Duration {
+        let until = Duration::from_millis(self.active_until.load(Ordering::Relaxed));
         self.started.elapsed().saturating_sub(until)
     }
 
-    /// What the instance does now, in its own words; empty if it has not said.
+    /// The current activity as the plugin has named it; empty if unset.
     pub(crate) fn phase(&self) -> String {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The notes of the instance, with their number, and removes them. The level comes first: 2 warning, 3 information.
+    /// Removes and returns the notes of the instance: level (2 warning, 3 information), text, count.
     pub(crate) fn take_notes(&self) -> Vec<(u32, String, u64)> {
         let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
         notes.into_iter().map(|((level, text), count)| (level, text, count)).collect()
@@ -101,21 +101,21 @@ impl Context {
         self.woken.swap(false, Ordering::Relaxed)
     }
 
-    /// A sign of progress. The call in progress counts as alive for this much longer.
-    pub(crate) fn sign_of_life(&self, longer: Duration) {
+    /// Records progress. The current call counts as active for this much longer.
+    pub(crate) fn record_activity(&self, longer: Duration) {
         let until = self.started.elapsed().saturating_add(longer).as_millis();
-        self.alive_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.active_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn set_progress(&self, done: u64, total: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
-        self.sign_of_life(Duration::ZERO);
+        self.record_activity(Duration::ZERO);
     }
 
     pub(super) fn set_phase(&self, text: String) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = text;
-        self.sign_of_life(Duration::ZERO);
+        self.record_activity(Duration::ZERO);
     }
 
     pub(super) fn note(&self, level: u32, text: String, count: u64) {
@@ -135,11 +135,11 @@ impl Context {
         self.stop.notify();
     }
 
-    /// Waits until the cancel level is above `seen`. Meanwhile the instance counts as alive.
+    /// Waits until the cancel level is above `seen`. The instance counts as active meanwhile.
     pub(super) fn wait(&self, seen: u32, longest: Duration) -> u32 {
-        self.sign_of_life(longest);
+        self.record_activity(longest);
         let level = self.stop.wait_above(seen, longest, || self.own_level.load(Ordering::Relaxed));
-        self.sign_of_life(Duration::ZERO);
+        self.record_activity(Duration::ZERO);
         level
     }
 }

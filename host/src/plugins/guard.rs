@@ -1,8 +1,9 @@
-//! Notices a plugin that ends the process: a library that calls `exit` must not look like a successful run.
+//! Detects a plugin that ends the process: a library that calls `exit` must not look like a successful run.
 //!
-//! The guard is a function that the C library calls when a program exits. It is registered before the first plugin
-//! library is loaded and again after each one, because the C library calls the latest one first, and a plugin may
-//! register functions of its own. Not noticed: `_exit` and system calls, which call no such function.
+//! The guard is a function that the C library calls when a program exits. The C library calls the function that was
+//! registered last first, and a plugin may register functions too. Therefore the guard is registered before the first
+//! plugin library is loaded and again after each one. `_exit` and direct system calls are not detected, because they
+//! call no such function.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -11,29 +12,30 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::recorder::{CallRecorder, Slot};
 use super::{last_line, signals};
 
-/// An instance whose calls are recorded. It lives as long as the process.
+/// An instance whose calls are recorded. Never freed.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// Its name in messages: `output siem (Acme 1.2.0)`.
     name: String,
-    /// Where its calls are recorded for the next run, if at all.
+    /// The slot in which its calls are recorded for the next run, if any.
     slot: Option<Slot>,
 }
 
 impl Caller {
-    /// An instance, a library that is loaded, or another caller of plugin code.
+    /// Creates the caller for an instance, for a library that is being loaded, or for other plugin code.
     pub(crate) fn new(name: String, recorder: Option<&CallRecorder>) -> Self {
         Self { name, slot: recorder.and_then(CallRecorder::slot) }
     }
 }
 
 thread_local! {
-    /// The call that this thread is in. It needs no destructor: at exit, thread-locals that have one are gone.
+    /// The current plugin call of this thread. It needs no destructor: at exit, thread-locals with a destructor no
+    /// longer exist.
     static CALL: Cell<Option<(&'static Caller, &'static str)>> = const { Cell::new(None) };
 }
 
-/// Makes a call into a plugin and records it meanwhile.
-pub(crate) fn during<T>(caller: &'static Caller, call: &'static str, work: impl FnOnce() -> T) -> T {
+/// Runs `work` as a plugin call and records the call.
+pub(crate) fn run_call<T>(caller: &'static Caller, call: &'static str, work: impl FnOnce() -> T) -> T {
     let outer = CALL.replace(Some((caller, call)));
     if let Some(slot) = &caller.slot {
         slot.begin(&caller.name, call);
@@ -46,12 +48,12 @@ pub(crate) fn during<T>(caller: &'static Caller, call: &'static str, work: impl 
     result
 }
 
-/// The caller and the call that this thread is in. A signal handler may call this.
+/// The caller and the current call of this thread. A signal handler may call this.
 pub(super) fn current() -> Option<(&'static str, &'static str)> {
     CALL.get().map(|(caller, call)| (caller.name.as_str(), call))
 }
 
-/// The process that is guarded; 0 while no command runs. A child that a plugin has forked may exit as it likes.
+/// The guarded process; 0 while no command runs. A child process that a plugin has forked may exit normally.
 static GUARDED: AtomicU32 = AtomicU32::new(0);
 
 /// Guards the process from the start of a command to its end.
@@ -73,17 +75,18 @@ impl Drop for ExitGuard {
     }
 }
 
-/// Registers the guard once more, after a library was loaded.
+/// Registers the guard again after a library was loaded.
 #[expect(unsafe_code, reason = "the C library's lists of functions to call at exit")]
 pub(super) fn register() {
     if GUARDED.load(Ordering::Acquire) == 0 {
         return;
     }
-    // SAFETY: the functions need nothing and stay loaded. A full list is the only error; then `exit` is not noticed.
+    // SAFETY: the functions have no requirements and stay loaded. The only error is a full list; then `exit` is not
+    // detected.
     unsafe {
-        libc::atexit(end_with_70);
+        libc::atexit(on_exit);
         #[cfg(target_os = "linux")]
-        at_quick_exit(end_with_70);
+        at_quick_exit(on_exit);
     }
 }
 
@@ -93,11 +96,11 @@ unsafe extern "C" {
     fn at_quick_exit(function: extern "C" fn()) -> c_int;
 }
 
-/// Ends the process at once, without destructors and the functions that are registered for `exit`: a thread that was left
-/// behind in a plugin still runs.
+/// Ends the process at once, without destructors and without the functions registered for `exit`: an abandoned thread
+/// may still run plugin code.
 #[expect(unsafe_code, reason = "ends the process at once, other threads and destructors included")]
 pub(crate) fn end_process(code: u8) -> ! {
-    // SAFETY: it needs nothing.
+    // SAFETY: the function has no requirements.
     unsafe { libc::_exit(c_int::from(code)) }
 }
 
@@ -105,7 +108,7 @@ pub(crate) fn end_process(code: u8) -> ! {
 const PLUGIN_BUG: c_int = 70;
 
 #[expect(unsafe_code, reason = "ends the process at once, other threads and destructors included")]
-extern "C" fn end_with_70() {
+extern "C" fn on_exit() {
     if GUARDED.load(Ordering::Acquire) != std::process::id() {
         return;
     }
@@ -117,6 +120,6 @@ extern "C" fn end_with_70() {
             "plugin bug: a plugin called exit from a thread of its own; the command was stopped (run again to resume)"
         )),
     }
-    // SAFETY: it needs nothing.
+    // SAFETY: the function has no requirements.
     unsafe { libc::_exit(PLUGIN_BUG) };
 }

@@ -1,4 +1,4 @@
-//! Reads the identity of a plugin library from its file, before any of its code runs.
+//! Reads the identity of a plugin library from its file, without running its code.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ pub enum Refusal {
         /// The major ABI version that it was built for.
         abi: u32,
     },
-    /// The plugin, or its whole library, needs an ability that this host lacks.
+    /// The plugin, or its complete library, requires an ability that this host lacks.
     #[error(
         "{}: {plugin} was built for a newer Scanbridge (needs {}); this one has plugin API {API}; update Scanbridge",
         path.display(),
@@ -169,7 +169,7 @@ pub(super) fn read(path: &Path, named: &Path, check: FilePermissionCheck) -> Res
     Ok(identity)
 }
 
-/// Those of these abilities that this host lacks.
+/// Returns the abilities in `needs` that this host lacks.
 pub(super) fn missing(needs: &[String]) -> Vec<String> {
     needs.iter().filter(|need| !ABILITIES.contains(&need.as_str())).cloned().collect()
 }
@@ -185,12 +185,12 @@ fn identity_of(path: &Path) -> Result<Identity, Refusal> {
     let name = SECTION.rsplit(',').next().unwrap_or(SECTION);
     let section =
         object.section_by_name(name).ok_or_else(|| Refusal::NotAPlugin { path: path.to_owned() })?;
-    let bad = |error| Refusal::BadIdentity { path: path.to_owned(), error };
-    // Checked before reading: the section of a sparse file can really have any size that its header states.
+    let invalid_identity = |error| Refusal::BadIdentity { path: path.to_owned(), error };
+    // Checked before reading: a sparse file can really have a section of the size in its header.
     if section.size() > Identity::MOST_BYTES as u64 {
-        return Err(bad(IdentityError::TooLarge));
+        return Err(invalid_identity(IdentityError::TooLarge));
     }
-    Identity::parse(section.data().map_err(not_a_library)?).map_err(bad)
+    Identity::parse(section.data().map_err(not_a_library)?).map_err(invalid_identity)
 }
 
 #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! The thread of one instance: all its calls come from here, `open` and `close` included. The host waits for each call,
-//! and gives up one that does not return.
+//! The thread of one instance. It makes all calls of the instance, including `open` and `close`. The host waits for
+//! each call, and abandons a call that hangs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
@@ -17,17 +17,17 @@ use crate::pipeline::ABORT;
 pub(crate) struct InstanceThread<H> {
     context: &'static Context,
     jobs: Option<Sender<Job<H>>>,
-    /// Whether a call did not return: the thread is left behind, and no further call is made.
+    /// Whether a call did not return. The thread is then abandoned, and no further call is made.
     hung: bool,
 }
 
-/// A call, with the handle of the instance: empty before `open` and after `close`.
+/// A call with the handle of the instance, which is `None` before `open` and after `close`.
 type Job<H> = Box<dyn FnOnce(&mut Option<H>) + Send>;
 
-/// How long the calls of an instance may take without a sign of progress.
+/// Time limits without progress for the calls of an instance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallLimits {
-    /// Most calls.
+    /// All calls except `check` and `close`.
     pub(crate) hang: Duration,
     /// `check`.
     pub(crate) check: Duration,
@@ -56,20 +56,20 @@ impl Default for CallLimits {
     }
 }
 
-/// When a slow call is logged first; then whenever it has taken twice as long.
+/// Time after which a slow call is first logged; the interval then doubles.
 const SLOW: Duration = Duration::from_secs(30);
-/// How often a call in progress is examined.
+/// Interval at which a call in progress is checked.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a cancelled call may take to return.
+/// Time limit for a cancelled call to return.
 const AFTER_ABORT: Duration = Duration::from_secs(2);
 
-/// Whether a thread was left behind in this process. The process then ends without destructors.
-static LEFT_BEHIND: AtomicBool = AtomicBool::new(false);
+/// Whether a thread was abandoned in this process. The process then ends without destructors.
+static THREAD_ABANDONED: AtomicBool = AtomicBool::new(false);
 
-/// Returns the exit code of a command, or ends the process with it if a thread was left behind: its plugin must not run
-/// together with the destructors.
+/// Returns the exit code of a command. If a thread was abandoned, ends the process with this code: the plugin must
+/// not run at the same time as destructors.
 pub(crate) fn end_command(code: u8) -> u8 {
-    if LEFT_BEHIND.load(Ordering::Relaxed) {
+    if THREAD_ABANDONED.load(Ordering::Relaxed) {
         guard::end_process(code);
     }
     code
@@ -94,10 +94,10 @@ impl<H: Send + 'static> InstanceThread<H> {
         self.hung
     }
 
-    /// Makes a call and waits for its result.
+    /// Runs a call and waits for its result.
     ///
     /// # Errors
-    /// The error of the call. A [`Bug`](scanbridge_plugin_api::ErrorKind::Bug) if it did not return in time.
+    /// The error of the call; a [`Bug`](scanbridge_plugin_api::ErrorKind::Bug) if the call timed out.
     pub(crate) fn call<T: Send + 'static>(
         &mut self,
         call: &'static str,
@@ -109,11 +109,11 @@ impl<H: Send + 'static> InstanceThread<H> {
         };
         let (result, returned) = sync_channel(1);
         let caller = self.context.caller();
-        self.context.sign_of_life(Duration::ZERO);
-        let begun = Instant::now();
+        self.context.record_activity(Duration::ZERO);
+        let started = Instant::now();
         let job: Job<H> = Box::new(move |handle| {
-            let outcome = guard::during(caller, call, || work(handle));
-            // The receiver is gone if the host has given up this call.
+            let outcome = guard::run_call(caller, call, || work(handle));
+            // The receiver no longer exists if the host has abandoned this call.
             let _ = result.send(outcome);
         });
         if jobs.send(job).is_err() {
@@ -127,36 +127,36 @@ impl<H: Send + 'static> InstanceThread<H> {
                 Err(RecvTimeoutError::Disconnected) => return Err(ended(call)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let quiet = self.context.quiet_time().min(begun.elapsed());
+            let inactive = self.context.inactive_time().min(started.elapsed());
             if self.context.level() >= ABORT {
                 let since = *aborted.get_or_insert_with(Instant::now);
                 if since.elapsed() >= AFTER_ABORT {
-                    self.leave_behind();
+                    self.abandon_thread();
                     return Err(PluginError::cancelled());
                 }
             }
-            if quiet >= limit {
-                return Err(self.give_up(call, limit, &returned));
+            if inactive >= limit {
+                return Err(self.abandon_call(call, limit, &returned));
             }
             let next = if logged.is_zero() { SLOW.min(limit / 2) } else { logged * 2 };
-            if quiet < logged {
+            if inactive < logged {
                 logged = Duration::ZERO;
-            } else if quiet >= next {
-                logged = quiet;
-                self.log_slow(call, quiet);
+            } else if inactive >= next {
+                logged = inactive;
+                self.log_slow(call, inactive);
             }
         }
     }
 
-    fn log_slow(&self, call: &str, quiet: Duration) {
+    fn log_slow(&self, call: &str, inactive: Duration) {
         let phase = self.context.phase();
         let phase = if phase.is_empty() { phase } else { format!(" ({phase})") };
-        let (instance, seconds) = (self.context.instance.as_str(), quiet.as_secs());
+        let (instance, seconds) = (self.context.instance.as_str(), inactive.as_secs());
         tracing::warn!(instance, "`{call}` has been running for {seconds} s without progress{phase}");
     }
 
-    /// Cancels a call that hangs. A call that returns now is too late, but its thread can still close the instance.
-    fn give_up<T>(
+    /// Cancels a hanging call. A call that returns now has failed, but its thread can still close the instance.
+    fn abandon_call<T>(
         &mut self,
         call: &str,
         limit: Duration,
@@ -164,7 +164,7 @@ impl<H: Send + 'static> InstanceThread<H> {
     ) -> PluginError {
         self.context.abort();
         if returned.recv_timeout(AFTER_ABORT).is_err() {
-            LEFT_BEHIND.store(true, Ordering::Relaxed);
+            THREAD_ABANDONED.store(true, Ordering::Relaxed);
         }
         self.hung = true;
         self.jobs = None;
@@ -174,8 +174,8 @@ impl<H: Send + 'static> InstanceThread<H> {
         ))
     }
 
-    fn leave_behind(&mut self) {
-        LEFT_BEHIND.store(true, Ordering::Relaxed);
+    fn abandon_thread(&mut self) {
+        THREAD_ABANDONED.store(true, Ordering::Relaxed);
         self.hung = true;
         self.jobs = None;
     }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::telemetry;
 
-/// An error line on standard error, as text or as a JSON object. What does not fit is omitted.
+/// An error line on standard error, as text or as a JSON object. Text that does not fit is omitted.
 pub(super) struct LastLine {
     bytes: [u8; 1024],
     length: usize,
@@ -16,7 +16,7 @@ pub(super) struct LastLine {
 const END: usize = 3;
 
 /// Writes one error line to standard error.
-#[expect(unsafe_code, reason = "standard error without the lock of the standard library")]
+#[expect(unsafe_code, reason = "writes to standard error without the lock of the standard library")]
 pub(super) fn print(message: fmt::Arguments<'_>) {
     let line = LastLine::of(message, telemetry::is_json());
     // SAFETY: the buffer is valid for its length. Standard error may be closed; the exit code remains.

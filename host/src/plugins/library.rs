@@ -36,8 +36,8 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Library {
-    /// Reads the identity of the file at `path`, which must be canonical; `named` is the path by which it was found. Runs
-    /// none of its code.
+    /// Reads the identity of the file at `path`, which must be canonical; `named` is the path by which it was found.
+    /// Runs no code of the library.
     ///
     /// # Errors
     /// The reason why this host cannot load the file.
@@ -127,9 +127,8 @@ impl Library {
         // SAFETY: the identity says that the file is a plugin of this ABI; its author is responsible for its
         // constructors.
         let load = || unsafe { Library::open(Some(&self.path), RTLD_NOW | RTLD_LOCAL) };
-        let loading: &'static Caller =
-            Box::leak(Box::new(Caller::new(self.path.display().to_string(), None)));
-        let library = guard::during(loading, "load", load).map_err(one_line)?;
+        let caller: &'static Caller = Box::leak(Box::new(Caller::new(self.path.display().to_string(), None)));
+        let library = guard::run_call(caller, "load", load).map_err(one_line)?;
         guard::register();
         let symbol = match self.identity.root {
             RootKind::AbiStable => ROOT_SYMBOL,
@@ -148,7 +147,7 @@ impl Library {
             })?,
             RootKind::Plain => unsafe { open_plain_root(symbol) }.map_err(|error| error.message)?,
         };
-        let described = guard::during(loading, "describe", || root.descriptors());
+        let described = guard::run_call(caller, "describe", || root.descriptors());
         let (descriptors, bad_descriptors) = described.map_err(|error| error.message)?;
         Ok(Loaded { root, descriptors, bad_descriptors })
     }

@@ -1,15 +1,15 @@
-//! Whether a plugin library can be replaced by another user: a library runs with the rights of the user who starts the
-//! host, so the file and every directory that leads to it must belong to that user or to root (CWE-427, CWE-732).
+//! Detects plugin libraries that another user can replace. A library runs with the rights of the user who starts the
+//! host. The file and every directory on its path must belong to that user or to root (CWE-427, CWE-732).
 //!
-//! The named path is followed component by component, symbolic links included: the owner of a link decides which file is
-//! loaded, and so does everyone who may write to a directory on the way.
+//! The named path is followed component by component, including symbolic links. The owner of a link decides which
+//! file is loaded, and so does every user who may write to a directory on the path.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Why a file is not safe to load.
+/// Reason why it is unsafe to load a file.
 #[derive(Debug)]
 pub(super) enum Unsafe {
     /// Every user may write to this file or directory.
@@ -20,8 +20,8 @@ pub(super) enum Unsafe {
     Unreadable(io::Error),
 }
 
-/// Checks everything that the path `named` leads through. Gives the files and directories that a group may write to:
-/// whether its members are trusted only the operator knows.
+/// Checks every component of the path `named`. Returns the files and directories that a group may write to, because
+/// only the operator knows whether its members are trusted.
 ///
 /// # Errors
 /// The first file, link or directory that another user can change.
@@ -63,7 +63,7 @@ struct Walk {
     group_writable: Vec<PathBuf>,
 }
 
-/// As many links as the system itself follows in one path.
+/// Maximum number of links, as in the operating system.
 const MAX_LINKS: u32 = 40;
 
 const GROUP_WRITE: u32 = 0o020;
@@ -71,7 +71,7 @@ const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 impl Walk {
-    /// Follows an absolute path; gives the canonical path that it leads to.
+    /// Follows an absolute path and returns its canonical path.
     fn follow(&mut self, path: &Path) -> Result<PathBuf, Unsafe> {
         let mut reached = PathBuf::new();
         for component in path.components() {
@@ -93,9 +93,9 @@ impl Walk {
                 reached = self.follow_link(&reached)?;
                 continue;
             }
-            let is_noted = self.group_writable.contains(&reached);
+            let is_listed = self.group_writable.contains(&reached);
             let is_group_writable = metadata.mode() & GROUP_WRITE != 0 && metadata.gid() != 0;
-            if is_group_writable && !is_sticky(&metadata) && !is_noted {
+            if is_group_writable && !is_sticky(&metadata) && !is_listed {
                 self.group_writable.push(reached.clone());
             }
         }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_links_end() {
+    fn link_loop_is_rejected() {
         let (root, _) = library();
         let link = root.path().join("loop.so");
         symlink("loop.so", &link).unwrap();

@@ -1,8 +1,8 @@
-//! The call recorder: a file that names the plugin calls in progress, so that the next run and `state show` can say in
-//! which call a run was killed.
+//! The call recorder: a file that names the plugin calls in progress. From it, the next run and `state show` report
+//! in which call a run was killed.
 //!
 //! Each instance has one slot of [`SLOT`] bytes. It is overwritten before and after each call and never synchronized:
-//! the page cache of the system is kept after the process. A run that ends removes the file.
+//! the page cache of the operating system outlasts the process. The file is removed at the end of the run.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Bytes of a slot: a line of text, padded with spaces.
+/// Size of a slot in bytes: a line of text, padded with spaces.
 const SLOT: usize = 256;
 
-/// Number of slots that are read. A pipeline with more instances is recorded in part.
+/// Maximum number of slots. Further instances of a pipeline are not recorded.
 const SLOTS: u64 = 64;
 
 /// The recorder of one run.
@@ -54,7 +54,7 @@ impl CallRecorder {
         Ok(Self { path: path.to_owned(), file: Arc::new(file), slots: AtomicU64::new(0) })
     }
 
-    /// A slot for one more instance; none if all are in use.
+    /// Returns a new slot; `None` if all are in use.
     pub(super) fn slot(&self) -> Option<Slot> {
         let number = self.slots.fetch_add(1, Ordering::Relaxed);
         (number < SLOTS).then(|| Slot { file: Arc::clone(&self.file), offset: number * SLOT as u64 })

@@ -12,7 +12,7 @@ use super::library::Library;
 use super::search::{FilePermissionCheck, Folder};
 use crate::config::Catalogue;
 
-/// The installed plugins. Finding them runs none of their code.
+/// The installed plugins. The search runs no code of the plugins.
 #[derive(Debug, Default)]
 pub struct Registry {
     libraries: Vec<Library>,
@@ -26,7 +26,7 @@ pub struct Claim<'a> {
     pub library: &'a Library,
     /// Input or output.
     pub kind: PluginKind,
-    /// The plugin's name in its own spelling.
+    /// The plugin's name as the plugin spells it.
     pub name: &'a str,
 }
 
@@ -48,7 +48,7 @@ pub enum Unavailable {
         first.display(),
         second.display()
     )]
-    Twice {
+    Duplicate {
         /// Input or output.
         kind: PluginKind,
         /// The name.
@@ -64,8 +64,8 @@ pub enum Unavailable {
 }
 
 impl Registry {
-    /// Reads all libraries in the directories. A file that cannot be loaded is kept with its reason and does
-    /// not affect the others. A file that is found twice (for example through a symbolic link) counts once.
+    /// Reads all libraries in the directories. A file that cannot be loaded is listed with its reason and does not
+    /// affect the others. A file that is found twice (for example through a symbolic link) counts once.
     #[must_use]
     pub fn discover(folders: &[Folder], check: FilePermissionCheck) -> Self {
         let mut registry = Self::default();
@@ -141,7 +141,7 @@ impl Registry {
             claims.iter().filter(|claim| claim.kind == kind && claim.name.eq_ignore_ascii_case(name));
         match (matching.next(), matching.next()) {
             (Some(one), None) => Ok(*one),
-            (Some(first), Some(second)) => Err(Unavailable::Twice {
+            (Some(first), Some(second)) => Err(Unavailable::Duplicate {
                 kind,
                 name: first.name.to_owned(),
                 first: first.library.path().to_owned(),
@@ -153,15 +153,15 @@ impl Registry {
 
     /// Plugins that more than one library contains, each listed once. They cannot be used.
     #[must_use]
-    pub fn clashes(&self) -> Vec<Unavailable> {
+    pub fn duplicates(&self) -> Vec<Unavailable> {
         let claims = self.claims();
-        let twice = claims.windows(2).filter(|pair| {
+        let duplicates = claims.windows(2).filter(|pair| {
             (pair[0].kind, pair[0].name.to_lowercase()) == (pair[1].kind, pair[1].name.to_lowercase())
         });
-        let mut clashes: Vec<Unavailable> =
-            twice.filter_map(|pair| self.claim(pair[0].kind, pair[0].name).err()).collect();
-        clashes.dedup_by_key(|clash| clash.to_string());
-        clashes
+        let mut duplicates: Vec<Unavailable> =
+            duplicates.filter_map(|pair| self.claim(pair[0].kind, pair[0].name).err()).collect();
+        duplicates.dedup_by_key(|duplicate| duplicate.to_string());
+        duplicates
     }
 
     /// The description of a plugin. Loads its library.

@@ -21,7 +21,7 @@ pub enum FilePermissionCheck {
     #[default]
     OwnerOnly,
     /// No check: any local user may have write permission. Not for servers.
-    Anybody,
+    Disabled,
 }
 
 /// Plugin directories in search order: those of `--plugin-dir`, those of `SCANBRIDGE_PLUGIN_DIR` (split like

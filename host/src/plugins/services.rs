@@ -1,5 +1,5 @@
 //! The functions of the host's services, as plugins call them.
-#![expect(unsafe_code, reason = "a plugin hands back the context that the host gave it")]
+#![expect(unsafe_code, reason = "plugins pass back the context pointer of the host")]
 
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
 }
 
 /// # Safety
-/// `context` is one that [`Context::table`] gave out; such a context is never freed.
-unsafe fn of(context: *const ()) -> &'static Context {
-    // SAFETY: see above.
+/// `context` was created by [`Context::table`]; such a context is never freed.
+unsafe fn context_of(context: *const ()) -> &'static Context {
+    // SAFETY: required by this function.
     unsafe { &*context.cast::<Context>() }
 }
 
@@ -52,46 +52,46 @@ extern "C" fn log(
     message: BytesRef<'_>,
     fields_json: BytesRef<'_>,
 ) {
-    // SAFETY: plugins hand back what they were given.
-    let context = unsafe { of(context) };
+    // SAFETY: plugins pass back the context that they received.
+    let context = unsafe { context_of(context) };
     let (message, fields) = (message.to_text(), fields_json.to_text());
     telemetry::plugin_line(&context.instance, level, &target.to_text(), &masked(&message), &masked(&fields));
 }
 
 extern "C" fn cancel_level(context: *const ()) -> u32 {
     // SAFETY: as above.
-    unsafe { of(context) }.level()
+    unsafe { context_of(context) }.level()
 }
 
 extern "C" fn wait(context: *const (), seen: u32, milliseconds: u64) -> u32 {
     // SAFETY: as above.
-    unsafe { of(context) }.wait(seen, Duration::from_millis(milliseconds))
+    unsafe { context_of(context) }.wait(seen, Duration::from_millis(milliseconds))
 }
 
 extern "C" fn alive(context: *const ()) {
     // SAFETY: as above.
-    unsafe { of(context) }.sign_of_life(Duration::ZERO);
+    unsafe { context_of(context) }.record_activity(Duration::ZERO);
 }
 
 extern "C" fn progress(context: *const (), done: u64, total: u64, flags: u32) {
     let total = if flags & TOTAL_IS_KNOWN == 0 { 0 } else { total };
     // SAFETY: as above.
-    unsafe { of(context) }.set_progress(done, total);
+    unsafe { context_of(context) }.set_progress(done, total);
 }
 
 extern "C" fn phase(context: *const (), text: BytesRef<'_>) {
     // SAFETY: as above.
-    unsafe { of(context) }.set_phase(masked(&text.to_text()).into_owned());
+    unsafe { context_of(context) }.set_phase(masked(&text.to_text()).into_owned());
 }
 
 extern "C" fn note(context: *const (), level: u32, text: BytesRef<'_>, count: u64) {
     // SAFETY: as above.
-    unsafe { of(context) }.note(level, masked(&text.to_text()).into_owned(), count);
+    unsafe { context_of(context) }.note(level, masked(&text.to_text()).into_owned(), count);
 }
 
 extern "C" fn wake(context: *const ()) {
     // SAFETY: as above.
-    unsafe { of(context) }.wake();
+    unsafe { context_of(context) }.wake();
 }
 
 extern "C" fn mask_text(_: *const (), text: BytesRef<'_>) {

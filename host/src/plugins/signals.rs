@@ -1,7 +1,7 @@
-//! Names the plugin call in which the process crashed, and keeps passwords out of core dumps.
+//! Reports the plugin call in which the process crashed, and keeps passwords out of core dumps.
 //!
-//! The handler prints one line and then lets the default action of the signal end the process, so that the shell,
-//! systemd and cron see the signal.
+//! The handler prints one line. Then the default action of the signal ends the process, so that the shell, systemd
+//! and cron see the signal.
 
 use std::ffi::{c_int, c_void};
 use std::{mem, ptr};
@@ -19,13 +19,14 @@ const FATAL: [(c_int, &str); 5] = [
 
 /// Installs the handler for all [`FATAL`] signals.
 ///
-/// It runs on the alternate signal stack that the standard library gives to each of its threads, so that it also runs
-/// after a stack overflow. A thread that a plugin created without the standard library has none; a stack overflow there
-/// ends the process without a line.
+/// The handler runs on the alternate signal stack that the standard library sets up for each of its threads.
+/// Therefore it also runs after a stack overflow. A thread that a plugin created without the standard library has no
+/// such stack; a stack overflow there ends the process without a line.
 #[expect(unsafe_code, reason = "the standard library installs no signal handlers")]
 pub(super) fn install() {
     for (signal, _) in FATAL {
-        // SAFETY: the action is completely set; the handler calls only functions that a handler may call.
+        // SAFETY: the action is completely initialized; the handler calls only functions that are safe in a signal
+        // handler.
         unsafe {
             let mut action: libc::sigaction = mem::zeroed();
             action.sa_sigaction =

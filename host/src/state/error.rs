@@ -1,4 +1,4 @@
-//! What can be wrong with state.
+//! Errors of the saved state.
 
 use std::fmt;
 use std::io;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::pipeline::Failure;
 
-/// Why state cannot be used: a sentence, what to do about it, and the exit code of a run that ends because of it.
+/// An error with its hint and the exit code of a run that ends because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateError {
-    /// What happened; names the file.
+    /// What failed; names the file.
     pub message: String,
-    /// What to do.
+    /// What the operator can do.
     pub hint: Option<String>,
-    /// 73 cannot create, 74 reading or writing, 75 in use, 78 damaged or somebody else's.
+    /// 73: cannot create; 74: read or write error; 75: in use; 78: corrupt, or belongs to another pipeline or user.
     pub exit_code: u8,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for StateError {
 impl std::error::Error for StateError {}
 
 impl StateError {
-    /// The first of these failures, as what is wrong with state.
+    /// Converts the first of these failures.
     #[must_use]
     pub(crate) fn of_failures(failures: &[Failure]) -> Self {
         let first = failures.first();

@@ -1,4 +1,4 @@
-//! Whether a pipeline is still the one that an interrupted run was made of.
+//! Detects whether a pipeline changed since an interrupted run.
 
 use scanbridge_plugin_api::PluginKind;
 use serde_json::{Map, Value, json};
@@ -6,27 +6,27 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::{Catalogue, Instance, Pipeline};
 
-/// A number for everything that decides what is delivered: instances, their options without the secret ones,
-/// filters. How and when it is delivered (retries, queues) is not in it, so that such settings can be mended before
-/// a run goes on.
+/// A hash of everything that decides what is delivered: instances, their options without secrets, and filters.
+/// Settings for how and when (retries, queues) are excluded, so that an operator can fix them before a run resumes.
 #[must_use]
 pub fn fingerprint(pipeline: &Pipeline, catalogue: &dyn Catalogue) -> String {
-    let inputs = pipeline.inputs.iter().map(|input| shown(PluginKind::Input, &input.instance, catalogue));
+    let inputs =
+        pipeline.inputs.iter().map(|input| without_secrets(PluginKind::Input, &input.instance, catalogue));
     let outputs = pipeline.outputs.iter().map(|output| {
-        let instance = shown(PluginKind::Output, &output.instance, catalogue);
+        let instance = without_secrets(PluginKind::Output, &output.instance, catalogue);
         json!([instance, format!("{:?}", output.filters), output.delivery.failover])
     });
     let all = json!([inputs.collect::<Vec<_>>(), outputs.collect::<Vec<_>>()]);
     format!("{:032x}", xxh3_128(all.to_string().as_bytes()))
 }
 
-fn shown(kind: PluginKind, instance: &Instance, catalogue: &dyn Catalogue) -> Value {
+fn without_secrets(kind: PluginKind, instance: &Instance, catalogue: &dyn Catalogue) -> Value {
     let plugin = catalogue.find(kind, &instance.plugin);
     let is_secret = |name: &String| {
         plugin.and_then(|plugin| plugin.option(name)).is_none_or(|option| option.secret)
             || instance.origins.get(name).is_some_and(|origin| origin.is_credential)
     };
-    let open = instance.options.iter().filter(|(name, _)| !is_secret(name));
-    let options: Map<String, Value> = open.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let public = instance.options.iter().filter(|(name, _)| !is_secret(name));
+    let options: Map<String, Value> = public.map(|(name, value)| (name.clone(), value.clone())).collect();
     json!([instance.id, instance.plugin, options])
 }

@@ -1,4 +1,4 @@
-//! Where the state of a pipeline lies.
+//! Paths of a pipeline's state.
 
 use std::fs;
 use std::io;
@@ -7,57 +7,57 @@ use std::path::{Path, PathBuf};
 use super::error::StateError;
 use crate::plugins::ownership::{Foreign, foreign_control};
 
-/// The folder of one pipeline. Nothing is made before it is needed.
+/// The state directory of one pipeline. Nothing is created before it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateFolder {
     path: PathBuf,
 }
 
 impl StateFolder {
-    /// The folder of the pipeline with this name below the state folder of all.
+    /// The directory of the pipeline with this name in the common state directory `all`.
     #[must_use]
     pub fn of(all: &Path, pipeline: &str) -> Self {
         Self { path: all.join(pipeline) }
     }
 
-    /// The folder itself.
+    /// Path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The ledger's file.
+    /// Path of the ledger file.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.path.join("ledger.redb")
     }
 
-    /// The file that is locked while the pipeline runs.
+    /// Path of the file that is locked while the pipeline runs.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 
-    /// The file that names the plugin calls in progress.
+    /// Path of the file that names the plugin calls in progress.
     #[must_use]
     pub fn calls(&self) -> PathBuf {
         self.path.join("calls")
     }
 
-    /// The folder of all dead letters.
+    /// The directory of all dead letter files.
     #[must_use]
     pub fn dead_letters(&self) -> PathBuf {
         self.path.join("dead-letters")
     }
 
-    /// The folder of all instances.
+    /// The parent of all instance directories.
     #[must_use]
     pub fn instances(&self) -> PathBuf {
         self.path.join("instances")
     }
 
-    /// The private directory of a plugin's instance. IDs may be `lock` or `ledger.redb`, so these directories are in
-    /// one of their own.
+    /// The private directory of a plugin instance. An instance ID may be `lock` or `ledger.redb`, so these
+    /// directories have their own parent.
     #[must_use]
     pub fn instance(&self, id: &str) -> PathBuf {
         self.instances().join(id)
@@ -74,7 +74,7 @@ impl StateFolder {
     }
 }
 
-/// Refuses a directory in which another user can change files: state decides what counts as delivered.
+/// Refuses a directory in which another user can change files: the saved state decides what counts as delivered.
 fn refuse_shared(folder: &Path) -> Result<(), StateError> {
     let metadata = fs::metadata(folder).map_err(|error| StateError::io(folder, &error))?;
     let problem = match foreign_control(&metadata) {
@@ -95,7 +95,7 @@ fn refuse_shared(folder: &Path) -> Result<(), StateError> {
     })
 }
 
-/// Makes a folder, readable by its owner alone, with those above it.
+/// Creates a directory and its parents, accessible by the owner only.
 pub(super) fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,4 +1,4 @@
-//! The ledger: what has been delivered, in one file that is changed by whole transactions.
+//! The ledger: what has been delivered, in one file that is changed by transactions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,20 +16,20 @@ use scanbridge_plugin_api::StoredReport;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::dead_letter::ReportRecord;
 use super::error::StateError;
-use super::letter::LetterReport;
 use super::record::{AheadReport, Checkpoint, OutputState, RunRecord, RunState, SentReport};
 
-/// The ledger of one pipeline. Every change is on the disk when its call returns, or has not happened.
+/// The ledger of one pipeline. When a change returns, it is either completely on disk or did not happen.
 #[derive(Debug)]
 pub struct Ledger {
     database: Database,
     path: PathBuf,
 }
 
-/// A flat table of bytes by name.
+/// A table of bytes by name.
 type Bytes = TableDefinition<'static, &'static str, &'static [u8]>;
-/// A list of JSON values, numbered as they came.
+/// A list of JSON values by ascending number.
 type List = TableDefinition<'static, u64, &'static [u8]>;
 
 const ABOUT: Bytes = TableDefinition::new("about");
@@ -40,43 +40,46 @@ const UNCONFIRMED: Bytes = TableDefinition::new("unconfirmed");
 const REPORTS: List = TableDefinition::new("reports");
 const RUNS: List = TableDefinition::new("runs");
 
-/// The form of the tables above. A ledger of a later form is refused.
-const FORM: u32 = 2;
-/// What is kept of the past.
-const KEPT_REPORTS: u64 = 10_000;
-const KEPT_RUNS: u64 = 200;
-/// How often a look at a ledger is repeated that is being written.
-const LOOKS: u32 = 5;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-/// The tables are small; this much of them stays in memory.
+/// Format version of the tables above. A ledger of another version is refused.
+const FORMAT: u32 = 2;
+/// Maximum number of entries in the history.
+const MAX_REPORTS: u64 = 10_000;
+const MAX_RUNS: u64 = 200;
+/// How often a read is repeated while a run writes the ledger.
+const READ_ATTEMPTS: u32 = 5;
+const BETWEEN_READS: Duration = Duration::from_millis(20);
+/// Maximum cache size: the tables are small.
 const CACHE_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
-    form: u32,
-    /// The pipeline file, made absolute.
+    #[serde(rename = "form")]
+    format: u32,
+    /// Absolute path of the pipeline file.
     pipeline: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct OutputNote {
+struct OutputRow {
     has_gap: bool,
     dead_letters: u64,
-    report: Option<LetterReport>,
+    report: Option<ReportRecord>,
     #[serde(default)]
     ahead: Vec<AheadReport>,
 }
 
 impl Ledger {
-    /// Opens the ledger at this path, or makes it. It belongs to one pipeline file: another one that has the same
-    /// name is refused as long as the first one is there.
+    /// Opens the ledger at this path, or creates it. It belongs to one pipeline file: another file with the same
+    /// pipeline name is refused as long as the first file exists.
     ///
     /// # Errors
-    /// When it is damaged, belongs to somebody else, or cannot be read or made. A damaged one is never replaced.
+    /// When the ledger is corrupt, belongs to another pipeline, or cannot be read or created. A corrupt ledger is
+    /// never replaced.
     pub fn open(path: &Path, pipeline: &Path) -> Result<Self, StateError> {
-        // Links stay as they are: where `current` points to the newest release, the pipeline is the same after an update.
+        // Symbolic links are not resolved: where `current` points to the newest release, the pipeline stays the same
+        // after an update.
         let pipeline = std::path::absolute(pipeline).unwrap_or_else(|_| pipeline.to_owned());
-        // Only what is certainly not there is made: a disk that fails must not make a ledger look new.
+        // Create only if the file certainly does not exist: a failing disk must not make a ledger look new.
         if !path.try_exists().map_err(|error| StateError::cannot_create(path, &error))? {
             return Self::create(path, pipeline);
         }
@@ -100,29 +103,29 @@ impl Ledger {
             });
         }
         tracing::info!("the pipeline file was {} before", owner.display());
-        ledger.change(|transaction| put(transaction, ABOUT, "about", &About { form: FORM, pipeline }))?;
+        ledger.change(|transaction| put(transaction, ABOUT, "about", &About { format: FORMAT, pipeline }))?;
         Ok(ledger)
     }
 
-    /// A copy in memory of a ledger that is there, whoever it belongs to and whether or not a run is writing it: to
-    /// look at it. The file is only read.
+    /// Reads a copy of an existing ledger into memory, for commands that show it. Works for any owner and while a run
+    /// writes it; the file is only read.
     ///
     /// # Errors
-    /// When it is damaged or cannot be read.
-    pub fn look(path: &Path) -> Result<Self, StateError> {
-        let mut looked = Self::look_once(path);
-        // A run may have written while the file was being read: what was read then does not fit together.
-        for _ in 0..LOOKS {
-            if !looked.as_ref().is_err_and(|error| error.exit_code == 78) {
+    /// When it is corrupt or cannot be read.
+    pub fn read_copy(path: &Path) -> Result<Self, StateError> {
+        let mut copy = Self::read_copy_once(path);
+        // If a run wrote during the read, the copy is inconsistent.
+        for _ in 0..READ_ATTEMPTS {
+            if !copy.as_ref().is_err_and(|error| error.exit_code == 78) {
                 break;
             }
-            thread::sleep(BETWEEN_LOOKS);
-            looked = Self::look_once(path);
+            thread::sleep(BETWEEN_READS);
+            copy = Self::read_copy_once(path);
         }
-        looked
+        copy
     }
 
-    fn look_once(path: &Path) -> Result<Self, StateError> {
+    fn read_copy_once(path: &Path) -> Result<Self, StateError> {
         let bytes = fs::read(path).map_err(|error| StateError::io(path, &error))?;
         Self::refuse_empty(path, bytes.len() as u64)?;
         let memory = InMemoryBackend::new();
@@ -137,7 +140,7 @@ impl Ledger {
         Self::checked(path, |builder| builder.open(path))
     }
 
-    /// An empty file would be taken for a new database, and what was delivered would be forgotten silently.
+    /// redb treats an empty file as a new database: what was delivered would be lost silently.
     fn refuse_empty(path: &Path, length: u64) -> Result<(), StateError> {
         if length == 0 { Err(StateError::damaged(path, &"the file is empty")) } else { Ok(()) }
     }
@@ -150,11 +153,11 @@ impl Ledger {
         let opened = open(builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true));
         let database = opened.map_err(|error| cannot_open(path, &error))?;
         let ledger = Self { database, path: path.to_owned() };
-        let form = ledger.about()?.form;
-        if form != FORM {
+        let format = ledger.about()?.format;
+        if format != FORMAT {
             return Err(StateError {
                 message: format!(
-                    "unsupported state format {form} in {}; this release supports format {FORM}",
+                    "unsupported state format {format} in {}; this release supports format {FORMAT}",
                     path.display()
                 ),
                 hint: Some(
@@ -168,7 +171,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Uses storage of the caller's: for tests that crash it.
+    /// Opens a ledger in the caller's storage, for tests that simulate crashes.
     ///
     /// # Errors
     /// As for [`Ledger::open`].
@@ -178,12 +181,12 @@ impl Ledger {
         let opened = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(storage);
         let ledger = Self { database: opened.map_err(|error| cannot_open(&path, &error))?, path };
         if is_new {
-            ledger.initialise(PathBuf::from("pipeline.yaml"))?;
+            ledger.initialize(PathBuf::from("pipeline.yaml"))?;
         }
         Ok(ledger)
     }
 
-    /// A new ledger gets its name when it is whole: a crash meanwhile leaves no half of one.
+    /// Creates the ledger under a temporary name, so that a crash leaves no incomplete ledger.
     fn create(path: &Path, pipeline: PathBuf) -> Result<Self, StateError> {
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
@@ -193,25 +196,25 @@ impl Ledger {
         let created = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(storage);
         let database = created.map_err(|error| cannot_open(&new, &error))?;
         let ledger = Self { database, path: path.to_owned() };
-        ledger.initialise(pipeline)?;
-        let named = fs::rename(&new, path)
+        ledger.initialize(pipeline)?;
+        let renamed = fs::rename(&new, path)
             .and_then(|()| fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
-        named.map_err(|error| StateError::cannot_create(path, &error))?;
+        renamed.map_err(|error| StateError::cannot_create(path, &error))?;
         Ok(ledger)
     }
 
-    fn initialise(&self, pipeline: PathBuf) -> Result<(), StateError> {
+    fn initialize(&self, pipeline: PathBuf) -> Result<(), StateError> {
         self.change(|transaction| {
             for table in [ABOUT, POSITIONS, OUTPUTS, RECEIPTS, UNCONFIRMED] {
                 transaction.open_table(table)?;
             }
             transaction.open_table(REPORTS)?;
             transaction.open_table(RUNS)?;
-            put(transaction, ABOUT, "about", &About { form: FORM, pipeline })
+            put(transaction, ABOUT, "about", &About { format: FORMAT, pipeline })
         })
     }
 
-    /// The pipeline file that the ledger belongs to.
+    /// The pipeline file that this ledger belongs to.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -224,7 +227,7 @@ impl Ledger {
         about.ok_or_else(|| StateError::damaged(&self.path, &"no format version"))
     }
 
-    /// The checkpoint of a run that can be gone on with; none when the last run finished, or never got that far.
+    /// The checkpoint of a resumable run. `None` when the last run finished, or stored no checkpoint.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -233,12 +236,12 @@ impl Ledger {
         if positions.is_empty() {
             return Ok(None);
         }
-        let under_way = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
-        let mut checkpoint = Checkpoint { under_way, ..Checkpoint::default() };
+        let active_input = self.get::<Option<String>>(ABOUT, "under_way")?.flatten();
+        let mut checkpoint = Checkpoint { active_input, ..Checkpoint::default() };
         checkpoint.positions.extend(positions);
         let mut receipts: BTreeMap<String, Vec<u8>> = self.all(RECEIPTS)?.into_iter().collect();
-        for (id, note) in self.all(OUTPUTS)? {
-            let OutputNote { has_gap, dead_letters, report, ahead } = self.parse(&note)?;
+        for (id, row) in self.all(OUTPUTS)? {
+            let OutputRow { has_gap, dead_letters, report, ahead } = self.parse(&row)?;
             let receipt = receipts.remove(&id);
             checkpoint.outputs.insert(id, OutputState { receipt, has_gap, dead_letters, report, ahead });
         }
@@ -246,7 +249,7 @@ impl Ledger {
         Ok(Some(checkpoint))
     }
 
-    /// Reports that ended, and that their input has not confirmed: by the `id` of the input.
+    /// Ended reports that their input has not confirmed, by the `id` of the input.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -263,24 +266,25 @@ impl Ledger {
         self.get(ABOUT, "stored")
     }
 
-    /// A run begins. `from` is what it goes on with; anything else is forgotten.
+    /// Adds a run to the history. `from` is the checkpoint that the run resumes; without one, the stored checkpoint
+    /// is deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written. Then nothing has changed.
     pub fn begin(&self, run: &RunRecord, from: Option<&Checkpoint>) -> Result<(), StateError> {
         self.change(|transaction| {
-            append(transaction, RUNS, run.number, run, KEPT_RUNS)?;
-            if from.is_none() { forget(transaction) } else { Ok(()) }
+            append(transaction, RUNS, run.number, run, MAX_RUNS)?;
+            if from.is_none() { delete_checkpoint(transaction) } else { Ok(()) }
         })
     }
 
-    /// Stores a checkpoint, and the reports that were delivered since the last one.
+    /// Stores a checkpoint and the reports that were delivered since the previous one.
     ///
     /// # Errors
-    /// When the ledger cannot be written. Then the last checkpoint stands.
+    /// When the ledger cannot be written. Then the previous checkpoint remains.
     pub fn store(&self, checkpoint: &Checkpoint, reports: &[SentReport]) -> Result<(), StateError> {
         self.change(|transaction| {
-            put(transaction, ABOUT, "under_way", &checkpoint.under_way)?;
+            put(transaction, ABOUT, "under_way", &checkpoint.active_input)?;
             put(transaction, ABOUT, "stored", &super::now())?;
             let mut positions = transaction.open_table(POSITIONS)?;
             for (input, position) in &checkpoint.positions {
@@ -295,18 +299,18 @@ impl Ledger {
                 };
                 let OutputState { has_gap, dead_letters, .. } = *state;
                 let (report, ahead) = (state.report.clone(), state.ahead.clone());
-                put(transaction, OUTPUTS, output, &OutputNote { has_gap, dead_letters, report, ahead })?;
+                put(transaction, OUTPUTS, output, &OutputRow { has_gap, dead_letters, report, ahead })?;
             }
             put_unconfirmed(transaction, &checkpoint.unconfirmed)?;
             append_all(transaction, reports)
         })
     }
 
-    /// A run ends, with the reports that were delivered since the last checkpoint, and those that their inputs have not
-    /// confirmed. A finished one leaves nothing to go on with.
+    /// Records the end of a run, the reports that were delivered since the last checkpoint, and the unconfirmed
+    /// reports. If the run finished, the checkpoint is deleted.
     ///
     /// # Errors
-    /// When the ledger cannot be written: the next run then goes on at the last checkpoint, which repeats nothing.
+    /// When the ledger cannot be written. The next run then resumes at the last checkpoint and repeats nothing.
     pub fn end(
         &self,
         run: &RunRecord,
@@ -314,14 +318,14 @@ impl Ledger {
         unconfirmed: &BTreeMap<String, Vec<StoredReport>>,
     ) -> Result<(), StateError> {
         self.change(|transaction| {
-            append(transaction, RUNS, run.number, run, KEPT_RUNS)?;
+            append(transaction, RUNS, run.number, run, MAX_RUNS)?;
             put_unconfirmed(transaction, unconfirmed)?;
             append_all(transaction, reports)?;
-            if run.state == RunState::Finished { forget(transaction) } else { Ok(()) }
+            if run.state == RunState::Finished { delete_checkpoint(transaction) } else { Ok(()) }
         })
     }
 
-    /// The last run that is remembered.
+    /// The last run in the history.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -334,7 +338,7 @@ impl Ledger {
         run.map(|run| self.parse(&run)).transpose()
     }
 
-    /// The runs that are remembered, oldest first.
+    /// The runs in the history, oldest first.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -342,7 +346,7 @@ impl Ledger {
         self.list(RUNS)
     }
 
-    /// The reports that are remembered, oldest first.
+    /// The delivered reports in the history, oldest first.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -393,13 +397,13 @@ impl Ledger {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), StateError> {
-        let changed = || -> Result<(), redb::Error> {
+        let commit_change = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
         };
-        changed().map_err(|error| self.failed(&error))
+        commit_change().map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &redb::Error) -> StateError {
@@ -410,23 +414,23 @@ impl Ledger {
     }
 }
 
-/// Whether two absolute paths lead to one file, however they are written.
+/// Whether two absolute paths lead to the same file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     one == other
         || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// A list keeps its last entries only.
+/// Appends an entry and deletes the oldest ones.
 fn append<T: Serialize>(
     transaction: &WriteTransaction,
     list: List,
     number: u64,
     value: &T,
-    kept: u64,
+    max_entries: u64,
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(list)?;
     table.insert(number, to_json(value).as_slice())?;
-    if let Some(last) = number.checked_sub(kept) {
+    if let Some(last) = number.checked_sub(max_entries) {
         table.retain_in(..=last, |_, _| false)?;
     }
     Ok(())
@@ -435,7 +439,7 @@ fn append<T: Serialize>(
 fn append_all(transaction: &WriteTransaction, reports: &[SentReport]) -> Result<(), redb::Error> {
     let first = next_number(transaction, REPORTS)?;
     for (number, report) in (first..).zip(reports) {
-        append(transaction, REPORTS, number, report, KEPT_REPORTS)?;
+        append(transaction, REPORTS, number, report, MAX_REPORTS)?;
     }
     Ok(())
 }
@@ -468,7 +472,7 @@ fn put_unconfirmed(
     Ok(())
 }
 
-fn forget(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+fn delete_checkpoint(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     for table in [POSITIONS, OUTPUTS, RECEIPTS] {
         transaction.open_table(table)?.retain(|_, _| false)?;
     }
@@ -479,7 +483,7 @@ fn forget(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 }
 
 fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain data serialises")
+    serde_json::to_vec(value).expect("plain data can be serialized")
 }
 
 fn cannot_open(path: &Path, error: &DatabaseError) -> StateError {

@@ -1,4 +1,4 @@
-//! One run of a pipeline at a time.
+//! Prevents concurrent runs of a pipeline.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,24 +11,24 @@ use std::time::Duration;
 use super::error::StateError;
 use super::folder::StateFolder;
 
-/// Held while a pipeline runs; the system takes it back however the process ends.
+/// The file lock of a running pipeline. The operating system releases it however the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Another run holds the lock.
+/// Another process holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupied {
-    /// What the other run wrote down about itself; empty if it had no time to.
+    /// Process ID and start time of the other run; empty if it had not written them yet.
     pub holder: String,
 }
 
 impl Lock {
-    /// Takes the lock if it is free.
+    /// Acquires the lock.
     ///
     /// # Errors
-    /// When the lock's file cannot be used. The inner error says who holds it.
+    /// When the lock file cannot be used. The inner error means that another process holds the lock.
     pub fn take(folder: &StateFolder) -> Result<Result<Self, Occupied>, StateError> {
         folder.create()?;
         let path = folder.lock();
@@ -36,8 +36,8 @@ impl Lock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(|error| StateError::cannot_create(&path, &error))?;
         for _ in 0..ATTEMPTS {
-            if is_taken(file.try_lock(), &path)? {
-                sign(&mut file, &path)?;
+            if is_acquired(file.try_lock(), &path)? {
+                write_holder(&mut file, &path)?;
                 return Ok(Ok(Self { _file: file }));
             }
             thread::sleep(BETWEEN_ATTEMPTS);
@@ -45,10 +45,10 @@ impl Lock {
         Ok(Err(Occupied { holder: holder(&mut file) }))
     }
 
-    /// Who holds the lock now, if anybody does. Nothing is written.
+    /// Which process holds the lock, if any. Writes nothing.
     ///
     /// # Errors
-    /// When the lock's file is there and cannot be used.
+    /// When the lock file exists and cannot be used.
     pub fn holder(folder: &StateFolder) -> Result<Option<Occupied>, StateError> {
         let path = folder.lock();
         let mut file = match File::open(&path) {
@@ -56,7 +56,7 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::io(&path, &error)),
         };
-        let is_free = is_taken(file.try_lock_shared(), &path)?;
+        let is_free = is_acquired(file.try_lock_shared(), &path)?;
         Ok((!is_free).then(|| Occupied { holder: holder(&mut file) }))
     }
 }
@@ -68,7 +68,7 @@ impl fmt::Display for Occupied {
 }
 
 impl Occupied {
-    /// What a run that does not wait says.
+    /// The error of a run that does not wait.
     #[must_use]
     pub fn error(&self, pipeline: &str) -> StateError {
         StateError {
@@ -79,12 +79,12 @@ impl Occupied {
     }
 }
 
-/// Who looks whether the lock is held holds it for a moment: that must not end a run.
+/// [`Lock::holder`] in another process holds the lock for a moment; that must not make a run fail.
 const ATTEMPTS: u32 = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
-/// Whether this process has the lock now.
-fn is_taken(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, StateError> {
+/// Whether this process acquired the lock.
+fn is_acquired(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, StateError> {
     match attempt {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -103,8 +103,8 @@ fn cannot_lock(path: &Path, error: &io::Error) -> StateError {
     }
 }
 
-/// Writes down who holds the lock, for whoever finds it taken.
-fn sign(file: &mut File, path: &Path) -> Result<(), StateError> {
+/// Writes the process ID and the start time into the lock file, for other processes.
+fn write_holder(file: &mut File, path: &Path) -> Result<(), StateError> {
     let text = format!("process {}, started {}", std::process::id(), super::now());
     let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
     written.map_err(|error| StateError::io(path, &error))
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_held_once_and_says_by_whom() {
+    fn second_lock_is_refused_and_names_the_holder() {
         let all = tempfile::tempdir().unwrap();
         let folder = StateFolder::of(all.path(), "nightly");
         let first = Lock::take(&folder).unwrap().unwrap();
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_looks_makes_no_run_fail() {
+    fn reading_the_lock_does_not_block_a_run() {
         let all = tempfile::tempdir().unwrap();
         let folder = StateFolder::of(all.path(), "nightly");
         assert_eq!(Lock::holder(&folder).unwrap(), None);
-        assert!(!folder.path().exists(), "a look makes nothing");
+        assert!(!folder.path().exists(), "reading the holder creates nothing");
         drop(Lock::take(&folder).unwrap().unwrap());
-        // Who looks holds the lock for a moment, as here.
+        // `Lock::holder` holds the lock for a moment, as simulated here.
         let file = File::open(folder.lock()).unwrap();
         file.try_lock_shared().unwrap();
         thread::scope(|scope| {

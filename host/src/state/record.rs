@@ -1,99 +1,100 @@
-//! What the ledger holds.
+//! Records of the ledger.
 
 use std::collections::BTreeMap;
 
 use scanbridge_plugin_api::{ReportKey, StoredReport};
 use serde::{Deserialize, Serialize};
 
-use super::letter::LetterReport;
+use super::dead_letter::ReportRecord;
 
-/// A place in the stream that every output has delivered, so that a later run can go on there.
+/// A position in the stream that every output has delivered, so that a later run can resume there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Where each input goes on, in its own words.
+    /// The position of each input, in a format private to the input.
     pub positions: BTreeMap<String, Vec<u8>>,
-    /// What each output can go back to.
+    /// The state that each output can roll back to.
     pub outputs: BTreeMap<String, OutputState>,
-    /// The input whose report is under way at this place.
-    pub under_way: Option<String>,
-    /// Reports that ended, and that an input has not confirmed yet: by the `id` of the input.
+    /// The input whose report is in progress at this position.
+    pub active_input: Option<String>,
+    /// Ended reports that their input has not confirmed yet, by the `id` of the input.
     pub unconfirmed: BTreeMap<String, Vec<StoredReport>>,
 }
 
-/// What the host keeps of one output at a checkpoint.
+/// State of one output at a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputState {
-    /// The receipt, in the output's own words; none for an output that cannot resume.
+    /// The receipt, in a format private to the output. `None` for an output that cannot resume.
     pub receipt: Option<Vec<u8>>,
-    /// Whether it lacks findings of the report under way: then it must not clear anything at its end.
+    /// Whether the output misses findings of the report in progress. If so, it must not remove old findings at the
+    /// end of the report.
     pub has_gap: bool,
-    /// How long its file of dead letters was, in bytes.
+    /// Length of its dead letter file, in bytes.
     pub dead_letters: u64,
-    /// The report of which findings had come to it: where another one, or none, stands here, it gets only the rest of
-    /// the report under way.
-    pub report: Option<LetterReport>,
-    /// Reports after the common checkpoint that this output has published already: they are not sent to it again.
+    /// The report whose findings the output had received. If it differs from the report in progress, the output
+    /// receives only the rest of that report.
+    pub report: Option<ReportRecord>,
+    /// Reports after the common checkpoint that this output has already published. They are not sent to it again.
     pub ahead: Vec<AheadReport>,
 }
 
-/// A report that an output has published before the others.
+/// A report that one output published before the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AheadReport {
     /// The report.
     pub key: ReportKey,
-    /// Whether the output lacks findings of it for which there is no dead letter.
+    /// Whether the output misses findings of the report that are not in the dead letters.
     pub missed: bool,
-    /// How many of its findings became dead letters.
+    /// Number of the report's findings in the dead letters.
     pub dead_letters: u64,
 }
 
-/// One run, as the history keeps it.
+/// A run in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Counts up.
+    /// Ascending number.
     pub number: u64,
-    /// When it began, in UTC.
+    /// When the run started, in UTC.
     pub started: String,
-    /// When it ended; none while it is under way, or when it was killed.
+    /// When it ended. `None` while it runs, or if it was killed.
     pub ended: Option<String>,
-    /// How it stands.
+    /// State of the run.
     pub state: RunState,
-    /// What the pipeline was, without its secrets: a later run goes on only with the same.
+    /// Hash of the pipeline without secrets: a later run resumes only with the same pipeline.
     pub fingerprint: String,
-    /// The exit code; none as for `ended`.
+    /// The exit code. `None` as for `ended`.
     pub exit_code: Option<u8>,
-    /// Findings read.
+    /// Number of findings read.
     pub findings: u64,
 }
 
-/// How a run stands.
+/// State of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
-    /// It is under way, or was killed.
+    /// The run is in progress, or was killed.
     Running,
-    /// It was stopped, or something was unavailable: the next run goes on with it.
+    /// The run was stopped, or something was unavailable: the next run resumes it.
     Interrupted,
-    /// There is nothing to go on with.
+    /// Nothing is left to resume.
     Finished,
 }
 
-/// A report that all outputs took.
+/// A report that all outputs accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentReport {
     /// The `id:` of the input.
     pub input: String,
-    /// The scanner's number for it.
+    /// The scanner's ID of the report.
     pub id: String,
     /// Its title.
     pub title: String,
-    /// When the scan or report was made.
+    /// When the scan or report was created.
     pub time: String,
-    /// The file or address.
+    /// File or URL.
     pub path: String,
-    /// Whether it was whole.
+    /// Whether the report was complete.
     pub complete: bool,
-    /// When it was delivered, in UTC.
+    /// When the report was delivered, in UTC.
     pub sent: String,
 }

@@ -1,4 +1,4 @@
-//! How an author's plugins become a library: `register_input!`, `register_output!` and `export_plugin!`.
+//! Turns plugins into a library: `register_input!`, `register_output!` and `export_plugin!`.
 
 pub use abi_stable::library::LibHeader;
 use abi_stable::library::{CheckTypeLayout, RootModuleResult};
@@ -15,7 +15,7 @@ use crate::input::Input;
 use crate::options::OptionSpec;
 use crate::output::Output;
 
-/// One plugin of this library, as the registering macros hand it to `inventory`.
+/// One plugin of this library. The registration macros pass it to `inventory`.
 #[derive(Debug)]
 pub struct PluginEntry {
     kind: PluginKind,
@@ -58,14 +58,14 @@ impl Table {
 
 inventory::collect!(PluginEntry);
 
-/// Gives the registering macros a constant table to point at for each author's type.
+/// Gives the registration macros a constant table for each plugin type.
 #[derive(Debug)]
 pub struct Registration<T>(std::marker::PhantomData<T>);
 
 impl<T: Input> Registration<T> {
     const INPUT_TABLE: InputTable2 = input_table::<T>();
 
-    /// The entry of an input; `version` is that of the author's crate.
+    /// The entry of an input; `version` is the version of the plugin's crate.
     #[must_use]
     pub const fn input(version: &'static str) -> PluginEntry {
         PluginEntry {
@@ -82,7 +82,7 @@ impl<T: Input> Registration<T> {
 impl<T: Output> Registration<T> {
     const OUTPUT_TABLE: OutputTable2 = output_table::<T>();
 
-    /// The entry of an output; `version` is that of the author's crate.
+    /// The entry of an output; `version` is the version of the plugin's crate.
     #[must_use]
     pub const fn output(version: &'static str) -> PluginEntry {
         PluginEntry {
@@ -112,16 +112,16 @@ impl PluginEntry {
 }
 
 extern "C" fn describe(out: &mut Bytes) {
-    let mut all: Vec<Descriptor> =
+    let mut descriptors: Vec<Descriptor> =
         inventory::iter::<PluginEntry>.into_iter().map(PluginEntry::descriptor).collect();
-    all.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
-    *out = to_json(&all);
+    descriptors.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+    *out = to_json(&descriptors);
 }
 
 extern "C" fn get_table(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const () {
     let (id, plugin) = (id.to_text(), plugin.to_text());
-    let is_asked_for = |entry: &&PluginEntry| entry.name == plugin && entry.table.id() == id;
-    let entry = inventory::iter::<PluginEntry>.into_iter().find(is_asked_for);
+    let matches = |entry: &&PluginEntry| entry.name == plugin && entry.table.id() == id;
+    let entry = inventory::iter::<PluginEntry>.into_iter().find(matches);
     entry.map_or(std::ptr::null(), |entry| entry.table.address())
 }
 
@@ -130,24 +130,24 @@ fn root() -> RootModuleRef {
 }
 
 extern "C" fn erased_root() -> RootModuleResult {
-    // Catches a panic, and what it gives is erased in the one way that the loader knows to undo.
+    // Catches a panic, and erases the type of the returned module in the way that the loader expects.
     abi_stable::library::__call_root_module_loader(root)
 }
 
-/// What `export_plugin!` exports.
+/// The header that `export_plugin!` exports.
 #[must_use]
 pub const fn root_header() -> LibHeader {
-    // SAFETY: the constructor gives the module that is named.
+    // SAFETY: the constructor returns the named module.
     unsafe { LibHeader::from_constructor::<RootModuleRef>(erased_root, CheckTypeLayout::Yes) }
 }
 
-/// What `export_plugin!` exports in addition, for hosts without `abi_stable`.
+/// The plain root that `export_plugin!` exports as well, for hosts without `abi_stable`.
 #[must_use]
 pub const fn plain_root() -> PlainRoot {
     PlainRoot { size: size_of::<PlainRoot>() as u32, abi: super::ABI_MAJOR, describe, get_table }
 }
 
-/// The part of a library's identity that this crate knows: the ABI, and what the library was built for and with.
+/// The part of a library's identity that this crate knows: the ABI, the target and the toolchain.
 pub const LIBRARY_RECORD: &str = concat!(
     "scanbridge-plugin\nabi=2\nroot=abi_stable\napi=2.0\ntarget=",
     env!("SCANBRIDGE_TARGET"),
@@ -156,7 +156,7 @@ pub const LIBRARY_RECORD: &str = concat!(
     "\n"
 );
 
-/// Registers an [`Input`](crate::Input): `register_input!(MyInput);` beside the type.
+/// Registers an [`Input`](crate::Input): `register_input!(MyInput);` next to the type.
 #[macro_export]
 macro_rules! register_input {
     ($plugin:ty) => {
@@ -164,7 +164,7 @@ macro_rules! register_input {
     };
 }
 
-/// Registers an [`Output`](crate::Output): `register_output!(MyOutput);` beside the type.
+/// Registers an [`Output`](crate::Output): `register_output!(MyOutput);` next to the type.
 #[macro_export]
 macro_rules! register_output {
     ($plugin:ty) => {
@@ -190,8 +190,8 @@ macro_rules! __register {
     };
 }
 
-/// Makes the crate a plugin library: once, at the root of a `cdylib`. Every plugin that is registered in the
-/// crate, or in a crate that it names in code, is offered to the host.
+/// Makes the crate a plugin library: call it once, at the root of a `cdylib`. The library offers every plugin that is
+/// registered in the crate, or in a crate that it names in code.
 #[macro_export]
 macro_rules! export_plugin {
     () => {
@@ -209,7 +209,7 @@ macro_rules! export_plugin {
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__scanbridge"))]
             static RECORD: [u8; $crate::abi::record_length(PARTS)] = $crate::abi::identity_record(PARTS);
 
-            // What abi_stable's own attribute would write, with paths that hold in an author's crate.
+            // Same code as `abi_stable`'s own attribute, with paths that are valid in the plugin's crate.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static ROOT: $crate::abi::LibHeader = $crate::abi::root_header();
 

@@ -1,4 +1,4 @@
-//! JSON frames of calls, in addition to the forms of the model.
+//! JSON frames of calls, in addition to the JSON forms of the model.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +12,16 @@ use crate::open::{Open, OpenFrame};
 use crate::options::{OptionSpec, Options};
 use crate::services::Services;
 
-/// What an instance answers to `open`.
+/// The answer of an instance to `open`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Answer<C> {
     /// The plugin API of the plugin: `2.1`.
     pub(super) api: String,
-    /// What the instance can do; absent for what the plugin declares.
+    /// Capabilities of the instance; absent if they are those of the plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) capabilities: Option<C>,
-    /// Inputs: the columns of its batches.
+    /// Inputs: the columns of the batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) schema: Option<Schema>,
 }
@@ -38,14 +38,14 @@ impl<C> Default for Answer<C> {
     }
 }
 
-/// What an input is told about stored reports.
+/// The reports that an input is informed about in `stored`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct StoredFrame {
     pub(super) reports: Vec<StoredReport>,
 }
 
-/// How an output is told that a report begins, in the flags of `begin`.
+/// Flags of `begin`.
 pub(super) mod begin {
     use crate::output::Begin;
 
@@ -64,7 +64,7 @@ pub(super) mod begin {
     }
 }
 
-/// Reads the frame and opens an instance with it.
+/// Reads the frame and opens an instance.
 pub(super) fn open<T>(
     kind: PluginKind,
     frame: BytesRef<'_>,

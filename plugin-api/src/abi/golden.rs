@@ -1,6 +1,6 @@
-//! What was released never changes: the layouts of the tables, the JSON forms, and the numbers and words are compared
-//! with the files in `golden/`. Lines may be added to these files, never changed.
-//! The root module is not among them: its layout is compared by `abi_stable` whenever a library is loaded.
+//! Released parts of the ABI never change. These tests compare the table layouts, the JSON forms, the numbers and the
+//! words with the files in `golden/`. Lines may be added to these files, never changed. The root module is not
+//! included: `abi_stable` compares its layout whenever a library is loaded.
 
 use std::fmt::Write;
 
@@ -18,7 +18,8 @@ use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
 use crate::batch::{RawBatch, RawDefinitions, Schema};
 use crate::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, Hints, Note, ReportEnd, ReportStart,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
+    ReportEnd, ReportSource, ReportStart,
 };
 use crate::{
     CheckReport, Descriptor, ErrorKind, OptionDescriptor, OptionKind, PluginError, PluginKind, Verdict,
@@ -29,7 +30,7 @@ use crate::{
 };
 
 #[test]
-fn nothing_that_crosses_has_changed_under_its_id() {
+fn released_tables_are_unchanged() {
     let tables = [
         ("host/2", <HostTable2 as StableAbi>::LAYOUT),
         (super::LOG_1, <LogTable1 as StableAbi>::LAYOUT),
@@ -75,7 +76,7 @@ fn table(id: &str, layout: &'static TypeLayout) -> String {
         let _ = write!(text, "  {offset:>3} {} ", field.name());
         if field.is_function() {
             for function in field.function_range().iter() {
-                // The lines after the first one tell lifetimes, which do not cross.
+                // Only the first line: the others list lifetimes, which do not cross the ABI.
                 let _ = writeln!(text, "{}", function.to_string().lines().next().unwrap_or_default());
             }
         } else {
@@ -86,15 +87,15 @@ fn table(id: &str, layout: &'static TypeLayout) -> String {
     text + "\n"
 }
 
-/// A full example of each JSON form. Its keys and types are frozen.
+/// A complete example of each JSON form. Its keys and types are frozen.
 fn forms() -> Vec<(&'static str, Value)> {
     fn form<T: Serialize>(value: &T) -> Value {
         serde_json::to_value(value).unwrap()
     }
     let schema = Schema {
         assets: vec!["address".to_owned()],
-        definitions: vec!["qid".to_owned()],
-        findings: vec!["kind".to_owned()],
+        definitions: vec!["id".to_owned()],
+        findings: vec!["result".to_owned()],
     };
     let start = ReportStart {
         id: "scan/1".to_owned(),
@@ -102,8 +103,13 @@ fn forms() -> Vec<(&'static str, Value)> {
         title: "title".to_owned(),
         time: "2026-01-31T12:00:00Z".to_owned(),
         path: "a.xml".to_owned(),
-        scanner_version: "1".to_owned(),
-        hints: Hints { add_host: Some(true) },
+        source: ReportSource {
+            product_version: "1".to_owned(),
+            scanner: "appliance".to_owned(),
+            name: "name".to_owned(),
+            ..ReportSource::new("Vendor", "Product", "scheme")
+        },
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         revision: "7-1760000000".to_owned(),
         schema: schema.clone(),
     };
@@ -184,20 +190,23 @@ fn forms() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn json_forms_have_not_changed() {
-    let now: String = forms().iter().map(|(name, form)| format!("{name}: {form}\n")).collect();
+fn released_json_forms_are_unchanged() {
+    let current: String = forms().iter().map(|(name, form)| format!("{name}: {form}\n")).collect();
     let golden = include_str!("golden/frames.json");
-    assert!(now == golden, "a released JSON form changed; it may only gain keys. The forms now are:\n{now}");
+    assert!(
+        current == golden,
+        "a released JSON form changed; it may only gain keys. The forms now are:\n{current}"
+    );
 }
 
-/// A form of a later version has more keys, one of an earlier version has fewer.
+/// A form of a later version has more keys; one of an earlier version has fewer.
 #[test]
 fn json_forms_can_grow() {
     fn read<T: DeserializeOwned>(form: &Value) -> Result<(), String> {
         serde_json::from_value::<T>(form.clone()).map(drop).map_err(|error| error.to_string())
     }
     for (name, mut form) in forms() {
-        let reader = match name {
+        let parse = match name {
             "open" => read::<OpenFrame>,
             "answer" => read::<Answer<OutputCapabilities>>,
             "stored" => read::<StoredFrame>,
@@ -209,27 +218,33 @@ fn json_forms_can_grow() {
             _ => read::<CheckReport>,
         };
         form["later"] = Value::from("added");
-        assert_eq!(reader(&form), Ok(()), "{name} with one more key");
+        assert_eq!(parse(&form), Ok(()), "{name} with one more key");
         if name == "descriptor" {
             form = serde_json::json!({ "name": "Name", "kind": "input" });
         } else if name != "check report" {
             form = serde_json::json!({});
         }
-        assert_eq!(reader(&form), Ok(()), "{name} with its required keys only");
+        assert_eq!(parse(&form), Ok(()), "{name} with its required keys only");
     }
 }
 
 #[test]
-fn numbers_and_words_have_not_changed() {
-    let mut now = String::new();
+fn released_numbers_and_words_are_unchanged() {
+    let mut current = String::new();
     for kind in ErrorKind::ALL {
-        let _ = writeln!(now, "error {} {kind:?} flags {}", kind as u32, super::status::flags(kind));
+        let _ = writeln!(current, "error {} {kind:?} flags {}", kind as u32, super::status::flags(kind));
     }
     for kind in FindingKind::ALL {
-        let _ = writeln!(now, "kind {}", kind.word());
+        let _ = writeln!(current, "kind {} {}", kind.code(), kind.word());
+    }
+    for status in FindingStatus::ALL {
+        let _ = writeln!(current, "status {} {}", status.code(), status.word());
+    }
+    for protocol in Protocol::NUMBERED.into_iter().chain([Protocol::Other("other")]) {
+        let _ = writeln!(current, "protocol {} {}", protocol.code(), protocol.name());
     }
     let mut list = |name: &str, words: Vec<&'static str>| {
-        let _ = writeln!(now, "{name} {}", words.join(" "));
+        let _ = writeln!(current, "{name} {}", words.join(" "));
     };
     list("purpose", Purpose::ALL.map(Purpose::word).to_vec());
     list("outcome", Outcome::ALL.map(Outcome::word).to_vec());
@@ -252,15 +267,18 @@ fn numbers_and_words_have_not_changed() {
         StepKind::Finished,
         StepKind::Mark,
     ] {
-        let _ = writeln!(now, "step {} {kind:?}", kind as u32);
+        let _ = writeln!(current, "step {} {kind:?}", kind as u32);
     }
     for (table, names) in [
         ("asset", AssetField::NAMES),
         ("definition", DefinitionField::NAMES),
         ("finding", FindingField::NAMES),
     ] {
-        let _ = writeln!(now, "{table} {}", names.join(" "));
+        let _ = writeln!(current, "{table} {}", names.join(" "));
     }
     let golden = include_str!("golden/words.txt");
-    assert!(now == golden, "a released number or word changed; they may only be added. They now are:\n{now}");
+    assert!(
+        current == golden,
+        "a released number or word changed; they may only be added. They now are:\n{current}"
+    );
 }

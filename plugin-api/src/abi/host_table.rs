@@ -1,4 +1,4 @@
-//! What the host offers to an instance: one table that gives service tables by ID.
+//! What the host offers to an instance: a table that returns service tables by ID.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use abi_stable::StableAbi;
 
 use super::memory::BytesRef;
 
-/// The host's side of one instance. It stays valid for the life of the process, and so do the tables that it gives.
-/// Every function may be called from any thread at any time, also after the instance was closed.
+/// The host's side of one instance. This table and the tables that it returns stay valid for the life of the process.
+/// Every function may be called from any thread at any time, even after the instance was closed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct HostTable2 {
     /// The size of this structure, in bytes.
     pub size: u32,
-    /// 0.
+    /// Always 0.
     pub reserved: u32,
-    /// What the host wants to have back in every call, also of the service functions.
+    /// The host's context, passed back in every call, including those of the service tables.
     pub context: *const (),
-    /// The table of a service; null if the host does not have it.
+    /// Returns the table of a service; null if the host does not have it.
     pub get_table: extern "C" fn(context: *const (), id: BytesRef<'_>) -> *const (),
 }
 
-// SAFETY: the host promises that its functions may be called from any thread, and `context` is only ever handed back to
-// it.
+// SAFETY: the host promises that its functions may be called from any thread. `context` is only passed back to the
+// host.
 unsafe impl Send for HostTable2 {}
 // SAFETY: as above.
 unsafe impl Sync for HostTable2 {}
@@ -46,7 +46,7 @@ pub const MASK_1: &str = "mask/1";
 pub struct LogTable1 {
     /// The most detailed level that the host logs: 1 error, 2 warning, 3 information, 4 debug, 5 trace.
     pub level: extern "C" fn(context: *const ()) -> u32,
-    /// Takes one log line: level, target, message, and the other fields as a JSON object (empty for none).
+    /// Writes one log line: level, target, message, and the other fields as a JSON object (empty for none).
     pub log: extern "C" fn(
         context: *const (),
         level: u32,
@@ -58,27 +58,27 @@ pub struct LogTable1 {
 
 /// The cancel level: 0 run, 1 drain, 2 abort.
 ///
-/// At 1 an input returns the next step that has a position, or `Cancelled`; an output finishes the call at hand and waits
-/// for an unreachable peer 5 s at most. At 2 both return `Cancelled` at once; after 2 s the host continues without the
+/// At 1, an input returns the next step that has a position, or `Cancelled`. An output finishes the current call and
+/// waits at most 5 s for an unreachable peer. At 2, both return `Cancelled` at once; after 2 s the host abandons the
 /// thread.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct CancelTable1 {
-    /// The level now.
+    /// Returns the current level.
     pub level: extern "C" fn(context: *const ()) -> u32,
-    /// Waits until the level is above `seen`, or for this number of milliseconds. Returns the level.
+    /// Waits until the level is above `seen`, at most for this number of milliseconds. Returns the level.
     pub wait: extern "C" fn(context: *const (), seen: u32, milliseconds: u64) -> u32,
 }
 
-/// Signs of progress. Each resets the timer of the call in progress.
+/// Progress reports. Each one resets the hang timer of the current call.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct AliveTable1 {
-    /// The instance works.
+    /// Reports that the instance is working.
     pub alive: extern "C" fn(context: *const ()),
-    /// Takes how far the instance is, in bytes. Flag 1: `total` is known.
+    /// Reports the progress in bytes. Flag 1: `total` is known.
     pub progress: extern "C" fn(context: *const (), done: u64, total: u64, flags: u32),
-    /// Names what the instance does now, for messages about slow calls.
+    /// Names the current activity, for messages about slow calls.
     pub phase: extern "C" fn(context: *const (), text: BytesRef<'_>),
 }
 
@@ -86,11 +86,11 @@ pub struct AliveTable1 {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct NotesTable1 {
-    /// Adds `count` to the note with this text. Level as in [`LogTable1`]; an unknown level is information.
+    /// Adds `count` to the note with this text. Level as in [`LogTable1`]; an unknown level counts as information.
     pub note: extern "C" fn(context: *const (), level: u32, text: BytesRef<'_>, count: u64),
 }
 
-/// Ends the wait of the host for an instance.
+/// Wakes an idle instance.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WakeTable1 {
@@ -109,7 +109,7 @@ pub struct MaskTable1 {
 /// Flag of [`AliveTable1::progress`].
 pub const TOTAL_IS_KNOWN: u32 = 1;
 
-/// The plugin's hold on its host: the tables of the services that this host has.
+/// The plugin's handle of its host: the tables of the services that this host has.
 #[derive(Debug, Clone, Copy)]
 pub struct HostHandle {
     context: *const (),
@@ -121,16 +121,17 @@ pub struct HostHandle {
     mask: Option<&'static MaskTable1>,
 }
 
-// SAFETY: the host promises that its functions may be called from any thread, and `context` is only ever
-// handed back to it.
+// SAFETY: the host promises that its functions may be called from any thread. `context` is only passed back to the
+// host.
 unsafe impl Send for HostHandle {}
 // SAFETY: as above.
 unsafe impl Sync for HostHandle {}
 
 impl HostHandle {
-    /// Asks the host for every service that this version of the SDK uses.
+    /// Requests every service that this version of the SDK uses.
     pub(super) fn new(table: &HostTable2) -> Self {
-        // SAFETY: a table under one of these IDs has the layout of that type, and is valid for the life of the process.
+        // SAFETY: a table with one of these IDs has the layout of that type, and is valid for the life of the
+        // process.
         unsafe {
             Self {
                 context: table.context,
@@ -206,9 +207,9 @@ impl HostHandle {
 }
 
 /// # Safety
-/// The host's table under this ID is a `T` that is valid for the life of the process.
+/// The host's table with this ID is a `T` that is valid for the life of the process.
 unsafe fn get<T>(table: &HostTable2, id: &str) -> Option<&'static T> {
-    // SAFETY: see above; a null pointer means no table.
+    // SAFETY: required by this function; a null pointer means no table.
     unsafe { (table.get_table)(table.context, id.into()).cast::<T>().as_ref() }
 }
 

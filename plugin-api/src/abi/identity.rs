@@ -1,115 +1,115 @@
-//! The identity of a library, readable from its file before any of its code runs.
+//! The identity of a library, readable from its file without running its code.
 //!
-//! The records are in an object-file section of their own, one after the other, each ended by a zero byte: one
-//! `scanbridge-plugin …` record for the library and one `plugin …` record for each plugin in it. They are plain text, so
-//! `strings` shows them too. Lines and records of later versions are skipped.
+//! The records are in a separate object-file section, one after the other, each terminated by a zero byte. There is
+//! one `scanbridge-plugin …` record for the library and one `plugin …` record for each plugin in it. They are plain
+//! text, so `strings` shows them too. Lines and records of later versions are ignored.
 
 use crate::descriptor::PluginKind;
 
-/// The section's name.
+/// Name of the section.
 #[cfg(not(target_vendor = "apple"))]
 pub const SECTION: &str = ".scanbridge";
-/// The section's name.
+/// Name of the section.
 #[cfg(target_vendor = "apple")]
 pub const SECTION: &str = "__DATA,__scanbridge";
 
 const LIBRARY: &str = "scanbridge-plugin";
 const PLUGIN: &str = "plugin";
 
-const LONGEST_RECORD: usize = 600;
-const LONGEST_SHOWN: usize = 100;
+const MAX_RECORD_BYTES: usize = 600;
+const MAX_SHOWN_CHARS: usize = 100;
 
-/// What the records of a library say.
+/// The content of a library's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The ABI that it was built for.
+    /// ABI major of the library.
     pub abi_major: u32,
-    /// The target triple that it was built for.
+    /// Target triple of the library.
     pub target: String,
-    /// The plugin API that it was built with; `unknown` if it does not say so.
+    /// Plugin API that the library was built with; `unknown` if missing.
     pub api: String,
-    /// Whether a panic unwinds; if not, a panic in the plugin ends the host.
+    /// Whether a panic unwinds. If not, a panic in the plugin aborts the host.
     pub panic_unwinds: bool,
-    /// The author's crate; `unknown` if it does not say so.
+    /// Name of the plugin's crate; `unknown` if missing.
     pub crate_name: String,
-    /// The version of the author's crate; `unknown` if it does not say so.
+    /// Version of the plugin's crate; `unknown` if missing.
     pub crate_version: String,
-    /// The compiler; `unknown` if it does not say so. For bug reports only: it does not affect compatibility.
+    /// Compiler version; `unknown` if missing. For bug reports only: it does not affect compatibility.
     pub toolchain: String,
-    /// The root module to use.
+    /// The kind of root module.
     pub root: RootKind,
-    /// Abilities of the host that the whole library needs.
+    /// Abilities of the host that the library requires.
     pub needs: Vec<String>,
     /// The plugins in the library, sorted by kind and name.
     pub plugins: Vec<IdentifiedPlugin>,
-    /// Plugins of kinds that this version does not know: kind and name. They are not used.
+    /// Kind and name of plugins whose kind this version does not know. The host ignores them.
     pub unknown_plugins: Vec<(String, String)>,
 }
 
-/// One plugin, as the records of its library name it.
+/// One plugin, as its library's records describe it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentifiedPlugin {
     /// Input or output.
     pub kind: PluginKind,
     /// The name that a pipeline uses.
     pub name: String,
-    /// Abilities of the host that it needs.
+    /// Abilities of the host that the plugin requires.
     pub needs: Vec<String>,
 }
 
-/// The root module that a library exports.
+/// The kind of root module that a library exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootKind {
-    /// The one of `abi_stable`, with a layout check.
+    /// An `abi_stable` module, with a layout check.
     AbiStable,
-    /// The plain C structure: [`PlainRoot`](super::PlainRoot).
+    /// A plain C structure: [`PlainRoot`](super::PlainRoot).
     Plain,
 }
 
-/// Why the records cannot be used.
+/// Reason why the records cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// The section holds no record of the library, or more than one.
+    /// The section contains no library record, or more than one.
     #[error("the identity section has {0} library records, expected 1")]
     LibraryRecords(usize),
-    /// A record lacks a part or holds one that cannot be read.
+    /// A record is incomplete or has an invalid part.
     #[error("invalid record in the identity section: `{0}`")]
     Record(String),
-    /// The section is far larger than a library with a hundred plugins would need.
+    /// The section is larger than [`Identity::MOST_BYTES`].
     #[error("the identity section is larger than {} bytes", Identity::MOST_BYTES)]
     TooLarge,
 }
 
 impl Identity {
-    /// Maximum size of the section, in bytes: hundreds of plugins fit in.
+    /// Maximum size of the section, in bytes; enough for hundreds of plugins.
     pub const MOST_BYTES: usize = 64 << 10;
 
-    /// Reads the bytes of the section.
+    /// Parses the content of the section.
     ///
     /// # Errors
-    /// When they are not what a library of any ABI major would have written.
+    /// When the records are invalid for every ABI major.
     pub fn parse(section: &[u8]) -> Result<Self, IdentityError> {
         if section.len() > Self::MOST_BYTES {
             return Err(IdentityError::TooLarge);
         }
         let text = String::from_utf8_lossy(section);
         let records: Vec<&str> = text.split('\0').filter(|record| !record.is_empty()).collect();
-        // They are printed, so they must neither control a terminal nor fill a log.
-        let is_bad = |record: &str| record.len() > LONGEST_RECORD || record.contains(is_unprintable);
-        if let Some(record) = records.iter().find(|record| is_bad(record)) {
-            return Err(unreadable(record));
+        // Records are printed: control characters and overlong records are rejected.
+        let is_invalid = |record: &str| record.len() > MAX_RECORD_BYTES || record.contains(is_unprintable);
+        if let Some(record) = records.iter().find(|record| is_invalid(record)) {
+            return Err(invalid_record(record));
         }
         let is_library = |record: &&&str| record.lines().next() == Some(LIBRARY);
         let libraries: Vec<&str> = records.iter().filter(is_library).copied().collect();
         let [library] = libraries[..] else {
-            // With two, two plugins' exports were linked into one library, and it is unclear which one is meant.
+            // With two library records, two plugin exports were linked into one library: it is ambiguous.
             return Err(IdentityError::LibraryRecords(libraries.len()));
         };
-        let required = |key: &str| line(library, key).ok_or_else(|| unreadable(library));
+        let required = |key: &str| line(library, key).ok_or_else(|| invalid_record(library));
         let optional = |key: &str| line(library, key).unwrap_or("unknown").to_owned();
         let abi = required("abi")?;
         let mut identity = Self {
-            abi_major: abi.parse().map_err(|_| unreadable(&format!("abi={abi}")))?,
+            abi_major: abi.parse().map_err(|_| invalid_record(&format!("abi={abi}")))?,
             target: required("target")?.to_owned(),
             api: optional("api"),
             panic_unwinds: line(library, "panic") != Some("abort"),
@@ -137,7 +137,7 @@ impl Identity {
     }
 }
 
-/// The value of the line `key=value` of a record.
+/// The value of the line `key=value` in a record.
 fn line<'a>(record: &'a str, key: &str) -> Option<&'a str> {
     record.lines().skip(1).find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }
@@ -147,18 +147,18 @@ fn words(value: Option<&str>) -> Vec<String> {
     value.unwrap_or_default().split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// A library's record has its parts on lines of their own; nothing else in it is a control.
-fn is_unprintable(letter: char) -> bool {
-    letter != '\n' && letter.is_control()
+/// The lines of a library record are separated by line breaks; other control characters are invalid.
+fn is_unprintable(character: char) -> bool {
+    character != '\n' && character.is_control()
 }
 
-/// The beginning of a record in one printable line is enough to find it by.
-fn unreadable(record: &str) -> IdentityError {
+/// An error that shows the start of the record as one printable line.
+fn invalid_record(record: &str) -> IdentityError {
     let words = record.trim().replace(char::is_control, " ");
-    IdentityError::Record(words.chars().take(LONGEST_SHOWN).collect())
+    IdentityError::Record(words.chars().take(MAX_SHOWN_CHARS).collect())
 }
 
-/// Kind and name of a `plugin KIND NAME` record; none for another record.
+/// Kind and name of a `plugin KIND NAME` record; `None` for another record.
 fn plugin(record: &str) -> Result<Option<(&str, &str)>, IdentityError> {
     let mut first = record.lines().next().unwrap_or_default().splitn(3, ' ');
     if first.next() != Some(PLUGIN) {
@@ -166,22 +166,22 @@ fn plugin(record: &str) -> Result<Option<(&str, &str)>, IdentityError> {
     }
     match (first.next(), first.next()) {
         (Some(kind), Some(name)) if !kind.is_empty() && !name.is_empty() => Ok(Some((kind, name))),
-        _ => Err(unreadable(record)),
+        _ => Err(invalid_record(record)),
     }
 }
 
-/// The parts of a library's record; the macro that exports a plugin fills in what only the author's crate
-/// knows. `N` is [`record_length`] of the same parts.
+/// Concatenates the parts of a library record. The export macro adds the parts that only the plugin's crate knows.
+/// `N` is [`record_length`] of the same parts.
 #[must_use]
 pub const fn identity_record<const N: usize>(parts: &[&str]) -> [u8; N] {
     let mut record = [0; N];
-    let (mut at, mut part) = (0, 0);
+    let (mut position, mut part) = (0, 0);
     while part < parts.len() {
         let bytes = parts[part].as_bytes();
         let mut index = 0;
         while index < bytes.len() {
-            record[at] = bytes[index];
-            at += 1;
+            record[position] = bytes[index];
+            position += 1;
             index += 1;
         }
         part += 1;
@@ -189,13 +189,13 @@ pub const fn identity_record<const N: usize>(parts: &[&str]) -> [u8; N] {
     record
 }
 
-/// The record that names one plugin: `plugin input Name`.
+/// The record of one plugin: `plugin input Name`.
 #[must_use]
 pub const fn name_record<const N: usize>(kind: &str, name: &str) -> [u8; N] {
     identity_record(&[PLUGIN, " ", kind, " ", name])
 }
 
-/// The bytes that the parts take together, with the zero byte at the end.
+/// Total length of the parts, including the terminating zero byte.
 #[must_use]
 pub const fn record_length(parts: &[&str]) -> usize {
     let (mut length, mut part) = (1, 0);
@@ -251,10 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn invalid_identities_are_refused() {
+    fn invalid_identity_section_is_rejected() {
         assert_eq!(Identity::parse(b""), Err(IdentityError::LibraryRecords(0)));
-        let twice = [identity_record::<{ record_length(PARTS) }>(PARTS); 2].concat();
-        assert_eq!(Identity::parse(&twice), Err(IdentityError::LibraryRecords(2)));
+        let duplicate = [identity_record::<{ record_length(PARTS) }>(PARTS); 2].concat();
+        assert_eq!(Identity::parse(&duplicate), Err(IdentityError::LibraryRecords(2)));
         for record in [
             &b"scanbridge-plugin\nabi=2\0"[..],
             b"scanbridge-plugin\nabi=two\ntarget=t\0",
@@ -264,8 +264,11 @@ mod tests {
             assert!(matches!(Identity::parse(record), Err(IdentityError::Record(_))), "{record:?}");
         }
         assert!(matches!(Identity::parse(b"\xff\xfe"), Err(IdentityError::LibraryRecords(0))));
-        let colors = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
-        assert_eq!(colors, Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned())));
+        let with_escape = Identity::parse(b"scanbridge-plugin\nabi=1\ncrate=\x1b[31mred\0");
+        assert_eq!(
+            with_escape,
+            Err(IdentityError::Record("scanbridge-plugin abi=1 crate= [31mred".to_owned()))
+        );
         assert_eq!(Identity::parse(&[b'a'; Identity::MOST_BYTES + 1]), Err(IdentityError::TooLarge));
     }
 }

@@ -19,19 +19,19 @@ use crate::input::{CheckpointRequest, Event, Input, Position, Step, Stored};
 use crate::model::{Refusal, ReportEnd, ReportStart};
 use crate::open::OpenFrame;
 
-/// The id under which a plugin offers its [`InputTable2`].
+/// The ID under which a plugin offers its [`InputTable2`].
 pub const INPUT_2: &str = "input/2";
 
-/// The functions of one kind of input. All calls of one handle come from one thread; it is dead after `close`.
+/// The functions of an input. All calls of one handle come from one thread; the handle is invalid after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct InputTable2 {
     /// The size of this structure, in bytes.
     pub size: u32,
-    /// 0.
+    /// Always 0.
     pub flags: u32,
-    /// Makes an instance: an [`OpenFrame`] as JSON, the position (null for none), the host; gives an [`Answer`] as JSON and
-    /// the handle.
+    /// Opens an instance. Parameters: an [`OpenFrame`] as JSON, the position (null for none), the host. Returns an
+    /// [`Answer`] as JSON and the handle.
     pub open: extern "C" fn(
         frame: BytesRef<'_>,
         resume: *const BytesRef<'_>,
@@ -39,13 +39,13 @@ pub struct InputTable2 {
         answer: &mut Bytes,
         handle: &mut *mut (),
     ) -> Status,
-    /// Probes; gives a [`CheckReport`] as JSON.
+    /// Probes the source; returns a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
-    /// Takes the memory of a used batch (empty for none) and gives the next step.
+    /// Receives the memory of a used batch (empty for none) and returns the next step.
     pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status,
-    /// Everything up to this position is stored: a list of reports as JSON, and the position.
+    /// Reports that everything up to this position is stored: a list of reports as JSON, and the position.
     pub stored: extern "C" fn(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status,
-    /// Ends the instance.
+    /// Closes the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
 
@@ -55,34 +55,34 @@ pub struct InputTable2 {
 pub enum StepKind {
     /// `batch` is set.
     Batch = 1,
-    /// `mark` holds a [`ReportStart`].
+    /// `mark` contains a [`ReportStart`].
     ReportStart = 2,
-    /// `mark` holds a [`ReportEnd`].
+    /// `mark` contains a [`ReportEnd`].
     ReportEnd = 3,
-    /// `mark` holds a refusal.
+    /// `mark` contains a refusal.
     Refused = 4,
     /// Nothing to read now.
     Idle = 5,
-    /// Nothing to read any more.
+    /// The input has ended.
     Finished = 6,
-    /// A position and nothing else.
+    /// Only a position.
     Mark = 7,
 }
 
 /// `position` is set.
 const HAS_POSITION: u32 = 1;
-/// The host stores a checkpoint here, whatever the interval.
+/// The host stores a checkpoint here, regardless of the interval.
 const MARK: u32 = 2;
-/// As [`MARK`], and `next` is not called before it is stored and the input was told.
+/// As [`MARK`]; in addition, `next` is called only after the checkpoint is stored and `stored` was called.
 const WAIT_STORED: u32 = 4;
-/// A host that does not know the kind ignores the step. Without it, an unknown kind is a plugin bug.
+/// A host that does not know the kind ignores the step. Without this flag, an unknown kind is a plugin bug.
 const SKIPPABLE: u32 = 8;
 /// `wait_ms` is set.
 const HAS_WAIT: u32 = 16;
 /// The report continues at the position that was given to `open`.
 const CONTINUED: u32 = 32;
 
-/// One step of an input as it crosses.
+/// One step of an input, in its ABI form.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct StepFrame {
@@ -90,12 +90,12 @@ pub struct StepFrame {
     size: u32,
     /// A [`StepKind`].
     kind: u32,
-    /// [`HAS_POSITION`] and the others.
+    /// [`HAS_POSITION`] and the flags below it.
     flags: u32,
     wait_ms: u64,
     batch: RawBatch,
     position: Bytes,
-    /// The step's JSON.
+    /// The JSON of the step.
     mark: Bytes,
 }
 
@@ -163,7 +163,7 @@ impl From<Step> for StepFrame {
 }
 
 impl StepFrame {
-    /// Whether it is a step of a later version that this one may ignore.
+    /// Whether this is a step of a later version that this version may ignore.
     fn is_ignored(&self) -> bool {
         !(1..=StepKind::Mark as u32).contains(&self.kind) && self.flags & SKIPPABLE != 0
     }
@@ -213,13 +213,13 @@ impl TryFrom<StepFrame> for Step {
     }
 }
 
-/// An author's input with what it has sent.
-struct Wired<T> {
+/// An input and the definitions that it has sent.
+struct PluginState<T> {
     plugin: T,
     sent: SentDefinitions,
 }
 
-/// The table of an author's input.
+/// The table of an input.
 #[must_use]
 pub const fn input_table<T: Input>() -> InputTable2 {
     InputTable2 {
@@ -248,49 +248,51 @@ extern "C" fn open<T: Input>(
         let opened =
             frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| T::open(open, resume.as_ref()))?;
         *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
-        *handle =
-            Instance::into_handle(Wired { plugin: opened.plugin, sent: SentDefinitions::default() }, host);
+        *handle = Instance::into_handle(
+            PluginState { plugin: opened.plugin, sent: SentDefinitions::default() },
+            host,
+        );
         Ok(())
     })
 }
 
 extern "C" fn check<T: Input>(handle: *mut (), report: &mut Bytes) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
-            *report = to_json(&wired.plugin.check()?);
+        Instance::<PluginState<T>>::call(handle, |state| {
+            *report = to_json(&state.plugin.check()?);
             Ok(())
         })
     }
 }
 
 extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
-            let batch = BatchBuilder::following(&wired.sent, recycled);
-            *step = wired.plugin.next(batch)?.into();
+        Instance::<PluginState<T>>::call(handle, |state| {
+            let batch = BatchBuilder::following(&state.sent, recycled);
+            *step = state.plugin.next(batch)?.into();
             Ok(())
         })
     }
 }
 
 extern "C" fn stored<T: Input>(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
+        Instance::<PluginState<T>>::call(handle, |state| {
             let StoredFrame { reports } = from_json(frame.as_slice())?;
-            wired.plugin.stored(&Stored { position: Position(position.as_slice().to_vec()), reports })
+            state.plugin.stored(&Stored { position: Position(position.as_slice().to_vec()), reports })
         })
     }
 }
 
 extern "C" fn close<T: Input>(handle: *mut ()) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
-    unsafe { Instance::<Wired<T>>::close(handle, |wired| wired.plugin.close()) }
+    // SAFETY: the host follows the rule for handles.
+    unsafe { Instance::<PluginState<T>>::close(handle, |state| state.plugin.close()) }
 }
 
-/// The host's hold on an instance of an input.
+/// The host's handle of an input instance.
 #[derive(Debug)]
 pub struct InputHandle {
     table: InputTable2,
@@ -299,14 +301,14 @@ pub struct InputHandle {
     capabilities: Option<InputCapabilities>,
 }
 
-// SAFETY: an `Input` is `Send`, and a handle is used by one thread at a time because its methods take `&mut`.
+// SAFETY: an `Input` is `Send`. Only one thread at a time uses a handle, because its methods take `&mut`.
 unsafe impl Send for InputHandle {}
 
 impl InputHandle {
     /// Opens an instance.
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn open(
         table: InputTable2,
         frame: &OpenFrame,
@@ -325,13 +327,13 @@ impl InputHandle {
         Ok(opened)
     }
 
-    /// The columns of its batches.
+    /// The columns of the batches.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// What the instance declares; none for what the plugin declares.
+    /// The capabilities of the instance; `None` if they are those of the plugin.
     #[must_use]
     pub fn capabilities(&self) -> Option<InputCapabilities> {
         self.capabilities
@@ -340,7 +342,7 @@ impl InputHandle {
     /// See [`Input::check`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn check(&mut self) -> Result<CheckReport> {
         let mut report = Bytes::default();
         Result::from((self.table.check)(self.handle, &mut report))?;
@@ -350,7 +352,7 @@ impl InputHandle {
     /// See [`Input::next`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn next(&mut self, mut recycled: RawBatch) -> Result<Step> {
         loop {
             let mut frame = StepFrame::default();
@@ -366,7 +368,7 @@ impl InputHandle {
     /// See [`Input::stored`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn stored(&mut self, stored: &Stored) -> Result<()> {
         let frame = to_json(&StoredFrame { reports: stored.reports.clone() });
         let position = stored.position.0.as_slice();
@@ -376,7 +378,7 @@ impl InputHandle {
     /// See [`Input::close`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn close(mut self) -> Result<()> {
         let handle = std::mem::replace(&mut self.handle, std::ptr::null_mut());
         Result::from((self.table.close)(handle))
@@ -396,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_step_is_ignored_only_if_it_may_be() {
+    fn unknown_step_is_ignored_only_if_skippable() {
         let frame = |kind, flags| StepFrame { kind, flags, ..StepFrame::default() };
         assert!(frame(9, SKIPPABLE).is_ignored());
         assert!(!frame(9, 0).is_ignored());
@@ -406,15 +408,16 @@ mod tests {
 
     #[test]
     fn steps_cross_with_their_position_and_checkpoint_request() {
-        let crossed = |step: Step| Step::try_from(StepFrame::from(step)).unwrap();
-        let step = crossed(Step::mark(Position(Vec::new())).with_checkpoint(CheckpointRequest::NowAndWait));
+        let round_trip = |step: Step| Step::try_from(StepFrame::from(step)).unwrap();
+        let step =
+            round_trip(Step::mark(Position(Vec::new())).with_checkpoint(CheckpointRequest::NowAndWait));
         assert_eq!(step.position, Some(Position(Vec::new())), "an empty position is a position");
         assert_eq!(step.checkpoint, CheckpointRequest::NowAndWait);
-        let step = crossed(Step::report_continued(ReportStart::default()));
+        let step = round_trip(Step::report_continued(ReportStart::default()));
         assert!(matches!(step.event, Event::ReportStart { continued: true, .. }));
         assert_eq!((step.position, step.checkpoint), (None, CheckpointRequest::AtInterval));
         let step =
-            crossed(Step::idle(Duration::from_millis(7)).with_checkpoint(CheckpointRequest::AtInterval));
+            round_trip(Step::idle(Duration::from_millis(7)).with_checkpoint(CheckpointRequest::AtInterval));
         assert!(matches!(step.event, Event::Idle(wait) if wait == Duration::from_millis(7)));
         let missing = Step::finished().with_checkpoint(CheckpointRequest::Now);
         assert!(Step::try_from(StepFrame::from(missing)).unwrap_err().message.contains("without a position"));
@@ -429,8 +432,8 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let old = step(r#"{"path": "a.xml", "code": 5, "message": "truncated"}"#);
-        assert_eq!((old.error.kind, old.incomplete), (crate::ErrorKind::BadData, false));
+        let without_kind = step(r#"{"path": "a.xml", "code": 5, "message": "truncated"}"#);
+        assert_eq!((without_kind.error.kind, without_kind.incomplete), (crate::ErrorKind::BadData, false));
         let new = step(r#"{"path": "a", "code": 77, "flags": 1, "message": "m", "later": []}"#);
         assert_eq!(new.error.kind, crate::ErrorKind::Unavailable);
     }

@@ -1,77 +1,97 @@
-//! Carries a plugin's `tracing` events to the host's log. Each library has a `tracing` of its own, so without
-//! this its events would go nowhere.
+//! Forwards a plugin's `tracing` events to the host's log. Each library has its own copy of `tracing`, so without
+//! this module the events would be lost.
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use serde_json::Value;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
 
 use super::host_table::HostHandle;
 
+/// The first instance of this library. Its log receives the lines of threads without an instance.
+static LIBRARY: OnceLock<HostHandle> = OnceLock::new();
+
 thread_local! {
-    /// The host handle of the instance on whose behalf this thread works now.
+    /// Host handle of the instance that this thread is working for.
     static CURRENT: Cell<Option<HostHandle>> = const { Cell::new(None) };
 }
 
-/// Gives the previous instance back when dropped.
-pub(crate) struct Entered(Option<HostHandle>);
+/// Restores the previous instance when dropped.
+pub(crate) struct CurrentHostGuard(Option<HostHandle>);
 
-impl Drop for Entered {
+impl Drop for CurrentHostGuard {
     fn drop(&mut self) {
         CURRENT.set(self.0);
     }
 }
 
-/// Makes this thread's events those of `host`'s instance.
-pub(crate) fn enter(host: Option<HostHandle>) -> Entered {
+/// Assigns this thread's events to the instance of `host`.
+pub(crate) fn enter(host: Option<HostHandle>) -> CurrentHostGuard {
     static INSTALL: Once = Once::new();
-    if host.is_some() {
-        // An author's own test harness may have set a subscriber already; then that one gets the events.
+    if let Some(host) = host {
+        LIBRARY.get_or_init(|| host);
+        // A plugin's own test harness may have set a subscriber already; that one then receives the events.
         INSTALL.call_once(|| {
-            drop(tracing::subscriber::set_global_default(ToHost));
+            drop(tracing::subscriber::set_global_default(HostSubscriber));
+            // Forwards lines of the crate `log`. Fails if the plugin has set a logger; that one then receives them.
+            drop(tracing_log::LogTracer::init());
             report_panics();
         });
     }
-    Entered(CURRENT.replace(host))
+    CurrentHostGuard(CURRENT.replace(host))
 }
 
-/// A panic on behalf of an instance is said in the host's log, with its place, and not on standard error, where
-/// nobody would know whose it is. Other threads of the library keep what was there.
+/// Writes a panic of an instance, with its location, to the host's log. Standard error would not name the instance.
+/// Other threads of the library keep the previous panic hook.
 fn report_panics() {
-    let before = std::panic::take_hook();
+    let previous_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match CURRENT.get() {
         Some(host) => {
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let location = panic.location().map(ToString::to_string).unwrap_or_default();
             let text = panic.payload_as_str().unwrap_or("no message");
-            host.log(level_number(Level::ERROR), &place, &format!("panic at {place}: {text}"), "");
+            host.log(level_number(Level::ERROR), &location, &format!("panic at {location}: {text}"), "");
         }
-        None => before(panic),
+        None => previous_hook(panic),
     }));
 }
 
-/// Has no spans: an event is one line, and the host adds the instance's id.
-struct ToHost;
+/// The instance that receives the events of this thread: its own, otherwise the first one of the library. True for its own.
+fn receiver() -> Option<(HostHandle, bool)> {
+    let own = CURRENT.get().map(|host| (host, true));
+    own.or_else(|| LIBRARY.get().map(|host| (*host, false)))
+}
 
-impl Subscriber for ToHost {
+/// Forwards events to the host. Spans are ignored: an event is one line, and the host adds the instance ID.
+struct HostSubscriber;
+
+impl Subscriber for HostSubscriber {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // Instances of one library may log at different levels, so no answer holds for good.
+        // Instances of one library may log at different levels, so the result must not be cached.
         Interest::sometimes()
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
-            && CURRENT.get().is_some_and(|host| level_number(*metadata.level()) <= host.log_level())
+            && receiver().is_some_and(|(host, _)| level_number(*metadata.level()) <= host.log_level())
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Some(host) = CURRENT.get() {
+        if let Some((host, is_own)) = receiver() {
             let mut line = Line::default();
             event.record(&mut line);
-            let metadata = event.metadata();
+            if !is_own {
+                let thread = std::thread::current();
+                line.message
+                    .insert_str(0, &format!("[thread {}] ", thread.name().unwrap_or("without a name")));
+            }
+            // Lines of the crate `log` have their target and location in fields.
+            let normalized = event.normalized_metadata();
+            let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
             host.log(level_number(*metadata.level()), metadata.target(), &line.message, &line.fields());
         }
     }
@@ -89,7 +109,7 @@ impl Subscriber for ToHost {
     fn exit(&self, _: &Id) {}
 }
 
-/// The number of a level as it crosses: 1 error to 5 trace.
+/// The ABI number of a level: 1 error to 5 trace.
 #[must_use]
 pub fn level_number(level: Level) -> u32 {
     match level {
@@ -101,7 +121,7 @@ pub fn level_number(level: Level) -> u32 {
     }
 }
 
-/// An event: the message, and the other fields as JSON.
+/// Collects an event: the message, and the other fields as JSON.
 #[derive(Default)]
 struct Line {
     message: String,
@@ -118,6 +138,9 @@ impl Line {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
+        if field.name().starts_with("log.") {
+            return; // `normalized_metadata` reads these fields.
+        }
         self.fields.insert(field.name().to_owned(), value);
     }
 }
@@ -151,5 +174,58 @@ impl Visit for Line {
             "message" => self.message = format!("{value:?}"),
             _ => self.add(field, format!("{value:?}").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::host_table::{HostTable2, LOG_1, LogTable1};
+    use super::super::memory::BytesRef;
+    use super::*;
+
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    extern "C" fn get_table(_: *const (), id: BytesRef<'_>) -> *const () {
+        static LOG: LogTable1 = LogTable1 { level, log };
+        if id.to_text() == LOG_1 { std::ptr::from_ref(&LOG).cast() } else { std::ptr::null() }
+    }
+
+    extern "C" fn level(_: *const ()) -> u32 {
+        3
+    }
+
+    extern "C" fn log(
+        _: *const (),
+        level: u32,
+        target: BytesRef<'_>,
+        message: BytesRef<'_>,
+        fields: BytesRef<'_>,
+    ) {
+        let line = format!("{level} {} {} {}", target.to_text(), message.to_text(), fields.to_text());
+        LINES.lock().unwrap().push(line.trim_end().to_owned());
+    }
+
+    #[test]
+    fn lines_of_other_threads_and_of_the_crate_log_reach_the_host() {
+        static HOST: HostTable2 = HostTable2 { size: 24, reserved: 0, context: std::ptr::null(), get_table };
+        let guard = enter(Some(HostHandle::new(&HOST)));
+        tracing::info!(target: "acme", count = 2, name = "a", "own thread");
+        ::log::warn!(target: "library", "by the crate log");
+        tracing::debug!(target: "acme", "below the level of the host");
+        let worker = std::thread::Builder::new().name("worker".to_owned());
+        worker.spawn(|| tracing::info!(target: "acme", "in a thread")).unwrap().join().unwrap();
+        drop(guard);
+        let lines = LINES.lock().unwrap();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"3 acme own thread {"count":2,"name":"a"}"#,
+                "2 library by the crate log",
+                "3 acme [thread worker] in a thread",
+            ]
+        );
     }
 }

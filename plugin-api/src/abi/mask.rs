@@ -1,48 +1,48 @@
-//! Redacts the values of secret options in everything that a plugin tells the host: errors, reasons, notes, check steps
-//! and log lines. Findings are not searched.
+//! Redacts the values of secret options in everything that a plugin reports to the host: errors, reasons, notes,
+//! check steps and log lines. Findings are not searched.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
 
-/// What a secret is replaced by.
+/// Replaces a secret.
 const REDACTED: &str = "[redacted]";
 
-/// Shorter values are not redacted: they occur in ordinary texts.
-const SHORTEST: usize = 4;
+/// Minimum length of a secret, in bytes. Shorter values are not redacted because they occur in ordinary text.
+const MIN_SECRET_BYTES: usize = 4;
 
-/// The secrets of this process: as text, and as the inside of a JSON string. Longer ones first, because one may contain
-/// another.
+/// The secrets of this process: as text, and as the content of a JSON string. Longer ones come first, because one may
+/// contain another.
 static SECRETS: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
 
-/// Redacts this text from now on, for the life of the process. A text of less than four bytes is ignored.
+/// Redacts this text from now on, for the life of the process. Texts shorter than four bytes are ignored.
 pub fn mask(secret: &str) {
     let quoted = serde_json::to_string(secret).expect("a text can be serialized");
     let pair = (secret.to_owned(), quoted[1..quoted.len() - 1].to_owned());
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    if secret.len() >= SHORTEST && !secrets.contains(&pair) {
+    if secret.len() >= MIN_SECRET_BYTES && !secrets.contains(&pair) {
         secrets.push(pair);
         secrets.sort_by_key(|(plain, _)| std::cmp::Reverse(plain.len()));
     }
 }
 
-/// The text without secrets.
+/// Redacts secrets in a text.
 #[must_use]
 pub fn masked(text: &str) -> Cow<'_, str> {
-    replaced(text, |(plain, _)| plain)
+    redact(text, |(plain, _)| plain)
 }
 
-/// The JSON document without secrets.
+/// Redacts secrets in a JSON document.
 pub(super) fn masked_json(json: &[u8]) -> Cow<'_, [u8]> {
     if SECRETS.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
         return json.into();
     }
-    match std::str::from_utf8(json).map(|json| replaced(json, |(_, quoted)| quoted)) {
+    match std::str::from_utf8(json).map(|json| redact(json, |(_, quoted)| quoted)) {
         Ok(Cow::Owned(json)) => json.into_bytes().into(),
         _ => json.into(),
     }
 }
 
-fn replaced(text: &str, form: impl Fn(&(String, String)) -> &String) -> Cow<'_, str> {
+fn redact(text: &str, form: impl Fn(&(String, String)) -> &String) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     secrets.iter().map(form).fold(Cow::Borrowed(text), |text, secret| {
         if text.contains(secret.as_str()) { text.replace(secret.as_str(), REDACTED).into() } else { text }

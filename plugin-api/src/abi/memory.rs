@@ -1,7 +1,7 @@
-//! Memory that crosses the boundary: owned bytes and words, and references that are valid for one call.
+//! Memory that crosses the ABI: owned blocks of bytes and words, and references that are valid for one call.
 //!
-//! The types are plain C structures, so a plugin can be written in any language. Each owned block names the function that
-//! frees it, because host and plugin may have different allocators.
+//! The types are plain C structures, so a plugin can be written in any language. Each owned block refers to the
+//! function that frees it, because host and plugin may have different allocators.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,12 +18,13 @@ pub struct Owner {
     pub free: extern "C" fn(ptr: *mut u8, len: usize, cap: usize),
 }
 
-/// Declares an owned block of `$element`.
+/// Declares an owned block of `$element` values.
 macro_rules! owned {
     ($(#[$doc:meta])* $name:ident, $element:ty, $owner:ident, $free:ident) => {
         $(#[$doc])*
         ///
-        /// With a capacity of 0, `ptr` and `owner` may be null. The holder frees the block through its owner.
+        /// With a capacity of 0, `ptr` and `owner` may be null. The value frees the block through `owner` when it is
+        /// dropped.
         #[repr(C)]
         #[derive(StableAbi)]
         pub struct $name {
@@ -33,7 +34,7 @@ macro_rules! owned {
             owner: *const Owner,
         }
 
-        /// Blocks of this library's allocator.
+        /// Frees blocks of this library's allocator.
         static $owner: Owner = Owner { free: $free };
 
         extern "C" fn $free(ptr: *mut u8, len: usize, cap: usize) {
@@ -41,9 +42,9 @@ macro_rules! owned {
             drop(unsafe { Vec::from_raw_parts(ptr.cast::<$element>(), len, cap) });
         }
 
-        // SAFETY: the block has one holder, and its owner may free it on any thread.
+        // SAFETY: the value owns the block, and its owner may free it on any thread.
         unsafe impl Send for $name {}
-        // SAFETY: a shared reference only reads.
+        // SAFETY: a shared reference allows only reads.
         unsafe impl Sync for $name {}
 
         impl $name {
@@ -53,14 +54,14 @@ macro_rules! owned {
                 self.cap
             }
 
-            /// The elements as a vector: without a copy if this library allocated the block.
+            /// Converts the block into a vector; copies only if another library allocated it.
             #[must_use]
             pub fn into_vec(self) -> Vec<$element> {
                 if self.cap == 0 || !std::ptr::eq(self.owner, &$owner) {
                     return self.to_vec();
                 }
                 let block = ManuallyDrop::new(self);
-                // SAFETY: this library made the block from a `Vec` of this type.
+                // SAFETY: this library created the block from a `Vec` of this type.
                 unsafe { Vec::from_raw_parts(block.ptr, block.len, block.cap) }
             }
         }
@@ -89,7 +90,7 @@ macro_rules! owned {
                 if self.ptr.is_null() || self.cap == 0 {
                     return &[];
                 }
-                // SAFETY: the block holds `len` elements and belongs to this value.
+                // SAFETY: the block contains `len` elements and belongs to this value.
                 unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
             }
         }
@@ -99,7 +100,7 @@ macro_rules! owned {
                 if self.ptr.is_null() || self.cap == 0 {
                     return &mut [];
                 }
-                // SAFETY: as for `deref`; a mutable reference is the only one.
+                // SAFETY: as for `deref`; a mutable reference is unique.
                 unsafe { std::slice::from_raw_parts_mut(self.ptr, self.len) }
             }
         }
@@ -107,7 +108,7 @@ macro_rules! owned {
         impl Drop for $name {
             fn drop(&mut self) {
                 if self.cap > 0 {
-                    // SAFETY: the owner of a block that is not empty is valid for the life of the process.
+                    // SAFETY: a block with capacity has an owner, which is valid for the life of the process.
                     if let Some(owner) = unsafe { self.owner.as_ref() } {
                         (owner.free)(self.ptr.cast(), self.len, self.cap);
                     }
@@ -129,7 +130,7 @@ owned! {
 }
 
 owned! {
-    /// Owned numbers of 32 bits. Length and capacity count numbers.
+    /// Owned 32-bit numbers. Length and capacity count numbers.
     Words, u32, WORDS, free_words
 }
 
@@ -152,7 +153,7 @@ macro_rules! borrowed {
                 if self.ptr.is_null() {
                     return &[];
                 }
-                // SAFETY: the caller keeps the elements for the length of the call.
+                // SAFETY: the caller keeps the elements valid during the call.
                 unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
             }
         }
@@ -172,17 +173,17 @@ macro_rules! borrowed {
 }
 
 borrowed! {
-    /// Bytes of the caller, valid for the call. Texts are UTF-8.
+    /// Bytes of the caller, valid for one call. Text is UTF-8.
     BytesRef, u8
 }
 
 borrowed! {
-    /// Numbers of the caller, valid for the call.
+    /// Numbers of the caller, valid for one call.
     WordsRef, u32
 }
 
 impl BytesRef<'_> {
-    /// The bytes as a text. Invalid UTF-8 is replaced by U+FFFD.
+    /// The bytes as text. Invalid UTF-8 is replaced by U+FFFD.
     #[must_use]
     pub fn to_text(self) -> String {
         String::from_utf8_lossy(self.as_slice()).into_owned()
@@ -202,14 +203,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vector_crosses_without_a_copy_and_comes_back() {
+    fn vector_crosses_the_abi_without_a_copy() {
         let mut vector = Vec::with_capacity(100);
         vector.extend([1, 2, 3]);
         let address = vector.as_ptr();
         let words = Words::from(vector);
         assert_eq!((&*words, words.capacity()), (&[1, 2, 3][..], 100));
-        let back = words.into_vec();
-        assert_eq!((back.as_ptr(), back.capacity(), back.len()), (address, 100, 3));
+        let vector = words.into_vec();
+        assert_eq!((vector.as_ptr(), vector.capacity(), vector.len()), (address, 100, 3));
     }
 
     #[test]
@@ -218,9 +219,9 @@ mod tests {
             assert!(bytes.ptr.is_null() && bytes.owner.is_null() && bytes.is_empty());
             assert_eq!(bytes.into_vec(), Vec::<u8>::new());
         }
-        let kept = Bytes::from(Vec::with_capacity(10));
-        assert!(kept.is_empty());
-        assert_eq!(kept.into_vec().capacity(), 10);
+        let empty = Bytes::from(Vec::with_capacity(10));
+        assert!(empty.is_empty());
+        assert_eq!(empty.into_vec().capacity(), 10);
     }
 
     #[test]

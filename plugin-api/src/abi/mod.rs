@@ -1,10 +1,10 @@
-//! The boundary between the host and a plugin's library: the only room with `unsafe` on the plugin's side and
-//! the only one that names `abi_stable`.
+//! The ABI between the host and a plugin library. On the plugin's side, only this module contains `unsafe` code and
+//! refers to `abi_stable`.
 //!
-//! A library exports one root module whose shape never changes: [`RootModule::describe`] and
-//! [`RootModule::get_table`]. Everything else is in function tables that are frozen under their ids; a new
-//! ability is a new id. Text and structures cross as JSON, findings as [`RawBatch`](crate::batch::RawBatch).
-#![expect(unsafe_code, reason = "raw handles and exported symbols are what a boundary is made of")]
+//! A library exports one root module that never changes: [`RootModule::describe`] and [`RootModule::get_table`].
+//! Everything else is in function tables that are frozen under their IDs; a new ability gets a new ID. Text and
+//! structures cross as JSON, findings as [`RawBatch`](crate::batch::RawBatch).
+#![expect(unsafe_code, reason = "an ABI requires raw handles and exported symbols")]
 
 mod export;
 mod frames;
@@ -40,16 +40,16 @@ pub use root::{
 };
 pub use status::Status;
 
-/// The ABI of this crate: a host loads every plugin of its own major, older or newer.
+/// The ABI major of this crate. A host loads every plugin with the same major, older or newer.
 pub const ABI_MAJOR: u32 = 2;
 
-/// The version of the plugin API: a minor version adds to the contract, never changes it.
+/// The version of the plugin API. A minor version only adds to the contract.
 pub const API: &str = "2.0";
 
-/// The abilities of a host of this version that a plugin can need, by their IDs: its services.
+/// IDs of the abilities that a plugin can require from a host of this version: its services.
 pub const ABILITIES: &[&str] = &[LOG_1, CANCEL_1, ALIVE_1, NOTES_1, WAKE_1, MASK_1];
 
-/// The target triple that this crate, and so the host or plugin around it, was built for.
+/// The target triple that this crate was built for, and so the host or plugin that contains it.
 pub const TARGET: &str = env!("SCANBRIDGE_TARGET");
 
 #[cfg(test)]

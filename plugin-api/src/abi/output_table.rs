@@ -16,19 +16,19 @@ use crate::model::{ReportEnd, ReportStart};
 use crate::open::OpenFrame;
 use crate::output::{Begin, CommitPoint, Committed, LateRow, Output, Receipt, Rejection, Written};
 
-/// The id under which a plugin offers its [`OutputTable2`].
+/// The ID under which a plugin offers its [`OutputTable2`].
 pub const OUTPUT_2: &str = "output/2";
 
-/// The functions of one kind of output. All calls of one handle come from one thread; it is dead after `close`.
+/// The functions of an output. All calls of one handle come from one thread; the handle is invalid after `close`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct OutputTable2 {
     /// The size of this structure, in bytes.
     pub size: u32,
-    /// 0.
+    /// Always 0.
     pub flags: u32,
-    /// Makes an instance: an [`OpenFrame`] as JSON, the receipt (null for none), the host; gives an [`Answer`] as JSON and
-    /// the handle.
+    /// Opens an instance. Parameters: an [`OpenFrame`] as JSON, the receipt (null for none), the host. Returns an
+    /// [`Answer`] as JSON and the handle.
     pub open: extern "C" fn(
         frame: BytesRef<'_>,
         receipt: *const BytesRef<'_>,
@@ -36,20 +36,20 @@ pub struct OutputTable2 {
         answer: &mut Bytes,
         handle: &mut *mut (),
     ) -> Status,
-    /// Probes; gives a [`CheckReport`] as JSON.
+    /// Probes the destination; returns a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
-    /// Begins a report: a [`ReportStart`] as JSON, whose schema holds for the batches that follow. Flags: 1 continued, 2
-    /// partial, 4 has a gap.
+    /// Begins a report: a [`ReportStart`] as JSON, whose schema applies to the following batches. Flags: 1 continued,
+    /// 2 partial, 4 has a gap.
     pub begin: extern "C" fn(handle: *mut (), report: BytesRef<'_>, flags: u32) -> Status,
     /// Writes the selected rows of a batch that the host has validated.
     pub write: extern "C" fn(handle: *mut (), frame: &WriteFrame<'_>, written: &mut WrittenFrame) -> Status,
     /// Ends a report: a [`ReportEnd`] as JSON.
     pub end: extern "C" fn(handle: *mut (), end: BytesRef<'_>, written: &mut WrittenFrame) -> Status,
-    /// Makes what was written durable. Flag 1: between two reports.
+    /// Makes written data durable. Flag 1: between two reports.
     pub commit: extern "C" fn(handle: *mut (), flags: u32, committed: &mut CommittedFrame) -> Status,
-    /// The receipt of the last commit, which was at a report's end, is stored.
+    /// Reports that the receipt of the last commit, at the end of a report, is stored.
     pub stored: extern "C" fn(handle: *mut (), receipt: BytesRef<'_>) -> Status,
-    /// Ends the instance.
+    /// Closes the instance.
     pub close: extern "C" fn(handle: *mut ()) -> Status,
 }
 
@@ -58,7 +58,7 @@ const ALL_ASSETS: u32 = 1;
 /// All findings of the batch are selected.
 const ALL_FINDINGS: u32 = 2;
 
-/// A batch on its way to an output, with the rows that are meant for it.
+/// A batch for an output, with the selected rows.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WriteFrame<'a> {
@@ -66,23 +66,23 @@ pub struct WriteFrame<'a> {
     size: u32,
     /// [`ALL_ASSETS`], [`ALL_FINDINGS`].
     flags: u32,
-    /// The number of the batch; it grows with each batch of an instance.
+    /// The number of the batch; ascending for each instance.
     number: u64,
     batch: &'a RawBatch,
-    /// The blocks of definitions, and their number.
+    /// The blocks of definitions, and their count.
     definitions: *const &'a RawDefinitions,
     definition_count: usize,
     assets: WordsRef<'a>,
     findings: WordsRef<'a>,
 }
 
-/// [`Written`] as it crosses; `reasons` holds a JSON list of texts, one for each rejected row.
+/// [`Written`] in its ABI form; `reasons` contains a JSON list of texts, one for each rejected row.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct WrittenFrame {
     /// The size of this structure, in bytes.
     size: u32,
-    /// 0.
+    /// Always 0.
     flags: u32,
     rejected: Words,
     reasons: Bytes,
@@ -125,8 +125,8 @@ impl TryFrom<WrittenFrame> for Written {
     }
 }
 
-/// The answer to `commit` as it crosses. Rows of earlier batches are three words each: the number of the batch, its lower
-/// half first, and the row.
+/// The result of `commit` in its ABI form. A row of an earlier batch is three words: the lower half of the batch
+/// number, its upper half, and the row.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct CommittedFrame {
@@ -136,7 +136,7 @@ pub struct CommittedFrame {
     flags: u32,
     receipt: Bytes,
     late_rejected: Words,
-    /// A JSON list of texts, one for each row of `late_rejected`.
+    /// A JSON list of texts, one for each row in `late_rejected`.
     reasons: Bytes,
     late_retry: Words,
     derived: u64,
@@ -156,9 +156,9 @@ impl From<Committed> for CommittedFrame {
             size: size_of::<Self>() as u32,
             flags: if committed.receipt.is_some() { HAS_RECEIPT } else { 0 },
             receipt: committed.receipt.unwrap_or_default().0.into(),
-            late_rejected: row_words(&late_rejected).into(),
+            late_rejected: encode_late_rows(&late_rejected).into(),
             reasons: if reasons.is_empty() { Bytes::default() } else { to_json(&reasons) },
-            late_retry: row_words(&committed.late_retry).into(),
+            late_retry: encode_late_rows(&committed.late_retry).into(),
             derived: committed.derived,
             bytes: committed.bytes,
         }
@@ -169,23 +169,23 @@ impl TryFrom<CommittedFrame> for Committed {
     type Error = PluginError;
 
     fn try_from(frame: CommittedFrame) -> Result<Self> {
-        let late_rejected = rows_of_words(&frame.late_rejected)?;
+        let late_rejected = parse_late_rows(&frame.late_rejected)?;
         let reasons = reasons(late_rejected.len(), &frame.reasons)?;
         Ok(Self {
             receipt: (frame.flags & HAS_RECEIPT != 0).then(|| Receipt(frame.receipt.into_vec())),
             late_rejected: late_rejected.into_iter().zip(reasons).collect(),
-            late_retry: rows_of_words(&frame.late_retry)?,
+            late_retry: parse_late_rows(&frame.late_retry)?,
             derived: frame.derived,
             bytes: frame.bytes,
         })
     }
 }
 
-fn row_words(rows: &[LateRow]) -> Vec<u32> {
+fn encode_late_rows(rows: &[LateRow]) -> Vec<u32> {
     rows.iter().flat_map(|late| [late.batch as u32, (late.batch >> 32) as u32, late.row]).collect()
 }
 
-fn rows_of_words(words: &[u32]) -> Result<Vec<LateRow>> {
+fn parse_late_rows(words: &[u32]) -> Result<Vec<LateRow>> {
     let (rows, rest) = words.as_chunks::<3>();
     if !rest.is_empty() {
         return Err(PluginError::bug("plugin bug: `commit` named rows in an invalid form"));
@@ -196,7 +196,7 @@ fn rows_of_words(words: &[u32]) -> Result<Vec<LateRow>> {
         .collect())
 }
 
-/// The reasons of this many rejected rows.
+/// Parses the reasons, one for each of `rows` rejected rows.
 fn reasons(rows: usize, json: &Bytes) -> Result<Vec<String>> {
     let reasons: Vec<String> = if rows == 0 { Vec::new() } else { from_json(json)? };
     if reasons.len() == rows {
@@ -205,13 +205,13 @@ fn reasons(rows: usize, json: &Bytes) -> Result<Vec<String>> {
     Err(PluginError::bug("plugin bug: the output rejected findings without a reason for each"))
 }
 
-/// An author's output with the columns of the report that is under way.
-struct Wired<T> {
+/// An output and the columns of the current report.
+struct PluginState<T> {
     plugin: T,
     columns: Columns,
 }
 
-/// The table of an author's output.
+/// The table of an output.
 #[must_use]
 pub const fn output_table<T: Output>() -> OutputTable2 {
     OutputTable2 {
@@ -244,29 +244,29 @@ extern "C" fn open<T: Output>(
             T::open(open, receipt.as_ref())
         })?;
         *answer = to_json(&Answer::of(opened.capabilities, None));
-        let wired = Wired { plugin: opened.plugin, columns: Columns::of(Default::default()) };
-        *handle = Instance::into_handle(wired, host);
+        let state = PluginState { plugin: opened.plugin, columns: Columns::of(Default::default()) };
+        *handle = Instance::into_handle(state, host);
         Ok(())
     })
 }
 
 extern "C" fn check<T: Output>(handle: *mut (), report: &mut Bytes) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
-            *report = to_json(&wired.plugin.check()?);
+        Instance::<PluginState<T>>::call(handle, |state| {
+            *report = to_json(&state.plugin.check()?);
             Ok(())
         })
     }
 }
 
 extern "C" fn begin<T: Output>(handle: *mut (), report: BytesRef<'_>, flags: u32) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
+        Instance::<PluginState<T>>::call(handle, |state| {
             let report: ReportStart = from_json(report.as_slice())?;
-            wired.columns = Columns::of(report.schema.clone());
-            wired.plugin.begin(&report, frames::begin::of_flags(flags))
+            state.columns = Columns::of_report(&report);
+            state.plugin.begin(&report, frames::begin::of_flags(flags))
         })
     }
 }
@@ -276,61 +276,62 @@ extern "C" fn write<T: Output>(
     frame: &WriteFrame<'_>,
     written: &mut WrittenFrame,
 ) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
+        Instance::<PluginState<T>>::call(handle, |state| {
             let selection = Selection {
                 assets: (frame.flags & ALL_ASSETS == 0).then(|| frame.assets.as_slice()),
                 findings: (frame.flags & ALL_FINDINGS == 0).then(|| frame.findings.as_slice()),
             };
-            // SAFETY: the host sends only what passed `ValidBatch::new`, with the number of definitions.
+            // SAFETY: the host sends only batches that passed `ValidBatch::new`, with the correct number of
+            // definitions.
             let definitions = if frame.definition_count == 0 {
                 &[]
             } else {
                 std::slice::from_raw_parts(frame.definitions, frame.definition_count)
             };
-            let batch = Batch::trusted(frame.batch, definitions, &wired.columns, selection);
-            *written = wired.plugin.write(batch.with_number(frame.number))?.into();
+            let batch = Batch::trusted(frame.batch, definitions, &state.columns, selection);
+            *written = state.plugin.write(batch.with_number(frame.number))?.into();
             Ok(())
         })
     }
 }
 
 extern "C" fn end<T: Output>(handle: *mut (), end: BytesRef<'_>, written: &mut WrittenFrame) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
-            *written = wired.plugin.end(&from_json::<ReportEnd>(end.as_slice())?)?.into();
+        Instance::<PluginState<T>>::call(handle, |state| {
+            *written = state.plugin.end(&from_json::<ReportEnd>(end.as_slice())?)?.into();
             Ok(())
         })
     }
 }
 
 extern "C" fn commit<T: Output>(handle: *mut (), flags: u32, committed: &mut CommittedFrame) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
+    // SAFETY: the host follows the rule for handles.
     unsafe {
-        Instance::<Wired<T>>::call(handle, |wired| {
+        Instance::<PluginState<T>>::call(handle, |state| {
             let at = match flags & BETWEEN_REPORTS {
                 0 => CommitPoint::InReport,
                 _ => CommitPoint::BetweenReports,
             };
-            *committed = wired.plugin.commit(at)?.into();
+            *committed = state.plugin.commit(at)?.into();
             Ok(())
         })
     }
 }
 
 extern "C" fn stored<T: Output>(handle: *mut (), _receipt: BytesRef<'_>) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
-    unsafe { Instance::<Wired<T>>::call(handle, |wired| wired.plugin.stored()) }
+    // SAFETY: the host follows the rule for handles.
+    unsafe { Instance::<PluginState<T>>::call(handle, |state| state.plugin.stored()) }
 }
 
 extern "C" fn close<T: Output>(handle: *mut ()) -> Status {
-    // SAFETY: the host keeps to the rule for handles.
-    unsafe { Instance::<Wired<T>>::close(handle, |wired| wired.plugin.close()) }
+    // SAFETY: the host follows the rule for handles.
+    unsafe { Instance::<PluginState<T>>::close(handle, |state| state.plugin.close()) }
 }
 
-/// The host's hold on an instance of an output.
+/// The host's handle of an output instance.
 #[derive(Debug)]
 pub struct OutputHandle {
     table: OutputTable2,
@@ -338,14 +339,14 @@ pub struct OutputHandle {
     capabilities: Option<OutputCapabilities>,
 }
 
-// SAFETY: an `Output` is `Send`, and a handle is used by one thread at a time because its methods take `&mut`.
+// SAFETY: an `Output` is `Send`. Only one thread at a time uses a handle, because its methods take `&mut`.
 unsafe impl Send for OutputHandle {}
 
 impl OutputHandle {
     /// Opens an instance.
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn open(
         table: OutputTable2,
         frame: &OpenFrame,
@@ -363,7 +364,7 @@ impl OutputHandle {
         Ok(opened)
     }
 
-    /// What the instance declares; none for what the plugin declares.
+    /// The capabilities of the instance; `None` if they are those of the plugin.
     #[must_use]
     pub fn capabilities(&self) -> Option<OutputCapabilities> {
         self.capabilities
@@ -372,7 +373,7 @@ impl OutputHandle {
     /// See [`Output::check`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn check(&mut self) -> Result<CheckReport> {
         let mut report = Bytes::default();
         Result::from((self.table.check)(self.handle, &mut report))?;
@@ -382,7 +383,7 @@ impl OutputHandle {
     /// See [`Output::begin`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn begin(&mut self, report: &ReportStart, how: Begin) -> Result<()> {
         let flags = frames::begin::flags(how);
         Result::from((self.table.begin)(self.handle, to_json(report)[..].into(), flags))
@@ -390,11 +391,11 @@ impl OutputHandle {
 
     /// See [`Output::write`].
     ///
-    /// The batch's schema is that of the report that was begun last, and the rows of the selection are rows of
-    /// the batch; else the plugin's call panics and the instance is lost.
+    /// The batch must have the schema of the last report that began, and the selection must contain only rows of the
+    /// batch. Otherwise the plugin's call panics and the instance is lost.
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn write(&mut self, batch: &ValidBatch, selection: Selection<'_>, number: u64) -> Result<Written> {
         let definitions = batch.definitions();
         let frame = WriteFrame {
@@ -416,7 +417,7 @@ impl OutputHandle {
     /// See [`Output::end`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn end(&mut self, end: &ReportEnd) -> Result<Written> {
         let mut written = WrittenFrame::default();
         Result::from((self.table.end)(self.handle, to_json(end)[..].into(), &mut written))?;
@@ -426,7 +427,7 @@ impl OutputHandle {
     /// See [`Output::commit`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn commit(&mut self, at: CommitPoint) -> Result<Committed> {
         let flags = if at == CommitPoint::BetweenReports { BETWEEN_REPORTS } else { 0 };
         let mut committed = CommittedFrame::default();
@@ -437,7 +438,7 @@ impl OutputHandle {
     /// See [`Output::stored`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn stored(&mut self, receipt: &Receipt) -> Result<()> {
         Result::from((self.table.stored)(self.handle, receipt.0.as_slice().into()))
     }
@@ -445,7 +446,7 @@ impl OutputHandle {
     /// See [`Output::close`].
     ///
     /// # Errors
-    /// What the plugin answered.
+    /// The error of the plugin.
     pub fn close(mut self) -> Result<()> {
         let handle = std::mem::replace(&mut self.handle, std::ptr::null_mut());
         Result::from((self.table.close)(handle))

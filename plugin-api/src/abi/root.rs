@@ -1,7 +1,7 @@
-//! The two root modules: what a plugin library exports. Both offer the same two functions.
+//! The root modules that a plugin library exports. Both kinds offer the same two functions.
 //!
-//! [`RootModule`] is exported the way `abi_stable` expects it, with a layout check at load time. [`PlainRoot`] is a C
-//! structure under the symbol [`PLAIN_ROOT_SYMBOL`], for libraries in other languages, and for the time after
+//! [`RootModule`] is exported as `abi_stable` expects it, with a layout check at load time. [`PlainRoot`] is a C
+//! structure under the symbol [`PLAIN_ROOT_SYMBOL`]. It is for libraries in other languages, and for hosts without
 //! `abi_stable`.
 
 use std::ptr::NonNull;
@@ -19,20 +19,20 @@ use super::status::from_json;
 use crate::descriptor::{Descriptor, PluginKind};
 use crate::error::{PluginError, Result};
 
-/// The symbol under which the root module is exported, as `abi_stable` names it.
+/// The symbol of the `abi_stable` root module.
 pub const ROOT_SYMBOL: &str = "_1as_0lib_1header_0root_bmodule_bloader";
 
 /// The symbol of the [`PlainRoot`].
 pub const PLAIN_ROOT_SYMBOL: &str = "scanbridge_root_2";
 
-/// Gives a JSON list of [`Descriptor`]s.
+/// Returns a JSON list of [`Descriptor`]s.
 pub type Describe = extern "C" fn(out: &mut Bytes);
 
-/// Gives the table with this ID of the plugin with this name; null if the plugin has no such table. A table is valid for
-/// the life of the process.
+/// Returns the table with this ID of the plugin with this name; null if the plugin has no such table. A table is
+/// valid for the life of the process.
 pub type GetTable = extern "C" fn(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const ();
 
-/// The root module in the form of `abi_stable`. It never grows; growth goes through new table IDs.
+/// The root module for `abi_stable`. It never changes; additions get new table IDs.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = RootModuleRef)))]
@@ -45,7 +45,7 @@ pub struct RootModule {
     pub get_table: extern "C" fn(id: BytesRef<'_>, plugin: BytesRef<'_>) -> *const (),
 }
 
-/// The root module as a plain C structure. It never grows.
+/// The root module as a plain C structure. It never changes.
 #[repr(C)]
 #[derive(Debug)]
 pub struct PlainRoot {
@@ -67,14 +67,14 @@ impl abi_stable::library::RootModule for RootModuleRef {
     const VERSION_STRINGS: VersionStrings = VersionStrings::new("2.0.0");
 }
 
-/// The two functions of a library, from either root module.
+/// The two functions of a library, from either kind of root module.
 #[derive(Debug, Clone, Copy)]
 pub struct Root {
     describe: Describe,
     get_table: GetTable,
 }
 
-/// One entry of a library's description that cannot be used. It does not affect the other plugins.
+/// An invalid entry in a library's description. It does not affect the other plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadDescriptor {
     /// Name of the plugin; empty if the entry has none.
@@ -84,17 +84,18 @@ pub struct BadDescriptor {
 }
 
 impl Root {
-    /// What the library offers: each entry is read alone. Entries of an unknown kind are skipped.
+    /// Describes the plugins in the library. An invalid entry does not affect the others; entries of an unknown kind
+    /// are skipped.
     ///
     /// # Errors
-    /// A bug of the plugin: the description is not a JSON list.
+    /// A plugin bug: the description is not a JSON list.
     pub fn descriptors(&self) -> Result<(Vec<Descriptor>, Vec<BadDescriptor>)> {
         let mut description = Bytes::default();
         (self.describe)(&mut description);
         descriptors(&description)
     }
 
-    /// The functions of the library's input with this name.
+    /// The functions of the input with this name.
     #[must_use]
     pub fn input_table(&self, plugin: &str) -> Option<InputTable2> {
         let table = (self.get_table)(INPUT_2.into(), plugin.into()).cast::<InputTable2>();
@@ -102,7 +103,7 @@ impl Root {
         unsafe { table.as_ref() }.copied()
     }
 
-    /// The functions of the library's output with this name.
+    /// The functions of the output with this name.
     #[must_use]
     pub fn output_table(&self, plugin: &str) -> Option<OutputTable2> {
         let table = (self.get_table)(OUTPUT_2.into(), plugin.into()).cast::<OutputTable2>();
@@ -111,28 +112,28 @@ impl Root {
     }
 }
 
-/// Reads each descriptor of a list alone.
+/// Parses each descriptor of a list separately.
 fn descriptors(description: &[u8]) -> Result<(Vec<Descriptor>, Vec<BadDescriptor>)> {
     let entries: Vec<Box<RawValue>> = from_json(description)?;
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let (mut valid, mut invalid) = (Vec::new(), Vec::new());
     for entry in entries {
         match serde_json::from_str(entry.get()) {
-            Ok(descriptor) => good.push(descriptor),
+            Ok(descriptor) => valid.push(descriptor),
             Err(error) => {
-                let head: Head = serde_json::from_str(entry.get()).unwrap_or_default();
-                if PluginKind::of_word(&head.kind).is_some() {
-                    bad.push(BadDescriptor { name: head.name, reason: error.to_string() });
+                let header: DescriptorHeader = serde_json::from_str(entry.get()).unwrap_or_default();
+                if PluginKind::of_word(&header.kind).is_some() {
+                    invalid.push(BadDescriptor { name: header.name, reason: error.to_string() });
                 }
             }
         }
     }
-    Ok((good, bad))
+    Ok((valid, invalid))
 }
 
-/// What identifies an entry that cannot be read completely.
+/// Identifies an entry that cannot be read completely.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Head {
+struct DescriptorHeader {
     kind: String,
     name: String,
 }
@@ -141,23 +142,23 @@ struct Head {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{summary}")]
 pub struct RootError {
-    /// One line.
+    /// The reason, on one line.
     pub summary: String,
-    /// All output of `abi_stable`, up to thousands of lines, for a log at debug level.
+    /// The complete output of `abi_stable`, up to thousands of lines, for a log at debug level.
     pub detail: String,
 }
 
-/// Checks what a library exports under [`ROOT_SYMBOL`] and gives its functions.
+/// Checks the root module under [`ROOT_SYMBOL`] and returns its functions.
 ///
-/// The functions `load_from_…` of `abi_stable` would keep the first library and return it for every later one, so the
-/// module is made from the header of each file.
+/// The functions `load_from_…` of `abi_stable` would keep the first library and return it for every later one.
+/// Therefore the module is created from the header of each file.
 ///
 /// # Safety
 /// `symbol` is the address of [`ROOT_SYMBOL`] in a library that has a Scanbridge identity of this ABI major and is never
 /// unloaded.
 ///
 /// # Errors
-/// The layouts differ, or the library's constructor failed.
+/// When the layouts differ, or the library's constructor failed.
 pub unsafe fn open_root(symbol: NonNull<()>) -> std::result::Result<Root, RootError> {
     // SAFETY: an `AbiHeaderRef` is a transparent reference to the start of the exported header.
     let header = unsafe { std::mem::transmute::<NonNull<()>, AbiHeaderRef>(symbol) };
@@ -171,16 +172,16 @@ pub unsafe fn open_root(symbol: NonNull<()>) -> std::result::Result<Root, RootEr
     }
 }
 
-/// Checks what a library exports under [`PLAIN_ROOT_SYMBOL`] and gives its functions.
+/// Checks the root module under [`PLAIN_ROOT_SYMBOL`] and returns its functions.
 ///
 /// # Safety
 /// `symbol` is the address of [`PLAIN_ROOT_SYMBOL`] in a library that has a Scanbridge identity of this ABI major and is
 /// never unloaded.
 ///
 /// # Errors
-/// Size or ABI differ from those of [`PlainRoot`].
+/// When size or ABI differ from those of [`PlainRoot`].
 pub unsafe fn open_plain_root(symbol: NonNull<()>) -> Result<Root> {
-    // SAFETY: the symbol is at least as long as its two leading numbers, which never change.
+    // SAFETY: every version of the structure begins with these two numbers.
     let [size, abi] = unsafe { symbol.cast::<[u32; 2]>().read() };
     let expected = u32::try_from(size_of::<PlainRoot>()).unwrap_or(u32::MAX);
     if (size, abi) != (expected, super::ABI_MAJOR) {
@@ -194,7 +195,7 @@ pub unsafe fn open_plain_root(symbol: NonNull<()>) -> Result<Root> {
     Ok(Root { describe: root.describe, get_table: root.get_table })
 }
 
-/// The important lines among those that `abi_stable` prints for a layout mismatch.
+/// Extracts the important lines of `abi_stable`'s output for a layout mismatch.
 fn first_errors(detail: &str) -> String {
     let errors: Vec<&str> =
         detail.lines().map(str::trim).filter(|line| line.starts_with("Error:")).take(3).collect();
@@ -212,8 +213,8 @@ mod tests {
     use crate::options::OptionKind;
 
     #[test]
-    fn each_descriptor_is_read_alone() {
-        let (good, bad) = descriptors(
+    fn invalid_descriptor_does_not_affect_others() {
+        let (valid, invalid) = descriptors(
             br#"[
                 {"kind": "output", "name": "Old", "options": []},
                 {"kind": "transform", "name": "New", "anything": 1},
@@ -227,11 +228,11 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        let names: Vec<&str> = good.iter().map(|descriptor| descriptor.name.as_str()).collect();
+        let names: Vec<&str> = valid.iter().map(|descriptor| descriptor.name.as_str()).collect();
         assert_eq!(names, ["Old", "Newer"]);
-        let bad: Vec<&str> = bad.iter().map(|bad| bad.name.as_str()).collect();
-        assert_eq!(bad, ["Broken", "Malformed"]);
-        let kinds: Vec<&OptionKind> = good[1].options.iter().map(|option| &option.kind).collect();
+        let invalid: Vec<&str> = invalid.iter().map(|invalid| invalid.name.as_str()).collect();
+        assert_eq!(invalid, ["Broken", "Malformed"]);
+        let kinds: Vec<&OptionKind> = valid[1].options.iter().map(|option| &option.kind).collect();
         assert_eq!(kinds[0], &OptionKind::Integer { min: 0, max: 9 }, "the older form of a later kind");
         assert_eq!(kinds[1], &OptionKind::Text, "a later kind without an older form");
         assert_eq!(kinds[2], &OptionKind::List { of: Box::new(OptionKind::Text) });
@@ -246,7 +247,7 @@ mod tests {
         }
         for (size, abi, is_open) in [(24, 2, true), (32, 2, false), (24, 3, false)] {
             let root = PlainRoot { size, abi, describe, get_table };
-            // SAFETY: the structure is one, whatever its numbers say.
+            // SAFETY: it is a valid structure, whatever its numbers are.
             let opened = unsafe { open_plain_root(NonNull::from(&root).cast()) };
             assert_eq!(opened.is_ok(), is_open, "{size} {abi}");
         }

@@ -1,4 +1,4 @@
-//! Calls a plugin's method for the host. A panic is caught here, because only the library that panics can catch it.
+//! Calls a plugin's methods for the host. A panic is caught here, because only the library that panics can catch it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use super::host_table::HostHandle;
 use super::{log, status::Status};
 use crate::error::{PluginError, Result};
 
-/// One instance of a plugin, with what its calls need.
+/// One instance of a plugin and its host handle.
 pub(super) struct Instance<T> {
     plugin: Option<T>,
     host: HostHandle,
@@ -15,18 +15,18 @@ pub(super) struct Instance<T> {
 }
 
 impl<T> Instance<T> {
-    /// Hands an instance to the host.
+    /// Passes the ownership of an instance to the host.
     pub(super) fn into_handle(plugin: T, host: HostHandle) -> *mut () {
         Box::into_raw(Box::new(Self { plugin: Some(plugin), host, poisoned: false })).cast()
     }
 
-    /// Calls a method of the instance. After a panic the instance is poisoned: what it holds may be half
-    /// changed, so no further call reaches it.
+    /// Calls a method of the instance. A panic poisons the instance: its state may be inconsistent, so later calls do
+    /// not reach it.
     ///
     /// # Safety
     /// `handle` is from [`Instance::into_handle`] of the same type and has not been closed.
     pub(super) unsafe fn call(handle: *mut (), method: impl FnOnce(&mut T) -> Result<()>) -> Status {
-        // SAFETY: see above; the host makes one call at a time.
+        // SAFETY: required by this function; the host makes one call at a time.
         let instance = unsafe { &mut *handle.cast::<Self>() };
         let _logging = log::enter(Some(instance.host));
         let Some(plugin) = instance.plugin.as_mut().filter(|_| !instance.poisoned) else {
@@ -37,12 +37,12 @@ impl<T> Instance<T> {
         Status::from(outcome.unwrap_or_else(|panic| Err(panicked(panic))))
     }
 
-    /// Ends an instance. A poisoned one is leaked: its destructor could panic again.
+    /// Closes an instance. A poisoned one is leaked: its destructor could panic again.
     ///
     /// # Safety
-    /// As for [`Instance::call`]; the handle is dead afterwards.
+    /// As for [`Instance::call`]; the handle is invalid afterwards.
     pub(super) unsafe fn close(handle: *mut (), method: impl FnOnce(T) -> Result<()>) -> Status {
-        // SAFETY: see above.
+        // SAFETY: required by this function.
         let mut instance = unsafe { Box::from_raw(handle.cast::<Self>()) };
         let _logging = log::enter(Some(instance.host));
         match instance.plugin.take() {
@@ -56,12 +56,12 @@ impl<T> Instance<T> {
     }
 }
 
-/// Runs what has no instance yet.
+/// Runs code that has no instance yet.
 pub(super) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
     Status::from(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic))))
 }
 
-/// The error of a panic. The payload is leaked, because its destructor could panic again.
+/// Converts a panic into an error. The payload is leaked, because its destructor could panic again.
 fn panicked(panic: Box<dyn Any + Send>) -> PluginError {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));

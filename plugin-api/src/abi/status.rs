@@ -1,4 +1,4 @@
-//! The result of a call across the boundary.
+//! The result of a call across the ABI.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::mask::masked_json;
 use super::memory::Bytes;
 use crate::error::{ErrorKind, PluginError};
 
-/// The result of a call: `code` 0 is success, everything else the number of an [`ErrorKind`].
+/// The result of a call. `code` is 0 for success, otherwise the number of an [`ErrorKind`].
 ///
-/// The flags say how to react to the error. A host acts by them when it does not know the number.
+/// The flags describe how to react to the error. A host follows them when it does not know the number.
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct Status {
     code: u32,
     flags: u32,
-    /// The pause that the peer asked for, in milliseconds; valid with [`HAS_WAIT`].
+    /// The wait time that the peer requested, in milliseconds; valid with [`HAS_WAIT`].
     wait_ms: u64,
     /// [`Detail`] as JSON; empty for success.
     detail: Bytes,
@@ -27,7 +27,7 @@ pub struct Status {
 const RETRY: u32 = 1;
 /// The operator has to change something.
 const OPERATOR: u32 = 2;
-/// The peer, or data from outside, caused the error.
+/// The peer, or external data, caused the error.
 const PEER: u32 = 4;
 /// The plugin violated the contract.
 const PLUGIN: u32 = 8;
@@ -43,7 +43,7 @@ struct Detail {
     hint: Option<String>,
 }
 
-/// How the caller reacts to errors of this kind.
+/// The flags for errors of this kind.
 pub(super) fn flags(kind: ErrorKind) -> u32 {
     match kind {
         ErrorKind::Config | ErrorKind::Auth | ErrorKind::NoInput | ErrorKind::CannotCreate => OPERATOR,
@@ -54,7 +54,7 @@ pub(super) fn flags(kind: ErrorKind) -> u32 {
     }
 }
 
-/// The kind with this number. For a number of a later version, the kind that has the same effect as its flags.
+/// The kind with this number. For a number of a later version, a kind with the same flags.
 pub(super) fn kind(code: u32, flags: u32) -> ErrorKind {
     ErrorKind::from_code(code).unwrap_or_else(|| {
         let is = |flag| flags & flag != 0;
@@ -108,12 +108,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A value as JSON. Everything that crosses can be represented in JSON.
+/// Serializes a value as JSON. Every type that crosses the ABI can be represented in JSON.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).expect("plain data can be serialized").into()
 }
 
-/// Reads JSON that the other side wrote. Secrets that the host has registered are redacted.
+/// Parses JSON from the other side. Secrets that the host has registered are redacted.
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, PluginError> {
     serde_json::from_slice(&masked_json(bytes))
         .map_err(|error| PluginError::bug(format!("invalid data from the other side of the ABI: {error}")))
@@ -123,21 +123,21 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<
 mod tests {
     use super::*;
 
-    fn crossed(status: Status) -> PluginError {
+    fn round_trip(status: Status) -> PluginError {
         Result::<(), PluginError>::from(status).unwrap_err()
     }
 
     #[test]
-    fn error_crosses_unchanged() {
+    fn error_crosses_the_abi_unchanged() {
         let error = PluginError::new(ErrorKind::Unavailable, "timed out").with_hint("try later");
         for error in [error.clone().with_retry_after(Duration::ZERO), error] {
-            assert_eq!(crossed(Status::from(Err(error.clone()))), error);
+            assert_eq!(round_trip(Status::from(Err(error.clone()))), error);
         }
         assert_eq!(Result::<(), PluginError>::from(Status::from(Ok(()))), Ok(()));
     }
 
     #[test]
-    fn unknown_error_number_acts_by_its_flags() {
+    fn unknown_error_number_is_handled_by_its_flags() {
         for (flags, expected) in [
             (RETRY | PEER, ErrorKind::Unavailable),
             (PEER, ErrorKind::Rejected),
@@ -147,12 +147,12 @@ mod tests {
         ] {
             let status =
                 Status { code: 4_000, flags, detail: to_json(&Detail::default()), ..Status::default() };
-            assert_eq!(crossed(status).kind, expected, "{flags}");
+            assert_eq!(round_trip(status).kind, expected, "{flags}");
         }
     }
 
     #[test]
-    fn flags_of_a_known_kind_lead_to_the_same_reaction() {
+    fn flags_of_a_known_kind_map_to_an_equivalent_kind() {
         for kind in ErrorKind::ALL {
             let is_retried = flags(kind) & RETRY != 0;
             assert_eq!(is_retried, kind == ErrorKind::Unavailable, "{kind:?}");
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn invalid_detail_is_still_an_error() {
         let status = Status { code: 3, flags: RETRY, detail: b"\xff{".to_vec().into(), ..Status::default() };
-        let error = crossed(status);
+        let error = round_trip(status);
         assert_eq!(error.message, "error 3 without a valid description");
         assert_eq!(error.kind, ErrorKind::Unavailable);
     }

@@ -13,7 +13,7 @@ pub struct RowIndex(u32);
 ///
 /// ```
 /// use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-/// use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
+/// use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingKind, Protocol, Severity};
 ///
 /// let mut batch = BatchBuilder::default();
 /// let mut asset = AssetRow::default();
@@ -21,12 +21,14 @@ pub struct RowIndex(u32);
 /// let asset = batch.push_asset(&asset, false);
 ///
 /// let mut definition = DefinitionRow::default();
-/// definition.set(DefinitionField::Qid, "42366");
+/// definition.set(DefinitionField::Id, "42366");
 /// let definition = batch.push_definition(&definition);
 ///
 /// let mut finding = FindingRow::default();
-/// finding.set(FindingField::Kind, "vulnerability");
-/// finding.set(FindingField::Port, "443");
+/// finding.set_kind(FindingKind::Vulnerability);
+/// finding.set_severity(Severity::of_scale(9.8, 0.0, 10.0));
+/// finding.set_port(443);
+/// finding.set_protocol(Protocol::Tcp);
 /// batch.push_finding(asset, definition, &finding);
 /// ```
 #[derive(Debug, Default)]
@@ -99,7 +101,8 @@ impl BatchBuilder {
 
     /// Adds a finding on an asset of this batch.
     pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionNumber, row: &FindingRow) {
-        self.findings.extend([asset.0, definition.number()]);
+        let [first, second] = row.codes().0;
+        self.findings.extend([asset.0, definition.number(), first, second]);
         row.write_to(&mut self.bytes, &mut self.findings);
     }
 

@@ -7,7 +7,9 @@
 //! name in a [`Schema`]; a new field changes no ABI, and fields that a reader does not know ride along.
 
 mod builder;
+mod codes;
 mod new_definitions;
+mod printed;
 mod raw;
 mod received;
 mod row;
@@ -16,8 +18,10 @@ mod validation;
 mod view;
 
 pub use builder::{BatchBuilder, RowIndex};
+pub use codes::{BadCode, FindingCodes};
 pub use new_definitions::DefinitionNumber;
 pub(crate) use new_definitions::SentDefinitions;
+pub use printed::FindingColumn;
 pub use raw::{RawBatch, RawDefinitions};
 pub use received::{Known, ValidBatch};
 pub use row::{AssetRow, DefinitionRow, FindingRow, Row};

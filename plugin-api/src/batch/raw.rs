@@ -14,7 +14,17 @@ use crate::abi::{Bytes, Words};
 /// |---|---|
 /// | assets | 1 when the row repeats an asset that began in an earlier batch, else 0 |
 /// | definitions | the content key in four parts, the least significant first |
-/// | findings | the row of its asset, the number of its definition |
+/// | findings | the row of its asset, the number of its definition, `kind \| severity << 8 \| port << 16`, `status \| protocol << 8 \| flags << 16` |
+///
+/// Codes; 0 means none:
+///
+/// | code | numbers |
+/// |---|---|
+/// | kind | 1 vulnerability, 2 potential, 3 information, 4 service |
+/// | severity | 1 to 5, 5 is the worst |
+/// | status | 1 new, 2 active, 3 reopened, 4 fixed, 5 ignored, 6 disabled |
+/// | protocol | 1 TCP, 2 UDP, 3 ICMP, 255 another one, whose name is in the cell `protocol` |
+/// | flags | 1 reached over TLS, 2 reached without TLS; unknown flags are ignored |
 #[repr(C)]
 #[derive(Debug, Default, StableAbi)]
 pub struct RawBatch {
@@ -49,7 +59,7 @@ pub(crate) const ASSET_LEAD: usize = 1;
 /// How many numbers stand before the offsets in a row of definitions.
 pub(crate) const DEFINITION_LEAD: usize = 4;
 /// How many numbers stand before the offsets in a row of findings.
-pub(crate) const FINDING_LEAD: usize = 2;
+pub(crate) const FINDING_LEAD: usize = 4;
 
 /// How many `u32` one row takes: its leading numbers, one start, one end a column.
 pub(crate) const fn stride(lead: usize, columns: usize) -> usize {

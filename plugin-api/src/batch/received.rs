@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock};
 use super::raw::{RawBatch, RawDefinitions};
 use super::schema::{Columns, Schema};
 use super::validation::{BadBatch, definition_count, definitions, rows};
-use super::view::{Batch, Selection};
+use super::view::{Batch, DefinitionView, Selection};
 
 /// The definitions that one sender has sent, as its receiver keeps them.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     blocks: Vec<Arc<Block>>,
     count: u32,
+    /// The number of the first definition that came with the last batch.
+    first_new: u32,
 }
 
 /// The definitions of one batch, validated when they are first looked at.
@@ -36,6 +38,7 @@ impl Known {
         if raw.first != self.count {
             return Err(BadBatch::Numbering { first: raw.first, expected: self.count });
         }
+        self.first_new = raw.first;
         let too_many = BadBatch::Numbering { first: raw.first, expected: 0 };
         self.count = self.count.checked_add(rows).ok_or(too_many)?;
         batch.definitions.first = self.count;
@@ -89,6 +92,14 @@ impl ValidBatch {
         let blocks = self.definitions();
         // SAFETY: everything passed the checks, and they include UTF-8.
         read(unsafe { Batch::trusted(&self.raw, &blocks, &self.columns, Selection::default()) })
+    }
+
+    /// Calls `read` with each definition that came with this batch.
+    pub fn read_new_definitions(&self, mut read: impl FnMut(DefinitionView<'_>)) {
+        let numbers = self.known.first_new..self.known.count;
+        if !numbers.is_empty() {
+            self.read(|batch| numbers.for_each(|number| read(batch.definition(number))));
+        }
     }
 
     /// The definitions that the findings point at, in the order of their numbers.

@@ -1,17 +1,18 @@
 //! Rows under construction.
 
-use std::marker::PhantomData;
-
-use crate::model::{AssetField, DefinitionField, Field, FindingField};
+use super::codes::FindingCodes;
+use crate::model::{
+    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
+};
 
 /// A row under construction: cells are given in any order, and whoever parses keeps one row and clears it
 /// for each use, so that nothing is allocated a finding.
 #[derive(Debug, Clone)]
-pub struct Row<F> {
+pub struct Row<F: Field> {
     bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,
     open: Option<usize>,
-    field: PhantomData<F>,
+    codes: F::Codes,
 }
 
 /// A row of the table of assets.
@@ -23,13 +24,19 @@ pub type FindingRow = Row<FindingField>;
 
 impl<F: Field> Default for Row<F> {
     fn default() -> Self {
-        Self { bytes: Vec::new(), spans: vec![(0, 0); F::NAMES.len()], open: None, field: PhantomData }
+        Self {
+            bytes: Vec::new(),
+            spans: vec![(0, 0); F::NAMES.len()],
+            open: None,
+            codes: F::Codes::default(),
+        }
     }
 }
 
 impl<F: Field> Row<F> {
-    /// Empties every cell and keeps the memory.
+    /// Empties every cell, removes every code, and keeps the memory.
     pub fn clear(&mut self) {
+        self.codes = F::Codes::default();
         self.bytes.clear();
         self.spans.fill((0, 0));
         self.open = None;
@@ -107,6 +114,79 @@ impl<F: Field> Row<F> {
             bytes.extend_from_slice(self.cell(index));
             table.push(offset(bytes.len()));
         }
+    }
+}
+
+impl Row<FindingField> {
+    /// Sets the kind. A finding without one is invalid: the host gives it to no output.
+    pub fn set_kind(&mut self, kind: impl Into<Option<FindingKind>>) {
+        self.codes.set_kind(kind.into());
+    }
+
+    /// Sets the severity that the scanner gives; see [`Severity::of_scale`] for other scales than 1 to 5.
+    pub fn set_severity(&mut self, severity: impl Into<Option<Severity>>) {
+        self.codes.set_severity(severity.into());
+    }
+
+    /// Sets the port; 0 means that the finding concerns the whole asset.
+    pub fn set_port(&mut self, port: u16) {
+        self.codes.set_port(port);
+    }
+
+    /// Sets the transport protocol.
+    pub fn set_protocol<'a>(&mut self, protocol: impl Into<Option<Protocol<'a>>>) {
+        let protocol = protocol.into();
+        self.codes.set_protocol(protocol);
+        self.set(FindingField::Protocol, if let Some(Protocol::Other(name)) = protocol { name } else { "" });
+    }
+
+    /// Sets whether the service was reached over TLS; without a value the scanner says nothing.
+    pub fn set_ssl(&mut self, ssl: impl Into<Option<bool>>) {
+        self.codes.set_ssl(ssl.into());
+    }
+
+    /// Sets the status; without one the finding is current.
+    pub fn set_status(&mut self, status: impl Into<Option<FindingStatus>>) {
+        self.codes.set_status(status.into());
+    }
+
+    /// Sets the value that outputs print under this name, from the printed text: a code or a cell. Returns false, and
+    /// changes nothing, when there is no such name or the text is not a value of it.
+    pub fn set_printed(&mut self, name: &str, text: &str) -> bool {
+        match name {
+            "kind" => FindingKind::from_word(text).map(|kind| self.set_kind(kind)).is_some(),
+            "severity" => Severity::from_text(text).map(|severity| self.set_severity(severity)).is_some(),
+            "port" => text.parse().map(|port| self.set_port(port)).is_ok(),
+            "protocol" => Protocol::of(text).map(|protocol| self.set_protocol(protocol)).is_some(),
+            "ssl" => match text {
+                "1" => Some(true),
+                "0" => Some(false),
+                _ => None,
+            }
+            .map(|ssl| self.set_ssl(ssl))
+            .is_some(),
+            "status" => FindingStatus::from_word(text).map(|status| self.set_status(status)).is_some(),
+            _ => {
+                let field = FindingField::NAMES.iter().position(|known| *known == name);
+                field.map(|index| self.set(FindingField::ALL[index], text)).is_some()
+            }
+        }
+    }
+
+    /// The kind so far.
+    #[must_use]
+    pub fn kind(&self) -> Option<FindingKind> {
+        self.codes.kind()
+    }
+
+    /// The severity so far.
+    #[must_use]
+    pub fn severity(&self) -> Option<Severity> {
+        self.codes.severity()
+    }
+
+    pub(super) fn codes(&self) -> FindingCodes {
+        self.codes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AssetField, DefinitionField, Field, FindingField};
+use crate::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
 
 /// The column names of the three tables, in column order. Travels with each [`ReportStart`].
 ///
@@ -33,16 +33,25 @@ impl Default for Schema {
 #[derive(Debug, Clone)]
 pub struct Columns {
     schema: Schema,
+    /// The scheme of the IDs of definitions without a scheme of their own.
+    scheme: String,
     assets: Vec<Option<usize>>,
     definitions: Vec<Option<usize>>,
     findings: Vec<Option<usize>>,
 }
 
 impl Columns {
+    /// The columns of a report, whose definitions are of its scheme unless they name another one.
+    #[must_use]
+    pub fn of_report(report: &ReportStart) -> Self {
+        Self { scheme: report.source.scheme.clone(), ..Self::of(report.schema.clone()) }
+    }
+
     /// Looks up every field of the model by name.
     #[must_use]
     pub fn of(schema: Schema) -> Self {
         Self {
+            scheme: String::new(),
             assets: positions::<AssetField>(&schema.assets),
             definitions: positions::<DefinitionField>(&schema.definitions),
             findings: positions::<FindingField>(&schema.findings),
@@ -54,6 +63,10 @@ impl Columns {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    pub(super) fn scheme(&self) -> &str {
+        &self.scheme
     }
 
     pub(super) fn asset(&self, field: AssetField) -> Option<usize> {

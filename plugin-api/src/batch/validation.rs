@@ -1,5 +1,6 @@
 //! The check of what came from a plugin: a plugin's memory is somebody else's until proven.
 
+use super::codes::BadCode;
 use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, RawDefinitions, stride};
 use super::schema::Schema;
 
@@ -37,6 +38,14 @@ pub enum BadBatch {
         first: u32,
         /// How many were sent before.
         expected: u32,
+    },
+    /// A finding has an unknown code. The host refuses the finding and keeps the batch.
+    #[error("finding {row}: {code}")]
+    Code {
+        /// Which finding.
+        row: u32,
+        /// Its code.
+        code: BadCode,
     },
     /// An arena is not UTF-8.
     #[error("the text is not valid UTF-8")]

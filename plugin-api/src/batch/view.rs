@@ -1,9 +1,13 @@
 //! How an output reads a batch.
 
+use super::codes::{BadCode, FindingCodes};
 use super::raw::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, RawBatch, RawDefinitions, stride};
 use super::schema::{Columns, Schema};
 use super::validation::{BadBatch, validate_alone};
-use crate::model::{AssetField, DefinitionField, Fact, FindingField, FindingKind, Severity, list_items};
+use crate::model::{
+    AssetField, DefinitionField, Fact, FindingField, FindingKind, FindingStatus, Protocol, Severity,
+    list_items,
+};
 
 /// Which rows of a batch are meant for one output, as the pipeline's filters decided. Rows ascend.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,15 +45,17 @@ impl<'a> Batch<'a> {
         Self { number, ..self }
     }
 
-    /// Validates and views a batch that stands for itself: for tests of a plugin, which have no host to do it.
+    /// Validates and views a batch that contains all its definitions: for tests of a plugin, which have no host to do it.
     ///
     /// # Errors
-    /// What is wrong with the batch.
+    /// What is wrong with the batch, or the first finding with an unknown code.
     #[expect(unsafe_code, reason = "the check is made here")]
     pub fn of(raw: &'a RawBatch, columns: &'a Columns) -> Result<Self, BadBatch> {
         validate_alone(raw, columns.schema())?;
         // SAFETY: the check passed, and it includes UTF-8.
-        Ok(unsafe { Self::trusted(raw, &[], columns, Selection::default()) })
+        let batch = unsafe { Self::trusted(raw, &[], columns, Selection::default()) };
+        let bad = batch.findings().find_map(|finding| Some((finding.row(), finding.bad_code()?)));
+        bad.map_or(Ok(batch), |(row, code)| Err(BadBatch::Code { row, code }))
     }
 
     /// Views a batch whose arenas, that of the batch and those of the definitions, are known to be UTF-8. Offsets
@@ -70,6 +76,12 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn select(self, selection: Selection<'a>) -> Self {
         Self { selection, ..self }
+    }
+
+    /// The columns, with the positions of those that the model knows.
+    #[must_use]
+    pub fn columns(&self) -> &'a Columns {
+        self.columns
     }
 
     /// The columns' names.
@@ -110,7 +122,7 @@ impl<'a> Batch<'a> {
 
     /// The definition with this number.
     #[expect(unsafe_code, reason = "as for the arena of the batch")]
-    fn definition(self, number: u32) -> DefinitionView<'a> {
+    pub(super) fn definition(self, number: u32) -> DefinitionView<'a> {
         let block = if number >= self.raw.definitions.first {
             &self.raw.definitions
         } else {
@@ -215,6 +227,27 @@ impl<'a> DefinitionView<'a> {
         parts.iter().rev().fold(0, |key, part| key << 32 | u128::from(*part))
     }
 
+    /// The scanner's ID for the definition.
+    #[must_use]
+    pub fn id(&self) -> &'a str {
+        self.get(DefinitionField::Id)
+    }
+
+    /// The scheme that the ID belongs to: the definition's own, or that of the report.
+    #[must_use]
+    pub fn scheme(&self) -> &'a str {
+        match self.get(DefinitionField::Scheme) {
+            "" => self.columns.scheme(),
+            scheme => scheme,
+        }
+    }
+
+    /// The QID; none for a definition of another scheme.
+    #[must_use]
+    pub fn qid(&self) -> Option<&'a str> {
+        (self.scheme() == "qid").then(|| self.id())
+    }
+
     /// The text of a cell; empty when the scanner said nothing.
     #[must_use]
     pub fn get(&self, field: DefinitionField) -> &'a str {
@@ -266,34 +299,63 @@ impl<'a> FindingView<'a> {
         self.batch.cell(&self.batch.raw.findings, self.base(), column)
     }
 
-    /// What kind of finding it is; a word that this version does not know is read as information, for it
-    /// must not alarm anybody as a vulnerability.
+    /// What kind of finding it is. The host gives outputs only findings of a known kind; any other is shown as
+    /// information here.
     #[must_use]
     pub fn kind(&self) -> FindingKind {
-        FindingKind::from_word(self.get(FindingField::Kind)).unwrap_or(FindingKind::Information)
+        self.codes().kind().unwrap_or(FindingKind::Information)
     }
 
-    /// The severity; none when the scanner gave none or something else than 1 to 5.
+    /// The severity; none when the scanner gave none.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
-        Severity::from_text(self.get(FindingField::Severity))
+        self.codes().severity()
     }
 
-    /// The port; none when the finding concerns the whole asset, and for 0.
+    /// The port; none when the finding concerns the whole asset.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        self.get(FindingField::Port).parse().ok().filter(|port| *port != 0)
+        self.codes().port()
+    }
+
+    /// The transport protocol; none when the scanner gave none.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol<'a>> {
+        self.codes().protocol(self.get(FindingField::Protocol))
+    }
+
+    /// Whether the service was reached over TLS; none when the scanner said nothing.
+    #[must_use]
+    pub fn ssl(&self) -> Option<bool> {
+        self.codes().ssl()
+    }
+
+    /// The status; none means current.
+    #[must_use]
+    pub fn status(&self) -> Option<FindingStatus> {
+        self.codes().status()
     }
 
     /// Whether the scanner says that the finding is gone.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
-        self.get(FindingField::Status).eq_ignore_ascii_case("fixed")
+        self.status() == Some(FindingStatus::Fixed)
+    }
+
+    /// A code that this version does not know, if the finding has one. The host gives such a finding to no output.
+    #[must_use]
+    pub fn bad_code(&self) -> Option<BadCode> {
+        self.codes().bad()
     }
 
     /// What the finding tells about its asset.
     pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> {
         list_items(self.get(FindingField::Facts)).filter_map(Fact::from_item)
+    }
+
+    fn codes(&self) -> FindingCodes {
+        let base = self.base();
+        FindingCodes([self.batch.raw.findings[base - 2], self.batch.raw.findings[base - 1]])
     }
 
     fn base(&self) -> usize {

@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of assets. Every value is text; an empty value means that the scanner said
     /// nothing. A list holds one item a line.
-    AssetField {
+    AssetField (()) {
         /// The scanner's own number for the asset.
         Id = "id",
         /// The IP address as the scanner wrote it, IPv4 or IPv6. Agents report assets without one.

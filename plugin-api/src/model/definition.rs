@@ -5,9 +5,13 @@ use super::fields;
 fields! {
     /// The columns of the table of definitions. A batch holds each definition once, however many findings
     /// share it. Texts are as the scanner wrote them: HTML fragments are common.
-    DefinitionField {
-        /// The scanner's number for the definition (the QID).
-        Qid = "qid",
+    DefinitionField (()) {
+        /// The scanner's ID for the definition, for example a QID. A definition without one is invalid: the host
+        /// gives its findings to no output.
+        Id = "id",
+        /// The scheme that the ID belongs to: lower case letters, digits and `-`, for example `qid`, `nessus`, `cve`.
+        /// Empty means the scheme of the report's [`ReportSource`](super::ReportSource).
+        Scheme = "scheme",
         /// The title.
         Title = "title",
         /// The category, for example `CGI` or `TCP/IP`.

@@ -1,33 +1,29 @@
 //! One thing found on one asset.
 
 use super::fields;
+use crate::batch::FindingCodes;
 
 fields! {
-    /// The columns of the table of findings. A finding's identity is asset + QID + port + protocol + (fqdn,
-    /// ssl, service, instance), never asset + QID alone.
-    FindingField {
-        /// One of the words of [`FindingKind`].
-        Kind = "kind",
-        /// The severity that the scanner gives it, `1` to `5`; see [`Severity`](super::Severity).
-        Severity = "severity",
-        /// The port, `1` to `65535`; empty when the finding concerns the whole asset.
-        Port = "port",
-        /// The transport protocol in lower case, for example `tcp`.
+    /// The text columns of the table of findings. Kind, severity, port, protocol, status and the use of TLS are
+    /// numbers in the row: see [`FindingRow`](crate::batch::FindingRow) and
+    /// [`FindingView`](crate::batch::FindingView).
+    ///
+    /// A finding's identity is asset + QID + port + protocol + (fqdn, ssl, service, instance), never asset + QID
+    /// alone.
+    FindingField (FindingCodes) {
+        /// The transport protocol, only for one without a code of its own
+        /// ([`Protocol::Other`](super::Protocol::Other)).
         Protocol = "protocol",
         /// The service that answers on the port.
         Service = "service",
         /// The name under which the service was asked.
         Fqdn = "fqdn",
-        /// Whether the service was reached over TLS: `0` or `1`.
-        Ssl = "ssl",
         /// Which of several equal things on the asset it is.
         Instance = "instance",
         /// What the scanner saw.
         Result = "result",
         /// The form of the result: `table` means that its first line names the columns, split by tabs.
         ResultFormat = "result_format",
-        /// `New`, `Active`, `Re-Opened` or `Fixed`; empty means current.
-        Status = "status",
         /// When it was first seen, in UTC.
         FirstFound = "first_found",
         /// When it was last seen, in UTC.
@@ -70,7 +66,19 @@ impl FindingKind {
     /// All kinds, in the order in which they are counted and shown.
     pub const ALL: [Self; 4] = [Self::Vulnerability, Self::Potential, Self::Information, Self::Service];
 
-    /// The word that stands in batches, filters and summaries.
+    /// The number in the row of a finding: 1 to 4.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).wrapping_sub(1)).copied()
+    }
+
+    /// The word in filters, summaries and outputs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

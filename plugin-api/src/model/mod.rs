@@ -5,20 +5,26 @@ mod asset;
 mod definition;
 mod fact;
 mod finding;
+mod protocol;
 mod reference;
 mod report;
 mod severity;
+mod status;
 
 pub use asset::AssetField;
 pub use definition::DefinitionField;
 pub use fact::Fact;
 pub use finding::{FindingField, FindingKind};
+pub use protocol::Protocol;
 pub use reference::{Exploit, Reference, list_items};
-pub use report::{Hints, Note, Refusal, ReportEnd, ReportStart};
+pub use report::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
 pub use severity::Severity;
+pub use status::FindingStatus;
 
 /// The columns of one table of a batch, each with the name by which it travels.
 pub trait Field: Copy + 'static {
+    /// What a row of the table holds in addition to its cells: the codes of a finding, otherwise nothing.
+    type Codes: Copy + Default + std::fmt::Debug;
     /// The names in column order.
     const NAMES: &'static [&'static str];
     /// The columns in their order.
@@ -29,12 +35,13 @@ pub trait Field: Copy + 'static {
 
 /// Declares a table's columns: the enum, the names they travel by, and their meaning.
 macro_rules! fields {
-    ($(#[$about:meta])* $table:ident { $($(#[$meaning:meta])* $field:ident = $name:literal,)* }) => {
+    ($(#[$about:meta])* $table:ident ($codes:ty) { $($(#[$meaning:meta])* $field:ident = $name:literal,)* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $table { $($(#[$meaning])* $field,)* }
 
         impl $crate::model::Field for $table {
+            type Codes = $codes;
             const NAMES: &'static [&'static str] = &[$($name,)*];
             const ALL: &'static [Self] = &[$(Self::$field,)*];
             fn index(self) -> usize { self as usize }

@@ -1,7 +1,10 @@
 //! The marks in the stream. Scanner data comes as snapshots: only what stands between a start and a complete
 //! end may clear or "fix" anything downstream.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::batch::Schema;
 
@@ -22,20 +25,87 @@ pub struct ReportStart {
     /// A word for the content of the source, so that a source that has changed counts as another report: size and time
     /// of a file, the ETag of a download; empty if there is none.
     pub revision: String,
-    /// The version of the scanner; empty if unknown.
-    pub scanner_version: String,
+    /// The scanner.
+    pub source: ReportSource,
     /// What the settings of the input wish of the outputs.
     pub hints: Hints,
     /// The columns of the batches that follow.
     pub schema: Schema,
 }
 
-/// What the settings of an input wish of the outputs. An option of the output itself wins over a hint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The scanner that a report is from. Outputs name it, and replace only results of the same one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Hints {
-    /// Whether assets that the destination does not know shall be created there.
-    pub add_host: Option<bool>,
+pub struct ReportSource {
+    /// Its vendor, for example `Qualys`. Required.
+    pub vendor: String,
+    /// Its product, for example `Qualys` or `Nessus`. Required.
+    pub product: String,
+    /// The scheme of the IDs of its definitions, for example `qid`: lower case letters, digits and `-`. Required.
+    pub scheme: String,
+    /// The version of the product; empty if unknown.
+    pub product_version: String,
+    /// The name of the appliance or agent that scanned; empty if unknown.
+    pub scanner: String,
+    /// The name under which results are stored at a destination that keeps them by scanner. Empty means the product.
+    pub name: String,
+}
+
+impl ReportSource {
+    /// A scanner with its required values.
+    #[must_use]
+    pub fn new(vendor: &str, product: &str, scheme: &str) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            product: product.to_owned(),
+            scheme: scheme.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The name under which results are stored.
+    #[must_use]
+    pub fn result_name(&self) -> &str {
+        if self.name.is_empty() { &self.product } else { &self.name }
+    }
+
+    /// What an input must correct, as the end of a sentence: `a report without ...`; none for a valid value.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.vendor.trim().is_empty() {
+            Some("a `source.vendor`")
+        } else if self.product.trim().is_empty() {
+            Some("a `source.product`")
+        } else if self.scheme.is_empty() || !self.scheme.bytes().all(is_word) {
+            Some("a `source.scheme` of lower case letters, digits and `-`")
+        } else {
+            None
+        }
+    }
+}
+
+/// Settings of an input that outputs may follow, by name: `OUTPUT.SETTING`. An option of the output itself takes
+/// precedence, and an output ignores names that it does not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hints(BTreeMap<String, Value>);
+
+impl Hints {
+    /// With this flag, unless it has no value.
+    #[must_use]
+    pub fn with_flag(mut self, name: &str, value: Option<bool>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), Value::Bool(value));
+        }
+        self
+    }
+
+    /// The flag with this name; none when it is not set or not a flag.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name).and_then(Value::as_bool)
+    }
 }
 
 /// A report ends.
@@ -75,4 +145,36 @@ pub struct Refusal {
     pub error: crate::PluginError,
     /// Whether it is a report of the right kind that ends too early; it counts as incomplete then.
     pub incomplete: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hints, ReportSource};
+
+    #[test]
+    fn source_needs_vendor_product_and_scheme() {
+        assert_eq!(ReportSource::new("Acme", "Scan 3", "acme-id").fault(), None);
+        for (vendor, product, scheme, part) in [
+            ("", "p", "s", "vendor"),
+            ("v", " ", "s", "product"),
+            ("v", "p", "", "scheme"),
+            ("v", "p", "QID", "scheme"),
+        ] {
+            let fault = ReportSource::new(vendor, product, scheme).fault().unwrap();
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn results_are_stored_under_the_name_or_the_product() {
+        let product = ReportSource::new("v", "Product", "s");
+        assert_eq!(product.result_name(), "Product");
+        assert_eq!(ReportSource { name: "Name".to_owned(), ..product }.result_name(), "Name");
+    }
+
+    #[test]
+    fn hint_of_another_type_is_not_a_flag() {
+        let hints: Hints = serde_json::from_str(r#"{"a.b": true, "c.d": 1}"#).unwrap();
+        assert_eq!((hints.flag("a.b"), hints.flag("c.d"), hints.flag("e")), (Some(true), None, None));
+    }
 }

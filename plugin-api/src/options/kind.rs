@@ -1,4 +1,4 @@
-//! What values an option takes, and how the scalars of a settings file become them.
+//! Types of option values, and how values are parsed from the scalars of a settings file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,24 +8,24 @@ use super::spec::ValueSpec;
 
 /// [`ValueSpec`] in the owned form that crosses the ABI as JSON.
 ///
-/// A kind of a later version is read as the older kind in its key `as`, else as [`OptionKind::Text`].
+/// A type of a later version is read as the older type in its key `as`, otherwise as [`OptionKind::Text`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", try_from = "Value")]
 pub enum OptionKind {
     /// Yes or no.
     Flag,
-    /// A whole number between two bounds, both included.
+    /// A whole number within these inclusive bounds.
     Integer {
-        /// The smallest value taken.
+        /// Minimum.
         min: i64,
-        /// The largest value taken.
+        /// Maximum.
         max: i64,
     },
-    /// A number of bytes between two bounds, both included.
+    /// A number of bytes within these inclusive bounds.
     Size {
-        /// The fewest bytes taken.
+        /// Minimum, in bytes.
         min: u64,
-        /// The most bytes taken.
+        /// Maximum, in bytes.
         max: u64,
     },
     /// Any text.
@@ -34,20 +34,20 @@ pub enum OptionKind {
     Path,
     /// One of these words.
     Choice {
-        /// The words, in the order in which they are shown.
+        /// The words, in display order.
         words: Vec<String>,
     },
     /// Several values.
     List {
-        /// What each item is.
+        /// The type of each item.
         of: Box<OptionKind>,
     },
 }
 
-/// The kinds of this version as JSON. The members equal those of [`OptionKind`].
+/// The types of this version as JSON. The members equal those of [`OptionKind`].
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Known {
+enum CurrentKind {
     Flag,
     Integer { min: i64, max: i64 },
     Size { min: u64, max: u64 },
@@ -57,7 +57,7 @@ enum Known {
     List { of: Box<OptionKind> },
 }
 
-impl Known {
+impl CurrentKind {
     const WORDS: [&str; 7] = ["flag", "integer", "size", "text", "path", "choice", "list"];
 }
 
@@ -66,22 +66,22 @@ impl TryFrom<Value> for OptionKind {
 
     fn try_from(mut value: Value) -> Result<Self, serde_json::Error> {
         let is_known =
-            |value: &Value| value["type"].as_str().is_some_and(|word| Known::WORDS.contains(&word));
+            |value: &Value| value["type"].as_str().is_some_and(|word| CurrentKind::WORDS.contains(&word));
         if !is_known(&value) && value["type"].is_string() {
-            // The kind of a later version.
+            // A type of a later version.
             return match value.get_mut("as").map(Value::take) {
                 Some(older) => Self::try_from(older),
                 None => Ok(Self::Text),
             };
         }
         Ok(match serde_json::from_value(value)? {
-            Known::Flag => Self::Flag,
-            Known::Integer { min, max } => Self::Integer { min, max },
-            Known::Size { min, max } => Self::Size { min, max },
-            Known::Text => Self::Text,
-            Known::Path => Self::Path,
-            Known::Choice { words } => Self::Choice { words },
-            Known::List { of } => Self::List { of },
+            CurrentKind::Flag => Self::Flag,
+            CurrentKind::Integer { min, max } => Self::Integer { min, max },
+            CurrentKind::Size { min, max } => Self::Size { min, max },
+            CurrentKind::Text => Self::Text,
+            CurrentKind::Path => Self::Path,
+            CurrentKind::Choice { words } => Self::Choice { words },
+            CurrentKind::List { of } => Self::List { of },
         })
     }
 }
@@ -103,13 +103,13 @@ impl From<ValueSpec> for OptionKind {
 }
 
 impl OptionKind {
-    /// Reads one scalar of a settings file (its text, without quotes) into the form that crosses the ABI.
+    /// Parses one scalar of a settings file (its text, without quotes) into the form that crosses the ABI.
     ///
-    /// A list takes a scalar too, split at commas, with blanks around the items dropped.
+    /// A list also accepts a scalar, which is split at commas; spaces around the items are removed.
     ///
     /// # Errors
-    /// The rest of a sentence that begins with the option's name: `must be between 1 and 9, found 0`. The
-    /// found text is part of it, so for a secret option the caller shows its own words instead.
+    /// The rest of a sentence that begins with the option's name: `must be between 1 and 9, found 0`. The found text
+    /// is part of it, so for a secret option the caller shows a different text.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         match self {
             Self::Flag => match text.to_ascii_lowercase().as_str() {
@@ -152,7 +152,7 @@ impl OptionKind {
         }
     }
 
-    /// The kind in words, for `plugin describe` and the documentation.
+    /// Describes the type in words, for `plugin describe` and the documentation.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -168,7 +168,7 @@ impl OptionKind {
         }
     }
 
-    /// Whether `value` is one that [`OptionKind::parse`] could have made.
+    /// Whether [`OptionKind::parse`] could have returned `value`.
     pub(super) fn accepts(&self, value: &Value) -> bool {
         match self {
             Self::Flag => value.is_boolean(),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_what_is_taken_and_what_was_found() {
+    fn errors_show_the_expected_and_the_found_value() {
         for (kind, text, problem) in [
             (OptionKind::Flag, "maybe", "must be `yes` or `no`, found `maybe`"),
             (

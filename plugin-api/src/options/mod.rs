@@ -1,7 +1,7 @@
-//! A plugin's options: the table it hands to the host, and the reader it gets its settings through.
+//! Options of plugins: the table that a plugin passes to the host, and the reader of its settings.
 //!
-//! The table is the only place where an option is described. From it come the checks of a pipeline file,
-//! did-you-mean, redaction, `plugin describe`, the JSON Schema and the generated documentation.
+//! An option is described only in this table. The checks of a pipeline file, suggestions for typing errors,
+//! redaction, `plugin describe`, the JSON Schema and the generated documentation are based on it.
 
 mod kind;
 mod settings;

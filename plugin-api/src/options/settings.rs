@@ -10,11 +10,12 @@ use super::spec::{OptionSpec, ValueSpec};
 use crate::error::{PluginError, Result};
 use crate::secret::Secret;
 
-/// The settings of one plugin instance, checked against its table: unknown keys refused, defaults filled in.
+/// The settings of one plugin instance, validated against its table: unknown keys are rejected, defaults are filled
+/// in.
 ///
-/// A reader asks for an option by the name in its table. Asking for another type than the table says, or for a secret as a
-/// text, is a bug of the plugin and is reported as one, whether the option is set or not. An option that is not in the
-/// table is not set: code that several plugins share reads more options than each of them has.
+/// Options are read by the name in the table. Reading an option with another type, or a secret as text, is reported
+/// as a plugin bug, whether the option is set or not. An option that is not in the table counts as unset: code that
+/// several plugins share reads more options than each plugin has.
 #[derive(Clone)]
 pub struct Options {
     table: &'static [OptionSpec],
@@ -29,18 +30,18 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Checks `values` (a JSON object) against `table` and fills in the defaults.
+    /// Validates `values` (a JSON object) against `table` and fills in the defaults.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required one, or a value
-    /// that the table does not take. The value itself is not shown.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, a missing required key, or an invalid
+    /// value. The value itself is not shown.
     pub fn read(table: &'static [OptionSpec], values: &[u8]) -> Result<Self> {
         let given = serde_json::from_slice(values)
             .map_err(|error| PluginError::bug(format!("the options are not a JSON object: {error}")))?;
         Self::of(table, given)
     }
 
-    /// As [`Options::read`], from a JSON object that was parsed already.
+    /// As [`Options::read`], from a parsed JSON object.
     ///
     /// # Errors
     /// As in [`Options::read`].
@@ -58,9 +59,9 @@ impl Options {
                     checked.insert(spec.name.to_owned(), value);
                 }
                 Some(_) => {
-                    let takes = OptionKind::from(spec.value).describe();
+                    let expected = OptionKind::from(spec.value).describe();
                     return Err(PluginError::config(format!(
-                        "invalid option `{}`: expected {takes}",
+                        "invalid option `{}`: expected {expected}",
                         spec.name
                     )));
                 }
@@ -76,24 +77,24 @@ impl Options {
         }
     }
 
-    /// Whether an option has a value, from the settings or as its default; an empty list has none.
+    /// Whether an option has a value, from the settings or as its default; an empty list counts as unset.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty()))
     }
 
-    /// A yes/no option; `false` when it has neither value nor default.
+    /// A yes/no option; `false` without value and default.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn flag(&self, name: &str) -> Result<bool> {
         self.optional_flag(name).map(Option::unwrap_or_default)
     }
 
-    /// A yes/no option, if set: for one whose absence means that something else decides.
+    /// A yes/no option, if set: for options whose default depends on other settings.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn optional_flag(&self, name: &str) -> Result<Option<bool>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Flag), Value::as_bool)
     }
@@ -101,7 +102,7 @@ impl Options {
     /// A number, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type, or allows values that `T` cannot hold.
+    /// A plugin bug: the table has another type, or allows values that `T` cannot represent.
     pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>> {
         let is_integer = |kind| matches!(kind, ValueSpec::Integer { .. });
         self.get(name, is_integer, |value| value.as_i64().and_then(|number| T::try_from(number).ok()))
@@ -110,7 +111,7 @@ impl Options {
     /// A size in bytes, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Size { .. }), Value::as_u64)
     }
@@ -118,7 +119,7 @@ impl Options {
     /// A text, path or choice, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type, or the option is a secret: use [`Options::secret`].
+    /// A plugin bug: the table has another type, or the option is a secret: use [`Options::secret`].
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         if self.spec(name).is_some_and(|spec| spec.secret) {
             return Err(PluginError::bug(format!(
@@ -131,7 +132,7 @@ impl Options {
     /// A path, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Path), |value| value.as_str().map(PathBuf::from))
     }
@@ -139,7 +140,7 @@ impl Options {
     /// A secret text, if set.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn secret(&self, name: &str) -> Result<Option<Secret>> {
         self.get(name, is_text, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
     }
@@ -147,7 +148,7 @@ impl Options {
     /// A list of texts, paths or choices; empty when unset.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type.
+    /// A plugin bug: the table has another type.
     pub fn list(&self, name: &str) -> Result<Vec<&str>> {
         let is_list = |kind| matches!(kind, ValueSpec::List(of) if is_text(*of));
         self.get(name, is_list, |value| value.as_array()?.iter().map(Value::as_str).collect())
@@ -157,7 +158,7 @@ impl Options {
     /// A list of numbers; empty when unset.
     ///
     /// # Errors
-    /// A bug of the plugin: the table says another type, or allows values that `T` cannot hold.
+    /// A plugin bug: the table has another type, or allows values that `T` cannot represent.
     pub fn integers<T: TryFrom<i64>>(&self, name: &str) -> Result<Vec<T>> {
         let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Integer { .. }));
         let number = |value: &Value| value.as_i64().and_then(|number| T::try_from(number).ok());

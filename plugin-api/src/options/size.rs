@@ -1,4 +1,4 @@
-//! Sizes in bytes, as people write them.
+//! Human-readable sizes in bytes.
 
 const UNITS: [(&str, u64); 11] = [
     ("PiB", 1 << 50),
@@ -14,7 +14,7 @@ const UNITS: [(&str, u64); 11] = [
     ("B", 1),
 ];
 
-/// Reads a size; a number without a unit is bytes.
+/// Parses a size; a number without a unit is in bytes.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (number, factor) = UNITS
@@ -24,7 +24,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.trim_end().parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// A number of bytes in the largest binary unit that leaves no rest: `100 MiB`, `1000 B`.
+/// Formats a number of bytes in the largest binary unit without a remainder: `100 MiB`, `1000 B`.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
     UNITS[..5]

@@ -1,24 +1,24 @@
-//! The table, as constants of a plugin's code.
+//! Option tables as constants.
 
 use serde_json::Value;
 
-/// What values an option takes, as a constant that can stand in a plugin's table.
+/// The type of an option's values, as a constant for a plugin's table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ValueSpec {
-    /// Yes or no. The words of YAML 1.1 are taken too: `y`, `yes`, `on`, `true` and their opposites.
+    /// Yes or no. The words of YAML 1.1 are accepted too: `y`, `yes`, `on`, `true` and their opposites.
     Flag,
-    /// A whole number within these bounds, both included.
+    /// A whole number within these inclusive bounds.
     Integer {
-        /// The smallest value taken.
+        /// Minimum.
         min: i64,
-        /// The largest value taken.
+        /// Maximum.
         max: i64,
     },
     /// A number of bytes: `1048576`, `512 KiB`, `100MiB`, `2 GiB`, up to `PiB` (or `kB` to `PB` in powers of ten).
     Size {
-        /// The fewest bytes taken.
+        /// Minimum, in bytes.
         min: u64,
-        /// The most bytes taken.
+        /// Maximum, in bytes.
         max: u64,
     },
     /// Any text.
@@ -45,17 +45,17 @@ pub enum ValueSpec {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OptionSpec {
-    /// The key in YAML, in `snake_case`; a unit stands at its end (`timeout_secs`).
+    /// The key in YAML, in `snake_case`; a unit is at its end (`timeout_secs`).
     pub name: &'static str,
-    /// What values it takes.
+    /// The type of its values.
     pub value: ValueSpec,
-    /// Whether the key must be there. A required option has no default.
+    /// Whether the key is required. A required option has no default.
     pub required: bool,
     /// Whether the value is never shown.
     pub secret: bool,
-    /// What it is for, in one or two sentences.
+    /// Help text, one or two sentences.
     pub help: &'static str,
-    /// Spellings that still work and are answered with a warning.
+    /// Old names that are still accepted, with a warning.
     pub deprecated_names: &'static [&'static str],
     default: DefaultSpec,
 }
@@ -88,13 +88,13 @@ impl OptionSpec {
         Self::new(name, ValueSpec::Flag)
     }
 
-    /// A whole number between `min` and `max`, both included.
+    /// A whole number between `min` and `max`, inclusive.
     #[must_use]
     pub const fn integer(name: &'static str, min: i64, max: i64) -> Self {
         Self::new(name, ValueSpec::Integer { min, max })
     }
 
-    /// A number of bytes between `min` and `max`, both included; give its default as a number.
+    /// A number of bytes between `min` and `max`, inclusive; its default is a number.
     #[must_use]
     pub const fn size(name: &'static str, min: u64, max: u64) -> Self {
         Self::new(name, ValueSpec::Size { min, max })
@@ -124,63 +124,63 @@ impl OptionSpec {
         Self::new(name, ValueSpec::List(of))
     }
 
-    /// The key must be there.
+    /// Makes the key required.
     #[must_use]
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// The value is never shown.
+    /// Marks the value as secret: it is never shown.
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    /// What it is for.
+    /// Sets the help text.
     #[must_use]
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = help;
         self
     }
 
-    /// Old spellings that still work.
+    /// Sets old names that are still accepted.
     #[must_use]
     pub const fn deprecated_names(mut self, names: &'static [&'static str]) -> Self {
         self.deprecated_names = names;
         self
     }
 
-    /// The value of a yes/no option when its key is absent.
+    /// Sets the default of a yes/no option.
     #[must_use]
     pub const fn default_flag(mut self, value: bool) -> Self {
         self.default = DefaultSpec::Flag(value);
         self
     }
 
-    /// The value of a number or size when its key is absent.
+    /// Sets the default of a number or size.
     #[must_use]
     pub const fn default_integer(mut self, value: i64) -> Self {
         self.default = DefaultSpec::Integer(value);
         self
     }
 
-    /// The value of a text, path or choice when its key is absent.
+    /// Sets the default of a text, path or choice.
     #[must_use]
     pub const fn default_text(mut self, value: &'static str) -> Self {
         self.default = DefaultSpec::Text(value);
         self
     }
 
-    /// The value of a list of texts when its key is absent.
+    /// Sets the default of a list of texts.
     #[must_use]
     pub const fn default_list(mut self, values: &'static [&'static str]) -> Self {
         self.default = DefaultSpec::List(values);
         self
     }
 
-    /// The default in the form that crosses the ABI; `None` when the option stays unset.
+    /// The default in its ABI form; `None` if the option has no default.
     #[must_use]
     pub fn default_value(&self) -> Option<Value> {
         match self.default {

@@ -55,8 +55,10 @@ impl FragmentCache {
         }
     }
 
-    /// Removes all entries: content keys are comparable only within one schema.
-    pub(crate) fn clear(&mut self) {
+    /// Removes all entries: content keys are comparable only within one schema and source. The next fragments name this
+    /// vendor.
+    pub(crate) fn clear(&mut self, vendor: &str) {
+        self.builder.set_vendor(vendor);
         self.by_key.clear();
         self.entries.clear();
         self.bytes = 0;
@@ -124,10 +126,8 @@ fn mix(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use scanbridge_plugin_api::batch::{
-        AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
-    };
-    use scanbridge_plugin_api::model::DefinitionField;
+    use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
+    use scanbridge_plugin_api::model::{DefinitionField, FindingKind, ReportSource, ReportStart};
     use scanbridge_plugin_api::{Options, Output};
 
     use super::*;
@@ -137,25 +137,32 @@ mod tests {
             .unwrap()
     }
 
+    fn columns() -> Columns {
+        let source = ReportSource::new("Qualys", "Qualys", "qid");
+        Columns::of_report(&ReportStart { source, ..ReportStart::default() })
+    }
+
     /// A batch with this many definitions of about a kilobyte, each used by one finding.
     fn batch_of(count: usize) -> scanbridge_plugin_api::batch::RawBatch {
         let mut batch = BatchBuilder::default();
         let asset = batch.push_asset(&AssetRow::default(), false);
-        let mut definition = DefinitionRow::default();
+        let (mut definition, mut finding) = (DefinitionRow::default(), FindingRow::default());
+        finding.set_kind(FindingKind::Information);
         for number in 0..count {
-            definition.set(DefinitionField::Qid, &number.to_string());
+            definition.set(DefinitionField::Id, &number.to_string());
             definition.set(DefinitionField::Diagnosis, &"x".repeat(1000));
             let definition = batch.push_definition(&definition);
-            batch.push_finding(asset, definition, &FindingRow::default());
+            batch.push_finding(asset, definition, &finding);
         }
         batch.finish()
     }
 
     #[test]
     fn full_cache_keeps_its_size_limit_and_returns_the_right_fragment() {
-        let (raw, columns, settings) = (batch_of(100), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (batch_of(100), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut cache = FragmentCache::new(64 * 1024);
+        cache.clear("Qualys");
         for round in 0..3 {
             for (number, finding) in batch.findings().enumerate() {
                 let fragment = cache.get(&settings, Table::Infos, None, finding.definition());
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn recently_used_fragment_is_not_rebuilt() {
-        let (raw, columns, settings) = (batch_of(1), Columns::of(Schema::default()), settings());
+        let (raw, columns, settings) = (batch_of(1), columns(), settings());
         let batch = Batch::of(&raw, &columns).unwrap();
         let definition = batch.findings().next().unwrap().definition();
         let mut cache = FragmentCache::new(FragmentCache::MAX_BYTES);

@@ -1,7 +1,7 @@
 //! Encodes batches as lines, without any I/O: finished lines go to a sink.
 
 use scanbridge_plugin_api::batch::{AssetView, Batch, FindingView, Schema};
-use scanbridge_plugin_api::model::{Fact, FindingField, ReportStart, Severity};
+use scanbridge_plugin_api::model::{Fact, FindingField, Protocol, ReportSource, ReportStart, Severity};
 use scanbridge_plugin_api::{Rejection, Result};
 
 use crate::asset::CurrentAsset;
@@ -25,6 +25,9 @@ pub(crate) struct Encoder {
     cache: FragmentCache,
     report: ReportPart,
     schema: Schema,
+    source: ReportSource,
+    /// The vendor in class IDs.
+    vendor: String,
     asset: CurrentAsset,
     line: Vec<u8>,
     /// Offset of the extension in the line.
@@ -70,6 +73,8 @@ impl Encoder {
             cache: FragmentCache::new(FragmentCache::MAX_BYTES),
             report: ReportPart::default(),
             schema: Schema::default(),
+            source: ReportSource::default(),
+            vendor: String::new(),
             asset: CurrentAsset::default(),
             line: Vec::new(),
             text: String::new(),
@@ -79,9 +84,15 @@ impl Encoder {
 
     /// Begins a report.
     pub(crate) fn begin(&mut self, report: &ReportStart) {
-        if self.schema != report.schema {
-            self.cache.clear();
+        if self.schema != report.schema || self.source != report.source {
             self.schema.clone_from(&report.schema);
+            self.source.clone_from(&report.source);
+            self.vendor.clear();
+            self.vendor.push_str(match report.source.vendor.trim() {
+                "" => "unknown",
+                vendor => vendor,
+            });
+            self.cache.clear(&self.vendor);
         }
         self.report = ReportPart::of(report, &self.settings);
         self.abandon();
@@ -162,13 +173,14 @@ impl Encoder {
         if let Some(port) = finding.port() {
             field::append_number(&mut self.line, "dpt=", port);
         }
-        self.protocol(&mut truncated, finding.get(FindingField::Protocol));
+        self.protocol(&mut truncated, finding.protocol());
         let fragment = self.cache.get(&self.settings, table, finding.severity(), finding.definition());
         truncated.merge(fragment.truncated);
         self.line.extend_from_slice(fragment.front());
         self.line.extend_from_slice(&self.report.origin);
         if self.settings.extra.outcome {
-            field::append(&mut self.line, &mut truncated, Field::Outcome, finding.get(FindingField::Status));
+            let status = finding.status().map_or("", |status| status.word());
+            field::append(&mut self.line, &mut truncated, Field::Outcome, status);
         }
         self.line.extend_from_slice(fragment.middle());
         field::append(&mut self.line, &mut truncated, Field::Result, finding.get(FindingField::Result));
@@ -210,7 +222,7 @@ impl Encoder {
     ) -> Result<()> {
         let mut truncated = self.start(Table::OpenPorts, finding.severity(), finding);
         field::append_number(&mut self.line, "dpt=", port);
-        self.protocol(&mut truncated, protocol);
+        self.protocol(&mut truncated, Protocol::of(protocol));
         let fragment =
             self.cache.get(&self.settings, Table::OpenPorts, finding.severity(), finding.definition());
         truncated.merge(fragment.truncated);
@@ -234,9 +246,10 @@ impl Encoder {
         let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        for (field, prefix) in [(Field::ClassId, "Qualys|URI|"), (Field::Name, "Operating System ")] {
+        let class = [self.vendor.as_str(), "|URI|", name];
+        for (field, parts) in [(Field::ClassId, class), (Field::Name, ["Operating System ", name, ""])] {
             self.text.clear();
-            self.text.extend([prefix, name]);
+            self.text.extend(parts);
             append_header(&mut self.line, &mut truncated, field, &self.text, "unknown");
         }
         append_severity(&mut self.line, &self.settings, severity);
@@ -261,7 +274,10 @@ impl Encoder {
         let mut truncated = TruncatedFields::default();
         self.line.clear();
         self.line.extend_from_slice(&self.report.opening);
-        self.line.extend_from_slice(br"Qualys\|SCANNER|Asset|");
+        self.text.clear();
+        self.text.extend([self.vendor.as_str(), "|SCANNER"]);
+        append_header(&mut self.line, &mut truncated, Field::ClassId, &self.text, "unknown");
+        self.line.extend_from_slice(b"Asset|");
         append_severity(&mut self.line, &self.settings, None);
         self.extension = self.line.len();
         self.time(None);
@@ -298,11 +314,14 @@ impl Encoder {
         }
     }
 
-    fn protocol(&mut self, truncated: &mut TruncatedFields, protocol: &str) {
+    fn protocol(&mut self, truncated: &mut TruncatedFields, protocol: Option<Protocol<'_>>) {
         match protocol {
-            "tcp" => self.line.extend_from_slice(b"proto=TCP "),
-            "udp" => self.line.extend_from_slice(b"proto=UDP "),
-            _ => field::append(&mut self.line, truncated, Field::Protocol, &protocol.to_ascii_uppercase()),
+            None => {}
+            Some(Protocol::Tcp) => self.line.extend_from_slice(b"proto=TCP "),
+            Some(Protocol::Udp) => self.line.extend_from_slice(b"proto=UDP "),
+            Some(other) => {
+                field::append(&mut self.line, truncated, Field::Protocol, &other.name().to_ascii_uppercase());
+            }
         }
     }
 

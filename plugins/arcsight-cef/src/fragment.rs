@@ -60,9 +60,15 @@ pub(crate) struct FragmentBuilder {
     out: Vec<u8>,
     truncated: TruncatedFields,
     text: String,
+    /// The vendor in class IDs.
+    vendor: String,
 }
 
 impl FragmentBuilder {
+    pub(crate) fn set_vendor(&mut self, vendor: &str) {
+        vendor.clone_into(&mut self.vendor);
+    }
+
     /// Cleans, truncates and escapes the fields of the definition that `table` includes.
     pub(crate) fn build(
         &mut self,
@@ -96,25 +102,25 @@ impl FragmentBuilder {
         severity: Option<Severity>,
         definition: DefinitionView<'_>,
     ) {
-        let qid = match definition.get(DefinitionField::Qid).trim() {
+        let id = match definition.id().trim() {
             "" => "unknown",
-            qid => qid,
+            id => id,
         };
         self.text.clear();
         if table == Table::Vulnerability && settings.class_id_style == ClassIdStyle::Concat {
-            join_class_id(&mut self.text, qid, severity, definition);
+            join_class_id(&mut self.text, [&self.vendor, id], severity, definition);
         } else {
-            self.text.extend(["Qualys|", table.columns().class, "|", qid]);
+            self.text.extend([&self.vendor, "|", table.columns().class, "|", id]);
         }
         append_header(&mut self.out, &mut self.truncated, Field::ClassId, &self.text, "unknown");
         self.text.clear();
         match table {
-            Table::Vulnerability => self.text.extend(["Vulnerability:", qid]),
+            Table::Vulnerability => self.text.extend(["Vulnerability:", id]),
             Table::OpenPorts => self.text.push_str("Open Port"),
             _ => self.text.push_str(definition.get(DefinitionField::Title)),
         }
-        // The glossary of a report may lack the QID; its finding is still an event.
-        let fallback = format!("QID {qid}");
+        // The glossary of a report may lack the definition; its finding is still an event.
+        let fallback = format!("{} {id}", label(definition));
         append_header(&mut self.out, &mut self.truncated, Field::Name, &self.text, &fallback);
         append_severity(&mut self.out, settings, severity);
     }
@@ -133,9 +139,10 @@ impl FragmentBuilder {
         }
         append_classification(&mut self.out, &mut self.truncated, settings, table, severity, category);
         if settings.extra.qid_number
-            && let Ok(qid) = definition.get(DefinitionField::Qid).trim().parse::<u32>()
+            && let Ok(id) = definition.id().trim().parse::<u32>()
         {
-            field::append_number(&mut self.out, "cn1Label=QID cn1=", qid);
+            let opening = format!("cn1Label={} cn1=", label(definition));
+            field::append_number(&mut self.out, &opening, id);
         }
     }
 
@@ -232,11 +239,31 @@ fn score(text: &str) -> &str {
     text.split_whitespace().next().filter(|score| *score != "-").unwrap_or_default()
 }
 
+/// The name of the definition's ID: `QID`, or the scheme of another scanner.
+fn label(definition: DefinitionView<'_>) -> &str {
+    match definition.scheme() {
+        "qid" => "QID",
+        scheme if is_scheme(scheme) => scheme,
+        _ => "ID",
+    }
+}
+
+/// Whether the text has the form of a scheme, which needs no escapes.
+fn is_scheme(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
 /// Joins the parts that the guide lists. `=`, `%` and `#` have a special meaning for ESM in the class ID of a
 /// scanner, so those in texts are escaped here, before the escapes of the header.
-fn join_class_id(out: &mut String, qid: &str, severity: Option<Severity>, definition: DefinitionView<'_>) {
+fn join_class_id(
+    out: &mut String,
+    [vendor, id]: [&str; 2],
+    severity: Option<Severity>,
+    definition: DefinitionView<'_>,
+) {
     let limit = Field::ClassId.limit();
-    out.extend(["Qualys|", qid]);
+    out.extend([vendor, "|", id]);
     push_text_part(out, definition.get(DefinitionField::Title));
     out.push('|');
     out.extend(severity.and_then(|severity| char::from_digit(severity.number().into(), 10)));

@@ -55,7 +55,8 @@ pub(crate) const TABLE: &[OptionSpec] = &[
         .default_text("number")
         .help("Severity in the CEF header: number (0 to 10) or word (Low, Medium, High, Very-High)."),
     OptionSpec::choice("class_id_style", &["stable", "concat"]).default_text("stable").help(
-        "Device event class ID of vulnerabilities. `stable`: `Qualys|VULN|QID`. `concat`: QID, title, \
+        "Device event class ID of vulnerabilities. `stable`: `VENDOR|VULN|ID`, for example \
+         `Qualys|VULN|38170`. `concat`: ID, title, \
          severity, texts and CVE IDs as in the SmartConnector; changes whenever one of the texts changes.",
     ),
     OptionSpec::flag("derive")
@@ -94,8 +95,10 @@ pub(crate) const TABLE: &[OptionSpec] = &[
     OptionSpec::integer("time_future_limit_secs", 0, i32::MAX as i64).help(
         "Newest event time sent, in seconds after now. Newer times are clamped to it. Default: no limit.",
     ),
-    OptionSpec::text("device_vendor").default_text("Qualys").help("Device vendor in the CEF header."),
-    OptionSpec::text("device_product").default_text("Qualys").help("Device product in the CEF header."),
+    OptionSpec::text("device_vendor")
+        .help("Device vendor in the CEF header. Default: the vendor of the report's scanner."),
+    OptionSpec::text("device_product")
+        .help("Device product in the CEF header. Default: the product of the report's scanner."),
     OptionSpec::text("device_version")
         .default_text("unknown")
         .help("Device version in the CEF header when the report does not contain one."),
@@ -107,7 +110,7 @@ const MAX_OFFSET: i64 = 366 * 86_400;
 /// Format of the class ID of a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClassIdStyle {
-    /// `Qualys|VULN|` and the QID.
+    /// The vendor, `|VULN|` and the ID.
     Stable,
     /// All parts that the guide lists, joined by `|`.
     Concat,
@@ -124,8 +127,12 @@ pub(crate) struct ExtraFields {
 /// The validated options that determine the content of events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSettings {
-    /// `CEF:0|` or `CEF:1|`, the vendor and the product, up to the version.
-    pub opening: Vec<u8>,
+    /// `CEF:0|` or `CEF:1|`.
+    pub opening: &'static str,
+    /// The vendor in the header; `None`: that of the report.
+    pub vendor: Option<String>,
+    /// The product in the header; `None`: that of the report.
+    pub product: Option<String>,
     pub version: String,
     pub ipv6_in_dst: bool,
     pub severity_style: SeverityStyle,
@@ -144,14 +151,15 @@ impl EventSettings {
     pub(crate) fn read(options: &Options) -> Result<Self> {
         let profile = options.text("profile")?.unwrap_or_default();
         let version = options.integer::<u8>("cef_version")?.unwrap_or_default();
-        let mut opening = format!("CEF:{version}|").into_bytes();
-        append_header(&mut opening, options, "device_vendor", 63)?;
-        append_header(&mut opening, options, "device_product", 63)?;
-        append_header(&mut Vec::new(), options, "device_version", 31)?;
+        let vendor = header_text(options, "device_vendor", DEVICE_LIMIT)?;
+        let product = header_text(options, "device_product", DEVICE_LIMIT)?;
+        let device_version = header_text(options, "device_version", VERSION_LIMIT)?;
         let extra = options.list("extra_fields")?;
         Ok(Self {
-            opening,
-            version: options.text("device_version")?.unwrap_or_default().to_owned(),
+            opening: if version == 1 { "CEF:1|" } else { "CEF:0|" },
+            vendor,
+            product,
+            version: device_version.unwrap_or_default(),
             ipv6_in_dst: version == 1,
             severity_style: match options.text("severity_style")? {
                 Some("word") => SeverityStyle::Word,
@@ -196,20 +204,22 @@ fn milliseconds(options: &Options, name: &str) -> Result<Option<i64>> {
     Ok(options.integer::<i64>(name)?.map(|seconds| seconds * 1000))
 }
 
-/// Appends a header field set by the operator.
+/// Maximum length of the device vendor and product in bytes, after escaping.
+pub(crate) const DEVICE_LIMIT: usize = 63;
+/// Maximum length of the device version in bytes, after escaping.
+pub(crate) const VERSION_LIMIT: usize = 31;
+
+/// A header field set by the operator.
 ///
 /// # Errors
 /// A configuration error if it is empty or too long: it is in every event and is never truncated.
-fn append_header(out: &mut Vec<u8>, options: &Options, name: &str, limit: usize) -> Result<()> {
-    let text = options.text(name)?.unwrap_or_default();
-    match escape::header(out, text, limit) {
-        EscapeResult::Complete => out.push(b'|'),
-        EscapeResult::Empty => return Err(PluginError::config(format!("option `{name}` must not be empty"))),
-        EscapeResult::Truncated => {
-            return Err(PluginError::config(format!(
-                "option `{name}` must not be longer than {limit} bytes after escaping"
-            )));
-        }
+fn header_text(options: &Options, name: &str, limit: usize) -> Result<Option<String>> {
+    let Some(text) = options.text(name)? else { return Ok(None) };
+    match escape::header(&mut Vec::new(), text, limit) {
+        EscapeResult::Complete => Ok(Some(text.to_owned())),
+        EscapeResult::Empty => Err(PluginError::config(format!("option `{name}` must not be empty"))),
+        EscapeResult::Truncated => Err(PluginError::config(format!(
+            "option `{name}` must not be longer than {limit} bytes after escaping"
+        ))),
     }
-    Ok(())
 }

@@ -80,6 +80,10 @@ impl Output for ArcSightCef {
         self.transport.commit().map(Committed::from)
     }
 
+    fn stored(&mut self) -> Result<()> {
+        self.transport.stored()
+    }
+
     fn close(self) -> Result<()> {
         self.transport.close();
         Ok(())

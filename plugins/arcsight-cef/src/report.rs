@@ -3,7 +3,7 @@
 use scanbridge_plugin_api::model::ReportStart;
 
 use crate::field::{self, Field, TruncatedFields};
-use crate::options::EventSettings;
+use crate::options::{DEVICE_LIMIT, EventSettings, VERSION_LIMIT};
 use crate::{escape, time};
 
 /// The encoded parts of a line that depend on the report.
@@ -21,18 +21,22 @@ pub(crate) struct ReportPart {
     pub started: i64,
 }
 
-/// Maximum length of the device version in bytes.
-const VERSION_LIMIT: usize = 31;
-
 impl ReportPart {
     pub(crate) fn of(report: &ReportStart, settings: &EventSettings) -> Self {
-        let mut part = Self { opening: settings.opening.clone(), started: time::now_ms(), ..Self::default() };
-        if escape::header(&mut part.opening, &report.scanner_version, VERSION_LIMIT)
-            == escape::EscapeResult::Empty
-        {
-            escape::header(&mut part.opening, &settings.version, VERSION_LIMIT);
+        let opening = settings.opening.as_bytes().to_vec();
+        let mut part = Self { opening, started: time::now_ms(), ..Self::default() };
+        let source = &report.source;
+        for (own, of_report, instead, limit) in [
+            (settings.vendor.as_deref(), &source.vendor, "unknown", DEVICE_LIMIT),
+            (settings.product.as_deref(), &source.product, "unknown", DEVICE_LIMIT),
+            (None, &source.product_version, settings.version.as_str(), VERSION_LIMIT),
+        ] {
+            let text = own.unwrap_or(of_report);
+            if escape::header(&mut part.opening, text, limit) == escape::EscapeResult::Empty {
+                escape::header(&mut part.opening, instead, limit);
+            }
+            part.opening.push(b'|');
         }
-        part.opening.push(b'|');
         field::append(&mut part.origin, &mut part.truncated, Field::OldFilePath, &report.path);
         if settings.extra.external_id {
             field::append(&mut part.origin, &mut part.truncated, Field::ExternalId, &report.id);

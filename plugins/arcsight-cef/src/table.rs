@@ -17,7 +17,7 @@ pub(crate) enum Table {
 /// The fields of a table in addition to those of all events (time, address, host name, report path).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
-    /// The part of the class ID after `Qualys|`.
+    /// The part of the class ID after the vendor.
     pub class: &'static str,
     /// Prefer the NetBIOS name to the DNS name.
     pub netbios_first: bool,

@@ -1,7 +1,7 @@
 //! Columns: their names in the options, and the position of their cells in the batches of a report.
 
-use scanbridge_plugin_api::batch::{FindingView, Schema};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportStart};
+use scanbridge_plugin_api::batch::{Columns, FindingColumn, FindingView, Schema};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, ReportStart};
 use scanbridge_plugin_api::{PluginError, Result};
 
 /// The name of a column in the options: `finding.port`.
@@ -46,6 +46,14 @@ impl ColumnName {
         Ok(Self { table, name: name.to_owned() })
     }
 
+    /// The column for a report whose definitions have IDs of this scheme: `definition.qid` becomes `definition.id` for
+    /// another scheme than `qid`.
+    pub(crate) fn for_scheme(&self, scheme: &str) -> Self {
+        let is_qid = self.table == TableName::Definition && self.name == "qid";
+        let name = if is_qid && scheme != "qid" { "id" } else { &self.name };
+        Self { table: self.table, name: name.to_owned() }
+    }
+
     /// The heading of the column.
     pub(crate) fn heading(&self) -> String {
         let table = match self.table {
@@ -62,42 +70,48 @@ impl ColumnName {
     /// # Errors
     /// Neither the report nor this version's model has such a column. If only the model has it, the input is older
     /// than the column, and its cells are empty.
-    pub(crate) fn locate(&self, report: &ReportStart) -> Result<Column> {
+    pub(crate) fn locate(&self, report: &ReportStart, columns: &Columns) -> Result<Column> {
+        let schema = columns.schema();
+        let position = |names: &[String]| names.iter().position(|name| *name == self.name);
         let source = match self.table {
             TableName::Asset if self.name == "address" => ColumnSource::Address,
-            TableName::Asset => ColumnSource::Asset(self.find(&report.schema)?),
-            TableName::Definition => ColumnSource::Definition(self.find(&report.schema)?),
-            TableName::Finding => ColumnSource::Finding(self.find(&report.schema)?),
+            TableName::Asset => ColumnSource::Asset(self.known(position(&schema.assets), columns)?),
+            TableName::Definition if self.name == "qid" => ColumnSource::Qid,
+            TableName::Definition if self.name == "scheme" => ColumnSource::Scheme,
+            TableName::Definition => {
+                ColumnSource::Definition(self.known(position(&schema.definitions), columns)?)
+            }
+            TableName::Finding => {
+                ColumnSource::Finding(self.known(columns.finding_column(&self.name), columns)?)
+            }
             TableName::Report => ColumnSource::Report(report_text(report, &self.name).to_owned()),
         };
         Ok(Column { source, is_list: LISTS.contains(&self.heading().as_str()) })
     }
 
     pub(crate) fn is_of_model(&self) -> bool {
-        let names = match self.table {
-            TableName::Asset => AssetField::NAMES,
-            TableName::Definition => DefinitionField::NAMES,
-            TableName::Finding => FindingField::NAMES,
-            TableName::Report => REPORT_NAMES,
-        };
-        names.contains(&self.name.as_str())
+        let name = self.name.as_str();
+        match self.table {
+            TableName::Asset => AssetField::NAMES.contains(&name),
+            TableName::Definition => name == "qid" || DefinitionField::NAMES.contains(&name),
+            TableName::Finding => Columns::of(Schema::default()).finding_column(name).is_some(),
+            TableName::Report => REPORT_NAMES.contains(&name),
+        }
     }
 
-    fn find(&self, schema: &Schema) -> Result<Option<usize>> {
-        let names = match self.table {
-            TableName::Asset => &schema.assets,
-            TableName::Definition => &schema.definitions,
-            _ => &schema.findings,
-        };
-        let position = names.iter().position(|name| *name == self.name);
-        if position.is_none() && !self.is_of_model() {
-            return Err(PluginError::config(format!(
-                "option `columns`: unknown column `{}`",
-                self.heading()
-            ))
-            .with_hint(format!("valid columns of this table: {}", names.join(", "))));
+    /// The column, if the report or the model has it.
+    fn known<T>(&self, column: Option<T>, columns: &Columns) -> Result<Option<T>> {
+        if column.is_some() || self.is_of_model() {
+            return Ok(column);
         }
-        Ok(position)
+        let schema = columns.schema();
+        let names: Vec<&str> = match self.table {
+            TableName::Asset => schema.assets.iter().map(String::as_str).collect(),
+            TableName::Definition => schema.definitions.iter().map(String::as_str).collect(),
+            _ => columns.finding_columns().into_iter().map(|(name, _)| name).collect(),
+        };
+        let error = PluginError::config(format!("option `columns`: unknown column `{}`", self.heading()));
+        Err(error.with_hint(format!("valid columns of this table: {}", names.join(", "))))
     }
 }
 
@@ -113,20 +127,27 @@ enum ColumnSource {
     /// The asset's IPv4 address, otherwise its IPv6 address.
     Address,
     Asset(Option<usize>),
+    /// The ID of a definition of the scheme `qid`.
+    Qid,
+    /// The scheme of the definition's ID.
+    Scheme,
     Definition(Option<usize>),
-    Finding(Option<usize>),
+    Finding(Option<FindingColumn>),
     /// The same text in each row.
     Report(String),
 }
 
 impl Column {
-    /// The text of the cell.
-    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>) -> &'a str {
+    /// The text of the cell. `scratch` is used for numbers.
+    pub(crate) fn cell<'a>(&'a self, finding: &FindingView<'a>, scratch: &'a mut String) -> &'a str {
         match &self.source {
             ColumnSource::Address => finding.asset().address(),
             ColumnSource::Asset(column) => finding.asset().column(*column),
+            ColumnSource::Qid => finding.definition().qid().unwrap_or_default(),
+            ColumnSource::Scheme => finding.definition().scheme(),
             ColumnSource::Definition(column) => finding.definition().column(*column),
-            ColumnSource::Finding(column) => finding.column(*column),
+            ColumnSource::Finding(Some(column)) => finding.printed(*column, scratch),
+            ColumnSource::Finding(None) => "",
             ColumnSource::Report(text) => text,
         }
     }
@@ -144,11 +165,15 @@ fn report_text<'a>(report: &'a ReportStart, name: &str) -> &'a str {
         "title" => &report.title,
         "time" => &report.time,
         "path" => &report.path,
-        _ => &report.scanner_version,
+        "vendor" => &report.source.vendor,
+        "product" => &report.source.product,
+        "product_version" => &report.source.product_version,
+        _ => &report.source.scanner,
     }
 }
 
-const REPORT_NAMES: &[&str] = &["id", "kind", "title", "time", "path", "scanner_version"];
+const REPORT_NAMES: &[&str] =
+    &["id", "kind", "title", "time", "path", "vendor", "product", "product_version", "scanner"];
 
 /// The columns of the model that contain lists.
 const LISTS: [&str; 10] = [
@@ -173,12 +198,28 @@ mod tests {
         let mut report = ReportStart::default();
         report.schema.assets.push("rack".to_owned());
         report.schema.findings.retain(|name| name != "ticket");
-        for name in ["asset.rack", "finding.ticket", "definition.qid", "report.title", "asset.address"] {
-            assert!(ColumnName::parse(name).unwrap().locate(&report).is_ok(), "{name}");
+        let columns = Columns::of(report.schema.clone());
+        for name in [
+            "asset.rack",
+            "finding.ticket",
+            "definition.qid",
+            "report.title",
+            "asset.address",
+            "finding.status",
+        ] {
+            assert!(ColumnName::parse(name).unwrap().locate(&report, &columns).is_ok(), "{name}");
         }
-        let error = ColumnName::parse("finding.rack").unwrap().locate(&report).unwrap_err();
+        let error = ColumnName::parse("finding.rack").unwrap().locate(&report, &columns).unwrap_err();
         assert!(error.message.contains("`finding.rack`"), "{error}");
         assert!(error.hint.unwrap().contains("kind, severity, port"));
+    }
+
+    #[test]
+    fn qid_is_the_id_of_its_scheme_only() {
+        let of = |name: &str, scheme: &str| ColumnName::parse(name).unwrap().for_scheme(scheme).heading();
+        assert_eq!(of("definition.qid", "qid"), "definition.qid");
+        assert_eq!(of("definition.qid", "nessus"), "definition.id");
+        assert_eq!(of("definition.title", "nessus"), "definition.title");
     }
 
     #[test]

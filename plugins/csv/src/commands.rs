@@ -23,13 +23,13 @@ pub(crate) struct Commands {
 impl Commands {
     pub(crate) fn new(settings: Settings) -> Self {
         let writer = CommandWriter::new(settings);
-        let header = writer.header();
-        Self { writer, header, in_report: false, between_assets: true, bytes: 0 }
+        Self { writer, header: String::new(), in_report: false, between_assets: true, bytes: 0 }
     }
 
     /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
         self.writer.begin(report, how);
+        self.header = self.writer.header();
         self.between_assets = true;
         self.in_report = true;
         if let StartMode::Continued(state) = file.begin(report, how.continued)? {

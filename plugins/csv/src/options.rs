@@ -18,8 +18,8 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     file::ROTATE_BYTES,
     file::ROTATE_SECS,
     OptionSpec::list("columns", &ValueSpec::Text).default_list(DEFAULT_COLUMNS).help(
-        "Columns, in output order: `asset.*`, `definition.*`, `finding.*` or `report.*`. Only with \
-             `format: table`.",
+        "Columns, in output order: `asset.*`, `definition.*`, `finding.*` or `report.*`. The default has \
+             `definition.id` instead of `definition.qid` for reports of other scanners than Qualys. Only with `format: table`.",
     ),
     OptionSpec::flag("header").default_flag(true).help(
         "Write the column names as the first row. Only \
@@ -96,6 +96,8 @@ pub(crate) enum FormatOptions {
 #[derive(Debug)]
 pub(crate) struct TableOptions {
     pub(crate) columns: Vec<ColumnName>,
+    /// Whether `columns` has its default, which follows the report's scheme of IDs.
+    pub(crate) has_default_columns: bool,
     pub(crate) header: bool,
     pub(crate) delimiter: u8,
     pub(crate) list_separator: String,
@@ -117,7 +119,9 @@ impl Checked {
 
 impl TableOptions {
     fn read(options: &Options) -> Result<Self> {
-        let columns = options.list("columns")?.into_iter().map(ColumnName::parse);
+        let names = options.list("columns")?;
+        let has_default_columns = names == DEFAULT_COLUMNS;
+        let columns = names.into_iter().map(ColumnName::parse);
         let columns: Vec<_> = columns.collect::<Result<_, _>>().map_err(|bad| {
             PluginError::config(format!("option `columns`: {bad}"))
                 .with_hint("valid columns are listed in the plugin's README, for example `asset.address`")
@@ -127,6 +131,7 @@ impl TableOptions {
         }
         Ok(Self {
             columns,
+            has_default_columns,
             header: options.flag("header")?,
             delimiter: delimiter(options.text("delimiter")?.unwrap_or_default())?,
             list_separator: options.text("list_separator")?.unwrap_or_default().to_owned(),

@@ -93,4 +93,8 @@ impl Output for CsvOutput {
         };
         Ok(receipt.into())
     }
+
+    fn stored(&mut self) -> Result<()> {
+        self.file.stored()
+    }
 }

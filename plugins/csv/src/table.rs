@@ -1,11 +1,11 @@
 //! The table: one row per finding.
 
 use scanbridge_durable_file::{ReportFile, StartMode};
-use scanbridge_plugin_api::batch::{Batch, FindingView};
+use scanbridge_plugin_api::batch::{Batch, Columns, FindingView};
 use scanbridge_plugin_api::model::{ReportStart, list_items};
 use scanbridge_plugin_api::{Begin, Result};
 
-use crate::column::Column;
+use crate::column::{Column, ColumnName};
 use crate::formula::is_formula;
 use crate::options::TableOptions;
 use crate::row_buffer::RowBuffer;
@@ -14,9 +14,12 @@ use crate::row_buffer::RowBuffer;
 #[derive(Debug)]
 pub(crate) struct Table {
     options: TableOptions,
+    /// The names of the columns for the current report.
+    names: Vec<ColumnName>,
     columns: Vec<Column>,
     rows: RowBuffer,
     list: String,
+    number: String,
     escaped: String,
     /// Whether rows are written to the file one by one, because a piece may end after each of them.
     rotates: bool,
@@ -25,12 +28,28 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(options: TableOptions, rotates: bool) -> Self {
         let rows = RowBuffer::new(options.delimiter, options.crlf);
-        Self { options, columns: Vec::new(), rows, list: String::new(), escaped: String::new(), rotates }
+        Self {
+            options,
+            names: Vec::new(),
+            columns: Vec::new(),
+            rows,
+            list: String::new(),
+            number: String::new(),
+            escaped: String::new(),
+            rotates,
+        }
     }
 
     /// Begins or resumes a report. Returns the bytes written.
     pub(crate) fn begin(&mut self, report: &ReportStart, how: Begin, file: &mut ReportFile) -> Result<u64> {
-        self.columns = self.options.columns.iter().map(|name| name.locate(report)).collect::<Result<_>>()?;
+        let columns = Columns::of_report(report);
+        let names = self.options.columns.iter();
+        self.names = if self.options.has_default_columns {
+            names.map(|name| name.for_scheme(&report.source.scheme)).collect()
+        } else {
+            names.cloned().collect()
+        };
+        self.columns = self.names.iter().map(|name| name.locate(report, &columns)).collect::<Result<_>>()?;
         self.rows.clear();
         if file.begin(report, how.continued)? == StartMode::Empty {
             self.write_head();
@@ -54,12 +73,12 @@ impl Table {
     }
 
     fn write_row(&mut self, finding: &FindingView<'_>) {
-        let Self { options, columns, rows, list, escaped, .. } = self;
+        let Self { options, columns, rows, list, number, escaped, .. } = self;
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
                 rows.next_cell();
             }
-            let mut text = column.cell(finding);
+            let mut text = column.cell(finding, number);
             if column.is_list() && !text.is_empty() {
                 text = joined(list, text, &options.list_separator);
             }
@@ -82,7 +101,7 @@ impl Table {
         if !self.options.header {
             return;
         }
-        for (index, column) in self.options.columns.iter().enumerate() {
+        for (index, column) in self.names.iter().enumerate() {
             if index > 0 {
                 self.rows.next_cell();
             }

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
-use scanbridge_plugin_api::batch::{AssetView, DefinitionView, FindingView, Schema};
+use scanbridge_plugin_api::batch::{AssetView, Columns, DefinitionView, FindingColumn, FindingView, Schema};
 use scanbridge_plugin_api::model::ReportStart;
 
-use crate::object::{self, JsonType};
+use crate::object::{self, JsonType, ObjectWriter};
 
 /// Encodes the lines of one report at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// `,"report":{…}}` and the line feed, the same for all lines of a report.
     report: Vec<u8>,
-    /// JSON types of the columns of the three tables, in column order.
+    /// JSON types of the columns of assets and definitions, in column order.
     types: ColumnTypes,
+    /// The values of a finding, in the order in which they are written.
+    finding: Vec<(String, JsonType, FindingColumn)>,
+    number: String,
     /// Definitions by content key, as JSON.
     definitions: HashMap<u128, Box<[u8]>, foldhash::fast::RandomState>,
     definition_bytes: usize,
@@ -23,22 +26,33 @@ pub(crate) struct Lines {
 struct ColumnTypes {
     assets: Vec<JsonType>,
     definitions: Vec<JsonType>,
-    findings: Vec<JsonType>,
 }
+
+/// The scheme of Qualys, and the name of its IDs.
+const QID: &str = "qid";
 
 /// Size limit of the cached definitions, in bytes. A full cache is cleared and filled again.
 const KEPT_BYTES: usize = 8 << 20;
 
 impl Lines {
     pub(crate) fn begin(&mut self, report: &ReportStart) {
-        let Schema { assets, definitions, findings } = &report.schema;
+        let Schema { assets, definitions, .. } = &report.schema;
         let of = |names: &[String]| names.iter().map(|name| JsonType::of(name)).collect();
-        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions), findings: of(findings) };
-        // Content keys are comparable only within one schema.
+        self.types = ColumnTypes { assets: of(assets), definitions: of(definitions) };
+        let columns = Columns::of_report(report);
+        let finding = columns.finding_columns().into_iter();
+        self.finding = finding.map(|(name, column)| (name.to_owned(), JsonType::of(name), column)).collect();
+        // Content keys are comparable only within one schema, and the scheme of an ID may be that of the report.
         self.definitions.clear();
         self.definition_bytes = 0;
-        let names = ["id", "kind", "title", "time", "path"];
-        let values = [&report.id, &report.kind, &report.title, &report.time, &report.path];
+        let mut names = vec!["id", "kind", "title", "time", "path"];
+        let mut values = vec![&report.id, &report.kind, &report.title, &report.time, &report.path];
+        // A QID names its vendor already.
+        if report.source.scheme != QID {
+            names.extend(["vendor", "product", "product_version", "scanner"]);
+            let source = &report.source;
+            values.extend([&source.vendor, &source.product, &source.product_version, &source.scanner]);
+        }
         let cells = names.into_iter().zip(values).map(|(name, value)| (name, JsonType::Text, value.as_str()));
         self.report = b",\"report\":".to_vec();
         object::push(&mut self.report, cells);
@@ -48,7 +62,11 @@ impl Lines {
     /// Appends the line of a finding.
     pub(crate) fn finding(&mut self, out: &mut Vec<u8>, schema: &Schema, finding: FindingView<'_>) {
         out.extend_from_slice(b"{\"finding\":");
-        object::push(out, cells(&schema.findings, &self.types.findings, |column| finding.column(column)));
+        let mut object = ObjectWriter::begin(out);
+        for (name, json_type, column) in &self.finding {
+            object.cell(name, *json_type, finding.printed(*column, &mut self.number));
+        }
+        object.end();
         out.extend_from_slice(b",\"definition\":");
         self.definition(out, schema, finding.definition());
         self.asset_and_report(out, schema, finding.asset());
@@ -73,8 +91,18 @@ impl Lines {
             return;
         }
         let start = out.len();
-        let types = &self.types.definitions;
-        object::push(out, cells(&schema.definitions, types, |column| definition.column(column)));
+        let is_qid = definition.scheme() == QID;
+        let mut object = ObjectWriter::begin(out);
+        let columns = schema.definitions.iter().zip(&self.types.definitions).enumerate();
+        for (column, (name, json_type)) in columns {
+            match name.as_str() {
+                "id" if is_qid => object.cell(QID, *json_type, definition.id()),
+                "scheme" if is_qid => {}
+                "scheme" => object.cell(name, *json_type, definition.scheme()),
+                _ => object.cell(name, *json_type, definition.column(Some(column))),
+            }
+        }
+        object.end();
         let made: Box<[u8]> = out[start..].into();
         if self.definition_bytes + made.len() > KEPT_BYTES {
             self.definitions.clear();

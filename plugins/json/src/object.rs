@@ -37,16 +37,39 @@ impl JsonType {
 
 /// Appends an object with all cells that are not empty.
 pub(crate) fn push<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = (&'a str, JsonType, &'a str)>) {
-    out.push(b'{');
-    let mut gap = "";
-    for (name, json_type, cell) in cells.filter(|(_, _, cell)| !cell.is_empty()) {
-        out.extend_from_slice(gap.as_bytes());
-        push_text(out, name);
-        out.push(b':');
-        push_cell(out, json_type, cell);
-        gap = ",";
+    let mut object = ObjectWriter::begin(out);
+    cells.for_each(|(name, json_type, cell)| object.cell(name, json_type, cell));
+    object.end();
+}
+
+/// An object that is being appended.
+#[derive(Debug)]
+pub(crate) struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    gap: &'static str,
+}
+
+impl<'a> ObjectWriter<'a> {
+    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, gap: "" }
     }
-    out.push(b'}');
+
+    /// Appends a cell, unless it is empty.
+    pub(crate) fn cell(&mut self, name: &str, json_type: JsonType, cell: &str) {
+        if cell.is_empty() {
+            return;
+        }
+        self.out.extend_from_slice(self.gap.as_bytes());
+        push_text(self.out, name);
+        self.out.push(b':');
+        push_cell(self.out, json_type, cell);
+        self.gap = ",";
+    }
+
+    pub(crate) fn end(self) {
+        self.out.push(b'}');
+    }
 }
 
 fn push_cell(out: &mut Vec<u8>, json_type: JsonType, cell: &str) {

@@ -77,6 +77,10 @@ impl Output for Json {
     fn commit(&mut self, _: CommitPoint) -> Result<Committed> {
         self.file.commit(b"").map(Committed::from)
     }
+
+    fn stored(&mut self) -> Result<()> {
+        self.file.stored()
+    }
 }
 
 /// Writes the line in the buffer, clears the buffer and returns the length of the line.

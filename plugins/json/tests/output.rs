@@ -5,10 +5,10 @@ use std::path::Path;
 
 use scanbridge_json::Json;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services, Written};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Services, Written};
 use serde_json::{Value, json};
 
 /// One asset with two findings of one definition, and one asset without findings.
@@ -19,13 +19,12 @@ fn batch() -> RawBatch {
     asset.set(AssetField::Groups, "web\ndmz");
     let first = batch.push_asset(&asset, false);
     let mut definition = DefinitionRow::default();
-    definition.set(DefinitionField::Qid, "38170");
+    definition.set(DefinitionField::Id, "38170");
     definition.set(DefinitionField::Title, "Zertifikat – \"alt\"\u{1}");
     let definition = batch.push_definition(&definition);
     for port in ["443", "8443"] {
         let mut finding = FindingRow::default();
-        finding.set(FindingField::Kind, "vulnerability");
-        finding.set(FindingField::Port, port);
+        assert!(finding.set_printed("kind", "vulnerability") && finding.set_printed("port", port));
         batch.push_finding(first, definition, &finding);
     }
     asset.clear();
@@ -35,17 +34,23 @@ fn batch() -> RawBatch {
 }
 
 fn run(path: &Path, assets: bool, deliver: bool) -> Written {
+    run_from(ReportSource::new("Qualys", "Qualys", "qid"), path, assets, deliver)
+}
+
+fn run_from(source: ReportSource, path: &Path, assets: bool, deliver: bool) -> Written {
     let options = json!({ "path": path, "assets": assets }).to_string();
     let options = Options::read(Json::OPTIONS, options.as_bytes()).expect("valid options");
     let services = Services::without_host(path.parent().expect("a parent directory"));
     let mut output = Json::open(&Open::new(&options, &services, &OpenFrame::default()), None)
         .map(|opened| opened.plugin)
         .expect("the output opens");
-    let report = ReportStart { title: "Weekly".to_owned(), ..ReportStart::default() };
+    let report = ReportStart { title: "Weekly".to_owned(), source, ..ReportStart::default() };
     output.begin(&report, Begin::NEW).expect("the report begins");
-    let (raw, columns) = (batch(), Columns::of(Schema::default()));
+    let (raw, columns) = (batch(), Columns::of_report(&report));
     let written = output.write(Batch::of(&raw, &columns).expect("a valid batch")).expect("it is written");
     output.end(&ReportEnd { complete: deliver, deliver, ..ReportEnd::default() }).expect("the report ends");
+    output.commit(CommitPoint::BetweenReports).expect("the report is committed");
+    output.stored().expect("the report is published");
     written
 }
 
@@ -71,6 +76,17 @@ fn each_finding_is_a_line_with_definition_asset_and_report() {
     });
     assert_eq!(lines(&path), expected);
     assert_eq!((written.bytes, written.derived), (fs::metadata(&path).unwrap().len(), 0));
+}
+
+#[test]
+fn report_of_another_scanner_names_vendor_and_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("findings.ndjson");
+    run_from(ReportSource::new("Acme", "Scanner", "acme"), &path, false, true);
+    let lines = lines(&path);
+    let definition = json!({ "id": "38170", "scheme": "acme", "title": "Zertifikat – \"alt\"\u{1}" });
+    assert_eq!(lines[0]["definition"], definition);
+    assert_eq!(lines[0]["report"], json!({ "title": "Weekly", "vendor": "Acme", "product": "Scanner" }));
 }
 
 #[test]

@@ -56,14 +56,8 @@ struct SendContext<'a> {
 }
 
 impl Delivery {
-    pub(crate) fn new(
-        target: Target,
-        services: Services,
-        reply_timeout: Duration,
-        limits: Limits,
-        header: String,
-    ) -> Self {
-        let packer = Packer::new(header, limits);
+    pub(crate) fn new(target: Target, services: Services, reply_timeout: Duration, limits: Limits) -> Self {
+        let packer = Packer::new(limits);
         Self { target, services, reply_timeout, limits, packer, line: Line::default() }
     }
 
@@ -71,11 +65,11 @@ impl Delivery {
         &self.target
     }
 
-    /// Begins a report, or resumes it after the confirmed part. Connects, and returns the maximum block size.
+    /// Begins a report, or resumes it after the confirmed part. Each message begins with `header`. Connects, and returns the maximum block size.
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub(crate) fn begin(&mut self, confirmed: Confirmed) -> Result<usize> {
+    pub(crate) fn begin(&mut self, confirmed: Confirmed, header: String) -> Result<usize> {
         self.line.confirmed = confirmed;
         self.line.warned = 0;
         self.line.failed_repeats = 0;
@@ -85,7 +79,7 @@ impl Delivery {
         info!("connected to {}, maximum message size {max_size} bytes", self.target.center);
         self.line.session = Some(session);
         let bytes = self.limits.bytes.min(max_size);
-        self.packer.begin(Limits { bytes, max_bytes: max_size, ..self.limits });
+        self.packer.begin(header, Limits { bytes, max_bytes: max_size, ..self.limits });
         Ok(self.packer.block_limit())
     }
 

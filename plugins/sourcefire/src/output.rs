@@ -51,7 +51,7 @@ impl Output for SourcefireOutput {
         let Checked { target, settings, limits, identity, reply_timeout } = Checked::read(options)?;
         let domain = settings.domain.as_ref().map(ToString::to_string);
         let writer = CommandWriter::new(settings);
-        let delivery = Delivery::new(target, services.clone(), reply_timeout, limits, writer.header());
+        let delivery = Delivery::new(target, services.clone(), reply_timeout, limits);
         Ok(Self {
             writer,
             delivery,
@@ -74,9 +74,9 @@ impl Output for SourcefireOutput {
         if !how.continued {
             resumed = Progress::default();
         }
-        let block_limit = self.delivery.begin(resumed.confirmed)?;
-        self.writer.limit_blocks(block_limit);
         self.writer.begin(report, how);
+        let block_limit = self.delivery.begin(resumed.confirmed, self.writer.header())?;
+        self.writer.limit_blocks(block_limit);
         if !resumed.writer.is_empty() {
             self.writer.restore(&resumed.writer).map_err(|_| unreadable())?;
         }

@@ -104,8 +104,8 @@ pub(crate) struct Limits {
 }
 
 impl Packer {
-    pub(crate) fn new(header: String, limits: Limits) -> Self {
-        Self { header, limits, body: Body::default(), in_asset: false }
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { header: String::new(), limits, body: Body::default(), in_asset: false }
     }
 
     /// The bytes that blocks may use in a body.
@@ -113,8 +113,9 @@ impl Packer {
         self.limits.bytes.saturating_sub(self.header.len())
     }
 
-    /// Begins a report.
-    pub(crate) fn begin(&mut self, limits: Limits) {
+    /// Begins a report, whose bodies begin with `header`.
+    pub(crate) fn begin(&mut self, header: String, limits: Limits) {
+        self.header = header;
         self.limits = limits;
         self.in_asset = false;
     }

@@ -25,7 +25,8 @@ fn part(last: u8, lengths: &[usize], ends_asset: bool) -> Part {
 
 /// Packs the parts. Returns the bodies and the number of skipped lines.
 fn pack(parts: &[Part], limits: Limits) -> (Vec<Body>, u64) {
-    let mut packer = Packer::new(HEADER.to_owned(), limits);
+    let mut packer = Packer::new(limits);
+    packer.begin(HEADER.to_owned(), limits);
     let mut bodies = Vec::new();
     let mut send = |body: &Body| {
         bodies.push(body.clone());

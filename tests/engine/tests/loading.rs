@@ -173,10 +173,10 @@ fn duplicate_plugin_names_both_libraries() {
     fs::copy(folder.path().join("libplugin.so"), folder.path().join("libcopy.so")).unwrap();
     let registry = discover(folder.path());
     let error = registry.claim(PluginKind::Input, "Rogue").unwrap_err();
-    assert!(matches!(error, Unavailable::Twice { .. }), "{error}");
+    assert!(matches!(error, Unavailable::Duplicate { .. }), "{error}");
     let sentence = error.to_string();
     assert!(sentence.contains("libplugin.so") && sentence.contains("libcopy.so"), "{sentence}");
-    assert_eq!(registry.clashes().len(), 2, "the input and the output");
+    assert_eq!(registry.duplicates().len(), 2, "the input and the output");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn world_writable_plugin_is_rejected_unless_allowed() {
         mode(path, loose);
         let sentence = refusal(folder.path());
         assert!(sentence.contains("is world-writable") && sentence.contains("chmod o-w"), "{sentence}");
-        assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Anybody).claims().len(), 2);
+        assert_eq!(discover_trusting(folder.path(), FilePermissionCheck::Disabled).claims().len(), 2);
         mode(path, tight);
     }
     assert_eq!(discover(folder.path()).claims().len(), 2);

@@ -9,6 +9,7 @@ use scanbridge::config;
 use scanbridge::pipeline::{self, Failure, RunStatus, Settings, Stop, Summary};
 use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::state::StateFolder;
+use serde_json::json;
 
 /// The directory of the library that Cargo has built next to this test.
 fn folder() -> Folder {
@@ -135,6 +136,64 @@ fn invalid_batch_is_rejected_before_any_output() {
 }
 
 #[test]
+fn report_without_a_vendor_is_a_plugin_bug() {
+    let summary = run("no-vendor", &[("behave", true)]).unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Failed, 70));
+    let failure = &summary.failures[0];
+    assert_eq!(failure.instance, "in");
+    let message = "plugin bug: the input started a report without a `source.vendor`";
+    assert_eq!(failure.message, message);
+}
+
+#[test]
+fn invalid_rows_are_counted_and_delivered_to_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = ["first", "second"].map(|name| folder.path().join(name));
+    let with_log = |log: &PathBuf| format!("behave, log: {}", log.display());
+    let acts = logs.each_ref().map(with_log);
+    let summary = run("invalid-rows", &[(&acts[0], true), (&acts[1], true)]).unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Partial, 65));
+    let invalid = serde_json::to_value(summary.inputs[0].invalid).unwrap();
+    let reasons = json!({
+        "unknown kind": 1,
+        "unknown severity": 1,
+        "unknown status": 1,
+        "invalid address": 1,
+        "asset without address, name or ID": 1,
+        "finding on an invalid asset": 2,
+        "definition without ID": 1,
+    });
+    assert_eq!(invalid, reasons);
+    assert_eq!((summary.inputs[0].findings.total(), summary.inputs[0].assets), (3, 7));
+    balanced(&summary);
+    let failure = &summary.failures[0];
+    assert_eq!((failure.instance.as_str(), failure.exit_code), ("in", 65));
+    assert!(failure.message.starts_with("plugin Rogue sent 8 invalid rows"), "{}", failure.message);
+    for log in logs {
+        let text = std::fs::read_to_string(log).unwrap();
+        assert_eq!(text.lines().last(), Some("end rogue.xml complete=false"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("192.0.2.")).count(), 3, "{text}");
+    }
+}
+
+#[test]
+fn invalid_rows_are_counted_once_when_an_output_fails() {
+    let summary = run("invalid-rows", &[("panic-in-begin", false), ("behave", false)]).unwrap();
+    assert_eq!(summary.inputs[0].invalid.total(), 8);
+    assert_eq!(summary.outputs[0].undelivered, 3);
+    balanced(&summary);
+}
+
+#[test]
+fn rows_with_odd_cells_are_delivered() {
+    let summary = run("odd-cells", &[("behave", true)]).unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (RunStatus::Ok, 0));
+    assert_eq!(summary.outputs[0].records, 9);
+    let odd = serde_json::to_value(summary.inputs[0].odd_cells).unwrap();
+    assert_eq!(odd, json!({ "asset.last_scan": 9 }));
+}
+
+#[test]
 fn position_or_receipt_above_the_limit_is_a_plugin_bug() {
     for (input, output, message) in [
         (
@@ -183,7 +242,7 @@ fn stop_request_ends_a_waiting_input_at_once() {
     let other = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
-        other.give();
+        other.request();
     });
     let started = Instant::now();
     let summary = run_until("wait-forever", &[("behave", true)], &stop).unwrap();

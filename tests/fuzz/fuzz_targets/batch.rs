@@ -33,7 +33,7 @@ fuzz_target!(|input: &[u8]| {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     for schema in [
         Schema::default(),
-        Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["kind", "facts"]) },
+        Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["facts"]) },
     ] {
         let columns = Columns::of(schema);
         let Ok(batch) = Batch::of(&raw, &columns) else { continue };

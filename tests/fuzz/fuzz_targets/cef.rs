@@ -17,7 +17,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart, list_items,
+    AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportSource, ReportStart, list_items,
 };
 use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Result, Services};
 
@@ -29,9 +29,10 @@ type Cells = Vec<String>;
 
 const ASSET: &[A] = &[A::Dns, A::Netbios, A::Address, A::Os];
 const DEFINITION: &[D] =
-    &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Qid, D::Solution, D::CvssBase];
-const FINDING: &[F] =
-    &[F::Result, F::Kind, F::Facts, F::Port, F::Protocol, F::Severity, F::LastFound, F::Status];
+    &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Id, D::Solution, D::CvssBase];
+/// The names of the values of a finding.
+const FINDING: &[&str] =
+    &["result", "kind", "facts", "port", "protocol", "severity", "last_found", "status"];
 const CELLS: usize = ASSET.len() + DEFINITION.len() + FINDING.len();
 const MOST_FINDINGS: usize = 6;
 
@@ -51,8 +52,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
     let settings = usize::from(first % 4);
     let mut texts: Vec<String> = rest.split(|byte| *byte == 0xFF).map(text).collect();
-    let mut start = ReportStart { kind: "SCAN".to_owned(), ..ReportStart::default() };
-    for slot in [&mut start.path, &mut start.id, &mut start.scanner_version] {
+    let source = ReportSource::new("Qualys", "Qualys", "qid");
+    let mut start = ReportStart { kind: "SCAN".to_owned(), source, ..ReportStart::default() };
+    for slot in [&mut start.path, &mut start.id, &mut start.source.product_version] {
         *slot = texts.pop().unwrap_or_default();
     }
     let findings: Vec<Cells> = texts.chunks(CELLS).take(MOST_FINDINGS).map(<[String]>::to_vec).collect();
@@ -151,12 +153,13 @@ fn definition_row(cells: &Cells) -> DefinitionRow {
 fn finding_row(cells: &Cells) -> FindingRow {
     let mut row = FindingRow::default();
     let first = ASSET.len() + DEFINITION.len();
-    for (index, field) in FINDING.iter().enumerate() {
+    for (index, name) in FINDING.iter().enumerate() {
         let text = cell(cells, first + index);
         // The first byte of the text selects one of the four kinds.
         let kinds = ["vulnerability", "potential", "information", "service"];
         let kind = kinds[usize::from(text.as_bytes().first().copied().unwrap_or(0) % 4)];
-        row.set(*field, if *field == F::Kind { kind } else { text });
+        // Texts that are not a value of their code are left out, as an input would do.
+        row.set_printed(name, if *name == "kind" { kind } else { text });
     }
     row
 }
@@ -172,7 +175,7 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
     assert_eq!(of_findings.len(), findings.len(), "one event for each finding:\n{written}");
     for (line, cells) in of_findings.into_iter().zip(findings) {
         let (definition, finding) = (definition_row(cells), finding_row(cells));
-        let name = if finding.get(F::Kind) == "information" {
+        let name = if finding.kind() == Some(FindingKind::Information) {
             [cell(cells, 1), cell(cells, 0)]
         } else {
             [cell(cells, 0), cell(cells, 1)]
@@ -183,9 +186,10 @@ fn check(written: &str, is_all_findings: bool, findings: &[Cells], start: &Repor
         line.expect("cat", &cef_line::clean(definition.get(D::Category)));
         line.expect("oldFilePath", &cef_line::clean(&start.path));
         if line.get("outcome").is_some() {
-            line.expect("outcome", &cef_line::clean(finding.get(F::Status)));
+            let status = FindingStatus::from_word(cell(cells, CELLS - 1)).map_or("", FindingStatus::word);
+            line.expect("outcome", status);
         }
-        if finding.get(F::Kind) != "service" {
+        if finding.kind() != Some(FindingKind::Service) {
             let cves: Vec<_> =
                 list_items(definition.get(D::Cves)).map(str::trim).filter(|cve| !cve.is_empty()).collect();
             line.expect("cs2", &cef_line::clean(&cves.join(",")));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use scanbridge::state::{Ledger, Letter, LetterFile};
+use scanbridge::state::{Ledger, DeadLetter, DeadLetterFile};
 use scanbridge_delivery_journal::Journal;
 use scanbridge_durable_file::{ReportFile, Rotation, Target};
 use scanbridge_plugin_api::Receipt;
@@ -79,10 +79,11 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     let out = folder.join("out");
     fs::create_dir_all(&out).expect("the file system in memory is not full");
     fs::write(folder.join("a.csv"), "outside").expect("the file system in memory is not full");
-    // The output file and the part file that the seeds refer to.
+    // The output file and the part files that the seeds refer to.
     fs::write(out.join("a.csv"), "published\n").expect("the file system in memory is not full");
-    fs::write(out.join(".a.csv.part"), "published\nhalf a line")
-        .expect("the file system in memory is not full");
+    for part in [".a.csv.2.part", ".a.csv.2-0001.part"] {
+        fs::write(out.join(part), "published\nhalf a line").expect("the file system in memory is not full");
+    }
     // A receipt contains the path of its file. The seeds contain a placeholder instead.
     let text = String::from_utf8_lossy(bytes).replace("\"P\"", &format!("{:?}", out.join("a.csv")));
     let target = || Target { rotate, ..Target::new(out.join("a.csv")) };
@@ -106,15 +107,15 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
 
 fn letters(bytes: &[u8]) {
     let path = FOLDER.path().join("siem.ndjson");
-    let read = |bytes: &[u8]| -> Vec<Option<Letter>> {
+    let read = |bytes: &[u8]| -> Vec<Option<DeadLetter>> {
         fs::write(&path, bytes).expect("the file system in memory is not full");
-        let file = LetterFile { output: "siem".to_owned(), path: path.clone(), bytes: bytes.len() as u64 };
-        file.letters().expect("the file exists").map(Result::ok).collect()
+        let file = DeadLetterFile { output: "siem".to_owned(), path: path.clone(), bytes: bytes.len() as u64 };
+        file.dead_letters().expect("the file exists").map(Result::ok).collect()
     };
     let found = read(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     assert_eq!(found.len(), lines, "every line must be a dead letter or an error");
-    let good: Vec<Letter> = found.into_iter().flatten().collect();
+    let good: Vec<DeadLetter> = found.into_iter().flatten().collect();
     let mut written = Vec::new();
     for letter in &good {
         serde_json::to_writer(&mut written, letter).expect("plain data can be serialized");

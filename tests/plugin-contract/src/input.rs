@@ -99,6 +99,7 @@ impl Run {
         match step.event {
             Event::ReportStart { start, continued } => {
                 assert!(!std::mem::replace(&mut self.in_report, true), "a report begins inside another");
+                assert_eq!(start.source.fault(), None, "a report does not name its scanner");
                 self.collected.starts.push(*start);
                 self.collected.continued.push(continued);
             }
@@ -110,7 +111,11 @@ impl Run {
                     .expect("the definitions of a batch continue those of the batch before");
                 let batch = ValidBatch::new(batch, self.known.clone(), Arc::clone(&self.columns));
                 let batch = batch.expect("a batch is valid");
-                batch.read(|batch| self.take(batch));
+                batch.read(|batch| {
+                    let codes = batch.findings().find_map(|finding| finding.bad_code());
+                    assert_eq!(codes, None, "a finding has an unknown code");
+                    self.take(batch);
+                });
                 self.recycled = batch.into_raw();
             }
             Event::ReportEnd(end) => {

@@ -8,7 +8,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema, Selection, ValidBatch,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, Field, FindingField, FindingKind, ReportEnd, ReportStart,
+    AssetField, DefinitionField, Field, FindingField, FindingKind, Protocol, ReportEnd, ReportStart,
 };
 use scanbridge_plugin_api::{Begin, CommitPoint, Output, PluginError, Receipt, Written};
 use serde_json::Value;
@@ -196,11 +196,12 @@ pub fn hostile_batch() -> ValidBatch {
                 &[DefinitionField::Title, DefinitionField::Cves, DefinitionField::Solution],
                 text,
             );
-            definition.set(DefinitionField::Qid, "1000");
+            definition.set(DefinitionField::Id, "1000");
             let definition = batch.push_definition(&definition);
             let mut finding = FindingRow::default();
-            fill(&mut finding, &[FindingField::Port, FindingField::Severity, FindingField::Facts], text);
-            finding.set(FindingField::Kind, kind.word());
+            fill(&mut finding, &[FindingField::Service, FindingField::Facts], text);
+            finding.set_kind(kind);
+            finding.set_protocol(Protocol::of(text));
             finding.set(FindingField::Result, &text.repeat(10_000));
             batch.push_finding(asset, definition, &finding);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scanbridge_plugin_api::batch::Batch;
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field};
 
 /// The non-empty cells of a row, by column name.
 pub type Row = BTreeMap<String, String>;
@@ -19,8 +19,12 @@ pub fn assets(batch: Batch<'_>) -> Vec<Row> {
 /// asset (`asset`).
 #[must_use]
 pub fn findings(batch: Batch<'_>) -> Vec<Row> {
+    let mut scratch = String::new();
     let rows = batch.findings().map(|finding| {
-        let mut row = cells(FindingField::NAMES, |column| finding.column(Some(column)), "");
+        let values = batch.columns().finding_columns().into_iter();
+        let values =
+            values.map(|(name, column)| (name.to_owned(), finding.printed(column, &mut scratch).to_owned()));
+        let mut row: Row = values.filter(|(_, text)| !text.is_empty()).collect();
         let definition = finding.definition();
         let names = DefinitionField::NAMES;
         row.append(&mut cells(names, |column| definition.column(Some(column)), "definition."));

@@ -1,7 +1,9 @@
 //! The contract tests detect inputs that resume incorrectly.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{
     CheckReport, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position, Result,
     Resumes, Step, Verdict,
@@ -69,7 +71,8 @@ impl Input for Counting {
 impl Counting {
     fn start(&self, continued: bool) -> Step {
         let path = format!("report {}", self.done / STEPS);
-        let start = ReportStart { path, ..ReportStart::default() };
+        let source = ReportSource::new("Example", "Counting", "example");
+        let start = ReportStart { path, source, ..ReportStart::default() };
         if continued { Step::report_continued(start) } else { Step::report_start(start) }
     }
 
@@ -78,10 +81,10 @@ impl Counting {
         asset.set(AssetField::Address, &format!("192.0.2.{step}"));
         let asset = batch.push_asset(&asset, self.act == "splits an asset" && number == 3);
         let mut definition = DefinitionRow::default();
-        definition.set(DefinitionField::Qid, "1000");
+        definition.set(DefinitionField::Id, "1000");
         let definition = batch.push_definition(&definition);
         let mut finding = FindingRow::default();
-        finding.set(FindingField::Kind, "vulnerability");
+        finding.set_kind(FindingKind::Vulnerability);
         batch.push_finding(asset, definition, &finding);
     }
 }

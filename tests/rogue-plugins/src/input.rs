@@ -5,8 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
+};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Input, InputCapabilities, Open, OpenedInput, OptionSpec, PluginError, Position,
     Result, Resumes, Services, Step, Stored, Verdict, register_input, tracing,
@@ -38,6 +40,9 @@ const ACTS: &[&str] = &[
     "panic-in-next",
     "panic-midway",
     "invalid-batch",
+    "invalid-rows",
+    "no-vendor",
+    "odd-cells",
     "long-position",
     "batch-outside-report",
     "nested-report",
@@ -108,15 +113,22 @@ impl Input for Rogue {
             }
             ("nested-report", 2) | (_, 1) if self.act != "batch-outside-report" => {
                 tracing::info!("step {}", self.steps);
-                Ok(Step::report_start(start()))
+                let mut start = start();
+                if self.act == "no-vendor" {
+                    start.source.vendor.clear();
+                }
+                Ok(Step::report_start(start))
             }
             ("finish-in-report", 2) => Ok(Step::finished()),
             ("idle-in-report", 2) => Ok(Step::idle(Duration::from_secs(3600))),
             (_, 1..=10) => {
                 // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
-                push_findings(&mut batch, self.steps, self.findings);
+                push_findings(&mut batch, self.steps, self.findings, &self.act);
                 let mut batch = batch.finish();
+                if self.act == "invalid-rows" {
+                    make_codes_invalid(&mut batch, self.steps);
+                }
                 if self.act == "invalid-batch" {
                     let shorter = batch.findings.len() - 1;
                     batch.findings = batch.findings[..shorter].to_vec().into();
@@ -144,7 +156,8 @@ impl Input for Rogue {
 }
 
 fn start() -> ReportStart {
-    ReportStart { path: "rogue.xml".to_owned(), ..ReportStart::default() }
+    let source = ReportSource::new("Example", "Rogue", "rogue");
+    ReportStart { path: "rogue.xml".to_owned(), source, ..ReportStart::default() }
 }
 
 /// Ends the process with success, as a C library may do on an error.
@@ -158,20 +171,40 @@ fn first_time(services: &Services) -> Result<bool> {
     Ok(!seen.exists() && std::fs::write(seen, "").is_ok())
 }
 
-fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64) {
+/// A kind, a severity and a status that this version does not know, in the batches of the steps 2 to 4.
+fn make_codes_invalid(batch: &mut RawBatch, step: u32) {
+    const CODES: usize = 2;
+    match step {
+        2 => batch.findings[CODES] = 7,
+        3 => batch.findings[CODES] |= 9 << 8,
+        4 => batch.findings[CODES + 1] = 77,
+        _ => {}
+    }
+}
+
+fn push_findings(batch: &mut BatchBuilder, number: u32, findings: u64, act: &str) {
+    let is_due = |step: u32| act == "invalid-rows" && number == step;
     let mut asset = AssetRow::default();
-    asset.set(AssetField::Address, &format!("192.0.2.{number}"));
+    let address = if is_due(5) { "10.0.0.999".to_owned() } else { format!("192.0.2.{number}") };
+    if !is_due(6) {
+        asset.set(AssetField::Address, &address);
+    }
+    if act == "odd-cells" {
+        asset.set(AssetField::LastScan, "yesterday");
+    }
     let asset = batch.push_asset(&asset, false);
     let mut definition = DefinitionRow::default();
-    definition.set(DefinitionField::Qid, "1000");
+    if !is_due(7) {
+        definition.set(DefinitionField::Id, "1000");
+    }
     let definition = batch.push_definition(&definition);
     let mut finding = FindingRow::default();
-    finding.set(FindingField::Kind, "vulnerability");
+    finding.set_kind(FindingKind::Vulnerability);
     // Long enough for a checkpoint after every batch, if the pipeline sets `checkpoint: { bytes: 1 KiB }`.
     finding.set(FindingField::Result, &"x".repeat(2000));
     for port in 1..=findings {
         if findings > 1 {
-            finding.set(FindingField::Port, &port.to_string());
+            finding.set_port(u16::try_from(port).unwrap_or_default());
         }
         batch.push_finding(asset, definition, &finding);
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use scanbridge_plugin_api::batch::Batch;
-use scanbridge_plugin_api::model::{FindingField, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
     Begin, CheckReport, CommitPoint, Committed, ErrorKind, LateAnswers, LateRow, Open, OpenedOutput,
     OptionSpec, Output, OutputCapabilities, Partial, PluginError, Receipt, Rejection, Result, Resume,
@@ -289,8 +289,8 @@ impl Output for Rogue {
             if fault == 3 { batch.findings().map(|finding| finding.row()).next() } else { None };
         let accepted = accepted.filter(|finding| Some(finding.row()) != rejected_row);
         self.pending.extend(accepted.map(|finding| {
-            let (address, port) = (finding.asset().address(), finding.get(FindingField::Port));
-            if port.is_empty() { address.to_owned() } else { format!("{address} {port}") }
+            let address = finding.asset().address();
+            finding.port().map_or_else(|| address.to_owned(), |port| format!("{address} {port}"))
         }));
         if fault == 4 {
             // The findings were accepted, but the host does not know.

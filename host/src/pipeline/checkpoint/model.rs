@@ -1,12 +1,12 @@
-//! Publication in two phases, with a crash between any two steps: outputs that seal, commit and publish, random lags, and
-//! a power loss under the ledger. Every record is published exactly once by each output.
+//! Publication in two phases, with a crash between any two steps. Outputs seal, commit and publish with random
+//! delays, and the ledger suffers a power loss. Every output publishes each record exactly once.
 
 use proptest::prelude::*;
 
 use super::tests::Disk;
 use super::*;
 
-/// What an input sends, in order. A barrier follows each record, and the end of each report.
+/// An item that an input sends. A barrier follows each record, and the end of each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Begin(u8),
@@ -14,7 +14,7 @@ enum Event {
     End(u8),
 }
 
-/// Records of each report.
+/// Number of records in each report.
 const REPORTS: [u8; 4] = [3, 0, 2, 4];
 
 fn stream() -> Vec<Event> {
@@ -35,14 +35,14 @@ fn key(report: u8) -> ReportKey {
     ReportKey { id: report.to_string(), ..ReportKey::default() }
 }
 
-/// A file output: numbered parts, which `stored` publishes. What is not synchronized is lost in a crash.
+/// A file output: numbered parts, which `stored` publishes. Unsynchronized data is lost in a crash.
 #[derive(Debug, Default)]
 struct Output {
     published: Vec<u8>,
     parts: BTreeMap<u8, Vec<u8>>,
     /// The part being written, with records that are not durable yet.
     current: Option<(u8, Vec<u8>)>,
-    /// The part that the last end of a report has sealed.
+    /// The part that was sealed at the last end of a report.
     sealed: Option<u8>,
     /// The next event of this output, and its next step there.
     next: usize,
@@ -117,7 +117,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One step of an output. Returns whether it had something to do.
+    /// Executes one step of an output. Returns whether there was a step to execute.
     fn step(&mut self, number: usize) -> Result<bool, StateError> {
         let output = &mut self.outputs[number];
         let Some(event) = self.events.get(output.next).copied() else { return Ok(false) };
@@ -141,7 +141,7 @@ impl Run<'_> {
                 let state = OutputState { receipt, ..OutputState::default() };
                 let ended = mark.ends_report.then(Ended::default);
                 // The steps of the outputs alternate, so waiting for another one is of no use.
-                self.checkpoints.lock().outputs[number].patience = Duration::ZERO;
+                self.checkpoints.lock().outputs[number].max_wait = Duration::ZERO;
                 self.checkpoints.committed(number, mark, vec![(number.to_string(), state)], ended)?;
             }
             (2, Event::Record(_) | Event::End(_)) => {
@@ -160,7 +160,7 @@ impl Run<'_> {
 }
 
 /// The first barrier is stored before anything is delivered.
-fn mark_the_beginning(checkpoints: &Checkpoints) -> Result<(), StateError> {
+fn store_first_checkpoint(checkpoints: &Checkpoints) -> Result<(), StateError> {
     let position = Some(Position(vec![0]));
     let number = checkpoints.mark(NewMark { input: 0, position, in_report: false, ended: None });
     for output in 0..2 {
@@ -175,7 +175,7 @@ fn mark_the_beginning(checkpoints: &Checkpoints) -> Result<(), StateError> {
 fn run(
     disk: &Disk,
     outputs: &mut [Output; 2],
-    turns: &[bool],
+    schedule: &[bool],
     crash_at: u64,
     inputs: &mut Vec<StoredReport>,
 ) -> Result<bool, StateError> {
@@ -184,10 +184,10 @@ fn run(
     let first = from.positions.get("in").map_or(0, |position| usize::from(position[0]));
     for (number, output) in outputs.iter_mut().enumerate() {
         let state = from.outputs.get(&number.to_string()).cloned().unwrap_or_default();
-        output.open(state.receipt.map(|receipt| receipt.try_into().expect("three bytes")));
+        output.open(state.receipt.map(|receipt| receipt.try_into().expect("a receipt has three bytes")));
         (output.next, output.ahead) = (first, state.ahead);
-        // Inside a report, the input continues it, and so does an output whose receipt is there.
-        if from.under_way.is_some() {
+        // Inside a report, the input continues it, and so does an output whose receipt is inside it.
+        if from.active_input.is_some() {
             let events = &stream()[..first];
             let Some(Event::Begin(report)) = events.iter().rfind(|event| matches!(event, Event::Begin(_)))
             else {
@@ -201,8 +201,8 @@ fn run(
     }
     let ids = ["0", "1"].map(|id| OutputIds { ids: vec![id.to_owned()], resumes: true }).into();
     let checkpoints = Checkpoints::new(Some(ledger), from, vec!["in".to_owned()], ids);
-    if !checkpoints.has_begun() {
-        mark_the_beginning(&checkpoints)?;
+    if !checkpoints.has_first_checkpoint() {
+        store_first_checkpoint(&checkpoints)?;
     }
     let events = stream();
     let marks = (first..events.len()).map(|index| {
@@ -222,15 +222,15 @@ fn run(
     });
     let marks = marks.collect();
     let mut run = Run { checkpoints, events, marks, first, outputs };
-    let mut turns = turns.iter().cycle();
-    for moves in 0.. {
-        let number = usize::from(*turns.next().unwrap());
-        if moves == crash_at {
+    let mut schedule = schedule.iter().cycle();
+    for step_count in 0.. {
+        let number = usize::from(*schedule.next().unwrap());
+        if step_count == crash_at {
             return Ok(false);
         }
-        if let Some(news) = run.checkpoints.take_news(0) {
-            run.checkpoints.confirmed(0, &news.reports);
-            inputs.extend(news.reports);
+        if let Some(notification) = run.checkpoints.take_notification(0) {
+            run.checkpoints.confirmed(0, &notification.reports);
+            inputs.extend(notification.reports);
         }
         if !run.step(number)? && !run.step(1 - number)? {
             break;
@@ -244,35 +244,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_record_is_published_once_wherever_the_crashes_fall(
-        luck in any::<u64>(),
-        turns in proptest::collection::vec(proptest::bool::weighted(0.3), 1..40),
+    fn every_record_is_published_once_despite_crashes(
+        survivors in any::<u64>(),
+        schedule in proptest::collection::vec(proptest::bool::weighted(0.3), 1..40),
         crashes in proptest::collection::vec((any::<bool>(), 0_u64..400), 0..8),
     ) {
-        let disk = Disk::new(luck);
+        let disk = Disk::new(survivors);
         drop(Ledger::with_storage(disk.clone(), true).unwrap());
         let (mut outputs, mut inputs) = (<[Output; 2]>::default(), Vec::new());
-        for (in_the_disk, place) in crashes {
-            if in_the_disk {
-                disk.fail_after(place);
+        for (on_disk, step) in crashes {
+            if on_disk {
+                disk.fail_after(step);
             }
-            let crash_at = if in_the_disk { u64::MAX } else { place % 120 };
-            let ended = run(&disk, &mut outputs, &turns, crash_at, &mut inputs);
+            let crash_at = if on_disk { u64::MAX } else { step % 120 };
+            let ended = run(&disk, &mut outputs, &schedule, crash_at, &mut inputs);
             disk.crash();
             if ended.is_ok_and(|ended| ended) {
                 break;
             }
         }
-        run(&disk, &mut outputs, &turns, u64::MAX, &mut inputs).expect("an undisturbed run succeeds");
+        run(&disk, &mut outputs, &schedule, u64::MAX, &mut inputs).expect("a run without a crash succeeds");
         for output in &outputs {
             let all: Vec<u8> = (0..REPORTS.iter().sum()).collect();
             prop_assert_eq!(&output.published, &all);
             prop_assert!(output.parts.is_empty(), "parts are left: {:?}", output.parts);
         }
         for report in 0..4 {
-            let told = inputs.iter().filter(|told| told.key == key(report));
-            prop_assert!(told.clone().count() >= 1, "the input is not told of report {}", report);
-            prop_assert!(told.clone().all(|told| told.outcome == Outcome::Delivered));
+            let stored = inputs.iter().filter(|stored| stored.key == key(report));
+            prop_assert!(stored.clone().count() >= 1, "the input was not informed about report {}", report);
+            prop_assert!(stored.clone().all(|stored| stored.outcome == Outcome::Delivered));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The guarantee of the ledger, with a crash between any two of its steps: files truncated to their receipts, and an
-//! input opened at its position, together contain every record exactly once.
+//! Tests the guarantee of the ledger, with a crash between any two of its steps. The files, truncated to their
+//! receipts, and the input, opened at its position, together contain every record exactly once.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,20 +18,20 @@ pub(super) struct Disk(Arc<Mutex<Sectors>>);
 
 #[derive(Debug)]
 struct Sectors {
-    /// Content that survives a crash for certain.
+    /// Content that certainly survives a crash.
     durable: Vec<u8>,
     written: Vec<u8>,
     /// Writes since the last sync: offset and length.
     unsynced: Vec<(usize, usize)>,
     steps_left: u64,
-    /// Which of the unsynced writes survive a crash.
-    luck: u64,
+    /// Bit mask of the unsynced writes that survive a crash.
+    survivors: u64,
 }
 
 impl Disk {
-    pub(super) fn new(luck: u64) -> Self {
+    pub(super) fn new(survivors: u64) -> Self {
         let (durable, written, unsynced) = (Vec::new(), Vec::new(), Vec::new());
-        Self(Arc::new(Mutex::new(Sectors { durable, written, unsynced, steps_left: u64::MAX, luck })))
+        Self(Arc::new(Mutex::new(Sectors { durable, written, unsynced, steps_left: u64::MAX, survivors })))
     }
 
     pub(super) fn fail_after(&self, steps: u64) {
@@ -42,11 +42,11 @@ impl Disk {
     pub(super) fn crash(&self) {
         let mut sectors = self.0.lock().unwrap();
         let mut left = sectors.durable.clone();
-        for (number, (place, length)) in std::mem::take(&mut sectors.unsynced).into_iter().enumerate() {
-            let end = (place + length).min(sectors.written.len());
-            if sectors.luck >> (number % 64) & 1 == 1 && place < end {
+        for (number, (start, length)) in std::mem::take(&mut sectors.unsynced).into_iter().enumerate() {
+            let end = (start + length).min(sectors.written.len());
+            if sectors.survivors >> (number % 64) & 1 == 1 && start < end {
                 left.resize(left.len().max(end), 0);
-                left[place..end].copy_from_slice(&sectors.written[place..end]);
+                left[start..end].copy_from_slice(&sectors.written[start..end]);
             }
         }
         sectors.written.clone_from(&left);
@@ -125,13 +125,13 @@ enum Step {
     Mark(u64),
 }
 
-/// Runs from the ledger's checkpoint until everything is delivered or the disk fails. `turns` decides which output is
-/// served next.
+/// Runs from the ledger's checkpoint until everything is delivered or the disk fails. `schedule` selects the output for
+/// each step.
 fn run(
     disk: &Disk,
     is_new: bool,
     files: &mut [File; 2],
-    turns: &[bool],
+    schedule: &[bool],
     crash_at: u64,
 ) -> Result<(), StateError> {
     let ledger = Arc::new(Ledger::with_storage(disk.clone(), is_new)?);
@@ -156,12 +156,12 @@ fn run(
             [Step::Record(record), Step::Mark(mark)]
         })
         .collect();
-    let moves = AtomicU64::new(0);
-    let mut turns = turns.iter().cycle();
+    let step_count = AtomicU64::new(0);
+    let mut schedule = schedule.iter().cycle();
     while files.iter().any(|file| file.next < steps.len()) {
-        let number = usize::from(*turns.next().unwrap());
+        let number = usize::from(*schedule.next().unwrap());
         let number = if files[number].next < steps.len() { number } else { 1 - number };
-        if moves.fetch_add(1, Ordering::Relaxed) == crash_at {
+        if step_count.fetch_add(1, Ordering::Relaxed) == crash_at {
             return Err(StateError::of_failures(&[])); // The process dies between two steps.
         }
         let file = &mut files[number];
@@ -185,23 +185,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_record_is_there_once_wherever_the_crash_falls(
-        luck in any::<u64>(),
-        turns in proptest::collection::vec(any::<bool>(), 1..40),
+    fn every_record_is_stored_once_despite_crashes(
+        survivors in any::<u64>(),
+        schedule in proptest::collection::vec(any::<bool>(), 1..40),
         crashes in proptest::collection::vec((any::<bool>(), 0_u64..400), 1..6),
     ) {
-        let disk = Disk::new(luck);
+        let disk = Disk::new(survivors);
         drop(Ledger::with_storage(disk.clone(), true).unwrap());
         let mut files = [File::default(), File::default()];
-        for (in_the_disk, place) in crashes {
-            if in_the_disk {
-                disk.fail_after(place);
+        for (on_disk, step) in crashes {
+            if on_disk {
+                disk.fail_after(step);
             }
-            let crash_at = if in_the_disk { u64::MAX } else { place % 60 };
-            let _ = run(&disk, false, &mut files, &turns, crash_at);
+            let crash_at = if on_disk { u64::MAX } else { step % 60 };
+            let _ = run(&disk, false, &mut files, &schedule, crash_at);
             disk.crash();
         }
-        run(&disk, false, &mut files, &turns, u64::MAX).expect("an undisturbed run succeeds");
+        run(&disk, false, &mut files, &schedule, u64::MAX).expect("a run without a crash succeeds");
         for file in &files {
             prop_assert_eq!(&file.durable, &(0..RECORDS).collect::<Vec<_>>());
         }
@@ -209,7 +209,7 @@ proptest! {
 }
 
 #[test]
-fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() {
+fn late_output_gets_a_gap_and_unavailable_output_is_not_awaited() {
     let checkpoints =
         Checkpoints::new(None, Checkpoint::default(), vec!["in".to_owned()], outputs(["a", "b"]));
     let new_mark = || NewMark { input: 0, position: Some(Position(vec![1])), in_report: true, ended: None };
@@ -221,7 +221,7 @@ fn an_output_that_is_behind_gets_a_gap_and_one_that_is_down_is_not_waited_for() 
     assert!(checkpoints.wait_stored(first, Duration::ZERO));
     checkpoints.committed(0, mark(second), state("a"), None).unwrap();
     assert!(!checkpoints.wait_stored(second, Duration::ZERO));
-    checkpoints.leave_out(1).unwrap();
+    checkpoints.exclude_output(1).unwrap();
     assert!(checkpoints.wait_stored(second, Duration::ZERO));
     assert!(!checkpoints.is_everything_settled(), "nothing was published yet");
     checkpoints.published(0, second);

@@ -21,13 +21,13 @@ fn checkpoint(step: u8) -> Checkpoint {
         receipt: Some(vec![step; 100]),
         has_gap: !step.is_multiple_of(2),
         dead_letters: step.into(),
-        report: step.is_multiple_of(2).then(LetterReport::default),
+        report: step.is_multiple_of(2).then(ReportRecord::default),
         ahead: vec![AheadReport { key: key(step), missed: step.is_multiple_of(2), dead_letters: 3 }],
     };
     Checkpoint {
         positions: [("scans".to_owned(), vec![step])].into(),
         outputs: [("sheet".to_owned(), state.clone()), ("siem".to_owned(), state)].into(),
-        under_way: (!step.is_multiple_of(3)).then(|| "scans".to_owned()),
+        active_input: (!step.is_multiple_of(3)).then(|| "scans".to_owned()),
         unconfirmed: [(
             "scans".to_owned(),
             vec![StoredReport { key: key(step), outcome: Outcome::Missed, dead_letters: 1 }],
@@ -40,8 +40,8 @@ fn key(step: u8) -> ReportKey {
     ReportKey { path: format!("{step}.xml"), ..ReportKey::default() }
 }
 
-/// A new ledger whose first run is under way.
-fn begun(path: &Path) -> Ledger {
+/// A new ledger with a run in progress.
+fn ledger_with_run(path: &Path) -> Ledger {
     let ledger = Ledger::open(path, Path::new("a.yaml")).unwrap();
     ledger.begin(&run(1, RunState::Running), None).unwrap();
     ledger
@@ -52,7 +52,7 @@ fn report(step: u8) -> SentReport {
 }
 
 #[test]
-fn what_is_stored_is_there_again() {
+fn stored_checkpoint_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
@@ -63,13 +63,13 @@ fn what_is_stored_is_there_again() {
     drop(ledger);
 
     let ledger = Ledger::open(&path, Path::new("a.yaml")).unwrap();
-    let known = ledger.checkpoint().unwrap().unwrap();
-    assert_eq!(known, checkpoint(2));
+    let stored = ledger.checkpoint().unwrap().unwrap();
+    assert_eq!(stored, checkpoint(2));
     ledger.store(&checkpoint(3), &[]).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(3)), "between reports");
     ledger.store(&checkpoint(2), &[]).unwrap();
     assert_eq!(ledger.reports().unwrap(), [report(1), report(2), report(3)]);
-    ledger.begin(&run(2, RunState::Running), Some(&known)).unwrap();
+    ledger.begin(&run(2, RunState::Running), Some(&stored)).unwrap();
     assert_eq!(ledger.checkpoint().unwrap(), Some(checkpoint(2)));
     ledger.end(&run(2, RunState::Finished), &[report(4)], &BTreeMap::new()).unwrap();
     assert_eq!(ledger.reports().unwrap().len(), 4);
@@ -81,15 +81,15 @@ fn what_is_stored_is_there_again() {
 fn history_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(&folder.path().join("ledger.redb"), Path::new("a.yaml")).unwrap();
-    for number in 1..=KEPT_RUNS + 5 {
+    for number in 1..=MAX_RUNS + 5 {
         ledger.begin(&run(number, RunState::Running), None).unwrap();
     }
     let runs = ledger.runs().unwrap();
-    assert_eq!((runs.len() as u64, runs[0].number), (KEPT_RUNS, 6));
+    assert_eq!((runs.len() as u64, runs[0].number), (MAX_RUNS, 6));
 }
 
 #[test]
-fn a_ledger_belongs_to_one_pipeline_file_and_follows_it_when_it_moves() {
+fn ledger_belongs_to_one_pipeline_file_until_it_is_moved() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
     fs::write(&first, "").unwrap();
@@ -104,9 +104,9 @@ fn a_ledger_belongs_to_one_pipeline_file_and_follows_it_when_it_moves() {
     assert!(Ledger::open(&path, &first).unwrap_err().message.contains("b.yaml"));
 }
 
-/// A pipeline that is reached through a link keeps its state when the link leads to the next release.
+/// A pipeline reached through a symbolic link keeps its state when the link points to the next release.
 #[test]
-fn a_link_to_the_newest_release_is_one_pipeline_file() {
+fn symbolic_link_to_a_newer_release_keeps_the_state() {
     let folder = tempfile::tempdir().unwrap();
     let release = |name: &str| {
         fs::create_dir(folder.path().join(name)).unwrap();
@@ -120,7 +120,7 @@ fn a_link_to_the_newest_release_is_one_pipeline_file() {
     drop(Ledger::open(&path, &release("1.0")).unwrap());
     drop(
         Ledger::open(&path, &folder.path().join("1.0/../1.0/nightly.yaml"))
-            .expect("the same file, written in another way"),
+            .expect("a different path of the same file"),
     );
     let current = release("1.1");
     drop(Ledger::open(&path, &current).expect("the same path as before"));
@@ -128,26 +128,26 @@ fn a_link_to_the_newest_release_is_one_pipeline_file() {
     assert!(error.message.ends_with("current/nightly.yaml"), "{error}");
 }
 
-/// Nothing that is left of a ledger is ever taken for a new one: it is refused, or it is the ledger.
+/// A corrupt ledger is either refused or read correctly, never replaced by a new one.
 #[test]
-fn a_damaged_ledger_is_refused_and_left_as_it_is() {
+fn corrupt_ledger_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = begun(&path);
+    let ledger = ledger_with_run(&path);
     ledger.store(&checkpoint(1), &[report(1)]).unwrap();
     drop(ledger);
-    let sound = fs::read(&path).unwrap();
+    let valid = fs::read(&path).unwrap();
     let mut refused = 0;
     for step in 0..120 {
-        let mut damaged = sound.clone();
+        let mut damaged = valid.clone();
         match step % 3 {
-            0 => damaged.truncate(sound.len() * step / 120),
+            0 => damaged.truncate(valid.len() * step / 120),
             1 => damaged[step * 37 % 4096] ^= 0x5a,
-            _ => damaged[sound.len() / 2..].fill(u8::try_from(step).unwrap()),
+            _ => damaged[valid.len() / 2..].fill(u8::try_from(step).unwrap()),
         }
         fs::write(&path, &damaged).unwrap();
         match Ledger::open(&path, Path::new("a.yaml")).and_then(|ledger| ledger.checkpoint()) {
-            Ok(known) => assert_eq!(known, Some(checkpoint(1)), "step {step}"),
+            Ok(stored) => assert_eq!(stored, Some(checkpoint(1)), "step {step}"),
             Err(error) => {
                 refused += 1;
                 assert!(error.message.contains("ledger.redb"), "{error}");
@@ -160,7 +160,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     assert!(refused > 40, "only {refused} of 120 damaged ledgers were refused");
 }
 
-/// All that a ledger says.
+/// The complete content of a ledger.
 type Content = (Option<Checkpoint>, Option<String>, Vec<RunRecord>, Vec<SentReport>, PathBuf);
 
 fn content(ledger: &Ledger) -> Result<Content, StateError> {
@@ -168,31 +168,31 @@ fn content(ledger: &Ledger) -> Result<Content, StateError> {
     Ok((ledger.checkpoint()?, ledger.stored()?, runs, reports, ledger.pipeline()?))
 }
 
-/// One wrong byte anywhere is refused, or lies where nothing is.
+/// A single changed byte is refused, or has no effect.
 #[test]
-fn a_flipped_byte_is_refused_or_harmless() {
+fn changed_byte_is_refused_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = begun(&path);
+    let ledger = ledger_with_run(&path);
     for step in 1..40 {
         ledger.store(&checkpoint(step), &[report(step)]).unwrap();
     }
-    let sound = content(&ledger).unwrap();
+    let valid = content(&ledger).unwrap();
     drop(ledger);
     let bytes = fs::read(&path).unwrap();
-    let used: Vec<usize> = (0..bytes.len()).filter(|place| bytes[*place] != 0).collect();
+    let used: Vec<usize> = (0..bytes.len()).filter(|offset| bytes[*offset] != 0).collect();
     let (mut refused, stride) = (0, used.len() / 500 + 1);
-    for (number, place) in used.iter().step_by(stride).enumerate() {
+    for (number, offset) in used.iter().step_by(stride).enumerate() {
         let mut damaged = bytes.clone();
-        damaged[*place] ^= 1 << (number % 8);
+        damaged[*offset] ^= 1 << (number % 8);
         fs::write(&path, &damaged).unwrap();
-        // An operator looks; the next run opens.
-        for opened in [Ledger::look(&path), Ledger::open(&path, Path::new("a.yaml"))] {
+        // An operator's command reads a copy; the next run opens the file.
+        for opened in [Ledger::read_copy(&path), Ledger::open(&path, Path::new("a.yaml"))] {
             match opened.and_then(|ledger| content(&ledger)) {
-                Ok(known) => assert_eq!(known, sound, "byte {place}"),
+                Ok(stored) => assert_eq!(stored, valid, "byte {offset}"),
                 Err(error) => {
                     refused += 1;
-                    assert_eq!(error.exit_code, 78, "byte {place}: {error}");
+                    assert_eq!(error.exit_code, 78, "byte {offset}: {error}");
                 }
             }
         }
@@ -201,10 +201,10 @@ fn a_flipped_byte_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_ledger_can_be_looked_at_while_it_is_written() {
+fn ledger_can_be_read_while_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    let ledger = begun(&path);
+    let ledger = ledger_with_run(&path);
     ledger.store(&checkpoint(0), &[]).unwrap();
     let last = std::sync::atomic::AtomicU8::new(0);
     thread::scope(|scope| {
@@ -214,15 +214,18 @@ fn a_ledger_can_be_looked_at_while_it_is_written() {
                 last.store(step, std::sync::atomic::Ordering::SeqCst);
             }
         });
-        let mut seen = 0;
-        while seen < 100 {
-            let before = last.load(std::sync::atomic::Ordering::SeqCst);
-            let known = Ledger::look(&path).unwrap();
-            let position = known.checkpoint().unwrap().unwrap().positions["scans"][0];
-            assert!(position >= before && position >= seen, "{position} is older than {before} or {seen}");
-            assert_eq!(known.reports().unwrap().len(), usize::from(position));
-            assert!(known.stored().unwrap().is_some());
-            seen = position;
+        let mut last_position = 0;
+        while last_position < 100 {
+            let expected_minimum = last.load(std::sync::atomic::Ordering::SeqCst);
+            let stored = Ledger::read_copy(&path).unwrap();
+            let position = stored.checkpoint().unwrap().unwrap().positions["scans"][0];
+            assert!(
+                position >= expected_minimum && position >= last_position,
+                "{position} is older than {expected_minimum} or {last_position}"
+            );
+            assert_eq!(stored.reports().unwrap().len(), usize::from(position));
+            assert!(stored.stored().unwrap().is_some());
+            last_position = position;
         }
     });
 }
@@ -231,7 +234,7 @@ fn a_ledger_can_be_looked_at_while_it_is_written() {
 fn ledger_is_readable_by_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.redb");
-    drop(begun(&path));
+    drop(ledger_with_run(&path));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }

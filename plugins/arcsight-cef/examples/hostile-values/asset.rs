@@ -1,7 +1,9 @@
 //! An asset with hostile values everywhere, and the expected events.
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportStart};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Protocol, ReportStart, Severity,
+};
 use serde_json::Value;
 
 use crate::expected::{Expected, in_value, is_margin};
@@ -21,7 +23,7 @@ pub(crate) struct Asset {
     result: String,
     /// Plain texts; the definition contains them as HTML.
     texts: [String; 3],
-    status: String,
+    status: FindingStatus,
     protocol: String,
     service: String,
 }
@@ -41,7 +43,7 @@ impl Asset {
             exploit: texts.item(100),
             result: texts.any(300),
             texts: [texts.markup_free(200), texts.markup_free(200), texts.markup_free(200)],
-            status: texts.any(15),
+            status: FindingStatus::ALL[texts.below(3)],
             protocol: texts.item(6),
             service: texts.item(100),
         }
@@ -68,7 +70,7 @@ impl Asset {
         asset.set(AssetField::Os, &self.os);
         let asset = batch.push_asset(&asset, false);
         let mut definition = DefinitionRow::default();
-        definition.set(DefinitionField::Qid, &self.qid());
+        definition.set(DefinitionField::Id, &self.qid());
         definition.set(DefinitionField::Title, &self.title);
         definition.set(DefinitionField::Category, &self.category);
         definition.set(DefinitionField::Cves, &self.cves);
@@ -79,11 +81,11 @@ impl Asset {
         }
         let definition = batch.push_definition(&definition);
         let mut finding = FindingRow::default();
-        finding.set(FindingField::Kind, self.kind);
-        finding.set(FindingField::Severity, "3");
-        finding.set(FindingField::Protocol, &self.protocol);
+        finding.set_kind(FindingKind::from_word(self.kind));
+        finding.set_severity(Severity::new(3));
+        finding.set_protocol(Protocol::of(&self.protocol));
         finding.set(FindingField::Result, &self.result);
-        finding.set(FindingField::Status, &self.status);
+        finding.set_status(self.status);
         let port = self.port();
         finding.set(FindingField::Facts, &format!("port\t{port}\t{}\t{}\t", self.protocol, self.service));
         batch.push_finding(asset, definition, &finding);
@@ -131,7 +133,7 @@ impl Asset {
         }
         event.labeled("cn1", "QID", &qid);
         event.origin(report);
-        event.add("outcome", &self.status);
+        event.add("outcome", self.status.word());
         if self.kind != "service" {
             event.labeled("cs2", "CVE ID", &self.cves);
         }

@@ -11,7 +11,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     pub(crate) fn new(report: &ReportStart, class: &str, name: &str, severity: &str) -> Self {
-        let version = Some(in_header(&report.scanner_version)).filter(|version| !version.is_empty());
+        let version = Some(in_header(&report.source.product_version)).filter(|version| !version.is_empty());
         let version = version.unwrap_or_else(|| "unknown".to_owned());
         let header = ["0", "Qualys", "Qualys", &version, &in_header(class), &in_header(name), severity];
         Self { header: header.map(str::to_owned).to_vec(), extension: Vec::new() }

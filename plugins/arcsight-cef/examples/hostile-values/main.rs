@@ -14,7 +14,7 @@ use std::{env, fs};
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{ReportEnd, ReportSource, ReportStart};
 use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services};
 use serde_json::json;
 
@@ -55,7 +55,10 @@ fn write_report(
     let report = ReportStart {
         id: texts.any(9),
         path: texts.any(100),
-        scanner_version: texts.any(6),
+        source: ReportSource {
+            product_version: texts.any(6),
+            ..ReportSource::new("Qualys", "Qualys", "qid")
+        },
         time: "2026-01-31T12:00:00Z".to_owned(),
         ..ReportStart::default()
     };

@@ -147,6 +147,14 @@ impl Transport {
         }
     }
 
+    /// Publishes the file. What was sent to a receiver is already there.
+    pub(crate) fn stored(&mut self) -> Result<()> {
+        match &mut self.carrier {
+            Carrier::File(file) => file.stored(),
+            Carrier::Syslog(_) => Ok(()),
+        }
+    }
+
     /// Closes the connection.
     pub(crate) fn close(self) {
         if let Carrier::Syslog(syslog) = self.carrier

@@ -4,10 +4,14 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex, Schema,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, RowIndex,
 };
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd, ReportStart};
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Result, Services, Written};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, FindingKind, ReportEnd, ReportSource, ReportStart,
+};
+use scanbridge_plugin_api::{
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services, Written,
+};
 use serde_json::{Value, json};
 
 use crate::reader::{self, Event};
@@ -30,16 +34,16 @@ impl Filling {
         self
     }
 
-    pub(crate) fn finding(
-        mut self,
-        definition: &[(DefinitionField, &str)],
-        cells: &[(FindingField, &str)],
-    ) -> Self {
+    pub(crate) fn finding(mut self, definition: &[(DefinitionField, &str)], cells: &[(&str, &str)]) -> Self {
         let mut row = DefinitionRow::default();
         definition.iter().for_each(|(field, text)| row.set(*field, text));
         let definition = self.batch.push_definition(&row);
         let mut row = FindingRow::default();
-        cells.iter().for_each(|(field, text)| row.set(*field, text));
+        row.set_kind(FindingKind::Information);
+        // Hostile texts that are not a value of their code leave the code without a value.
+        for (name, text) in cells {
+            row.set_printed(name, text);
+        }
         self.batch.push_finding(self.asset.expect("an asset comes first"), definition, &row);
         self
     }
@@ -62,7 +66,10 @@ pub(crate) fn scan() -> ReportStart {
         kind: "SCAN".to_owned(),
         time: "2026-01-31T12:00:00Z".to_owned(),
         path: "/reports/scan.xml".to_owned(),
-        scanner_version: "12.7".to_owned(),
+        source: ReportSource {
+            product_version: "12.7".to_owned(),
+            ..ReportSource::new("Qualys", "Qualys", "qid")
+        },
         ..ReportStart::default()
     }
 }
@@ -81,13 +88,15 @@ pub(crate) fn deliver(
     report: &ReportStart,
     batches: &[RawBatch],
 ) -> Result<Vec<Written>> {
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(report);
     output.begin(report, Begin::NEW)?;
     let mut all = Vec::new();
     for batch in batches {
         all.push(output.write(Batch::of(batch, &columns).unwrap())?);
     }
     all.push(output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?);
+    output.commit(CommitPoint::BetweenReports)?;
+    output.stored()?;
     Ok(all)
 }
 

@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema, Selection};
-use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, ReportEnd, ReportStart,
-};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict, Written};
 use serde_json::json;
 
@@ -18,12 +16,12 @@ const ASSET: &[(A, &str)] = &[(A::Address, "192.0.2.1"), (A::Os, "Linux")];
 const OTHER: &[(A, &str)] = &[(A::Address, "192.0.2.2")];
 const FACTS: &str = "port\t22\ttcp\tssh\t\nport\t80\ttcp\thttp\t\nos\tUbuntu\tSSH";
 
-fn cells<'a>(kind: &'a str, facts: &'a str) -> [(F, &'a str); 3] {
-    [(F::Kind, kind), (F::Severity, "2"), (F::Facts, facts)]
+fn cells<'a>(kind: &'a str, facts: &'a str) -> [(&'a str, &'a str); 3] {
+    [("kind", kind), ("severity", "2"), ("facts", facts)]
 }
 
 fn qid(number: &str) -> [(D, &str); 2] {
-    [(D::Qid, number), (D::Category, "CGI")]
+    [(D::Id, number), (D::Category, "CGI")]
 }
 
 /// Two assets; the first repeats a port in its third finding.
@@ -96,7 +94,7 @@ fn commits_do_not_change_events() {
     let path = folder.path().join("out.cef");
     let options = json!({ "aggregate": true, "order": "severity", "asset_events": true });
     let mut output = open(&path, options.clone()).unwrap();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.begin(&scan(), Begin::NEW).unwrap();
     for (index, batch) in small_batches().into_iter().enumerate() {
         output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
@@ -105,6 +103,8 @@ fn commits_do_not_change_events() {
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(options, &scan(), &one_batch()));
 }
 
@@ -116,7 +116,7 @@ fn each_finding_is_one_event() {
     for asset in 0..20 {
         filling = filling.asset(&[(A::Id, &asset.to_string())]);
         for finding in 0..asset {
-            let row = [(F::Kind, kinds[finding % 4]), (F::Port, "443")];
+            let row = [("kind", kinds[finding % 4]), ("port", "443")];
             filling = filling.finding(&qid(&finding.to_string()), &row);
         }
     }
@@ -146,7 +146,7 @@ fn derived_events_are_counted_separately() {
 #[test]
 fn fixed_finding_derives_no_events() {
     let mut row = cells("service", FACTS).to_vec();
-    row.push((F::Status, "Fixed"));
+    row.push(("status", "Fixed"));
     let text =
         text_of(json!({}), &scan(), &[Filling::default().asset(OTHER).finding(&qid("1"), &row).done()]);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -157,11 +157,13 @@ fn only_selected_findings_become_events() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
     let selection = Selection { assets: Some(&[0]), findings: Some(&[1]) };
     output.write(Batch::of(&batches[0], &columns).unwrap().select(selection)).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let classes: Vec<_> = text.lines().map(|line| reader::read(line).unwrap().header[3].clone()).collect();
     assert_eq!(classes, ["Qualys|VULN|2", "Qualys|URI|Linux"]);
@@ -183,13 +185,15 @@ fn undelivered_report_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({})).unwrap();
-    let (batches, columns) = (one_batch(), Columns::of(Schema::default()));
+    let (batches, columns) = (one_batch(), Columns::of_report(&scan()));
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     let written = output.end(&ReportEnd { reason: "truncated".to_owned(), ..ReportEnd::default() }).unwrap();
     assert_eq!(written, Written::default());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    output.commit(CommitPoint::InReport).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
+    let is_lock = |name: &std::ffi::OsStr| name == ".out.cef.lock";
+    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| is_lock(&entry.unwrap().file_name())));
     // The next report is complete and contains nothing of the previous one.
     deliver(&mut output, &scan(), &one_batch()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), text_of(json!({}), &scan(), &one_batch()));
@@ -218,6 +222,7 @@ fn rotated_files_contain_complete_events() {
     let path = folder.path().join("out.cef");
     let mut output = open(&path, json!({ "rotate_bytes": 1024, "mode": "0600" })).unwrap();
     deliver(&mut output, &scan(), &one_batch()).unwrap();
+    output.close().unwrap();
     let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 1, "{files:?}");
@@ -233,10 +238,11 @@ fn no_rotated_file_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.cef");
     let long = "x".repeat(1024);
-    let finding = [(F::Kind, "vulnerability"), (F::Severity, "2"), (F::Result, long.as_str())];
+    let finding = [("kind", "vulnerability"), ("severity", "2"), ("result", long.as_str())];
     let batch = Filling::default().asset(OTHER).finding(&qid("1"), &finding).finding(&qid("2"), &finding);
     let mut output = open(&path, json!({ "rotate_bytes": 1024 })).unwrap();
     deliver(&mut output, &scan(), &[batch.done()]).unwrap();
+    output.close().unwrap();
     let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert_eq!(files, ["out.0001.cef", "out.0002.cef"].map(|name| folder.path().join(name)));
@@ -252,10 +258,12 @@ fn default_mode_denies_access_to_others() {
     let mut output = open(&path, json!({})).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     let batches = one_batch();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.commit(CommitPoint::InReport).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
@@ -267,12 +275,14 @@ fn changed_schema_is_read_by_column_names() {
     let mut output = open(&path, json!({})).unwrap();
     deliver(&mut output, &scan(), &one_batch()).unwrap();
     let mut schema = Schema::default();
-    schema.definitions.swap(0, 2); // qid and category
-    let report = ReportStart { schema: schema.clone(), ..scan() };
-    let (batches, columns) = (one_batch(), Columns::of(schema));
+    schema.definitions.swap(0, 3); // ID and category
+    let report = ReportStart { schema, ..scan() };
+    let (batches, columns) = (one_batch(), Columns::of_report(&report));
     output.begin(&report, Begin::NEW).unwrap();
     output.write(Batch::of(&batches[0], &columns).unwrap()).unwrap();
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() }).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches(r"|Qualys\|VULN\|2|").count(), 1);
     assert_eq!(text.matches(r"|Qualys\|VULN\|CGI|").count(), 1);

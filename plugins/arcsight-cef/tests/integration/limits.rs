@@ -1,7 +1,7 @@
 //! Over-long texts. Acceptance row A-174.
 
 use scanbridge_plugin_api::batch::RawBatch;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, scan, text_of};
@@ -10,8 +10,8 @@ use crate::reader;
 const KEY: &str = "ScanbridgeTruncated";
 
 fn with_result(result: &str) -> RawBatch {
-    let cells = [(F::Kind, "vulnerability"), (F::Result, result)];
-    Filling::default().asset(&[]).finding(&[(D::Qid, "7")], &cells).done()
+    let cells = [("kind", "vulnerability"), ("result", result)];
+    Filling::default().asset(&[]).finding(&[(D::Id, "7")], &cells).done()
 }
 
 /// The raw value in the line, with escapes, up to the space before the next key.
@@ -61,7 +61,7 @@ fn every_field_has_its_own_limit() {
     let html = format!("<p>{long}");
     let exploit = format!("\t\t{long}\t");
     let definition = [
-        (D::Qid, "7"),
+        (D::Id, "7"),
         (D::Title, long.as_str()),
         (D::Category, &long),
         (D::Cves, &long),
@@ -71,10 +71,10 @@ fn every_field_has_its_own_limit() {
         (D::Consequence, &html),
         (D::Solution, &html),
     ];
-    let cells = [(F::Kind, "potential"), (F::Protocol, &long), (F::Result, &long), (F::Status, &long)];
+    let cells = [("kind", "potential"), ("protocol", &long), ("result", &long), ("status", "Active")];
     let asset = [(A::Dns, long.as_str()), (A::Netbios, &long)];
     let mut report = scan();
-    (report.path, report.id, report.scanner_version) = (long.clone(), long.clone(), long.clone());
+    (report.path, report.id, report.source.product_version) = (long.clone(), long.clone(), long.clone());
     let options = json!({ "derive": false, "extra_fields": ["externalId", "outcome"] });
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let event = reader::read(text_of(options, &report, &[batch]).trim_end_matches('\n')).unwrap();
@@ -84,7 +84,6 @@ fn every_field_has_its_own_limit() {
         ("cat", 1023),
         ("oldFilePath", 1023),
         ("externalId", 40),
-        ("outcome", 63),
         ("cs6", 4000),
         ("cs2", 4000),
         ("ad.ExpltDescription", 4000),
@@ -96,8 +95,7 @@ fn every_field_has_its_own_limit() {
         assert_eq!(event.get(key).map(str::len), Some(limit), "{key}");
     }
     assert_eq!((event.header[2].len(), event.header[4].len()), (31, 512));
-    let truncated =
-        "name,dhost,proto,cat,oldFilePath,externalId,outcome,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
+    let truncated = "name,dhost,proto,cat,oldFilePath,externalId,cs6,cs2,ad.ExpltDescription,cs1,cs3,cs4,cs5";
     assert_eq!(event.get(KEY), Some(truncated));
     assert_eq!(event.extension.last().unwrap().0, KEY);
 }
@@ -106,8 +104,8 @@ fn every_field_has_its_own_limit() {
 fn class_ids_and_systems_are_truncated() {
     let long = "x".repeat(9000);
     let asset = [(A::Os, long.as_str())];
-    let definition = [(D::Qid, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
-    let cells = [(F::Kind, "vulnerability"), (F::Facts, "os\tother\t")];
+    let definition = [(D::Id, "7"), (D::Category, long.as_str()), (D::Diagnosis, &long)];
+    let cells = [("kind", "vulnerability"), ("facts", "os\tother\t")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let events = crate::case::events_of(json!({ "class_id_style": "concat" }), batch);
     // A `|` counts with its backslash.

@@ -1,14 +1,15 @@
 //! The tables of the SmartConnector guide, row by row. Acceptance rows are named as `A-…`.
 
 use scanbridge_plugin_api::batch::RawBatch;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportSource, ReportStart};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, events_of, scan, text_of};
+use crate::reader;
 
 /// A definition with all fields, each text with something to clean.
 const DEFINITION: &[(D, &str)] = &[
-    (D::Qid, "86476"),
+    (D::Id, "86476"),
     (D::Title, "Web Server Stopped | Responding"),
     (D::Category, "Web server"),
     (D::Cves, "CVE-2014-0160\nCVE-2014-3566"),
@@ -28,7 +29,7 @@ const FULL_ASSET: &[(A, &str)] = &[
 
 fn finding(kind: &str) -> RawBatch {
     let cells =
-        [(F::Kind, kind), (F::Severity, "3"), (F::Port, "443"), (F::Protocol, "tcp"), (F::Result, "x\ty=z")];
+        [("kind", kind), ("severity", "3"), ("port", "443"), ("protocol", "tcp"), ("result", "x\ty=z")];
     Filling::default().asset(FULL_ASSET).finding(DEFINITION, &cells).done()
 }
 
@@ -89,8 +90,8 @@ fn vulnerability() {
 #[test]
 fn open_ports() {
     let facts = "port\t443\ttcp\thttps\thttp over ssl\nport\t53\tudp\tdomain\t\nport\t443\ttcp\tagain\t";
-    let definition = [(D::Qid, "82023"), (D::Title, "Open TCP Services List"), (D::Category, "TCP/IP")];
-    let cells = [(F::Kind, "service"), (F::Severity, "1"), (F::Result, "list"), (F::Facts, facts)];
+    let definition = [(D::Id, "82023"), (D::Title, "Open TCP Services List"), (D::Category, "TCP/IP")];
+    let cells = [("kind", "service"), ("severity", "1"), ("result", "list"), ("facts", facts)];
     let batch = Filling::default().asset(FULL_ASSET).finding(&definition, &cells).done();
     let text = text_of(json!({}), &scan(), &[batch]);
     let start = format!(
@@ -114,8 +115,8 @@ fn open_ports() {
 fn uris() {
     let asset = [(A::Address, "192.0.2.10"), (A::Netbios, "WWW"), (A::Os, "Linux 2.6 = old | odd")];
     let definition =
-        [(D::Qid, "45017"), (D::Title, "Operating System Detected"), (D::Category, "Information gathering")];
-    let cells = [(F::Kind, "information"), (F::Severity, "2"), (F::Facts, "os\tUbuntu\tTCP/IP Fingerprint")];
+        [(D::Id, "45017"), (D::Title, "Operating System Detected"), (D::Category, "Information gathering")];
+    let cells = [("kind", "information"), ("severity", "2"), ("facts", "os\tUbuntu\tTCP/IP Fingerprint")];
     let batch = Filling::default().asset(&asset).finding(&definition, &cells).done();
     let text = text_of(json!({}), &scan(), &[batch]);
     let expected = "CEF:0|Qualys|Qualys|12.7|Qualys\\|URI\\|Linux 2.6 = old \\| odd|Operating System Linux 2.6 = old \\| odd|5|\
@@ -127,8 +128,8 @@ fn uris() {
 /// A-139, A-145: if the asset has no system, the first that a finding reports is used.
 #[test]
 fn uris_fall_back_to_the_detected_system() {
-    let cells = [(F::Kind, "service"), (F::Facts, "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
-    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "45017")], &cells).done();
+    let cells = [("kind", "service"), ("facts", "os\tUbuntu 22.04\tSSH\nos\tLinux 2.4\tTCP/IP")];
+    let batch = Filling::default().asset(&[]).finding(&[(D::Id, "45017")], &cells).done();
     let events = events_of(json!({}), batch);
     assert_eq!(events[1].header[3..], ["Qualys|URI|Ubuntu 22.04", "Operating System Ubuntu 22.04", "0"]);
     assert_eq!(events[1].keys(), ["rt", "deviceDomain", "filePath", "oldFilePath"]);
@@ -163,7 +164,7 @@ fn severities() {
             ("vulnerability", severity),
         ] {
             let cells =
-                [(F::Kind, kind), (F::Severity, severity), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\tx")];
+                [("kind", kind), ("severity", severity), ("facts", "port\t22\ttcp\t\t\nos\tLinux\tx")];
             let batch = || Filling::default().asset(FULL_ASSET).finding(DEFINITION, &cells).done();
             for (style, header) in [("number", number), ("word", word)] {
                 let events = events_of(json!({ "severity_style": style }), batch());
@@ -182,7 +183,7 @@ fn severities() {
 fn invalid_severity_is_unknown() {
     for severity in ["", "-", "0", "6"] {
         let batch = || {
-            let cells = [(F::Kind, "vulnerability"), (F::Severity, severity)];
+            let cells = [("kind", "vulnerability"), ("severity", severity)];
             Filling::default().asset(&[]).finding(DEFINITION, &cells).done()
         };
         let event = event_of(json!({}), batch());
@@ -199,7 +200,7 @@ fn host_names() {
     for (dns, netbios) in names {
         let asset = [(A::Dns, dns), (A::Netbios, netbios), (A::Os, "Linux")];
         for kind in ["information", "potential", "service", "vulnerability"] {
-            let cells = [(F::Kind, kind), (F::Facts, "port\t22\ttcp\t\t")];
+            let cells = [("kind", kind), ("facts", "port\t22\ttcp\t\t")];
             let batch = Filling::default().asset(&asset).finding(DEFINITION, &cells).done();
             let events = events_of(json!({ "asset_events": true }), batch);
             let first = |names: [&'static str; 2]| names.into_iter().find(|name| !name.is_empty());
@@ -225,7 +226,7 @@ fn addresses() {
         ([(A::Address, "::ffff:192.0.2.1"), (A::Ipv6, "")], 0, Some("192.0.2.1"), None),
         ([(A::Address, "somewhere"), (A::Ipv6, "")], 0, None, None),
     ] {
-        let batch = Filling::default().asset(&asset).finding(DEFINITION, &[(F::Kind, "service")]).done();
+        let batch = Filling::default().asset(&asset).finding(DEFINITION, &[("kind", "service")]).done();
         let event = event_of(json!({ "cef_version": version }), batch);
         assert_eq!(event.version, version.to_string());
         assert_eq!((event.get("dst"), event.get(custom.1)), (dst, c6a3), "{asset:?}");
@@ -237,13 +238,13 @@ fn addresses() {
 #[test]
 fn concatenated_class_id() {
     let definition = [
-        (D::Qid, "7"),
+        (D::Id, "7"),
         (D::Title, "A | 50% = #1"),
         (D::Diagnosis, "<p>why"),
         (D::Consequence, "so"),
         (D::Cves, "CVE-2020-1\nCVE-2020-2"),
     ];
-    let cells = [(F::Kind, "vulnerability"), (F::Severity, "4")];
+    let cells = [("kind", "vulnerability"), ("severity", "4")];
     let batch = || Filling::default().asset(&[]).finding(&definition, &cells).done();
     let event = event_of(json!({ "class_id_style": "concat" }), batch());
     assert_eq!(event.header[3], r"Qualys|7|A | 50\% \= \#1|4|why|so||CVE-2020-1,CVE-2020-2");
@@ -253,9 +254,10 @@ fn concatenated_class_id() {
 /// A-172: fields without value are omitted, neither empty nor with a placeholder.
 #[test]
 fn missing_values_are_omitted() {
-    for kind in ["information", "potential", "service", "vulnerability", "", "of another kind"] {
-        let batch = Filling::default().asset(&[]).finding(&[], &[(F::Kind, kind)]).done();
-        let report = scanbridge_plugin_api::model::ReportStart::default();
+    for kind in ["information", "potential", "service", "vulnerability"] {
+        let batch = Filling::default().asset(&[]).finding(&[], &[("kind", kind)]).done();
+        let source = ReportSource::new("Qualys", "Qualys", "qid");
+        let report = ReportStart { source, ..ReportStart::default() };
         let text = text_of(json!({ "extra_fields": ["externalId", "cn1", "outcome"] }), &report, &[batch]);
         let domain = if matches!(kind, "service" | "vulnerability") { "deviceDomain=Network" } else { "" };
         assert_eq!(text.rsplit_once('|').unwrap().1, format!("{domain}\n"), "{kind}");
@@ -264,8 +266,8 @@ fn missing_values_are_omitted() {
         assert!(text.contains(&format!("|unknown|{name}|0|")), "{text}");
     }
     // A score of `-`, a port of 0 and white space count as missing.
-    let definition = [(D::Qid, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
-    let cells = [(F::Kind, "vulnerability"), (F::Port, "0"), (F::Result, "\t\r\n")];
+    let definition = [(D::Id, "7"), (D::CvssBase, "-"), (D::Solution, " <p> &nbsp; "), (D::Cves, "\n")];
+    let cells = [("kind", "vulnerability"), ("port", "0"), ("result", "\t\r\n")];
     let event = event_of(json!({}), Filling::default().asset(&[]).finding(&definition, &cells).done());
     assert_eq!(event.keys(), ["rt", "deviceDomain", "oldFilePath"]);
 }
@@ -279,17 +281,41 @@ fn times() {
         ("yesterday", "N/A", "1769860800000"),
     ] {
         let asset = [(A::LastScan, scanned)];
-        let cells = [(F::Kind, "vulnerability"), (F::LastFound, found)];
+        let cells = [("kind", "vulnerability"), ("last_found", found)];
         let event = event_of(json!({}), Filling::default().asset(&asset).finding(DEFINITION, &cells).done());
         assert_eq!(event.get("rt"), Some(expected));
     }
+}
+
+/// F-015: nothing of a report of another scanner says Qualys.
+#[test]
+fn another_scanner_gives_vendor_product_and_class_ids() {
+    let source =
+        ReportSource { product_version: "3".to_owned(), ..ReportSource::new("A|cme", "Scan", "acme-id") };
+    let report = ReportStart { source, ..scan() };
+    let facts = "port\t22\ttcp\t\t\nos\tLinux\tx";
+    let definition = [(D::Id, "7")];
+    let cells = [("kind", "information"), ("facts", facts)];
+    let batch = || Filling::default().asset(&[]).finding(&definition, &cells).done();
+    let options = json!({ "asset_events": true, "extra_fields": ["cn1"] });
+    let text = text_of(options, &report, &[batch()]);
+    assert!(!text.contains("Qualys") && !text.contains("QID"), "{text}");
+    let lines: Vec<_> = text.lines().map(|line| reader::read(line).unwrap()).collect();
+    let classes: Vec<&str> = lines.iter().map(|line| line.header[3].as_str()).collect();
+    assert_eq!(classes, ["A|cme|INFOS|7", "A|cme|Open Port|7", "A|cme|URI|Linux", "A|cme|SCANNER"]);
+    assert_eq!((&lines[0].header[..3]), ["A|cme", "Scan", "3"]);
+    assert_eq!((lines[0].header[4].as_str(), lines[0].get("cn1Label")), ("acme-id 7", Some("acme-id")));
+    // The options of the output take precedence in the header; class IDs name the scanner.
+    let options = json!({ "device_vendor": "Own", "device_product": "P", "derive": false });
+    let text = text_of(options, &report, &[batch()]);
+    assert!(text.starts_with("CEF:0|Own|P|3|A\\|cme\\|INFOS\\|7|"), "{text}");
 }
 
 /// A-175 and A-108, A-128, A-142, A-165: the scanner's version, else the recorded default.
 #[test]
 fn versions() {
     let mut report = scan();
-    report.scanner_version = String::new();
+    report.source.product_version = String::new();
     let text = text_of(json!({}), &report, &[finding("service")]);
     assert!(text.starts_with("CEF:0|Qualys|Qualys|unknown|"));
     let text = text_of(json!({ "device_version": "8.x" }), &report, &[finding("service")]);
@@ -299,8 +325,8 @@ fn versions() {
 /// A missing title causes no empty header field.
 #[test]
 fn finding_without_title_is_named_by_its_qid() {
-    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "38170")], &[(F::Kind, "potential")]).done();
+    let batch = Filling::default().asset(&[]).finding(&[(D::Id, "38170")], &[("kind", "potential")]).done();
     assert_eq!(event_of(json!({}), batch).header[4], "QID 38170");
-    let batch = Filling::default().asset(&[]).finding(&[(D::Qid, "1|\n\\")], &[(F::Kind, "service")]).done();
+    let batch = Filling::default().asset(&[]).finding(&[(D::Id, "1|\n\\")], &[("kind", "service")]).done();
     assert_eq!(event_of(json!({}), batch).header[3..5], ["Qualys|Services|1| \\", "QID 1| \\"]);
 }

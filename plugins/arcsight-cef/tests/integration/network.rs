@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch, Schema};
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F, ReportEnd};
+use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, ReportEnd};
 use scanbridge_plugin_api::{
     Begin, CommitPoint, ErrorKind, Open, OpenFrame, Options, Output, PluginError, Receipt, Result, Services,
 };
@@ -35,8 +35,8 @@ pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSigh
 pub(crate) fn numbered(first: usize, count: usize, result: &str) -> RawBatch {
     let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, "www.example.com")]);
     for number in first..first + count {
-        let cells = [(F::Kind, "vulnerability"), (F::Severity, "5"), (F::Result, result)];
-        filling = filling.finding(&[(D::Qid, &number.to_string())], &cells);
+        let cells = [("kind", "vulnerability"), ("severity", "5"), ("result", result)];
+        filling = filling.finding(&[(D::Id, &number.to_string())], &cells);
     }
     filling.done()
 }
@@ -85,7 +85,7 @@ fn attempt(
     receipt: &mut Option<Receipt>,
     done: &mut usize,
 ) -> Result<()> {
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     let mut output = open(options, receipt.as_ref())?;
     let result = (|| {
         output.begin(&scan(), Begin::NEW.with_continued(*done > 0))?;

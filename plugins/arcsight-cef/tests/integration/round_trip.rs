@@ -1,7 +1,7 @@
 //! Any text is read back unchanged by the strict reader. Acceptance row A-173.
 
 use proptest::prelude::*;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use serde_json::json;
 
 use crate::case::{Filling, event_of, events_of};
@@ -38,8 +38,8 @@ fn cleaned(text: &str) -> String {
 proptest! {
     #[test]
     fn values_round_trip(result in hostile(), dns in hostile(), title in hostile(), cves in hostile()) {
-        let definition = [(D::Qid, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
-        let cells = [(F::Kind, "information"), (F::Result, result.as_str())];
+        let definition = [(D::Id, "7"), (D::Title, title.as_str()), (D::Cves, cves.as_str())];
+        let cells = [("kind", "information"), ("result", result.as_str())];
         let batch = Filling::default().asset(&[(A::Dns, &dns)]).finding(&definition, &cells).done();
         let event = event_of(json!({ "profile": "generic" }), batch);
         let get = |key| event.get(key).unwrap_or_default().to_owned();
@@ -56,9 +56,9 @@ proptest! {
     fn any_html_gives_a_valid_line(
         html in hostile(), os in hostile(), facts in hostile(), kind in "vulnerability|potential|service",
     ) {
-        let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Qid, &os)];
-        let cells = [(F::Kind, kind.as_str()), (F::Facts, facts.as_str()), (F::Port, &html), (F::Severity, &os),
-            (F::Protocol, &html), (F::LastFound, &os)];
+        let definition = [(D::Diagnosis, html.as_str()), (D::Exploits, &html), (D::Category, &html), (D::Id, &os)];
+        let cells = [("kind", kind.as_str()), ("facts", facts.as_str()), ("port", &html), ("severity", &os),
+            ("protocol", &html), ("last_found", &os)];
         let batch = Filling::default().asset(&[(A::Os, &os), (A::Address, &html)]).finding(&definition, &cells).done();
         // `events_of` reads every line with the strict reader.
         let events = events_of(json!({ "class_id_style": "concat", "asset_events": true }), batch);

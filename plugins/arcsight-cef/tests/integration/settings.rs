@@ -4,16 +4,16 @@ use std::path::Path;
 
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::RawBatch;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use scanbridge_plugin_api::{ErrorKind, Output};
 use serde_json::{Value, json};
 
 use crate::case::{Filling, event_of, events_of, open, scan, text_of};
 
 fn vulnerability() -> RawBatch {
-    let definition = [(D::Qid, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
+    let definition = [(D::Id, "7"), (D::Category, "CGI"), (D::Exploits, "\t\tone\t")];
     let cells =
-        [(F::Kind, "vulnerability"), (F::Status, "Active"), (F::Facts, "port\t22\ttcp\t\t\nos\tLinux\t")];
+        [("kind", "vulnerability"), ("status", "Active"), ("facts", "port\t22\ttcp\t\t\nos\tLinux\t")];
     Filling::default().asset(&[(A::Address, "192.0.2.1")]).finding(&definition, &cells).done()
 }
 
@@ -81,12 +81,12 @@ fn vendor_and_product_are_set_and_escaped() {
 
 #[test]
 fn aggregate_counts_equal_events_and_order_sorts() {
-    let cells = [(F::Kind, "information"), (F::Severity, "1"), (F::Result, "same")];
-    let severity_5 = [(F::Kind, "vulnerability"), (F::Severity, "5")];
+    let cells = [("kind", "information"), ("severity", "1"), ("result", "same")];
+    let severity_5 = [("kind", "vulnerability"), ("severity", "5")];
     let filling = || {
         let asset = Filling::default().asset(&[(A::Address, "192.0.2.1")]);
-        let twice = asset.finding(&[(D::Qid, "1")], &cells).finding(&[(D::Qid, "1")], &cells);
-        twice.finding(&[(D::Qid, "9")], &severity_5).done()
+        let twice = asset.finding(&[(D::Id, "1")], &cells).finding(&[(D::Id, "1")], &cells);
+        twice.finding(&[(D::Id, "9")], &severity_5).done()
     };
     let events = events_of(json!({ "aggregate": true }), filling());
     assert_eq!(events.len(), 2);

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use scanbridge_doubles::syslog_sink::{End, Framing, SinkBehavior, SyslogSink, split};
-use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
+use scanbridge_plugin_api::batch::{Batch, Columns};
 use scanbridge_plugin_api::model::ReportEnd;
-use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D, FindingField as F};
+use scanbridge_plugin_api::model::{AssetField as A, DefinitionField as D};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, Verdict};
 use serde_json::json;
 
@@ -84,7 +84,7 @@ fn event_that_cannot_fit_is_rejected_with_its_row() {
     report.path = "p".repeat(600);
     let mut output = open(&options, None).unwrap();
     output.begin(&report, Begin::NEW).unwrap();
-    let (batch, columns) = (numbered(0, 2, ""), Columns::of(Schema::default()));
+    let (batch, columns) = (numbered(0, 2, ""), Columns::of_report(&scan()));
     let written = output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     assert_eq!(written.rejected.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [0, 1]);
     assert!(written.rejected[0].reason.contains("`max_message_bytes`"), "{}", written.rejected[0].reason);
@@ -98,7 +98,7 @@ fn connection_refused_is_unavailable_and_names_the_receiver() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", unused, json!({})), None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
-    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of_report(&scan()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
@@ -116,7 +116,7 @@ fn udp_connection_refused_is_reported_at_commit() {
     let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("udp", unused, json!({})), None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
-    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of_report(&scan()));
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
     let error = output.commit(CommitPoint::InReport).unwrap_err();
     assert_eq!(
@@ -144,7 +144,7 @@ fn receiver_that_never_reads_times_out() {
     let options = options("tcp", sink.address(), json!({ "write_timeout_secs": 1 }));
     let mut output = open(&options, None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     let batch = numbered(0, 100, &"x".repeat(4000));
     // The kernels of both sides buffer several megabytes; after that, writes or the confirmation time out.
     let error = (0..100).find_map(|_| output.write(Batch::of(&batch, &columns).unwrap()).err()).unwrap();
@@ -176,7 +176,7 @@ fn receiver_closing_every_100_events_loses_none() {
 fn truncated_report_keeps_sent_events_and_drops_unsent() {
     let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 60 }));
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     let mut output = open(&options, None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     let (first, second) = (numbered(0, 130, ""), numbered(1000, 7, ""));
@@ -197,7 +197,7 @@ fn truncated_report_keeps_sent_events_and_drops_unsent() {
 fn batch_secs_flushes_buffered_events() {
     let sink = SyslogSink::tcp(Framing::Newline, SinkBehavior::default());
     let options = options("tcp", sink.address(), json!({ "batch_secs": 1 }));
-    let columns = Columns::of(Schema::default());
+    let columns = Columns::of_report(&scan());
     let mut output = open(&options, None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     for first in [0, 3] {
@@ -218,7 +218,7 @@ fn background_flush_error_is_reported_by_the_next_event() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut output = open(&options("tcp", unused, json!({ "batch_secs": 1 })), None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
-    let (batch, columns) = (numbered(0, 1, ""), Columns::of(Schema::default()));
+    let (batch, columns) = (numbered(0, 1, ""), Columns::of_report(&scan()));
     let end = Instant::now() + Duration::from_secs(10);
     let error = loop {
         // Less than a batch, so no call connects by itself.
@@ -296,12 +296,12 @@ proptest! {
         let sink = SyslogSink::udp();
         let options = options("udp", sink.address(), json!({ "max_message_bytes": budget, "aggregate": true }));
         let definition = [
-            (D::Qid, "7"), (D::Cves, texts[0].as_str()), (D::Diagnosis, &texts[1]),
+            (D::Id, "7"), (D::Cves, texts[0].as_str()), (D::Diagnosis, &texts[1]),
             (D::Consequence, &texts[2]), (D::Solution, &texts[3]),
         ];
         let mut filling = Filling::default().asset(&[(A::Address, "192.0.2.1"), (A::Dns, &name)]);
         for kind in ["vulnerability", "potential", "information", "service", "information", "service"] {
-            filling = filling.finding(&definition, &[(F::Kind, kind), (F::Result, &texts[4])]);
+            filling = filling.finding(&definition, &[("kind", kind), ("result", &texts[4])]);
         }
         let run = deliver(&options, &[filling.done()], 1, NO_WAIT).unwrap();
         prop_assert!(run.failures.is_empty());

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
 use scanbridge_doubles::syslog_sink::{End, Framing, SinkBehavior, SyslogSink};
-use scanbridge_plugin_api::batch::{Batch, Columns, Schema};
+use scanbridge_plugin_api::batch::{Batch, Columns};
 use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, PluginError, Verdict};
 use serde_json::{Value, json};
 
@@ -141,7 +141,7 @@ fn certificate_expired_during_the_run_stops_it() {
     let request = localhost().valid(until - Duration::from_secs(3600), until);
     let sink = sink(&authority, &request, false, SinkBehavior::default());
     let options = options("tls", sink.address(), ca_of(&authority, folder.path()));
-    let (batch, columns) = (numbered(0, 5, ""), Columns::of(Schema::default()));
+    let (batch, columns) = (numbered(0, 5, ""), Columns::of_report(&scan()));
     let mut output = open(&options, None).unwrap();
     output.begin(&scan(), Begin::NEW).unwrap();
     output.write(Batch::of(&batch, &columns).unwrap()).unwrap();

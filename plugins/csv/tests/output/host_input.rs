@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::reports::*;
 use scanbridge_plugin_api::Output;
-use scanbridge_plugin_api::model::{FindingField, Hints, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{Hints, ReportEnd, ReportSource, ReportStart};
 
 const FORMAT: &str = r#""format": "host-input""#;
 
@@ -42,6 +42,24 @@ fn the_options_reach_the_commands() {
          \"cve_ids: CVE-2013-2566 CVE-2015-2808\",\"bugtraq_ids: 58796\"\n\
          ScanUpdate\n"
     );
+}
+
+#[test]
+fn results_of_another_scanner_are_replaced_under_its_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv");
+    let report = ReportStart { source: ReportSource::new("Acme", "Acme \"Scan\"", "acme"), ..start() };
+    write(&mut open(&path, FORMAT).unwrap(), &report, sample(), &complete(&[]));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("SetSource,Acme _Scan_\n"), "{text}");
+    assert!(text.contains("DeleteScanResult,192.0.2.10,\"Acme _Scan_\"\n"), "{text}");
+    assert!(!text.contains("Qualys"), "{text}");
+
+    let options = format!("{FORMAT}, \"scanner\": \"Own\", \"source\": \"Source\"");
+    write(&mut open(&path, &options).unwrap(), &report, sample(), &complete(&[]));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("SetSource,Source\n") && text.contains(",\"Own\""), "{text}");
+    assert!(!text.contains("Acme"), "the options of the output take precedence: {text}");
 }
 
 #[test]
@@ -90,10 +108,8 @@ fn large_asset_is_one_block() {
     let path = folder.path().join("out.csv");
     let mut output = open(&path, FORMAT).unwrap();
     let ports: Vec<String> = (1..=20_000).map(|port| port.to_string()).collect();
-    let cells: Vec<_> = ports
-        .iter()
-        .map(|port| [(FindingField::Kind, "vulnerability"), (FindingField::Port, port.as_str())])
-        .collect();
+    let cells: Vec<_> =
+        ports.iter().map(|port| [("kind", "vulnerability"), ("port", port.as_str())]).collect();
     let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
     let batches = findings.chunks(500).enumerate().map(|(index, part)| batch(part, index > 0)).collect();
     write(&mut output, &start(), batches, &complete(&[]));

@@ -5,10 +5,10 @@ use std::path::Path;
 use scanbridge_csv::CsvOutput;
 use scanbridge_plugin_api::batch::{AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow};
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportSource, ReportStart,
 };
 use scanbridge_plugin_api::{
-    Begin, Open, OpenFrame, Options, Output, PluginError, Receipt, Rejection, Services,
+    Begin, CommitPoint, Open, OpenFrame, Options, Output, PluginError, Receipt, Rejection, Services,
 };
 
 /// Opens the output with these options in JSON and this `path`.
@@ -25,7 +25,8 @@ pub(crate) fn start() -> ReportStart {
     ReportStart {
         id: "scan/1.1".to_owned(),
         title: "Weekly, DMZ".to_owned(),
-        hints: Hints { add_host: Some(true) },
+        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
         ..ReportStart::default()
     }
 }
@@ -44,7 +45,7 @@ pub(crate) fn write(
 ) -> (Vec<Rejection>, u64) {
     output.begin(start, Begin::NEW).unwrap();
     let (mut rejected, mut bytes) = (Vec::new(), 0);
-    let columns = Columns::of(start.schema.clone());
+    let columns = Columns::of_report(start);
     for batch in batches {
         let raw = batch.finish();
         let written = output.write(Batch::of(&raw, &columns).unwrap()).unwrap();
@@ -53,12 +54,14 @@ pub(crate) fn write(
         bytes += written.bytes;
     }
     let written = output.end(end).unwrap();
+    output.commit(CommitPoint::BetweenReports).unwrap();
+    output.stored().unwrap();
     (rejected, bytes + written.bytes)
 }
 
 /// A batch of findings, each with all cells of its asset, its definition and the finding.
 pub(crate) type Cells<'a> =
-    (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(FindingField, &'a str)]);
+    (&'a [(AssetField, &'a str)], &'a [(DefinitionField, &'a str)], &'a [(&'a str, &'a str)]);
 
 /// Findings of the same asset follow each other; those with the same address belong together.
 pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuilder {
@@ -76,7 +79,8 @@ pub(crate) fn batch(findings: &[Cells<'_>], first_continues: bool) -> BatchBuild
         definition.iter().for_each(|(field, text)| row.set(*field, text));
         let definition = builder.push_definition(&row);
         let mut row = FindingRow::default();
-        finding.iter().for_each(|(field, text)| row.set(*field, text));
+        row.set_kind(FindingKind::Information);
+        assert!(finding.iter().all(|(name, text)| row.set_printed(name, text)), "{finding:?}");
         builder.push_finding(index, definition, &row);
     }
     builder
@@ -92,7 +96,7 @@ pub(crate) const V6: &[(AssetField, &str)] = &[(AssetField::Ipv6, "2001:db8::1")
 pub(crate) const NAMELESS: &[(AssetField, &str)] = &[(AssetField::Dns, "laptop.example.com")];
 
 pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
-    (DefinitionField::Qid, "4242"),
+    (DefinitionField::Id, "4242"),
     (DefinitionField::Title, "Weak \"RC4\" cipher, old"),
     (DefinitionField::Category, "General remote services"),
     (DefinitionField::Cves, "CVE-2013-2566\nCVE-2015-2808"),
@@ -103,23 +107,21 @@ pub(crate) const WEAK: &[(DefinitionField, &str)] = &[
     (DefinitionField::Solution, "Switch it off.\nThen restart."),
 ];
 pub(crate) const PATCH: &[(DefinitionField, &str)] =
-    &[(DefinitionField::Qid, "5150"), (DefinitionField::Title, "Missing patch")];
+    &[(DefinitionField::Id, "5150"), (DefinitionField::Title, "Missing patch")];
 
-pub(crate) const ON_443: &[(FindingField, &str)] = &[
-    (FindingField::Kind, "vulnerability"),
-    (FindingField::Severity, "3"),
-    (FindingField::Port, "443"),
-    (FindingField::Protocol, "tcp"),
-    (FindingField::Service, "https"),
-    (FindingField::Status, "Active"),
-    (FindingField::FirstFound, "2026-01-01T00:00:00Z"),
-    (FindingField::LastFound, "2026-01-31T12:00:00Z"),
-    (FindingField::Result, "+x\tRC4-MD5"),
+pub(crate) const ON_443: &[(&str, &str)] = &[
+    ("kind", "vulnerability"),
+    ("severity", "3"),
+    ("port", "443"),
+    ("protocol", "tcp"),
+    ("service", "https"),
+    ("status", "Active"),
+    ("first_found", "2026-01-01T00:00:00Z"),
+    ("last_found", "2026-01-31T12:00:00Z"),
+    ("result", "+x\tRC4-MD5"),
 ];
-pub(crate) const WHOLE: &[(FindingField, &str)] =
-    &[(FindingField::Kind, "potential"), (FindingField::Severity, "2"), (FindingField::Result, "-1")];
-pub(crate) const INFO: &[(FindingField, &str)] =
-    &[(FindingField::Kind, "information"), (FindingField::Severity, "1")];
+pub(crate) const WHOLE: &[(&str, &str)] = &[("kind", "potential"), ("severity", "2"), ("result", "-1")];
+pub(crate) const INFO: &[(&str, &str)] = &[("kind", "information"), ("severity", "1")];
 
 /// Two batches. The second one continues the last asset of the first.
 pub(crate) fn sample() -> Vec<BatchBuilder> {

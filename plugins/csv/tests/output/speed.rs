@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::reports::*;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
-use scanbridge_plugin_api::model::{DefinitionField, FindingField};
+use scanbridge_plugin_api::model::DefinitionField;
 use scanbridge_plugin_api::{Begin, Output};
 
 const FINDINGS: usize = 55_000;
@@ -20,7 +20,7 @@ fn large_batch() -> BatchBuilder {
         .iter()
         .map(|qid| {
             [
-                (DefinitionField::Qid, qid.as_str()),
+                (DefinitionField::Id, qid.as_str()),
                 (DefinitionField::Title, "A title of ordinary length, as they are"),
                 (DefinitionField::Cves, "CVE-2013-2566\nCVE-2015-2808"),
                 (DefinitionField::Diagnosis, text.as_str()),
@@ -29,7 +29,7 @@ fn large_batch() -> BatchBuilder {
             ]
         })
         .collect();
-    let finding = [ON_443, &[(FindingField::Result, text.as_str())]].concat();
+    let finding = [ON_443, &[("result", text.as_str())]].concat();
     let findings: Vec<Cells<'_>> =
         (0..PER_BATCH).map(|index| (WEB, &definitions[index / 10][..], &finding[..])).collect();
     batch(&findings, false)
@@ -47,7 +47,7 @@ fn fifty_five_thousand_findings() {
     ] {
         let report = start();
         let raw = large_batch().finish();
-        let columns = Columns::of(report.schema.clone());
+        let columns = Columns::of_report(&report);
         let batch = Batch::of(&raw, &columns).unwrap();
         let mut output = open(&path, options).unwrap();
         let (wall, cpu) = (Instant::now(), cpu_seconds());

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::reports::*;
 use proptest::prelude::*;
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, ReportEnd};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, ReportEnd, ReportSource, ReportStart};
 use scanbridge_plugin_api::{Begin, ErrorKind, Output, Verdict};
 
 /// All records of a file as the csv crate reads them.
@@ -61,7 +61,7 @@ fn columns_unknown_to_the_model_are_written() {
     // A column that an input of a later version might send instead of a known one.
     let last = report.schema.findings.len() - 1;
     report.schema.findings[last] = "epss".to_owned();
-    let cells = &[(FindingField::Kind, "vulnerability"), (FindingField::Facts, "0.97")];
+    let cells = &[("kind", "vulnerability"), ("facts", "0.97")];
     let options = r#""columns": ["finding.epss", "finding.facts"], "header": false"#;
     let mut output = open(&path, options).unwrap();
     write(&mut output, &report, vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
@@ -70,6 +70,27 @@ fn columns_unknown_to_the_model_are_written() {
     let error = open(&path, options).unwrap().begin(&start(), Begin::NEW).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.message.contains("unknown column `finding.epss`"), "{error}");
+}
+
+#[test]
+fn report_of_another_scanner_has_ids_of_its_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = ReportStart { source: ReportSource::new("Acme", "Scanner", "acme"), ..start() };
+    let path = folder.path().join("default.csv");
+    write(&mut open(&path, "").unwrap(), &report, vec![batch(&[(WEB, WEAK, ON_443)], false)], &complete(&[]));
+    let records = records(&path, b',');
+    assert_eq!((records[0][4].as_str(), records[1][4].as_str()), ("definition.id", "4242"));
+
+    let options = r#""columns": ["definition.qid", "definition.scheme", "report.vendor", "report.product"]"#;
+    let path = folder.path().join("out.csv");
+    write(
+        &mut open(&path, options).unwrap(),
+        &report,
+        vec![batch(&[(WEB, WEAK, ON_443)], false)],
+        &complete(&[]),
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().nth(1), Some(",acme,Acme,Scanner"));
 }
 
 #[test]
@@ -92,7 +113,7 @@ fn each_piece_has_its_own_header() {
     let options = r#""columns": ["definition.qid", "finding.result"], "rotate_bytes": 1024"#;
     let mut output = open(&folder.path().join("out.csv"), options).unwrap();
     let result = "x".repeat(600);
-    let cells: &[(FindingField, &str)] = &[(FindingField::Result, &result)];
+    let cells: &[(&str, &str)] = &[("result", &result)];
     write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells); 5], false)], &complete(&[]));
     for (piece, rows) in [("out.0001.csv", 3), ("out.0002.csv", 3), ("out.0003.csv", 2)] {
         let records = records(&folder.path().join(piece), b',');
@@ -108,7 +129,7 @@ fn cell_of_many_megabytes_is_written_completely() {
     let path = folder.path().join("out.csv");
     let mut output = open(&path, r#""columns": ["finding.result"], "header": false"#).unwrap();
     let result = "say \"no\"\n".repeat(1_000_000);
-    let cells: &[(FindingField, &str)] = &[(FindingField::Result, &result)];
+    let cells: &[(&str, &str)] = &[("result", &result)];
     write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
     assert!(records(&path, b',') == [[result]]);
 }
@@ -122,7 +143,7 @@ fn python_reads_the_same_cells() {
         ["a\"b", "a,b", "l1\nl2", "l1\r\nl2", "", " x ", "é💥", "'", "\"", "\t,\"", "x\\\"y", "\u{feff}z"];
     let mut cells = Vec::new();
     for text in &nasty {
-        cells.push([(FindingField::Result, *text), (FindingField::Kind, "information")]);
+        cells.push([("result", *text), ("kind", "information")]);
     }
     let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
     let options = r#""columns": ["finding.result", "finding.kind"], "escape_formulas": false"#;
@@ -171,7 +192,7 @@ proptest! {
         let cells: Vec<_> = texts
             .iter()
             .map(|[a, d, f]| {
-                ([(AssetField::Os, a.as_str())], [(DefinitionField::Title, d.as_str())], [(FindingField::Result, f.as_str())])
+                ([(AssetField::Os, a.as_str())], [(DefinitionField::Title, d.as_str())], [("result", f.as_str())])
             })
             .collect();
         let findings: Vec<Cells<'_>> = cells.iter().map(|(a, d, f)| (&a[..], &d[..], &f[..])).collect();
@@ -186,7 +207,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.csv");
         let mut output = open(&path, r#""columns": ["finding.result"], "header": false"#).unwrap();
-        let cells: &[(FindingField, &str)] = &[(FindingField::Result, &text)];
+        let cells: &[(&str, &str)] = &[("result", &text)];
         write(&mut output, &start(), vec![batch(&[(WEB, WEAK, cells)], false)], &complete(&[]));
         let cell = records(&path, b',').remove(0).remove(0);
         let trimmed = text.trim_matches([' ', '\t', '\r', '\n', '\0']);

@@ -84,7 +84,7 @@ fn report_start_has_kind_id_title_and_time() {
         (start.kind.as_str(), start.id.as_str(), start.title.as_str(), start.time.as_str()),
         ("SCAN", "scan/1772424306.10002", "Streamed scan", "2026-03-02T04:05:06Z")
     );
-    assert_eq!(start.hints.add_host, None);
+    assert_eq!(start.hints.flag("host-input.add_host"), None);
     let start = report_of(&good("template-report.xml")).start;
     assert_eq!(
         (start.kind.as_str(), start.title.as_str(), start.time.as_str()),
@@ -99,7 +99,7 @@ fn report_start_has_kind_id_title_and_time() {
     assert_eq!((start.id.as_str(), start.title.as_str(), start.time.as_str()), ("", "", ""));
 
     let hinted = read_with(&good("scan-ipv6.xml"), &json!({ "add_host": true })).unwrap();
-    assert_eq!(hinted.reports[0].start.hints.add_host, Some(true));
+    assert_eq!(hinted.reports[0].start.hints.flag("host-input.add_host"), Some(true));
 }
 
 #[test]

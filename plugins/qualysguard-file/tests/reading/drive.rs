@@ -32,7 +32,7 @@ impl Report {
     }
 
     pub(crate) fn finding(&self, qid: &str) -> &Row {
-        self.findings.iter().find(|finding| finding["definition.qid"] == qid).unwrap()
+        self.findings.iter().find(|finding| finding["definition.id"] == qid).unwrap()
     }
 
     /// Adds the rows of a batch.
@@ -88,7 +88,7 @@ pub(crate) fn read(options: &serde_json::Value) -> Result<Outcome> {
             }
             Event::Batch(batch) => {
                 let report = outcome.reports.last_mut().unwrap();
-                let columns = Columns::of(report.start.schema.clone());
+                let columns = Columns::of_report(&report.start);
                 report.add_batch(Batch::of(&batch, &columns).unwrap());
                 recycled = BatchBuilder::recycle(batch);
             }

@@ -49,7 +49,7 @@ fn scan_fills_all_cells() {
             ("ssl", "1"),
             ("instance", "listener 1"),
             ("result", "TLSv1.0 is supported|\\ = \"quoted\""),
-            ("definition.qid", "38628"),
+            ("definition.id", "38628"),
             ("definition.title", "TLS 1.0 and weaker is spoken"),
             ("definition.category", "General remote services"),
             ("definition.cves", "CVE-2011-3389\nCVE-2014-3566\nCVE-2015-0204"),
@@ -83,7 +83,7 @@ fn scan_fills_all_cells() {
     let same_qid: Vec<&str> = report
         .findings
         .iter()
-        .filter(|finding| finding["definition.qid"] == "38170")
+        .filter(|finding| finding["definition.id"] == "38170")
         .map(|finding| finding["port"].as_str())
         .collect();
     assert_eq!(same_qid, ["443", "8443"]);
@@ -182,7 +182,7 @@ fn template_report_is_joined_with_its_glossary() {
             ("cvss_final", "5.1"),
             ("ticket", "42"),
             ("ticket_state", "OPEN"),
-            ("definition.qid", "38628"),
+            ("definition.id", "38628"),
             ("definition.title", "TLS 1.0 and weaker is spoken"),
             ("definition.category", "General remote services"),
             ("definition.cves", "CVE-2011-3389\nCVE-2014-3566"),
@@ -268,7 +268,7 @@ fn detections_are_joined_with_the_knowledge_base() {
             ("times_found", "7"),
             ("unique_id", "538628"),
             ("detection_score", "75"),
-            ("definition.qid", "38628"),
+            ("definition.id", "38628"),
             ("definition.title", "TLS 1.0 and weaker is spoken"),
             ("definition.category", "General remote services"),
             ("definition.cves", "CVE-2011-3389\nCVE-2014-3566"),

@@ -16,7 +16,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// The report, and whether it continues one.
-    Start(ReportStart, bool),
+    Start(Box<ReportStart>, bool),
     Asset(Row),
     Finding(Row),
     End(ReportEnd),
@@ -65,7 +65,7 @@ impl Session {
         let step = self.input.next(builder).unwrap();
         match step.event {
             Happened::ReportStart { start, continued } => {
-                self.events.push(Event::Start(*start, continued));
+                self.events.push(Event::Start(start, continued));
                 return None;
             }
             Happened::Batch(batch) => {

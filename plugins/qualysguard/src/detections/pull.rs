@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
-use scanbridge_plugin_api::model::{Hints, Note, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{Note, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{CheckpointRequest, PluginError, Position, Result, Step, tracing};
 use scanbridge_qualys_xml::Progress as Filled;
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,8 @@ impl Detections {
             },
             time: self.pull.started.clone(),
             path: url.to_string(),
-            hints: Hints { add_host: context.settings.reading.add_host },
+            source: scanbridge_qualys_report::source(),
+            hints: context.settings.reading.hints(),
             schema: Schema::default(),
             ..ReportStart::default()
         };

@@ -25,7 +25,7 @@ fn pages_are_joined_with_the_knowledge_base() {
     assert_eq!(report.start.time, "2026-04-01T00:00:01Z");
     assert_eq!(report.notes(), [] as [&str; 0]);
     for finding in &report.findings {
-        let qid = &finding["definition.qid"];
+        let qid = &finding["definition.id"];
         assert_eq!(finding["definition.title"], format!("Title of {qid}"));
         assert_eq!(finding["definition.cves"], format!("CVE-2026-{qid}"));
     }
@@ -73,7 +73,7 @@ fn page_from_the_api_gives_the_same_findings_as_a_file() {
     let outcome = bench.run().unwrap();
     let report = outcome.only_report();
     assert_eq!((report.assets.len(), report.findings.len()), (3, 6));
-    let tls = report.findings.iter().find(|finding| finding["definition.qid"] == "38628").unwrap();
+    let tls = report.findings.iter().find(|finding| finding["definition.id"] == "38628").unwrap();
     assert_eq!(tls["definition.title"], "TLS 1.0 and weaker is spoken");
 }
 
@@ -253,7 +253,7 @@ fn knowledge_base_falls_back_to_older_versions_and_is_updated() {
     let bench = Bench::new(script).with(json!({ "source": "host-detections" }));
     let title = |outcome: &Outcome| {
         let findings = outcome.findings();
-        let finding = findings.iter().find(|finding| finding["definition.qid"] == "38628").unwrap();
+        let finding = findings.iter().find(|finding| finding["definition.id"] == "38628").unwrap();
         finding["definition.title"].clone()
     };
     assert_eq!(title(&bench.run().unwrap()), "TLS 1.0 and weaker is spoken");

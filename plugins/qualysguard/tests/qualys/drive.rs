@@ -166,7 +166,7 @@ pub(crate) fn step(input: &mut QualysGuard, outcome: &mut Outcome) -> Result<boo
         }
         Event::Batch(batch) => {
             let report = outcome.reports.last_mut().unwrap();
-            let columns = Columns::of(report.start.schema.clone());
+            let columns = Columns::of_report(&report.start);
             report.take(Batch::of(&batch, &columns).unwrap());
             outcome.positions.push((position, outcome.findings().len()));
         }

@@ -55,7 +55,7 @@ fn report_is_launched_awaited_downloaded_and_deleted() {
     assert_eq!((report.assets.len(), report.findings.len()), (3, 8));
     assert_eq!(report.start.id, "77");
     assert_eq!(report.start.kind, "ASSET_DATA_REPORT");
-    assert_eq!(report.start.hints.add_host, Some(false));
+    assert_eq!(report.start.hints.flag("host-input.add_host"), Some(false));
     assert_eq!(report.start.path, format!("{}/api/2.0/fo/report/?action=fetch&id=77", bench.qualys.url()));
     let lines = lines(&bench);
     assert_eq!(

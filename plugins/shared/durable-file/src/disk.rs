@@ -1,11 +1,25 @@
 //! The steps that change the disk, as separate functions, so that tests can inject a fault between any two of them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
+#[cfg(not(test))]
+use std::fs::{remove_file, rename as rename_file};
+
+/// Tests record what reaches the disk.
 #[cfg(test)]
-pub(crate) use crate::fault::{note_sync, note_write, step};
+pub(crate) use crate::fault::step;
+#[cfg(test)]
+use crate::fault::{created, remove_file, rename_exclusively, rename_file, synced, synced_folder};
+
+#[cfg(not(test))]
+fn rename_exclusively(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
 
 /// Called before each change; only tests inject a fault here.
 #[cfg(not(test))]
@@ -13,13 +27,15 @@ pub(crate) fn step() -> io::Result<()> {
     Ok(())
 }
 
-/// Data was written that a power failure would lose.
-#[cfg(not(test))]
-fn note_write() {}
-
-/// All data that is still needed is on the disk.
-#[cfg(not(test))]
-fn note_sync() {}
+/// Creates a file that must be new, for writing.
+pub(crate) fn create(path: &Path, mode: u32) -> io::Result<File> {
+    step()?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(mode))?);
+    #[cfg(test)]
+    created(path, &file)?;
+    Ok(file)
+}
 
 pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     if bytes.is_empty() {
@@ -27,7 +43,6 @@ pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     }
     let (head, tail) = bytes.split_at(bytes.len() / 2);
     step()?;
-    note_write();
     file.write_all(head)?;
     step()?;
     file.write_all(tail)
@@ -36,7 +51,6 @@ pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<()> {
 /// Appends `length` bytes. The kernel copies them, or shares blocks where the file system can.
 pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<()> {
     step()?;
-    note_write();
     match io::copy(&mut source.take(length), &mut target)? {
         copied if copied == length => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was read")),
@@ -44,48 +58,53 @@ pub(crate) fn copy(source: File, mut target: &File, length: u64) -> io::Result<(
 }
 
 pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
-    // Files are truncated only to a length that a receipt names, or to 0.
-    note_sync();
     step()?;
     file.set_len(length)
 }
 
-pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+pub(crate) fn sync(file: &File) -> io::Result<()> {
     step()?;
-    note_sync();
-    // Tests end processes, not the machine, and run thousands of steps.
-    if cfg!(test) { Ok(()) } else { file.sync_data() }
-}
-
-pub(crate) fn sync_all(file: &File) -> io::Result<()> {
-    step()?;
-    note_sync();
-    if cfg!(test) { Ok(()) } else { file.sync_all() }
+    #[cfg(test)]
+    return synced(file);
+    #[cfg(not(test))]
+    file.sync_all()
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     step()?;
-    fs::rename(from, to)
+    rename_file(from, to)
 }
 
-pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames, but replaces no file. Where the file system cannot do that in one step, a file that is created in just this
+/// moment is replaced.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     step()?;
-    fs::hard_link(from, to)
+    match rename_exclusively(from, to) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            rename_file(from, to)
+        }
+        outcome => outcome,
+    }
 }
 
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    note_sync();
     step()?;
-    fs::remove_file(path)
+    remove_file(path)
+}
+
+pub(crate) fn remove_if_exists(path: &Path) -> io::Result<()> {
+    match remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// Synchronizes new and removed names to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     step()?;
-    if cfg!(test) {
-        return Ok(());
-    }
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
+    #[cfg(test)]
+    synced_folder();
+    match File::open(folder).and_then(|folder| if cfg!(test) { Ok(()) } else { folder.sync_all() }) {
         // Some network file systems do not support this call for directories; there, a name is durable at once.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
             Ok(())
@@ -97,8 +116,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Removes consecutively numbered files up to the first gap: `findings.2025.csv` may belong to the operator. The last
 /// file is removed first, so that an interruption leaves no gap. Returns the path that failed.
 pub(crate) fn remove_series(first: u32, path: impl Fn(u32) -> PathBuf) -> Result<(), (PathBuf, io::Error)> {
-    let there = (first..).map(path).take_while(|path| fs::symlink_metadata(path).is_ok());
-    for path in there.collect::<Vec<_>>().into_iter().rev() {
+    let existing = (first..).map(path).take_while(|path| path.symlink_metadata().is_ok());
+    for path in existing.collect::<Vec<_>>().into_iter().rev() {
         remove(&path).map_err(|error| (path, error))?;
     }
     Ok(())

@@ -38,6 +38,16 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> PluginError {
     PluginError::new(ErrorKind::Io, format!("cannot read {} to append to it: {error}", path.display()))
 }
 
+/// The file has its name, but a loss of power could take the name away again.
+pub(crate) fn not_known_safe(path: &Path, folder: &Path, error: &io::Error) -> PluginError {
+    let message = format!(
+        "{} is complete, but could not be synced to disk: cannot write to {}: {error}",
+        path.display(),
+        folder.display()
+    );
+    PluginError::new(ErrorKind::Io, message)
+}
+
 /// Fails when the file exists: exit code 73.
 pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {

@@ -1,44 +1,55 @@
-//! Files that appear under their final name only when they are complete: the base of every output that writes files.
+//! Files that appear under their final name only when they are complete and the caller has stored that fact: the base
+//! of every output that writes files.
 //!
-//! A report is written to `.NAME.part` in the directory of its target, synchronized to disk, and renamed when the
-//! report is complete. A program that reads the target therefore sees a complete file or none, whatever happens: a
-//! truncated report, a full disk, a kill. The crate does not know what the files contain.
+//! A report is written to a part file, `.NAME.N.part` in the directory of its target; with rotation there is one for each
+//! piece, `.NAME.N-0001.part`. `N` counts up through the run. When the report is complete, [`ReportFile::end`] and
+//! [`ReportFile::commit`] make the parts durable and return a receipt. The caller stores the receipt. Only then,
+//! [`ReportFile::stored`] renames the parts to their final names. A program that reads the target therefore sees a complete
+//! file or none, and each report appears exactly once, whatever happens: a truncated report, a full disk, a kill, a loss of
+//! power. The crate does not know what the files contain.
 //!
-//! - A second report of one run that resolves to the same name goes on from a copy of the published file, so
-//!   the file always holds all complete reports so far. (The copy is free where the file system shares blocks.)
-//! - With [`Rotation`] the pieces are `stem.0001.ext`, `stem.0002.ext` …, published together and in order.
-//! - Devices, pipes and `-` (standard output) have no final name: they are written directly, and what was written of
-//!   a report that is not delivered cannot be rolled back.
-//! - Two processes never write one file: the part file is locked, and the second one gets an error.
+//! - A second report of one run with the same name continues a copy of the published file, so the file always contains
+//!   all complete reports so far. (The copy is free where the file system shares blocks.)
+//! - With `if_exists: append`, and for such a second report, publication checks that the file is still the one that was
+//!   copied. If it is not, `FILE was changed by another program` is an error, and the part stays. A file that was moved
+//!   away or emptied in the meantime appears again, with its old content.
+//! - With [`Rotation`] the pieces are `stem.0001.ext`, `stem.0002.ext` …, published one after the other in order.
+//! - Devices, pipes and `-` (standard output) have no final name and no two phases: they are written directly, and what
+//!   was written of a report that is not delivered cannot be rolled back.
+//! - Two processes never write one file: the first one that changes anything holds `.NAME.lock` until it closes the
+//!   file, and the second one gets an error.
 //! - A symbolic link as target is replaced, not followed (unless it leads to a device or pipe).
+//! - A part file is always created, never opened because of its name: a file or link that another user has prepared is
+//!   not written to.
 //!
 //! # After a crash
 //!
-//! [`ReportFile::commit`] synchronizes everything to disk and returns a receipt. [`ReportFile::open`] with that
-//! receipt restores the directory to its state at that time, whatever happened since. A file that was interrupted any
-//! number of times is therefore, byte for byte, that of an undisturbed run, provided that the caller repeats what
-//! came after the receipt. Any earlier receipt of the run can be used too, unless its report was rolled back since.
+//! [`ReportFile::open`] accepts any receipt that was stored, also one that is older than the last commit, as long as
+//! [`ReportFile::stored`] was not called for a later one. The files are then, byte for byte, those of an undisturbed run,
+//! provided that the caller repeats what came after the receipt.
 //!
-//! | the crash came | what `open` and `begin` find | what they do |
-//! |---|---|---|
-//! | in the middle of a report | the part file, at least as long as the receipt says | cut it back, go on |
-//! | among the pieces of a rotated file | further part files | remove them |
-//! | while names were given, or behind | pieces under their final names | make parts of their beginnings, take the names back (`replace`: the next publication does) |
-//! | behind a later report into the same file | a longer file whose beginning has the receipt's checksum | cut it back to the end of the last known report |
-//! | in the middle of all this | some of it done | do all of it again |
+//! | the crash came | stored receipt | `open`, `begin` and `stored` find | they |
+//! |---|---|---|---|
+//! | before the first commit of a report | of an earlier report | parts that are in no receipt | write the report to a part with a new number; the next `stored` removes the old ones |
+//! | after a commit | of that commit, or an earlier one | a part that is longer than the receipt says, perhaps further pieces | truncate it and continue; further pieces are written again |
+//! | after `end`, before its receipt was stored | in the report | the same | the same: a sealed part is only a longer part |
+//! | after the receipt of the end was stored | of the end | all parts | rename them |
+//! | between two renames | of the end | some of the parts | rename them; a missing part was published |
+//! | after a rename, and the power failed before the directory was synchronized | of the end | the part or the final name | rename the part if it is there |
+//! | after `stored` | of the end | no part | nothing, also if a reader has taken the file away |
+//! | while parts are removed | of the end | some of them | remove the rest |
+//! | in the middle of all this | unchanged | some of it done | do all of it again |
 //!
-//! What is not as the receipt says in any other way (removed, shorter, of another program) is an error that names the
-//! file; only a run that starts over passes it. A file that was complete and taken away by its reader is no such
-//! case: the next report begins a new one. Devices and pipes cannot go back; what was written to them since the last
-//! commit may come twice, which the log says.
+//! Only `stored`, and `open` with a receipt of a report's end, remove parts that a receipt may name. An instance can be
+//! opened at a commit that is not stored yet, while the stored receipt still names the part of an earlier attempt.
 //!
-//! A receipt covers only reports that had begun when it was made. A report that began and ended after the last stored
-//! receipt is repeated. With `if_exists: replace` the repetition replaces the file. With `append`, if it is the run's
-//! first report into that file, it is in the file twice; `fail` refuses. A caller that stores a receipt between the
-//! `begin` and the `end` of each report has no such gap.
+//! A part that is missing or shorter than the receipt says is an error that names it; only a run that starts from the
+//! beginning passes it. A report to a device or pipe is in no
+//! receipt: it begins again.
+//!
+//! A run that ends without any receipt leaves no part behind. After a kill, a part can remain if no later report has its
+//! name.
 
-mod beginning;
-mod content;
 mod direct;
 mod disk;
 #[cfg(test)]
@@ -46,14 +57,14 @@ mod exactly_once;
 mod failure;
 #[cfg(test)]
 mod fault;
-mod interrupted;
+mod lock;
 mod name;
 pub mod options;
 mod part;
-mod pieces;
+mod publication;
 mod receipt;
-mod recovery;
 mod report_file;
+mod series;
 mod target;
 
 pub use report_file::{ReportFile, StartMode};

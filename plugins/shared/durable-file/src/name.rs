@@ -93,10 +93,17 @@ pub(crate) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `out/findings.csv` → `out/.findings.csv.part`.
-pub(crate) fn part_path(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.part"))
+/// The part with the number 7 of `out/findings.csv` is `out/.findings.csv.7.part`, that of its piece 3
+/// `out/.findings.csv.7-0003.part`.
+pub(crate) fn part_path(path: &Path, number: u64, piece: u32) -> PathBuf {
+    let piece = if piece == 0 { String::new() } else { format!("-{piece:04}") };
+    path.with_file_name(format!(".{}.{number}{piece}.part", name_of(path)))
+}
+
+/// The number of a part file, if it is a part of the file called `name` or of one of its pieces.
+pub(crate) fn part_number(part: &str, name: &str) -> Option<u64> {
+    let number = part.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".part")?;
+    number.split_once('-').map_or(number, |(number, _)| number).parse().ok()
 }
 
 /// `out/findings.csv`, 3 → `out/findings.0003.csv`; number 0 is the plain name of a file without pieces.
@@ -171,10 +178,23 @@ mod tests {
     #[test]
     fn parts_and_pieces_are_in_the_directory_of_the_target() {
         let path = Path::new("out/a.b.csv");
-        assert_eq!(part_path(path), Path::new("out/.a.b.csv.part"));
+        assert_eq!(part_path(path, 3, 0), Path::new("out/.a.b.csv.3.part"));
+        assert_eq!(part_path(path, 3, 12), Path::new("out/.a.b.csv.3-0012.part"));
         assert_eq!(piece_path(path, 7), Path::new("out/a.b.0007.csv"));
         assert_eq!(piece_path(path, 12345), Path::new("out/a.b.12345.csv"));
         assert_eq!(piece_path(Path::new("log"), 1), Path::new("log.0001"));
         assert_eq!(piece_path(path, 0), path);
+    }
+
+    #[test]
+    fn part_files_are_recognized_by_name_and_number() {
+        for (part, number) in [(".a.b.csv.3.part", 3), (".a.b.csv.30-0012.part", 30)] {
+            assert_eq!(part_number(part, "a.b.csv"), Some(number), "{part}");
+        }
+        let others =
+            ["a.b.csv.3.part", ".a.b.csv.part", ".a.b.csv.3.lock", ".b.csv.3.part", ".a.b.csv.5.3-0001.part"];
+        for part in others.into_iter().chain([".a.b.csv.-3.part", ".a.b.csv.99999999999999999999.part"]) {
+            assert_eq!(part_number(part, "a.b.csv"), None, "{part}");
+        }
     }
 }

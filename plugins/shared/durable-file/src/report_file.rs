@@ -1,6 +1,7 @@
 //! The writer that file outputs use.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,18 +13,22 @@ use scanbridge_plugin_api::{
 };
 
 use crate::direct::{Direct, is_direct};
-use crate::failure::{cannot_create, folder_of, refuse_existing};
-use crate::interrupted::Interrupted;
+use crate::disk;
+use crate::failure::{cannot_create, folder_of, not_known_safe, refuse_existing};
+use crate::lock::Lock;
 use crate::name::{NameTemplate, name_of, piece_path};
-use crate::pieces::Pieces;
-use crate::receipt::{Record, ReportKey, START_OVER, UnderWay};
+use crate::publication::{highest_number, publish, remove_parts};
+use crate::receipt::{FileState, Moment, Published, Record, Report, START_OVER, Stage, report_key};
+use crate::series::{Series, last_existing};
 use crate::target::{IfExists, Target};
 
 /// A file, or a series of pieces, to which reports are written one after the other.
 ///
-/// Call order: `begin`, any number of `write` and `record_boundary`, `end`; `commit` at any time. Dropping the value
-/// rolls back a report in progress, unless part of it was committed. A committed part is kept for the value that is
-/// opened with its receipt.
+/// Call order: `begin`, any number of `write` and `record_boundary`, `end`, `commit`, and, when the receipt is stored,
+/// `stored`; `commit` also inside a report. Nothing is visible under a final name before `stored`.
+///
+/// Dropping the value removes its part files that are in no receipt. All others are kept for the value that is opened
+/// with the receipt.
 ///
 /// ```
 /// # use scanbridge_plugin_api::model::ReportStart;
@@ -31,38 +36,46 @@ use crate::target::{IfExists, Target};
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("out.csv");
+/// let report = ReportStart::default();
 /// let mut file = ReportFile::open(Target::new(&path), None)?;
-/// if file.begin(&ReportStart::default(), false)? == StartMode::Empty {
+/// if file.begin(&report, false)? == StartMode::Empty {
 ///     file.write(b"name,port\n")?;
 /// }
 /// file.write(b"www.example.com,443\n")?;
 /// let receipt = file.commit(b"")?;
-/// file.write(b"never to be seen")?;
+/// file.write(b"lost in a crash")?;
 /// drop(file);
-/// assert!(!path.exists());
 ///
 /// let mut file = ReportFile::open(Target::new(&path), Some(&receipt))?;
-/// assert_eq!(file.begin(&ReportStart::default(), true)?, StartMode::Continued(Vec::new()));
+/// assert_eq!(file.begin(&report, true)?, StartMode::Continued(Vec::new()));
 /// file.write(b"mail.example.com,25\n")?;
 /// file.end(true)?;
+/// let receipt = file.commit(b"")?;
+/// assert!(!path.exists());
+/// // The caller stores the receipt. Then:
+/// file.stored()?;
 /// let text = std::fs::read_to_string(&path).unwrap();
 /// assert_eq!(text, "name,port\nwww.example.com,443\nmail.example.com,25\n");
 /// # Ok::<(), scanbridge_plugin_api::PluginError>(())
 /// ```
 #[derive(Debug)]
 pub struct ReportFile {
-    name: NameTemplate,
-    sink: Sink,
-    /// The current report.
-    report: ReportKey,
-    /// What the run has done so far, except for the current report.
-    record: Record,
-    /// The report that the receipt names, until the first report begins.
-    interrupted: Option<Interrupted>,
-    /// The committed part files of a report that was rolled back: a crash before the next commit needs them again.
-    withdrawn: Option<Box<Pieces>>,
-    direct: Option<Direct>,
     target: Target,
+    name: NameTemplate,
+    /// What the run has done so far. Its stage is that of the last commit while a report is being written.
+    record: Record,
+    /// The caller's bytes in the receipt that this value was opened with.
+    state: Vec<u8>,
+    /// Identifies the current report.
+    key: String,
+    sink: Sink,
+    direct: Option<Direct>,
+    /// One for each of the record's touched names. The last one is kept until another name is written.
+    locks: Vec<Lock>,
+    /// Parts with a higher number are named in no receipt.
+    committed: u64,
+    /// Whether the stage is in a receipt.
+    is_stage_committed: bool,
 }
 
 /// The state of the file when a report begins.
@@ -81,77 +94,89 @@ enum Sink {
     /// Between two reports.
     Closed,
     Direct,
-    Pieces(Box<Pieces>),
+    Series(Box<Series>),
 }
 
 impl ReportFile {
-    /// Checks the path and its directory. Without a receipt it changes no file yet; with one, it restores all files
-    /// to their state at that receipt.
+    /// Checks the path and its directory. Without a receipt it changes no file. With the receipt of a report's end, it
+    /// does what [`ReportFile::stored`] does. With the receipt of a report in progress, it locks the file; the report is
+    /// resumed by [`ReportFile::begin`].
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for an invalid path, and for a receipt that is invalid or belongs to another path;
     /// [`ErrorKind::CannotCreate`] when the directory is missing or not writable, when the file must be new and
-    /// exists, or when another process writes it; [`ErrorKind::Io`] when what was written later cannot be rolled
-    /// back.
+    /// exists, or when another process writes it; those of [`ReportFile::stored`].
     pub fn open(target: Target, receipt: Option<&Receipt>) -> Result<Self> {
         let (record, state) = match receipt {
             Some(receipt) => Record::read(receipt, &target)?,
-            None => {
-                let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-                (Record::new(&target, date), Vec::new())
-            }
+            None => (Record::new(&target), Vec::new()),
         };
-        let name = NameTemplate::parse(&target.path, record.date.clone())?;
+        let name = NameTemplate::parse(&target.path, record.started.day().unwrap_or_default())?;
+        let committed = record.number;
         let mut file = Self {
-            name,
-            sink: Sink::Closed,
-            report: ReportKey::default(),
-            record,
-            interrupted: None,
-            withdrawn: None,
-            direct: None,
             target,
+            name,
+            record,
+            state,
+            key: String::new(),
+            sink: Sink::Closed,
+            direct: None,
+            locks: Vec::new(),
+            committed,
+            is_stage_committed: true,
         };
-        file.interrupted = Interrupted::recover(&mut file.record, state, &file.name, &file.target)?;
+        for name in file.record.touched.clone() {
+            file.lock(&name)?;
+        }
+        file.stored()?;
         file.check_place()?;
         Ok(file)
     }
 
-    /// Begins a report, or resumes it. A report that resumes without a receipt that names it begins like any other,
-    /// because nothing of it was committed here.
+    /// Begins a report. With `continued`, resumes the report in which the receipt was made that this value was opened
+    /// with. A report that continues without such a receipt begins like any other, because nothing of it was committed
+    /// here.
     ///
     /// # Errors
-    /// [`ErrorKind::CannotCreate`] when the part file cannot be made or another process writes it; [`ErrorKind::Io`]
-    /// when copying the existing file fails, or when the report cannot be resumed because the files that the receipt
-    /// names no longer exist.
+    /// [`ErrorKind::CannotCreate`] when a file cannot be created or another process writes it; [`ErrorKind::Io`] when
+    /// copying the existing file fails, when another program has replaced it, or when the report cannot be resumed
+    /// because the files that the receipt names no longer exist.
     pub fn begin(&mut self, report: &ReportStart, continued: bool) -> Result<StartMode> {
         if !matches!(self.sink, Sink::Closed) {
             return Err(PluginError::bug("plugin bug: a report started before the previous one ended"));
         }
-        let path = self.name.resolve(report);
-        let is_done = |pieces: &mut Box<Pieces>| pieces.path == path || !pieces.is_committed();
-        if let Some(mut pieces) = self.withdrawn.take_if(is_done) {
-            pieces.forget();
+        if matches!(self.record.stage, Stage::Sealed(_) | Stage::Withdrawn) {
+            return Err(PluginError::bug(
+                "plugin bug: a report started before the previous one was published",
+            ));
         }
-        self.report = ReportKey::of(report);
-        if let Some(interrupted) = self.interrupted.take() {
-            if continued && interrupted.is(&self.report, &path) {
-                return self.resume_report(interrupted, path);
-            }
-            interrupted.roll_back(&mut self.record, &self.name)?;
+        let path = self.name.resolve(report);
+        self.key = report_key(report);
+        if let Stage::Open(open) = &self.record.stage
+            && continued
+            && (&open.name, &open.key) == (&name_of(&path), &self.key)
+        {
+            self.sink = Sink::Series(Box::new(Series::resume(path, &open.parts, self.target.mode)?));
+            return Ok(StartMode::Continued(std::mem::take(&mut self.state)));
         }
         if continued {
             warn!("cannot resume {}: the report continues, but no part of it was committed", path.display());
         }
+        self.record.stage = Stage::Idle;
         if is_direct(&path) {
             return self.begin_direct(path);
         }
         refuse_folder(&path)?;
-        let earlier = self.record.published.get(&name_of(&path));
-        let pieces = Box::new(Pieces::begin(path, &self.target, earlier)?);
-        let begun = if pieces.current.length() == 0 { StartMode::Empty } else { StartMode::Behind };
-        self.sink = Sink::Pieces(pieces);
-        Ok(begun)
+        let name = name_of(&path);
+        self.lock(&name)?;
+        self.record.touched.insert(name);
+        self.locks.retain(|lock| self.record.touched.contains(lock.name()));
+        self.record.number = self.record.number.saturating_add(1);
+        let earlier = self.earlier(&path);
+        let series = Series::begin(path, self.record.number, &self.target, earlier.as_ref())?;
+        let mode = if series.is_empty() { StartMode::Empty } else { StartMode::Behind };
+        self.sink = Sink::Series(Box::new(series));
+        Ok(mode)
     }
 
     /// Appends complete records, buffered.
@@ -161,7 +186,7 @@ impl ReportFile {
     /// receipt.
     pub fn write(&mut self, records: &[u8]) -> Result<()> {
         match (&mut self.sink, &mut self.direct) {
-            (Sink::Pieces(pieces), _) => pieces.current.write(records),
+            (Sink::Series(series), _) => series.write(records),
             (Sink::Direct, Some(direct)) => direct.write(records),
             _ => Err(no_report()),
         }
@@ -174,64 +199,85 @@ impl ReportFile {
     /// As in [`ReportFile::begin`] and [`ReportFile::write`].
     pub fn record_boundary(&mut self) -> Result<bool> {
         match &mut self.sink {
-            Sink::Pieces(pieces) => pieces.rotate(&self.target),
+            Sink::Series(series) => series.rotate(&self.target),
             Sink::Direct => Ok(false),
             Sink::Closed => Err(no_report()),
         }
     }
 
-    /// Ends the report: synchronizes it to disk and renames it to its final name, or rolls it back.
+    /// Ends the report: synchronizes it to disk, or marks it for removal. Both take effect in [`ReportFile::stored`],
+    /// after a `commit`. A device or pipe has received everything when this returns.
     ///
     /// # Errors
-    /// As in [`ReportFile::write`]; the file then keeps the content it had before this report. Of a series of pieces,
-    /// the new names are removed again. Only if the directory cannot be synchronized after the rename, the new file
-    /// stays under its final name; the message says so. In each case the report can be resumed from the last receipt.
+    /// As in [`ReportFile::write`].
     pub fn end(&mut self, deliver: bool) -> Result<()> {
+        self.is_stage_committed = false;
         match std::mem::replace(&mut self.sink, Sink::Closed) {
-            Sink::Closed => Err(no_report()),
-            Sink::Direct => self.direct.as_mut().map_or(Ok(()), Direct::flush),
-            Sink::Pieces(pieces) if deliver => {
-                let name = name_of(&pieces.path);
-                let published = pieces.publish(self.target.if_exists)?;
-                self.record.published.insert(name, published);
-                Ok(())
+            Sink::Closed => return Err(no_report()),
+            Sink::Direct => {
+                self.record.stage = Stage::Idle;
+                return self.direct.as_mut().map_or(Ok(()), Direct::flush);
             }
-            Sink::Pieces(pieces) => {
-                self.withdrawn = pieces.is_committed().then_some(pieces);
-                Ok(())
+            Sink::Series(series) if deliver => {
+                let (key, name) = (self.key.clone(), name_of(series.path()));
+                self.record.stage = Stage::Sealed(Report { key, name, parts: series.seal()? });
             }
+            Sink::Series(_) => self.record.stage = Stage::Withdrawn,
         }
+        Ok(())
     }
 
     /// Synchronizes everything written so far to disk. Returns the receipt for a later [`ReportFile::open`], which
     /// restores this state. A few bytes of the caller are stored with it; [`StartMode::Continued`] returns them.
     ///
-    /// A report is delivered exactly once whenever the crash comes, if there is one commit at least between its
-    /// `begin` and its `end`. Without one, a crash between `end` and the storing of the next receipt leaves a
-    /// file that nothing is known of: `append` adds the report to it again, `fail` refuses it.
-    ///
     /// # Errors
     /// As in [`ReportFile::write`].
     pub fn commit(&mut self, state: &[u8]) -> Result<Receipt> {
-        self.record.under_way = match (&mut self.sink, &mut self.direct) {
-            (Sink::Pieces(pieces), _) => Some(UnderWay {
-                report: self.report.clone(),
-                name: name_of(&pieces.path),
-                series: Some(pieces.commit()?),
-            }),
-            (Sink::Direct, Some(direct)) => {
-                direct.flush()?;
-                let name = direct.path().to_string_lossy().into_owned();
-                Some(UnderWay { report: self.report.clone(), name, series: None })
+        let mut state = state;
+        match (&mut self.sink, &mut self.direct) {
+            (Sink::Series(series), _) => {
+                let (key, name) = (self.key.clone(), name_of(series.path()));
+                self.record.stage = Stage::Open(Report { key, name, parts: series.commit()? });
             }
-            // No report has begun yet, so the interrupted report is unchanged.
-            _ => self.interrupted.as_ref().map(|interrupted| interrupted.under_way.clone()),
-        };
-        if let Some(pieces) = &mut self.withdrawn {
-            pieces.forget();
+            (Sink::Direct, Some(direct)) => direct.flush()?,
+            // The report of the receipt was not resumed yet, so it is as it was.
+            _ if matches!(self.record.stage, Stage::Open(_)) => state = &self.state,
+            _ => {}
         }
-        let state = self.interrupted.as_ref().map_or(state, |interrupted| &interrupted.state);
-        self.record.seal(state)
+        let receipt = self.record.seal(state)?;
+        self.committed = self.record.number;
+        self.is_stage_committed = true;
+        Ok(receipt)
+    }
+
+    /// The receipt of the last commit is stored: publishes the report that ended before it, and removes the part files
+    /// of reports that are not delivered or were begun again. Does nothing after the receipt of a report in progress.
+    /// It may be repeated, here or by [`ReportFile::open`] with the same receipt, whatever part of it was done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CannotCreate`] when the file must be new and exists; [`ErrorKind::Io`] when another program has
+    /// changed the file since the report began, or when the disk fails. The report then keeps its part files, and the
+    /// call can be repeated.
+    pub fn stored(&mut self) -> Result<()> {
+        match &self.record.stage {
+            Stage::Idle | Stage::Open(_) => return Ok(()),
+            _ if !self.is_stage_committed => {
+                return Err(PluginError::bug("plugin bug: a report was published before it was committed"));
+            }
+            Stage::Withdrawn => {}
+            Stage::Sealed(Report { name, parts, .. }) => {
+                let is_ours = self.record.published(name).is_some() || parts.copied.is_some();
+                publish(&self.name.beside(name), parts, &self.target, is_ours)?;
+            }
+        }
+        let folder = folder_of(&self.target.path);
+        remove_parts(folder, &self.record.touched, 0)?;
+        disk::sync_folder(folder).map_err(|error| not_known_safe(&self.target.path, folder, &error))?;
+        self.record.touched.clear();
+        if let Stage::Sealed(sealed) = std::mem::replace(&mut self.record.stage, Stage::Idle) {
+            self.record.add_published(sealed);
+        }
+        Ok(())
     }
 
     /// The caller's bytes in the receipt cannot be read: the error to return after [`StartMode::Continued`].
@@ -252,7 +298,7 @@ impl ReportFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         match (&self.sink, &self.direct) {
-            (Sink::Pieces(pieces), _) => pieces.current.path(),
+            (Sink::Series(series), _) => series.part(),
             (Sink::Direct, Some(direct)) => direct.path(),
             _ => &self.target.path,
         }
@@ -273,27 +319,42 @@ impl ReportFile {
         }
     }
 
-    /// Resumes the report that was interrupted.
-    fn resume_report(&mut self, mut interrupted: Interrupted, path: PathBuf) -> Result<StartMode> {
-        let state = std::mem::take(&mut interrupted.state);
-        match interrupted.into_pieces()? {
-            Some(pieces) => self.sink = Sink::Pieces(pieces),
-            None => {
-                warn!("{}: records since the last checkpoint may be written twice", path.display());
-                self.begin_direct(path)?;
-            }
-        }
-        Ok(StartMode::Continued(state))
-    }
-
     fn begin_direct(&mut self, path: PathBuf) -> Result<StartMode> {
-        if self.direct.as_ref().is_none_or(|direct| direct.path() != path) {
-            self.direct = Some(Direct::open(path.clone())?);
+        let is_open = self.direct.as_ref().is_some_and(|direct| direct.path() == path);
+        if !is_open {
+            self.direct = Some(Direct::open(path)?);
         }
         self.sink = Sink::Direct;
-        let is_known = self.record.direct.as_ref() == Some(&path);
-        self.record.direct = Some(path);
-        Ok(if is_known { StartMode::Behind } else { StartMode::Empty })
+        Ok(if is_open { StartMode::Behind } else { StartMode::Empty })
+    }
+
+    /// Locks the files of this name and takes a number above that of each part which exists.
+    fn lock(&mut self, name: &str) -> Result<()> {
+        if self.locks.iter().any(|lock| lock.name() == name) {
+            return Ok(());
+        }
+        let folder = folder_of(&self.target.path);
+        self.locks.push(Lock::take(folder, name)?);
+        self.record.number = self.record.number.max(highest_number(folder, name)?);
+        // What an interrupted run has left may be in a receipt.
+        self.committed = self.committed.max(self.record.number);
+        Ok(())
+    }
+
+    /// What this run has published at this path. If the record no longer contains it, its time tells.
+    fn earlier(&self, path: &Path) -> Option<Published> {
+        let name = name_of(path);
+        if let Some(published) = self.record.published(&name) {
+            return Some(published.clone());
+        }
+        if !self.record.forgot {
+            return None;
+        }
+        let piece = last_existing(path, &self.target)?;
+        let found = fs::symlink_metadata(piece_path(path, piece)).ok()?;
+        let started = self.record.started;
+        let file = FileState::of(&found);
+        (Moment::from(found.modified().ok()?) >= started).then_some(Published { name, piece, file, started })
     }
 
     fn check_place(&self) -> Result<()> {
@@ -316,8 +377,16 @@ impl ReportFile {
     /// Whether this run has published a file under this name, or is about to.
     fn is_ours(&self, path: &Path) -> bool {
         let name = name_of(path);
-        self.record.published.contains_key(&name)
-            || self.interrupted.as_ref().is_some_and(|interrupted| interrupted.under_way.name == name)
+        self.record.published(&name).is_some() || self.record.touched.contains(&name)
+    }
+}
+
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        if self.record.number > self.committed {
+            // The next run removes what stays.
+            let _ = remove_parts(folder_of(&self.target.path), &self.record.touched, self.committed);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use scanbridge_plugin_api::{Begin, Rejection, Written};
 
 use crate::addresses::{AddressRange, AddressSet};
 use crate::asset::{Asset, was_scanned};
+use crate::names::Name;
 use crate::result_line::{ResultLines, push_os, result_id};
 use crate::settings::{Replace, Settings};
 use crate::snapshot::{BadSnapshot, put_number, take_number};
@@ -66,6 +67,9 @@ pub struct CommandWriter {
     /// Whether the batch is new: none of its rows was processed.
     new_batch: bool,
     add_host: bool,
+    /// The names for the current report: those of the settings, or that of the report's scanner.
+    source: Name,
+    scanner: Name,
     /// The setting `replace`, except for partial reports, which replace nothing.
     replace: Replace,
     /// Assets of this report whose old results are already replaced.
@@ -83,6 +87,8 @@ impl CommandWriter {
     pub fn new(settings: Settings) -> Self {
         Self {
             replace: settings.replace,
+            source: Name::of_scanner(""),
+            scanner: Name::of_scanner(""),
             settings,
             lines: ResultLines::default(),
             block: String::new(),
@@ -98,12 +104,12 @@ impl CommandWriter {
         }
     }
 
-    /// The lines at the beginning of a file and of every message. The Defense Center does not count them in its
-    /// reply.
+    /// The lines at the beginning of a file and of every message of the current report. The Defense Center does not
+    /// count them in its reply.
     #[must_use]
     pub fn header(&self) -> String {
         let domain = self.settings.domain.as_ref().map(|domain| format!("SetDomain,{domain}\n"));
-        format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.settings.source)
+        format!("{}SetSource,{}\n", domain.unwrap_or_default(), self.source)
     }
 
     /// Sets a new block limit. Call it between two reports.
@@ -114,7 +120,10 @@ impl CommandWriter {
     /// Begins a report. The rest of the previous one is discarded.
     pub fn begin(&mut self, report: &ReportStart, how: Begin) {
         self.lines.begin(&report.schema);
-        self.add_host = self.settings.add_host.or(report.hints.add_host).unwrap_or(false);
+        let of_report = Name::of_scanner(report.source.result_name());
+        self.source = self.settings.source.clone().unwrap_or_else(|| of_report.clone());
+        self.scanner = self.settings.scanner.clone().unwrap_or(of_report);
+        self.add_host = self.settings.add_host.or(report.hints.flag(ADD_HOST)).unwrap_or(false);
         self.replace = if how.partial { Replace::Merge } else { self.settings.replace };
         self.asset = None;
         self.reset_block();
@@ -259,7 +268,7 @@ impl CommandWriter {
         self.begin_block();
         let start = self.block.len();
         let asset = self.asset.as_ref().expect("plugin bug: a finding arrived after its asset was finished");
-        self.lines.push(&mut self.block, &asset.text, id, finding, &self.settings);
+        self.lines.push(&mut self.block, &asset.text, id, finding, &self.settings, &self.scanner);
         debug!("{}", self.block[start..].trim_end());
         self.account(start, sink)
     }
@@ -287,7 +296,7 @@ impl CommandWriter {
             _ if asset.is_part => {}
             Replace::Asset => {
                 let start = self.block.len();
-                let _ = writeln!(self.block, "DeleteScanResult,{},\"{}\"", asset.text, self.settings.scanner);
+                let _ = writeln!(self.block, "DeleteScanResult,{},\"{}\"", asset.text, self.scanner);
                 asset.deletion = Some(start..self.block.len());
                 self.commands += 1;
             }
@@ -405,7 +414,7 @@ impl CommandWriter {
             return Ok(());
         }
         self.block.clear();
-        let _ = write!(self.block, "DeleteScanResult,{address},\"{}\"\n{SCAN_UPDATE}", self.settings.scanner);
+        let _ = write!(self.block, "DeleteScanResult,{address},\"{}\"\n{SCAN_UPDATE}", self.scanner);
         self.totals.cleared += 1;
         sink(Block { address, text: &self.block, commands: 2, findings: 0, ends_asset: true })
     }
@@ -415,6 +424,9 @@ impl CommandWriter {
         (self.commands, self.findings) = (0, 0);
     }
 }
+
+/// The hint of an input that assets unknown to the Defense Center are created.
+const ADD_HOST: &str = "host-input.add_host";
 
 /// Maximum number of cleared assets. A report may list complete networks as clean, and the Defense Center needs time
 /// for each.

@@ -43,6 +43,21 @@ impl Name {
     }
 }
 
+impl Name {
+    /// The name of a report's scanner. Characters that a name may not contain become `_`.
+    #[must_use]
+    pub fn of_scanner(text: &str) -> Self {
+        let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._- ".contains(character);
+        let clean: String = text
+            .trim()
+            .chars()
+            .map(|character| if is_allowed(character) { character } else { '_' })
+            .collect();
+        let clean = clean.get(..MAX_LENGTH).unwrap_or(&clean).trim_end();
+        Self::new(clean).unwrap_or_else(|_| Self(format!("scanner {clean}").trim_end().to_owned()))
+    }
+}
+
 impl Domain {
     /// Checks a domain.
     ///
@@ -108,6 +123,15 @@ mod tests {
             assert_eq!(Name::new(bad), Err(why), "{bad:?}");
         }
         assert_eq!(Name::new(&"x".repeat(101)), Err(BadName::Long));
+        for (text, name) in [
+            ("Nessus", "Nessus"),
+            (" Ärger, \"Inc\" ", "_rger_ _Inc_"),
+            ("42", "scanner 42"),
+            ("", "scanner"),
+        ] {
+            assert_eq!(Name::of_scanner(text).to_string(), name, "{text:?}");
+        }
+        assert_eq!(Name::of_scanner(&"x".repeat(200)).to_string().len(), MAX_LENGTH);
         assert!(Domain::new("Global\\Europe").is_ok());
         assert!(Domain::new("a,b").is_err());
     }

@@ -5,18 +5,19 @@ use std::fmt::Write;
 
 use scanbridge_html_text::append_text;
 use scanbridge_plugin_api::batch::{DefinitionView, FindingView, Schema};
-use scanbridge_plugin_api::model::{DefinitionField, FindingField, list_items};
+use scanbridge_plugin_api::model::{DefinitionField, FindingField, Protocol, list_items};
 
+use crate::names::Name;
 use crate::settings::{DescriptionPart, Settings};
 use crate::text::{CleanText, push_quoted};
 
 /// The ID under which a finding is stored, or the reason why it cannot be sent. An empty ID or 0 would create a
 /// result without a name. Other values that are not 32-bit numbers may not be stored unchanged.
 pub(crate) fn result_id(finding: &FindingView<'_>) -> Result<u32, String> {
-    let qid = finding.definition().get(DefinitionField::Qid);
-    let digits = qid.bytes().all(|byte| byte.is_ascii_digit());
-    qid.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
-        let shown: String = qid.chars().take(40).collect();
+    let id = finding.definition().id();
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    id.parse().ok().filter(|number| digits && *number != 0).ok_or_else(|| {
+        let shown: String = id.chars().take(40).collect();
         format!("the ID `{shown}` is not a number accepted by the Defense Center")
     })
 }
@@ -63,17 +64,18 @@ impl ResultLines {
         number: u32,
         finding: &FindingView<'_>,
         settings: &Settings,
+        scanner: &Name,
     ) {
         let definition = finding.definition();
         line.push_str("AddScanResult,");
         line.push_str(address);
         // Writing to a `String` cannot fail.
-        let _ = write!(line, ",\"{}\",{number},", settings.scanner);
+        let _ = write!(line, ",\"{scanner}\",{number},");
         if let Some(port) = finding.port() {
             let _ = write!(line, "{port}");
         }
         line.push(',');
-        line.push_str(transport(finding.get(FindingField::Protocol)));
+        line.push_str(transport(finding.protocol()));
         line.push(',');
         self.push_tail(line, finding, &definition, settings);
         line.push('\n');
@@ -159,8 +161,12 @@ fn describe(
 }
 
 /// The Defense Center accepts `tcp` and `udp`; a line with any other value fails.
-fn transport(protocol: &str) -> &'static str {
-    ["tcp", "udp"].into_iter().find(|known| known.eq_ignore_ascii_case(protocol)).unwrap_or("")
+fn transport(protocol: Option<Protocol<'_>>) -> &'static str {
+    match protocol {
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        _ => "",
+    }
 }
 
 /// Writes a list argument. Its prefix is required even if the list is empty.
@@ -225,6 +231,7 @@ mod tests {
 
     #[test]
     fn only_tcp_and_udp_are_sent() {
-        assert_eq!(["TCP", "udp", "icmp", "6", ""].map(transport), ["tcp", "udp", "", "", ""]);
+        let names = ["TCP", "udp", "icmp", "6", ""];
+        assert_eq!(names.map(|name| transport(Protocol::of(name))), ["tcp", "udp", "", "", ""]);
     }
 }

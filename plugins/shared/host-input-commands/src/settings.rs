@@ -9,10 +9,10 @@ use crate::names::{BadName, Domain, Name};
 /// The settings of the commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The name that `SetSource` gives.
-    pub source: Name,
-    /// The name of the scanner whose results are replaced.
-    pub scanner: Name,
+    /// The name that `SetSource` gives. `None`: the name of the report's scanner.
+    pub source: Option<Name>,
+    /// The name of the scanner whose results are replaced. `None`: the name of the report's scanner.
+    pub scanner: Option<Name>,
     /// The domain to write to, for a Defense Center that has several.
     pub domain: Option<Domain>,
     /// Whether unknown assets are created. `None`: as the report's hint says, otherwise no.
@@ -79,15 +79,15 @@ macro_rules! command_options {
             use super::{DESCRIPTION_WORDS, KIND_WORDS, OptionSpec, REPLACE_WORDS, ValueSpec};
 
             /// The name that `SetSource` sends.
-            pub const SOURCE: OptionSpec = OptionSpec::text("source").default_text("QualysGuard").help(concat!(
+            pub const SOURCE: OptionSpec = OptionSpec::text("source").help(concat!(
                 "Source name shown by the Defense Center for imported results (SetSource). Letters, digits, space, \
-                 `.`, `_`, `-`; not a number.",
+                 `.`, `_`, `-`; not a number. Default: the name of the report's scanner, for example `QualysGuard`.",
                 $scope
             ));
             /// The scanner's name.
-            pub const SCANNER: OptionSpec = OptionSpec::text("scanner").default_text("QualysGuard").help(concat!(
+            pub const SCANNER: OptionSpec = OptionSpec::text("scanner").help(concat!(
                 "Scanner name whose results on an asset are replaced. After a change, results under the old name stay \
-                 on the Defense Center.",
+                 on the Defense Center. Default: the name of the report's scanner, for example `QualysGuard`.",
                 $scope
             ));
             /// The domain.
@@ -182,8 +182,8 @@ impl Settings {
         let bad = |option: &'static str| {
             move |problem: BadName| PluginError::config(format!("invalid option `{option}`: {problem}"))
         };
-        let name = |option: &'static str| -> Result<Name> {
-            Name::new(options.text(option)?.unwrap_or_default()).map_err(bad(option))
+        let name = |option: &'static str| -> Result<Option<Name>> {
+            options.text(option)?.map(Name::new).transpose().map_err(bad(option))
         };
         let domain = options.text("domain")?.map(Domain::new).transpose().map_err(bad("domain"))?;
         let kinds: Vec<_> = options.list("kinds")?.into_iter().filter_map(FindingKind::from_word).collect();

@@ -17,7 +17,8 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Hints, Protocol, ReportEnd,
+    ReportSource, ReportStart,
 };
 use strict_reader::fields;
 
@@ -56,8 +57,8 @@ type AssetFindings = (&'static str, bool, Vec<Finding>);
 
 fn settings() -> Settings {
     Settings {
-        source: Name::new("Qualys Guard").unwrap(),
-        scanner: Name::new("QualysGuard").unwrap(),
+        source: Some(Name::new("Qualys Guard").unwrap()),
+        scanner: Some(Name::new("QualysGuard").unwrap()),
         domain: None,
         add_host: None,
         replace: Replace::Asset,
@@ -101,7 +102,7 @@ impl Outcome {
 }
 
 fn run(settings: Settings, hints: Hints, batches: &[Vec<AssetFindings>], end: &ReportEnd) -> Outcome {
-    run_report(settings, &ReportStart { hints, ..ReportStart::default() }, Begin::NEW, batches, end)
+    run_report(settings, &ReportStart { hints, ..start() }, Begin::NEW, batches, end)
 }
 
 fn run_report(
@@ -135,6 +136,12 @@ fn run_report(
     outcome
 }
 
+fn start() -> ReportStart {
+    let source =
+        ReportSource { name: "QualysGuard".to_owned(), ..ReportSource::new("Qualys", "Qualys", "qid") };
+    ReportStart { source, ..ReportStart::default() }
+}
+
 fn raw(assets: &[AssetFindings]) -> BatchBuilder {
     let mut builder = BatchBuilder::default();
     for (address, continued, findings) in assets {
@@ -144,17 +151,17 @@ fn raw(assets: &[AssetFindings]) -> BatchBuilder {
         let asset = builder.push_asset(&row, *continued);
         for finding in findings {
             let mut row = DefinitionRow::default();
-            row.set(DefinitionField::Qid, &finding.qid);
+            row.set(DefinitionField::Id, &finding.qid);
             row.set(DefinitionField::Title, &finding.title);
             row.set(DefinitionField::Diagnosis, &finding.text);
             finding.cves.iter().for_each(|id| row.append_item(DefinitionField::Cves, id));
             finding.bugtraqs.iter().for_each(|id| row.append_item(DefinitionField::Bugtraqs, id));
             let definition = builder.push_definition(&row);
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, finding.kind);
-            row.set(FindingField::Status, finding.status);
-            row.set(FindingField::Port, &finding.port);
-            row.set(FindingField::Protocol, &finding.protocol);
+            row.set_kind(FindingKind::from_word(finding.kind));
+            row.set_status(FindingStatus::from_word(finding.status));
+            row.set_port(finding.port.parse().unwrap_or_default());
+            row.set_protocol(Protocol::of(&finding.protocol));
             row.set(FindingField::Result, &finding.result);
             builder.push_finding(asset, definition, &row);
         }
@@ -176,7 +183,7 @@ fn a_report_becomes_these_lines() {
     let fixed = Finding { status: "Fixed", ..finding("7") };
     let outcome = run(
         settings(),
-        Hints { add_host: Some(true) },
+        Hints::default().with_flag("host-input.add_host", Some(true)),
         &[
             vec![("192.0.2.10", false, vec![weak.clone(), info.clone()]), ("2001:DB8::1", false, vec![icmp])],
             vec![("2001:DB8::1", true, vec![weak]), ("192.0.2.11", false, vec![info, fixed])],
@@ -211,9 +218,16 @@ fn a_report_becomes_these_lines() {
 #[test]
 fn the_header_names_domain_and_source() {
     let mut settings = settings();
-    assert_eq!(CommandWriter::new(settings.clone()).header(), "SetSource,Qualys Guard\n");
+    let header = |settings: &Settings| {
+        let mut writer = CommandWriter::new(settings.clone());
+        writer.begin(&start(), Begin::NEW);
+        writer.header()
+    };
+    assert_eq!(header(&settings), "SetSource,Qualys Guard\n");
     settings.domain = Some(Domain::new("Global\\Lab").unwrap());
-    assert_eq!(CommandWriter::new(settings).header(), "SetDomain,Global\\Lab\nSetSource,Qualys Guard\n");
+    assert_eq!(header(&settings), "SetDomain,Global\\Lab\nSetSource,Qualys Guard\n");
+    settings.source = None;
+    assert_eq!(header(&settings), "SetDomain,Global\\Lab\nSetSource,QualysGuard\n");
 }
 
 #[test]
@@ -227,7 +241,8 @@ fn the_option_wins_over_the_hint_and_neither_means_no() {
     ] {
         let settings = Settings { add_host: option, ..settings() };
         let batches = [vec![("192.0.2.1", false, vec![finding("1")])]];
-        let outcome = run(settings, Hints { add_host: hint }, &batches, &end(true, &[]));
+        let outcome =
+            run(settings, Hints::default().with_flag("host-input.add_host", hint), &batches, &end(true, &[]));
         assert_eq!(outcome.text.starts_with("AddHost,192.0.2.1\n"), added, "{option:?} {hint:?}");
         assert_eq!(outcome.totals.hosts_added, u64::from(added));
     }
@@ -250,8 +265,8 @@ fn truncated_last_asset_keeps_its_old_results() {
         ("192.0.2.1", false, vec![finding("1")]),
         ("192.0.2.2", false, vec![finding("2"), finding("3")]),
     ]];
-    let hints = Hints { add_host: Some(true) };
-    let truncated = run(settings(), hints, &batches, &end(false, &[]));
+    let hints = Hints::default().with_flag("host-input.add_host", Some(true));
+    let truncated = run(settings(), hints.clone(), &batches, &end(false, &[]));
     let result = |address: &str, id: &str| {
         format!(
             "AddScanResult,{address},\"QualysGuard\",{id},443,tcp,\"Title {id}\",\"\",\"cve_ids:\",\"bugtraq_ids:\"\n"
@@ -267,7 +282,7 @@ fn truncated_last_asset_keeps_its_old_results() {
     assert_eq!(truncated.text, expected);
     assert_eq!((truncated.commands, truncated.findings), (8, 3));
     assert_eq!(truncated.totals.warnings, [""; 0]);
-    let complete = run(settings(), hints, &batches, &end(true, &[]));
+    let complete = run(settings(), hints.clone(), &batches, &end(true, &[]));
     assert_eq!(complete.text.matches("DeleteScanResult").count(), 2);
 }
 
@@ -316,7 +331,7 @@ fn only_assets_that_were_scanned_to_the_end_are_cleared() {
         cleared.push(block.address.to_string());
         Ok(())
     };
-    writer.begin(&ReportStart::default(), Begin::NEW);
+    writer.begin(&start(), Begin::NEW);
     writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
     let totals = writer.end(&end(true, &[]), &mut sink).unwrap();
     assert_eq!(cleared, ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.6"]);
@@ -340,7 +355,7 @@ fn another_schema_is_read_by_its_names() {
             Ok(())
         };
         let columns = Columns::of(schema.clone());
-        writer.begin(&ReportStart { schema, ..ReportStart::default() }, Begin::NEW);
+        writer.begin(&ReportStart { schema, ..start() }, Begin::NEW);
         writer.batch(Batch::of(&raw, &columns).unwrap(), &mut sink).unwrap();
         writer.end(&end(true, &[]), &mut sink).unwrap();
     }
@@ -497,7 +512,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 fn hostile_finding() -> impl Strategy<Value = Finding> {
     (
-        prop::sample::select(vec!["vulnerability", "potential", "information", "?"]),
+        prop::sample::select(vec!["vulnerability", "potential", "information", "service"]),
         prop::sample::select(vec!["", "Active", "Fixed"]),
         prop_oneof![4 => (1..u32::MAX).prop_map(|qid| qid.to_string()), 1 => hostile()],
         prop_oneof![any::<u32>().prop_map(|port| port.to_string()), hostile()],
@@ -541,7 +556,7 @@ proptest! {
         }
         let count = findings.len();
         let batches = [vec![("192.0.2.1", false, findings)]];
-        let outcome = run(settings, Hints { add_host: Some(true) }, &batches, &end(true, &[]));
+        let outcome = run(settings, Hints::default().with_flag("host-input.add_host", Some(true)), &batches, &end(true, &[]));
         let mut sent = 0;
         for line in outcome.text.split_terminator('\n') {
             let fields = fields(line).map_err(|why| TestCaseError::fail(format!("{why}: {line}")))?;

@@ -11,7 +11,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, FindingKind, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingKind, Hints, ReportEnd, ReportSource, ReportStart,
 };
 
 /// An asset's address, its status and the QIDs of its findings. A finding with QID 0 cannot be sent.
@@ -19,8 +19,8 @@ type AssetFindings = (&'static str, &'static str, Vec<u32>);
 
 fn writer(replace: Replace, bytes: usize) -> CommandWriter {
     CommandWriter::new(Settings {
-        source: Name::new("QualysGuard").unwrap(),
-        scanner: Name::new("QualysGuard").unwrap(),
+        source: Some(Name::new("QualysGuard").unwrap()),
+        scanner: Some(Name::new("QualysGuard").unwrap()),
         domain: None,
         add_host: None,
         replace,
@@ -34,7 +34,11 @@ fn writer(replace: Replace, bytes: usize) -> CommandWriter {
 }
 
 fn start() -> ReportStart {
-    ReportStart { hints: Hints { add_host: Some(true) }, ..ReportStart::default() }
+    ReportStart {
+        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
+        ..ReportStart::default()
+    }
 }
 
 fn end() -> ReportEnd {
@@ -52,10 +56,10 @@ fn feed(writer: &mut CommandWriter, text: &mut String, assets: &[AssetFindings])
         let asset = builder.push_asset(&row, false);
         for qid in qids {
             let mut row = DefinitionRow::default();
-            row.set(DefinitionField::Qid, &qid.to_string());
+            row.set(DefinitionField::Id, &qid.to_string());
             let definition = builder.push_definition(&row);
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, "vulnerability");
+            row.set_kind(FindingKind::Vulnerability);
             builder.push_finding(asset, definition, &row);
         }
     }

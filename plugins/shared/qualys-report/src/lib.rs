@@ -10,7 +10,7 @@ mod settled;
 mod source;
 mod spool;
 
-pub use report::{OpenReport, Reading, ReportContext, refusal, sentence};
+pub use report::{OpenReport, Reading, ReportContext, refusal, sentence, source};
 pub use settled::Settled;
 pub use source::{Source, SourceReader, Watch};
 pub use spool::{FileSpool, temporary_file};

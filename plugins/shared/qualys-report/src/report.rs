@@ -1,7 +1,7 @@
 //! One report in progress, from opening its source to its end.
 
 use scanbridge_plugin_api::batch::{BatchBuilder, Schema};
-use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportStart};
+use scanbridge_plugin_api::model::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Result, Services, Step};
 use scanbridge_qualys_xml::tail::Ending;
 use scanbridge_qualys_xml::{
@@ -205,6 +205,21 @@ impl OpenReport {
     }
 }
 
+/// The scanner that reports of Qualys are from.
+#[must_use]
+pub fn source() -> ReportSource {
+    // The results of earlier releases are stored under this name.
+    ReportSource { name: "QualysGuard".to_owned(), ..ReportSource::new("Qualys", "Qualys", "qid") }
+}
+
+impl Reading {
+    /// The hints to the outputs.
+    #[must_use]
+    pub fn hints(&self) -> Hints {
+        Hints::default().with_flag("host-input.add_host", self.add_host)
+    }
+}
+
 /// A refusal of the report `name`.
 #[must_use]
 pub fn refusal(name: &str, error: PluginError, incomplete: bool) -> Refusal {
@@ -218,8 +233,8 @@ fn start_of(name: &str, kind: &Kind, preface: &Preface, settings: Reading) -> Re
         title: preface.title.clone(),
         time: preface.time.clone(),
         path: name.to_owned(),
-        scanner_version: String::new(),
-        hints: Hints { add_host: settings.add_host },
+        source: source(),
+        hints: settings.hints(),
         revision: String::new(),
         schema: Schema::default(),
     }

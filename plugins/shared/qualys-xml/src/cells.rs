@@ -1,10 +1,13 @@
 //! The rows under construction, and how pieces of text become cells.
 
 use scanbridge_plugin_api::batch::{AssetRow, DefinitionRow, FindingRow, Row};
-use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, list_items};
+use scanbridge_plugin_api::model::{
+    AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Protocol, Severity,
+    list_items,
+};
 
 use crate::damage::Fault;
-use crate::element_role::{ElementRole, Item, List, Value};
+use crate::element_role::{Code, ElementRole, Item, List, Value};
 
 /// The current rows of asset, definition and finding, reused for all rows of a report.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub(crate) struct Cells {
     /// White space that is added only if more text follows.
     pending: String,
     has_text: bool,
+    /// The codes of the finding for which the report contains a text, one bit each.
+    given: u8,
+    /// Texts of codes, except kinds, that are not a value of their code.
+    pub(crate) invalid_codes: u64,
     /// Bytes of text, moved text included, since the finding or definition began.
     text_bytes: usize,
     /// The same for the asset, whose texts may appear between its findings.
@@ -48,6 +55,8 @@ impl Cells {
             next_cve: 0,
             pending: String::new(),
             has_text: false,
+            given: 0,
+            invalid_codes: 0,
             text_bytes: 0,
             asset_text_bytes: 0,
             limit,
@@ -63,6 +72,7 @@ impl Cells {
     /// Begins a finding, and with it the definition that it may contain.
     pub(crate) fn begin_finding(&mut self) {
         (self.text_bytes, self.cves_of_attribute, self.next_cve) = (0, 0, 0);
+        (self.given, self.invalid_codes) = (0, 0);
         self.finding.clear();
         self.definition.clear();
     }
@@ -192,8 +202,6 @@ impl Cells {
             ElementRole::Finding(field @ (FindingField::CvssFinal | FindingField::Cvss3Final)) => {
                 clear_dash(&mut self.finding, field);
             }
-            ElementRole::Finding(FindingField::Protocol) => self.lowercase_protocol(),
-            ElementRole::Finding(FindingField::Ssl) => self.normalize_ssl(),
             ElementRole::Value(value) => self.close_value(value)?,
             ElementRole::Item(item) => self.close_item(item)?,
             _ => {}
@@ -209,6 +217,11 @@ impl Cells {
                 flatten(&self.value, &mut self.item);
                 self.count_item(ElementRole::Asset(field), self.asset.cell_len(field))?;
                 add_item(&mut self.asset, field, &self.item);
+            }
+            Value::Code(code) => {
+                let text = std::mem::take(&mut self.value);
+                self.set_code(code, &text);
+                self.value = text;
             }
             _ => {}
         }
@@ -287,22 +300,58 @@ impl Cells {
         Ok(())
     }
 
-    fn lowercase_protocol(&mut self) {
-        let protocol = self.finding.get(FindingField::Protocol);
-        if protocol.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            let lower = protocol.to_ascii_lowercase();
-            self.finding.set(FindingField::Protocol, &lower);
-        }
+    /// Whether the report contains a text for this code of the finding.
+    pub(crate) fn has(&self, code: Code) -> bool {
+        self.given & code.bit() != 0
     }
 
-    /// Template reports write `true` and `false`, detections 1 and 0.
-    fn normalize_ssl(&mut self) {
-        let number = match self.finding.get(FindingField::Ssl) {
-            word if word.eq_ignore_ascii_case("true") => "1",
-            word if word.eq_ignore_ascii_case("false") => "0",
-            _ => return,
-        };
-        self.finding.set(FindingField::Ssl, number);
+    /// Sets a code of the finding from its text in the report. With a text that is not a value of the code, or with a
+    /// second text, the finding has no such code.
+    pub(crate) fn set_code(&mut self, code: Code, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let is_first = !self.has(code);
+        self.given |= code.bit();
+        let is_valid = is_first && code.set(&mut self.finding, text);
+        if !is_valid {
+            code.remove(&mut self.finding);
+            // A finding without a kind has a note of its own.
+            self.invalid_codes += u64::from(code != Code::Kind);
+        }
+    }
+}
+
+impl Code {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// Sets the code. Returns false if the text is not a value of it.
+    fn set(self, finding: &mut FindingRow, text: &str) -> bool {
+        match self {
+            Self::Kind => kind_of(text).map(|kind| finding.set_kind(kind)),
+            Self::Severity => Severity::from_text(text).map(|severity| finding.set_severity(severity)),
+            Self::Port => text.parse().ok().map(|port| finding.set_port(port)),
+            Self::Protocol => {
+                set_protocol(finding, text);
+                Some(())
+            }
+            Self::Ssl => flag(text).map(|ssl| finding.set_ssl(ssl)),
+            Self::Status => FindingStatus::from_word(text).map(|status| finding.set_status(status)),
+        }
+        .is_some()
+    }
+
+    fn remove(self, finding: &mut FindingRow) {
+        match self {
+            Self::Kind => finding.set_kind(None),
+            Self::Severity => finding.set_severity(None),
+            Self::Port => finding.set_port(0),
+            Self::Protocol => finding.set_protocol(None),
+            Self::Ssl => finding.set_ssl(None),
+            Self::Status => finding.set_status(None),
+        }
     }
 }
 
@@ -341,6 +390,36 @@ pub(crate) fn collects_text(role: ElementRole) -> bool {
 fn is_score(field: DefinitionField) -> bool {
     use DefinitionField::{Cvss3Base, Cvss3Temporal, CvssBase, CvssTemporal};
     matches!(field, CvssBase | CvssTemporal | Cvss3Base | Cvss3Temporal)
+}
+
+/// The kind that a report of detections or assets names.
+fn kind_of(text: &str) -> Option<FindingKind> {
+    match text {
+        "Vuln" | "Confirmed" => Some(FindingKind::Vulnerability),
+        "Practice" | "Potential" => Some(FindingKind::Potential),
+        "Ig" | "Info" => Some(FindingKind::Information),
+        _ => None,
+    }
+}
+
+fn set_protocol(finding: &mut FindingRow, text: &str) {
+    match Protocol::of(text) {
+        Some(Protocol::Other(name)) if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            finding.set_protocol(Protocol::Other(&name.to_ascii_lowercase()));
+        }
+        protocol => finding.set_protocol(protocol),
+    }
+}
+
+/// Template reports write `true` and `false`, detections 1 and 0.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
 }
 
 /// Qualys writes a dash for a missing score.

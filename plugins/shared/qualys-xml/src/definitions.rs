@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::{fmt, io};
 
 use scanbridge_plugin_api::batch::DefinitionRow;
-use scanbridge_plugin_api::model::{DefinitionField, Field};
+use scanbridge_plugin_api::model::{DefinitionField, Field, Severity};
 
 use crate::damage::Fault;
 
@@ -48,7 +48,7 @@ pub struct Definitions {
 struct Entry {
     offset: u64,
     length: u32,
-    severity: u8,
+    severity: Option<Severity>,
 }
 
 /// More than five times the size of the knowledge base of 2026.
@@ -103,7 +103,12 @@ impl Definitions {
     }
 
     /// Adds a definition. It replaces an earlier one with the same QID.
-    pub(crate) fn add(&mut self, qid: u32, severity: &str, row: &DefinitionRow) -> Result<(), Box<Fault>> {
+    pub(crate) fn add(
+        &mut self,
+        qid: u32,
+        severity: Option<Severity>,
+        row: &DefinitionRow,
+    ) -> Result<(), Box<Fault>> {
         if self.index.len() >= MAX_DEFINITIONS && !self.index.contains_key(&qid) {
             return Err(Fault::TooManyDefinitions(MAX_DEFINITIONS).into());
         }
@@ -114,7 +119,6 @@ impl Definitions {
             self.scratch.extend_from_slice(text);
         }
         self.spool.append(&self.scratch).map_err(failed)?;
-        let severity = severity.parse().ok().filter(|number| (1..=5).contains(number)).unwrap_or(0);
         let entry = Entry { offset: self.end, length: length_of(&self.scratch), severity };
         self.end += self.scratch.len() as u64;
         if self.index.insert(qid, entry).is_some() {
@@ -124,9 +128,9 @@ impl Definitions {
         Ok(())
     }
 
-    /// The severity of a QID: empty if it has none, `None` if the QID is unknown.
-    pub(crate) fn severity(&self, qid: u32) -> Option<&'static str> {
-        self.index.get(&qid).map(|entry| ["", "1", "2", "3", "4", "5"][usize::from(entry.severity).min(5)])
+    /// The severity of a QID; none when it has none or the QID is not known.
+    pub(crate) fn severity(&self, qid: u32) -> Option<Severity> {
+        self.index.get(&qid).and_then(|entry| entry.severity)
     }
 
     /// Fills `row` with the definition of a QID. Returns `false` if the QID is unknown.
@@ -193,7 +197,8 @@ fn failed(error: io::Error) -> Box<Fault> {
 
 /// All fields of a definition, in the order of the model.
 const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
-    DefinitionField::Qid,
+    DefinitionField::Id,
+    DefinitionField::Scheme,
     DefinitionField::Title,
     DefinitionField::Category,
     DefinitionField::Cves,
@@ -249,9 +254,9 @@ pub(crate) mod tests {
         for qid in 1..=400 {
             row.clear();
             row.set(DefinitionField::Compliance, "HIPAA\t1\tx");
-            row.set(DefinitionField::Qid, &qid.to_string());
+            row.set(DefinitionField::Id, &qid.to_string());
             row.set(DefinitionField::Diagnosis, &text(qid));
-            definitions.add(qid, if qid == 7 { "9" } else { "4" }, &row).unwrap();
+            definitions.add(qid, Severity::new(if qid == 7 { 0 } else { 4 }), &row).unwrap();
         }
         for qid in (1..=400).chain([3, 400, 3]) {
             assert!(definitions.load(qid, &mut row).unwrap());
@@ -262,6 +267,6 @@ pub(crate) mod tests {
             assert!(cached <= 2 * GENERATION_BYTES, "{cached}");
         }
         assert!(!definitions.load(401, &mut row).unwrap());
-        assert_eq!([3, 7, 401].map(|qid| definitions.severity(qid)), [Some("4"), Some(""), None]);
+        assert_eq!([3, 7, 401].map(|qid| definitions.severity(qid)), [Severity::new(4), None, None]);
     }
 }

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 use crate::batch_writer::BatchWriter;
 use crate::damage::{Damage, Fault};
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, Value};
+use crate::element_role::{Code, ElementRole, Structure, Value};
 use crate::events::Limits;
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::page::MORE_PAGES;
@@ -90,7 +90,7 @@ impl Document<Joined<'_>> for Detections {
     ) -> Result<Flow, Box<Fault>> {
         match role {
             ElementRole::Of(Structure::Finding) => {
-                let key = qid_number(state.cells.definition.get(DefinitionField::Qid));
+                let key = qid_number(state.cells.definition.get(DefinitionField::Id));
                 return self.join.deliver(&mut self.writer, key, state, sink);
             }
             ElementRole::Of(Structure::Asset) => return Ok(self.writer.end_asset(&state.cells, sink.batch)),
@@ -203,17 +203,17 @@ fn in_asset_list(list: Structure, name: &str) -> ElementRole {
 
 fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
-        "QID" => return ElementRole::Definition(DefinitionField::Qid),
+        "QID" => return ElementRole::Definition(DefinitionField::Id),
         "UNIQUE_VULN_ID" => FindingField::UniqueId,
-        "TYPE" => FindingField::Kind,
-        "SEVERITY" => FindingField::Severity,
-        "PORT" => FindingField::Port,
-        "PROTOCOL" => FindingField::Protocol,
+        "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
+        "SEVERITY" => return ElementRole::Value(Value::Code(Code::Severity)),
+        "PORT" => return ElementRole::Value(Value::Code(Code::Port)),
+        "PROTOCOL" => return ElementRole::Value(Value::Code(Code::Protocol)),
         "FQDN" => FindingField::Fqdn,
-        "SSL" => FindingField::Ssl,
+        "SSL" => return ElementRole::Value(Value::Code(Code::Ssl)),
         "INSTANCE" => FindingField::Instance,
         "RESULTS" => FindingField::Result,
-        "STATUS" => FindingField::Status,
+        "STATUS" => return ElementRole::Value(Value::Code(Code::Status)),
         "FIRST_FOUND_DATETIME" => FindingField::FirstFound,
         "LAST_FOUND_DATETIME" => FindingField::LastFound,
         "LAST_FIXED_DATETIME" => FindingField::LastFixed,

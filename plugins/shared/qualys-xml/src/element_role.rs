@@ -98,6 +98,17 @@ pub(crate) enum Item {
     Malware,
 }
 
+/// The values of a finding that are numbers in its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    Kind,
+    Severity,
+    Port,
+    Protocol,
+    Ssl,
+    Status,
+}
+
 /// A text that is processed when its element ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value {
@@ -125,6 +136,8 @@ pub(crate) enum Value {
     Key,
     /// An `ERROR` of a report or of an asset.
     Error,
+    /// A value of a finding that is a number in its row.
+    Code(Code),
     /// The number of an asset.
     AssetId,
     /// The number of a definition.

@@ -2,12 +2,12 @@
 
 use std::io::Read;
 
-use scanbridge_plugin_api::model::{DefinitionField, FindingField};
+use scanbridge_plugin_api::model::DefinitionField;
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, Value, in_definition};
+use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
 use crate::events::Limits;
 use crate::join::qid_number;
 use crate::mark::Unread;
@@ -172,15 +172,15 @@ impl Document<Definitions> for Glossary {
 impl Glossary {
     fn add_definition(&self, state: &mut State, all: &mut Definitions) -> Result<(), Box<Fault>> {
         let cells = &mut state.cells;
-        let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Qid)));
+        let key = self.key.or_else(|| qid_number(cells.definition.get(DefinitionField::Id)));
         let Some(key) = key else {
             state.notes.add("the glossary contains a definition without a QID".to_owned());
             return Ok(());
         };
-        if cells.definition.get(DefinitionField::Qid).is_empty() {
-            cells.definition.set(DefinitionField::Qid, &key.to_string());
+        if cells.definition.get(DefinitionField::Id).is_empty() {
+            cells.definition.set(DefinitionField::Id, &key.to_string());
         }
-        all.add(key, cells.finding.get(FindingField::Severity), &cells.definition)
+        all.add(key, cells.finding.severity(), &cells.definition)
     }
 
     fn add_clean_range(&mut self, state: &mut State) {
@@ -222,8 +222,8 @@ fn in_head(name: &str) -> ElementRole {
 
 fn in_details(name: &str) -> ElementRole {
     match name {
-        "QID" => ElementRole::Definition(DefinitionField::Qid),
-        "SEVERITY" => ElementRole::Finding(FindingField::Severity),
+        "QID" => ElementRole::Definition(DefinitionField::Id),
+        "SEVERITY" => ElementRole::Value(Value::Code(Code::Severity)),
         "CVSS_SCORE" | "CVSS3_SCORE" => ElementRole::Of(Structure::Cvss),
         "CUSTOMIZED" | "DISCOVERY" => ElementRole::Ignored,
         _ => in_definition(name),

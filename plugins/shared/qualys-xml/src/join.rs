@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use scanbridge_plugin_api::batch::{BatchBuilder, DefinitionNumber};
-use scanbridge_plugin_api::model::{DefinitionField, FindingField, FindingKind};
+use scanbridge_plugin_api::model::{DefinitionField, FindingKind};
 
 use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
 use crate::damage::Fault;
 use crate::definitions::Definitions;
+use crate::element_role::Code;
 use crate::facts::reader_of;
 use crate::walk::{Flow, State};
 
@@ -41,13 +42,17 @@ impl SentDefinitions {
         sink: &mut Joined<'_>,
     ) -> Result<Flow, Box<Fault>> {
         let Some(asset) = writer.asset(&state.cells, sink.batch) else { return Ok(Flow::On) };
-        normalize_kind(state);
-        if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+        state.notes.invalid_codes += state.cells.invalid_codes;
+        if state.cells.finding.kind().is_none() {
+            state.notes.unknown_types += 1;
+            state.cells.finding.set_kind(FindingKind::Information);
+        }
+        if let Some(reader) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
             add_facts(&mut state.cells, reader)?;
         }
-        if state.cells.finding.get(FindingField::Severity).is_empty() {
+        if !state.cells.has(Code::Severity) {
             let known = key.zip(sink.definitions.as_ref()).and_then(|(key, all)| all.severity(key));
-            state.cells.finding.set(FindingField::Severity, known.unwrap_or_default());
+            state.cells.finding.set_severity(known);
         }
         let definition = self.definition(key, state, sink)?;
         sink.batch.push_finding(asset, definition, &state.cells.finding);
@@ -82,21 +87,6 @@ impl SentDefinitions {
         }
         Ok(number)
     }
-}
-
-/// Replaces a report's word for a finding's type by the word of the model. A missing, repeated or unknown type counts
-/// as unknown.
-fn normalize_kind(state: &mut State) {
-    let kind = match state.cells.finding.get(FindingField::Kind) {
-        "Vuln" | "Confirmed" => FindingKind::Vulnerability,
-        "Practice" | "Potential" => FindingKind::Potential,
-        "Ig" | "Info" => FindingKind::Information,
-        _ => {
-            state.notes.unknown_types += 1;
-            FindingKind::Information
-        }
-    };
-    state.cells.finding.set(FindingField::Kind, kind.word());
 }
 
 /// The number in `qid_12345` or `12345`.

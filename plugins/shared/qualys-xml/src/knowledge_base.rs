@@ -2,12 +2,12 @@
 
 use std::io::Read;
 
-use scanbridge_plugin_api::model::{DefinitionField, FindingField, Note};
+use scanbridge_plugin_api::model::{DefinitionField, Note};
 
 use crate::damage::{Damage, Fault};
 use crate::definitions::Definitions;
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, in_definition};
+use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
 use crate::events::Limits;
 use crate::join::qid_number;
 use crate::walk::{Document, Flow, State, Walk};
@@ -79,8 +79,8 @@ impl Document<Definitions> for KnowledgeBase {
         all: &mut Definitions,
     ) -> Result<Flow, Box<Fault>> {
         if role == ElementRole::Of(Structure::Definition) {
-            let severity = state.cells.finding.get(FindingField::Severity);
-            match qid_number(state.cells.definition.get(DefinitionField::Qid)) {
+            let severity = state.cells.finding.severity();
+            match qid_number(state.cells.definition.get(DefinitionField::Id)) {
                 Some(qid) => all.add(qid, severity, &state.cells.definition)?,
                 None => state.notes.add("the knowledge base contains an entry without a QID".to_owned()),
             }
@@ -91,8 +91,8 @@ impl Document<Definitions> for KnowledgeBase {
 
 fn in_vuln(name: &str) -> ElementRole {
     match name {
-        "QID" => ElementRole::Definition(DefinitionField::Qid),
-        "SEVERITY_LEVEL" => ElementRole::Finding(FindingField::Severity),
+        "QID" => ElementRole::Definition(DefinitionField::Id),
+        "SEVERITY_LEVEL" => ElementRole::Value(Value::Code(Code::Severity)),
         "LAST_SERVICE_MODIFICATION_DATETIME" => ElementRole::Definition(DefinitionField::LastUpdate),
         "CVSS" => ElementRole::Of(Structure::Cvss),
         "CVSS_V3" => ElementRole::Of(Structure::Cvss3),

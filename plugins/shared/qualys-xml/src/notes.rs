@@ -26,6 +26,8 @@ pub(crate) struct Notes {
     /// Findings of an unknown type, treated as information.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) unknown_types: u64,
+    /// Texts that are not a severity, port, status or use of SSL, or not the only one of their finding.
+    pub(crate) invalid_codes: u64,
     /// References to characters forbidden in XML.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) forbidden_references: u64,
@@ -102,6 +104,12 @@ impl Notes {
                     .to_owned(),
             ),
             (self.unknown_types, "findings of an unknown type delivered as information".to_owned()),
+            (
+                self.invalid_codes,
+                "invalid values of severity, port, status or SSL dropped; their findings were delivered \
+                 without them"
+                    .to_owned(),
+            ),
             (self.asset_errors, "assets reported with an error instead of findings".to_owned()),
         ];
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);

@@ -7,7 +7,7 @@ use crate::batch_writer::{BatchWriter, add_facts, pause_when_overfull};
 use crate::cells::Cells;
 use crate::damage::Fault;
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, Value, in_definition};
+use crate::element_role::{Code, ElementRole, Structure, Value, in_definition};
 use crate::facts::{is_placeholder, reader_of};
 use crate::walk::{Document, EMPTY_ERROR, Flow, State};
 
@@ -95,7 +95,8 @@ impl Document<BatchBuilder> for Scan {
         match role {
             ElementRole::Of(Structure::Finding) => {
                 let Some(asset) = self.writer.asset(&state.cells, batch) else { return Ok(Flow::On) };
-                if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Qid)) {
+                state.notes.invalid_codes += state.cells.invalid_codes;
+                if let Some(facts) = reader_of(state.cells.definition.get(DefinitionField::Id)) {
                     add_facts(&mut state.cells, facts)?;
                 }
                 let definition = batch.push_definition(&state.cells.definition);
@@ -125,11 +126,11 @@ impl Scan {
             "SERVICE" => FindingKind::Service,
             _ => FindingKind::Information,
         };
-        cells.finding.set(FindingField::Kind, kind.word());
+        cells.finding.set_kind(kind);
         let mut cves = Ok(());
         element.attributes(|key, value| match key {
-            "number" => cells.definition.set(DefinitionField::Qid, value.trim()),
-            "severity" => cells.finding.set(FindingField::Severity, value.trim()),
+            "number" => cells.definition.set(DefinitionField::Id, value.trim()),
+            "severity" => cells.set_code(Code::Severity, value.trim()),
             "cveid" => cves = cells.add_cves_of_attribute(value),
             _ => {}
         })?;
@@ -150,7 +151,7 @@ impl Category {
             match key {
                 "value" => value.clone_into(&mut self.name),
                 "port" => value.clone_into(&mut self.port),
-                "protocol" => self.protocol.extend(value.chars().map(|c| c.to_ascii_lowercase())),
+                "protocol" => value.clone_into(&mut self.protocol),
                 "fqdn" => value.clone_into(&mut self.fqdn),
                 "misc" => self.over_ssl = value.to_ascii_lowercase().contains("over ssl"),
                 _ => {}
@@ -160,11 +161,11 @@ impl Category {
 
     fn write(&self, cells: &mut Cells) {
         cells.definition.set(DefinitionField::Category, &self.name);
-        cells.finding.set(FindingField::Port, &self.port);
-        cells.finding.set(FindingField::Protocol, &self.protocol);
+        cells.set_code(Code::Port, &self.port);
+        cells.set_code(Code::Protocol, &self.protocol);
         cells.finding.set(FindingField::Fqdn, &self.fqdn);
         if self.over_ssl {
-            cells.finding.set(FindingField::Ssl, "1");
+            cells.finding.set_ssl(true);
         }
     }
 }

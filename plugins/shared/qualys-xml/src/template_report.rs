@@ -5,7 +5,7 @@ use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField};
 use crate::batch_writer::BatchWriter;
 use crate::damage::Fault;
 use crate::element::Element;
-use crate::element_role::{ElementRole, Structure, Value};
+use crate::element_role::{Code, ElementRole, Structure, Value};
 use crate::join::{Joined, SentDefinitions, qid_number};
 use crate::notes::Notes;
 use crate::walk::{Document, Flow, State};
@@ -92,7 +92,7 @@ impl Document<Joined<'_>> for TemplateReport {
             _ => {}
         }
         element.attributes(|key, value| match (role, key) {
-            (ElementRole::Definition(DefinitionField::Qid), "id") => self.key = qid_number(value),
+            (ElementRole::Definition(DefinitionField::Id), "id") => self.key = qid_number(value),
             (ElementRole::Finding(FindingField::Result), "format") => {
                 state.cells.finding.set(FindingField::ResultFormat, value);
             }
@@ -115,7 +115,7 @@ impl Document<Joined<'_>> for TemplateReport {
     ) -> Result<Flow, Box<Fault>> {
         match role {
             ElementRole::Of(Structure::Finding) => {
-                let text = state.cells.definition.get(DefinitionField::Qid);
+                let text = state.cells.definition.get(DefinitionField::Id);
                 let key = self.key.or_else(|| qid_number(text));
                 return self.join.deliver(&mut self.writer, key, state, sink);
             }
@@ -162,19 +162,19 @@ fn in_asset(name: &str) -> ElementRole {
 
 fn in_finding(name: &str) -> ElementRole {
     ElementRole::Finding(match name {
-        "QID" => return ElementRole::Definition(DefinitionField::Qid),
-        "TYPE" => FindingField::Kind,
-        "PORT" => FindingField::Port,
+        "QID" => return ElementRole::Definition(DefinitionField::Id),
+        "TYPE" => return ElementRole::Value(Value::Code(Code::Kind)),
+        "PORT" => return ElementRole::Value(Value::Code(Code::Port)),
         "SERVICE" => FindingField::Service,
-        "PROTOCOL" => FindingField::Protocol,
+        "PROTOCOL" => return ElementRole::Value(Value::Code(Code::Protocol)),
         "FQDN" => FindingField::Fqdn,
-        "SSL" => FindingField::Ssl,
+        "SSL" => return ElementRole::Value(Value::Code(Code::Ssl)),
         "INSTANCE" => FindingField::Instance,
         "RESULT" => FindingField::Result,
         "FIRST_FOUND" => FindingField::FirstFound,
         "LAST_FOUND" => FindingField::LastFound,
         "TIMES_FOUND" => FindingField::TimesFound,
-        "VULN_STATUS" => FindingField::Status,
+        "VULN_STATUS" => return ElementRole::Value(Value::Code(Code::Status)),
         "LAST_FIXED" => FindingField::LastFixed,
         "CVSS_FINAL" => FindingField::CvssFinal,
         "CVSS3_FINAL" => FindingField::Cvss3Final,

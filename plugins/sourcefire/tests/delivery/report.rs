@@ -4,7 +4,7 @@ use scanbridge_plugin_api::batch::{
     AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, Schema,
 };
 use scanbridge_plugin_api::model::{
-    AssetField, DefinitionField, FindingField, Hints, ReportEnd, ReportStart,
+    AssetField, DefinitionField, FindingKind, Hints, Protocol, ReportEnd, ReportSource, ReportStart, Severity,
 };
 use scanbridge_plugin_api::{Begin, Output, PluginError, Result, Written};
 use scanbridge_sourcefire::SourcefireOutput;
@@ -17,7 +17,12 @@ pub(crate) fn asset(address: &str, findings: &[(u32, u16)]) -> Asset {
 }
 
 pub(crate) fn start() -> ReportStart {
-    ReportStart { id: "scan/1".to_owned(), hints: Hints { add_host: Some(true) }, ..ReportStart::default() }
+    ReportStart {
+        id: "scan/1".to_owned(),
+        source: ReportSource::new("Qualys", "QualysGuard", "qid"),
+        hints: Hints::default().with_flag("host-input.add_host", Some(true)),
+        ..ReportStart::default()
+    }
 }
 
 pub(crate) fn complete(clean: &[&str]) -> ReportEnd {
@@ -59,11 +64,11 @@ pub(crate) fn builder(assets: &[Asset], continued: bool) -> BatchBuilder {
         for (id, port) in findings {
             let definition = builder.push_definition(&definition(*id));
             let mut row = FindingRow::default();
-            row.set(FindingField::Kind, "vulnerability");
-            row.set(FindingField::Severity, "3");
+            row.set_kind(FindingKind::Vulnerability);
+            row.set_severity(Severity::new(3));
             if *port > 0 {
-                row.set(FindingField::Port, &port.to_string());
-                row.set(FindingField::Protocol, "tcp");
+                row.set_port(*port);
+                row.set_protocol(Protocol::Tcp);
             }
             builder.push_finding(asset, definition, &row);
         }
@@ -73,7 +78,7 @@ pub(crate) fn builder(assets: &[Asset], continued: bool) -> BatchBuilder {
 
 fn definition(id: u32) -> DefinitionRow {
     let mut row = DefinitionRow::default();
-    row.set(DefinitionField::Qid, &id.to_string());
+    row.set(DefinitionField::Id, &id.to_string());
     row.set(DefinitionField::Title, &format!("Title of \"{id}\", é"));
     row.set(DefinitionField::Diagnosis, "<p>Diagnosis,\r\nin two lines</p>");
     row.append_item(DefinitionField::Cves, &format!("CVE-2026-{id:04}"));

@@ -72,11 +72,14 @@ fn run_after_sigkill_names_the_interrupted_call() {
     thread::sleep(Duration::from_millis(300));
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
+    let recorded = "the last run was killed or crashed while input source (Rogue 0.1.0) was in `next`";
+    let shown =
+        Outcome::of(sandbox.host(&["state", "show", "pipeline.yaml"]).output().unwrap()).expect_code(0);
+    assert!(shown.stdout.contains(&format!("{recorded} (since 20")), "{}", shown.stdout);
 
     sandbox.write_rogue_pipeline("behave", "behave");
     let next = Outcome::of(sandbox.host_with_rogue(&["run", "pipeline.yaml", "--restart"]).output().unwrap());
     let next = next.expect_code(0);
-    let recorded = "the last run was killed or crashed while input source (Rogue 0.1.0) was in `next`";
     assert!(next.stderr.contains(recorded), "{}", next.stderr);
     assert!(!calls.exists(), "a run that ended leaves no record");
 }

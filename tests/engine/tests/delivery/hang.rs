@@ -68,7 +68,7 @@ fn run_ends_within_ten_seconds_of_a_stop_request() {
             let given = Arc::clone(&stop);
             let stopper = thread::spawn(move || {
                 thread::sleep(Duration::from_millis(700));
-                given.give();
+                given.request();
                 Instant::now()
             });
             let summary = case.run_until(&stop, |_| {});

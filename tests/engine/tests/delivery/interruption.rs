@@ -27,7 +27,7 @@ fn stopped_at(case: &Case, file: &Path) -> Summary {
             while !file.exists() && begun.elapsed() < Duration::from_secs(20) {
                 thread::sleep(Duration::from_millis(1));
             }
-            stop.give();
+            stop.request();
         });
         case.run_until(&stop, |_| {})
     })

@@ -1,5 +1,5 @@
-//! Kills and full disks at every step, compared with a model without files. The files under their final names must be
-//! those of an undisturbed run.
+//! Kills, full disks and losses of power at every step, compared with a model without files. In the end the directory
+//! must contain the files of an undisturbed run and no part files.
 
 mod model;
 mod scenario;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::fault::{self, Fault};
 use crate::target::IfExists;
-use scenario::{Report, Scenario};
+use scenario::{NextRun, Report, Scenario};
 
 /// Reports in every combination: the same path twice, a report that is rolled back, an empty report.
 fn reports() -> Vec<Report> {
@@ -34,21 +34,61 @@ fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// One fault at each step.
+fn one_fault_anywhere(scenarios: &[Scenario], faults: &[Fault]) {
+    for scenario in scenarios {
+        for fault in faults {
+            let mut step = 0;
+            while scenario.play(&[(step, *fault)]) > 0 {
+                step += 1;
+            }
+            assert!(step > 30, "{scenario:?} has only {step} steps");
+        }
+    }
+}
+
+/// Each scenario in these variations.
+fn varied(vary: impl Fn(&Scenario) -> Vec<Scenario>) -> Vec<Scenario> {
+    scenarios().iter().flat_map(vary).collect()
+}
+
 #[test]
-fn one_fault_anywhere_changes_nothing() {
-    for mixed in scenarios() {
-        let begins_anew = Scenario { can_resume: false, ..mixed.clone() };
-        for scenario in [mixed.stored_at_ends(), begins_anew, mixed] {
-            for kind in [Fault::Killed, Fault::Full] {
-                let mut step = 0;
-                while scenario.play(&[(step, kind)]) > 0 {
-                    step += 1;
-                }
-                assert!(step > 30, "{scenario:?} has only {step} steps");
+fn one_kill_anywhere_changes_nothing() {
+    let scenarios = varied(|scenario| {
+        let next_run = |next_run| Scenario { next_runs: vec![next_run], ..scenario.clone() };
+        let stored_at_ends = Scenario { stores: vec![false], ..scenario.clone() };
+        vec![next_run(NextRun::Resumes), next_run(NextRun::Repeats), next_run(NextRun::Skips), stored_at_ends]
+    });
+    one_fault_anywhere(&scenarios, &[Fault::Killed]);
+}
+
+/// The host opens the file again in the same run, also at a commit that is not stored, or ends the run.
+#[test]
+fn disk_that_is_full_once_changes_nothing() {
+    let scenarios = varied(|scenario| {
+        let reopens = Scenario { reopens: true, ..scenario.clone() };
+        let not_stored = Scenario { commits: vec![true], stores: vec![false], ..reopens.clone() };
+        vec![scenario.clone(), reopens, not_stored]
+    });
+    one_fault_anywhere(&scenarios, &[Fault::Full]);
+}
+
+/// A report is begun again and fails before its first commit; then it is resumed at the receipt of the first attempt.
+#[test]
+fn failed_second_attempt_does_not_disturb_the_first() {
+    for scenario in scenarios() {
+        let next_runs = vec![NextRun::Resumes, NextRun::Repeats, NextRun::Resumes];
+        let scenario = Scenario { next_runs, commits: vec![true], stores: vec![true], ..scenario };
+        for killed in 0..40 {
+            for full in 0..12 {
+                scenario.play(&[(killed, Fault::Killed), (full, Fault::Full)]);
             }
         }
     }
+}
+
+#[test]
+fn one_loss_of_power_anywhere_changes_nothing() {
+    one_fault_anywhere(&scenarios(), &[Fault::PowerLoss(0), Fault::PowerLoss(1), Fault::PowerLoss(2)]);
 }
 
 fn arbitrary() -> impl Strategy<Value = Scenario> {
@@ -58,17 +98,26 @@ fn arbitrary() -> impl Strategy<Value = Scenario> {
         prop::collection::vec(report, 1..6),
         prop::collection::vec(any::<bool>(), 1..20),
         prop::collection::vec(any::<bool>(), 1..20),
+        prop::collection::vec(next_run(), 1..4),
         any::<bool>(),
     )
-        .prop_map(|(scenario, reports, commits, stores, can_resume)| {
+        .prop_map(|(scenario, reports, commits, stores, next_runs, reopens)| {
             let records = |count: usize| (0..count).map(|k| "x".repeat(k * 3) + "\n").collect();
             let reports = reports.into_iter().map(|(id, count, deliver)| Report {
                 id,
                 records: records(count),
                 deliver,
             });
-            Scenario { reports: reports.collect(), commits, stores, can_resume, ..scenario }
+            Scenario { reports: reports.collect(), commits, stores, next_runs, reopens, ..scenario }
         })
+}
+
+fn next_run() -> impl Strategy<Value = NextRun> {
+    prop::sample::select(vec![NextRun::Resumes, NextRun::Resumes, NextRun::Repeats, NextRun::Skips])
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![Just(Fault::Killed), Just(Fault::Full), any::<u64>().prop_map(Fault::PowerLoss)]
 }
 
 proptest! {
@@ -77,10 +126,8 @@ proptest! {
     #[test]
     fn many_faults_change_nothing(
         scenario in arbitrary(),
-        faults in prop::collection::vec((0_u32..60, any::<bool>()), 0..12),
+        faults in prop::collection::vec((0_u32..60, fault()), 0..12),
     ) {
-        let kind = |full| if full { Fault::Full } else { Fault::Killed };
-        let faults: Vec<_> = faults.into_iter().map(|(step, full)| (step, kind(full))).collect();
         fault::revive();
         scenario.play(&faults);
     }

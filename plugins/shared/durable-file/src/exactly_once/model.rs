@@ -6,13 +6,18 @@ use super::scenario::{HEADER, Scenario};
 use crate::target::IfExists;
 
 /// The folder after an undisturbed run: names and contents.
-pub(super) fn folder(scenario: &Scenario) -> BTreeMap<String, String> {
+///
+/// Some reports were skipped after an interruption.
+pub(super) fn folder(scenario: &Scenario, skipped: &BTreeSet<usize>) -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut own = BTreeSet::new();
     for (stem, pieces) in scenario.old_files() {
         files.insert(stem, pieces);
     }
-    for report in scenario.reports.iter().filter(|report| report.deliver) {
+    for (number, report) in scenario.reports.iter().enumerate() {
+        if !report.deliver || skipped.contains(&number) {
+            continue;
+        }
         let stem = if scenario.template == "out.csv" { "out" } else { report.id };
         let is_first = own.insert(stem);
         if is_first && scenario.if_exists == IfExists::Replace {

@@ -1,11 +1,12 @@
-//! A run of a few reports, with the calls of a host: commits, and a ledger that stores some of the receipts.
+//! A run of a few reports, with the calls of a host: commits, a ledger that stores some of the receipts, and
+//! publication after that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use scanbridge_plugin_api::model::ReportStart;
-use scanbridge_plugin_api::{ErrorKind, Receipt, Result};
+use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt, Result};
 
 use super::model;
 use crate::fault::{self, Fault};
@@ -29,11 +30,23 @@ pub(super) struct Scenario {
     /// Whether an earlier run has left files.
     pub(super) old: bool,
     pub(super) reports: Vec<Report>,
-    /// After which calls a commit follows, and which receipts are stored; the pattern repeats.
+    /// After which calls a commit follows, and which receipts of commits inside a report are stored; the pattern
+    /// repeats.
     pub(super) commits: Vec<bool>,
     pub(super) stores: Vec<bool>,
-    /// Whether the input can resume within a report; otherwise it reads the report from the beginning.
-    pub(super) can_resume: bool,
+    /// What the next run does with a report that was interrupted; the pattern repeats.
+    pub(super) next_runs: Vec<NextRun>,
+    /// Whether the host opens the file again after an error, at the last commit. Otherwise its run ends.
+    pub(super) reopens: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NextRun {
+    Resumes,
+    /// Reads the report from the beginning.
+    Repeats,
+    /// Does not find the report again.
+    Skips,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +56,34 @@ enum Call {
     End(usize),
 }
 
-/// The stored state: the next call, and the receipt.
-type Ledger = (usize, Option<Receipt>);
+/// The next call, and the receipt.
+#[derive(Debug, Clone, Default)]
+struct Checkpoint {
+    next: usize,
+    receipt: Option<Receipt>,
+}
+
+/// What a host keeps on its own disk.
+#[derive(Debug, Default)]
+struct Ledger {
+    checkpoint: Checkpoint,
+    /// The reports that were not found again.
+    skipped: BTreeSet<usize>,
+}
+
+/// Why an attempt ended.
+enum Failure {
+    /// The file failed.
+    File(PluginError),
+    /// The ledger could not be written.
+    Ledger,
+}
+
+impl From<PluginError> for Failure {
+    fn from(error: PluginError) -> Self {
+        Self::File(error)
+    }
+}
 
 impl Report {
     pub(super) fn new(id: &'static str, records: &[&str], deliver: bool) -> Self {
@@ -62,14 +101,9 @@ impl Scenario {
             reports,
             commits: vec![true, false, true],
             stores: vec![true, true, false, true, false],
-            can_resume: true,
+            next_runs: vec![NextRun::Resumes],
+            reopens: false,
         }
-    }
-
-    /// The same scenario with a ledger that stores receipts only at the ends of reports, where possible.
-    pub(super) fn stored_at_ends(&self) -> Self {
-        let ends = self.calls().iter().map(|call| matches!(call, Call::End(_))).collect();
-        Self { commits: vec![true], stores: ends, ..self.clone() }
     }
 
     /// The files of an earlier run, as pieces by stem.
@@ -86,56 +120,93 @@ impl Scenario {
     /// occurred.
     pub(super) fn play(&self, faults: &[(u32, Fault)]) -> usize {
         // In memory where possible, because the tests create many thousands of directories.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let parent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let folder = parent.path().join("out");
+        fs::create_dir(&folder).unwrap();
         for (stem, pieces) in self.old_files() {
             for (index, text) in pieces.iter().enumerate() {
                 let number = self.max_bytes.map(|_| format!(".{:04}", index + 1)).unwrap_or_default();
-                fs::write(folder.path().join(format!("{stem}{number}.csv")), text).unwrap();
+                fs::write(folder.join(format!("{stem}{number}.csv")), text).unwrap();
             }
         }
-        let mut ledger = (0, None);
+        fault::use_folder(&folder);
+        let mut ledger = Ledger::default();
         let mut came = 0;
-        for (step, kind) in faults {
+        let next_runs: Vec<_> = self.next_runs.iter().cycle().take(faults.len() + 1).copied().collect();
+        for ((step, kind), next_run) in faults.iter().zip(&next_runs) {
             fault::plan(*step, *kind);
-            let outcome = self.attempt(folder.path(), &mut ledger);
+            let outcome = self.run(&folder, &mut ledger, *next_run);
             let is_disturbed = fault::revive();
             came += usize::from(is_disturbed);
-            if let Err(error) = outcome {
+            if let Err(Failure::File(error)) = outcome {
                 assert!(is_disturbed, "{error} ({:?}), {self:?}", error.hint);
                 let kinds = [ErrorKind::Io, ErrorKind::CannotCreate];
                 assert!(kinds.contains(&error.kind), "{error}");
             }
         }
-        let outcome = self.attempt(folder.path(), &mut ledger);
-        assert!(outcome.is_ok(), "{outcome:?}, {faults:?}, {self:?}");
-        assert_eq!(content(folder.path()), model::folder(self), "{faults:?}, {self:?}");
+        if let Err(Failure::File(error)) = self.run(&folder, &mut ledger, next_runs[faults.len()]) {
+            panic!("{error}, {faults:?}, {self:?}");
+        }
+        let mut found = content(&folder);
+        if ledger.skipped.contains(&(self.reports.len() - 1)) {
+            // No report came after it, so its parts were not removed.
+            found.retain(|name, _| !name.starts_with('.'));
+        }
+        assert_eq!(found, model::folder(self, &ledger.skipped), "{faults:?}, {self:?}");
         came
     }
 
     /// One process: resumes at the ledger's checkpoint. Its files are dropped before it returns.
-    fn attempt(&self, folder: &Path, ledger: &mut Ledger) -> Result<()> {
+    fn run(&self, folder: &Path, ledger: &mut Ledger, next_run: NextRun) -> Result<(), Failure> {
+        let mut last = ledger.checkpoint.clone();
+        let mut outcome = self.attempt(folder, ledger, &mut last, next_run);
+        if let Err(Failure::File(_)) = outcome
+            && self.reopens
+            && !fault::is_dead()
+        {
+            outcome = self.attempt(folder, ledger, &mut last, NextRun::Resumes);
+        }
+        outcome
+    }
+
+    /// One instance of the file, opened at this checkpoint.
+    fn attempt(
+        &self,
+        folder: &Path,
+        ledger: &mut Ledger,
+        last: &mut Checkpoint,
+        next_run: NextRun,
+    ) -> Result<(), Failure> {
         let target = Target {
             if_exists: self.if_exists,
             rotate: Rotation { max_bytes: self.max_bytes, max_age: None },
             ..Target::new(folder.join(self.template))
         };
         let calls = self.calls();
-        let mut file = ReportFile::open(target, ledger.1.as_ref())?;
-        let mut next = ledger.0;
-        if let Some(Call::Write(report, _) | Call::End(report)) = calls.get(next).copied() {
-            next = match self.can_resume {
-                true => self.resume_report(&mut file, report, next)?,
-                false => calls.iter().position(|call| *call == Call::Begin(report)).unwrap(),
-            };
-        }
+        let mut file = ReportFile::open(target, last.receipt.as_ref())?;
+        let next = match calls.get(last.next).copied() {
+            Some(Call::Write(report, _) | Call::End(report)) => {
+                self.resume(&mut file, report, last.next, next_run, ledger)?
+            }
+            _ => last.next,
+        };
         for (index, call) in calls.iter().enumerate().skip(next) {
+            let is_end = matches!(call, Call::End(_));
+            let before = is_end.then(|| content(folder));
             self.call(&mut file, *call)?;
-            if self.wants_commit(index, *call) {
+            if self.commits[index % self.commits.len()] || is_end {
                 let receipt = file.commit(index.to_string().as_bytes())?;
-                assert!(!fault::is_unsynced(), "a receipt was given for data that is not on the disk");
-                if self.stores[index % self.stores.len()] || self.must_store(*call) {
-                    *ledger = (index + 1, Some(receipt));
+                *last = Checkpoint { next: index + 1, receipt: Some(receipt) };
+                if self.stores[index % self.stores.len()] || is_end {
+                    fault::step().map_err(|_| Failure::Ledger)?;
+                    ledger.checkpoint = last.clone();
                 }
+            }
+            if let Some(before) = before {
+                let mut after = content(folder);
+                after.retain(|name, text| !name.starts_with('.') && before.get(name) != Some(text));
+                assert!(after.is_empty(), "{after:?} appeared before its receipt was stored, {self:?}");
+                file.stored()?;
             }
         }
         Ok(())
@@ -151,10 +222,29 @@ impl Scenario {
         calls
     }
 
-    fn resume_report(&self, file: &mut ReportFile, report: usize, next: usize) -> Result<usize> {
-        let begun = file.begin(&self.start(report), true)?;
-        assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
-        Ok(next)
+    /// Resumes, repeats or skips a report that was interrupted before the call `next`. Returns the next call.
+    fn resume(
+        &self,
+        file: &mut ReportFile,
+        report: usize,
+        next: usize,
+        next_run: NextRun,
+        ledger: &mut Ledger,
+    ) -> Result<usize> {
+        let position = |wanted| self.calls().iter().position(|call| *call == wanted).unwrap();
+        match next_run {
+            _ if ledger.skipped.contains(&report) => Ok(position(Call::End(report)) + 1),
+            NextRun::Resumes => {
+                let begun = file.begin(&self.start(report), true)?;
+                assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
+                Ok(next)
+            }
+            NextRun::Repeats => Ok(position(Call::Begin(report))),
+            NextRun::Skips => {
+                ledger.skipped.insert(report);
+                Ok(position(Call::End(report)) + 1)
+            }
+        }
     }
 
     fn call(&self, file: &mut ReportFile, call: Call) -> Result<()> {
@@ -179,28 +269,13 @@ impl Scenario {
         let title = format!("report {report}");
         ReportStart { id: self.reports[report].id.to_owned(), title, ..ReportStart::default() }
     }
-
-    fn wants_commit(&self, index: usize, call: Call) -> bool {
-        self.commits[index % self.commits.len()] || self.must_store(call)
-    }
-
-    /// The receipts that a host must store for exactly-once delivery. It stores one before it publishes a file that
-    /// is not simply replaced, and before it rolls back a report.
-    fn must_store(&self, call: Call) -> bool {
-        match call {
-            Call::Begin(_) => self.if_exists != IfExists::Replace,
-            Call::Write(..) => false,
-            Call::End(report) => !self.reports[report].deliver,
-        }
-    }
 }
 
+/// All files of the directory but locks, which a killed process leaves.
 fn content(folder: &Path) -> BTreeMap<String, String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let read = |entry: fs::DirEntry| {
         (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
     };
-    // A leftover part file does not affect later runs. It remains if it could not be removed or its process was
-    // killed at the end.
-    entries.map(read).filter(|(name, _)| !name.starts_with('.')).collect()
+    entries.map(read).filter(|(name, _)| !name.ends_with(".lock")).collect()
 }

@@ -10,7 +10,7 @@ use scanbridge_durable_file::{ReportFile, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Result};
 
-use crate::folder::{names, on_a_small_disk, read};
+use crate::folder::{finish, names, on_a_small_disk, read};
 
 #[test]
 fn a_full_device_is_an_error_that_names_it() {
@@ -30,10 +30,10 @@ fn a_device_gets_its_header_once() {
     file.write(&[b'x'; 200_000]).unwrap();
     assert!(!file.record_boundary().unwrap());
     file.commit(b"").unwrap();
-    file.end(false).unwrap();
+    finish(&mut file, false).unwrap();
     assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Behind);
-    file.end(true).unwrap();
-    assert!(!Path::new("/dev/.null.part").exists());
+    finish(&mut file, true).unwrap();
+    assert!(!Path::new("/dev/.null.1.part").exists() && !Path::new("/dev/.null.lock").exists());
 }
 
 fn pipe(folder: &Path) -> PathBuf {
@@ -58,7 +58,7 @@ fn a_pipe_stays_open_between_reports() {
     for text in ["one\n", "two\n"] {
         file.begin(&ReportStart::default(), false).unwrap();
         file.write(text.as_bytes()).unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
     }
     drop(file);
     assert_eq!(reader.join().unwrap(), "one\ntwo\n");
@@ -86,7 +86,7 @@ fn fill(folder: &Path) -> (Result<()>, String, Vec<String>) {
         for _ in 0..64 {
             file.write(&[b'x'; 65_536])?;
         }
-        file.end(true)
+        finish(&mut file, true).map(drop)
     })();
     (outcome, read(&path), names(folder))
 }

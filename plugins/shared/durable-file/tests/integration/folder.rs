@@ -4,12 +4,23 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The names in the directory, sorted.
+use scanbridge_durable_file::ReportFile;
+use scanbridge_plugin_api::{Receipt, Result};
+
+/// The names in the directory, sorted, without those of lock files: each test of locks looks for itself.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.filter(|name| !name.ends_with(".lock")).collect();
     names.sort();
     names
+}
+
+/// The calls at the end of a report: seals it, stores the receipt, publishes it. Returns the receipt.
+pub(crate) fn finish(file: &mut ReportFile, deliver: bool) -> Result<Receipt> {
+    file.end(deliver)?;
+    let receipt = file.commit(b"")?;
+    file.stored()?;
+    Ok(receipt)
 }
 
 pub(crate) fn read(path: impl AsRef<Path>) -> String {

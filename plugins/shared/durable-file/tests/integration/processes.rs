@@ -13,6 +13,8 @@ use scanbridge_durable_file::{ReportFile, Rotation, StartMode, Target};
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, Receipt};
 
+use crate::folder::{finish, names};
+
 const ROLE: &str = "DURABLE_FILE_TEST_WRITES";
 const PRINTS: &str = "DURABLE_FILE_TEST_PRINTS";
 const COMMITS: &str = "DURABLE_FILE_TEST_COMMITS";
@@ -75,7 +77,7 @@ fn the_process_that_prints() {
         let is_new = file.begin(&ReportStart::default(), false).unwrap() == StartMode::Empty;
         assert_eq!(is_new, report.contains("one"), "standard output gets its header once");
         file.write(report.as_bytes()).unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
     }
 }
 
@@ -153,7 +155,7 @@ fn killed_process_resumes_at_any_of_its_receipts() {
             file.record_boundary().unwrap();
             file.write(record(number).as_bytes()).unwrap();
         }
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
         drop(file);
         let expected: String = (0..2000).map(record).collect();
         assert!(content(folder.path()) == expected, "{name} behind {receipts} receipts");
@@ -176,7 +178,7 @@ fn other_process(path: &Path) -> Child {
 }
 
 #[test]
-fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
+fn a_second_process_is_refused_and_a_killed_one_leaves_only_part_files() {
     for name in ["out.csv", "rotated.csv"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -189,17 +191,21 @@ fn a_second_process_is_refused_and_a_killed_one_leaves_only_a_part_file() {
 
         child.kill().unwrap();
         child.wait().unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(!left.is_empty());
-        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
+        assert!(folder.path().join(format!(".{name}.lock")).exists());
+        let left = names(folder.path());
+        assert!(
+            !left.is_empty() && left.iter().all(|name| name.contains(".csv.1") && name.ends_with(".part")),
+            "{left:?}"
+        );
 
-        // The next run adopts the part file and discards the content of the killed run.
+        // The next run writes part files of its own, and removes those of the killed run when it publishes.
         assert_eq!(file.begin(&ReportStart::default(), false).unwrap(), StartMode::Empty);
         file.write(b"whole\n").unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
         let published = if name == "out.csv" { path } else { folder.path().join("rotated.0001.csv") };
         assert_eq!(fs::read_to_string(published).unwrap(), "whole\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the part files are gone");
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "parts and lock are removed");
     }
 }
 
@@ -212,6 +218,6 @@ fn two_outputs_of_one_process_cannot_share_a_file_either() {
     one.begin(&ReportStart::default(), false).unwrap();
     assert_eq!(two.begin(&ReportStart::default(), false).unwrap_err().kind, ErrorKind::CannotCreate);
     one.write(b"mine\n").unwrap();
-    one.end(true).unwrap();
+    finish(&mut one, true).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine\n");
 }

@@ -10,7 +10,7 @@ use scanbridge_durable_file::{IfExists, ReportFile, Rotation, StartMode, Target}
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError};
 
-use crate::folder::{names, read};
+use crate::folder::{finish, names, read};
 
 fn report(title: &str) -> ReportStart {
     ReportStart { title: title.to_owned(), ..ReportStart::default() }
@@ -26,7 +26,7 @@ fn write_report(file: &mut ReportFile, title: &str, records: &[&str], deliver: b
         }
         file.write(record.as_bytes()).unwrap();
     }
-    file.end(deliver).unwrap();
+    finish(file, deliver).unwrap();
 }
 
 /// A target that is rotated when it has this many bytes.
@@ -45,10 +45,12 @@ fn the_name_appears_with_the_whole_report_and_no_sooner() {
     assert_eq!(file.begin(&report("a"), false).unwrap(), StartMode::Empty);
     file.write(b"one\n").unwrap();
     file.commit(b"").unwrap();
-    assert_eq!(file.path(), folder.path().join(".out.csv.part"));
-    assert_eq!(read(folder.path().join(".out.csv.part")), "one\n");
-    assert_eq!(read(&path), "of yesterday\n");
+    assert_eq!(file.path(), folder.path().join(".out.csv.1.part"));
+    assert_eq!(read(folder.path().join(".out.csv.1.part")), "one\n");
     file.end(true).unwrap();
+    file.commit(b"").unwrap();
+    assert_eq!(read(&path), "of yesterday\n");
+    file.stored().unwrap();
     assert_eq!(read(&path), "one\n");
     assert_eq!(names(folder.path()), ["out.csv"]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
@@ -85,7 +87,7 @@ fn a_reader_who_opened_the_file_keeps_a_whole_one() {
     file.commit(b"").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
     assert_eq!(read(&path), "HEADER\na\n");
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_ne!(fs::metadata(&path).unwrap().ino(), before);
 }
 
@@ -116,8 +118,12 @@ fn a_file_that_comes_meanwhile_is_not_overwritten_when_it_must_be_new() {
         ReportFile::open(Target { if_exists: IfExists::Fail, ..Target::new(&path) }, None).unwrap();
     file.begin(&report("r"), false).unwrap();
     fs::write(&path, "of another program").unwrap();
-    assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::CannotCreate);
+    assert_eq!(finish(&mut file, true).unwrap_err().kind, ErrorKind::CannotCreate);
     assert_eq!(read(&path), "of another program");
+    assert_eq!(names(folder.path()), [".out.csv.1.part", "out.csv"]);
+    // The complete report is not lost: it is published when the other file was moved away.
+    fs::remove_file(&path).unwrap();
+    file.stored().unwrap();
     assert_eq!(names(folder.path()), ["out.csv"]);
 }
 
@@ -169,12 +175,12 @@ fn a_last_piece_that_stays_empty_does_not_appear() {
         file.write(record).unwrap();
         assert!(file.record_boundary().unwrap());
     }
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv"]);
     // The next report starts with what the last one published, and is written after it.
     file.begin(&report("2"), false).unwrap();
     file.write(b"c\n").unwrap();
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
     assert_eq!(read(folder.path().join("out.0003.csv")), "c\n");
 }
@@ -190,37 +196,106 @@ fn pieces_that_must_be_new_appear_all_or_none() {
         file.record_boundary().unwrap();
         file.write(record.as_bytes()).unwrap();
     }
-    let error = file.end(true).unwrap_err();
+    let error = finish(&mut file, true).unwrap_err();
     assert_eq!(error.kind, ErrorKind::CannotCreate);
     assert!(error.message.contains("out.0002.csv already exists"), "{error}");
-    assert_eq!(names(folder.path()), ["out.0002.csv"]);
+    assert!(names(folder.path()).iter().all(|name| name.starts_with('.') || name == "out.0002.csv"));
     assert_eq!(read(folder.path().join("out.0002.csv")), "old");
-    // Once the file is removed, the same run may write two reports: its own files are not a reason to refuse.
+    // Once the file is removed, the same run may write two more reports: its own files are not a reason to refuse.
     fs::remove_file(folder.path().join("out.0002.csv")).unwrap();
-    write_report(&mut file, "2", &["a\n", "b\n", "c\n"], true);
-    write_report(&mut file, "3", &["d\n", "e\n"], true);
+    file.stored().unwrap();
     assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
-    assert_eq!(read(folder.path().join("out.0002.csv")), "HEADER\nc\nd\n");
+    write_report(&mut file, "2", &["a\n"], true);
+    write_report(&mut file, "3", &["d\n", "e\n"], true);
+    assert_eq!(read(folder.path().join("out.0004.csv")), "HEADER\na\nd\n");
+    assert_eq!(read(folder.path().join("out.0005.csv")), "HEADER\ne\n");
 }
 
 #[test]
-fn a_name_that_cannot_be_given_takes_the_new_ones_back() {
+fn publication_of_pieces_resumes_after_a_failed_rename() {
     let folder = tempfile::tempdir().unwrap();
     // A file cannot be renamed over a directory.
     fs::create_dir(folder.path().join("out.0003.csv")).unwrap();
     fs::write(folder.path().join("out.0001.csv"), "old").unwrap();
-    let mut file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
+    let target = in_pieces(&folder.path().join("out.csv"), 1);
+    let mut file = ReportFile::open(target.clone(), None).unwrap();
     file.begin(&report("1"), false).unwrap();
     for record in [b"a\n", b"b\n", b"c\n"] {
         file.record_boundary().unwrap();
         file.write(record).unwrap();
     }
-    let error = file.end(true).unwrap_err();
+    file.end(true).unwrap();
+    let receipt = file.commit(b"").unwrap();
+    let error = file.stored().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Io);
     assert!(error.message.contains("out.0003.csv"), "{error}");
-    // The first piece replaced an older file, which cannot be restored; the second is removed again.
-    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0003.csv"]);
-    assert_eq!(read(folder.path().join("out.0001.csv")), "a\n");
+    drop(file);
+    let left = [".out.csv.1-0003.part", "out.0001.csv", "out.0002.csv", "out.0003.csv"];
+    assert_eq!(names(folder.path()), left);
+    fs::remove_dir(folder.path().join("out.0003.csv")).unwrap();
+    ReportFile::open(target, Some(&receipt)).unwrap();
+    assert_eq!(names(folder.path()), ["out.0001.csv", "out.0002.csv", "out.0003.csv"]);
+    assert_eq!(read(folder.path().join("out.0003.csv")), "c\n");
+}
+
+/// What another program does between the copy and the publication.
+#[test]
+fn file_that_was_changed_since_its_copy_is_not_overwritten() {
+    type Change = fn(&Path);
+    let append: Change = |path| {
+        fs::File::options().append(true).open(path).unwrap().write_all(b"more\n").unwrap();
+    };
+    let replace: Change = |path| {
+        fs::write(path.with_extension("new"), "old\n").unwrap();
+        fs::rename(path.with_extension("new"), path).unwrap();
+    };
+    let empty: Change = |path| fs::write(path, "").unwrap();
+    let remove: Change = |path| fs::remove_file(path).unwrap();
+    for (change, is_refused) in [(append, true), (replace, true), (empty, false), (remove, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        fs::write(&path, "old\n").unwrap();
+        let target = Target { if_exists: IfExists::Append, ..Target::new(&path) };
+        let mut file = ReportFile::open(target.clone(), None).unwrap();
+        assert_eq!(file.begin(&report("1"), false).unwrap(), StartMode::Behind);
+        file.write(b"x\n").unwrap();
+        file.end(true).unwrap();
+        let receipt = file.commit(b"").unwrap();
+        change(&path);
+        if is_refused {
+            let before = read(&path);
+            let error = file.stored().unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Io);
+            assert!(error.message.ends_with("out.csv was changed by another program"), "{error}");
+            assert!(error.hint.unwrap().contains(".out.csv.1.part"));
+            assert_eq!((read(&path), names(folder.path()).len()), (before, 2));
+            fs::rename(&path, folder.path().join("moved")).unwrap();
+            drop(file);
+            ReportFile::open(target, Some(&receipt)).unwrap();
+        } else {
+            file.stored().unwrap();
+        }
+        assert_eq!(read(&path), "old\nx\n");
+    }
+}
+
+#[test]
+fn run_without_a_receipt_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = || fs::read_dir(folder.path()).unwrap().count();
+    let file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
+    assert!(file.check().verdict() == scanbridge_plugin_api::Verdict::Ok);
+    assert_eq!(count(), 0, "only opened");
+    drop(file);
+    let mut file = ReportFile::open(in_pieces(&folder.path().join("out.csv"), 1), None).unwrap();
+    file.begin(&report("1"), false).unwrap();
+    for record in [b"a\n", b"b\n"] {
+        file.record_boundary().unwrap();
+        file.write(record).unwrap();
+    }
+    assert_eq!(count(), 3, "two parts and a lock");
+    drop(file);
+    assert_eq!(count(), 0);
 }
 
 #[test]
@@ -234,7 +309,7 @@ fn no_piece_appears_before_the_report_ends() {
         file.record_boundary().unwrap();
     }
     assert!(names(folder.path()).iter().all(|name| name.starts_with('.')));
-    file.end(false).unwrap();
+    finish(&mut file, false).unwrap();
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
@@ -250,7 +325,7 @@ fn an_old_piece_is_ended_by_its_age() {
     assert!(file.record_boundary().unwrap());
     assert!(!file.record_boundary().unwrap(), "an empty piece is not ended");
     file.write(b"b\n").unwrap();
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_eq!(names(folder.path()), ["out.0001", "out.0002"]);
 }
 
@@ -315,14 +390,29 @@ fn bad_places_are_refused_at_once() {
     assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::CannotCreate);
 }
 
+/// In a directory that others can write to.
 #[test]
-fn a_link_in_the_place_of_the_part_file_is_not_followed() {
+fn prepared_links_are_not_used_as_part_files() {
     let folder = tempfile::tempdir().unwrap();
     let victim = folder.path().join("victim");
     fs::write(&victim, "precious").unwrap();
-    symlink(&victim, folder.path().join(".out.csv.part")).unwrap();
-    let mut file = ReportFile::open(Target::new(folder.path().join("out.csv")), None).unwrap();
-    assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::CannotCreate);
+    symlink(&victim, folder.path().join(".out.csv.1.part")).unwrap();
+    fs::hard_link(&victim, folder.path().join(".out.csv.7.part")).unwrap();
+    let path = folder.path().join("out.csv");
+    let mut file = ReportFile::open(Target::new(&path), None).unwrap();
+    file.begin(&report("r"), false).unwrap();
+    assert_eq!(file.path(), folder.path().join(".out.csv.8.part"));
+    finish(&mut file, true).unwrap();
+    assert_eq!(names(folder.path()), ["out.csv", "victim"]);
+    assert_eq!(read(&victim), "precious");
+
+    // A link that takes the place of a part later.
+    file.begin(&report("r"), false).unwrap();
+    fs::remove_file(folder.path().join(".out.csv.9.part")).unwrap();
+    fs::hard_link(&victim, folder.path().join(".out.csv.9.part")).unwrap();
+    let error = finish(&mut file, true).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::CannotCreate);
+    assert!(error.message.contains(".out.csv.9.part is a hard link to another file"), "{error}");
     assert_eq!(read(&victim), "precious");
 }
 
@@ -352,7 +442,7 @@ fn large_and_small_writes_keep_their_order() {
         expected.extend(record);
     }
     file.commit(b"").unwrap();
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_eq!(fs::read(&path).unwrap(), expected);
 }
 
@@ -362,6 +452,12 @@ fn calls_in_a_wrong_order_are_bugs() {
     let mut file = ReportFile::open(Target::new(folder.path().join("out")), None).unwrap();
     assert_eq!(file.write(b"x").unwrap_err().kind, ErrorKind::Bug);
     assert_eq!(file.end(true).unwrap_err().kind, ErrorKind::Bug);
+    file.stored().unwrap();
     file.begin(&report("r"), false).unwrap();
     assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::Bug);
+    file.end(true).unwrap();
+    assert_eq!(file.stored().unwrap_err().kind, ErrorKind::Bug);
+    file.commit(b"").unwrap();
+    assert_eq!(file.begin(&report("r"), false).unwrap_err().kind, ErrorKind::Bug);
+    assert!(names(folder.path()).iter().all(|name| name.starts_with('.')));
 }

@@ -7,7 +7,7 @@ use scanbridge_durable_file::{IfExists, ReportFile, Rotation, StartMode, Target}
 use scanbridge_plugin_api::model::ReportStart;
 use scanbridge_plugin_api::{ErrorKind, PluginError, Receipt};
 
-use crate::folder::{names, on_a_small_disk, read};
+use crate::folder::{finish, names, on_a_small_disk, read};
 
 fn report(id: &str) -> ReportStart {
     ReportStart { id: id.to_owned(), ..ReportStart::default() }
@@ -33,14 +33,14 @@ impl Interrupted {
     }
 
     fn part(&self) -> PathBuf {
-        self.folder.path().join(".out.csv.part")
+        self.folder.path().join(".out.csv.1.part")
     }
 
     fn resume(&self) -> Result<String, PluginError> {
         let mut file = ReportFile::open(Target::new(&self.path), Some(&self.receipt))?;
         assert_eq!(file.begin(&report("r"), true)?, StartMode::Continued(b"state".to_vec()));
         file.write(b"two\n")?;
-        file.end(true)?;
+        finish(&mut file, true)?;
         Ok(read(&self.path))
     }
 }
@@ -48,7 +48,7 @@ impl Interrupted {
 #[test]
 fn resume_appends_after_committed_bytes() {
     let run = Interrupted::new();
-    assert_eq!(names(run.folder.path()), [".out.csv.part"]);
+    assert_eq!(names(run.folder.path()), [".out.csv.1.part"]);
     // The bytes that a killed process wrote after the commit are truncated.
     fs::write(run.part(), "one\nhalf a rec").unwrap();
     assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
@@ -57,13 +57,16 @@ fn resume_appends_after_committed_bytes() {
 
 #[test]
 fn report_begun_again_rolls_back_the_interrupted_one() {
-    for (start, continued) in [(report("r"), false), (report("other"), false), (report("other"), true)] {
+    for (start, is_continued) in [(report("r"), false), (report("other"), false), (report("other"), true)] {
         let run = Interrupted::new();
         let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
-        assert_eq!(file.begin(&start, continued).unwrap(), StartMode::Empty);
+        assert_eq!(file.begin(&start, is_continued).unwrap(), StartMode::Empty);
         file.write(b"new\n").unwrap();
-        file.end(true).unwrap();
+        // The stored receipt may still be the old one.
+        assert_eq!(names(run.folder.path()), [".out.csv.1.part", ".out.csv.2.part"]);
+        finish(&mut file, true).unwrap();
         assert_eq!(read(&run.path), "new\n");
+        assert_eq!(names(run.folder.path()), ["out.csv"]);
     }
 }
 
@@ -77,21 +80,16 @@ fn a_run_that_has_nothing_more_to_do_leaves_the_part_as_it_is() {
 }
 
 #[test]
-fn missing_or_foreign_part_is_named() {
+fn missing_or_truncated_part_is_named() {
     let cut = |run: &Interrupted| fs::write(run.part(), "on").unwrap();
-    let exchange = |run: &Interrupted| {
-        fs::remove_file(run.part()).unwrap();
-        fs::write(run.folder.path().join("takes the inode"), "").unwrap();
-        fs::write(run.part(), "of another program\n").unwrap();
-    };
     let remove = |run: &Interrupted| fs::remove_file(run.part()).unwrap();
-    for damage in [&cut as &dyn Fn(&Interrupted), &exchange, &remove] {
+    for damage in [&cut as &dyn Fn(&Interrupted), &remove] {
         let run = Interrupted::new();
         damage(&run);
         let error = run.resume().unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io);
         assert!(
-            error.message.contains(".out.csv.part is missing, or was changed since the interrupted run"),
+            error.message.contains(".out.csv.1.part is missing, or was changed since the interrupted run"),
             "{error}"
         );
         assert!(error.hint.unwrap().contains("scanbridge run --restart"));
@@ -105,26 +103,28 @@ fn missing_or_foreign_part_is_named() {
 fn damaged_and_foreign_receipts_are_refused_with_the_way_out() {
     let run = Interrupted::new();
     let sound = String::from_utf8(run.receipt.0.clone()).unwrap();
-    let inode = sound.split("\"inode\":").nth(1).unwrap().split(',').next().unwrap();
     for (damaged, problem) in [
         (String::new(), "is corrupt"),
         (sound.replace('\n', " "), "is corrupt"),
         (sound[..40].to_owned() + "\n", "is corrupt"),
         (
-            sound.replace("\"version\":1", "\"version\":2"),
-            "has version 2, but this release supports version 1",
+            sound.replace("\"version\":2", "\"version\":1"),
+            "has version 1, but this release supports version 2",
         ),
         (
             sound.replace("\"name\":\"out.csv\"", "\"name\":\"../out.csv\""),
             "is corrupt: a file in another directory",
         ),
         (sound.replace("\"name\":\"out.csv\"", "\"name\":\"..\""), "is corrupt: a file in another directory"),
-        (sound.replace("\"base\":0", "\"base\":5"), "is corrupt: a file ends before it starts"),
+        (sound.replace("[\"out.csv\"]", "[\"a/out.csv\"]"), "is corrupt: a file in another directory"),
+        (sound.replace("\"count\":1", "\"count\":0"), "is corrupt: invalid number of files"),
+        (sound.replace("\"count\":1", "\"count\":2"), "different rotation settings"),
         (sound.replace("\"first\":0", "\"first\":1"), "different rotation settings"),
         (sound.replace("\"first\":0", "\"first\":4294967295"), "different rotation settings"),
-        (sound.replace(inode, "-1"), "is corrupt"),
-        (sound.replace("\"direct\":null", "\"direct\":null,\"more\":1"), "is corrupt: unknown field"),
-        (sound.replace("out.csv\",\"date", "x.csv\",\"date"), "belongs to another `path`"),
+        (sound.replace("{\"number\":1", "{\"number\":2"), "is corrupt: invalid number of a part file"),
+        (sound.replace("\"length\":4", "\"length\":-1"), "is corrupt"),
+        (sound.replace("\"forgot\":false", "\"forgot\":false,\"more\":1"), "is corrupt: unknown field"),
+        (sound.replace("out.csv\",\"started", "x.csv\",\"started"), "belongs to another `path`"),
     ] {
         let receipt = Receipt(damaged.clone().into_bytes());
         let error = ReportFile::open(Target::new(&run.path), Some(&receipt)).unwrap_err();
@@ -143,16 +143,17 @@ fn the_day_in_the_name_is_that_of_the_run() {
     let mut file = ReportFile::open(target.clone(), None).unwrap();
     let text = String::from_utf8(file.commit(b"").unwrap().0).unwrap();
     drop(file);
-    let today = text.split("\"date\":\"").nth(1).unwrap().split('"').next().unwrap();
-    let open = |day: &str| {
-        let receipt = Receipt(text.replace(&format!("\"{today}\""), &format!("\"{day}\"")).into_bytes());
+    let today = text.split("\"started\":").nth(1).unwrap().split(',').next().unwrap();
+    let open = |milliseconds: &str| {
+        let receipt = Receipt(text.replace(today, milliseconds).into_bytes());
         ReportFile::open(target.clone(), Some(&receipt))
     };
-    let mut file = open("2001-02-03").unwrap();
+    let mut file = open("981158400000").unwrap();
     file.begin(&report("r"), false).unwrap();
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     assert_eq!(names(folder.path()), ["2001-02-03.csv"]);
-    assert_eq!(open("../../etc").unwrap_err().kind, ErrorKind::Config);
+    assert_eq!(open("18446744073709551615").unwrap_err().kind, ErrorKind::Config);
+    assert_eq!(open("\"../../etc\"").unwrap_err().kind, ErrorKind::Config);
 }
 
 #[test]
@@ -163,11 +164,11 @@ fn a_receipt_stays_small_whatever_the_report_is_called() {
     let start = ReportStart { title: long.clone(), time: long.clone(), path: long, ..report("a") };
     file.begin(&start, false).unwrap();
     assert!(file.commit(b"").unwrap().0.len() < 5_000);
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     let small = file.commit(b"").unwrap().0.len();
     for number in 0..100 {
         file.begin(&report(&format!("scan-{number:03}")), false).unwrap();
-        file.end(true).unwrap();
+        finish(&mut file, true).unwrap();
     }
     assert!((file.commit(b"").unwrap().0.len() - small) / 100 < 150);
 }
@@ -179,8 +180,7 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     let mut file = ReportFile::open(Target::new(&path), None).unwrap();
     file.begin(&report("1"), false).unwrap();
     file.write(b"one\n").unwrap();
-    file.end(true).unwrap();
-    let receipt = file.commit(b"").unwrap();
+    let receipt = finish(&mut file, true).unwrap();
     drop(file);
     fs::remove_file(&path).unwrap();
     ReportFile::open(Target::new(&path), Some(&receipt)).unwrap();
@@ -197,23 +197,47 @@ fn a_file_that_a_reader_took_away_or_another_program_replaced_is_left_alone() {
     assert_eq!(read(&path), "longer, and of another program\n");
 }
 
-/// The parts of a report that was rolled back are needed again when the next receipt is lost.
+/// The part of a report that is not delivered is needed as long as the receipt in it may be the stored one.
 #[test]
-fn rolled_back_report_can_resume_until_the_next_commit() {
+fn withdrawn_report_keeps_its_part_until_that_is_stored() {
     let run = Interrupted::new();
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
     file.begin(&report("r"), true).unwrap();
     file.end(false).unwrap();
+    let withdrawn = file.commit(b"").unwrap();
     drop(file);
+    assert_eq!(names(run.folder.path()), [".out.csv.1.part"]);
     assert_eq!(run.resume(), Ok("one\ntwo\n".to_owned()));
 
     let run = Interrupted::new();
+    let file = ReportFile::open(Target::new(&run.path), Some(&withdrawn));
+    assert_eq!(file.unwrap_err().kind, ErrorKind::Config, "of another path");
     let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
     file.begin(&report("r"), true).unwrap();
     file.end(false).unwrap();
-    file.commit(b"").unwrap();
+    let withdrawn = file.commit(b"").unwrap();
     drop(file);
+    ReportFile::open(Target::new(&run.path), Some(&withdrawn)).unwrap();
     assert_eq!(names(run.folder.path()), [""; 0]);
+}
+
+/// A crash between the storing of the receipt and `stored`.
+#[test]
+fn open_with_the_receipt_of_an_end_publishes() {
+    let run = Interrupted::new();
+    let mut file = ReportFile::open(Target::new(&run.path), Some(&run.receipt)).unwrap();
+    file.begin(&report("r"), true).unwrap();
+    file.write(b"two\n").unwrap();
+    file.end(true).unwrap();
+    let receipt = file.commit(b"").unwrap();
+    drop(file);
+    assert_eq!(names(run.folder.path()), [".out.csv.1.part"]);
+    for _ in 0..2 {
+        let mut file = ReportFile::open(Target::new(&run.path), Some(&receipt)).unwrap();
+        file.stored().unwrap();
+        assert_eq!(read(&run.path), "one\ntwo\n");
+        assert_eq!(names(run.folder.path()), ["out.csv"]);
+    }
 }
 
 #[test]
@@ -238,24 +262,22 @@ fn many_pieces_resume_after_the_last_one_under_a_lock() {
     assert_eq!(error.kind, ErrorKind::CannotCreate);
     assert_eq!(file.begin(&report("r"), true).unwrap(), StartMode::Continued(Vec::new()));
     file.write(b"dd\n").unwrap();
-    file.end(true).unwrap();
+    finish(&mut file, true).unwrap();
     drop(file);
     assert_eq!(names(folder.path()), ["out.0001", "out.0002", "out.0003"]);
     assert_eq!(read(folder.path().join("out.0003")), "cc\ndd\n");
 }
 
+/// The output declares `resume: none` for it: the host sends the report again.
 #[test]
-fn device_resumes_without_a_second_header() {
+fn receipt_of_a_device_resumes_nothing() {
     let target = Target::new("/dev/null");
     let mut file = ReportFile::open(target.clone(), None).unwrap();
     assert_eq!(file.begin(&report("1"), false).unwrap(), StartMode::Empty);
     let within = file.commit(b"x").unwrap();
-    file.end(true).unwrap();
-    let behind = file.commit(b"").unwrap();
-    let mut file = ReportFile::open(target.clone(), Some(&within)).unwrap();
-    assert_eq!(file.begin(&report("1"), true).unwrap(), StartMode::Continued(b"x".to_vec()));
-    let mut file = ReportFile::open(target, Some(&behind)).unwrap();
-    assert_eq!(file.begin(&report("2"), false).unwrap(), StartMode::Behind);
+    finish(&mut file, true).unwrap();
+    let mut file = ReportFile::open(target, Some(&within)).unwrap();
+    assert_eq!(file.begin(&report("1"), true).unwrap(), StartMode::Empty);
 }
 
 #[test]
@@ -264,7 +286,7 @@ fn run_resumes_after_disk_full() {
     let Some(outcome) = on_a_small_disk(folder.path(), fill_and_resume) else { return };
     let (full, names, text) = outcome.unwrap();
     assert_eq!(full.kind, ErrorKind::Io);
-    assert_eq!(names, [".out.csv.part", "in the way"], "no incomplete file has the final name");
+    assert_eq!(names, [".out.csv.1.part", "in the way"], "no incomplete file has the final name");
     assert!(text == "x".repeat(300_000));
 }
 
@@ -283,6 +305,6 @@ fn fill_and_resume(folder: &Path) -> Result<(PluginError, Vec<String>, String), 
     let mut file = ReportFile::open(target, Some(&receipt))?;
     file.begin(&report("r"), true)?;
     file.write(&[b'x'; 200_000])?;
-    file.end(true)?;
+    finish(&mut file, true)?;
     Ok((full, names, read(folder.join("out.csv"))))
 }

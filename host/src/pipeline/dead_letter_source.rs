@@ -8,33 +8,33 @@ use scanbridge_plugin_api::batch::{
 use scanbridge_plugin_api::model::{Field, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
 
-use crate::state::{Letter, LetterHistory, LetterReport, Record, StateError};
+use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, StateError};
 
-type Letters = Box<dyn Iterator<Item = Result<Letter, StateError>> + Send>;
+type DeadLetters = Box<dyn Iterator<Item = Result<DeadLetter, StateError>> + Send>;
 
-/// Makes reports from dead letters. They are partial and never complete, so nothing is replaced or cleared because of
-/// them.
-pub(super) struct LetterSource {
-    letters: Box<Peekable<Letters>>,
+/// Builds reports from dead letters. They are partial and never complete, so outputs do not replace or remove
+/// anything because of them.
+pub(super) struct DeadLetterSource {
+    dead_letters: Box<Peekable<DeadLetters>>,
     schema: Schema,
-    report: Option<LetterReport>,
+    report: Option<ReportRecord>,
     /// History of the findings of the last batch, by row.
-    history: Vec<LetterHistory>,
+    history: Vec<DeadLetterHistory>,
 }
 
-impl std::fmt::Debug for LetterSource {
+impl std::fmt::Debug for DeadLetterSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LetterSource")
+        f.write_str("DeadLetterSource")
     }
 }
 
-impl LetterSource {
+impl DeadLetterSource {
     /// Its ID in summaries.
     pub(super) const ID: &'static str = "dead-letters";
 
-    pub(super) fn new(letters: Letters) -> Self {
+    pub(super) fn new(dead_letters: DeadLetters) -> Self {
         Self {
-            letters: Box::new(letters.peekable()),
+            dead_letters: Box::new(dead_letters.peekable()),
             schema: Schema::default(),
             report: None,
             history: Vec::new(),
@@ -46,15 +46,19 @@ impl LetterSource {
     }
 
     /// History of the findings of the last batch, by row.
-    pub(super) fn take_history(&mut self) -> Vec<LetterHistory> {
+    pub(super) fn take_history(&mut self) -> Vec<DeadLetterHistory> {
         std::mem::take(&mut self.history)
     }
 
     pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
-        if let Some(Err(error)) = self.letters.peek() {
+        if let Some(Err(error)) = self.dead_letters.peek() {
             return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
         }
-        let next_report = self.letters.peek().and_then(|letter| Some(&letter.as_ref().ok()?.report)).cloned();
+        let next_report = self
+            .dead_letters
+            .peek()
+            .and_then(|dead_letter| Some(&dead_letter.as_ref().ok()?.report))
+            .cloned();
         match (&self.report, next_report) {
             (Some(report), Some(next)) if *report == next => Ok(self.batch(recycled)),
             (Some(_), _) => {
@@ -79,34 +83,43 @@ impl LetterSource {
         let mut batch = BatchBuilder::recycle(recycled);
         let mut asset = None;
         let report = self.report.clone();
-        let is_next = |letter: &Result<Letter, StateError>| {
-            letter.as_ref().is_ok_and(|letter| Some(&letter.report) == report.as_ref())
+        let is_next = |dead_letter: &Result<DeadLetter, StateError>| {
+            dead_letter.as_ref().is_ok_and(|dead_letter| Some(&dead_letter.report) == report.as_ref())
         };
         while !batch.is_full() {
-            let Some(Ok(letter)) = self.letters.next_if(is_next) else { break };
-            self.history.push(LetterHistory { run: letter.run, attempts: letter.attempts });
-            let Record { asset: fields, definition, finding } = letter.record;
+            let Some(Ok(dead_letter)) = self.dead_letters.next_if(is_next) else { break };
+            self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
+            let Record { asset: fields, definition, finding } = dead_letter.record;
             let row = match &asset {
-                Some((known, row)) if *known == fields => *row,
+                Some((previous, row)) if *previous == fields => *row,
                 _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
             };
             asset = Some((fields, row));
             let definition: DefinitionRow = self::row(&definition);
             let definition = batch.push_definition(&definition);
-            let finding: FindingRow = self::row(&finding);
+            let finding = finding_row(&finding);
             batch.push_finding(row, definition, &finding);
         }
         Step::batch(batch.finish())
     }
 }
 
-/// A row with these fields; names that the model does not have are skipped.
+/// A row with these fields; names that are not in the model are skipped.
 fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {
-        if let Some(index) = F::NAMES.iter().position(|known| known == name) {
+        if let Some(index) = F::NAMES.iter().position(|field| field == name) {
             row.set(F::ALL[index], text);
         }
+    }
+    row
+}
+
+/// A row with these values; names that the model does not have, and texts that are not a value, are skipped.
+fn finding_row(values: &std::collections::BTreeMap<String, String>) -> FindingRow {
+    let mut row = FindingRow::default();
+    for (name, text) in values {
+        row.set_printed(name, text);
     }
     row
 }

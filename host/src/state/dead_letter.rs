@@ -1,0 +1,121 @@
+//! A dead letter: a finding that an output rejected, with everything that is required to resend it.
+
+use std::collections::BTreeMap;
+
+use scanbridge_plugin_api::batch::{Columns, FindingView};
+use scanbridge_plugin_api::model::{Hints, ReportSource, ReportStart};
+use serde::{Deserialize, Serialize};
+
+/// One line of a dead letter file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The `id:` of the output.
+    pub output: String,
+    /// The ledger's number of the run that first moved it to the dead letters.
+    pub run: u64,
+    /// When the last delivery attempt failed, in UTC.
+    pub time: String,
+    /// Why the output rejected it.
+    pub reason: String,
+    /// Number of delivery attempts, replays included.
+    pub attempts: u32,
+    /// The report that contains the finding.
+    pub report: ReportRecord,
+    /// The finding.
+    pub record: Record,
+}
+
+/// Previous delivery attempts of a replayed dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadLetterHistory {
+    /// As in [`DeadLetter::run`].
+    pub run: u64,
+    /// As in [`DeadLetter::attempts`].
+    pub attempts: u32,
+}
+
+/// What the state stores of a report: the report of a dead letter, or the report that an output was processing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportRecord {
+    /// The scanner's ID of the report.
+    pub id: String,
+    /// Name of the XML root element.
+    pub kind: String,
+    /// Its title.
+    pub title: String,
+    /// When the scan or report was created.
+    pub time: String,
+    /// File or URL.
+    pub path: String,
+    /// The input's version of the source content.
+    pub revision: String,
+    /// The scanner.
+    pub source: ReportSource,
+    /// Hints of the input for the outputs.
+    pub hints: Hints,
+}
+
+impl From<&ReportStart> for ReportRecord {
+    fn from(report: &ReportStart) -> Self {
+        Self {
+            id: report.id.clone(),
+            kind: report.kind.clone(),
+            title: report.title.clone(),
+            time: report.time.clone(),
+            path: report.path.clone(),
+            revision: report.revision.clone(),
+            source: report.source.clone(),
+            hints: report.hints.clone(),
+        }
+    }
+}
+
+impl From<ReportRecord> for ReportStart {
+    fn from(report: ReportRecord) -> Self {
+        Self {
+            id: report.id,
+            kind: report.kind,
+            title: report.title,
+            time: report.time,
+            path: report.path,
+            source: report.source,
+            hints: report.hints,
+            revision: report.revision,
+            ..Self::default()
+        }
+    }
+}
+
+/// A finding with its asset and its definition: values by field name. Empty fields are omitted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The asset.
+    pub asset: BTreeMap<String, String>,
+    /// The definition.
+    pub definition: BTreeMap<String, String>,
+    /// The finding.
+    pub finding: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Builds the record of this finding.
+    #[must_use]
+    pub fn of(finding: FindingView<'_>, columns: &Columns) -> Self {
+        let (asset, definition, schema) = (finding.asset(), finding.definition(), columns.schema());
+        let mut scratch = String::new();
+        let values = columns.finding_columns().into_iter();
+        let values =
+            values.map(|(name, column)| (name.to_owned(), finding.printed(column, &mut scratch).to_owned()));
+        Self {
+            asset: fields(&schema.assets, |column| asset.column(column)),
+            definition: fields(&schema.definitions, |column| definition.column(column)),
+            finding: values.filter(|(_, text)| !text.is_empty()).collect(),
+        }
+    }
+}
+
+fn fields<'a>(names: &[String], cell: impl Fn(Option<usize>) -> &'a str) -> BTreeMap<String, String> {
+    let cells = names.iter().enumerate().map(|(column, name)| (name.clone(), cell(Some(column)).to_owned()));
+    cells.filter(|(_, text)| !text.is_empty()).collect()
+}
