@@ -78,7 +78,7 @@ fn large_report_resumes_at_every_position() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large.xml");
-        let assets = if findings == 0 { 20_000 } else { 4_000 / findings as u64 };
+        let assets = if findings == 0 { 20_000 } else { 6_000 / findings as u64 };
         fs::write(&path, generated(format, findings, assets, 5)).unwrap();
         let options = options(&[&path]);
         let uninterrupted = read(&options);

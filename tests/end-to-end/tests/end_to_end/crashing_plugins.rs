@@ -73,8 +73,8 @@ fn run_after_sigkill_names_the_interrupted_call() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
     let recorded = "the last run was killed or crashed while input source (Rogue 0.1.0) was in `next`";
-    let shown =
-        Outcome::of(sandbox.host(&["state", "show", "pipeline.yaml"]).output().unwrap()).expect_code(0);
+    let shown = Outcome::of(sandbox.host_with_rogue(&["state", "show", "pipeline.yaml"]).output().unwrap())
+        .expect_code(0);
     assert!(shown.stdout.contains(&format!("{recorded} (since 20")), "{}", shown.stdout);
 
     sandbox.write_rogue_pipeline("behave", "behave");
