@@ -10,6 +10,7 @@ use scanbridge::plugins::{FilePermissionCheck, Folder, Registry};
 use scanbridge::session::{self, RunOptions};
 
 /// Builds the library in this directory. False without a C compiler.
+#[expect(clippy::print_stderr, reason = "says why the test was skipped")]
 fn build(folder: &Path) -> bool {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/c_plugin/plugin.c");
     let built = Command::new("cc")
