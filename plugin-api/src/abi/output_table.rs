@@ -28,7 +28,7 @@ pub struct OutputTable2 {
     /// Always 0.
     pub flags: u32,
     /// Opens an instance. Parameters: an [`OpenFrame`] as JSON, the receipt (null for none), the host. Returns an
-    /// [`Answer`] as JSON and the handle.
+    /// answer as JSON (API version, capabilities, columns) and the handle.
     pub open: extern "C" fn(
         frame: BytesRef<'_>,
         receipt: *const BytesRef<'_>,
