@@ -18,9 +18,13 @@ pub(super) struct RetryBuffer {
 }
 
 impl RetryBuffer {
-    /// Maximum size of the buffer in bytes, for this interval between checkpoints.
-    pub(super) fn max_bytes(between_checkpoints: u64) -> u64 {
-        MIN_BYTES.max(between_checkpoints.saturating_mul(2))
+    /// Maximum size of the buffer in bytes, for this interval between checkpoints. An output that cannot resume has no
+    /// checkpoints inside a report: of a long report the buffer would always be full, so it is small.
+    pub(super) fn max_bytes(between_checkpoints: u64, resumes: bool) -> u64 {
+        if resumes {
+            return MIN_BYTES.max(between_checkpoints.saturating_mul(2));
+        }
+        MIN_BYTES_WITHOUT_RESUME
     }
 
     pub(super) fn push(&mut self, item: &Item, max_bytes: u64) {
@@ -40,3 +44,4 @@ impl RetryBuffer {
 /// Minimum size of the buffer: the usual interval between two checkpoints plus one asset. If more data arrives, an
 /// outage ends the run, because memory is bounded; the next run repeats the data from the source.
 const MIN_BYTES: u64 = 32 << 20;
+const MIN_BYTES_WITHOUT_RESUME: u64 = 4 << 20;

@@ -112,13 +112,13 @@ fn prepare(
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
     let ahead: Vec<_> = output_ids.iter().map(|output| ahead_of(output, &from)).collect();
-    let max_buffer_bytes = RetryBuffer::max_bytes(opened.interval.bytes);
+    let interval_bytes = opened.interval.bytes;
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, output_ids));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
         let indexes =
             [output.index].into_iter().chain(standby.as_ref().map(|standby| standby.index)).collect();
         let shared = (Arc::clone(&control), Arc::clone(&checkpoints));
-        (indexes, worker(number, output, standby, max_buffer_bytes, shared, ahead))
+        (indexes, worker(number, output, standby, interval_bytes, shared, ahead))
     });
     let workers = workers.collect();
     (control, checkpoints, workers)
@@ -158,7 +158,7 @@ fn worker(
     number: usize,
     output: OpenOutput,
     standby: Option<OpenOutput>,
-    max_buffer_bytes: u64,
+    interval_bytes: u64,
     (control, checkpoints): (Arc<Control>, Arc<Checkpoints>),
     ahead: Vec<AheadReport>,
 ) -> OutputWorker {
@@ -166,6 +166,7 @@ fn worker(
     let queue = Arc::new(Queue::new(delivery.queue, delivery.on_full, required));
     let standby = standby.map(|standby| standby.destination);
     // A failover output that was inside a report continues it; otherwise its part would never be ended.
+    let resumes = destination.capabilities().resume != Resume::None;
     let delivers = standby.as_ref().is_some_and(|standby| standby.report_at_commit().is_some());
     OutputWorker {
         number,
@@ -178,7 +179,7 @@ fn worker(
         control,
         checkpoints,
         retry_buffer: RetryBuffer::default(),
-        max_buffer_bytes,
+        max_buffer_bytes: RetryBuffer::max_bytes(interval_bytes, resumes),
         outage: None,
         rate_limit: RateLimit::default(),
         open_error,
