@@ -51,6 +51,14 @@ pub(super) struct OutputIds {
     pub(super) resumes: bool,
 }
 
+impl OutputIds {
+    /// Reports that the output, or its failover output, published before the interruption.
+    pub(super) fn ahead(&self, from: &Checkpoint) -> Vec<AheadReport> {
+        let stored = self.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
+        stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
+    }
+}
+
 #[derive(Debug)]
 struct State {
     /// `None` for runs without saved state, and after the run.
@@ -285,9 +293,8 @@ impl Checkpoints {
 
 impl OutputProgress {
     fn of(output: OutputIds, from: &Checkpoint) -> Self {
+        let ahead = output.ahead(from);
         let OutputIds { ids, resumes } = output;
-        let stored = ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
-        let ahead = stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default();
         Self {
             ids,
             resumes,

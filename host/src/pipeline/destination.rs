@@ -39,7 +39,6 @@ pub(super) struct Destination {
     dead_letters: DeadLetterWriter,
     /// Number of the run.
     run: u64,
-    receipt: Option<Receipt>,
     current: Account,
     committed: Account,
     retried: u64,
@@ -60,6 +59,8 @@ struct Account {
     summary: OutputSummary,
     report: Option<OpenReport>,
     has_gap: bool,
+    /// Receipt of the last commit.
+    receipt: Option<Receipt>,
     dead_letters: u64,
     /// Outcome of the last report that ended.
     ended: Ended,
@@ -113,7 +114,9 @@ impl Destination {
             has_findings: true,
             ..OpenReport::new(ReportBegin::of_state(report))
         });
-        let account = Account { summary, report, has_gap, dead_letters: length, ended: Ended::default() };
+        let receipt = receipt.map(Receipt);
+        let account =
+            Account { summary, report, has_gap, receipt, dead_letters: length, ended: Ended::default() };
         Self {
             opener,
             thread,
@@ -123,7 +126,6 @@ impl Destination {
             rows: Rows::default(),
             dead_letters,
             run,
-            receipt: receipt.map(Receipt),
             current: account.clone(),
             committed: account,
             retried: 0,
@@ -184,12 +186,12 @@ impl Destination {
 
     /// State of the last commit, for the ledger.
     pub(super) fn state_at_commit(&self) -> OutputState {
-        let Account { has_gap, dead_letters, ref report, .. } = self.committed;
+        let Account { has_gap, dead_letters, ref report, ref receipt, .. } = self.committed;
         // Invalid rows are a gap that a resumed report keeps.
         let has_gap = has_gap || report.as_ref().is_some_and(|report| report.has_invalid_rows);
         let report =
             report.as_ref().filter(|report| report.has_findings).map(|report| (&*report.begin.report).into());
-        let receipt = self.receipt.as_ref().map(|receipt| receipt.0.clone());
+        let receipt = receipt.as_ref().map(|receipt| receipt.0.clone());
         OutputState { receipt, has_gap, dead_letters, report, ahead: Vec::new() }
     }
 
@@ -222,7 +224,7 @@ impl Destination {
         self.current = self.committed.clone();
         self.late.clear();
         self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(|error| io_error(&error))?;
-        self.capabilities = self.opener.open(&mut self.thread, self.receipt.as_ref())?;
+        self.capabilities = self.opener.open(&mut self.thread, self.committed.receipt.as_ref())?;
         if probe {
             let report = self.check()?;
             if let Some(step) = report.steps.iter().find(|step| step.verdict == Verdict::Failed) {
@@ -249,7 +251,7 @@ impl Destination {
         // An output that receives only the rest of a report has missed its beginning.
         self.current.has_gap = if is_resumable { self.current.has_gap } else { begin.continued };
         // An output without a commit has nothing to resume.
-        let continued = is_resumable && self.receipt.is_some();
+        let continued = is_resumable && self.current.receipt.is_some();
         let previous = self.current.report.take();
         self.current.report = Some(match previous {
             Some(previous) if continued => OpenReport { begin: begin.clone(), ..previous },
@@ -265,7 +267,7 @@ impl Destination {
     pub(super) fn resume_report(&mut self) -> Result<(), PluginError> {
         let Some(report) = &self.current.report else { return Ok(()) };
         let begin = report.begin.clone();
-        self.send_start(&begin, self.receipt.is_some())
+        self.send_start(&begin, self.current.receipt.is_some())
     }
 
     fn send_start(&mut self, begin: &ReportBegin, continued: bool) -> Result<(), PluginError> {
@@ -407,7 +409,7 @@ impl Destination {
                 "plugin bug: the output declares that it can resume, but `commit` returned no receipt",
             ));
         }
-        self.receipt = receipt.filter(|_| resumes);
+        self.current.receipt = receipt.filter(|_| resumes);
         match &mut self.current.report {
             Some(report) => {
                 report.derived = report.derived.saturating_add(derived);
@@ -466,7 +468,7 @@ impl Destination {
 
     /// Publishes the report that the last commit has sealed: its receipt is stored.
     pub(super) fn stored(&mut self) -> Result<(), PluginError> {
-        let Some(receipt) = self.receipt.clone() else { return Ok(()) };
+        let Some(receipt) = self.committed.receipt.clone() else { return Ok(()) };
         self.call("stored", move |handle| handle.stored(&receipt))
     }
 

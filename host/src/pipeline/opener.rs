@@ -105,7 +105,7 @@ fn frame(pipeline: &Pipeline, instance: &Instance, settings: &Settings, limits: 
     frame.instance.clone_from(&instance.id);
     frame.run = settings.run;
     frame.purpose = settings.purpose;
-    frame.options = instance.options.clone().into_iter().collect();
+    frame.options.clone_from(&instance.options);
     frame.state_folder = settings.folder.instance(&instance.id);
     frame.limits.hang_ms = u64::try_from(limits.hang.as_millis()).unwrap_or(u64::MAX);
     frame

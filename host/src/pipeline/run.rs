@@ -20,7 +20,7 @@ use super::retry_buffer::RetryBuffer;
 use super::stop::Stop;
 use super::summary::{InputSummary, OutputSummary, RunStatus, Summary};
 use super::worker::{OutputWorker, Skipping};
-use crate::state::{AheadReport, Checkpoint, Ledger, RunState, SentReport};
+use crate::state::{AheadReport, Ledger, RunState, SentReport};
 
 /// Result of a run, for the ledger.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn prepare(
     let pairs = pair_with_failover_outputs(std::mem::take(&mut opened.outputs));
     let control = Arc::new(Control::new(stop, ReportLock::new(first), pairs.len(), ledger.is_some()));
     let output_ids: Vec<OutputIds> = pairs.iter().map(output_ids).collect();
-    let ahead: Vec<_> = output_ids.iter().map(|output| ahead_of(output, &from)).collect();
+    let ahead: Vec<_> = output_ids.iter().map(|output| output.ahead(&from)).collect();
     let interval_bytes = opened.interval.bytes;
     let checkpoints = Arc::new(Checkpoints::new(ledger, from, ids, output_ids));
     let workers = pairs.into_iter().zip(ahead).enumerate().map(|(number, ((output, standby), ahead))| {
@@ -146,12 +146,6 @@ fn output_ids((output, standby): &(OpenOutput, Option<OpenOutput>)) -> OutputIds
         ids: destinations().map(|destination| destination.id().to_owned()).collect(),
         resumes: destinations().all(|destination| destination.capabilities().resume != Resume::None),
     }
-}
-
-/// Reports that this output, or its failover output, published before the interruption.
-fn ahead_of(output: &OutputIds, from: &Checkpoint) -> Vec<AheadReport> {
-    let stored = output.ids.iter().filter_map(|id| from.outputs.get(id)).map(|state| &state.ahead);
-    stored.max_by_key(|ahead| ahead.len()).cloned().unwrap_or_default()
 }
 
 fn worker(

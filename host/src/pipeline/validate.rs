@@ -7,7 +7,6 @@ use scanbridge_plugin_api::batch::{
     AssetView, BadCode, Batch, DefinitionView, FindingView, Selection, ValidBatch,
 };
 use scanbridge_plugin_api::model::{AssetField, DefinitionField, FindingField, list_items};
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::summary::KindCounts;
@@ -91,22 +90,27 @@ impl InvalidRows {
 
 impl fmt::Display for InvalidRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (reason, count)) in self.counts().enumerate() {
-            let gap = if index == 0 { "" } else { "; " };
-            write!(f, "{gap}{reason}: {count}")?;
-        }
-        Ok(())
+        fmt_counts(f, self.counts(), "; ")
     }
 }
 
 impl Serialize for InvalidRows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (reason, count) in self.counts() {
-            map.serialize_entry(reason, &count)?;
-        }
-        map.end()
+        serializer.collect_map(self.counts())
     }
+}
+
+/// Shows counts by name.
+fn fmt_counts(
+    f: &mut fmt::Formatter<'_>,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+    separator: &str,
+) -> fmt::Result {
+    for (index, (name, count)) in counts.enumerate() {
+        let gap = if index == 0 { "" } else { separator };
+        write!(f, "{gap}{name}: {count}")?;
+    }
+    Ok(())
 }
 
 /// What the check of a batch found.
@@ -289,21 +293,13 @@ impl OddCells {
 
 impl fmt::Display for OddCells {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (column, count)) in self.counts().enumerate() {
-            let gap = if index == 0 { "" } else { ", " };
-            write!(f, "{gap}{column}: {count}")?;
-        }
-        Ok(())
+        fmt_counts(f, self.counts(), ", ")
     }
 }
 
 impl Serialize for OddCells {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (column, count) in self.counts() {
-            map.serialize_entry(column, &count)?;
-        }
-        map.end()
+        serializer.collect_map(self.counts())
     }
 }
 

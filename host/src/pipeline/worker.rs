@@ -231,13 +231,12 @@ impl OutputWorker {
     /// Writes rows of earlier batches again, as a commit has requested.
     fn retry_late_rows(&mut self, late: Vec<LateRetry>, round: u32) -> Result<(), PluginError> {
         for (batch, rows) in late {
+            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
             if round > MAX_LATE_ROUNDS {
-                let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
                 let reason = format!("not accepted after {round} attempts");
                 self.active().move_to_dead_letters(validated, &rows, &reason, round);
                 continue;
             }
-            let validated = batch.validate().map_err(|bad| PluginError::bug(bad.to_string()))?;
             let rows = self.active().retry_rows(&batch, validated, rows, round + 1)?;
             self.retry_rows(&batch, rows)?;
         }

@@ -16,9 +16,8 @@ use crate::pipeline::ABORT;
 #[derive(Debug)]
 pub(crate) struct InstanceThread<H> {
     context: &'static Context,
+    /// `None` after a call that did not return: the thread is abandoned, and no further call is made.
     jobs: Option<Sender<Job<H>>>,
-    /// Whether a call did not return. The thread is then abandoned, and no further call is made.
-    hung: bool,
 }
 
 /// A call with the handle of the instance, which is `None` before `open` and after `close`.
@@ -47,12 +46,6 @@ impl CallLimits {
             "close" => self.close,
             _ => self.hang,
         }
-    }
-}
-
-impl Default for CallLimits {
-    fn default() -> Self {
-        Self::of(Duration::from_secs(600))
     }
 }
 
@@ -86,12 +79,12 @@ impl<H: Send + 'static> InstanceThread<H> {
             }
         };
         thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system starts a thread");
-        Self { context, jobs: Some(jobs), hung: false }
+        Self { context, jobs: Some(jobs) }
     }
 
     /// Whether a call did not return.
     pub(crate) fn is_hung(&self) -> bool {
-        self.hung
+        self.jobs.is_none()
     }
 
     /// Runs a call and waits for its result.
@@ -166,7 +159,6 @@ impl<H: Send + 'static> InstanceThread<H> {
         if returned.recv_timeout(AFTER_ABORT).is_err() {
             THREAD_ABANDONED.store(true, Ordering::Relaxed);
         }
-        self.hung = true;
         self.jobs = None;
         PluginError::bug(format!(
             "timed out: `{call}` ran for {} s without progress (hang_secs); the instance was abandoned",
@@ -176,7 +168,6 @@ impl<H: Send + 'static> InstanceThread<H> {
 
     fn abandon_thread(&mut self) {
         THREAD_ABANDONED.store(true, Ordering::Relaxed);
-        self.hung = true;
         self.jobs = None;
     }
 }
