@@ -15,7 +15,7 @@ use std::{env, fs};
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{ReportEnd, ReportSource, ReportStart};
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Services};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Services};
 use serde_json::json;
 
 use crate::asset::Asset;
@@ -77,5 +77,6 @@ fn write_report(
         }
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
-    Ok(())
+    output.commit(CommitPoint::BetweenReports)?;
+    Ok(output.stored()?)
 }
