@@ -1,5 +1,6 @@
 //! The thread of one input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -448,6 +449,9 @@ impl<'a> InputWorker<'a> {
     /// Handles the end of the input: the outputs finish, or keep their state for a later run.
     fn end_input(&mut self, result: &Result<(), PluginError>) {
         if let Err(error) = result {
+            if let Some(context) = self.source.context() {
+                context.keys().roll_back();
+            }
             self.control.input_ended(&self.summary.id, error);
             if self.control.is_resumable() {
                 self.keep_unfinished();
@@ -503,6 +507,9 @@ impl<'a> InputWorker<'a> {
 
     /// Informs the input about what is stored. A failed call is repeated later, and by the next run.
     fn notify_stored(&mut self) {
+        if self.source.rereads() {
+            return;
+        }
         if let Some(notification) = self.checkpoints.take_notification(self.number) {
             self.unconfirmed = Some(match self.unconfirmed.take() {
                 Some((mut unconfirmed, next)) => {
@@ -518,7 +525,9 @@ impl<'a> InputWorker<'a> {
             self.unconfirmed = Some((stored, next));
             return;
         }
-        match self.source.stored(stored.clone()) {
+        let ends =
+            if self.source.is_replay() { self.checkpoints.dead_letter_ends() } else { BTreeMap::new() };
+        match self.source.stored(stored.clone(), &ends) {
             Ok(()) => self.checkpoints.confirmed(self.number, &stored.reports),
             Err(error) => {
                 self.control.input_failed(&self.summary.id, &error);

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::StepKind;
 use super::frames::{Answer, StoredFrame};
-use super::{AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, WakeTable1};
+use super::{
+    AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, StateTable1, WakeTable1,
+};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
 use crate::batch::{RawBatch, RawDefinitions, Schema};
@@ -39,6 +41,7 @@ fn released_tables_are_unchanged() {
         (super::NOTES_1, <NotesTable1 as StableAbi>::LAYOUT),
         (super::WAKE_1, <WakeTable1 as StableAbi>::LAYOUT),
         (super::MASK_1, <MaskTable1 as StableAbi>::LAYOUT),
+        (super::STATE_1, <StateTable1 as StableAbi>::LAYOUT),
         ("input/2", <InputTable2 as StableAbi>::LAYOUT),
         ("input/2 step", <StepFrame as StableAbi>::LAYOUT),
         ("output/2", <OutputTable2 as StableAbi>::LAYOUT),
@@ -138,6 +141,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         secret: true,
         help: "help".to_owned(),
         deprecated_names: vec!["old".to_owned()],
+        resume_safe: true,
     };
     let descriptor = Descriptor {
         name: "Name".to_owned(),
@@ -163,7 +167,7 @@ fn forms() -> Vec<(&'static str, Value)> {
         purpose: Purpose::Run,
         options: [("path".to_owned(), Value::from("a.csv"))].into_iter().collect(),
         state_folder: "/var/lib/scanbridge".into(),
-        reports: Some(vec![Value::from("key")]),
+        reports: Some(vec![ReportKey { input: "scans".to_owned(), ..ReportKey::default() }]),
         options_changed: vec!["path".to_owned()],
         ..OpenFrame::default()
     };

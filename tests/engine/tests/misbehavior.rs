@@ -38,7 +38,7 @@ fn run_until(input: &str, outputs: &[(&str, bool)], stop: &Arc<Stop>) -> Result<
     let state = tempfile::tempdir().expect("a temporary directory");
     let settings = Settings::without_run(StateFolder::of(state.path(), &pipeline.name), Purpose::Run);
     let built = pipeline::build(&pipeline, &registry, settings, stop)?;
-    Ok(pipeline::run(built, Arc::clone(stop), false, None).0)
+    Ok(pipeline::run(built, Arc::clone(stop), false).0)
 }
 
 /// Checks that every finding is counted at every output, whatever happens.

@@ -63,6 +63,7 @@ pub fn collect<T: Input>(options: &Value) -> Result<Collected, PluginError> {
 /// An open instance, called step by step.
 pub(crate) struct Run {
     pub(crate) handle: InputHandle,
+    pub(crate) host: &'static ExamHost,
     columns: Arc<Columns>,
     known: Known,
     pub(crate) collected: Collected,
@@ -89,7 +90,17 @@ impl Run {
         let columns = Arc::new(Columns::of(handle.schema().clone()));
         let (known, collected, recycled) = (Known::default(), Collected::default(), RawBatch::default());
         let position = None;
-        Ok(Self { handle, columns, known, collected, recycled, in_report: false, position, previous: None })
+        Ok(Self {
+            handle,
+            host,
+            columns,
+            known,
+            collected,
+            recycled,
+            in_report: false,
+            position,
+            previous: None,
+        })
     }
 
     /// Calls `next` once. Returns false if the input has finished or is idle.

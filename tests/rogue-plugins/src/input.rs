@@ -125,6 +125,7 @@ impl Input for Rogue {
                 // Shows that the library's own tokio works on a thread of the host.
                 self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
                 push_findings(&mut batch, self.steps, self.findings, &self.act);
+                self.services.state().put(&format!("batch:{:02}", self.steps), b"")?;
                 let mut batch = batch.finish();
                 if self.act == "invalid-rows" {
                     make_codes_invalid(&mut batch, self.steps);
@@ -143,6 +144,9 @@ impl Input for Rogue {
     fn stored(&mut self, stored: &Stored) -> Result<()> {
         if self.act == "fail-stored" && first_time(&self.services)? {
             return Err(PluginError::new(ErrorKind::Io, "the source cannot be moved"));
+        }
+        for report in &stored.reports {
+            self.services.state().put(&format!("stored:{}", report.key.path), b"")?;
         }
         let Some(told) = &self.told else { return Ok(()) };
         let mut file =

@@ -15,6 +15,8 @@ use crate::source::SourceContext;
 pub(super) struct ReportLauncher {
     wanted: Wanted,
     launched: LaunchedReports,
+    /// The ID of the last report that this instance launched.
+    launched_now: Option<String>,
 }
 
 /// A new report may be missing from the list for this time.
@@ -22,7 +24,11 @@ const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
 impl ReportLauncher {
     pub(super) fn open(wanted: &Wanted, context: &SourceContext) -> Result<Self> {
-        Ok(Self { wanted: wanted.clone(), launched: LaunchedReports::open(&context.services)? })
+        Ok(Self {
+            wanted: wanted.clone(),
+            launched: LaunchedReports::open(&context.services)?,
+            launched_now: None,
+        })
     }
 
     /// True if this instance launched the report.
@@ -35,28 +41,46 @@ impl ReportLauncher {
         self.launched.mark_ended(id)
     }
 
-    /// Launches a report, or adopts one that an interrupted run launched, and waits until it is finished.
-    pub(super) fn launch_and_wait(&mut self, context: &mut SourceContext, template: &str) -> Result<String> {
+    /// Launches a report, or adopts one that an interrupted run launched, and waits until it is finished. `None`: a
+    /// checkpoint must store the keys first, then this is called again. So a launch that was requested is never
+    /// forgotten, and its report never waited for in vain.
+    pub(super) fn launch_and_wait(
+        &mut self,
+        context: &mut SourceContext,
+        template: &str,
+    ) -> Result<Option<String>> {
         let key = launch_key(context, template, &self.wanted);
         if let Some(id) = self.launched.pending(&key) {
-            tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
-            if self.wait(context, &id, true)? {
-                return Ok(id);
+            let is_earlier = self.launched_now.as_ref() != Some(&id);
+            if is_earlier {
+                tracing::info!("resuming report {id} of template {template}, launched by an earlier run");
+            }
+            if self.wait(context, &id, is_earlier)? {
+                return Ok(Some(id));
             }
             self.launched.remove(&id)?;
         }
-        let id = self.launch(context, template, &key)?;
+        // A launch can be found again only by a unique title; `report_title` is not unique.
+        let own = match (&self.wanted.title, self.launched.prepared(&key)) {
+            (Some(_), _) => String::new(),
+            (None, Some(title)) => title,
+            (None, None) => {
+                self.launched.prepare(&key)?;
+                return Ok(None);
+            }
+        };
+        let id = self.launch(context, template, (&key, own))?;
         tracing::info!("launched report {id} of template {template}");
-        self.wait(context, &id, false)?;
-        Ok(id)
+        self.launched_now = Some(id);
+        Ok(None)
     }
 
-    fn launch(&mut self, context: &mut SourceContext, template: &str, key: &str) -> Result<String> {
-        // A launch can be found again only by a unique title; `report_title` is not unique.
-        let own = match &self.wanted.title {
-            None => self.launched.begin(key)?,
-            Some(_) => String::new(),
-        };
+    fn launch(
+        &mut self,
+        context: &mut SourceContext,
+        template: &str,
+        (key, own): (&str, String),
+    ) -> Result<String> {
         let call = report_call(context, "launching the report", &[])
             .field("action", "launch")
             .field("template_id", template)
