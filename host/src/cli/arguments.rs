@@ -42,6 +42,9 @@ const CHECK_EXIT_CODES: &str = "\
 Exit codes: 0 if the pipeline is valid, 78 if it is not; otherwise the code with which a run would end.
 List: scanbridge --help";
 
+const TEST_EXIT_CODES: &str = "\
+Exit codes: 0 if all checks were made and passed, 70 if a check failed, 78 if checks could not be made.";
+
 /// Commands of `scanbridge`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
@@ -191,6 +194,30 @@ pub enum PluginCommand {
         /// Output format
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
+    },
+    /// Examine a finished plugin library: does it keep the promises of the plugin contract?
+    ///
+    /// Runs the plugin in child processes, kills them, and compares what was delivered or read. Checks: G1 to G8 for
+    /// every plugin, O1 to O8 for outputs, I1 to I7 for inputs.
+    #[command(after_help = TEST_EXIT_CODES)]
+    Test {
+        /// The shared library
+        library: PathBuf,
+        /// Exam file (YAML): per plugin its options, samples, and where its records are found
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only this check, for example O2
+        #[arg(long, value_name = "ID")]
+        only: Option<String>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// A child process of `test`
+    #[command(hide = true)]
+    Examine {
+        /// Job file
+        job: PathBuf,
     },
 }
 
