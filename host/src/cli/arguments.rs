@@ -195,6 +195,17 @@ pub enum PluginCommand {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
+    /// Write the crate of a new plugin that passes the exam
+    New {
+        /// Directory to create; its name is that of the crate
+        name: PathBuf,
+        /// Input or output
+        #[command(flatten)]
+        kind: NewKind,
+        /// Directory `plugin-api` of a Scanbridge checkout
+        #[arg(long, value_name = "DIR")]
+        plugin_api: PathBuf,
+    },
     /// Examine a finished plugin library: does it keep the promises of the plugin contract?
     ///
     /// Runs the plugin in child processes, kills them, and compares what was delivered or read. Checks: G1 to G8 for
@@ -219,6 +230,18 @@ pub enum PluginCommand {
         /// Job file
         job: PathBuf,
     },
+}
+
+/// The kind of a new plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[group(required = true, multiple = false)]
+pub struct NewKind {
+    /// A plugin that reads findings from a source
+    #[arg(long)]
+    pub input: bool,
+    /// A plugin that writes findings to a destination
+    #[arg(long)]
+    pub output: bool,
 }
 
 /// `scanbridge config …`

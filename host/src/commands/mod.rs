@@ -2,6 +2,7 @@
 
 mod check;
 mod dead_letters;
+mod new_plugin;
 mod plugin;
 mod run;
 mod settings;
@@ -9,6 +10,8 @@ mod state;
 pub(crate) mod terminal;
 
 use std::path::Path;
+
+use scanbridge_plugin_api::PluginKind;
 
 use crate::cli::{Arguments, Command, CommonOptions, ConfigCommand, Format, PluginCommand};
 use crate::config::{self, Pipeline, Problems};
@@ -47,6 +50,10 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Plugin(PluginCommand::List { format }) => plugin::list(*format, &registry(common)),
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))
+        }
+        Command::Plugin(PluginCommand::New { name, kind, plugin_api }) => {
+            let kind = if kind.input { PluginKind::Input } else { PluginKind::Output };
+            new_plugin::new(name, kind, plugin_api)
         }
         Command::Plugin(PluginCommand::Test { library, config, only, format }) => {
             let request = exam::Request {

@@ -27,6 +27,13 @@ pub(super) struct Job {
     pub(super) delivered: Option<DeliveredRecords>,
 }
 
+impl Job {
+    /// The directories `{dir}` of the instances, in the directory of the journal; the longer name first.
+    pub(super) fn dirs(&self) -> [PathBuf; 2] {
+        ["dir1", "dir"].map(|name| self.journal.with_file_name(name))
+    }
+}
+
 /// One instance of the plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Instance {

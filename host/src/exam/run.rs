@@ -323,6 +323,7 @@ impl Exam<'_> {
         calls: Vec<Call>,
         setup: Setup,
     ) -> Result<Trace, Finding> {
+        self.time_left(subject)?;
         let instances = calls.iter().map(|call| call.instance + 1).max().unwrap_or(1);
         let instances = (0..instances).map(|instance| Instance {
             options: setup.options.clone().unwrap_or_else(|| Self::options(subject, &space.dir(instance))),

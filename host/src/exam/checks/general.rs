@@ -165,6 +165,15 @@ fn add(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>)
 const PROMPT_MICROS: u64 = 2_500_000;
 
 fn cancellation(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
+    let result = every_call_is_cancelled(exam, subject);
+    if let Err(Finding::Failed(how)) = &result {
+        // The other checks would wait for these calls again and again.
+        subject.seen.hung.get_or_insert_with(|| how.clone());
+    }
+    result
+}
+
+fn every_call_is_cancelled(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     let work = work(exam, subject)?;
     let mut all = vec![Step::Open(Resume::Fresh), Step::Check];
     all.extend(work);
