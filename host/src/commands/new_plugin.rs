@@ -50,9 +50,7 @@ const CANNOT_CREATE: u8 = 73;
 pub(super) fn new(folder: &Path, kind: PluginKind, plugin_api: &Path) -> u8 {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !is_crate_name(name) {
-        print_error(&format!(
-            "error: `{name}` is not a crate name: use lower case letters, digits and `-`, beginning with a letter\n"
-        ));
+        print_error(&format!("error: `{name}` is not a crate name: it must match `[a-z][a-z0-9-]*`\n"));
         return USAGE;
     }
     let plugin_api = plugin_api.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file());

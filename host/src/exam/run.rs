@@ -222,7 +222,7 @@ impl Exam<'_> {
         // What any of the runs has shown counts, not only the runs of the check itself.
         for (id, result) in &mut results {
             if let Some(how) = subject.seen.of(id)
-                && result.is_ok()
+                && !matches!(result, Err(Finding::Failed(_)))
             {
                 *result = Err(Finding::Failed(how));
             }
@@ -350,7 +350,7 @@ impl Exam<'_> {
             Ended::Killed if setup.kill.is_some() => Ok(trace),
             Ended::Killed if job.calls.iter().any(|call| call.step == Step::Die) => Ok(trace),
             Ended::Killed => not_examined("the process was killed by the system"),
-            Ended::Hung(call) => not_examined(format!("`{call}` did not return (G5)")),
+            Ended::Hung(call) => not_examined(format!("`{call}` did not return in time (G5)")),
             Ended::Crashed(how) => not_examined(format!("{how} (G4)")),
             Ended::Refused(reason) => not_examined(reason.clone()),
         }
@@ -371,7 +371,7 @@ impl Default for Setup {
     }
 }
 
-/// The batch size that inputs are told: small samples then give several batches.
+/// The batch size that is set for inputs: small samples then give several batches.
 pub(super) const SMALL_BATCH: u64 = 4 << 10;
 
 /// Calls of instance 0.
@@ -383,8 +383,10 @@ impl Seen {
     fn look_at(&mut self, trace: &Trace, secrets: &[String]) {
         match &trace.ended {
             Ended::Crashed(how) => drop(self.crashed.get_or_insert_with(|| how.clone())),
-            Ended::Hung(call) => drop(self.hung.get_or_insert_with(|| format!("`{call}` did not return"))),
-            // The last words of a process that was ended or crashed are the host's.
+            Ended::Hung(call) => {
+                drop(self.hung.get_or_insert_with(|| format!("`{call}` did not return in time")))
+            }
+            // What a process that was ended or crashed prints last comes from the host.
             _ if !trace.printed.is_empty() && self.printed.is_none() => {
                 let line = trace.printed.lines().next().unwrap_or_default();
                 self.printed = Some(format!("the plugin printed `{line}`"));

@@ -57,9 +57,13 @@ const FAULTS: &[&str] = &[
     "each-finding-twice",
     "loses-a-finding-on-resume",
     "resumes-late",
-    "invalid-codes",
-    "invalid-cells",
-    "no-id-and-vendor",
+    "resumes-early",
+    "invalid-kind",
+    "invalid-severity",
+    "invalid-address",
+    "invalid-time",
+    "no-id",
+    "no-vendor",
     "deletes-in-next",
     "deletes-for-missed",
     "never-returns",
@@ -115,7 +119,7 @@ impl Input for Faulty {
         let is = |name: &str| fault == name;
         let Some(report) = &mut self.report else { return Ok(Step::finished()) };
         if !std::mem::replace(&mut report.begun, true) {
-            let vendor = if is("no-id-and-vendor") { "" } else { "Example" };
+            let vendor = if is("no-vendor") { "" } else { "Example" };
             let start = ReportStart {
                 path: report.place.path.display().to_string(),
                 revision: report.place.revision.clone(),
@@ -177,6 +181,9 @@ impl Faulty {
         if self.is("resumes-late") && self.resumed {
             place.assets = (place.assets + 1).min(assets.len());
         }
+        if self.is("resumes-early") && self.resumed {
+            place.assets -= 1;
+        }
         Ok(Some(Report { place, assets, complete, begun: false, later: None }))
     }
 
@@ -230,8 +237,8 @@ impl Report {
             }
         }
         let mut raw = batch.finish();
-        if fault == "invalid-codes" {
-            spoil(&mut raw);
+        if matches!(fault, "invalid-kind" | "invalid-severity") {
+            spoil(&mut raw, fault == "invalid-kind");
         }
         Step::batch(raw).at(self.place.position(fault))
     }
@@ -249,17 +256,19 @@ impl Place {
 
 fn push(batch: &mut BatchBuilder, address: &str, ids: &[String], continued: bool, fault: &str) {
     let mut asset = AssetRow::default();
-    let invalid = fault == "invalid-cells";
-    asset.set(AssetField::Address, if invalid { "10.0.0.999" } else { address });
+    asset.set(AssetField::Address, if fault == "invalid-address" { "10.0.0.999" } else { address });
     let asset: RowIndex = batch.push_asset(&asset, continued);
     for id in ids {
         let mut definition = DefinitionRow::default();
-        definition.set(DefinitionField::Id, if fault == "no-id-and-vendor" { "" } else { id });
+        definition.set(DefinitionField::Id, if fault == "no-id" { "" } else { id });
         let definition = batch.push_definition(&definition);
         let mut finding = FindingRow::default();
         finding.set_kind(FindingKind::Vulnerability);
         finding.set_severity(Severity::new(3));
-        finding.set(FindingField::LastFound, if invalid { "yesterday" } else { "2026-01-31T12:00:00Z" });
+        finding.set(
+            FindingField::LastFound,
+            if fault == "invalid-time" { "yesterday" } else { "2026-01-31T12:00:00Z" },
+        );
         finding.set(FindingField::Result, &"answer ".repeat(20));
         batch.push_finding(asset, definition, &finding);
         if fault == "each-finding-twice" {
@@ -268,10 +277,10 @@ fn push(batch: &mut BatchBuilder, address: &str, ids: &[String], continued: bool
     }
 }
 
-/// Kind 7 and severity 9 in the first finding, as a plugin without types could send them.
-fn spoil(batch: &mut RawBatch) {
+/// Kind 7, or else severity 9, in the first finding, as a plugin without types could send them.
+fn spoil(batch: &mut RawBatch, kind: bool) {
     const CODES: usize = 2;
-    batch.findings[CODES] = 7 | 9 << 8;
+    batch.findings[CODES] = if kind { 7 } else { 1 | 9 << 8 };
 }
 
 fn revision(path: &Path) -> std::io::Result<String> {

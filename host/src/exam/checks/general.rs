@@ -76,8 +76,12 @@ pub(in crate::exam) fn check(exam: &mut Exam<'_>, subject: &mut Subject<'_>, id:
         "G6" => wrong_options_and_receipts(exam, subject),
         "G7" => two_instances(exam, subject),
         "G8" => no_growth(exam, subject),
-        // What these two look for is recorded in every child; here is one complete run.
-        "G3" | "G4" => complete_run(exam, subject),
+        // What these two look for is recorded in every child. Here is one complete run, and errors for G3.
+        "G3" => complete_run(exam, subject).and_then(|()| match damaged_receipts(exam, subject) {
+            Err(Finding::NotExamined(why)) => not_examined(why),
+            _ => Ok(()),
+        }),
+        "G4" => complete_run(exam, subject),
         _ => not_examined("unknown check"),
     }
 }
@@ -161,7 +165,7 @@ fn add(root: &Path, path: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>)
     }
 }
 
-/// Time within which a call returns after a stop request, with room for a busy machine.
+/// Time limit of a call after a stop request: 2 s, and half a second for a busy machine.
 const PROMPT_MICROS: u64 = 2_500_000;
 
 fn cancellation(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
@@ -335,7 +339,7 @@ fn two_instances(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     let space = exam.fresh(subject)?;
     let mut both = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        // The second instance is three calls behind the first one.
+        // The second instance makes each call three calls later.
         both.push(Call { instance: 0, step: step.clone() });
         both.extend(index.checked_sub(3).map(|index| Call { instance: 1, step: steps[index].clone() }));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::{examine, library, not_passed, repository};
+use crate::{examine, library, not_passed, repository, scanbridge};
 
 /// Fault of the output `Faulty`, and the checks that find it.
 const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
@@ -28,7 +28,7 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
 ];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 16] = [
+const INPUT_FAULTS: [(&str, &[&str]); 20] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -36,9 +36,13 @@ const INPUT_FAULTS: [(&str, &[&str]); 16] = [
     ("each-finding-twice", &["I1"]),
     ("loses-a-finding-on-resume", &["I4"]),
     ("resumes-late", &["I4"]),
-    ("invalid-codes", &["I2"]),
-    ("invalid-cells", &["I2"]),
-    ("no-id-and-vendor", &["I2"]),
+    ("resumes-early", &["I4"]),
+    ("invalid-kind", &["I2"]),
+    ("invalid-severity", &["I2"]),
+    ("invalid-address", &["I2"]),
+    ("invalid-time", &["I2"]),
+    ("no-id", &["I2"]),
+    ("no-vendor", &["I2"]),
     ("deletes-in-next", &["I5"]),
     ("deletes-for-missed", &["I5"]),
     ("never-returns", &["G5"]),
@@ -112,4 +116,29 @@ fn plugin_without_an_entry_in_the_exam_file_is_not_examined() {
     let missing = not_passed(&result, "output", "Rogue");
     assert!(missing[0].starts_with("G8 not examined: "), "{missing:?}");
     assert_eq!(code, 78, "only an exam that was made completely succeeds");
+}
+
+#[test]
+fn mistakes_in_the_exam_file_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exam.yaml");
+    let library = library("scanbridge_rogue_plugins").display().to_string();
+    for (text, message) in [
+        ("outputs:\n  Faulti: {}\n", "unknown output plugin `Faulti`"),
+        ("outputs:\n  Faulty: { deliverd: x, with: { path: x } }\n", "did you mean `delivered`?"),
+        ("outputs:\n  Faulty: { with: { path: x, fault: none-at-all } }\n", "option `fault` must be one of"),
+        ("inputs:\n  Faulty: { with: {} }\n", "requires option `folder`"),
+        (
+            "inputs:\n  Faulty: { with: { folder: x }, expect: { reports: many } }\n",
+            "`reports` must be a number",
+        ),
+    ] {
+        fs::write(&path, text).unwrap();
+        let config = path.display().to_string();
+        let (code, output, errors) = scanbridge(&["plugin", "test", &library, "--config", &config]);
+        assert_eq!((code, output.as_str()), (78, ""), "{errors}");
+        assert!(errors.contains(message) && errors.contains("nothing was examined"), "{message}: {errors}");
+    }
+    let (code, _, errors) = scanbridge(&["plugin", "test", &library, "--only", "G9"]);
+    assert!(code == 64 && errors.contains("unknown check `G9`"), "{code} {errors}");
 }
