@@ -382,9 +382,11 @@ pub(super) fn calls(steps: impl IntoIterator<Item = Step>) -> Vec<Call> {
 impl Seen {
     fn look_at(&mut self, trace: &Trace, secrets: &[String]) {
         match &trace.ended {
-            Ended::Crashed(how) => drop(self.crashed.get_or_insert_with(|| how.clone())),
+            Ended::Crashed(how) => {
+                self.crashed.get_or_insert_with(|| how.clone());
+            }
             Ended::Hung(call) => {
-                drop(self.hung.get_or_insert_with(|| format!("`{call}` did not return in time")))
+                self.hung.get_or_insert_with(|| format!("`{call}` did not return in time"));
             }
             // What a process that was ended or crashed prints last comes from the host.
             _ if !trace.printed.is_empty() && self.printed.is_none() => {
