@@ -82,7 +82,7 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
         format: Format,
     },
-    /// List plugins and their options
+    /// List, describe, create and examine plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Show the effective configuration or its JSON Schema
@@ -204,7 +204,7 @@ pub enum PluginCommand {
         kind: NewKind,
         /// Directory `plugin-api` of a Scanbridge checkout
         #[arg(long, value_name = "DIR")]
-        plugin_api: PathBuf,
+        api: PathBuf,
     },
     /// Examine a finished plugin library: does it keep the promises of the plugin contract?
     ///

@@ -51,9 +51,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
         Command::Plugin(PluginCommand::Describe { name, format }) => {
             plugin::describe(name, *format, &registry(common))
         }
-        Command::Plugin(PluginCommand::New { name, kind, plugin_api }) => {
+        Command::Plugin(PluginCommand::New { name, kind, api }) => {
             let kind = if kind.input { PluginKind::Input } else { PluginKind::Output };
-            new_plugin::new(name, kind, plugin_api)
+            new_plugin::new(name, kind, api)
         }
         Command::Plugin(PluginCommand::Test { library, config, only, format }) => {
             let request = exam::Request {

@@ -55,7 +55,7 @@ pub(super) fn new(folder: &Path, kind: PluginKind, plugin_api: &Path) -> u8 {
     }
     let plugin_api = plugin_api.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file());
     let Some(plugin_api) = plugin_api else {
-        print_error("error: --plugin-api must be the directory `plugin-api` of a Scanbridge checkout\n");
+        print_error("error: --api must be the directory `plugin-api` of a Scanbridge checkout\n");
         return USAGE;
     };
     let example = if kind == PluginKind::Input { INPUT } else { OUTPUT };

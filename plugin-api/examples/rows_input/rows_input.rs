@@ -1,7 +1,7 @@
 //! The input `Rows`: files of a folder with one finding per line, as JSON.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Error, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Error, ErrorKind as IoError, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow};
@@ -133,10 +133,14 @@ impl Input for Rows {
 }
 
 impl Rows {
-    /// Opens a file, where the position is; `None` if the position says that it was read completely.
+    /// Opens a file, where the position is; `None` if the position says that it was read completely, or if `stored` has
+    /// removed it: after a crash, the host may call `stored` before the first `next`.
     fn start(&mut self, path: PathBuf) -> Result<Option<OpenFile>> {
         let unreadable = |error: Error| failed(ErrorKind::NoInput, "read", &path, &error);
-        let mut file = File::open(&path).map_err(unreadable)?;
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == IoError::NotFound => return Ok(None),
+            file => file.map_err(unreadable)?,
+        };
         let mut place =
             Place { revision: revision(&path).map_err(unreadable)?, path: path.clone(), offset: 0 };
         if let Some(resume) =

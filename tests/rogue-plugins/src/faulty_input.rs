@@ -66,6 +66,7 @@ const FAULTS: &[&str] = &[
     "no-vendor",
     "deletes-in-next",
     "deletes-for-missed",
+    "expects-removed-files",
     "never-returns",
     "long-position",
     "mixes-changed-files",
@@ -110,10 +111,9 @@ impl Input for Faulty {
         if self.is("never-returns") {
             std::thread::sleep(Duration::MAX);
         }
-        if self.report.is_none() {
+        while self.report.is_none() {
             let Some(path) = self.files.pop() else { return Ok(Step::finished()) };
             self.report = self.load(path)?;
-            return self.next(batch);
         }
         let fault = self.fault.clone();
         let is = |name: &str| fault == name;
@@ -158,7 +158,15 @@ impl Faulty {
     }
 
     fn load(&mut self, path: PathBuf) -> Result<Option<Report>> {
-        let text = fs::read_to_string(&path).map_err(io)?;
+        let text = match fs::read_to_string(&path) {
+            // `stored` has removed it.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && !self.is("expects-removed-files") =>
+            {
+                return Ok(None);
+            }
+            text => text.map_err(io)?,
+        };
         let mut place = Place { revision: revision(&path).map_err(io)?, path, ..Place::default() };
         let mixes = self.is("mixes-changed-files");
         let is_same =

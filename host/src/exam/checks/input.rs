@@ -385,8 +385,24 @@ fn sources(exam: &mut Exam<'_>, subject: &mut Subject<'_>) -> Checked {
     }
     let space = exam.fresh(subject)?;
     let trace = exam.run(subject, &space, steps("delivered"), Setup::default())?;
+    if let Some(error) = trace.first_error() {
+        return failed(format!("`stored` was called twice: {error}"));
+    }
+    // A run that was killed between the transaction and `stored`: the next one calls it before the first `next`.
+    let space = exam.fresh(subject)?;
+    let read = || Step::Read { positions: None };
+    let steps = [
+        Step::Open(Resume::Fresh),
+        read(),
+        Step::Close,
+        Step::Open(Resume::Fresh),
+        confirm("delivered"),
+        read(),
+        Step::Close,
+    ];
+    let trace = exam.run(subject, &space, calls(steps), Setup::default())?;
     match trace.first_error() {
-        Some(error) => failed(format!("`stored` was called twice: {error}")),
+        Some(error) => failed(format!("the next run called `stored` before its first `next`: {error}")),
         None => Ok(()),
     }
 }

@@ -64,7 +64,7 @@ fn new_plugins_compile_and_pass_the_exam() {
     for (kind, name, plugin) in [("output", "acme-lines", "AcmeLines"), ("input", "acme-rows", "AcmeRows")] {
         let path = folder.path().join(name);
         let (shown, option) = (path.display().to_string(), format!("--{kind}"));
-        let arguments = ["plugin", "new", &shown, &option, "--plugin-api", &plugin_api];
+        let arguments = ["plugin", "new", &shown, &option, "--api", &plugin_api];
         let (code, output, errors) = scanbridge(&arguments);
         assert_eq!(code, 0, "{output}{errors}");
         assert_eq!(scanbridge(&arguments).0, 73, "an existing directory is not changed");

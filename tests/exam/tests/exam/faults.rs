@@ -28,7 +28,7 @@ const OUTPUT_FAULTS: [(&str, &[&str]); 16] = [
 ];
 
 /// Fault of the input `Faulty`, and the check that finds it.
-const INPUT_FAULTS: [(&str, &[&str]); 20] = [
+const INPUT_FAULTS: [(&str, &[&str]); 21] = [
     ("never-complete", &["I1"]),
     ("complete-although-truncated", &["I1"]),
     ("asset-in-pieces", &["I3"]),
@@ -45,6 +45,7 @@ const INPUT_FAULTS: [(&str, &[&str]); 20] = [
     ("no-vendor", &["I2"]),
     ("deletes-in-next", &["I5"]),
     ("deletes-for-missed", &["I5"]),
+    ("expects-removed-files", &["I5"]),
     ("never-returns", &["G5"]),
     ("long-position", &["I4"]),
     ("mixes-changed-files", &["I7"]),
