@@ -133,7 +133,7 @@ fn run<T: UnderTest>(job: &Job, mut instances: Vec<T>, journal: &Journal) -> boo
         };
         let error =
             error.map(|error| CallError { kind: error.kind, message: error.message, hint: error.hint });
-        journal.add(&Entry::Returned(Returned { call: index, micros, error, hung, value }));
+        journal.add(&Entry::Returned(Box::new(Returned { call: index, micros, error, hung, value })));
         if job.kill.is_some_and(|kill| kill.call == index) {
             die();
         }

@@ -159,7 +159,7 @@ pub(super) enum Entry {
     /// One step of an input.
     Read(usize, ReadStep),
     /// A call has returned.
-    Returned(Returned),
+    Returned(Box<Returned>),
     /// All calls are made; the process ends.
     End,
 }

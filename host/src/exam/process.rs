@@ -130,7 +130,7 @@ impl Trace {
     /// The calls that have returned, with what was called.
     pub(super) fn returned(&self) -> impl Iterator<Item = (&Step, &Returned)> {
         self.entries.iter().filter_map(|entry| match entry {
-            Entry::Returned(returned) => Some((self.steps.get(returned.call)?, returned)),
+            Entry::Returned(returned) => Some((self.steps.get(returned.call)?, &**returned)),
             _ => None,
         })
     }

@@ -231,8 +231,7 @@ impl Report {
             if fault == "position-inside-an-asset" && self.later.is_some() {
                 break;
             }
-            if let Some((address, later)) = self.later.take_if(|_| batch.is_full()) {
-                self.later = Some((address, later));
+            if self.later.is_some() && batch.is_full() {
                 break;
             }
             if let Some((address, ids)) = self.later.take() {

@@ -141,7 +141,6 @@ fn examples_survive_100_kills_in_one_pipeline() {
         let parts = parts.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
         assert_eq!(parts.count(), 0, "no part is left, round {rounds}");
     }
-    println!("{kills} kills in {rounds} rounds");
 }
 
 /// Waits for the end of a process, at most for this time.

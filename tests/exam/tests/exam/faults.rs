@@ -82,7 +82,6 @@ fn are_found(kind: &str, faults: &[(&str, &[&str])]) {
         for check in *checks {
             let (code, result) = examine(&library, &config, Some(check));
             let failed = not_passed(&result, kind, "Faulty");
-            println!("{fault}: {failed:?}");
             if !failed.iter().any(|line| line.starts_with(&format!("{check} failed"))) || code != 70 {
                 missed.push(format!("{check} does not find {fault}: exit code {code}, {failed:?}"));
             }
