@@ -62,7 +62,7 @@ pub(super) fn start(report: u32) -> ReportStart {
         path: format!("exam-{report}.xml"),
         revision: format!("{report}"),
         source: ReportSource::new(
-            if report == HOSTILE { "Nobody|=,\"Known" } else { "Example" },
+            if report == HOSTILE { "Un|=,\"known" } else { "Example" },
             "Exam Scanner",
             "exam",
         ),

@@ -61,7 +61,7 @@ impl Sinks {
         format!("http://{}", self.http)
     }
 
-    /// Forgets what was received. The HTTP server sends files of this directory from now on.
+    /// Discards what was received. The HTTP server sends files of this directory from now on.
     pub(super) fn reset(&self, folder: &Path) {
         self.wait_until_closed();
         lock(&self.received.lines).clear();
