@@ -36,3 +36,4 @@ pub use run::{RunResult, run};
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::exit_code;
 pub use summary::{Failure, InputSummary, KindCounts, OutputSummary, RunStatus, Summary};
+pub(crate) use validate::{check_rows, is_time};

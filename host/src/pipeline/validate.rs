@@ -13,7 +13,7 @@ use super::summary::KindCounts;
 
 /// Why a row is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowFault {
+pub(crate) enum RowFault {
     Code(BadCode),
     /// An asset without an address, a name and an ID.
     Nameless,
@@ -115,21 +115,21 @@ fn fmt_counts(
 
 /// What the check of a batch found.
 #[derive(Debug, Default)]
-pub(super) struct RowReport {
+pub(crate) struct RowReport {
     /// Valid findings by kind.
     pub(super) findings: KindCounts,
     /// Valid assets that begin in the batch.
     pub(super) assets: u64,
-    pub(super) invalid: InvalidRows,
+    pub(crate) invalid: InvalidRows,
     /// The valid rows; `None`: all.
     pub(super) valid: Option<ValidRows>,
     /// Cells that are not of the form of their column, by column: assets, definitions, findings.
-    pub(super) odd_cells: OddCells,
+    pub(crate) odd_cells: OddCells,
 }
 
 /// The rows that outputs may get.
 #[derive(Debug, Default)]
-pub(super) struct ValidRows {
+pub(crate) struct ValidRows {
     assets: Vec<u32>,
     findings: Vec<u32>,
 }
@@ -142,7 +142,7 @@ impl ValidRows {
 
 /// Checks all rows of a batch, and the cells of the rows and definitions that are new in it. `report` is called for
 /// each invalid row.
-pub(super) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
+pub(crate) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<'_>)) -> RowReport {
     let mut found = RowReport::default();
     batch.read_new_definitions(|definition| found.odd_cells.of_definition(&definition));
     batch.read(|view| {
@@ -181,7 +181,7 @@ pub(super) fn check_rows(batch: &ValidBatch, mut report: impl FnMut(&InvalidRow<
 }
 
 /// An invalid row, for the log.
-pub(super) struct InvalidRow<'a> {
+pub(crate) struct InvalidRow<'a> {
     pub(super) asset: AssetView<'a>,
     pub(super) finding: Option<FindingView<'a>>,
     pub(super) fault: RowFault,
@@ -304,7 +304,7 @@ impl Serialize for OddCells {
 }
 
 /// A time in UTC: `2026-01-31T12:00:00Z`, with or without a fraction of up to three digits.
-fn is_time(text: &str) -> bool {
+pub(crate) fn is_time(text: &str) -> bool {
     const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
     let Some((time, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
     let has_form = time.iter().zip(FORM).all(|(byte, form)| match form {

@@ -217,6 +217,8 @@ impl TryFrom<StepFrame> for Step {
 struct PluginState<T> {
     plugin: T,
     sent: SentDefinitions,
+    /// The size of a batch, as the host has set it.
+    batch_bytes: u64,
 }
 
 /// The table of an input.
@@ -245,11 +247,12 @@ extern "C" fn open<T: Input>(
     guard(|| {
         // SAFETY: null, or valid for this call.
         let resume = unsafe { resume.as_ref() }.map(|position| Position(position.as_slice().to_vec()));
-        let opened =
-            frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| T::open(open, resume.as_ref()))?;
+        let (opened, batch_bytes) = frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| {
+            Ok((T::open(open, resume.as_ref())?, open.frame.limits.batch_bytes))
+        })?;
         *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
         *handle = Instance::into_handle(
-            PluginState { plugin: opened.plugin, sent: SentDefinitions::default() },
+            PluginState { plugin: opened.plugin, sent: SentDefinitions::default(), batch_bytes },
             host,
         );
         Ok(())
@@ -270,7 +273,7 @@ extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, step: &mut Ste
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
-            let batch = BatchBuilder::following(&state.sent, recycled);
+            let batch = BatchBuilder::following(&state.sent, recycled).with_target_bytes(state.batch_bytes);
             *step = state.plugin.next(batch)?.into();
             Ok(())
         })

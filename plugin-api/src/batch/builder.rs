@@ -31,16 +31,30 @@ pub struct RowIndex(u32);
 /// finding.set_protocol(Protocol::Tcp);
 /// batch.push_finding(asset, definition, &finding);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     assets: Vec<u32>,
     findings: Vec<u32>,
     definitions: NewDefinitions,
+    /// The size at which the batch is full, in bytes.
+    target_bytes: usize,
+}
+
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            assets: Vec::new(),
+            findings: Vec::new(),
+            definitions: NewDefinitions::default(),
+            target_bytes: Self::TARGET_BYTES,
+        }
+    }
 }
 
 impl BatchBuilder {
-    /// A batch of this many bytes is handed on: large enough to hide the hand-over between threads, small
+    /// A batch of this many bytes is handed on, unless the host sets another size ([`Limits::batch_bytes`](crate::Limits::batch_bytes)): large enough to hide the hand-over between threads, small
     /// enough for the second level cache of a core.
     pub const TARGET_BYTES: usize = 384 * 1024;
 
@@ -61,11 +75,18 @@ impl BatchBuilder {
         }
         let (bytes, assets, findings) =
             (batch.bytes.into_vec(), batch.assets.into_vec(), batch.findings.into_vec());
-        let mut builder = Self { bytes, assets, findings, definitions };
+        let mut builder = Self { bytes, assets, findings, definitions, ..Self::default() };
         builder.bytes.clear();
         builder.assets.clear();
         builder.findings.clear();
         builder
+    }
+
+    /// Sets the size at which the batch is full, in bytes.
+    #[must_use]
+    pub(crate) fn with_target_bytes(mut self, bytes: u64) -> Self {
+        self.target_bytes = usize::try_from(bytes).unwrap_or(Self::TARGET_BYTES).max(1);
+        self
     }
 
     /// Adds an asset. `continued` says that its first findings went with an earlier batch: an asset that is
@@ -110,14 +131,14 @@ impl BatchBuilder {
     /// any text count through their tables alone.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.load() >= Self::TARGET_BYTES
+        self.load() >= self.target_bytes
     }
 
     /// Whether the batch should be handed on even inside an asset. The host can commit only where the last asset
     /// is whole, so an input lets a full batch grow to the end of an asset, but not beyond this.
     #[must_use]
     pub fn is_overfull(&self) -> bool {
-        self.load() >= Self::TARGET_BYTES + Self::TARGET_BYTES / 2
+        self.load() >= self.target_bytes + self.target_bytes / 2
     }
 
     /// Whether the batch holds nothing.

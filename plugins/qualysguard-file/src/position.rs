@@ -1,6 +1,6 @@
 //! The position of this input: the one in the current report. The files that are finished are keys.
 
-use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Result};
+use scanbridge_plugin_api::{PluginError, Position, Result};
 use scanbridge_qualys_xml::Mark;
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,7 @@ impl ParsedPosition {
             return Ok(Self::default());
         }
         serde_json::from_slice(&position.0).map_err(|error| {
-            let message = format!("the saved position is invalid: {error}");
-            PluginError::new(ErrorKind::Io, message)
+            PluginError::config(format!("cannot resume: the saved position is invalid: {error}"))
                 .with_hint("run `scanbridge state reset FILE`; all reports are then delivered again")
         })
     }
@@ -59,6 +58,8 @@ impl Inside {
 mod tests {
     use std::path::Path;
 
+    use scanbridge_plugin_api::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -79,7 +80,7 @@ mod tests {
         let without_offset = br#"{"report":{"key":"/in/a.xml\t1-2-3","assets":7,"late_asset_fields":0}}"#;
         for bytes in [&b"{"[..], b"[]x", br#"{"page": 3}"#, without_offset] {
             let error = ParsedPosition::read(&Position(bytes.to_owned())).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Io);
+            assert_eq!(error.kind, ErrorKind::Config);
             assert!(error.hint.unwrap().contains("state reset"));
         }
     }
