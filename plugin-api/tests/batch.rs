@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scanbridge_plugin_api::batch::{
-    AssetRow, BadBatch, BadCode, Batch, BatchBuilder, Columns, DefinitionRow, FindingColumn, FindingRow,
-    Known, RawBatch, RawDefinitions, Schema, ValidBatch,
+    AssetRow, BadBatch, BadCode, Batch, BatchBuilder, Columns, DefinitionRow, DefinitionTable, FindingColumn,
+    FindingRow, RawBatch2, Schema, ValidBatch,
 };
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, FindingStatus, Protocol, Severity,
@@ -32,7 +32,7 @@ fn read_everything(batch: Batch<'_>) -> usize {
     bytes
 }
 
-fn small_batch() -> RawBatch {
+fn small_batch() -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let mut asset = AssetRow::default();
     asset.set(AssetField::Address, "192.0.2.1");
@@ -90,7 +90,7 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
     }
     let (raw, columns) = (batch.finish(), columns());
     let batch = Batch::of(&raw, &columns).expect("the builder builds in order");
-    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().number()).collect();
+    let mut rows: Vec<u32> = batch.findings().map(|finding| finding.definition().row()).collect();
     rows.sort_unstable();
     rows.dedup();
     (rows.len(), batch.findings().next().expect("a finding").definition().key())
@@ -111,7 +111,7 @@ fn a_text_in_another_cell_is_another_definition() {
         let mut row = DefinitionRow::default();
         row.set(field, "same");
         batch.push_definition(&row);
-        batch.finish().definitions.table[..4].to_vec()
+        batch.finish().keys.to_vec()
     };
     assert_ne!(key(DefinitionField::Diagnosis), key(DefinitionField::Solution));
 }
@@ -123,11 +123,13 @@ fn fields_travel_by_name_and_unknown_ones_ride_along() {
         definitions: vec![],
         findings: vec!["size".into()],
     };
-    let raw = RawBatch {
-        bytes: b"a.example.testgreen192.0.2.7large".to_vec().into(),
+    let raw = RawBatch2 {
+        text: b"a.example.testgreen192.0.2.7large".to_vec().into(),
         assets: vec![0, 0, 14, 19, 28].into(),
         findings: vec![0, 0, 1, 0, 28, 33].into(),
-        definitions: RawDefinitions { table: vec![0, 0, 0, 0, 0].into(), ..RawDefinitions::default() },
+        keys: vec![0, 0, 0, 0].into(),
+        new_rows: vec![0, 0].into(),
+        ..RawBatch2::default()
     };
     let columns = Columns::of(schema);
     let batch = Batch::of(&raw, &columns).unwrap();
@@ -198,7 +200,7 @@ fn unknown_code_is_found() {
     }
 }
 
-fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
+fn refusal(change: fn(&mut RawBatch2)) -> Option<BadBatch> {
     let mut raw = small_batch();
     change(&mut raw);
     ValidBatch::alone(raw, Arc::new(columns())).err()
@@ -215,60 +217,87 @@ fn what_is_wrong_is_named() {
         Some(BadBatch::Offsets { table: "assets", row: 0 })
     ));
     assert!(matches!(refusal(|raw| raw.findings[1] = 1), Some(BadBatch::Reference { row: 0 })));
-    assert_eq!(refusal(|raw| raw.bytes[0] = 0xff), Some(BadBatch::Utf8));
-    assert_eq!(refusal(|raw| raw.definitions.bytes[0] = 0xff), Some(BadBatch::Utf8));
-    let gap = Some(BadBatch::Numbering { first: 7, expected: 0 });
-    assert_eq!(refusal(|raw| raw.definitions.first = 7), gap);
+    assert_eq!(refusal(|raw| raw.text[0] = 0xff), Some(BadBatch::Utf8));
+    assert_eq!(refusal(|raw| raw.new_text[0] = 0xff), Some(BadBatch::Utf8));
+    assert_eq!(refusal(|raw| raw.new_rows[0] = 7), Some(BadBatch::NewRow { row: 0 }));
+    assert_eq!(refusal(|raw| raw.keys[0] ^= 1), Some(BadBatch::Key { row: 0 }));
+    assert_eq!(refusal(|raw| raw.new_rows = Vec::new().into()), Some(BadBatch::UnknownKey { row: 0 }));
+    assert!(matches!(
+        refusal(|raw| raw.keys = raw.keys[..3].to_vec().into()),
+        Some(BadBatch::Shape { table: "keys", .. })
+    ));
 }
 
-/// A batch with one finding of the definition `title`, as an input of the second batch and later sends it.
-fn later_batch(first: u32, titles: &[&str], number: u32) -> RawBatch {
+/// A batch with one finding of this definition.
+fn batch_of(title: &str) -> RawBatch2 {
     let mut batch = BatchBuilder::default();
     let asset = batch.push_asset(&AssetRow::default(), false);
     let mut row = DefinitionRow::default();
-    for title in titles {
-        row.set(DefinitionField::Title, title);
-        batch.push_definition(&row);
-    }
-    let any = batch.push_definition(&row);
-    batch.push_finding(asset, any, &information());
-    let mut raw = batch.finish();
-    raw.findings[1] = number;
-    if titles.is_empty() {
-        raw.definitions = RawDefinitions::default();
-    }
-    raw.definitions.first = first;
-    raw
+    row.set(DefinitionField::Title, title);
+    let definition = batch.push_definition(&row);
+    batch.push_finding(asset, definition, &information());
+    batch.finish()
 }
 
 #[test]
-fn a_definition_is_found_in_later_batches_until_the_sender_starts_anew() {
+fn a_definition_is_found_by_its_key_until_the_next_epoch() {
     let columns = Arc::new(columns());
-    let mut known = Known::default();
-    let mut title = |mut raw: RawBatch| {
-        known.take(&mut raw, columns.schema())?;
-        let batch = ValidBatch::new(raw, known.clone(), Arc::clone(&columns))?;
+    let mut table = DefinitionTable::default();
+    let mut title = |mut raw: RawBatch2| {
+        let resolved = table.resolve(&mut raw, columns.schema())?;
+        let batch = ValidBatch::new(raw, resolved, Arc::clone(&columns))?;
+        let mut new = 0;
+        batch.read_new_definitions(|definition| new += definition.get(DefinitionField::Title).len());
         Ok(batch.read(|batch| {
             let finding = batch.findings().next().expect("one finding");
-            finding.definition().get(DefinitionField::Title).to_owned()
+            (finding.definition().get(DefinitionField::Title).to_owned(), new)
         }))
     };
-    assert_eq!(title(later_batch(0, &["a", "b"], 1)).as_deref(), Ok("b"));
-    assert_eq!(title(later_batch(2, &["c"], 0)).as_deref(), Ok("a"));
-    assert_eq!(title(later_batch(3, &[], 2)).as_deref(), Ok("c"));
-    assert_eq!(title(later_batch(3, &[], 3)), Err(BadBatch::Reference { row: 0 }));
-    assert_eq!(title(later_batch(5, &["x"], 0)), Err(BadBatch::Numbering { first: 5, expected: 3 }));
-    assert_eq!(title(later_batch(0, &["new"], 0)).as_deref(), Ok("new"));
-    assert_eq!(title(later_batch(1, &[], 1)), Err(BadBatch::Reference { row: 0 }));
+    // Later batches of an epoch have the key without the cells.
+    let later = |title: &str, epoch| RawBatch2 {
+        epoch,
+        new_rows: Vec::new().into(),
+        new_text: Vec::new().into(),
+        ..batch_of(title)
+    };
+    assert_eq!(title(batch_of("abc")), Ok(("abc".to_owned(), 3)));
+    assert_eq!(title(batch_of("d")), Ok(("d".to_owned(), 1)));
+    assert_eq!(title(later("abc", 0)), Ok(("abc".to_owned(), 0)));
+    assert_eq!(title(later("e", 0)), Err(BadBatch::UnknownKey { row: 0 }));
+    assert_eq!(title(later("abc", 3)), Err(BadBatch::UnknownKey { row: 0 }), "another epoch begins empty");
+    assert_eq!(title(RawBatch2 { epoch: 3, ..batch_of("abc") }), Ok(("abc".to_owned(), 3)));
+    assert_eq!(title(batch_of("abc")), Err(BadBatch::Epoch { epoch: 0, current: 3 }));
+}
+
+#[test]
+fn a_batch_keeps_the_definitions_of_its_epoch() {
+    let columns = Arc::new(columns());
+    let mut table = DefinitionTable::default();
+    let mut raw = batch_of("old");
+    let resolved = table.resolve(&mut raw, columns.schema()).unwrap();
+    let batch = ValidBatch::new(raw, resolved, Arc::clone(&columns)).unwrap();
+    let mut next = RawBatch2 { epoch: 1, ..batch_of("new") };
+    table.resolve(&mut next, columns.schema()).unwrap();
+    let title = batch
+        .read(|batch| batch.findings().next().unwrap().definition().get(DefinitionField::Title).to_owned());
+    assert_eq!(title, "old");
+}
+
+#[test]
+fn other_cells_under_a_key_are_refused() {
+    let mut raw = batch_of("abc");
+    raw.new_text[0] = b'x';
+    let refused = DefinitionTable::default().resolve(&mut raw, &Schema::default());
+    assert_eq!(refused.err(), Some(BadBatch::Key { row: 0 }));
 }
 
 #[test]
 fn an_offset_inside_a_letter_is_refused() {
     let found = refusal(|raw| {
         // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
-        let title = 4 + 1 + DefinitionField::Title as usize;
-        let start = raw.definitions.table[title - 1];
-        for end in &mut raw.definitions.table[title..] {
+        let title = 1 + 1 + DefinitionField::Title as usize;
+        let start = raw.new_rows[title - 1];
+        for end in &mut raw.new_rows[title..] {
             *end = start + 1;
         }
     });
@@ -314,15 +343,14 @@ proptest! {
         findings in vec(0_u32..70, 0..60),
     ) {
         let (definition_bytes, bytes) = bytes.split_at(bytes.len() / 2);
-        let raw = RawBatch {
-            bytes: bytes.to_vec().into(),
+        let raw = RawBatch2 {
+            text: bytes.to_vec().into(),
             assets: assets.into(),
             findings: findings.into(),
-            definitions: RawDefinitions {
-                first: 0,
-                bytes: definition_bytes.to_vec().into(),
-                table: definitions.into(),
-            },
+            keys: vec![0; definitions.len()].into(),
+            new_rows: definitions.into(),
+            new_text: definition_bytes.to_vec().into(),
+            ..RawBatch2::default()
         };
         let columns = columns();
         if let Ok(batch) = Batch::of(&raw, &columns) {
@@ -335,7 +363,7 @@ proptest! {
         let mut raw = small_batch();
         let table = match table {
             0 => &mut raw.assets[..],
-            1 => &mut raw.definitions.table[..],
+            1 => &mut raw.new_rows[..],
             _ => &mut raw.findings[..],
         };
         let at = at % table.len();

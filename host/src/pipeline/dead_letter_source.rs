@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, Row, Schema,
+    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
 };
 use scanbridge_plugin_api::model::{Field, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
@@ -50,7 +50,7 @@ impl DeadLetterSource {
         std::mem::take(&mut self.history)
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         if let Some(Err(error)) = self.dead_letters.peek() {
             return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
         }
@@ -79,7 +79,7 @@ impl DeadLetterSource {
     }
 
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
-    fn batch(&mut self, recycled: RawBatch) -> Step {
+    fn batch(&mut self, recycled: RawBatch2) -> Step {
         let mut batch = BatchBuilder::recycle(recycled);
         let mut asset = None;
         let report = self.report.clone();

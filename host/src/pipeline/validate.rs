@@ -341,7 +341,7 @@ mod tests {
     use std::sync::Arc;
 
     use scanbridge_plugin_api::batch::{
-        AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch, Schema,
+        AssetRow, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, Schema,
     };
     use scanbridge_plugin_api::model::FindingKind;
 
@@ -350,7 +350,7 @@ mod tests {
     const ADDRESS: usize = 2;
 
     /// One batch: an asset with these cells and a finding on it, then a valid one.
-    fn batch(asset: &[(AssetField, &str)], id: &str, last_found: &str) -> RawBatch {
+    fn batch(asset: &[(AssetField, &str)], id: &str, last_found: &str) -> RawBatch2 {
         let mut builder = BatchBuilder::default();
         for (cells, id) in [(asset, id), (&[(AssetField::Address, "192.0.2.1")][..], "1")] {
             let mut row = AssetRow::default();
@@ -368,7 +368,7 @@ mod tests {
         builder.finish()
     }
 
-    fn check(raw: RawBatch) -> (RowReport, Vec<String>) {
+    fn check(raw: RawBatch2) -> (RowReport, Vec<String>) {
         let columns = Arc::new(Columns::of(Schema::default()));
         let batch = ValidBatch::alone(raw, columns).unwrap();
         let mut reported = Vec::new();

@@ -14,9 +14,10 @@ use serde_json::Value;
 use super::StepKind;
 use super::frames::{Answer, StoredFrame};
 use super::{AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesTable1, WakeTable1};
+use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
-use crate::batch::{RawBatch, RawDefinitions, Schema};
+use crate::batch::Schema;
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
     ReportEnd, ReportSource, ReportStart,
@@ -51,8 +52,10 @@ fn released_tables_are_unchanged() {
         ("bytes reference", <BytesRef<'static> as StableAbi>::LAYOUT),
         ("words reference", <WordsRef<'static> as StableAbi>::LAYOUT),
         ("status", <Status as StableAbi>::LAYOUT),
-        ("batch", <RawBatch as StableAbi>::LAYOUT),
-        ("batch definitions", <RawDefinitions as StableAbi>::LAYOUT),
+        ("batch/2", <RawBatch2 as StableAbi>::LAYOUT),
+        ("text reference", <TextRef<'static> as StableAbi>::LAYOUT),
+        ("output/2 batch", <BatchRef<'static> as StableAbi>::LAYOUT),
+        ("output/2 definition", <DefinitionRef<'static> as StableAbi>::LAYOUT),
     ];
     let dump: String = tables.into_iter().map(|(id, layout)| table(id, layout)).collect();
     assert!(

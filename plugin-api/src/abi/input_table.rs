@@ -10,7 +10,7 @@ use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
 use super::status::{self, Status, from_json, to_json};
-use crate::batch::{BatchBuilder, RawBatch, Schema, SentDefinitions};
+use crate::batch::{BatchBuilder, RawBatch2, Schema, SentDefinitions};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -42,7 +42,7 @@ pub struct InputTable2 {
     /// Probes the source; returns a [`CheckReport`] as JSON.
     pub check: extern "C" fn(handle: *mut (), report: &mut Bytes) -> Status,
     /// Receives the memory of a used batch (empty for none) and returns the next step.
-    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status,
+    pub next: extern "C" fn(handle: *mut (), recycled: RawBatch2, step: &mut StepFrame) -> Status,
     /// Reports that everything up to this position is stored: a list of reports as JSON, and the position.
     pub stored: extern "C" fn(handle: *mut (), frame: BytesRef<'_>, position: BytesRef<'_>) -> Status,
     /// Closes the instance.
@@ -93,7 +93,7 @@ pub struct StepFrame {
     /// [`HAS_POSITION`] and the flags below it.
     flags: u32,
     wait_ms: u64,
-    batch: RawBatch,
+    batch: RawBatch2,
     position: Bytes,
     /// The JSON of the step.
     mark: Bytes,
@@ -266,7 +266,7 @@ extern "C" fn check<T: Input>(handle: *mut (), report: &mut Bytes) -> Status {
     }
 }
 
-extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch, step: &mut StepFrame) -> Status {
+extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch2, step: &mut StepFrame) -> Status {
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
@@ -353,7 +353,7 @@ impl InputHandle {
     ///
     /// # Errors
     /// The error of the plugin.
-    pub fn next(&mut self, mut recycled: RawBatch) -> Result<Step> {
+    pub fn next(&mut self, mut recycled: RawBatch2) -> Result<Step> {
         loop {
             let mut frame = StepFrame::default();
             Result::from((self.table.next)(self.handle, recycled, &mut frame))?;
@@ -361,7 +361,7 @@ impl InputHandle {
                 return frame.try_into();
             }
             tracing::debug!("ignoring a step of the unknown kind {}", frame.kind);
-            recycled = RawBatch::default();
+            recycled = RawBatch2::default();
         }
     }
 

@@ -1,8 +1,9 @@
 //! How an input fills a batch.
 
-use super::new_definitions::{DefinitionNumber, NewDefinitions, SentDefinitions};
-use super::raw::{ASSET_LEAD, RawBatch, stride};
+use super::layout::{ASSET_LEAD, stride};
+use super::new_definitions::{DefinitionIndex, NewDefinitions, SentDefinitions};
 use super::row::{AssetRow, DefinitionRow, FindingRow, offset};
+use crate::abi::RawBatch2;
 use crate::model::{AssetField, Field};
 
 /// The row of an asset in its batch.
@@ -47,20 +48,21 @@ impl BatchBuilder {
     /// What a batch that came back may keep of its memory; one huge finding must not stay for ever.
     const KEPT_BYTES: usize = 4 * Self::TARGET_BYTES;
 
-    /// Reuses the memory of a batch. The new one knows of no definition that was sent before.
+    /// Reuses the memory of a batch. The new one sends all its definitions.
     #[must_use]
-    pub fn recycle(batch: RawBatch) -> Self {
+    pub fn recycle(batch: RawBatch2) -> Self {
         Self::following(&SentDefinitions::default(), batch)
     }
 
-    /// Goes on with the numbers of the definitions that were sent, in the memory of a batch that came back.
-    pub(crate) fn following(sent: &SentDefinitions, batch: RawBatch) -> Self {
-        let definitions = NewDefinitions::after(sent);
+    /// Sends only definitions that were not sent before, in the memory of a batch that came back.
+    pub(crate) fn following(sent: &SentDefinitions, batch: RawBatch2) -> Self {
         if batch.capacity_bytes() > Self::KEPT_BYTES {
+            let definitions = NewDefinitions::after(sent, Vec::new());
             return Self { definitions, ..Self::default() };
         }
         let (bytes, assets, findings) =
-            (batch.bytes.into_vec(), batch.assets.into_vec(), batch.findings.into_vec());
+            (batch.text.into_vec(), batch.assets.into_vec(), batch.findings.into_vec());
+        let definitions = NewDefinitions::after(sent, batch.keys.into_vec());
         let mut builder = Self { bytes, assets, findings, definitions };
         builder.bytes.clear();
         builder.assets.clear();
@@ -86,23 +88,22 @@ impl BatchBuilder {
         self.assets.truncate(end);
     }
 
-    /// Adds a definition, or finds it when one with the same content was sent already: in this batch, or in an
-    /// earlier one of the same [`BatchBuilder::generation`].
-    pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionNumber {
+    /// Adds a definition. Its cells are sent only if the receiver does not have them from an earlier batch.
+    pub fn push_definition(&mut self, row: &DefinitionRow) -> DefinitionIndex {
         self.definitions.push(row)
     }
 
-    /// Numbers of definitions hold within one generation; it changes between two batches, now and then. An input
-    /// that remembers numbers forgets them when this changes.
+    /// Adds a definition by the key that an earlier [`BatchBuilder::push_definition`] returned, without its cells. None
+    /// when the receiver may not have it any more: then the cells must be added again.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.definitions.generation
+    pub fn push_known(&mut self, key: u128) -> Option<DefinitionIndex> {
+        self.definitions.push_known(key)
     }
 
     /// Adds a finding on an asset of this batch.
-    pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionNumber, row: &FindingRow) {
+    pub fn push_finding(&mut self, asset: RowIndex, definition: DefinitionIndex, row: &FindingRow) {
         let [first, second] = row.codes().0;
-        self.findings.extend([asset.0, definition.number(), first, second]);
+        self.findings.extend([asset.0, definition.row(), first, second]);
         row.write_to(&mut self.bytes, &mut self.findings);
     }
 
@@ -135,12 +136,17 @@ impl BatchBuilder {
 
     /// The batch, ready to cross the ABI.
     #[must_use]
-    pub fn finish(self) -> RawBatch {
-        RawBatch {
-            bytes: self.bytes.into(),
+    pub fn finish(self) -> RawBatch2 {
+        let definitions = self.definitions.finish();
+        RawBatch2 {
+            epoch: definitions.epoch,
+            text: self.bytes.into(),
             assets: self.assets.into(),
             findings: self.findings.into(),
-            definitions: self.definitions.finish(),
+            keys: definitions.keys.into(),
+            new_rows: definitions.rows.into(),
+            new_text: definitions.text.into(),
+            ..RawBatch2::default()
         }
     }
 }

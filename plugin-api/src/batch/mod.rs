@@ -8,22 +8,23 @@
 
 mod builder;
 mod codes;
+mod key;
+mod layout;
 mod new_definitions;
 mod printed;
-mod raw;
 mod received;
 mod row;
 mod schema;
 mod validation;
 mod view;
 
+pub use crate::abi::RawBatch2;
 pub use builder::{BatchBuilder, RowIndex};
 pub use codes::{BadCode, FindingCodes};
-pub use new_definitions::DefinitionNumber;
+pub use new_definitions::DefinitionIndex;
 pub(crate) use new_definitions::SentDefinitions;
 pub use printed::FindingColumn;
-pub use raw::{RawBatch, RawDefinitions};
-pub use received::{Known, ValidBatch};
+pub use received::{DefinitionTable, ResolvedDefinitions, ValidBatch};
 pub use row::{AssetRow, DefinitionRow, FindingRow, Row};
 pub use schema::{Columns, Schema};
 pub use validation::BadBatch;

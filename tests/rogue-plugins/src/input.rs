@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch};
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2};
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart,
 };
@@ -172,7 +172,7 @@ fn first_time(services: &Services) -> Result<bool> {
 }
 
 /// A kind, a severity and a status that this version does not know, in the batches of the steps 2 to 4.
-fn make_codes_invalid(batch: &mut RawBatch, step: u32) {
+fn make_codes_invalid(batch: &mut RawBatch2, step: u32) {
     const CODES: usize = 2;
     match step {
         2 => batch.findings[CODES] = 7,
