@@ -102,7 +102,8 @@ fn replay_one(
     let settings =
         Settings { recorder: recorder.clone(), ..Settings::without_run(folder.clone(), Purpose::Replay) };
     let dead_letters = source.dead_letters().map_err(to_failures)?;
-    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(dead_letters));
+    let schema = pipeline::schema_of_dead_letters(source.dead_letters().map_err(to_failures)?);
+    let opened = pipeline::build_replay(pipeline, registry, settings, stop, Box::new(dead_letters), schema);
     let opened = match opened {
         Ok(opened) => opened,
         Err(failures) => {

@@ -157,7 +157,7 @@ impl InputCounts {
     /// Invalid rows by reason, and odd cells by column.
     pub(super) fn rows(&self) -> (InvalidRows, OddCells) {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        (rows.invalid, rows.odd_cells)
+        (rows.invalid, rows.odd_cells.clone())
     }
 
     /// Logs the first invalid rows; logging all could hide everything else.

@@ -1,11 +1,12 @@
 //! Dead letters as an input: sent in the order in which they were written, report by report.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
+    AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
 };
-use scanbridge_plugin_api::model::{Field, ReportEnd};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Step};
 
 use crate::state::{DeadLetter, DeadLetterHistory, Record, ReportRecord, StateError};
@@ -32,13 +33,9 @@ impl DeadLetterSource {
     /// Its ID in summaries.
     pub(super) const ID: &'static str = "dead-letters";
 
-    pub(super) fn new(dead_letters: DeadLetters) -> Self {
-        Self {
-            dead_letters: Box::new(dead_letters.peekable()),
-            schema: Schema::default(),
-            report: None,
-            history: Vec::new(),
-        }
+    /// `schema` is that of [`schema_of`] these dead letters.
+    pub(super) fn new(dead_letters: DeadLetters, schema: Schema) -> Self {
+        Self { dead_letters: Box::new(dead_letters.peekable()), schema, report: None, history: Vec::new() }
     }
 
     pub(super) fn schema(&self) -> &Schema {
@@ -80,7 +77,7 @@ impl DeadLetterSource {
 
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
     fn batch(&mut self, recycled: RawBatch2) -> Step {
-        let mut batch = BatchBuilder::recycle(recycled);
+        let mut batch = BatchBuilder::recycle(&self.schema, recycled);
         let mut asset = None;
         let report = self.report.clone();
         let is_next = |dead_letter: &Result<DeadLetter, StateError>| {
@@ -89,37 +86,71 @@ impl DeadLetterSource {
         while !batch.is_full() {
             let Some(Ok(dead_letter)) = self.dead_letters.next_if(is_next) else { break };
             self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
-            let Record { asset: fields, definition, finding } = dead_letter.record;
+            let Record { asset: fields, definition, finding, .. } = dead_letter.record;
             let row = match &asset {
                 Some((previous, row)) if *previous == fields => *row,
-                _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
+                _ => batch.push_asset(&row::<_>(&fields, &self.schema) as &AssetRow, false),
             };
             asset = Some((fields, row));
-            let definition: DefinitionRow = self::row(&definition);
+            let definition: DefinitionRow = self::row(&definition, &self.schema);
             let definition = batch.push_definition(&definition);
-            let finding = finding_row(&finding);
+            let finding = finding_row(&finding, &self.schema);
             batch.push_finding(row, definition, &finding);
         }
         Step::batch(batch.finish())
     }
 }
 
-/// A row with these fields; names that are not in the model are skipped.
-fn row<F: Field>(fields: &std::collections::BTreeMap<String, String>) -> Row<F> {
+/// The columns of these dead letters: those of the model, and those that the inputs have added.
+pub fn schema_of(dead_letters: impl Iterator<Item = Result<DeadLetter, StateError>>) -> Schema {
+    let mut schema = Schema::default();
+    // An invalid dead letter is reported when it is replayed.
+    for Record { asset, definition, finding, types } in dead_letters.flatten().map(|letter| letter.record) {
+        let type_of = |name: &str| types.get(name).copied().unwrap_or_default();
+        add_own_columns::<AssetField>(&mut schema, &asset, type_of);
+        add_own_columns::<DefinitionField>(&mut schema, &definition, type_of);
+        add_own_columns::<FindingField>(&mut schema, &finding, type_of);
+    }
+    schema
+}
+
+fn add_own_columns<F: Field>(
+    schema: &mut Schema,
+    fields: &BTreeMap<String, String>,
+    type_of: impl Fn(&str) -> ColumnType,
+) {
+    for name in fields.keys().filter(|name| name.contains(':')) {
+        if schema.own_column::<F>(name).is_some() {
+            continue;
+        }
+        if let Err(error) = schema.add_column::<F>(name, type_of(name), "") {
+            tracing::warn!("the replayed dead letters lose the column `{name}`: {}", error.message);
+        }
+    }
+}
+
+/// A row with these fields. Names that are neither in the model nor in the schema are skipped.
+fn row<F: Field>(fields: &BTreeMap<String, String>, schema: &Schema) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {
         if let Some(index) = F::NAMES.iter().position(|field| field == name) {
             row.set(F::ALL[index], text);
+        } else if let Some(column) = schema.own_column(name) {
+            row.set_own(column, text);
         }
     }
     row
 }
 
-/// A row with these values; names that the model does not have, and texts that are not a value, are skipped.
-fn finding_row(values: &std::collections::BTreeMap<String, String>) -> FindingRow {
+/// A row with these values. Names that are neither in the model nor in the schema, and texts that are not a value, are
+/// skipped.
+fn finding_row(values: &BTreeMap<String, String>, schema: &Schema) -> FindingRow {
     let mut row = FindingRow::default();
     for (name, text) in values {
-        row.set_printed(name, text);
+        match schema.own_column(name) {
+            Some(column) => row.set_own(column, text),
+            None => drop(row.set_printed(name, text)),
+        }
     }
     row
 }

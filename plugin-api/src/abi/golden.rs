@@ -17,7 +17,7 @@ use super::{AliveTable1, CancelTable1, HostTable2, LogTable1, MaskTable1, NotesT
 use super::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 use super::{Bytes, BytesRef, Owner, Words, WordsRef};
 use super::{CommittedFrame, InputTable2, OutputTable2, Status, StepFrame, WriteFrame, WrittenFrame};
-use crate::batch::Schema;
+use crate::batch::{Column, ColumnType, Schema};
 use crate::model::{
     AssetField, DefinitionField, Field, FindingField, FindingKind, FindingStatus, Hints, Note, Protocol,
     ReportEnd, ReportSource, ReportStart,
@@ -95,10 +95,15 @@ fn forms() -> Vec<(&'static str, Value)> {
     fn form<T: Serialize>(value: &T) -> Value {
         serde_json::to_value(value).unwrap()
     }
+    let column = |name: &str, column_type, title: &str| Column {
+        name: name.to_owned(),
+        column_type,
+        title: title.to_owned(),
+    };
     let schema = Schema {
-        assets: vec!["address".to_owned()],
-        definitions: vec!["id".to_owned()],
-        findings: vec!["result".to_owned()],
+        assets: vec![column("address", ColumnType::Text, "")],
+        definitions: vec![column("acme:fixes", ColumnType::List, "fixes")],
+        findings: vec![column("acme:epss", ColumnType::Decimal, "EPSS score")],
     };
     let start = ReportStart {
         id: "scan/1".to_owned(),
@@ -259,6 +264,7 @@ fn released_numbers_and_words_are_unchanged() {
     list("resumes", Resumes::ALL.iter().map(|word| word.word()).collect());
     list("rereads", Rereads::ALL.iter().map(|word| word.word()).collect());
     list("ends", Ends::ALL.iter().map(|word| word.word()).collect());
+    list("column types", ColumnType::ALL.map(ColumnType::word).to_vec());
     list("reserved", vec!["keeper/1", "transform/1", "keeps_checkpoint", "shares", "share"]);
     list("abilities", super::ABILITIES.to_vec());
     for kind in [

@@ -10,7 +10,7 @@ use super::host_table::{HostHandle, HostTable2};
 use super::memory::{Bytes, BytesRef};
 use super::shim::{Instance, guard};
 use super::status::{self, Status, from_json, to_json};
-use crate::batch::{BatchBuilder, RawBatch2, Schema, SentDefinitions};
+use crate::batch::{BatchSender, RawBatch2, Schema};
 use crate::capabilities::InputCapabilities;
 use crate::check::CheckReport;
 use crate::descriptor::PluginKind;
@@ -213,10 +213,10 @@ impl TryFrom<StepFrame> for Step {
     }
 }
 
-/// An input and the definitions that it has sent.
+/// An input, and what its batches have in common.
 struct PluginState<T> {
     plugin: T,
-    sent: SentDefinitions,
+    sender: BatchSender,
 }
 
 /// The table of an input.
@@ -247,11 +247,12 @@ extern "C" fn open<T: Input>(
         let resume = unsafe { resume.as_ref() }.map(|position| Position(position.as_slice().to_vec()));
         let opened =
             frames::open(PluginKind::Input, frame, T::OPTIONS, host, |open| T::open(open, resume.as_ref()))?;
+        if let Some(fault) = opened.schema.fault() {
+            return Err(PluginError::bug(format!("plugin bug: {fault}")));
+        }
+        let sender = BatchSender::new(&opened.schema);
         *answer = to_json(&Answer::of(opened.capabilities, Some(opened.schema)));
-        *handle = Instance::into_handle(
-            PluginState { plugin: opened.plugin, sent: SentDefinitions::default() },
-            host,
-        );
+        *handle = Instance::into_handle(PluginState { plugin: opened.plugin, sender }, host);
         Ok(())
     })
 }
@@ -270,7 +271,7 @@ extern "C" fn next<T: Input>(handle: *mut (), recycled: RawBatch2, step: &mut St
     // SAFETY: the host follows the rule for handles.
     unsafe {
         Instance::<PluginState<T>>::call(handle, |state| {
-            let batch = BatchBuilder::following(&state.sent, recycled);
+            let batch = state.sender.next_batch(recycled);
             *step = state.plugin.next(batch)?.into();
             Ok(())
         })
@@ -324,6 +325,9 @@ impl InputHandle {
         let answer: Answer<InputCapabilities> = from_json(&answer)?;
         opened.capabilities = answer.capabilities;
         opened.schema = answer.schema.unwrap_or_default();
+        if let Some(fault) = opened.schema.fault() {
+            return Err(PluginError::bug(format!("plugin bug: {fault}")));
+        }
         Ok(opened)
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::key::{self, KeyHasher};
 use super::layout::{DEFINITION_LEAD, KEY_WORDS};
 use super::row::{DefinitionRow, offset};
+use super::schema::RowLayout;
 
 /// A definition that findings of the batch can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +40,7 @@ pub(crate) struct SentDefinitions(Arc<Mutex<Sent>>);
 struct Sent {
     epoch: u32,
     /// By the hash of a row under construction, which requires no copy of the cells in column order.
-    by_layout: Numbers,
+    by_row: Numbers,
     by_key: Numbers,
     definitions: Vec<SentDefinition>,
     hasher: KeyHasher,
@@ -84,12 +85,6 @@ pub(super) struct FinishedDefinitions {
     pub(super) text: Vec<u8>,
 }
 
-impl Default for NewDefinitions {
-    fn default() -> Self {
-        Self::after(&SentDefinitions::default(), Vec::new())
-    }
-}
-
 impl NewDefinitions {
     /// Fills `keys`, which is the memory of an earlier batch.
     pub(super) fn after(shared: &SentDefinitions, mut keys: Vec<u32>) -> Self {
@@ -114,14 +109,14 @@ impl NewDefinitions {
     }
 
     /// The definition with these cells; the cells are added if they are new in the epoch.
-    pub(super) fn push(&mut self, row: &DefinitionRow) -> DefinitionIndex {
+    pub(super) fn push(&mut self, row: &DefinitionRow, layout: &RowLayout) -> DefinitionIndex {
         let (bytes, spans) = row.content();
-        let layout = self.sent.hasher.hash_of_row(bytes, spans);
-        let number = match self.sent.by_layout.get(&layout) {
+        let hash = self.sent.hasher.hash_of_row(bytes, spans);
+        let number = match self.sent.by_row.get(&hash) {
             Some(number) => *number,
             None => {
-                let number = self.add(row);
-                self.sent.by_layout.insert(layout, number);
+                let number = self.add(row, layout);
+                self.sent.by_row.insert(hash, number);
                 number
             }
         };
@@ -135,14 +130,16 @@ impl NewDefinitions {
     }
 
     /// Adds the cells, unless a row with equal ones was built in another order.
-    fn add(&mut self, row: &DefinitionRow) -> u32 {
+    fn add(&mut self, row: &DefinitionRow, layout: &RowLayout) -> u32 {
         let (text_end, rows_end) = (self.text.len(), self.rows.len());
         self.rows.push(0);
-        row.write_to(&mut self.text, &mut self.rows);
+        row.write_to(layout, &mut self.text, &mut self.rows);
         let key = self.sent.hasher.key_of(&self.text, &self.rows[rows_end + DEFINITION_LEAD..]);
         if let Some(number) = self.sent.by_key.get(&key) {
             self.text.truncate(text_end);
             self.rows.truncate(rows_end);
+            // Rows with the same cells in ever different orders must end the epoch as well.
+            self.sent.bytes += size_of::<(u128, u32)>();
             return *number;
         }
         let number = offset(self.sent.definitions.len());
@@ -202,7 +199,7 @@ impl Drop for NewDefinitions {
         let before = self.before;
         sent.definitions.truncate(before);
         sent.by_key.retain(|_, number| (*number as usize) < before);
-        sent.by_layout.retain(|_, number| (*number as usize) < before);
+        sent.by_row.retain(|_, number| (*number as usize) < before);
         self.give_back(sent);
     }
 }
@@ -211,6 +208,7 @@ impl Drop for NewDefinitions {
 mod tests {
     use super::*;
     use crate::batch::layout::stride;
+    use crate::batch::schema::Schema;
     use crate::model::{DefinitionField, Field};
 
     fn row(title: &str) -> DefinitionRow {
@@ -219,9 +217,13 @@ mod tests {
         row
     }
 
+    fn layout() -> RowLayout {
+        RowLayout::of::<DefinitionField>(&Schema::default())
+    }
+
     fn send(sent: &SentDefinitions, title: &str) -> FinishedDefinitions {
         let mut definitions = NewDefinitions::after(sent, Vec::new());
-        definitions.push(&row(title));
+        definitions.push(&row(title), &layout());
         definitions.finish()
     }
 
@@ -247,11 +249,11 @@ mod tests {
         let sent = SentDefinitions::default();
         send(&sent, "a");
         let mut lost = NewDefinitions::after(&sent, Vec::new());
-        let key = lost.push(&row("b")).key();
+        let key = lost.push(&row("b"), &layout()).key();
         drop(lost);
         let mut next = NewDefinitions::after(&sent, Vec::new());
         assert_eq!(next.push_known(key), None);
-        next.push(&row("b"));
+        next.push(&row("b"), &layout());
         assert_eq!(next.finish().text, b"b");
         assert!(send(&sent, "a").text.is_empty());
     }
@@ -261,11 +263,11 @@ mod tests {
         let mut other = DefinitionRow::default();
         other.set(DefinitionField::Category, "c");
         other.set(DefinitionField::Title, "t");
-        let mut definitions = NewDefinitions::default();
+        let mut definitions = NewDefinitions::after(&SentDefinitions::default(), Vec::new());
         let mut first = row("t");
         first.set(DefinitionField::Category, "c");
-        let known = definitions.push(&first);
-        assert_eq!(definitions.push(&other), known);
+        let known = definitions.push(&first, &layout());
+        assert_eq!(definitions.push(&other, &layout()), known);
         assert_eq!(definitions.push_known(known.key()), Some(known));
         let finished = definitions.finish();
         assert_eq!(finished.rows.len(), stride(DEFINITION_LEAD, DefinitionField::NAMES.len()));

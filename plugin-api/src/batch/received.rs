@@ -144,6 +144,12 @@ impl ValidBatch {
         Self::new(raw, definitions, columns)
     }
 
+    /// The columns of the batch.
+    #[must_use]
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     /// Calls `read` with a view of all rows.
     pub fn read<T>(&self, read: impl FnOnce(Batch<'_>) -> T) -> T {
         self.with_reference(|reference| read(Batch::resolved(reference, &self.columns, Selection::default())))

@@ -1,9 +1,10 @@
-//! How an output reads a batch.
+//! Views of a batch, for outputs.
 
+use super::cell::Cell;
 use super::codes::{BadCode, FindingCodes};
 use super::key;
 use super::layout::{ASSET_LEAD, DEFINITION_LEAD, FINDING_LEAD, KEY_WORDS, stride};
-use super::schema::{Columns, Schema};
+use super::schema::{Columns, Schema, TableColumn};
 use super::validation::{BadBatch, validate_alone};
 use crate::abi::{BatchRef, DefinitionRef, RawBatch2};
 use crate::model::{
@@ -24,18 +25,18 @@ pub struct Selection<'a> {
 /// views; an empty cell and a column that the sender does not have look the same.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    tables: Tables<'a>,
+    pub(super) tables: Tables<'a>,
     selection: Selection<'a>,
     number: u64,
 }
 
 /// All rows of a batch. Offsets and rows outside the tables make a view panic; validation excludes them.
 #[derive(Debug, Clone, Copy)]
-struct Tables<'a> {
+pub(super) struct Tables<'a> {
     /// The arena of assets and findings.
-    text: &'a str,
-    assets: &'a [u32],
-    findings: &'a [u32],
+    pub(super) text: &'a str,
+    pub(super) assets: &'a [u32],
+    pub(super) findings: &'a [u32],
     definitions: Definitions<'a>,
     columns: &'a Columns,
 }
@@ -105,6 +106,13 @@ impl<'a> Batch<'a> {
         self.tables.columns.schema()
     }
 
+    /// The input's own column with this name (`acme:epss`), in whichever table it is; `None` if the report does not have
+    /// it. [`FindingView::cell`] reads it.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<TableColumn> {
+        self.tables.columns.own_column(name)
+    }
+
     /// The assets, in the order in which they were scanned. An asset may have no findings here.
     pub fn assets(self) -> impl Iterator<Item = AssetView<'a>> {
         let rows = rows(self.tables.assets.len(), ASSET_LEAD, self.schema().assets.len());
@@ -131,6 +139,14 @@ impl<'a> Batch<'a> {
 
     fn all_findings(&self) -> u32 {
         rows(self.tables.findings.len(), FINDING_LEAD, self.schema().findings.len())
+    }
+
+    /// The number of definitions that findings of the batch can refer to, selected or not.
+    pub(super) fn definition_count(&self) -> usize {
+        match self.tables.definitions {
+            Definitions::Resolved(definitions) => definitions.len(),
+            Definitions::Own(raw, _) => raw.keys.len() / KEY_WORDS,
+        }
     }
 
     /// The definition in this row of the keys.
@@ -200,10 +216,16 @@ impl<'a> AssetView<'a> {
         self.tables.assets[self.base() - ASSET_LEAD] != 0
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: AssetField) -> &'a str {
         self.column(self.tables.columns.asset(field))
+    }
+
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: AssetField) -> Cell<'a> {
+        Cell::new(self.get(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
@@ -250,6 +272,11 @@ impl<'a> DefinitionView<'a> {
         key::from_words(self.key)
     }
 
+    /// The key, the arena, and the offsets of the cells.
+    pub(super) fn parts(&self) -> (&'a [u32], &'a str, &'a [u32]) {
+        (self.key, self.text, self.table)
+    }
+
     /// The scanner's ID for the definition.
     #[must_use]
     pub fn id(&self) -> &'a str {
@@ -271,10 +298,16 @@ impl<'a> DefinitionView<'a> {
         (self.scheme() == "qid").then(|| self.id())
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: DefinitionField) -> &'a str {
         self.column(self.columns.definition(field))
+    }
+
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: DefinitionField) -> Cell<'a> {
+        Cell::new(self.get(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
@@ -310,16 +343,32 @@ impl<'a> FindingView<'a> {
         self.tables.definition(self.tables.findings[self.base() - FINDING_LEAD + 1])
     }
 
-    /// The text of a cell; empty when the scanner said nothing.
+    /// The text of a cell; empty if the scanner did not report the value.
     #[must_use]
     pub fn get(&self, field: FindingField) -> &'a str {
         self.column(self.tables.columns.finding(field))
+    }
+
+    /// The value of a cell by the type of its column.
+    #[must_use]
+    pub fn typed(&self, field: FindingField) -> Cell<'a> {
+        Cell::new(self.get(field))
     }
 
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
         self.tables.cell(&self.tables.findings, self.base(), column)
+    }
+
+    /// A cell of the finding, of its definition or of its asset, for a column that [`Batch::column`] has found.
+    #[must_use]
+    pub fn cell(&self, column: TableColumn) -> Cell<'a> {
+        Cell::new(match column {
+            TableColumn::Asset(column) => self.asset().column(Some(column)),
+            TableColumn::Definition(column) => self.definition().column(Some(column)),
+            TableColumn::Finding(column) => self.column(Some(column)),
+        })
     }
 
     /// What kind of finding it is. The host gives outputs only findings of a known kind; any other is shown as
@@ -329,25 +378,25 @@ impl<'a> FindingView<'a> {
         self.codes().kind().unwrap_or(FindingKind::Information)
     }
 
-    /// The severity; none when the scanner gave none.
+    /// The severity; `None` if the scanner did not report one.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.codes().severity()
     }
 
-    /// The port; none when the finding concerns the whole asset.
+    /// The port; `None` if the finding concerns the whole asset.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.codes().port()
     }
 
-    /// The transport protocol; none when the scanner gave none.
+    /// The transport protocol; `None` if the scanner did not report one.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol<'a>> {
         self.codes().protocol(self.get(FindingField::Protocol))
     }
 
-    /// Whether the service was reached over TLS; none when the scanner said nothing.
+    /// Whether the service was reached over TLS; none if the scanner did not report the value.
     #[must_use]
     pub fn ssl(&self) -> Option<bool> {
         self.codes().ssl()

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scanbridge_plugin_api::batch::{Batch, Columns, RawBatch2, Schema};
+use scanbridge_plugin_api::batch::{Batch, Column, ColumnType, Columns, RawBatch2, Schema};
 
 /// Splits the input into the arenas and the three tables. The first three bytes are the lengths of the tables.
 fn batch(input: &[u8]) -> Option<RawBatch2> {
@@ -30,7 +30,12 @@ fn batch(input: &[u8]) -> Option<RawBatch2> {
 
 fuzz_target!(|input: &[u8]| {
     let Some(raw) = batch(input) else { return };
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let column = |name: &&str| Column {
+        name: (*name).to_owned(),
+        column_type: ColumnType::Text,
+        title: String::new(),
+    };
+    let names = |names: &[&str]| names.iter().map(column).collect();
     for schema in [
         Schema::default(),
         Schema { assets: names(&["address"]), definitions: names(&[]), findings: names(&["facts"]) },

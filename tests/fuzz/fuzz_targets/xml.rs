@@ -128,7 +128,7 @@ impl Outcome {
         let mut store = (*kind != Kind::Detections || with_knowledge_base).then_some(&mut definitions);
         let (mut sum, mut recycled) = (Sum::default(), RawBatch2::default());
         let end = loop {
-            let mut batch = BatchBuilder::recycle(recycled);
+            let mut batch = BatchBuilder::recycle(COLUMNS.schema(), recycled);
             let progress = reader.fill(&mut batch, store.as_deref_mut());
             recycled = sum.add(batch.finish());
             match progress {
