@@ -108,7 +108,8 @@ impl Replay<'_> {
         let result = DeadLetterReader::new(&self.ledger, id).map_err(|error| of_state(id, &error));
         let result = result.and_then(|dead_letters| {
             self.run(Purpose::Replay, None, |pipeline, registry, settings, stop| {
-                pipeline::build_replay(pipeline, registry, settings, stop, dead_letters)
+                let schema = pipeline::schema_of_dead_letters(dead_letters.clone());
+                pipeline::build_replay(pipeline, registry, settings, stop, dead_letters, schema)
             })
         });
         self.add(result.map(|(summary, _)| summary));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Partial, PluginError, PluginKind, Position, Purpose, Receipt, ReportKey,
 };
@@ -167,7 +168,8 @@ pub fn build(
     Err(failures)
 }
 
-/// Opens the only output of a pipeline for a replay of its dead letters.
+/// Opens the only output of a pipeline for a replay of its dead letters. `schema` is that of
+/// [`schema_of_dead_letters`](super::schema_of_dead_letters).
 ///
 /// # Errors
 /// As for [`build`].
@@ -177,6 +179,7 @@ pub fn build_replay(
     settings: Settings,
     stop: &Arc<Stop>,
     dead_letters: DeadLetterReader,
+    schema: Schema,
 ) -> Result<OpenPipeline, Vec<Failure>> {
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for (index, output) in pipeline.outputs.iter().enumerate() {
@@ -189,7 +192,7 @@ pub fn build_replay(
     if !failures.is_empty() {
         return Err(failures);
     }
-    let source = Source::DeadLetters(DeadLetterSource::new(dead_letters));
+    let source = Source::DeadLetters(DeadLetterSource::new(dead_letters, schema));
     let inputs = vec![OpenInput { source, retry: RetryPolicy::default() }];
     Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
 }

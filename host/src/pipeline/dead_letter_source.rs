@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 
 use scanbridge_plugin_api::batch::{
-    AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, Row, Schema,
+    AssetRow, BatchBuilder, ColumnType, DefinitionRow, FindingRow, RawBatch2, Row, Schema,
 };
-use scanbridge_plugin_api::model::{Field, ReportEnd};
+use scanbridge_plugin_api::model::{AssetField, DefinitionField, Field, FindingField, ReportEnd};
 use scanbridge_plugin_api::{ErrorKind, PluginError, Position, Step, Stored};
 
 use crate::state::{
@@ -37,12 +37,13 @@ impl DeadLetterSource {
     /// Its ID in summaries.
     pub(super) const ID: &'static str = "dead-letters";
 
-    pub(super) fn new(reader: DeadLetterReader) -> Self {
+    /// `schema` is that of [`schema_of`] these dead letters.
+    pub(super) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
         Self {
             dead_letters: Box::new(reader.clone().peekable()),
             reader,
             last: 0,
-            schema: Schema::default(),
+            schema,
             report: None,
             history: Vec::new(),
         }
@@ -57,7 +58,7 @@ impl DeadLetterSource {
         std::mem::take(&mut self.history)
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         if let Some(Err(error)) = self.dead_letters.peek() {
             return Err(PluginError::new(ErrorKind::BadData, error.message.clone()));
         }
@@ -103,8 +104,8 @@ impl DeadLetterSource {
     }
 
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.
-    fn batch(&mut self, recycled: RawBatch) -> Step {
-        let mut batch = BatchBuilder::recycle(recycled);
+    fn batch(&mut self, recycled: RawBatch2) -> Step {
+        let mut batch = BatchBuilder::recycle(&self.schema, recycled);
         let mut asset = None;
         let report = self.report.clone();
         let is_next = |dead_letter: &Result<(u64, DeadLetter), StateError>| {
@@ -114,37 +115,71 @@ impl DeadLetterSource {
             let Some(Ok((number, dead_letter))) = self.dead_letters.next_if(is_next) else { break };
             self.last = number;
             self.history.push(DeadLetterHistory { run: dead_letter.run, attempts: dead_letter.attempts });
-            let Record { asset: fields, definition, finding } = dead_letter.record;
+            let Record { asset: fields, definition, finding, .. } = dead_letter.record;
             let row = match &asset {
                 Some((previous, row)) if *previous == fields => *row,
-                _ => batch.push_asset(&row::<_>(&fields) as &AssetRow, false),
+                _ => batch.push_asset(&row::<_>(&fields, &self.schema) as &AssetRow, false),
             };
             asset = Some((fields, row));
-            let definition: DefinitionRow = self::row(&definition);
+            let definition: DefinitionRow = self::row(&definition, &self.schema);
             let definition = batch.push_definition(&definition);
-            let finding = finding_row(&finding);
+            let finding = finding_row(&finding, &self.schema);
             batch.push_finding(row, definition, &finding);
         }
         Step::batch(batch.finish()).at(Some(self.position()))
     }
 }
 
-/// A row with these fields; names that are not in the model are skipped.
-fn row<F: Field>(fields: &BTreeMap<String, String>) -> Row<F> {
+/// The columns of these dead letters: those of the model, and those that the inputs have added.
+pub fn schema_of(dead_letters: DeadLetterReader) -> Schema {
+    let mut schema = Schema::default();
+    // An invalid dead letter is reported when it is replayed.
+    for Record { asset, definition, finding, types } in dead_letters.flatten().map(|(_, letter)| letter.record) {
+        let type_of = |name: &str| types.get(name).copied().unwrap_or_default();
+        add_own_columns::<AssetField>(&mut schema, &asset, type_of);
+        add_own_columns::<DefinitionField>(&mut schema, &definition, type_of);
+        add_own_columns::<FindingField>(&mut schema, &finding, type_of);
+    }
+    schema
+}
+
+fn add_own_columns<F: Field>(
+    schema: &mut Schema,
+    fields: &BTreeMap<String, String>,
+    type_of: impl Fn(&str) -> ColumnType,
+) {
+    for name in fields.keys().filter(|name| name.contains(':')) {
+        if schema.own_column::<F>(name).is_some() {
+            continue;
+        }
+        if let Err(error) = schema.add_column::<F>(name, type_of(name), "") {
+            tracing::warn!("the replayed dead letters lose the column `{name}`: {}", error.message);
+        }
+    }
+}
+
+/// A row with these fields. Names that are neither in the model nor in the schema are skipped.
+fn row<F: Field>(fields: &BTreeMap<String, String>, schema: &Schema) -> Row<F> {
     let mut row = Row::default();
     for (name, text) in fields {
         if let Some(index) = F::NAMES.iter().position(|field| field == name) {
             row.set(F::ALL[index], text);
+        } else if let Some(column) = schema.own_column(name) {
+            row.set_own(column, text);
         }
     }
     row
 }
 
-/// A row with these values; names that the model does not have, and texts that are not a value, are skipped.
-fn finding_row(values: &BTreeMap<String, String>) -> FindingRow {
+/// A row with these values. Names that are neither in the model nor in the schema, and texts that are not a value, are
+/// skipped.
+fn finding_row(values: &BTreeMap<String, String>, schema: &Schema) -> FindingRow {
     let mut row = FindingRow::default();
     for (name, text) in values {
-        row.set_printed(name, text);
+        match schema.own_column(name) {
+            Some(column) => row.set_own(column, text),
+            None => drop(row.set_printed(name, text)),
+        }
     }
     row
 }

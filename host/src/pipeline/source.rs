@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scanbridge_plugin_api::abi::InputHandle;
-use scanbridge_plugin_api::batch::{RawBatch, Schema};
+use scanbridge_plugin_api::batch::{RawBatch2, Schema};
 use scanbridge_plugin_api::{
     CheckReport, ErrorKind, Event, InputCapabilities, PluginError, Position, Resumes, Step, Stored,
 };
@@ -60,7 +60,7 @@ impl PluginSource {
         self.thread.call("close", limits, |handle| handle.take().map_or(Ok(()), InputHandle::close))
     }
 
-    fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         let mut step = self.call("next", move |handle| handle.next(recycled))?;
         if let Some(position) = &step.position {
             if position.0.len() > Position::MAX_BYTES {
@@ -149,7 +149,7 @@ impl Source {
         }
     }
 
-    pub(super) fn next(&mut self, recycled: RawBatch) -> Result<Step, PluginError> {
+    pub(super) fn next(&mut self, recycled: RawBatch2) -> Result<Step, PluginError> {
         match self {
             Self::Plugin(plugin) => plugin.next(recycled),
             Self::DeadLetters(dead_letters) => dead_letters.next(recycled),

@@ -3,9 +3,10 @@
 //!
 //! A library exports one root module that never changes: [`RootModule::describe`] and [`RootModule::get_table`].
 //! Everything else is in function tables that are frozen under their IDs; a new ability gets a new ID. Text and
-//! structures cross as JSON, findings as [`RawBatch`](crate::batch::RawBatch).
+//! structures cross as JSON, findings as [`RawBatch2`] and [`BatchRef`].
 #![expect(unsafe_code, reason = "an ABI requires raw handles and exported symbols")]
 
+mod batch;
 mod export;
 mod frames;
 mod host_table;
@@ -19,6 +20,8 @@ mod root;
 mod shim;
 mod status;
 
+pub(crate) use batch::Text;
+pub use batch::{BatchRef, DefinitionRef, RawBatch2, TextRef};
 pub use export::{LIBRARY_RECORD, LibHeader, PluginEntry, Registration, plain_root, root_header};
 pub use host_table::{
     ALIVE_1, AliveTable1, CANCEL_1, CancelTable1, HostHandle, HostTable2, LOG_1, LogTable1, MASK_1,

@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of assets. Every value is text; an empty value means that the scanner said
     /// nothing. A list holds one item a line.
-    AssetField (()) {
+    AssetField (()) in assets {
         /// The scanner's own number for the asset.
         Id = "id",
         /// The IP address as the scanner wrote it, IPv4 or IPv6. Agents report assets without one.
@@ -27,15 +27,15 @@ fields! {
         /// The scanner agent's number for the machine.
         AgentId = "agent_id",
         /// Titles of the groups that the asset belongs to: a list.
-        Groups = "groups",
+        Groups = "groups" as List,
         /// Tags of the asset: a list.
-        Tags = "tags",
+        Tags = "tags" as List,
         /// All addresses of the machine: a list.
-        Interfaces = "interfaces",
+        Interfaces = "interfaces" as List,
         /// The machine's number at its cloud provider.
         CloudId = "cloud_id",
         /// When the asset was last scanned, in UTC (`2026-01-31T12:00:00Z`).
-        LastScan = "last_scan",
+        LastScan = "last_scan" as Time,
         /// What the scanner says of the scan of this asset, for example `Finish` or `down`.
         Status = "status",
     }

@@ -5,7 +5,7 @@ use super::fields;
 fields! {
     /// The columns of the table of definitions. A batch holds each definition once, however many findings
     /// share it. Texts are as the scanner wrote them: HTML fragments are common.
-    DefinitionField (()) {
+    DefinitionField (()) in definitions {
         /// The scanner's ID for the definition, for example a QID. A definition without one is invalid: the host
         /// gives its findings to no output.
         Id = "id",
@@ -17,11 +17,11 @@ fields! {
         /// The category, for example `CGI` or `TCP/IP`.
         Category = "category",
         /// CVE ids, a list: `CVE-2014-0160`.
-        Cves = "cves",
+        Cves = "cves" as List,
         /// BugTraq ids, a list of numbers.
-        Bugtraqs = "bugtraqs",
+        Bugtraqs = "bugtraqs" as List,
         /// The vendors' own ids, a list of [`Reference`](super::Reference) lines: id, tab, address.
-        VendorReferences = "vendor_references",
+        VendorReferences = "vendor_references" as List,
         /// What the weakness is.
         Diagnosis = "diagnosis",
         /// What it can lead to.
@@ -39,16 +39,16 @@ fields! {
         /// Which CVSS 3: `3.0` or `3.1`.
         Cvss3Version = "cvss3_version",
         /// Whether it matters for PCI: `0` or `1`.
-        PciFlag = "pci_flag",
+        PciFlag = "pci_flag" as Flag,
         /// Whether a patch exists: `0` or `1`.
-        Patchable = "patchable",
+        Patchable = "patchable" as Flag,
         /// When the definition was last changed, in UTC.
-        LastUpdate = "last_update",
+        LastUpdate = "last_update" as Time,
         /// Known exploits, a list of [`Exploit`](super::Exploit) lines: source, reference, description, link.
-        Exploits = "exploits",
+        Exploits = "exploits" as List,
         /// Known malware that uses it, a list of names.
-        Malware = "malware",
+        Malware = "malware" as List,
         /// Rules that it breaks, a list of lines: kind, section, description.
-        Compliance = "compliance",
+        Compliance = "compliance" as List,
     }
 }

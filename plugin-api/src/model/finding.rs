@@ -10,7 +10,7 @@ fields! {
     ///
     /// A finding's identity is asset + QID + port + protocol + (fqdn, ssl, service, instance), never asset + QID
     /// alone.
-    FindingField (FindingCodes) {
+    FindingField (FindingCodes) in findings {
         /// The transport protocol, only for one without a code of its own
         /// ([`Protocol::Other`](super::Protocol::Other)).
         Protocol = "protocol",
@@ -25,13 +25,13 @@ fields! {
         /// The form of the result: `table` means that its first line names the columns, split by tabs.
         ResultFormat = "result_format",
         /// When it was first seen, in UTC.
-        FirstFound = "first_found",
+        FirstFound = "first_found" as Time,
         /// When it was last seen, in UTC.
-        LastFound = "last_found",
+        LastFound = "last_found" as Time,
         /// When it was last seen to be gone, in UTC.
-        LastFixed = "last_fixed",
+        LastFixed = "last_fixed" as Time,
         /// How often it was seen.
-        TimesFound = "times_found",
+        TimesFound = "times_found" as Integer,
         /// CVSS 2 score in the asset's surroundings.
         CvssFinal = "cvss_final",
         /// CVSS 3 score in the asset's surroundings.
@@ -39,13 +39,13 @@ fields! {
         /// The scanner's own number for the finding.
         UniqueId = "unique_id",
         /// The scanner's detection score.
-        DetectionScore = "detection_score",
+        DetectionScore = "detection_score" as Integer,
         /// The number of the ticket about it.
         Ticket = "ticket",
         /// The state of the ticket about it.
         TicketState = "ticket_state",
         /// What the finding tells about its asset, a list of [`Fact`](super::Fact) lines.
-        Facts = "facts",
+        Facts = "facts" as List,
     }
 }
 

@@ -42,8 +42,7 @@ fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
         let batch = batch.finish();
         assert_eq!(Batch::of(&batch, &Columns::of(Schema::default())).err(), None);
         outcome.batches.push(
-            [&batch.bytes[..], &batch.definitions.bytes[..], format!("{:?}", batch.findings).as_bytes()]
-                .concat(),
+            [&batch.text[..], &batch.new_text[..], format!("{:?}", batch.findings).as_bytes()].concat(),
         );
         match progress {
             Ok(Progress::Full) => {}
