@@ -1,18 +1,19 @@
 //! A child process of the exam: makes the calls of a job and writes a journal of them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::abi::{API, InputHandle, InputTable2, OutputHandle, OutputTable2};
-use scanbridge_plugin_api::batch::{Columns, Known, RawBatch, Selection, ValidBatch};
+use scanbridge_plugin_api::batch::{Columns, DefinitionTable, RawBatch2, Selection, ValidBatch};
 use scanbridge_plugin_api::model::{ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
-    Begin, CheckReport, CommitPoint, Event, InputCapabilities, OpenFrame, Outcome, OutputCapabilities,
-    PluginError, PluginKind, Position, Receipt, ReportKey, Stored, StoredReport, Written,
+    Begin, CheckReport, CommitPoint, ErrorKind, Event, InputCapabilities, OpenFrame, Outcome,
+    OutputCapabilities, PluginError, PluginKind, Position, Receipt, ReportKey, Stored, StoredReport, Written,
 };
 
 use super::job::{
@@ -26,6 +27,7 @@ use crate::plugins::context::Context;
 use crate::plugins::guard::Caller;
 use crate::plugins::instance_thread::{CallLimits, InstanceThread};
 use crate::plugins::{FilePermissionCheck, Library};
+use crate::state::InstanceKeys;
 use crate::telemetry;
 
 /// Time without progress after which a call counts as hanging.
@@ -214,7 +216,9 @@ impl<H: Send + 'static> Side<H> {
             frame.limits.batch_bytes = bytes;
         }
         let stop = Arc::new(Stop::default());
-        let context = Context::leaked("exam", Caller::new("the examined plugin".to_owned(), None), &stop);
+        let keys = InstanceKeys::new("exam", None, spec.purpose);
+        let caller = Caller::new("the examined plugin".to_owned(), None);
+        let context = Context::leaked(keys, caller, &stop);
         Self { frame: Arc::new(frame), stop, context, limits: CallLimits::of(HANG), thread: None }
     }
 
@@ -227,9 +231,45 @@ impl<H: Send + 'static> Side<H> {
         self.thread.get_or_insert_with(|| InstanceThread::start("exam", context)).call(name, limits, work)
     }
 
+    /// Stores the keys of the instance together with this position or receipt, as the ledger does.
+    fn save_keys(&self, at: &[u8]) -> Result<(), PluginError> {
+        let keys = self.context.keys();
+        let mut stored = BTreeMap::new();
+        for name in keys.list("")? {
+            stored.insert(name.clone(), keys.get(&name)?);
+        }
+        let json = serde_json::to_vec(&stored).expect("keys can be serialized");
+        fs::write(self.keys_at(at), json).map_err(|error| io_error(&error))
+    }
+
+    /// Restores the keys that were stored together with this position or receipt.
+    fn restore_keys(&self, at: &[u8]) -> Result<(), PluginError> {
+        let path = self.keys_at(at);
+        if !path.exists() {
+            return Ok(());
+        }
+        let json = fs::read(path).map_err(|error| io_error(&error))?;
+        let stored: BTreeMap<String, Option<Vec<u8>>> =
+            serde_json::from_slice(&json).map_err(|error| PluginError::bug(error.to_string()))?;
+        let keys = self.context.keys();
+        for name in keys.list("")? {
+            keys.change(&name, None)?;
+        }
+        stored.iter().try_for_each(|(name, value)| keys.change(name, value.as_deref()))
+    }
+
+    fn keys_at(&self, at: &[u8]) -> PathBuf {
+        let folder = self.frame.state_folder.parent().unwrap_or(Path::new("."));
+        folder.join(format!(".keys-{:032x}", xxhash_rust::xxh3::xxh3_128(at)))
+    }
+
     fn is_hung(&self) -> bool {
         self.thread.as_ref().is_some_and(InstanceThread::is_hung)
     }
+}
+
+fn io_error(error: &io::Error) -> PluginError {
+    PluginError::new(ErrorKind::Io, format!("cannot store the keys: {error}"))
 }
 
 fn not_open() -> PluginError {
@@ -265,6 +305,9 @@ impl OutputUnderTest {
             Resume::From(bytes) => Some(bytes.clone()),
         };
         self.stored.clone_from(&receipt);
+        if let Some(receipt) = &receipt {
+            self.side.restore_keys(receipt)?;
+        }
         let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
         let receipt = receipt.map(Receipt);
         let output = self.side.call("open", move |handle| {
@@ -325,6 +368,9 @@ impl UnderTest for OutputUnderTest {
             }
             Step::Transaction(place) => {
                 self.stored.clone_from(&self.committed);
+                if let Some(receipt) = &self.stored {
+                    self.side.save_keys(receipt)?;
+                }
                 Ok(Answer { receipt: self.stored.clone(), place: Some(place), ..Answer::default() })
             }
             Step::Publish => {
@@ -364,8 +410,8 @@ struct InputUnderTest {
     side: Side<InputHandle>,
     journal: Arc<Journal>,
     columns: Arc<Columns>,
-    known: Known,
-    recycled: RawBatch,
+    definitions: DefinitionTable,
+    recycled: RawBatch2,
     report: Option<ReportKey>,
     position: Option<Vec<u8>>,
     /// Reports that have ended since the last call of `stored`.
@@ -379,8 +425,8 @@ impl InputUnderTest {
             side: Side::new(spec),
             journal: Arc::clone(journal),
             columns: Arc::new(Columns::of(Default::default())),
-            known: Known::default(),
-            recycled: RawBatch::default(),
+            definitions: DefinitionTable::default(),
+            recycled: RawBatch2::default(),
             report: None,
             position: None,
             ended: Vec::new(),
@@ -401,6 +447,9 @@ impl InputUnderTest {
             Resume::Last => self.position.clone(),
             Resume::From(bytes) => Some(bytes.clone()),
         };
+        if let Some(position) = &position {
+            self.side.restore_keys(position)?;
+        }
         let (table, frame, host) = (self.table, Arc::clone(&self.side.frame), self.side.context.table());
         let position = position.map(Position);
         let (input, schema) = self.side.call("open", move |handle| {
@@ -410,7 +459,7 @@ impl InputUnderTest {
             Ok(answer)
         })?;
         self.columns = Arc::new(Columns::of(schema));
-        self.known = Known::default();
+        self.definitions = DefinitionTable::default();
         Ok(Answer { input, ..Answer::default() })
     }
 
@@ -422,8 +471,9 @@ impl InputUnderTest {
             let step = self.with("next", move |input| input.next(recycled))?;
             let position = step.position.map(|position| position.0);
             seen += usize::from(position.is_some());
-            if position.is_some() {
-                self.position.clone_from(&position);
+            if let Some(position) = &position {
+                self.side.save_keys(position)?;
+                self.position = Some(position.clone());
             }
             let event = self.event(step.event);
             let is_last = matches!(event, ReadEvent::Idle | ReadEvent::Finished);
@@ -465,13 +515,13 @@ impl InputUnderTest {
         }
     }
 
-    fn batch(&mut self, mut raw: RawBatch) -> ReadBatch {
+    fn batch(&mut self, mut raw: RawBatch2) -> ReadBatch {
         let bytes = 4 * (raw.assets.len() + raw.findings.len());
-        let mut read = ReadBatch { bytes: raw.bytes.len().max(bytes) as u64, ..ReadBatch::default() };
+        let mut read = ReadBatch { bytes: raw.text.len().max(bytes) as u64, ..ReadBatch::default() };
         let valid = self
-            .known
-            .take(&mut raw, self.columns.schema())
-            .and_then(|()| ValidBatch::new(raw, self.known.clone(), Arc::clone(&self.columns)));
+            .definitions
+            .resolve(&mut raw, self.columns.schema())
+            .and_then(|definitions| ValidBatch::new(raw, definitions, Arc::clone(&self.columns)));
         let batch = match valid {
             Ok(batch) => batch,
             Err(error) => return ReadBatch { invalid: Some(error.to_string()), ..read },
@@ -504,14 +554,12 @@ impl InputUnderTest {
                 );
                 let assets = schema.assets.iter().enumerate();
                 cells.extend(
-                    assets.map(|(column, name)| format!("asset.{name}={}", asset.column(Some(column)))),
+                    assets.map(|(column, of)| format!("asset.{}={}", of.name, asset.column(Some(column)))),
                 );
                 let definitions = schema.definitions.iter().enumerate();
-                cells.extend(
-                    definitions.map(|(column, name)| {
-                        format!("definition.{name}={}", definition.column(Some(column)))
-                    }),
-                );
+                cells.extend(definitions.map(|(column, of)| {
+                    format!("definition.{}={}", of.name, definition.column(Some(column)))
+                }));
                 cells.retain(|cell| !cell.ends_with('='));
                 read.findings.push(cells.join(" | "));
             }

@@ -134,7 +134,9 @@ impl DeadLetterSource {
 pub fn schema_of(dead_letters: DeadLetterReader) -> Schema {
     let mut schema = Schema::default();
     // An invalid dead letter is reported when it is replayed.
-    for Record { asset, definition, finding, types } in dead_letters.flatten().map(|(_, letter)| letter.record) {
+    for Record { asset, definition, finding, types } in
+        dead_letters.flatten().map(|(_, letter)| letter.record)
+    {
         let type_of = |name: &str| types.get(name).copied().unwrap_or_default();
         add_own_columns::<AssetField>(&mut schema, &asset, type_of);
         add_own_columns::<DefinitionField>(&mut schema, &definition, type_of);
