@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch, RowIndex};
+use scanbridge_plugin_api::batch::{AssetRow, BatchBuilder, DefinitionRow, FindingRow, RawBatch2, RowIndex};
 use scanbridge_plugin_api::model::{
     AssetField, DefinitionField, FindingField, FindingKind, ReportEnd, ReportSource, ReportStart, Severity,
 };
@@ -285,7 +285,7 @@ fn push(batch: &mut BatchBuilder, address: &str, ids: &[String], continued: bool
 }
 
 /// Kind 7, or else severity 9, in the first finding, as a plugin without types could send them.
-fn spoil(batch: &mut RawBatch, kind: bool) {
+fn spoil(batch: &mut RawBatch2, kind: bool) {
     const CODES: usize = 2;
     batch.findings[CODES] = if kind { 7 } else { 1 | 9 << 8 };
 }
