@@ -30,7 +30,8 @@ fn output(center: &FakeDefenseCenter) -> String {
 
 fn report(sandbox: &Sandbox, bytes: u64) {
     let extent = Extent::Bytes(bytes);
-    let shape = Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, seed: 5 };
+    let shape =
+        Shape { format: Format::Scan, extent, findings_per_asset: 30, qids: 200, own_texts: false, seed: 5 };
     shape.write(fs::File::create(sandbox.path("scan.xml")).unwrap()).unwrap();
 }
 
