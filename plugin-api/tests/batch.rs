@@ -59,13 +59,13 @@ fn information() -> FindingRow {
 }
 
 #[test]
-fn cells_come_back_as_they_were_given() {
+fn cells_are_read_as_written() {
     let (raw, columns) = (small_batch(), columns());
     let batch = Batch::of(&raw, &columns).unwrap();
     let finding = batch.findings().next().unwrap();
     assert_eq!(finding.kind(), FindingKind::Potential);
     assert_eq!(finding.severity(), Severity::new(4));
-    assert_eq!(finding.port(), None, "the finding concerns the whole asset");
+    assert_eq!(finding.port(), None, "the finding is about the entire asset");
     assert_eq!((finding.protocol(), finding.ssl()), (Some(Protocol::Other("sctp")), None));
     assert_eq!(
         finding.get(FindingField::Result),
@@ -97,7 +97,7 @@ fn rows_and_key(titles: &[&str]) -> (usize, u128) {
 }
 
 #[test]
-fn a_definition_stands_once_in_a_batch_and_has_the_same_key_in_the_next() {
+fn definition_is_in_a_batch_once_and_keeps_its_key() {
     let (rows, key) = rows_and_key(&["x", "y", "x"]);
     assert_eq!(rows, 2);
     assert_eq!(rows_and_key(&["x"]).1, key);
@@ -205,7 +205,7 @@ fn refusal(change: fn(&mut RawBatch)) -> Option<BadBatch> {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn invalid_batches_are_rejected_with_the_reason() {
     assert!(matches!(
         refusal(|raw| raw.findings = raw.findings[..5].to_vec().into()),
         Some(BadBatch::Shape { table: "findings", .. })
@@ -242,7 +242,7 @@ fn later_batch(first: u32, titles: &[&str], number: u32) -> RawBatch {
 }
 
 #[test]
-fn a_definition_is_found_in_later_batches_until_the_sender_starts_anew() {
+fn definitions_are_found_until_the_sender_restarts() {
     let columns = Arc::new(columns());
     let mut known = Known::default();
     let mut title = |mut raw: RawBatch| {
@@ -263,9 +263,9 @@ fn a_definition_is_found_in_later_batches_until_the_sender_starts_anew() {
 }
 
 #[test]
-fn an_offset_inside_a_letter_is_refused() {
+fn offset_inside_a_character_is_rejected() {
     let found = refusal(|raw| {
-        // The title begins with a letter of two bytes; the offset at which its cell ends now lies between them.
+        // The title begins with a character of two bytes; its cell now ends between them.
         let title = 4 + 1 + DefinitionField::Title as usize;
         let start = raw.definitions.table[title - 1];
         for end in &mut raw.definitions.table[title..] {

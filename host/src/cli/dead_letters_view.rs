@@ -14,7 +14,7 @@ pub struct DeadLetterCount {
     /// The `id:` of the output.
     pub output: String,
     /// Number of dead letters.
-    pub letters: u64,
+    pub dead_letters: u64,
     /// Size of the dead letter file, in bytes.
     pub bytes: u64,
     /// Time of the first dead letter, in UTC; empty when there is none.
@@ -30,9 +30,9 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
         let counts: Vec<Value> = counts
             .iter()
             .map(|count| {
-                let DeadLetterCount { output, letters, bytes, oldest, newest } = count;
+                let DeadLetterCount { output, dead_letters, bytes, oldest, newest } = count;
                 json!({
-                    "output": output, "letters": letters, "bytes": bytes, "oldest": oldest, "newest": newest,
+                    "output": output, "letters": dead_letters, "bytes": bytes, "oldest": oldest, "newest": newest,
                 })
             })
             .collect();
@@ -44,7 +44,7 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
     let rows = counts.iter().map(|count| {
         [
             count.output.clone(),
-            count.letters.to_string(),
+            count.dead_letters.to_string(),
             count.bytes.to_string(),
             count.oldest.clone(),
             count.newest.clone(),

@@ -31,7 +31,7 @@ pub struct KnownState {
     /// The last delivered reports, oldest first.
     pub reports: Vec<SentReport>,
     /// Dead letter files, one per output.
-    pub letters: Vec<DeadLetterFile>,
+    pub dead_letter_files: Vec<DeadLetterFile>,
     /// Plugin calls in progress: of the run, or of one that was killed.
     pub calls: Vec<InterruptedCall>,
     /// Reports that an input has not confirmed yet, by the `id` of the input.
@@ -44,17 +44,17 @@ const SHOWN: usize = 10;
 /// Text output: what the next run does, then the last runs and reports. Wrapped to `width` columns.
 #[must_use]
 pub fn show_state(known: &KnownState, width: usize) -> String {
-    let letters = known
-        .letters
+    let dead_letters = known
+        .dead_letter_files
         .iter()
         .map(|file| format!("dead letters of {}: {} bytes\n", file.output, file.bytes))
         .collect::<String>();
     let Some(pipeline) = &known.pipeline else {
         let nothing = format!("no saved state for pipeline {} in {}\n", known.name, known.folder.display());
-        return nothing + &letters;
+        return nothing + &dead_letters;
     };
     let mut text = format!(
-        "pipeline {} ({})\nstate directory: {}\n{}{}{letters}{}",
+        "pipeline {} ({})\nstate directory: {}\n{}{}{dead_letters}{}",
         known.name,
         pipeline.display(),
         known.folder.display(),
@@ -96,8 +96,8 @@ pub fn show_state(known: &KnownState, width: usize) -> String {
 /// The complete state as JSON.
 #[must_use]
 pub fn export_state(known: &KnownState) -> String {
-    let letters: Vec<Value> = known
-        .letters
+    let dead_letters: Vec<Value> = known
+        .dead_letter_files
         .iter()
         .map(|file| json!({ "output": file.output, "path": file.path, "bytes": file.bytes }))
         .collect();
@@ -110,7 +110,7 @@ pub fn export_state(known: &KnownState) -> String {
         "checkpoint": known.checkpoint.as_ref().map(checkpoint),
         "runs": known.runs,
         "reports": known.reports,
-        "dead_letters": letters,
+        "dead_letters": dead_letters,
         "calls": known.calls.iter().map(call).collect::<Vec<_>>(),
         "unconfirmed": known.unconfirmed,
     }))

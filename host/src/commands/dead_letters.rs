@@ -27,8 +27,8 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             if files.is_empty() && *format == Format::Text {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
-            for letters in files {
-                for letter in letters.dead_letters()? {
+            for file in files {
+                for letter in file.dead_letters()? {
                     print_text(&show_dead_letter(&letter?, *format))?;
                 }
             }
@@ -43,11 +43,11 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             if files.is_empty() {
                 return print_text(&no_dead_letters(output.as_deref()));
             }
-            for letters in files {
+            for file in files {
                 let counted =
-                    count(&letters).map_or_else(|_| "all".to_owned(), |count| count.letters.to_string());
-                fs::remove_file(&letters.path).map_err(|error| StateError::io(&letters.path, &error))?;
-                print_text(&format!("{}: removed {counted} dead letters\n", letters.output))?;
+                    count(&file).map_or_else(|_| "all".to_owned(), |count| count.dead_letters.to_string());
+                fs::remove_file(&file.path).map_err(|error| StateError::io(&file.path, &error))?;
+                print_text(&format!("{}: removed {counted} dead letters\n", file.output))?;
             }
             Ok(())
         }),
@@ -111,10 +111,10 @@ fn count(file: &DeadLetterFile) -> Result<DeadLetterCount, StateError> {
         DeadLetterCount { output: file.output.clone(), bytes: file.bytes, ..DeadLetterCount::default() };
     for letter in file.dead_letters()? {
         let time = letter?.time;
-        if count.letters == 0 {
+        if count.dead_letters == 0 {
             count.oldest.clone_from(&time);
         }
-        count.letters += 1;
+        count.dead_letters += 1;
         count.newest = time;
     }
     Ok(count)

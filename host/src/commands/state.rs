@@ -65,7 +65,7 @@ pub(super) fn with_folder(
 fn known(name: &str, folder: &StateFolder) -> Result<KnownState, StateError> {
     let mut known =
         KnownState { name: name.to_owned(), folder: folder.path().to_owned(), ..KnownState::default() };
-    known.letters = list_dead_letter_files(folder)?;
+    known.dead_letter_files = list_dead_letter_files(folder)?;
     known.holder = Lock::holder(folder)?.map(|occupied| occupied.to_string());
     known.calls = CallRecorder::read(&folder.calls());
     if folder.ledger().exists() {

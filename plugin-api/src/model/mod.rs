@@ -1,4 +1,4 @@
-//! What flows through a pipeline, free of any vendor: assets, the definitions of what can be wrong with them,
+//! The vendor-neutral data model: reports with assets, their findings, and the definitions that findings refer to.
 //! and the findings that tie the two together, delivered in reports.
 
 mod asset;
@@ -21,9 +21,9 @@ pub use report::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
 pub use severity::Severity;
 pub use status::FindingStatus;
 
-/// The columns of one table of a batch, each with the name by which it travels.
+/// The columns of one table of a batch, with their names.
 pub trait Field: Copy + 'static {
-    /// What a row of the table holds in addition to its cells: the codes of a finding, otherwise nothing.
+    /// The contents of a row in addition to its cells: the codes of a finding, otherwise `()`.
     type Codes: Copy + Default + std::fmt::Debug;
     /// The names in column order.
     const NAMES: &'static [&'static str];
@@ -33,7 +33,7 @@ pub trait Field: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// Declares a table's columns: the enum, the names they travel by, and their meaning.
+/// Declares the columns of a table: the enum, their names, and their descriptions.
 macro_rules! fields {
     ($(#[$about:meta])* $table:ident ($codes:ty) { $($(#[$meaning:meta])* $field:ident = $name:literal,)* }) => {
         $(#[$about])*

@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         1 => damaged_journal(rest),
         2 => receipt(rest, Rotation::default()),
         3 => receipt(rest, Rotation { max_bytes: Some(1024), max_age: None }),
-        4 | 5 => letters(rest),
+        4 | 5 => dead_letters(rest),
         _ => ledger(rest),
     }
     Corpus::Keep
@@ -105,7 +105,7 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
     );
 }
 
-fn letters(bytes: &[u8]) {
+fn dead_letters(bytes: &[u8]) {
     let path = FOLDER.path().join("siem.ndjson");
     let read = |bytes: &[u8]| -> Vec<Option<DeadLetter>> {
         fs::write(&path, bytes).expect("the file system in memory is not full");

@@ -1,7 +1,7 @@
 //! Reads any bytes as a report: no panic, valid batches, bounded memory, the same result for any split of the bytes,
 //! and no control characters in messages, which could forge a log line.
 //!
-//! The first byte selects the kind of report, or that the rest is expanded first ([`SWELL`]).
+//! The first byte selects the kind of report, or that the rest is expanded first ([`REPEATED`]).
 #![no_main]
 
 use std::borrow::Cow;
@@ -24,8 +24,8 @@ const LIMITS: Limits = Limits { text_bytes: 128 << 10 };
 /// one asset before and after its late texts, each within the limit. Buffers grow by doubling; tables have the same bound.
 const MAX_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
 
-/// With this first byte, the rest is expanded by [`swell`].
-const SWELL: u8 = b'@';
+/// With this first byte, the rest is expanded by [`repeat_parts`].
+const REPEATED: u8 = b'@';
 /// Inputs are too short to fill a batch. So `LONG` is replaced by a long text, and the text between two `MANY` is
 /// repeated many times. These bytes do not occur in UTF-8.
 const LONG: u8 = 0xFE;
@@ -39,7 +39,7 @@ static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
-    let bytes = if *first != SWELL { Cow::Borrowed(rest) } else { Cow::Owned(swell(rest)) };
+    let bytes = if *first != REPEATED { Cow::Borrowed(rest) } else { Cow::Owned(repeat_parts(rest)) };
     let kind = match first % 8 {
         1 => Kind::Scan,
         2 => Kind::TemplateReport,
@@ -58,22 +58,22 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-fn swell(bytes: &[u8]) -> Vec<u8> {
+fn repeat_parts(bytes: &[u8]) -> Vec<u8> {
     let filling = b"long text &amp; more\n".repeat(LONG_BYTES / 21);
-    let mut swollen = Vec::new();
+    let mut repeated = Vec::new();
     for (index, part) in bytes.split(|byte| *byte == MANY).enumerate() {
         let mut pieces = part.split(|byte| *byte == LONG);
         let mut part = pieces.next().unwrap_or_default().to_vec();
         for piece in pieces {
-            let allowed = MAX_BYTES.saturating_sub(swollen.len() + part.len());
+            let allowed = MAX_BYTES.saturating_sub(repeated.len() + part.len());
             part.extend_from_slice(&filling[..filling.len().min(allowed)]);
             part.extend_from_slice(piece);
         }
-        let allowed = MAX_BYTES.saturating_sub(swollen.len()) / part.len().max(1);
+        let allowed = MAX_BYTES.saturating_sub(repeated.len()) / part.len().max(1);
         let times = if index % 2 == 0 { 1 } else { MANY_TIMES.min(allowed) };
-        swollen.extend(part.repeat(times));
+        repeated.extend(part.repeat(times));
     }
-    swollen
+    repeated
 }
 
 fn read_knowledge_base(bytes: &[u8]) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_doubles::fake_qualys::{Answers, FakeQualys};
+use scanbridge_doubles::fake_qualys::{FakeQualys, Responder};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
@@ -80,10 +80,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(answers: impl Answers) -> Self {
+    pub(crate) fn new(responder: impl Responder) -> Self {
         let authority = Authority::new("Example Root CA");
         let server = authority.issue(&Request::server(&["127.0.0.1", "localhost"]));
-        let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
+        let qualys = FakeQualys::start(authority.server_config(&server, false), responder);
         Self::of(qualys, authority)
     }
 

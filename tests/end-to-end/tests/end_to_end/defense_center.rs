@@ -85,7 +85,7 @@ fn killed_run_is_resumed_and_delivers_the_report() {
     let second = center.message_count() - first;
     center.wait_until_idle();
     let resumed = center.host_map();
-    center.forget();
+    center.reset();
     sandbox.run(&text).expect_code(0);
     center.wait_until_idle();
     assert_eq!(resumed.all_results(), center.host_map().all_results());
@@ -222,9 +222,9 @@ fn replayed_dead_letters_do_not_replace_other_findings() {
     center.change(|behavior| behavior.failing_assets.clear());
     // A new run delivers the report from the beginning. It does not change the dead letters of an earlier run.
     sandbox.run(&text).expect_code(0);
-    let letters = dead_letters(&sandbox.path("state"));
-    let first = fs::read_to_string(&letters).unwrap().lines().next().unwrap().to_owned();
-    fs::write(&letters, first + "\n").unwrap();
+    let file = dead_letters(&sandbox.path("state"));
+    let first = fs::read_to_string(&file).unwrap().lines().next().unwrap().to_owned();
+    fs::write(&file, first + "\n").unwrap();
     let replay = ["dead-letters", "replay", "pipeline.yaml", "--state-dir", "state"];
     Outcome::of(sandbox.host(&replay).output().unwrap()).expect_code(0);
     center.wait_until_idle();

@@ -164,15 +164,15 @@ fn rejected_findings_become_dead_letters() {
     assert_eq!((summary.exit_code(), summary.outputs[0].rejected), (65, 9), "{summary:?}");
     let path = case.folder.path().join("rogue/dead-letters/strict.ndjson");
     let text = std::fs::read_to_string(path).unwrap();
-    let letters: Vec<serde_json::Value> =
+    let dead_letters: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(letters.len(), 9);
-    for (number, letter) in letters.iter().enumerate() {
-        assert_eq!(letter["output"], "strict");
-        assert_eq!(letter["reason"], "rejected by the rogue output");
-        assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(1), Some(1)));
-        assert_eq!(letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
-        assert_eq!(letter["report"]["path"], "rogue.xml");
+    assert_eq!(dead_letters.len(), 9);
+    for (number, dead_letter) in dead_letters.iter().enumerate() {
+        assert_eq!(dead_letter["output"], "strict");
+        assert_eq!(dead_letter["reason"], "rejected by the rogue output");
+        assert_eq!((dead_letter["attempts"].as_u64(), dead_letter["run"].as_u64()), (Some(1), Some(1)));
+        assert_eq!(dead_letter["record"]["asset"]["address"], format!("192.0.2.{}", number + 2));
+        assert_eq!(dead_letter["report"]["path"], "rogue.xml");
     }
 }
 
@@ -187,8 +187,12 @@ fn dead_letters_are_replayed_until_accepted() {
     assert_eq!(case.dead_letters(), 9, "dead letters that are rejected again are written once");
     let text = std::fs::read_to_string(case.dead_letters_path()).unwrap();
     for line in text.lines() {
-        let letter: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!((letter["attempts"].as_u64(), letter["run"].as_u64()), (Some(2), Some(1)), "{letter}");
+        let dead_letter: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (dead_letter["attempts"].as_u64(), dead_letter["run"].as_u64()),
+            (Some(2), Some(1)),
+            "{dead_letter}"
+        );
     }
 
     let unavailable = case.text.replace("act: reject-all", "act: unavailable");
