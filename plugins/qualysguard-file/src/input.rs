@@ -60,7 +60,7 @@ impl Input for QualysGuardFile {
         let services = open.services;
         let settings = Settings::read(open.options)?;
         let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
-        let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
+        let opener = Opener::new(services, settings.max_unpacked_bytes);
         let mut resume = resume.map(ParsedPosition::read).transpose()?;
         let resumed_report = resume.as_mut().and_then(|position| position.report.take());
         let input = Self {

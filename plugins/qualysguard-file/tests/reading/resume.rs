@@ -139,7 +139,7 @@ fn with_between_tags(xml: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes that this thread reads while `call` runs, from files of any kind.
-fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
+pub(crate) fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
     let count = || -> u64 {
         let io = fs::read_to_string("/proc/thread-self/io").unwrap();
         io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
