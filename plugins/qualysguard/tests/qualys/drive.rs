@@ -125,16 +125,23 @@ impl Bench {
     }
 
     pub(crate) fn open(&self, resume: Option<&Position>) -> Result<QualysGuard> {
-        let services = Services::without_host(&self.state());
+        self.open_with(resume, &Services::without_host(&self.state()))
+    }
+
+    pub(crate) fn open_with(&self, resume: Option<&Position>, services: &Services) -> Result<QualysGuard> {
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
         let frame = OpenFrame::default();
-        let open = Open::new(&options, &services, &frame);
+        let open = Open::new(&options, services, &frame);
         QualysGuard::open(&open, resume).map(|opened| opened.plugin)
     }
 
     /// Runs to the end and commits every position.
     pub(crate) fn run(&self) -> Result<Outcome> {
-        let mut input = self.open(None)?;
+        self.run_with(&Services::without_host(&self.state()))
+    }
+
+    pub(crate) fn run_with(&self, services: &Services) -> Result<Outcome> {
+        let mut input = self.open_with(None, services)?;
         let mut outcome = Outcome::default();
         while step(&mut input, &mut outcome)? {
             let (position, _) = outcome.positions.last().cloned().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scanbridge_doubles::fake_qualys::{ReceivedRequest, Reply, Script};
-use scanbridge_plugin_api::ErrorKind;
+use scanbridge_plugin_api::{ErrorKind, Services};
 use serde_json::json;
 
 use crate::drive::Bench;
@@ -144,8 +144,12 @@ fn rate_and_concurrency_limits_are_waited_for() {
     let began = Instant::now();
     let bench =
         Bench::new(failures(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
-    bench.run().unwrap().only_report();
+    let services = Services::without_host(&bench.state());
+    bench.run_with(&services).unwrap().only_report();
     assert_eq!(bench.qualys.count("action=launch"), 8);
+    let notes = services.notes();
+    assert_eq!(notes["calls repeated after a wait for a limit of the Qualys API"], 7, "{notes:?}");
+    assert!(notes["seconds waited for limits of the Qualys API"] >= 6, "{notes:?}");
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
 
     // The headers of a successful response are obeyed, too.
