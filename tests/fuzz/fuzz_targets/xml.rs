@@ -6,14 +6,14 @@
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, RawBatch, Schema};
 use scanbridge_qualys_xml::tail::{self, Ending};
+use scanbridge_qualys_xml::test_support::{MemorySpool, Pieces};
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Kind, Limits, Progress, Reply, ReportReader, Spool, index_knowledge_base, line_at,
+    Damage, Definitions, Kind, Limits, Progress, Reply, ReportReader, index_knowledge_base, line_at,
     read_preface,
 };
 
@@ -77,7 +77,7 @@ fn repeat_parts(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn read_knowledge_base(bytes: &[u8]) {
-    let mut definitions = Definitions::new(Box::<Memory>::default());
+    let mut definitions = Definitions::new(Box::<MemorySpool>::default());
     match index_knowledge_base(bytes, LIMITS, &mut definitions) {
         Ok(notes) => notes.iter().for_each(|note| check_message(&note.text)),
         Err(damage) => check_damage(&damage, bytes),
@@ -114,11 +114,12 @@ struct Outcome {
 impl Outcome {
     /// Reads a report with the same steps as the file input. The source provides pieces of `piece` bytes.
     fn of(kind: &Kind, bytes: &[u8], piece: usize, with_knowledge_base: bool) -> Self {
-        let mut definitions = Definitions::new(Box::<Memory>::default());
+        let mut definitions = Definitions::new(Box::<MemorySpool>::default());
         if *kind == Kind::Detections {
             index_knowledge_base(KNOWLEDGE_BASE, LIMITS, &mut definitions).expect("the constant is valid");
         }
-        let source = || Pieces { rest: bytes, piece };
+        let pieces = [piece];
+        let source = || Pieces::new(bytes, &pieces);
         let (mut preface, damage) = read_preface(kind, source(), LIMITS, &mut definitions);
         preface.error.iter().for_each(|error| check_message(error));
         if let Some(damage) = &damage {
@@ -201,41 +202,6 @@ fn has_odd_ending(tail: &[u8], root: &str) -> bool {
     let text = String::from_utf8_lossy(tail);
     let at = text.rfind(&format!("</{root}")).or_else(|| text.rfind(&format!("<{root}")));
     at.is_none_or(|at| text[at + 1..].contains('<') || text[at..].contains('\u{FFFD}'))
-}
-
-/// A source that provides its bytes in pieces.
-struct Pieces<'a> {
-    rest: &'a [u8],
-    piece: usize,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.piece.min(into.len());
-        self.rest.read(&mut into[..length])
-    }
-}
-
-/// A spool in memory.
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Spool for Memory {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).expect("offsets come from `append`");
-        into.copy_from_slice(&self.0[from..from + into.len()]);
-        Ok(())
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.0.clear();
-        Ok(())
-    }
 }
 
 const KNOWLEDGE_BASE: &[u8] = b"<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><VULN_LIST>\
