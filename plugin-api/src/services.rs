@@ -1,8 +1,9 @@
 //! Services of the host for a plugin instance: log, stop requests, directory, progress.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::abi::HostHandle;
@@ -27,6 +28,8 @@ struct Inner {
     /// The cancel level at which calls of this instance must end.
     cancel_threshold: u32,
     host: Option<HostHandle>,
+    /// The notes of a plugin without a host.
+    notes: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The cancel level at which outputs finish the current call and inputs end.
@@ -45,10 +48,19 @@ impl Services {
         host: HostHandle,
     ) -> Self {
         let cancel_threshold = if kind == PluginKind::Input { DRAIN } else { ABORT };
-        Self { inner: Arc::new(Inner { instance, state_folder, cancel_threshold, host: Some(host) }) }
+        Self {
+            inner: Arc::new(Inner {
+                instance,
+                state_folder,
+                cancel_threshold,
+                host: Some(host),
+                notes: Mutex::default(),
+            }),
+        }
     }
 
-    /// Services without a host, for a plugin's own tests: nothing is ever cancelled, progress is discarded.
+    /// Services without a host, for a plugin's own tests: nothing is ever cancelled, progress is discarded,
+    /// and [`Services::notes`] returns the notes.
     #[must_use]
     pub fn without_host(state_folder: &Path) -> Self {
         let inner = Inner {
@@ -56,6 +68,7 @@ impl Services {
             state_folder: state_folder.to_owned(),
             cancel_threshold: ABORT,
             host: None,
+            notes: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -126,9 +139,20 @@ impl Services {
 
     /// Adds `count` to a note in the summary of the run. Counts of notes with the same text are added up.
     pub fn note(&self, level: tracing::Level, text: &str, count: u64) {
-        if let Some(host) = &self.inner.host {
-            host.note(crate::abi::level_number(level), text, count);
+        match &self.inner.host {
+            Some(host) => host.note(crate::abi::level_number(level), text, count),
+            None => *self.lock_notes().entry(text.to_owned()).or_default() += count,
         }
+    }
+
+    /// The sums of the notes by text, for a plugin's own tests. Empty under a host, which keeps the notes itself.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<String, u64> {
+        self.lock_notes().clone()
+    }
+
+    fn lock_notes(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the idle time of an input: new data is available.

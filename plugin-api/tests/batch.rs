@@ -70,7 +70,7 @@ fn cells_are_read_as_they_were_set() {
     let finding = batch.findings().next().unwrap();
     assert_eq!(finding.kind(), FindingKind::Potential);
     assert_eq!(finding.severity(), Severity::new(4));
-    assert_eq!(finding.port(), None, "the finding concerns the whole asset");
+    assert_eq!(finding.port(), None, "the finding is about the entire asset");
     assert_eq!((finding.protocol(), finding.ssl()), (Some(Protocol::Other("sctp")), None));
     assert_eq!(
         finding.get(FindingField::Result),

@@ -116,6 +116,6 @@ fn with_column(problem: &Problem, rendered: String) -> String {
     rendered.replacen(&format!("{location}:{shown}"), &format!("{location}:{}", excerpt.column), 1)
 }
 
-fn counted(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -52,7 +52,7 @@ impl Session<'_> {
     fn deliver_each(&self, templates: &[String]) -> u8 {
         let mut failed = Vec::new();
         for template in templates {
-            if self.interruption.is_given() {
+            if self.interruption.is_raised() {
                 failed.push((template, INTERRUPTED));
                 continue;
             }
@@ -228,7 +228,7 @@ impl Interruption {
         }
     }
 
-    fn is_given(&self) -> bool {
+    fn is_raised(&self) -> bool {
         self.lock().level > 0
     }
 

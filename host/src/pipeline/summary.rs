@@ -364,9 +364,9 @@ pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
-fn count(number: u64, thing: &str) -> String {
+fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
+    format!("{number} {noun}{plural}")
 }
 
 fn milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,13 +1,13 @@
-//! What can be wrong with an asset: one entry of the scanner's knowledge base.
+//! Definitions: the entries of the scanner's knowledge base that findings refer to.
 
 use super::fields;
 
 fields! {
-    /// The columns of the table of definitions. A batch holds each definition once, however many findings
-    /// share it. Texts are as the scanner wrote them: HTML fragments are common.
+    /// The columns of the table of definitions. A batch contains each definition once, whatever the number of
+    /// findings that refer to it. Texts are as the scanner wrote them and often contain HTML.
     DefinitionField (()) in definitions {
         /// The scanner's ID for the definition, for example a QID. A definition without one is invalid: the host
-        /// gives its findings to no output.
+        /// passes its findings to no output.
         Id = "id",
         /// The scheme that the ID belongs to: lower case letters, digits and `-`, for example `qid`, `nessus`, `cve`.
         /// Empty means the scheme of the report's [`ReportSource`](super::ReportSource).
@@ -16,17 +16,17 @@ fields! {
         Title = "title",
         /// The category, for example `CGI` or `TCP/IP`.
         Category = "category",
-        /// CVE ids, a list: `CVE-2014-0160`.
+        /// CVE IDs, a list: `CVE-2014-0160`.
         Cves = "cves" as List,
-        /// BugTraq ids, a list of numbers.
+        /// BugTraq IDs, a list of numbers.
         Bugtraqs = "bugtraqs" as List,
-        /// The vendors' own ids, a list of [`Reference`](super::Reference) lines: id, tab, address.
+        /// Vendor references, a list of [`Reference`](super::Reference) lines: ID, tab, address.
         VendorReferences = "vendor_references" as List,
-        /// What the weakness is.
+        /// The description of the vulnerability.
         Diagnosis = "diagnosis",
-        /// What it can lead to.
+        /// Its impact.
         Consequence = "consequence",
-        /// What to do against it.
+        /// How to fix it.
         Solution = "solution",
         /// CVSS 2 base score, as the scanner wrote it: `9.3` or `9.3 (AV:N/AC:M/…)`.
         CvssBase = "cvss_base",
@@ -36,9 +36,9 @@ fields! {
         Cvss3Base = "cvss3_base",
         /// CVSS 3 temporal score.
         Cvss3Temporal = "cvss3_temporal",
-        /// Which CVSS 3: `3.0` or `3.1`.
+        /// The version of CVSS 3: `3.0` or `3.1`.
         Cvss3Version = "cvss3_version",
-        /// Whether it matters for PCI: `0` or `1`.
+        /// Whether it is relevant for PCI: `0` or `1`.
         PciFlag = "pci_flag" as Flag,
         /// Whether a patch exists: `0` or `1`.
         Patchable = "patchable" as Flag,
@@ -46,9 +46,9 @@ fields! {
         LastUpdate = "last_update" as Time,
         /// Known exploits, a list of [`Exploit`](super::Exploit) lines: source, reference, description, link.
         Exploits = "exploits" as List,
-        /// Known malware that uses it, a list of names.
+        /// Malware that exploits it, a list of names.
         Malware = "malware" as List,
-        /// Rules that it breaks, a list of lines: kind, section, description.
+        /// Compliance rules that it violates, a list of lines: kind, section, description.
         Compliance = "compliance" as List,
     }
 }

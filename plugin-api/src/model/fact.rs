@@ -1,4 +1,4 @@
-//! What a finding tells about its asset beside being a finding: an open port, the operating system, a name.
+//! Facts about an asset that a finding contains: an open port, the operating system, a name.
 
 use std::fmt;
 
@@ -14,35 +14,35 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact<'a> {
-    /// A port on which something listens.
+    /// An open port.
     OpenPort {
         /// 1 to 65535.
         port: u16,
         /// `tcp` or `udp`.
         protocol: &'a str,
-        /// The service that the port's number is assigned to.
+        /// The service assigned to this port number.
         assigned: &'a str,
-        /// The service that answered; empty or `unknown` when none was recognised.
+        /// The detected service; empty or `unknown` if it was not recognized.
         detected: &'a str,
     },
-    /// The operating system, as one technique sees it. Several lines may disagree.
+    /// The operating system as detected by one technique. Lines may contradict each other.
     OperatingSystem {
         /// Its name.
         name: &'a str,
-        /// How it was recognised.
+        /// The detection technique.
         technique: &'a str,
     },
     /// A name of the asset.
     Name {
         /// The name.
         name: &'a str,
-        /// Where the name is from, for example `FQDN` or `NetBIOS`.
+        /// The source of the name, for example `FQDN` or `NetBIOS`.
         source: &'a str,
     },
 }
 
 impl<'a> Fact<'a> {
-    /// Reads one item of the cell; a line of a form that this version does not know gives none.
+    /// Parses one item of the cell. `None` for an unknown format.
     #[must_use]
     pub fn from_item(item: &'a str) -> Option<Self> {
         let mut parts = item.split('\t');

@@ -1,4 +1,4 @@
-//! One thing found on one asset.
+//! Findings.
 
 use super::fields;
 use crate::batch::FindingCodes;
@@ -14,56 +14,56 @@ fields! {
         /// The transport protocol, only for one without a code of its own
         /// ([`Protocol::Other`](super::Protocol::Other)).
         Protocol = "protocol",
-        /// The service that answers on the port.
+        /// The service on the port.
         Service = "service",
-        /// The name under which the service was asked.
+        /// The name with which the service was requested.
         Fqdn = "fqdn",
-        /// Which of several equal things on the asset it is.
+        /// Distinguishes several equal findings on the asset.
         Instance = "instance",
-        /// What the scanner saw.
+        /// The scanner's result.
         Result = "result",
-        /// The form of the result: `table` means that its first line names the columns, split by tabs.
+        /// The format of the result: `table` means tab-separated columns with their names in the first line.
         ResultFormat = "result_format",
-        /// When it was first seen, in UTC.
+        /// When it was first detected, in UTC.
         FirstFound = "first_found" as Time,
-        /// When it was last seen, in UTC.
+        /// When it was last detected, in UTC.
         LastFound = "last_found" as Time,
-        /// When it was last seen to be gone, in UTC.
+        /// When it was last found to be fixed, in UTC.
         LastFixed = "last_fixed" as Time,
-        /// How often it was seen.
+        /// Number of detections.
         TimesFound = "times_found" as Integer,
-        /// CVSS 2 score in the asset's surroundings.
+        /// CVSS 2 score including the asset's environment.
         CvssFinal = "cvss_final",
-        /// CVSS 3 score in the asset's surroundings.
+        /// CVSS 3 score including the asset's environment.
         Cvss3Final = "cvss3_final",
-        /// The scanner's own number for the finding.
+        /// The scanner's ID of the finding.
         UniqueId = "unique_id",
         /// The scanner's detection score.
         DetectionScore = "detection_score" as Integer,
-        /// The number of the ticket about it.
+        /// The number of its ticket.
         Ticket = "ticket",
-        /// The state of the ticket about it.
+        /// The state of its ticket.
         TicketState = "ticket_state",
-        /// What the finding tells about its asset, a list of [`Fact`](super::Fact) lines.
+        /// Facts about the asset, a list of [`Fact`](super::Fact) lines.
         Facts = "facts" as List,
     }
 }
 
-/// What a finding is.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
     /// A confirmed vulnerability.
     Vulnerability,
-    /// A potential one: the scanner saw signs of it (Qualys says *practice*).
+    /// A potential vulnerability (Qualys: *practice*).
     Potential,
-    /// Information gathered; nothing is wrong.
+    /// Gathered information; not a vulnerability.
     Information,
-    /// A service that was found listening.
+    /// A detected service.
     Service,
 }
 
 impl FindingKind {
-    /// All kinds, in the order in which they are counted and shown.
+    /// All kinds, in the order in which they are counted and printed.
     pub const ALL: [Self; 4] = [Self::Vulnerability, Self::Potential, Self::Information, Self::Service];
 
     /// The number in the row of a finding: 1 to 4.

@@ -1,5 +1,4 @@
-//! The data of a pipeline, without anything of a vendor: reports with assets, definitions of what can be wrong with
-//! them, and findings, each with its asset and its definition.
+//! The vendor-neutral data model: reports with assets, their findings, and the definitions that findings refer to.
 
 use crate::batch::{Column, ColumnType, Schema};
 
@@ -23,9 +22,9 @@ pub use report::{Hints, Note, Refusal, ReportEnd, ReportSource, ReportStart};
 pub use severity::Severity;
 pub use status::FindingStatus;
 
-/// The columns of one table of a batch, each with the name by which it travels.
+/// The columns of one table of a batch, with their names.
 pub trait Field: Copy + 'static {
-    /// What a row of the table holds in addition to its cells: the codes of a finding, otherwise nothing.
+    /// The contents of a row in addition to its cells: the codes of a finding, otherwise `()`.
     type Codes: Copy + Default + std::fmt::Debug;
     /// The names in column order.
     const NAMES: &'static [&'static str];
@@ -41,7 +40,7 @@ pub trait Field: Copy + 'static {
     fn columns_mut(schema: &mut Schema) -> &mut Vec<Column>;
 }
 
-/// Declares the columns of a table: the enum, their names and types, and their meaning.
+/// Declares the columns of a table: the enum, their names and types, and their descriptions.
 macro_rules! fields {
     ($(#[$about:meta])* $table:ident ($codes:ty) in $columns:ident {
         $($(#[$meaning:meta])* $field:ident = $name:literal $(as $type:ident)?,)*

@@ -1,6 +1,6 @@
 //! The transport protocol of a finding.
 
-/// The transport protocol on whose port a finding is.
+/// The transport protocol of the port of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol<'a> {
@@ -15,12 +15,12 @@ pub enum Protocol<'a> {
 }
 
 impl<'a> Protocol<'a> {
-    /// The protocols with a number of their own, in the order of the numbers.
+    /// The protocols that have a number, in the order of the numbers.
     pub const NUMBERED: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
-    /// The number of a protocol that is in a cell.
+    /// The number of a protocol whose name is in a cell.
     pub(crate) const OTHER: u8 = 255;
 
-    /// The protocol with this name, in any case; none for an empty name.
+    /// The protocol with this name, case-insensitive. `None` for an empty name.
     #[must_use]
     pub fn of(name: &'a str) -> Option<Self> {
         let known = || Self::NUMBERED.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));

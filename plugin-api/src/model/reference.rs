@@ -1,22 +1,22 @@
-//! Pointers from a definition to the world: ids with addresses, exploits. A list cell holds one item a line,
-//! and the parts of an item are split by tabs; the input sees to it that no part holds either.
+//! References of definitions: IDs with addresses, and exploits. A list cell has one item per line; the parts of an
+//! item are separated by tabs. Inputs must replace tabs and line breaks within a part.
 
-/// The items of a list cell, in order; none for an empty cell.
+/// The items of a list cell, in order; empty for an empty cell.
 pub fn list_items(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('\n').filter(|item| !item.is_empty())
 }
 
-/// An id with an optional address, as [`VendorReferences`](super::DefinitionField::VendorReferences) holds it.
+/// An ID with an optional address, as in [`VendorReferences`](super::DefinitionField::VendorReferences).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference<'a> {
     /// For example `MS14-066`.
     pub id: &'a str,
-    /// Where to read about it; empty when unknown.
+    /// Its URL; empty if unknown.
     pub url: &'a str,
 }
 
 impl<'a> Reference<'a> {
-    /// Reads one item of a list cell.
+    /// Parses one item of a list cell.
     #[must_use]
     pub fn from_item(item: &'a str) -> Self {
         let (id, url) = item.split_once('\t').unwrap_or((item, ""));
@@ -24,21 +24,21 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// A known exploit, as [`Exploits`](super::DefinitionField::Exploits) holds it. Any part may be empty.
+/// A known exploit, as in [`Exploits`](super::DefinitionField::Exploits). Any part may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exploit<'a> {
-    /// Who describes it, for example `Metasploit`.
+    /// The source, for example `Metasploit`.
     pub source: &'a str,
-    /// What it is for: mostly a CVE id.
+    /// The exploited vulnerability, usually a CVE ID.
     pub reference: &'a str,
-    /// What it does.
+    /// The description.
     pub description: &'a str,
-    /// Where to find it.
+    /// The URL.
     pub link: &'a str,
 }
 
 impl<'a> Exploit<'a> {
-    /// Reads one item of a list cell.
+    /// Parses one item of a list cell.
     #[must_use]
     pub fn from_item(item: &'a str) -> Self {
         let mut parts = item.splitn(4, '\t');

@@ -1,5 +1,5 @@
-//! The marks in the stream. Scanner data comes as snapshots: only what stands between a start and a complete
-//! end may clear or "fix" anything downstream.
+//! Start and end of reports. Scanner data are snapshots: an output may delete or close a finding downstream only
+//! after the end of a complete report.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,32 @@ use serde_json::Value;
 
 use crate::batch::Schema;
 
-/// A report begins. The stream holds one report at a time: its batches follow, then its [`ReportEnd`].
+/// The start of a report. Reports do not overlap: the batches of this one follow, then its [`ReportEnd`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportStart {
-    /// The scanner's number for the report or scan, for example `scan/1234567890.12345`; empty if it has none.
+    /// The scanner's ID of the report or scan, for example `scan/1234567890.12345`; empty if it has none.
     pub id: String,
-    /// What kind of report it is: the name of its XML root for the Qualys inputs.
+    /// The kind of report. The Qualys inputs use the name of the XML root element.
     pub kind: String,
-    /// The title that people know it by.
+    /// The title.
     pub title: String,
-    /// When the scan or report was made, in UTC (`2026-01-31T12:00:00Z`); empty if unknown.
+    /// Time of the scan or report, in UTC (`2026-01-31T12:00:00Z`); empty if unknown.
     pub time: String,
-    /// The file it was read from, or the address it was fetched from without any secret.
+    /// The path of the file, or the URL without secrets.
     pub path: String,
-    /// A word for the content of the source, so that a source that has changed counts as another report: size and time
-    /// of a file, the ETag of a download; empty if there is none.
+    /// Identifies the version of the source's content: a changed source is another report. For example size and time
+    /// of a file, or the ETag of a download; empty if there is none.
     pub revision: String,
     /// The scanner.
     pub source: ReportSource,
-    /// What the settings of the input wish of the outputs.
+    /// Settings of the input that outputs may follow.
     pub hints: Hints,
     /// The columns of the batches that follow.
     pub schema: Schema,
 }
 
-/// The scanner that a report is from. Outputs name it, and replace only results of the same one.
+/// The scanner of a report. Outputs that keep results per scanner replace only results of the same scanner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportSource {
@@ -47,7 +47,7 @@ pub struct ReportSource {
     pub product_version: String,
     /// The name of the appliance or agent that scanned; empty if unknown.
     pub scanner: String,
-    /// The name under which results are stored at a destination that keeps them by scanner. Empty means the product.
+    /// The name under which a destination stores the results, if it stores them per scanner. Empty means the product.
     pub name: String,
 }
 
@@ -69,7 +69,7 @@ impl ReportSource {
         if self.name.is_empty() { &self.product } else { &self.name }
     }
 
-    /// What an input must correct, as the end of a sentence: `a report without ...`; none for a valid value.
+    /// What the input must correct, as the end of a sentence: `a report without ...`. `None` for a valid value.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -85,14 +85,14 @@ impl ReportSource {
     }
 }
 
-/// Settings of an input that outputs may follow, by name: `OUTPUT.SETTING`. An option of the output itself takes
-/// precedence, and an output ignores names that it does not know.
+/// Settings of an input that outputs may follow, named `OUTPUT.SETTING`. An option of the output itself takes
+/// precedence. Outputs ignore unknown names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hints(BTreeMap<String, Value>);
 
 impl Hints {
-    /// With this flag, unless it has no value.
+    /// Adds this flag, unless it has no value.
     #[must_use]
     pub fn with_flag(mut self, name: &str, value: Option<bool>) -> Self {
         if let Some(value) = value {
@@ -101,49 +101,49 @@ impl Hints {
         self
     }
 
-    /// The flag with this name; none when it is not set or not a flag.
+    /// The flag with this name. `None` if it is not set or not a flag.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.0.get(name).and_then(Value::as_bool)
     }
 }
 
-/// A report ends.
+/// The end of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportEnd {
-    /// Whether everything in the report was read. Only then may an output clear what is no longer there.
+    /// Whether the report was read completely. Only then may an output delete findings that it no longer contains.
     pub complete: bool,
-    /// Whether outputs shall finish what they wrote of it. Always true for a complete report; true for an
-    /// incomplete one only when the operator asked for that. False: outputs take back what they can.
+    /// Whether outputs must deliver the report. Always true for a complete report. True for an incomplete one only if
+    /// the operator configured that. If false, outputs roll back what they have not delivered yet.
     pub deliver: bool,
-    /// Why the report is incomplete, as a sentence for the operator; empty for a complete one.
+    /// Why the report is incomplete, as a message for the operator; empty for a complete one.
     pub reason: String,
-    /// Addresses (single, or `first-last`) that were scanned and have no findings at all.
+    /// Addresses (single, or `first-last`) that were scanned and have no findings.
     pub clean_assets: Vec<String>,
-    /// What the operator should know although nothing failed.
+    /// Warnings for the operator.
     pub notes: Vec<Note>,
-    /// How large the report is at its source, in bytes; 0 if unknown.
+    /// Size of the report at its source, in bytes; 0 if unknown.
     pub bytes: u64,
 }
 
-/// Something worth knowing about a report, with how often it happened.
+/// A warning about a report, with its number of occurrences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// A sentence in lower case without a full stop: `invalid bytes were replaced`.
+    /// The message, in lower case without a full stop: `invalid bytes were replaced`.
     pub text: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
 }
 
-/// A report that was not delivered at all: of another kind, damaged, still growing, or not readable.
+/// A report that was not read: of another kind, damaged, incomplete, or not readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The file or address.
+    /// The path or URL.
     pub path: String,
-    /// Why, with the kind that decides the exit code.
+    /// The reason. Its kind determines the exit code.
     pub error: crate::PluginError,
-    /// Whether it is a report of the right kind that ends too early; it counts as incomplete then.
+    /// Whether it is a truncated report of the right kind. Then it counts as incomplete.
     pub incomplete: bool,
 }
 

@@ -1,17 +1,17 @@
-//! How bad a finding is.
+//! The severity of a finding.
 
-/// The scanner's own scale, kept as it is: 1 is the least, 5 the worst. Outputs map it to theirs.
+/// The scanner's severity, from 1 (lowest) to 5 (highest). Outputs map it to their own scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Severity(u8);
 
 impl Severity {
-    /// The severity with this number, if it is one of 1 to 5.
+    /// The severity with this number. `None` if it is not from 1 to 5.
     #[must_use]
     pub fn new(number: u8) -> Option<Self> {
         (1..=5).contains(&number).then_some(Self(number))
     }
 
-    /// Reads a cell; anything but one digit from 1 to 5 gives none.
+    /// Parses a cell: one digit from 1 to 5, otherwise `None`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         match text.as_bytes() {
@@ -21,7 +21,7 @@ impl Severity {
     }
 
     /// Maps a value of a scale from `least` to `most`, for example 0.0 to 10.0, to five equal parts. Values outside
-    /// the scale count as its ends; none when the scale is empty or a number is not finite.
+    /// the scale are clamped. `None` if the scale is empty or a number is not finite.
     ///
     /// ```
     /// use scanbridge_plugin_api::model::Severity;
@@ -41,7 +41,7 @@ impl Severity {
         is_scale.then(|| Self((part as u8 + 1).min(5)))
     }
 
-    /// The word of its number, `1` to `5`.
+    /// The number as text, `1` to `5`.
     #[must_use]
     pub fn word(self) -> &'static str {
         ["1", "2", "3", "4", "5"][usize::from(self.0) - 1]

@@ -1,20 +1,20 @@
-//! Whether a finding is new, still there, or gone.
+//! The status of a finding: new, active, reopened, fixed.
 
-/// The status that the scanner gives a finding. A finding without one (information, a single scan) is current.
+/// The status that the scanner assigned. A finding without a status (information, a single scan) is current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FindingStatus {
-    /// Seen for the first time.
+    /// Detected for the first time.
     New,
-    /// Seen before and still there.
+    /// Detected before and again.
     Active,
-    /// It was gone and is there again.
+    /// Was fixed and is detected again.
     Reopened,
-    /// It is gone.
+    /// Fixed.
     Fixed,
-    /// An operator of the scanner ignores it on this asset.
+    /// Ignored on this asset by an operator of the scanner.
     Ignored,
-    /// An operator of the scanner has disabled its definition.
+    /// Its definition was disabled by an operator of the scanner.
     Disabled,
 }
 
@@ -35,7 +35,7 @@ impl FindingStatus {
         Self::ALL.get(usize::from(code).wrapping_sub(1)).copied()
     }
 
-    /// The word in filters and outputs.
+    /// The word that filters and outputs use.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl FindingStatus {
         }
     }
 
-    /// The status with this word, in any case. `Reopened` is accepted too.
+    /// The status with this word, case-insensitive. `Reopened` is also accepted.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         let known = Self::ALL.into_iter().find(|status| status.word().eq_ignore_ascii_case(word));

@@ -13,9 +13,9 @@ use crate::secret::Secret;
 /// The settings of one plugin instance, validated against its table: unknown keys are rejected, defaults are filled
 /// in.
 ///
-/// Options are read by the name in the table. Reading an option with another type, or a secret as text, is reported
-/// as a plugin bug, whether the option is set or not. An option that is not in the table counts as unset: code that
-/// several plugins share reads more options than each plugin has.
+/// Options are read by the name in the table. Reading an option that is not in the table, an option with another type,
+/// or a secret as text is reported as a plugin bug, whether the option is set or not. Code that several plugins share
+/// asks with [`Options::has`] first.
 #[derive(Clone)]
 pub struct Options {
     table: &'static [OptionSpec],
@@ -77,6 +77,12 @@ impl Options {
         }
     }
 
+    /// Whether the table has this option.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.spec(name).is_some()
+    }
+
     /// Whether an option has a value, from the settings or as its default; an empty list counts as unset.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
@@ -86,7 +92,7 @@ impl Options {
     /// A yes/no option; `false` without value and default.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn flag(&self, name: &str) -> Result<bool> {
         self.optional_flag(name).map(Option::unwrap_or_default)
     }
@@ -94,7 +100,7 @@ impl Options {
     /// A yes/no option, if set: for options whose default depends on other settings.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn optional_flag(&self, name: &str) -> Result<Option<bool>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Flag), Value::as_bool)
     }
@@ -102,7 +108,8 @@ impl Options {
     /// A number, if set.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type, or allows values that `T` cannot represent.
+    /// A plugin bug: the table does not have the option, has another type, or allows values that `T`
+    /// cannot represent.
     pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>> {
         let is_integer = |kind| matches!(kind, ValueSpec::Integer { .. });
         self.get(name, is_integer, |value| value.as_i64().and_then(|number| T::try_from(number).ok()))
@@ -111,7 +118,7 @@ impl Options {
     /// A size in bytes, if set.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Size { .. }), Value::as_u64)
     }
@@ -119,7 +126,8 @@ impl Options {
     /// A text, path or choice, if set.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type, or the option is a secret: use [`Options::secret`].
+    /// A plugin bug: the table does not have the option, has another type, or the option is a secret:
+    /// use [`Options::secret`].
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         if self.spec(name).is_some_and(|spec| spec.secret) {
             return Err(PluginError::bug(format!(
@@ -132,7 +140,7 @@ impl Options {
     /// A path, if set.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         self.get(name, |kind| matches!(kind, ValueSpec::Path), |value| value.as_str().map(PathBuf::from))
     }
@@ -140,7 +148,7 @@ impl Options {
     /// A secret text, if set.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn secret(&self, name: &str) -> Result<Option<Secret>> {
         self.get(name, is_text, |value| value.as_str().map(|text| Secret::new(text.to_owned())))
     }
@@ -148,7 +156,7 @@ impl Options {
     /// A list of texts, paths or choices; empty when unset.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type.
+    /// A plugin bug: the table does not have the option, or has another type.
     pub fn list(&self, name: &str) -> Result<Vec<&str>> {
         let is_list = |kind| matches!(kind, ValueSpec::List(of) if is_text(*of));
         self.get(name, is_list, |value| value.as_array()?.iter().map(Value::as_str).collect())
@@ -158,7 +166,8 @@ impl Options {
     /// A list of numbers; empty when unset.
     ///
     /// # Errors
-    /// A plugin bug: the table has another type, or allows values that `T` cannot represent.
+    /// A plugin bug: the table does not have the option, has another type, or allows values that `T`
+    /// cannot represent.
     pub fn integers<T: TryFrom<i64>>(&self, name: &str) -> Result<Vec<T>> {
         let is_list = |kind| matches!(kind, ValueSpec::List(ValueSpec::Integer { .. }));
         let number = |value: &Value| value.as_i64().and_then(|number| T::try_from(number).ok());
@@ -181,7 +190,12 @@ impl Options {
                 "plugin bug: option `{name}` was read with a type different from its table"
             ))
         };
-        if self.spec(name).is_some_and(|spec| !is_kind(spec.value)) {
+        let Some(spec) = self.spec(name) else {
+            return Err(PluginError::bug(format!(
+                "plugin bug: option `{name}` was read but is not in the table"
+            )));
+        };
+        if !is_kind(spec.value) {
             return Err(other_type());
         }
         match self.values.get(name) {
@@ -254,6 +268,8 @@ mod tests {
                 options.integers::<u16>("columns").err(),
                 options.text("columns").err(),
                 options.text("password").err(),
+                options.text("nosuch").err(),
+                options.optional_flag("cols").err(),
             ];
             for (index, error) in errors.iter().enumerate() {
                 let error = error.as_ref().unwrap_or_else(|| panic!("case {index} with {json}"));
@@ -271,6 +287,6 @@ mod tests {
         assert!(options.secret("password").unwrap().is_none());
         let is_set = |name| options.is_set(name);
         assert!(is_set("ports") && is_set("page_size") && !is_set("password") && !is_set("columns"));
-        assert_eq!(options.text("nosuch").unwrap(), None);
+        assert!(options.has("password") && !options.has("nosuch"));
     }
 }

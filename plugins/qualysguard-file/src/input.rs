@@ -68,7 +68,7 @@ impl Input for QualysGuardFile {
             settings.read_only(reports.iter().map(|report| report.path.as_str()));
         }
         let ends = if settings.poll.is_some() { Ends::No } else { Ends::Yes };
-        let opener = Opener { services: services.clone(), max_unpacked_bytes: settings.max_unpacked_bytes };
+        let opener = Opener::new(services, settings.max_unpacked_bytes);
         let position = resume.map(ParsedPosition::read).transpose()?;
         let input = Self {
             settings,

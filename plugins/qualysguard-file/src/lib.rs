@@ -5,6 +5,7 @@ mod delivered;
 mod done;
 mod fingerprint;
 mod folder_scanner;
+mod free_space;
 mod input;
 mod knowledge_base;
 mod options;

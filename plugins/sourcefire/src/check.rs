@@ -66,7 +66,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
         Ok(stream) => stream,
         Err(error) => return report.failed_step("TLS", &error),
     };
-    report = certificate(report.step("TLS", Verdict::Ok, spoken(&stream)), &stream);
+    report = certificate(report.step("TLS", Verdict::Ok, tls_version(&stream)), &stream);
     match Session::greet(target, stream, deadline) {
         Ok(session) => {
             let detail = format!("version {VERSION}; maximum message size {} bytes", session.max_size());
@@ -77,7 +77,7 @@ fn connection(mut report: CheckReport, target: &Target, services: &Services) -> 
     }
 }
 
-fn spoken(stream: &TlsStream) -> String {
+fn tls_version(stream: &TlsStream) -> String {
     let version = stream.conn.protocol_version().and_then(|version| version.as_str().map(str::to_owned));
     // rustls writes `TLSv1_3`.
     version.unwrap_or_else(|| "TLS".to_owned()).replace("TLSv1_", "TLS 1.")

@@ -9,7 +9,7 @@ use scanbridge_plugin_api::{PluginError, Result, Services};
 
 use crate::dial::Target;
 use crate::packer::{Body, Limits, Packer};
-use crate::reply::{Judgment, Refused, judge};
+use crate::reply::{Evaluation, Refused, evaluate};
 use crate::session::Session;
 use crate::socket::LOG_EVERY;
 
@@ -137,8 +137,8 @@ impl Line {
     /// Sends a message. If the reply does not show which asset was refused, repeats the message asset by asset. This
     /// is safe: each asset gets the same results again, and such a message contains only complete assets.
     fn deliver(&mut self, body: &Body, context: SendContext<'_>) -> Result<()> {
-        let judgment = self.send(body, context)?;
-        match &judgment.of_any {
+        let evaluation = self.send(body, context)?;
+        match &evaluation.of_any {
             Some(reason) if body.shares.len() > 1 && self.failed_repeats < MAX_FAILED_REPEATS => {
                 let count = body.shares.len();
                 info!(
@@ -147,33 +147,33 @@ impl Line {
                 );
                 let mut none_accepted = true;
                 for single in body.one_by_one() {
-                    let judgment = self.send(&single, context)?;
-                    none_accepted &= judgment != Judgment::default();
-                    self.account(judgment, &single);
+                    let evaluation = self.send(&single, context)?;
+                    none_accepted &= evaluation != Evaluation::default();
+                    self.account(evaluation, &single);
                 }
                 self.failed_repeats += u32::from(none_accepted);
             }
-            _ => self.account(judgment, body),
+            _ => self.account(evaluation, body),
         }
         Ok(())
     }
 
-    fn send(&mut self, body: &Body, context: SendContext<'_>) -> Result<Judgment> {
+    fn send(&mut self, body: &Body, context: SendContext<'_>) -> Result<Evaluation> {
         // Taken out, so that a connection is not used again after an error.
         let session = self.session.take();
         let mut session = session.ok_or_else(|| PluginError::bug("plugin bug: commands outside a report"))?;
         let reply = session.exchange(body, context.target, context.reply_timeout)?;
         self.bytes += body.text.len() as u64;
-        let judgment = judge(&context.target.center, &reply, body)?;
+        let evaluation = evaluate(&context.target.center, &reply, body)?;
         self.session = Some(session);
         // One call of the host may send many messages.
         context.services.progress(self.bytes, None);
         self.log_progress();
-        Ok(judgment)
+        Ok(evaluation)
     }
 
-    fn account(&mut self, judgment: Judgment, body: &Body) {
-        let refused = judgment.into_refused(body);
+    fn account(&mut self, evaluation: Evaluation, body: &Body) {
+        let refused = evaluation.into_refused(body);
         for share in body.shares.iter().filter(|share| !refused.contains_key(&share.address)) {
             self.confirmed.assets += share.ended;
             self.confirmed.findings += share.findings;

@@ -5,7 +5,7 @@ use scanbridge_plugin_api::Receipt;
 use crate::packer::Body;
 use crate::protocol::{HEADER_BYTES, Header, max_size};
 use crate::receipt::Progress;
-use crate::reply::{Judgment, judge};
+use crate::reply::{Evaluation, evaluate};
 
 /// Reads the first frame of a Defense Center, header and body. Returns the maximum message size.
 #[must_use]
@@ -19,7 +19,8 @@ pub fn greeting(frame: &[u8]) -> Option<usize> {
 pub fn answer(bytes: &[u8]) -> bool {
     let assets = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
     let body = Body::about(assets.into_iter().filter_map(|text| text.parse().ok()));
-    judge("dc", &String::from_utf8_lossy(bytes), &body).is_ok_and(|judgment| judgment == Judgment::default())
+    evaluate("dc", &String::from_utf8_lossy(bytes), &body)
+        .is_ok_and(|evaluation| evaluation == Evaluation::default())
 }
 
 /// Reads a receipt and writes it again.

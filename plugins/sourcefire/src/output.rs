@@ -101,9 +101,9 @@ impl Output for SourcefireOutput {
         delivery.flush()?;
         delivery.disconnect();
         let bytes = delivery.take_bytes();
-        self.remember_refused();
+        self.store_refused();
         self.in_report = false;
-        self.tell(end, &totals);
+        self.log_totals(end, &totals);
         Ok(Written { bytes, ..Written::default() })
     }
 
@@ -116,7 +116,7 @@ impl Output for SourcefireOutput {
         let Self { writer, delivery, .. } = self;
         writer.finish_asset(&mut |block: Block<'_>| delivery.take(block))?;
         delivery.flush()?;
-        self.remember_refused();
+        self.store_refused();
         let (confirmed, refused) = (self.delivery.confirmed(), self.refused.clone());
         Ok(Progress { confirmed, refused, writer: self.writer.snapshot() }.receipt().into())
     }
@@ -159,13 +159,13 @@ impl SourcefireOutput {
         });
     }
 
-    fn remember_refused(&mut self) {
+    fn store_refused(&mut self) {
         for address in self.delivery.take_refused().into_keys() {
             self.refused.insert(address);
         }
     }
 
-    fn tell(&self, end: &ReportEnd, totals: &Totals) {
+    fn log_totals(&self, end: &ReportEnd, totals: &Totals) {
         for warning in &totals.warnings {
             warn!("{warning}");
         }

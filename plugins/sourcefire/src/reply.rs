@@ -17,7 +17,7 @@ pub(crate) type Refused = BTreeMap<IpAddr, String>;
 
 /// The result of a reply. Empty for a message that was accepted completely.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Judgment {
+pub(crate) struct Evaluation {
     /// The refused assets that the reply names.
     pub(crate) refused: Refused,
     /// The reason of a refusal without an asset: it may concern any asset of the message.
@@ -29,30 +29,30 @@ pub(crate) struct Judgment {
 /// # Errors
 /// When the Defense Center aborted the message: [`ErrorKind::Config`] for a domain, source or map that it does not
 /// accept, otherwise [`ErrorKind::Protocol`].
-pub(crate) fn judge(center: &str, text: &str, body: &Body) -> Result<Judgment> {
+pub(crate) fn evaluate(center: &str, text: &str, body: &Body) -> Result<Evaluation> {
     let Some((before, count, after)) = split(text) else { return Err(aborted(center, text)) };
     let is_exact = before.is_empty() && after.is_empty() && text.ends_with('\n');
-    let mut judgment = Judgment::default();
+    let mut evaluation = Evaluation::default();
     if is_exact && count == Some(body.commands) {
-        return Ok(judgment);
+        return Ok(evaluation);
     }
-    judgment.blame(&messages(before), body);
-    judgment.blame(&messages(after), body);
-    if count != Some(body.commands) || judgment == Judgment::default() {
+    evaluation.assign_messages(&messages(before), body);
+    evaluation.assign_messages(&messages(after), body);
+    if count != Some(body.commands) || evaluation == Evaluation::default() {
         let counted = count.map_or_else(|| "an invalid number".to_owned(), |count| count.to_string());
         let reason = format!(
             "the Defense Center processed {counted} of {} commands; it silently drops lines it cannot parse",
             body.commands
         );
-        judgment.of_any.get_or_insert(reason);
+        evaluation.of_any.get_or_insert(reason);
     }
-    Ok(judgment)
+    Ok(evaluation)
 }
 
-impl Judgment {
+impl Evaluation {
     /// Finds the assets of the messages. A message without an asset belongs to the next message that names one. If
     /// none follows, it may concern any asset.
-    fn blame(&mut self, messages: &[String], body: &Body) {
+    fn assign_messages(&mut self, messages: &[String], body: &Body) {
         let mut reason = String::new();
         for message in messages {
             if !reason.is_empty() {

@@ -5,7 +5,7 @@ fn body() -> Body {
 }
 
 fn refused(text: &str) -> Refused {
-    judge("dc", text, &body()).unwrap().into_refused(&body())
+    evaluate("dc", text, &body()).unwrap().into_refused(&body())
 }
 
 fn names(refused: &Refused) -> Vec<String> {
@@ -16,7 +16,7 @@ const ALL: [&str; 3] = ["192.0.2.1", "192.0.2.11", "2001:db8::1"];
 
 #[test]
 fn only_the_done_line_with_the_exact_count_is_success() {
-    assert_eq!(judge("dc", "Done processing 3 commands.\n", &body()), Ok(Judgment::default()));
+    assert_eq!(evaluate("dc", "Done processing 3 commands.\n", &body()), Ok(Evaluation::default()));
     for text in [
         "Done processing 2 commands.\n",
         "Done processing 4 commands.\n",
@@ -32,7 +32,7 @@ fn only_the_done_line_with_the_exact_count_is_success() {
         assert_eq!(names(&refused(text)), ALL, "{text:?}");
     }
     for text in ["", "done processing 3 commands.\n", "Done processing 3 commands\n", "Done"] {
-        let error = judge("dc", text, &body()).unwrap_err();
+        let error = evaluate("dc", text, &body()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Protocol, "{text:?}");
     }
 }
@@ -70,17 +70,17 @@ fn messages_with_and_without_an_asset_are_distinguished() {
         ("Something about 192.0.2.1\nDone processing 2 commands.\n", 1, Some("processed 2 of 3")),
         ("Done processing 3 commands.\nhm\n", 0, Some("replied `hm`")),
     ] {
-        let judgment = judge("dc", text, &body()).unwrap();
-        assert_eq!(judgment.refused.len(), named, "{text}");
-        assert_eq!(judgment.of_any.is_some(), of_any.is_some(), "{text}");
-        let reason = judgment.of_any.unwrap_or_default();
+        let evaluation = evaluate("dc", text, &body()).unwrap();
+        assert_eq!(evaluation.refused.len(), named, "{text}");
+        assert_eq!(evaluation.of_any.is_some(), of_any.is_some(), "{text}");
+        let reason = evaluation.of_any.unwrap_or_default();
         assert!(reason.contains(of_any.unwrap_or_default()), "{reason}");
     }
 }
 
 #[test]
 fn every_known_error_fragment_is_explained() {
-    for (said, meaning) in [
+    for (reply, meaning) in [
         ("Failed to Execute Command: X", "a command failed on the Defense Center"),
         (
             "Failure to Run Scan API:\nCommand: ScanUpdate, IP: 1, vuln_count = 1",
@@ -105,15 +105,15 @@ fn every_known_error_fragment_is_explained() {
         ("Failed to send UserMessage", "internal error on the Defense Center"),
         ("'Global' is not a leaf domain", "only leaf domains contain hosts"),
     ] {
-        let refused = refused(&format!("{said}\nDone processing 3 commands.\n"));
-        assert_eq!(names(&refused), ALL, "{said}");
-        assert!(refused.values().all(|reason| reason.contains(meaning)), "{said}: {refused:?}");
+        let refused = refused(&format!("{reply}\nDone processing 3 commands.\n"));
+        assert_eq!(names(&refused), ALL, "{reply}");
+        assert!(refused.values().all(|reason| reason.contains(meaning)), "{reply}: {refused:?}");
     }
 }
 
 #[test]
 fn aborted_message_error_names_the_option() {
-    for (said, kind, part) in [
+    for (reply, kind, part) in [
         ("Failed to find map 'x' [f,1]\n", ErrorKind::Config, "unknown third-party map"),
         (
             "'x' is not in the certificate domain [f,1]\n",
@@ -125,10 +125,10 @@ fn aborted_message_error_names_the_option() {
         ("Failed to send UserMessage\n", ErrorKind::Protocol, "internal error on the Defense Center"),
         ("hello\u{1b}[31m\n", ErrorKind::Protocol, "it replied `hello?[31m`"),
     ] {
-        let error = judge("dc", said, &body()).unwrap_err();
-        assert_eq!(error.kind, kind, "{said}");
+        let error = evaluate("dc", reply, &body()).unwrap_err();
+        assert_eq!(error.kind, kind, "{reply}");
         assert!(error.message.contains(part), "{error}");
-        assert_eq!(error.hint.is_some(), kind == ErrorKind::Config, "{said}");
+        assert_eq!(error.hint.is_some(), kind == ErrorKind::Config, "{reply}");
     }
 }
 
@@ -145,7 +145,7 @@ proptest::proptest! {
             ], 0..8),
     ) {
         let text = pieces.concat();
-        let passed = judge("dc", &text, &body()).is_ok_and(|judgment| judgment == Judgment::default());
+        let passed = evaluate("dc", &text, &body()).is_ok_and(|evaluation| evaluation == Evaluation::default());
         proptest::prop_assert_eq!(passed, text == "Done processing 3 commands.\n");
     }
 }

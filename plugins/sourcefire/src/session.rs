@@ -19,7 +19,7 @@ pub(crate) struct Session {
 
 /// The result of a read.
 enum Reading {
-    Whole,
+    Complete,
     /// The Defense Center closed the connection.
     Closed,
 }
@@ -131,7 +131,7 @@ impl Wire<'_> {
         }
         let mut body = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         match self.fill(&mut body)? {
-            Reading::Whole => Ok(Some((kind, body))),
+            Reading::Complete => Ok(Some((kind, body))),
             Reading::Closed => Ok(None),
         }
     }
@@ -148,7 +148,7 @@ impl Wire<'_> {
                 Err(error) => return Err(self.target.explain(&self.stream.sock, &error)),
             }
         }
-        Ok(Reading::Whole)
+        Ok(Reading::Complete)
     }
 
     /// Explains a failed write. If the Defense Center sent a message before it closed, that message says more than

@@ -24,15 +24,15 @@ impl Event {
         if self.header != other.header {
             return Some(format!("header {:?} instead of {:?}", other.header, self.header));
         }
-        let (mine, others) = (by_key(&self.extension), by_key(&other.extension));
-        for (key, value) in &mine {
-            match others.get(key) {
+        let (expected, actual) = (by_key(&self.extension), by_key(&other.extension));
+        for (key, value) in &expected {
+            match actual.get(key) {
                 Some(read) if read == value => {}
                 Some(read) => return Some(format!("{key} is {read:?} instead of {value:?}")),
                 None => return Some(format!("{key} is missing")),
             }
         }
-        others.keys().find(|key| !mine.contains_key(*key)).map(|key| format!("there is a {key}"))
+        actual.keys().find(|key| !expected.contains_key(*key)).map(|key| format!("there is a {key}"))
     }
 }
 

@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How the proxy behaves.
 #[derive(Clone, Default)]
-pub struct Manners {
+pub struct ProxyBehavior {
     /// The required value of `Proxy-Authorization`. Requests with another value get 407.
     pub login: Option<String>,
     /// The status with which every CONNECT is rejected, for example `403 Forbidden`.
@@ -38,7 +38,7 @@ pub struct HttpProxy {
 }
 
 struct Shared {
-    manners: Manners,
+    behavior: ProxyBehavior,
     log: Mutex<Vec<Tunnel>>,
     stopped: AtomicBool,
 }
@@ -49,10 +49,10 @@ impl HttpProxy {
     /// # Panics
     /// If no port is free.
     #[must_use]
-    pub fn start(manners: Manners) -> Self {
+    pub fn start(behavior: ProxyBehavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let shared = Arc::new(Shared { manners, log: Mutex::default(), stopped: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { behavior, log: Mutex::default(), stopped: AtomicBool::new(false) });
         let proxy = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -69,7 +69,7 @@ impl HttpProxy {
     /// Its URL: `http://127.0.0.1:PORT`, or `https://…` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.shared.manners.tls.is_some() { "https" } else { "http" };
+        let scheme = if self.shared.behavior.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
@@ -90,7 +90,7 @@ impl Drop for HttpProxy {
 
 impl Shared {
     fn serve(&self, stream: TcpStream) {
-        let Some(tls) = &self.manners.tls else {
+        let Some(tls) = &self.behavior.tls else {
             let mut head = stream;
             if let Ok(Some(target)) = self.accept_tunnel(&mut head) {
                 let Ok(client_writer) = head.try_clone() else { return };
@@ -123,13 +123,13 @@ impl Shared {
         let target = target.unwrap_or_default().to_owned();
         let login = head.split("\r\n").find_map(|line| line.strip_prefix("Proxy-Authorization: "));
         let login = login.map(str::to_owned);
-        let manners = &self.manners;
-        let rejection = if manners.login.is_some() && login != manners.login {
+        let behavior = &self.behavior;
+        let rejection = if behavior.login.is_some() && login != behavior.login {
             Some("407 Proxy Authentication Required".to_owned())
         } else if target.is_empty() {
             Some("405 Method Not Allowed".to_owned())
         } else {
-            manners.refusal.clone()
+            behavior.refusal.clone()
         };
         let opened = rejection.is_none();
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(Tunnel {

@@ -103,9 +103,9 @@ fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch2]) 
 
 fn one_batch(findings: &[Cells]) -> RawBatch2 {
     let mut batch = BatchBuilder::default();
-    for together in findings.chunk_by(|one, next| is_same_asset(one, next)) {
-        let asset = batch.push_asset(&asset_row(&together[0]), false);
-        for finding in together {
+    for of_asset in findings.chunk_by(|one, next| is_same_asset(one, next)) {
+        let asset = batch.push_asset(&asset_row(&of_asset[0]), false);
+        for finding in of_asset {
             let definition = batch.push_definition(&definition_row(finding));
             batch.push_finding(asset, definition, &finding_row(finding));
         }

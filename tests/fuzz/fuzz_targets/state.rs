@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     match first % 8 {
         0..=2 => receipt(rest, Rotation::default()),
         3 => receipt(rest, Rotation { max_bytes: Some(1024), max_age: None }),
-        4 | 5 => letters(rest),
+        4 | 5 => dead_letters(rest),
         _ => ledger(rest),
     }
     Corpus::Keep
@@ -63,7 +63,7 @@ fn receipt(bytes: &[u8], rotate: Rotation) {
 }
 
 /// Each line is a dead letter in the ledger.
-fn letters(bytes: &[u8]) {
+fn dead_letters(bytes: &[u8]) {
     let ledger = &*LETTERS;
     let read = |letters: &[Vec<u8>]| -> Vec<Option<DeadLetter>> {
         let first = ledger.dead_letter_end("siem").expect("the ledger is valid").number + 1;

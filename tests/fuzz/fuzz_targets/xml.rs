@@ -1,19 +1,19 @@
 //! Reads any bytes as a report: no panic, valid batches, bounded memory, the same result for any split of the bytes,
 //! and no control characters in messages, which could forge a log line.
 //!
-//! The first byte selects the kind of report, or that the rest is expanded first ([`SWELL`]).
+//! The first byte selects the kind of report, or that the rest is expanded first ([`REPEATED`]).
 #![no_main]
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, RawBatch2, Schema};
 use scanbridge_qualys_xml::tail::{self, Ending};
+use scanbridge_qualys_xml::test_support::{MemorySpool, Pieces};
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Kind, Limits, Progress, Reply, ReportReader, Spool, index_knowledge_base, line_at,
+    Damage, Definitions, Kind, Limits, Progress, Reply, ReportReader, index_knowledge_base, line_at,
     read_preface,
 };
 
@@ -24,8 +24,8 @@ const LIMITS: Limits = Limits { text_bytes: 128 << 10 };
 /// one asset before and after its late texts, each within the limit. Buffers grow by doubling; tables have the same bound.
 const MAX_BATCH_BYTES: usize = 2 * (2 * BatchBuilder::TARGET_BYTES + 4 * LIMITS.text_bytes);
 
-/// With this first byte, the rest is expanded by [`swell`].
-const SWELL: u8 = b'@';
+/// With this first byte, the rest is expanded by [`repeat_parts`].
+const REPEATED: u8 = b'@';
 /// Inputs are too short to fill a batch. So `LONG` is replaced by a long text, and the text between two `MANY` is
 /// repeated many times. These bytes do not occur in UTF-8.
 const LONG: u8 = 0xFE;
@@ -39,7 +39,7 @@ static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
-    let bytes = if *first != SWELL { Cow::Borrowed(rest) } else { Cow::Owned(swell(rest)) };
+    let bytes = if *first != REPEATED { Cow::Borrowed(rest) } else { Cow::Owned(repeat_parts(rest)) };
     let kind = match first % 8 {
         1 => Kind::Scan,
         2 => Kind::TemplateReport,
@@ -58,26 +58,26 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-fn swell(bytes: &[u8]) -> Vec<u8> {
+fn repeat_parts(bytes: &[u8]) -> Vec<u8> {
     let filling = b"long text &amp; more\n".repeat(LONG_BYTES / 21);
-    let mut swollen = Vec::new();
+    let mut repeated = Vec::new();
     for (index, part) in bytes.split(|byte| *byte == MANY).enumerate() {
         let mut pieces = part.split(|byte| *byte == LONG);
         let mut part = pieces.next().unwrap_or_default().to_vec();
         for piece in pieces {
-            let allowed = MAX_BYTES.saturating_sub(swollen.len() + part.len());
+            let allowed = MAX_BYTES.saturating_sub(repeated.len() + part.len());
             part.extend_from_slice(&filling[..filling.len().min(allowed)]);
             part.extend_from_slice(piece);
         }
-        let allowed = MAX_BYTES.saturating_sub(swollen.len()) / part.len().max(1);
+        let allowed = MAX_BYTES.saturating_sub(repeated.len()) / part.len().max(1);
         let times = if index % 2 == 0 { 1 } else { MANY_TIMES.min(allowed) };
-        swollen.extend(part.repeat(times));
+        repeated.extend(part.repeat(times));
     }
-    swollen
+    repeated
 }
 
 fn read_knowledge_base(bytes: &[u8]) {
-    let mut definitions = Definitions::new(Box::<Memory>::default());
+    let mut definitions = Definitions::new(Box::<MemorySpool>::default());
     match index_knowledge_base(bytes, LIMITS, &mut definitions) {
         Ok(notes) => notes.iter().for_each(|note| check_message(&note.text)),
         Err(damage) => check_damage(&damage, bytes),
@@ -114,11 +114,12 @@ struct Outcome {
 impl Outcome {
     /// Reads a report with the same steps as the file input. The source provides pieces of `piece` bytes.
     fn of(kind: &Kind, bytes: &[u8], piece: usize, with_knowledge_base: bool) -> Self {
-        let mut definitions = Definitions::new(Box::<Memory>::default());
+        let mut definitions = Definitions::new(Box::<MemorySpool>::default());
         if *kind == Kind::Detections {
             index_knowledge_base(KNOWLEDGE_BASE, LIMITS, &mut definitions).expect("the constant is valid");
         }
-        let source = || Pieces { rest: bytes, piece };
+        let pieces = [piece];
+        let source = || Pieces::new(bytes, &pieces);
         let (mut preface, damage) = read_preface(kind, source(), LIMITS, &mut definitions);
         preface.error.iter().for_each(|error| check_message(error));
         if let Some(damage) = &damage {
@@ -201,41 +202,6 @@ fn has_odd_ending(tail: &[u8], root: &str) -> bool {
     let text = String::from_utf8_lossy(tail);
     let at = text.rfind(&format!("</{root}")).or_else(|| text.rfind(&format!("<{root}")));
     at.is_none_or(|at| text[at + 1..].contains('<') || text[at..].contains('\u{FFFD}'))
-}
-
-/// A source that provides its bytes in pieces.
-struct Pieces<'a> {
-    rest: &'a [u8],
-    piece: usize,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.piece.min(into.len());
-        self.rest.read(&mut into[..length])
-    }
-}
-
-/// A spool in memory.
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Spool for Memory {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).expect("offsets come from `append`");
-        into.copy_from_slice(&self.0[from..from + into.len()]);
-        Ok(())
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.0.clear();
-        Ok(())
-    }
 }
 
 const KNOWLEDGE_BASE: &[u8] = b"<KNOWLEDGE_BASE_VULN_LIST_OUTPUT><RESPONSE><VULN_LIST>\

@@ -19,7 +19,7 @@ use scanbridge_plugin_api::{
 struct Rogue {
     act: String,
     services: Services,
-    told: Option<PathBuf>,
+    confirmed: Option<PathBuf>,
     findings: u64,
     own_columns: Option<OwnColumns>,
     steps: u32,
@@ -79,7 +79,7 @@ impl Input for Rogue {
     const SUMMARY: &'static str = "an input that violates the plugin contract on purpose";
     const OPTIONS: &'static [OptionSpec] = &[
         OptionSpec::choice("act", ACTS).default_text("behave").help("Simulated fault."),
-        OptionSpec::path("told").help("Log file of the reports that the host has confirmed."),
+        OptionSpec::path("confirmed").help("Log file of the reports that the host has confirmed."),
         OptionSpec::integer("findings", 1, 1000).default_integer(1).help("Number of findings of each asset."),
     ];
 
@@ -92,7 +92,7 @@ impl Input for Rogue {
         if act == "hang-in-open" {
             std::thread::sleep(Duration::MAX);
         }
-        let told = options.path("told")?;
+        let confirmed = options.path("confirmed")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let steps = resume.and_then(|position| position.0.first()).map_or(0, |step| u32::from(*step));
         let resumes = (1..11).contains(&steps);
@@ -100,7 +100,7 @@ impl Input for Rogue {
         let mut schema = Schema::default();
         let own_columns = if act == "own-columns" { Some(OwnColumns::add_to(&mut schema)?) } else { None };
         let services = services.clone();
-        let rogue = Self { act, services, told, findings, own_columns, steps, resumes, runtime };
+        let rogue = Self { act, services, confirmed, findings, own_columns, steps, resumes, runtime };
         Ok(OpenedInput::from(rogue).with_schema(schema))
     }
 
@@ -174,12 +174,12 @@ impl Input for Rogue {
         for report in &stored.reports {
             self.services.state().put(&format!("stored:{}", report.key.path), b"")?;
         }
-        let Some(told) = &self.told else { return Ok(()) };
+        let Some(confirmed) = &self.confirmed else { return Ok(()) };
         let mut file =
-            fs::OpenOptions::new().create(true).append(true).open(told).expect("the log can be opened");
+            fs::OpenOptions::new().create(true).append(true).open(confirmed).expect("the log can be opened");
         for report in &stored.reports {
-            let (outcome, letters) = (report.outcome.word(), report.dead_letters);
-            writeln!(file, "{} {outcome} {letters}", report.key.path).expect("the log can be written");
+            let (outcome, dead_letters) = (report.outcome.word(), report.dead_letters);
+            writeln!(file, "{} {outcome} {dead_letters}", report.key.path).expect("the log can be written");
         }
         Ok(())
     }

@@ -240,7 +240,10 @@ impl Stream {
             }
             self.window = (self.window.min(attempted) / 2).max(1);
         }
+        let services = &self.connector.services;
+        services.note(tracing::Level::WARN, "connections lost and opened again", 1);
         if unconfirmed > 0 {
+            services.note(tracing::Level::WARN, "unacknowledged events resent", unconfirmed as u64);
             tracing::warn!(events = unconfirmed, "{reason}; resending unacknowledged events");
         } else {
             tracing::debug!("{reason}; no unacknowledged events");

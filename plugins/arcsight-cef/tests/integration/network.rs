@@ -26,9 +26,17 @@ pub(crate) fn options(transport: &str, address: SocketAddr, more: Value) -> Valu
 }
 
 pub(crate) fn open(options: &Value, receipt: Option<&Receipt>) -> Result<ArcSightCef> {
+    open_with(options, receipt, &Services::without_host(Path::new("/nonexistent")))
+}
+
+pub(crate) fn open_with(
+    options: &Value,
+    receipt: Option<&Receipt>,
+    services: &Services,
+) -> Result<ArcSightCef> {
     let options = Options::read(ArcSightCef::OPTIONS, options.to_string().as_bytes())?;
-    let (services, frame) = (Services::without_host(Path::new("/nonexistent")), OpenFrame::default());
-    ArcSightCef::open(&Open::new(&options, &services, &frame), receipt).map(|opened| opened.plugin)
+    let frame = OpenFrame::default();
+    ArcSightCef::open(&Open::new(&options, services, &frame), receipt).map(|opened| opened.plugin)
 }
 
 /// A batch of one asset with `count` findings. The QIDs number the events, starting at `first`.

@@ -7,7 +7,7 @@ use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::syslog_sink::{Framing, SinkBehavior, SyslogSink};
 use serde_json::json;
 
-use crate::network::{deliver, numbered, options};
+use crate::network::{deliver, number_of, numbered, options};
 
 const BATCHES: usize = 200;
 
@@ -35,6 +35,10 @@ fn throughput_of_200_000_events() {
         let started = Instant::now();
         deliver(&options, &batches, 20, |_| {}).unwrap();
         let seconds = started.elapsed().as_secs_f64();
+        let mut arrived: Vec<_> = sink.messages().iter().map(|message| number_of(message)).collect();
+        arrived.sort_unstable();
+        arrived.dedup();
+        assert_eq!(arrived.len(), BATCHES * 1000, "{transport} {confirm}: every event has arrived");
         let bytes: usize = sink.connections().iter().map(|connection| connection.bytes.len()).sum();
         println!(
             "{transport} {confirm:8}: {} events, {bytes} bytes, {seconds:.2} s wall",

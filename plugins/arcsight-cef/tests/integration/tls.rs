@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use scanbridge_doubles::certificates::{Authority, Pkcs12, Request};
 use scanbridge_doubles::syslog_sink::{End, Framing, SinkBehavior, SyslogSink};
 use scanbridge_plugin_api::batch::{Batch, Columns};
-use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, PluginError, Verdict};
+use scanbridge_plugin_api::{Begin, CommitPoint, ErrorKind, Output, PluginError, Services, Verdict};
 use serde_json::{Value, json};
 
 use crate::case::scan;
-use crate::network::{deliver, number_of, numbered, open, options};
+use crate::network::{deliver, number_of, numbered, open, open_with, options};
 
 /// A receiver with a certificate issued by `authority`; it records octet-counted frames.
 fn sink(
@@ -168,6 +168,24 @@ fn probe_completes_the_tls_handshake_and_sends_nothing() {
     let untrusted = check(ca_of(&Authority::new("Another CA"), folder.path()));
     assert_eq!(untrusted.steps[2].verdict, Verdict::Failed);
     assert!(sink.messages().is_empty());
+}
+
+#[test]
+fn resent_events_and_reconnects_are_counted() {
+    let (authority, folder) = (Authority::new("Example Root CA"), tempfile::tempdir().unwrap());
+    let behavior = SinkBehavior { close_after: Some(100), ..SinkBehavior::default() };
+    let sink = sink(&authority, &localhost(), false, behavior);
+    let mut options = options("tls", sink.address(), ca_of(&authority, folder.path()));
+    options["confirm_grace_ms"] = json!(100);
+    let services = Services::without_host(Path::new("/nonexistent"));
+    let mut output = open_with(&options, None, &services).unwrap();
+    output.begin(&scan(), Begin::NEW).unwrap();
+    let (batch, columns) = (numbered(0, 300, "some result"), Columns::of_report(&scan()));
+    output.write(Batch::of(&batch, &columns).unwrap()).unwrap();
+    output.commit(CommitPoint::InReport).unwrap();
+    let notes = services.notes();
+    assert!(notes["connections lost and opened again"] >= 2, "{notes:?}");
+    assert!(notes["unacknowledged events resent"] >= 1, "{notes:?}");
 }
 
 /// With `close_notify` and without.

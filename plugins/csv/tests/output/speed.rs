@@ -57,6 +57,12 @@ fn fifty_five_thousand_findings() {
             bytes += output.write(batch).unwrap().bytes;
         }
         output.end(&complete(&[])).unwrap();
+        assert!(bytes > 100 * FINDINGS as u64, "{options}: only {bytes} bytes");
+        if path.starts_with(folder.path()) {
+            let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+            let written = file.metadata().unwrap().len();
+            assert!(written > bytes, "{written} bytes in the file, {bytes} and a header expected");
+        }
         println!(
             "{options:45} {}: {bytes} bytes, {:.3} s CPU, {:.3} s wall",
             path.display(),

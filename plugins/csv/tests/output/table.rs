@@ -139,10 +139,10 @@ fn cell_of_many_megabytes_is_written_completely() {
 fn python_reads_the_same_cells() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.csv");
-    let nasty =
+    let special =
         ["a\"b", "a,b", "l1\nl2", "l1\r\nl2", "", " x ", "é💥", "'", "\"", "\t,\"", "x\\\"y", "\u{feff}z"];
     let mut cells = Vec::new();
-    for text in &nasty {
+    for text in &special {
         cells.push([("result", *text), ("kind", "information")]);
     }
     let findings: Vec<Cells<'_>> = cells.iter().map(|cells| (WEB, WEAK, &cells[..])).collect();
@@ -166,7 +166,7 @@ fn python_reads_the_same_cells() {
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let expected: Vec<String> = ["finding.result"]
         .iter()
-        .chain(&nasty)
+        .chain(&special)
         .map(|text| format!("2 {}", hex(text)).trim_end().to_owned())
         .collect();
     let read: Vec<String> =

@@ -80,6 +80,30 @@ fn gzip_file_above_the_decompressed_limit_is_refused() {
 }
 
 #[test]
+fn gzip_file_with_an_implausible_ratio_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.xml.gz");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    (0..40).for_each(|_| encoder.write_all(&vec![b' '; 1 << 20]).unwrap());
+    fs::write(&path, encoder.finish().unwrap()).unwrap();
+    let outcome = read_with(&path, &json!({})).unwrap();
+    let error = &outcome.refused[0].error;
+    assert_eq!(error.kind, ErrorKind::BadData);
+    assert!(error.message.ends_with("bomb.xml.gz decompresses to more than 200 times its size"), "{error}");
+}
+
+#[test]
+fn device_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.xml");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let outcome = read_with(&path, &json!({ "max_unpacked_bytes": 1 << 20 })).unwrap();
+    let error = &outcome.refused[0].error;
+    assert_eq!(error.kind, ErrorKind::NoInput);
+    assert!(error.message.ends_with("endless.xml: neither a regular file nor a pipe"), "{error}");
+}
+
+#[test]
 fn pipe_is_read_like_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");

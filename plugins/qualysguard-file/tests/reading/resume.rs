@@ -140,7 +140,7 @@ fn with_between_tags(xml: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes that this thread reads while `call` runs, from files of any kind.
-fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
+pub(crate) fn bytes_read<T>(call: impl FnOnce() -> T) -> (u64, T) {
     let count = || -> u64 {
         let io = fs::read_to_string("/proc/thread-self/io").unwrap();
         io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
@@ -174,14 +174,14 @@ fn resumed_run_reads_only_the_rest() {
         assert!(bytes.len() > 4 << 20, "{name}: {}", bytes.len());
         fs::write(&path, bytes).unwrap();
         let options = options(&[&path]);
-        let (whole, uninterrupted) = bytes_read(|| read(&options));
+        let (all_bytes, uninterrupted) = bytes_read(|| read(&options));
         let findings = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Finding(_))).count();
         let total = findings(&uninterrupted.events);
         let inside = inside(&uninterrupted);
         let (at, position) =
             inside.iter().find(|(at, _)| 10 * findings(&uninterrupted.events[..*at]) >= 6 * total).unwrap();
         let (rest, ()) = bytes_read(|| assert_resumes(&options, &uninterrupted, *at, position));
-        assert!(100 * rest <= 45 * whole, "{name}: {rest} of {whole} bytes");
+        assert!(100 * rest <= 45 * all_bytes, "{name}: {rest} of {all_bytes} bytes");
     }
 }
 

@@ -10,6 +10,7 @@ use scanbridge_qualysguard_file::QualysGuardFile;
 use serde_json::{Value, json};
 
 use crate::files::gzip;
+use crate::resume::bytes_read;
 use crate::session::{Pause, Session};
 
 fn watching(folder: &Path, more: &Value) -> Value {
@@ -95,11 +96,9 @@ fn files_of_an_empty_directory_stay_recorded() {
 #[test]
 fn failed_decompression_is_retried_and_reported_once() {
     let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
-    let mounted = Command::new("mount").args(mount).arg(state.path()).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
+    let Some(_mounted) = mount(state.path(), 1) else {
         return println!("skipped: mounting a file system is not permitted");
-    }
+    };
     fs::write(folder.path().join("a.xml.gz"), gzip(&fs::read(good("scan-ipv6.xml")).unwrap())).unwrap();
     let filler = state.path().join("filler");
     let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
@@ -112,8 +111,60 @@ fn failed_decompression_is_retried_and_reported_once() {
     scan(&mut session);
     let files = session.files();
     drop(session);
-    assert!(Command::new("umount").arg(state.path()).status().unwrap().success());
     assert_eq!((outcome, files), (vec![ErrorKind::Io], vec!["a.xml.gz".to_owned()]));
+}
+
+/// A file system in memory. `None` if the user may not mount one.
+fn mount(folder: &Path, mebibytes: u32) -> Option<Mounted<'_>> {
+    let size = format!("size={mebibytes}m");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
+    mounted.is_ok_and(|output| output.status.success()).then_some(Mounted(folder))
+}
+
+/// Unmounts when it is dropped.
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+/// A report that does not compress well, of this many MiB.
+fn incompressible_report(mebibytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let random = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        b' ' + (state >> 58) as u8
+    });
+    let text: Vec<u8> = random.filter(|byte| !b"-<&".contains(byte)).take(mebibytes << 20).collect();
+    let report = fs::read(good("scan-ipv6.xml")).unwrap();
+    [&report[..], b"<!--", &text[..], b"-->"].concat()
+}
+
+#[test]
+fn temporary_file_leaves_a_reserve_of_disk_space() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(_mounted) = mount(state.path(), 20) else {
+        return println!("skipped: mounting a file system is not permitted");
+    };
+    fs::write(folder.path().join("a.xml.gz"), gzip(&incompressible_report(6))).unwrap();
+    let filler = state.path().join("filler");
+    let mut session = Session::open(&watching(folder.path(), &json!({})), state.path(), None);
+    fs::write(&filler, vec![0; 13 << 20]).unwrap();
+    scan(&mut session);
+    {
+        let refusals = session.refusals();
+        let error = &refusals[0].error;
+        assert_eq!(error.kind, ErrorKind::Io);
+        assert!(error.message.contains("2 MiB must remain free in the state directory"), "{error}");
+    }
+    let (read, ()) = bytes_read(|| scan(&mut session));
+    assert!(read < 1 << 20, "{read} bytes were read although neither file nor disk has changed");
+    fs::remove_file(&filler).unwrap();
+    scan(&mut session);
+    assert_eq!((session.refusals().len(), session.files()), (1, vec!["a.xml.gz".to_owned()]));
+    drop(session);
 }
 
 /// Directories by date are created and deleted with their files.

@@ -79,6 +79,8 @@ impl WaitBudget {
         }
         self.waited += wait;
         let shown = wait.as_millis().div_ceil(1_000);
+        services.note(tracing::Level::INFO, "calls repeated after a wait for a limit of the Qualys API", 1);
+        services.note(tracing::Level::INFO, "seconds waited for limits of the Qualys API", wait.as_secs());
         tracing::info!("waiting {shown} s: {why}");
         services.sleep(wait + jitter(wait))
     }

@@ -48,7 +48,7 @@ enum State {
 struct Pull {
     /// The report start was delivered.
     #[serde(default)]
-    under_way: bool,
+    in_report: bool,
     /// Only assets processed since this time are requested; `None`: all.
     since: Option<String>,
     /// Time of the first page by the clock of Qualys; empty before that page.
@@ -96,7 +96,7 @@ impl Detections {
 
     /// Starts a pull with its first page, or resumes an interrupted one.
     fn begin(&mut self, context: &mut SourceContext) -> Result<Step> {
-        let continued = self.pull.under_way;
+        let continued = self.pull.in_report;
         let is_over = continued && self.pull.first.is_none();
         if !continued {
             self.cache.clear();
@@ -109,7 +109,7 @@ impl Detections {
         if !is_over {
             self.open_page(context)?;
         }
-        self.pull.under_way = true;
+        self.pull.in_report = true;
         self.state = if is_over { State::End } else { State::Pages };
         let url = context.client.at(&format!("api/{}/fo/asset/host/vm/detection/", self.wanted.version));
         let start = ReportStart {

@@ -147,10 +147,10 @@ impl LaunchedReports {
     }
 
     /// Reports that are no longer needed: passed on, outdated, or with a key that is not in `wanted`.
-    pub(super) fn unneeded(&self, wanted: &[String]) -> Vec<String> {
+    pub(super) fn obsolete(&self, wanted: &[String]) -> Vec<String> {
         let known = self.reports.iter().filter(|entry| !entry.is_unanswered());
-        let unneeded = known.filter(|entry| !entry.is_pending() || !wanted.contains(&entry.key));
-        unneeded.map(|entry| entry.id.clone()).collect()
+        let obsolete = known.filter(|entry| !entry.is_pending() || !wanted.contains(&entry.key));
+        obsolete.map(|entry| entry.id.clone()).collect()
     }
 }
 

@@ -163,7 +163,7 @@ impl ReportLauncher {
             Which::Launch(template) => Some(launch_key(context, template, &self.wanted)),
             _ => None,
         });
-        for id in self.launched.unneeded(&launches.collect::<Vec<_>>()) {
+        for id in self.launched.obsolete(&launches.collect::<Vec<_>>()) {
             let deleted = if self.wanted.delete { delete(context, &id) } else { Ok(()) };
             match deleted {
                 Ok(()) => self.launched.remove(&id)?,

@@ -138,6 +138,7 @@ impl TemplateReports {
                 }
                 // The list says that the report is finished; retry for a while.
                 Answer::NotReady(reply) if self.launching.contains(id) && began.elapsed() < SETTLING => {
+                    context.services.note(tracing::Level::INFO, "downloads of a report repeated", 1);
                     tracing::info!("waiting for report {id}: {reply}");
                     context.services.sleep(pause)?;
                     pause = (pause * 2).min(SETTLING);

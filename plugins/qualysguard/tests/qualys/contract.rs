@@ -37,8 +37,8 @@ fn input_contract() {
 fn cancellation_ends_a_wait_at_once() {
     let slow = Reply::xml(template_report()).delay(Duration::from_secs(20));
     let limit = Reply::code_with(409, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "600")]);
-    let drip = Reply::xml(template_report()).drip(10, Duration::from_millis(100));
-    for reply in [slow, limit, drip] {
+    let slow_body = Reply::xml(template_report()).in_pieces(10, Duration::from_millis(100));
+    for reply in [slow, limit, slow_body] {
         let bench = Bench::new(Script::new().on("", [reply]))
             .with(json!({ "report_id": 5, "read_timeout_secs": 60 }));
         let host = ExamHost::new();

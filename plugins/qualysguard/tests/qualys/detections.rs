@@ -1,6 +1,6 @@
 //! Source `host-detections`.
 
-use scanbridge_doubles::fake_qualys::{Population, Reply, Script, Seen};
+use scanbridge_doubles::fake_qualys::{Population, ReceivedRequest, Reply, Script};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::{ErrorKind, Input};
 use serde_json::json;
@@ -79,7 +79,8 @@ fn page_from_the_api_gives_the_same_findings_as_a_file() {
 
 #[test]
 fn page_size_is_halved_and_a_broken_asset_is_skipped() {
-    let population = Population { most_per_page: 4, broken: vec![1007], ..Population::of(20) };
+    let population =
+        Population { max_assets_per_page: 4, truncated_assets: vec![1007], ..Population::of(20) };
     let bench = bench(population, 16);
     let outcome = bench.run().unwrap();
     let report = &outcome.reports[0];
@@ -104,7 +105,7 @@ fn invalid_url_of_the_next_page_is_rejected() {
         ("{url}/api/?x=5", "has no id_min"),
         ("", "announced a next page of detections without its URL"),
     ] {
-        let bench = Bench::new(|_: &Seen| Reply::mute());
+        let bench = Bench::new(|_: &ReceivedRequest| Reply::no_response());
         let next = next.replace("{url}", &bench.qualys.url());
         drop(bench);
         let page = format!(
@@ -113,7 +114,7 @@ fn invalid_url_of_the_next_page_is_rejected() {
              <URL><![CDATA[{next}]]></URL></WARNING></RESPONSE></HOST_LIST_VM_DETECTION_OUTPUT>"
         );
         // The second fake may get another port, so its URLs are replaced by the host of the request.
-        let bench = Bench::new(move |request: &Seen| {
+        let bench = Bench::new(move |request: &ReceivedRequest| {
             let host = request.header("host").unwrap_or_default();
             let page = match page.find("https://127.0.0.1:") {
                 Some(at) => {
@@ -178,7 +179,7 @@ fn interrupted_page_is_resumed_at_the_asset() {
             .on(KNOWLEDGE_BASE, [Reply::xml(std::fs::read(good("knowledge-base.xml")).unwrap())])
     };
     let with = json!({ "source": "host-detections", "template_id": null });
-    let (whole, complete) = bytes_read(|| Bench::new(script()).with(with.clone()).run().unwrap());
+    let (total, complete) = bytes_read(|| Bench::new(script()).with(with.clone()).run().unwrap());
     let complete = complete.only_report();
     let positions = |outcome: &Outcome| outcome.positions.iter().filter(|(at, _)| !at.0.is_empty()).count();
     for stop_after in [1, 6, 10] {
@@ -199,7 +200,7 @@ fn interrupted_page_is_resumed_at_the_asset() {
         assert_eq!((rest.notes(), rest.end().bytes), (complete.notes(), complete.end().bytes));
         assert_eq!(bench.qualys.count(PAGE), 1, "no page is downloaded twice");
         if 10 * delivered >= 6 * complete.findings.len() {
-            assert!(100 * read <= 45 * whole, "{read} of {whole} bytes");
+            assert!(100 * read <= 45 * total, "{read} of {total} bytes");
         }
         assert!(stop_after < 10 || 10 * delivered >= 6 * complete.findings.len(), "{delivered}");
     }
@@ -278,14 +279,14 @@ fn page(time: &str, asset: u64, warning: &str) -> Reply {
 
 /// Two pages; the URL of the second one has the host of the request.
 fn two_pages(time: &'static str, next: u64) -> Bench {
-    let answers = move |request: &Seen| {
+    let responder = move |request: &ReceivedRequest| {
         let host = request.header("host").unwrap_or_default();
         match request.field("id_min") {
             None => page(time, 1000, &format!("{WARNING}https://{host}{PAGE}?id_min={next}</URL></WARNING>")),
             Some(_) => page(time, 1001, ""),
         }
     };
-    Bench::new(answers).with(json!({ "source": "host-detections" }))
+    Bench::new(responder).with(json!({ "source": "host-detections" }))
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn restart_with_an_interval_starts_a_new_round() {
 #[test]
 fn failed_pull_moves_no_watermark() {
     let population =
-        Population { broken: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
+        Population { truncated_assets: vec![1001, 1002, 1003, 1004, 1005, 1006, 1007], ..Population::of(20) };
     let failing = bench(population, 1).with(json!({ "incremental": true }));
     assert_eq!(failing.fails().kind, ErrorKind::Unavailable);
     assert!(!failing.keys().contains_key("watermark"));

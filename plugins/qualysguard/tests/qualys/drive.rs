@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_doubles::fake_qualys::{Answers, FakeQualys};
+use scanbridge_doubles::fake_qualys::{FakeQualys, Responder};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns};
 use scanbridge_plugin_api::model::{Refusal, ReportEnd, ReportStart};
 use scanbridge_plugin_api::{
@@ -81,10 +81,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(answers: impl Answers) -> Self {
+    pub(crate) fn new(responder: impl Responder) -> Self {
         let authority = Authority::new("Example Root CA");
         let server = authority.issue(&Request::server(&["127.0.0.1", "localhost"]));
-        let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
+        let qualys = FakeQualys::start(authority.server_config(&server, false), responder);
         Self::of(qualys, authority)
     }
 
@@ -140,16 +140,23 @@ impl Bench {
     }
 
     pub(crate) fn open(&self, resume: Option<&Position>) -> Result<QualysGuard> {
-        let services = Services::without_host(&self.state());
+        self.open_with(resume, &Services::without_host(&self.state()))
+    }
+
+    pub(crate) fn open_with(&self, resume: Option<&Position>, services: &Services) -> Result<QualysGuard> {
         let options = Options::read(QualysGuard::OPTIONS, self.options.to_string().as_bytes())?;
         let frame = OpenFrame::default();
-        let open = Open::new(&options, &services, &frame);
+        let open = Open::new(&options, services, &frame);
         QualysGuard::open(&open, resume).map(|opened| opened.plugin)
     }
 
     /// Runs to the end and commits every position.
     pub(crate) fn run(&self) -> Result<Outcome> {
-        let mut input = self.open(None)?;
+        self.run_with(&Services::without_host(&self.state()))
+    }
+
+    pub(crate) fn run_with(&self, services: &Services) -> Result<Outcome> {
+        let mut input = self.open_with(None, services)?;
         let mut outcome = Outcome::default();
         while step(&mut input, &mut outcome)? {
             let (position, _) = outcome.positions.last().cloned().unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
-use scanbridge_plugin_api::ErrorKind;
+use scanbridge_doubles::fake_qualys::{ReceivedRequest, Reply, Script};
+use scanbridge_plugin_api::{ErrorKind, Services};
 use serde_json::json;
 
 use crate::drive::Bench;
@@ -126,7 +126,7 @@ fn invalid_template_is_reported_with_the_reply_of_qualys() {
 
 #[test]
 fn rate_and_concurrency_limits_are_waited_for() {
-    let storm = |replies: Vec<Reply>| {
+    let failures = |replies: Vec<Reply>| {
         let mut replies = replies;
         replies.push(Reply::simple("New report launched", &[("ID", "77")]));
         Script::new()
@@ -143,9 +143,13 @@ fn rate_and_concurrency_limits_are_waited_for() {
     let printed = Reply::code_with(400, 1965, "Too many calls", &[("SECONDS_TO_WAIT", "1")]);
     let began = Instant::now();
     let bench =
-        Bench::new(storm(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
-    bench.run().unwrap().only_report();
+        Bench::new(failures(vec![rate, busy, full, Reply::html(429), Reply::html(202), unclear, printed]));
+    let services = Services::without_host(&bench.state());
+    bench.run_with(&services).unwrap().only_report();
     assert_eq!(bench.qualys.count("action=launch"), 8);
+    let notes = services.notes();
+    assert_eq!(notes["calls repeated after a wait for a limit of the Qualys API"], 7, "{notes:?}");
+    assert!(notes["seconds waited for limits of the Qualys API"] >= 6, "{notes:?}");
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
 
     // The headers of a successful response are obeyed, too.
@@ -158,7 +162,7 @@ fn rate_and_concurrency_limits_are_waited_for() {
     let _ = bench.run();
     assert!(began.elapsed() >= Duration::from_secs(2));
 
-    let bench = Bench::new(storm(vec![Reply::code_with(
+    let bench = Bench::new(failures(vec![Reply::code_with(
         409,
         1965,
         "Too many calls",
@@ -176,17 +180,17 @@ fn finished_list() -> [Reply; 1] {
 fn truncated_body_is_never_delivered() {
     let body = template_report();
     for part in 0..20 {
-        let cut = body.len() * part / 20;
+        let length = body.len() * part / 20;
         for (index, reply) in [
-            Reply::xml(body.clone()).cut(cut),
-            Reply::xml(body.clone()).chunked().cut(cut),
-            Reply::xml(body[..cut].to_vec()).until_close(),
-            Reply::xml(body.clone()).content_length(cut as u64),
+            Reply::xml(body.clone()).truncate_at(length),
+            Reply::xml(body.clone()).chunked().truncate_at(length),
+            Reply::xml(body[..length].to_vec()).until_close(),
+            Reply::xml(body.clone()).content_length(length as u64),
         ]
         .into_iter()
         .enumerate()
         {
-            if cut == 0 && index > 1 {
+            if length == 0 && index > 1 {
                 continue; // An empty body is tested elsewhere.
             }
             let bench = Bench::new(Script::new().on("action=fetch", [reply]).on("", finished_list()))
@@ -195,13 +199,13 @@ fn truncated_body_is_never_delivered() {
             assert_eq!(
                 error.kind,
                 ErrorKind::Unavailable,
-                "truncated at byte {cut}, variant {index}: {error}"
+                "truncated at byte {length}, variant {index}: {error}"
             );
         }
     }
     let bench = Bench::new(
         Script::new()
-            .on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).cut(body.len())]),
+            .on("", [Reply::xml(body.clone()).content_length(body.len() as u64 + 9).truncate_at(body.len())]),
     )
     .with(json!({ "report_id": 77 }));
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable, "Content-Length is larger than the body");
@@ -216,19 +220,19 @@ fn compressed_slow_and_chunked_bodies_are_complete() {
         gzipped.clone().chunked(),
         Reply::xml(body.clone()).chunked(),
         Reply::xml(body.clone()).until_close(),
-        Reply::xml(body.clone()).drip(400, Duration::from_millis(20)),
+        Reply::xml(body.clone()).in_pieces(400, Duration::from_millis(20)),
     ] {
         let bench = Bench::new(Script::new().on("", [reply])).with(json!({ "report_id": 77 }));
         assert_eq!(bench.run().unwrap().only_report().findings.len(), 8);
     }
-    let bench = Bench::new(Script::new().on("", [gzipped.cut(500)])).with(json!({ "report_id": 77 }));
+    let bench = Bench::new(Script::new().on("", [gzipped.truncate_at(500)])).with(json!({ "report_id": 77 }));
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
 }
 
 #[test]
 fn connection_closed_between_calls_is_replaced() {
     // The fake closes the connection after each response, without `Connection: close`.
-    let closing = |reply: Reply| reply.cut(usize::MAX);
+    let closing = |reply: Reply| reply.truncate_at(usize::MAX);
     let script = Script::new()
         .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
         .on("action=list", [closing(listed("77", "Running")), closing(listed("77", "Finished"))])
@@ -246,7 +250,7 @@ fn read_timeout() {
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.message.contains("timed out after 1 s"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(always(Reply::mute()).fails().kind, ErrorKind::Unavailable);
+    assert_eq!(always(Reply::no_response()).fails().kind, ErrorKind::Unavailable);
 }
 
 #[test]
@@ -262,9 +266,9 @@ fn connection_error_names_proxy_or_host() {
     assert!(error.message.contains(&format!("connection refused by {free}")), "{error}");
 
     // This authority did not issue the server's certificate.
-    let stranger = scanbridge_doubles::certificates::Authority::new("Stranger");
+    let other_authority = scanbridge_doubles::certificates::Authority::new("Other CA");
     let bench = Bench::new(complete_run());
-    let _ = stranger.write_pem(bench.folder.path(), "ca.pem");
+    let _ = other_authority.write_pem(bench.folder.path(), "ca.pem");
     let error = bench.fails();
     assert!(
         error.message.contains("TLS: ") && error.message.contains("is not trusted: unknown issuer"),
@@ -276,7 +280,7 @@ fn connection_error_names_proxy_or_host() {
 #[test]
 fn error_text_of_qualys_is_shown() {
     // The error text contains a value of the request.
-    let bench = Bench::new(|request: &Seen| {
+    let bench = Bench::new(|request: &ReceivedRequest| {
         Reply::code(400, 1905, &format!("bad value in {}", request.field("template_id").unwrap_or("?")))
     });
     let error = bench.fails();

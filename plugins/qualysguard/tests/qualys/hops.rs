@@ -4,7 +4,7 @@ use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Reply, Script};
-use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
+use scanbridge_doubles::http_proxy::{HttpProxy, ProxyBehavior};
 use scanbridge_plugin_api::ErrorKind;
 use serde_json::json;
 
@@ -19,12 +19,12 @@ fn tls_proxy(
 ) -> HttpProxy {
     let server = authority.issue(&Request::server(&["127.0.0.1"]));
     let tls = Some(authority.server_config_of(&[version], &server, client_required));
-    HttpProxy::start(Manners { tls, ..Manners::default() })
+    HttpProxy::start(ProxyBehavior { tls, ..ProxyBehavior::default() })
 }
 
 /// Closes the connection after each response, so that the next call needs a new one.
 fn closing_run() -> Script {
-    let closing = |reply: Reply| reply.cut(usize::MAX);
+    let closing = |reply: Reply| reply.truncate_at(usize::MAX);
     Script::new()
         .on("action=launch", [closing(Reply::simple("New report launched", &[("ID", "77")]))])
         .on("action=list", [closing(listed("77", "Running")), closing(listed("77", "Finished"))])
@@ -40,15 +40,20 @@ fn client_certificate_is_sent_to_qualys_and_never_to_the_proxy() {
         let qualys = FakeQualys::start(authority.server_config_of(&[version], &server, true), closing_run());
         let client = authority.issue(&Request::client("scanner.example.com"));
         let proxy = tls_proxy(&authority, version, false);
-        let curious = tls_proxy(&authority, version, true);
+        let requires_certificate = tls_proxy(&authority, version, true);
         let mut bench = Bench::of(qualys, authority);
         let (certificate, key) = client.write_pem(bench.folder.path(), "client");
-        bench.set(json!({ "tls_certificate": certificate, "tls_key": key, "proxy": curious.url() }));
+        bench.set(
+            json!({ "tls_certificate": certificate, "tls_key": key, "proxy": requires_certificate.url() }),
+        );
 
         let error = bench.fails();
         assert_eq!(error.kind, ErrorKind::Auth, "{error}");
-        assert!(error.message.contains(&curious.url().replace("https://", "")), "{error}");
-        assert!(curious.tunnels().is_empty(), "the handshake fails without a client certificate");
+        assert!(error.message.contains(&requires_certificate.url().replace("https://", "")), "{error}");
+        assert!(
+            requires_certificate.tunnels().is_empty(),
+            "the handshake fails without a client certificate"
+        );
         assert!(bench.qualys.requests().is_empty());
 
         bench.set(json!({ "proxy": proxy.url() }));
@@ -61,8 +66,8 @@ fn client_certificate_is_sent_to_qualys_and_never_to_the_proxy() {
 #[test]
 fn tls_rules_for_qualys_do_not_apply_to_the_proxy() {
     let bench = Bench::new(complete_run());
-    let stranger = Authority::new("Stranger");
-    let proxy = tls_proxy(&stranger, &TLS13, false);
+    let other_authority = Authority::new("Other CA");
+    let proxy = tls_proxy(&other_authority, &TLS13, false);
     let bench = bench.with(json!({ "proxy": proxy.url(), "tls_check_name": false }));
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
@@ -72,7 +77,7 @@ fn tls_rules_for_qualys_do_not_apply_to_the_proxy() {
     // The name of the proxy is checked, although that of Qualys is not.
     let elsewhere = bench.authority.issue(&Request::server(&["proxy.example.com"]));
     let tls = Some(bench.authority.server_config(&elsewhere, false));
-    let proxy = HttpProxy::start(Manners { tls, ..Manners::default() });
+    let proxy = HttpProxy::start(ProxyBehavior { tls, ..ProxyBehavior::default() });
     let bench = bench.with(json!({ "proxy": proxy.url() }));
     let error = bench.fails();
     assert!(error.message.contains(": the certificate is for proxy.example.com"), "{error}");
@@ -80,10 +85,10 @@ fn tls_rules_for_qualys_do_not_apply_to_the_proxy() {
 
 #[test]
 fn error_names_the_failed_peer_proxy_or_qualys() {
-    let proxy = HttpProxy::start(Manners::default());
+    let proxy = HttpProxy::start(ProxyBehavior::default());
     let bench = Bench::new(complete_run()).with(json!({ "proxy": proxy.url() }));
-    let stranger = Authority::new("Stranger");
-    let _ = stranger.write_pem(bench.folder.path(), "ca.pem");
+    let other_authority = Authority::new("Other CA");
+    let _ = other_authority.write_pem(bench.folder.path(), "ca.pem");
     let error = bench.fails();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert!(error.message.contains(&format!("127.0.0.1:{}", bench.qualys.port())), "{error}");
@@ -135,7 +140,7 @@ fn proxy_read_timeout_names_the_proxy() {
 
 #[test]
 fn ipv6_address_with_a_proxy_is_rejected() {
-    let proxy = HttpProxy::start(Manners::default());
+    let proxy = HttpProxy::start(ProxyBehavior::default());
     let options = json!({ "url": "https://[2001:db8::1]", "proxy": proxy.url() });
     let error = Bench::new(complete_run()).with(options).fails();
     assert_eq!(error.kind, ErrorKind::Config, "{error}");

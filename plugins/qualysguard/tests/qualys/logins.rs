@@ -53,7 +53,7 @@ fn session_is_logged_out_after_a_failed_run() {
     for reply in [
         Reply::html(503),
         Reply::code(403, 2012, "Not allowed"),
-        Reply::mute(),
+        Reply::no_response(),
         Reply::xml("<SCAN>").until_close(),
         Reply::code(409, 1965, "Too many calls"),
     ] {

@@ -150,7 +150,7 @@ fn gzip_bomb_ends_at_max_download_bytes() {
 #[test]
 fn slow_response_head_times_out() {
     let head = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000));
-    let bench = fetching(Reply::raw(head).drip(1, Duration::from_millis(100)))
+    let bench = fetching(Reply::raw(head).in_pieces(1, Duration::from_millis(100)))
         .with(json!({ "read_timeout_secs": 1 }));
     let began = Instant::now();
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);

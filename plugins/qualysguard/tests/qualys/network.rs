@@ -2,7 +2,7 @@
 
 use scanbridge_doubles::certificates::{Authority, Request};
 use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Reply, Script};
-use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
+use scanbridge_doubles::http_proxy::{HttpProxy, ProxyBehavior};
 use scanbridge_plugin_api::{ErrorKind, Input, Verdict};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ fn proxy_is_never_bypassed() {
     for (tls, login) in [(false, false), (false, true), (true, false), (true, true)] {
         let bench = Bench::new(complete_run());
         let server = bench.authority.issue(&Request::server(&["127.0.0.1"]));
-        let proxy = HttpProxy::start(Manners {
+        let proxy = HttpProxy::start(ProxyBehavior {
             login: login.then(|| ZAPHOD.to_owned()),
             refusal: None,
             tls: tls.then(|| bench.authority.server_config(&server, false)),
@@ -39,7 +39,7 @@ fn proxy_is_never_bypassed() {
 #[test]
 fn rejecting_proxy_is_named_and_never_bypassed() {
     let refusing = |login: Option<&str>, refusal: Option<&str>| {
-        HttpProxy::start(Manners {
+        HttpProxy::start(ProxyBehavior {
             login: login.map(str::to_owned),
             refusal: refusal.map(str::to_owned),
             tls: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
+use scanbridge_doubles::fake_qualys::{ReceivedRequest, Reply, Script};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{ErrorKind, Event, Input, Stored};
@@ -98,7 +98,7 @@ fn only_delivered_scans_are_skipped_after_a_crash() {
 fn scan_is_downloaded_after_it_finished() {
     let finished = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&finished);
-    let bench = Bench::new(move |request: &Seen| {
+    let bench = Bench::new(move |request: &ReceivedRequest| {
         let status = if seen.load(Ordering::SeqCst) { "FINISHED" } else { "RUNNING" };
         if request.path.ends_with("_list.php") {
             list(&[("scan/1.1", "2026-03-01T00:00:00Z", status)])

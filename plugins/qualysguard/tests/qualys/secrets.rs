@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use scanbridge_doubles::fake_qualys::{Reply, Script};
-use scanbridge_doubles::http_proxy::{HttpProxy, Manners};
+use scanbridge_doubles::http_proxy::{HttpProxy, ProxyBehavior};
 use serde_json::json;
 
 use crate::drive::{Bench, PASSWORD};
@@ -83,7 +83,7 @@ fn no_secret_is_logged_or_stored() {
                 .on("", [Reply::html(500)]),
         ),
         ("basic", Script::new().on("", [Reply::code(401, 2000, "Bad Login/Password")])),
-        ("basic", Script::new().on("", [Reply::mute()])),
+        ("basic", Script::new().on("", [Reply::no_response()])),
     ] {
         let bench = Bench::new(script);
         let url = bench.qualys.url();
@@ -102,13 +102,13 @@ fn no_secret_is_logged_or_stored() {
 
 #[test]
 fn no_secret_is_logged_when_a_proxy_fails() {
-    let manners = [
-        Manners { login: Some("Basic of another user".to_owned()), ..Manners::default() },
-        Manners { refusal: Some("403 Forbidden".to_owned()), ..Manners::default() },
-        Manners::default(),
+    let behavior = [
+        ProxyBehavior { login: Some("Basic of another user".to_owned()), ..ProxyBehavior::default() },
+        ProxyBehavior { refusal: Some("403 Forbidden".to_owned()), ..ProxyBehavior::default() },
+        ProxyBehavior::default(),
     ];
-    for (index, manners) in manners.into_iter().enumerate() {
-        let proxy = HttpProxy::start(manners);
+    for (index, behavior) in behavior.into_iter().enumerate() {
+        let proxy = HttpProxy::start(behavior);
         let url = proxy.url();
         // The last proxy is stopped before the run.
         let proxy = (index < 2).then_some(proxy);

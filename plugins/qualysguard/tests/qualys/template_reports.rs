@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use scanbridge_doubles::fake_qualys::{Reply, Script, Seen};
+use scanbridge_doubles::fake_qualys::{ReceivedRequest, Reply, Script};
 use scanbridge_fixtures::good;
 use scanbridge_plugin_api::batch::BatchBuilder;
 use scanbridge_plugin_api::{CheckpointRequest, ErrorKind, Event, Input};
@@ -134,7 +134,7 @@ fn launched_report_of_interrupted_run_is_adopted() {
 }
 
 #[test]
-fn unneeded_report_of_an_interrupted_run_is_deleted() {
+fn obsolete_report_of_an_interrupted_run_is_deleted() {
     let mut bench = Bench::new(complete_run());
     let mut input = bench.open(None).unwrap();
     begin_report(&mut input);
@@ -182,7 +182,7 @@ fn interrupted_report_is_resumed_at_the_asset() {
 
     // A run that resumes after 60 % of the findings reads only the rest of the file, and its end.
     let mut input = bench.open(None).unwrap();
-    let (whole, _) = bytes_read(|| finish(&mut input).unwrap());
+    let (total, _) = bytes_read(|| finish(&mut input).unwrap());
     let mut input = bench.open(None).unwrap();
     let mut outcome = Outcome::default();
     while outcome.positions.last().is_none_or(|(_, findings)| 10 * findings < 6 * complete.findings.len()) {
@@ -192,7 +192,7 @@ fn interrupted_report_is_resumed_at_the_asset() {
     let (position, _) = outcome.positions.last().cloned().unwrap();
     let (read, rest) = bytes_read(|| finish(&mut bench.open(Some(&position)).unwrap()).unwrap());
     assert!(rest.only_report().continued);
-    assert!(100 * read <= 45 * whole, "{read} of {whole} bytes");
+    assert!(100 * read <= 45 * total, "{read} of {total} bytes");
 
     // A changed file is not resumed.
     let file = std::fs::read_dir(bench.state().join("reports")).unwrap().next().unwrap().unwrap().path();
@@ -266,23 +266,25 @@ fn none_listed() -> Reply {
 #[test]
 fn lost_launch_response_does_not_launch_twice() {
     let title = Mutex::new(String::new());
-    let bench = Bench::new(move |request: &Seen| match request.field("action").unwrap_or_default() {
-        "launch" => {
-            *title.lock().unwrap() = request.field("report_title").unwrap().to_owned();
-            Reply::mute()
-        }
-        "fetch" => Reply::xml(template_report()),
-        "delete" => Reply::simple("Report deleted", &[]),
-        _ => {
-            let title = title.lock().unwrap();
-            let report = |id: u32, title: &str| {
-                format!(
-                    "<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>"
-                )
-            };
-            let (mine, other) = (report(88, &title), report(87, "Scanbridge of another instance"));
-            let list = format!("<REPORT_LIST>{other}{mine}</REPORT_LIST>");
-            Reply::xml(format!("<REPORT_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></REPORT_LIST_OUTPUT>"))
+    let bench = Bench::new(move |request: &ReceivedRequest| {
+        match request.field("action").unwrap_or_default() {
+            "launch" => {
+                *title.lock().unwrap() = request.field("report_title").unwrap().to_owned();
+                Reply::no_response()
+            }
+            "fetch" => Reply::xml(template_report()),
+            "delete" => Reply::simple("Report deleted", &[]),
+            _ => {
+                let title = title.lock().unwrap();
+                let report = |id: u32, title: &str| {
+                    format!(
+                        "<REPORT><ID>{id}</ID><TITLE>{title}</TITLE><STATUS><STATE>Finished</STATE></STATUS></REPORT>"
+                    )
+                };
+                let (own, other) = (report(88, &title), report(87, "Scanbridge of another instance"));
+                let list = format!("<REPORT_LIST>{other}{own}</REPORT_LIST>");
+                Reply::xml(format!("<REPORT_LIST_OUTPUT><RESPONSE>{list}</RESPONSE></REPORT_LIST_OUTPUT>"))
+            }
         }
     });
     assert_eq!(bench.fails().kind, ErrorKind::Unavailable);
@@ -298,7 +300,8 @@ fn rejected_or_titled_launch_is_not_searched_for() {
         assert_eq!(refused.fails().kind, ErrorKind::Config);
     }
     assert_eq!(refused.qualys.count("action=list"), 0);
-    let titled = Bench::new(Script::new().on("", [Reply::mute()])).with(json!({ "report_title": "Nightly" }));
+    let titled =
+        Bench::new(Script::new().on("", [Reply::no_response()])).with(json!({ "report_title": "Nightly" }));
     for _ in 0..2 {
         assert_eq!(titled.fails().kind, ErrorKind::Unavailable);
     }

@@ -58,7 +58,7 @@ pub(crate) fn plan(steps: u32, fault: Fault) {
 
 /// Begins a new process, after a loss of power on what is left of the disk. Returns whether a fault occurred in the
 /// previous one.
-pub(crate) fn revive() -> bool {
+pub(crate) fn clear_faults() -> bool {
     let came = PLAN.take().is_none();
     DEAD.set(false);
     if let Some(seed) = LOST.take() {

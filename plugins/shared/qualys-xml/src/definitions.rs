@@ -221,30 +221,9 @@ const FIELDS: [DefinitionField; DefinitionField::NAMES.len()] = [
 ];
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A spool in memory.
-    #[derive(Default)]
-    pub(crate) struct MemorySpool(Vec<u8>);
-
-    impl Spool for MemorySpool {
-        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-            self.0.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-            let from = usize::try_from(offset).unwrap();
-            into.copy_from_slice(&self.0[from..from + into.len()]);
-            Ok(())
-        }
-
-        fn clear(&mut self) -> io::Result<()> {
-            self.0.clear();
-            Ok(())
-        }
-    }
+    use crate::test_support::MemorySpool;
 
     #[test]
     fn definitions_are_loaded_and_cache_size_is_limited() {

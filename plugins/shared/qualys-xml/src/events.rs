@@ -261,7 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sanitizer::tests::Pieces;
+    use crate::test_support::Pieces;
 
     fn events_of_parser(xml: &str) -> Result<String, String> {
         events_of(xml, &[usize::MAX]).map_err(|damage| damage.to_string())

@@ -49,6 +49,8 @@ mod scan_preface;
 mod skip_element;
 pub mod tail;
 mod template_report;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
 mod walk;
 
 pub use damage::{Damage, Fault, line_at};

@@ -297,33 +297,11 @@ fn sanitize_text(text: &str, into: &mut String) -> u64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// Returns bytes in pieces of these lengths, in rotation.
-    pub(crate) struct Pieces<'a> {
-        rest: &'a [u8],
-        lengths: &'a [usize],
-        next: usize,
-    }
-
-    impl<'a> Pieces<'a> {
-        pub(crate) fn new(rest: &'a [u8], lengths: &'a [usize]) -> Self {
-            Self { rest, lengths, next: 0 }
-        }
-    }
-
-    impl Read for Pieces<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            self.next = (self.next + 1) % self.lengths.len();
-            let length = self.lengths[self.next].min(self.rest.len()).min(into.len());
-            into[..length].copy_from_slice(&self.rest[..length]);
-            self.rest = &self.rest[length..];
-            Ok(length)
-        }
-    }
+    use crate::test_support::Pieces;
 
     fn sanitized(bytes: &[u8], pieces: &[usize]) -> (String, u64) {
         let mut sanitizer = Sanitizer::new(Pieces::new(bytes, pieces));

@@ -128,7 +128,7 @@ mod tests {
     use quick_xml::events::Event;
 
     use super::*;
-    use crate::sanitizer::tests::Pieces;
+    use crate::test_support::Pieces;
 
     /// The position of the end tag of `<L>`, with which `bytes` begin, as found by skipping. `None` if the bytes end
     /// first.

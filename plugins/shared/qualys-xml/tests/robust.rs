@@ -4,13 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue may panic")]
 
 use std::fs;
-use std::io::{self, Read};
 
 use proptest::prelude::*;
 use scanbridge_fixtures::{Group, good};
 use scanbridge_plugin_api::batch::{Batch, BatchBuilder, Columns, Schema};
+use scanbridge_qualys_xml::test_support::{MemorySpool, Pieces};
 use scanbridge_qualys_xml::{
-    Damage, Definitions, Kind, Limits, Page, Progress, Reply, ReportReader, Spool, index_knowledge_base,
+    Damage, Definitions, Kind, Limits, Page, Progress, Reply, ReportReader, index_knowledge_base,
     read_asset_numbers, read_preface, read_reports, read_scans, read_templates,
 };
 
@@ -26,8 +26,8 @@ struct Outcome {
 /// Reads `bytes` as a report of this kind; `pieces` are the lengths of the reads, in rotation.
 fn read(kind: &Kind, bytes: &[u8], pieces: &[usize]) -> Outcome {
     let limits = Limits { text_bytes: 1 << 20 };
-    let mut definitions = Definitions::new(Box::<Memory>::default());
-    let source = || Pieces { rest: bytes, lengths: pieces, next: 0 };
+    let mut definitions = Definitions::new(Box::<MemorySpool>::default());
+    let source = || Pieces::new(bytes, pieces);
     if *kind == Kind::Detections {
         let knowledge_base = fs::read(good("knowledge-base.xml")).unwrap();
         index_knowledge_base(&knowledge_base[..], limits, &mut definitions).unwrap();
@@ -204,42 +204,3 @@ const TOKENS: &[&str] = &[
     "<?x",
     "<!DOCTYPE",
 ];
-
-/// Returns bytes in pieces of these lengths, in rotation.
-struct Pieces<'a> {
-    rest: &'a [u8],
-    lengths: &'a [usize],
-    next: usize,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.next = (self.next + 1) % self.lengths.len();
-        let length = self.lengths[self.next].min(self.rest.len()).min(into.len());
-        into[..length].copy_from_slice(&self.rest[..length]);
-        self.rest = &self.rest[length..];
-        Ok(length)
-    }
-}
-
-/// A spool in memory.
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Spool for Memory {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        into.copy_from_slice(&self.0[from..from + into.len()]);
-        Ok(())
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.0.clear();
-        Ok(())
-    }
-}

@@ -78,14 +78,14 @@ impl TlsOptions {
     /// trust, and for a key without a certificate.
     pub fn read(options: &Options) -> Result<Self> {
         let read = Self {
-            certificate: options.path(CERTIFICATE.name)?,
-            key: options.path(KEY.name)?,
-            password: options.secret(PASSWORD.name)?,
-            ca_file: options.path(CA_FILE.name)?,
+            certificate: if_offered(options, CERTIFICATE.name, Options::path)?,
+            key: if_offered(options, KEY.name, Options::path)?,
+            password: if_offered(options, PASSWORD.name, Options::secret)?,
+            ca_file: if_offered(options, CA_FILE.name, Options::path)?,
             fingerprints: fingerprints(options)?,
-            first_use_file: options.path(FIRST_USE_FILE.name)?,
-            any_name: options.optional_flag(CHECK_NAME.name)? == Some(false),
-            min_version: match options.text(MIN_VERSION.name)? {
+            first_use_file: if_offered(options, FIRST_USE_FILE.name, Options::path)?,
+            any_name: if_offered(options, CHECK_NAME.name, Options::optional_flag)? == Some(false),
+            min_version: match if_offered(options, MIN_VERSION.name, Options::text)? {
                 Some("1.3") => MinimumVersion::Tls13,
                 _ => MinimumVersion::Tls12,
             },
@@ -154,8 +154,17 @@ impl TlsOptions {
     }
 }
 
+/// An option that not every plugin with TLS has.
+fn if_offered<'a, T: Default>(
+    options: &'a Options,
+    name: &str,
+    read: impl FnOnce(&'a Options, &str) -> Result<T>,
+) -> Result<T> {
+    if options.has(name) { read(options, name) } else { Ok(T::default()) }
+}
+
 fn fingerprints(options: &Options) -> Result<Vec<Fingerprint>> {
-    let read = options.list(FINGERPRINT.name)?.into_iter().map(str::parse);
+    let read = if_offered(options, FINGERPRINT.name, Options::list)?.into_iter().map(str::parse);
     read.collect::<Result<_>>().map_err(|error: PluginError| PluginError {
         message: format!("invalid option `{}`: {}", FINGERPRINT.name, error.message),
         ..error

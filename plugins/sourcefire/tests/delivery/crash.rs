@@ -68,8 +68,8 @@ fn attempt(
             return Ok(false);
         }
         write(output, &steps[index].0, steps[index].1)?;
-        let is_whole = steps.get(index + 1).is_none_or(|(_, continued)| !continued);
-        if is_whole && commits[index % commits.len()] {
+        let is_complete = steps.get(index + 1).is_none_or(|(_, continued)| !continued);
+        if is_complete && commits[index % commits.len()] {
             *receipt = output.commit(CommitPoint::InReport)?.receipt;
             *position = index + 1;
         }
@@ -138,7 +138,7 @@ fn after_all_faults(more: &Value, expectation: impl Fn(&[Asset]) -> Vec<Asset>) 
     let input = (steps(), prop::collection::vec(any::<bool>(), 1..6), faults());
     runner
         .run(&input, |((assets, steps), commits, faults)| {
-            registered.center.forget();
+            registered.center.reset();
             registered
                 .center
                 .change(|behavior| (behavior.close_after_bytes, behavior.close_at) = (None, None));
@@ -155,8 +155,8 @@ fn after_all_faults(more: &Value, expectation: impl Fn(&[Asset]) -> Vec<Asset>) 
 
 /// The results after the report, including the assets that it does not cover.
 fn replaced(assets: &[Asset]) -> Vec<Asset> {
-    let covered = |address: &str| address == "192.0.2.200" || assets.iter().any(|(of, _)| of == address);
-    let mut now: Vec<Asset> = old().into_iter().filter(|(address, _)| !covered(address)).collect();
+    let in_reports = |address: &str| address == "192.0.2.200" || assets.iter().any(|(of, _)| of == address);
+    let mut now: Vec<Asset> = old().into_iter().filter(|(address, _)| !in_reports(address)).collect();
     now.extend(assets.iter().cloned());
     now
 }

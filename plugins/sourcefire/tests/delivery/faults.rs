@@ -176,8 +176,12 @@ fn slow_reply_is_accepted_and_missing_reply_times_out() {
     deliver(&mut output, &report(), &complete(&[])).unwrap();
     assert_eq!(registered.results(), expected(&report()));
     let before = Instant::now();
-    let silent = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| behavior.no_reply_to = Some(1));
-    check(silent, ErrorKind::Unavailable, &["timed out: ", "did not finish a message", "reply_timeout_secs"]);
+    let no_reply = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| behavior.no_reply_to = Some(1));
+    check(
+        no_reply,
+        ErrorKind::Unavailable,
+        &["timed out: ", "did not finish a message", "reply_timeout_secs"],
+    );
     assert!(before.elapsed() < Duration::from_secs(15));
 }
 
@@ -185,12 +189,12 @@ fn slow_reply_is_accepted_and_missing_reply_times_out() {
 #[test]
 fn slow_reply_times_out() {
     let before = Instant::now();
-    let trickling = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| {
+    let slow_reply = outcome(&json!({ "reply_timeout_secs": 1 }), |behavior| {
         behavior.raw_replies.insert(1, [&[0, 0, 0, 3, 0, 0, 4, 0][..], &[b'x'; 1024]].concat());
         (behavior.reply_pieces, behavior.piece_delay) = (Some(1), Duration::from_millis(20));
     });
     let part = "did not finish a message";
-    check(trickling, ErrorKind::Unavailable, &[part, "affected: asset 192.0.2.1"]);
+    check(slow_reply, ErrorKind::Unavailable, &[part, "affected: asset 192.0.2.1"]);
     let greeting = outcome(&json!({ "connect_timeout_secs": 1 }), |behavior| {
         behavior.raw_replies.insert(0, vec![0; 1024]);
         (behavior.reply_pieces, behavior.piece_delay) = (Some(1), Duration::from_millis(200));

@@ -116,7 +116,7 @@ fn kinds_and_severities_are_filtered() {
         (json!({ "min_severity": 3 }), true),
         (json!({ "kinds": ["information"] }), false),
     ] {
-        registered.center.forget();
+        registered.center.reset();
         let mut output = registered.open(&options).unwrap();
         output.begin(&start(), Begin::NEW).unwrap();
         let written = write(&mut output, &[asset("192.0.2.1", &[(1, 1)])], false).unwrap();

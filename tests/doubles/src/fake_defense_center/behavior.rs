@@ -36,6 +36,8 @@ pub struct Behavior {
     pub close_at: Option<Stage>,
     /// Closes the connection after this many received bytes, once. The client may get `connection reset`.
     pub close_after_bytes: Option<usize>,
+    /// Connections that the center ends are reset by TCP, without a TLS close_notify. Data in flight may be lost.
+    pub reset_connections: bool,
     /// Frames sent instead of the reply to a message, by message number: type and body.
     pub replies: BTreeMap<u64, (u32, Vec<u8>)>,
     /// Raw bytes sent instead of the reply to a message, by message number; 0 is the first frame (MAX_SIZE).
@@ -125,6 +127,7 @@ impl Default for Behavior {
             failing_hosts: BTreeSet::new(),
             close_at: None,
             close_after_bytes: None,
+            reset_connections: false,
             replies: BTreeMap::new(),
             raw_replies: BTreeMap::new(),
             reply_pieces: None,

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
+use socket2::SockRef;
 
 use super::behavior::{Behavior, Oversize, Stage, VersionRefusal};
 use super::interpreter::{GLOBAL, execute};
@@ -37,12 +38,19 @@ impl Connection {
 
     /// Serves the connection until it ends, normally or not. Then applies the pending commands, as `ScanUpdate` does.
     pub(super) fn serve(mut self) {
-        match self.run_protocol() {
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            outcome => self.close(outcome.is_ok()),
-        }
-        let _ = self.stream.sock.shutdown(Shutdown::Both);
+        let outcome = self.run_protocol();
         let behavior = self.shared.behavior();
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            outcome if !behavior.reset_connections => self.close(outcome.is_ok()),
+            _ => {}
+        }
+        if behavior.reset_connections {
+            // Without lingering, the socket is reset when it is dropped.
+            let _ = SockRef::from(&self.stream.sock).set_linger(Some(Duration::ZERO));
+        } else {
+            let _ = self.stream.sock.shutdown(Shutdown::Both);
+        }
         let mut state = self.shared.state();
         // The connection is closed: failures cannot be reported to the client.
         let _ = self.pending.update(&mut state.map, &self.domain, &behavior);

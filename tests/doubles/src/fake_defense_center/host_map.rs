@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde_json::{Value, json};
+
 /// All assets by domain and address. Without leaf domains, the domain is `Global`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostMap {
@@ -17,6 +19,8 @@ pub struct Asset {
     pub is_added: bool,
     /// Vendor, product and version of the operating system, as set by `SetOS`.
     pub os: Option<[String; 3]>,
+    /// Values of host attributes by name, as set by `SetAttributeValue`.
+    pub attributes: BTreeMap<String, String>,
     /// The scan results of all scanners.
     pub results: BTreeMap<ResultKey, ScanResult>,
 }
@@ -66,6 +70,34 @@ impl HostMap {
         lines.sort_unstable();
         lines
     }
+
+    /// The map as JSON: `{"assets": [{"domain", "address", "is_added", "os", "attributes", "results"}]}`, sorted by
+    /// domain and address.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let assets = self.assets.iter().map(|((domain, address), asset)| {
+            json!({
+                "domain": domain,
+                "address": address.to_string(),
+                "is_added": asset.is_added,
+                "os": asset.os.as_ref().map(|[vendor, product, version]| {
+                    json!({ "vendor": vendor, "product": product, "version": version })
+                }),
+                "attributes": asset.attributes,
+                "results": asset.results.iter().map(result_to_json).collect::<Vec<_>>(),
+            })
+        });
+        format!("{:#}\n", json!({ "assets": assets.collect::<Vec<_>>() }))
+    }
+}
+
+fn result_to_json((key, result): (&ResultKey, &ScanResult)) -> Value {
+    let ResultKey { scanner, id, port, protocol } = key;
+    let ScanResult { name, description, cves, bugtraqs } = result;
+    json!({
+        "scanner": scanner, "id": id, "port": port, "protocol": protocol,
+        "name": name, "description": description, "cves": cves, "bugtraqs": bugtraqs,
+    })
 }
 
 impl std::fmt::Display for ResultKey {

@@ -134,7 +134,9 @@ impl Message<'_> {
                 Ok(_) => self.add_failure(fields, "Failed to send UserMessage"),
                 Err(_) => self.add_failure(fields, "Failed to recognize IP address:"),
             },
-            "DeleteHost" | "SetOS" | "UnsetOS" => self.for_each_address(fields),
+            "DeleteHost" | "SetOS" | "UnsetOS" | "SetAttributeValue" | "DeleteAttributeValue" => {
+                self.for_each_address(fields);
+            }
             _ => {}
         }
     }
@@ -146,11 +148,17 @@ impl Message<'_> {
         messages.iter().for_each(|message| self.add_message(message));
         for address in addresses {
             let key = (self.domain.clone(), address);
+            let text = |index: usize| fields.get(index).cloned().unwrap_or_default();
             if fields[0] == "DeleteHost" {
                 self.state.map.assets.remove(&key);
-            } else if let Some(asset) = self.state.map.assets.get_mut(&key) {
-                let text = |index: usize| fields.get(index).cloned().unwrap_or_default();
-                asset.os = (fields[0] == "SetOS").then(|| [text(2), text(3), text(4)]);
+                continue;
+            }
+            let Some(asset) = self.state.map.assets.get_mut(&key) else { continue };
+            match fields[0].as_str() {
+                "SetOS" => asset.os = Some([text(2), text(3), text(4)]),
+                "SetAttributeValue" => _ = asset.attributes.insert(text(2), text(3)),
+                "DeleteAttributeValue" => _ = asset.attributes.remove(&text(2)),
+                _ => asset.os = None,
             }
         }
     }

@@ -92,13 +92,13 @@ impl FakeDefenseCenter {
 
     /// Deletes all clients: new connections are rejected.
     pub fn revoke_clients(&self) {
-        let stranger = Authority::new("Another authority");
+        let other_authority = Authority::new("Another authority");
         let mut config = lock(&self.shared.config);
-        *config = stranger.server_config(&self.shared.server, true);
+        *config = other_authority.server_config(&self.shared.server, true);
     }
 
     /// Deletes all assets and received messages, as if the center had just started.
-    pub fn forget(&self) {
+    pub fn reset(&self) {
         *self.shared.state() = State::default();
         let mut log = lock(&self.shared.log);
         log.connections.clear();
@@ -182,7 +182,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// By number. [`FakeDefenseCenter::forget`] does not reset the numbers.
+    /// By number. [`FakeDefenseCenter::reset`] does not reset the numbers.
     connections: BTreeMap<usize, ConnectionLog>,
     next_connection: usize,
     messages: u64,
@@ -242,7 +242,7 @@ impl Shared {
     pub(super) fn log_body(&self, connection: usize, body: &[u8]) -> u64 {
         let mut log = lock(&self.log);
         log.messages += 1;
-        // The test may have called `forget` in the meantime.
+        // The test may have called `reset` in the meantime.
         if let Some(connection) = log.connections.get_mut(&connection) {
             connection.bodies.push(body.to_vec());
         }

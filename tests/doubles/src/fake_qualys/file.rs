@@ -102,11 +102,11 @@ fn read_file(rest: &str, folder: &Path) -> Result<Reply, String> {
         let number = |text: &str| text.parse::<u32>().map_err(|_| format!("invalid number in `{word}`"));
         reply = match key {
             "gzip" => reply.gzip(),
-            "cut" => reply.cut(number(value)? as usize),
+            "cut" => reply.truncate_at(number(value)? as usize),
             "delay" => reply.delay(Duration::from_millis(number(value)?.into())),
             "drip" => {
                 let (bytes, pause) = value.split_once('/').ok_or("`drip` must be BYTES/MILLISECONDS")?;
-                reply.drip(number(bytes)? as usize, Duration::from_millis(number(pause)?.into()))
+                reply.in_pieces(number(bytes)? as usize, Duration::from_millis(number(pause)?.into()))
             }
             _ => return Err(format!("unknown word `{word}`")),
         };
@@ -123,8 +123,8 @@ fn read_population(rest: &str) -> Result<Population, String> {
             "assets" => population.assets = number,
             "per_asset" => population.per_asset = number,
             "qids" => population.qids = number,
-            "most_per_page" => population.most_per_page = number,
-            "broken" => population.broken.push(number),
+            "most_per_page" => population.max_assets_per_page = number,
+            "broken" => population.truncated_assets.push(number),
             "delay" => population.delay = Duration::from_millis(u64::from(number)),
             _ => return Err(format!("unknown word `{word}`")),
         }

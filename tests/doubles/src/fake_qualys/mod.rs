@@ -31,17 +31,17 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub use pages::Population;
 pub use reply::Reply;
-pub use request::Seen;
+pub use request::ReceivedRequest;
 pub use script::Script;
 
 /// Provides the response to a request.
-pub trait Answers: Send + Sync + 'static {
+pub trait Responder: Send + Sync + 'static {
     /// The response to this request.
-    fn answer(&self, request: &Seen) -> Reply;
+    fn respond(&self, request: &ReceivedRequest) -> Reply;
 }
 
-impl<F: Fn(&Seen) -> Reply + Send + Sync + 'static> Answers for F {
-    fn answer(&self, request: &Seen) -> Reply {
+impl<F: Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static> Responder for F {
+    fn respond(&self, request: &ReceivedRequest) -> Reply {
         self(request)
     }
 }
@@ -53,9 +53,9 @@ pub struct FakeQualys {
 }
 
 struct Shared {
-    answers: Box<dyn Answers>,
+    responder: Box<dyn Responder>,
     tls: Arc<ServerConfig>,
-    log: Mutex<Vec<Seen>>,
+    log: Mutex<Vec<ReceivedRequest>>,
     stopped: AtomicBool,
     echo: bool,
 }
@@ -66,8 +66,8 @@ impl FakeQualys {
     /// # Panics
     /// If no port is free.
     #[must_use]
-    pub fn start(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
-        Self::start_at("127.0.0.1:0", tls, answers, false)
+    pub fn start(tls: Arc<ServerConfig>, responder: impl Responder) -> Self {
+        Self::start_at("127.0.0.1:0", tls, responder, false)
     }
 
     /// Listens on a free port of the IPv6 loopback address.
@@ -75,8 +75,8 @@ impl FakeQualys {
     /// # Panics
     /// If no port is free.
     #[must_use]
-    pub fn start_v6(tls: Arc<ServerConfig>, answers: impl Answers) -> Self {
-        Self::start_at("[::1]:0", tls, answers, false)
+    pub fn start_v6(tls: Arc<ServerConfig>, responder: impl Responder) -> Self {
+        Self::start_at("[::1]:0", tls, responder, false)
     }
 
     /// Listens on this address. With `echo`, prints each request as one line on standard output.
@@ -84,11 +84,11 @@ impl FakeQualys {
     /// # Panics
     /// If the address cannot be bound.
     #[must_use]
-    pub fn start_at(address: &str, tls: Arc<ServerConfig>, answers: impl Answers, echo: bool) -> Self {
+    pub fn start_at(address: &str, tls: Arc<ServerConfig>, responder: impl Responder, echo: bool) -> Self {
         let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared {
-            answers: Box::new(answers),
+            responder: Box::new(responder),
             tls,
             log: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -121,7 +121,7 @@ impl FakeQualys {
 
     /// All requests so far.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -141,13 +141,13 @@ impl Drop for FakeQualys {
 }
 
 impl Shared {
-    /// Answers the requests of one connection until one side closes it.
+    /// Responder the requests of one connection until one side closes it.
     fn serve(&self, stream: TcpStream) {
         let Ok(connection) = ServerConnection::new(Arc::clone(&self.tls)) else { return };
         let mut stream = StreamOwned::new(connection, stream);
         while let Ok(Some(mut request)) = wire::read_request(&mut stream) {
             request.has_client_certificate = stream.conn.peer_certificates().is_some();
-            let reply = self.answers.answer(&request);
+            let reply = self.responder.respond(&request);
             if self.echo {
                 use std::io::Write;
                 let mut out = std::io::stdout().lock();

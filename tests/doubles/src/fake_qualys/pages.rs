@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reply::Reply;
-use super::request::Seen;
+use super::request::ReceivedRequest;
 
 /// Generated assets with the IDs 1001, 1002 … Each has `per_asset` detections; QIDs begin at 100001.
 #[derive(Debug, Clone)]
@@ -17,9 +17,9 @@ pub struct Population {
     /// Host name in the URL of the next page. `None`: the one of the request.
     pub next_host: Option<String>,
     /// Assets for which every page that contains them is truncated.
-    pub broken: Vec<u32>,
+    pub truncated_assets: Vec<u32>,
     /// Pages with more assets than this are truncated.
-    pub most_per_page: u32,
+    pub max_assets_per_page: u32,
     /// Delay before each page.
     pub delay: Duration,
 }
@@ -36,14 +36,14 @@ impl Population {
             per_asset: 3,
             qids: 40,
             next_host: None,
-            broken: Vec::new(),
-            most_per_page: u32::MAX,
+            truncated_assets: Vec::new(),
+            max_assets_per_page: u32::MAX,
             delay: Duration::ZERO,
         }
     }
 
     /// The response to requests for detections, assets, knowledge base and version; `None` for other requests.
-    pub(super) fn answer(&self, request: &Seen) -> Option<Reply> {
+    pub(super) fn respond(&self, request: &ReceivedRequest) -> Option<Reply> {
         let path = request.path.as_str();
         if path.ends_with("/fo/asset/host/vm/detection/") {
             return Some(self.page(request));
@@ -58,7 +58,7 @@ impl Population {
             .then(|| Reply::xml("<?xml version=\"1.0\"?>\n<ABOUT><WEB-VERSION>10.39</WEB-VERSION></ABOUT>\n"))
     }
 
-    fn requested(&self, request: &Seen) -> (Vec<u32>, Option<u32>) {
+    fn requested(&self, request: &ReceivedRequest) -> (Vec<u32>, Option<u32>) {
         let number = |name| request.field(name).and_then(|value| value.parse::<u32>().ok());
         let first = number("id_min").unwrap_or(0).max(FIRST);
         let limit = number("truncation_limit").filter(|limit| *limit > 0).unwrap_or(1000);
@@ -68,7 +68,7 @@ impl Population {
         (requested, next)
     }
 
-    fn page(&self, request: &Seen) -> Reply {
+    fn page(&self, request: &ReceivedRequest) -> Reply {
         let (requested, next) = self.requested(request);
         let mut xml = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<HOST_LIST_VM_DETECTION_OUTPUT>\n<RESPONSE>\n\
@@ -92,11 +92,11 @@ impl Population {
             );
         }
         xml += "</RESPONSE>\n</HOST_LIST_VM_DETECTION_OUTPUT>\n";
-        let truncated = requested.iter().any(|asset| self.broken.contains(asset))
-            || requested.len() > self.most_per_page as usize;
+        let truncated = requested.iter().any(|asset| self.truncated_assets.contains(asset))
+            || requested.len() > self.max_assets_per_page as usize;
         let half = xml.len() / 2;
         let page = Reply::xml(xml).delay(self.delay);
-        if truncated { page.cut(half) } else { page }
+        if truncated { page.truncate_at(half) } else { page }
     }
 
     fn asset(&self, asset: u32, xml: &mut String) {
@@ -119,7 +119,7 @@ impl Population {
         *xml += "</DETECTION_LIST></HOST>\n";
     }
 
-    fn list(&self, request: &Seen) -> Reply {
+    fn list(&self, request: &ReceivedRequest) -> Reply {
         let (requested, _) = self.requested(request);
         let ids: String = requested.iter().map(|id| format!("<ID>{id}</ID>")).collect();
         Reply::xml(format!(
@@ -129,7 +129,7 @@ impl Population {
     }
 }
 
-fn knowledge_base(request: &Seen) -> String {
+fn knowledge_base(request: &ReceivedRequest) -> String {
     let ids = request.field("ids").unwrap_or_default();
     let is_update = request.field("last_modified_after").is_some();
     let entries: String = ids

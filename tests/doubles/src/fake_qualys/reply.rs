@@ -13,15 +13,15 @@ pub struct Reply {
     /// Value of `Content-Length` instead of the real length.
     pub(super) content_length: Option<u64>,
     /// The connection is closed after this many bytes of the body.
-    pub(super) cut: Option<usize>,
+    pub(super) truncate_at: Option<usize>,
     /// The connection is closed properly after the body.
     pub(super) close: bool,
     /// The body is sent in pieces of this size, in bytes, with this pause after each.
-    pub(super) drip: Option<(usize, Duration)>,
+    pub(super) pieces: Option<(usize, Duration)>,
     /// Delay before the response.
     pub(super) delay: Duration,
     /// The connection is closed without a response.
-    pub(super) mute: bool,
+    pub(super) no_response: bool,
     /// These bytes replace the entire response, including the status line.
     pub(super) raw: Option<Vec<u8>>,
 }
@@ -36,11 +36,11 @@ impl Reply {
             body: body.into(),
             chunked: false,
             content_length: None,
-            cut: None,
+            truncate_at: None,
             close: false,
-            drip: None,
+            pieces: None,
             delay: Duration::ZERO,
-            mute: false,
+            no_response: false,
             raw: None,
         }
     }
@@ -105,8 +105,8 @@ impl Reply {
 
     /// Truncates the response: closes the connection after this many bytes of the body, less than announced.
     #[must_use]
-    pub fn cut(mut self, bytes: usize) -> Self {
-        self.cut = Some(bytes);
+    pub fn truncate_at(mut self, bytes: usize) -> Self {
+        self.truncate_at = Some(bytes);
         self
     }
 
@@ -133,8 +133,8 @@ impl Reply {
 
     /// Sends the body in pieces of this size, in bytes, with a pause after each.
     #[must_use]
-    pub fn drip(mut self, bytes: usize, pause: Duration) -> Self {
-        self.drip = Some((bytes, pause));
+    pub fn in_pieces(mut self, bytes: usize, pause: Duration) -> Self {
+        self.pieces = Some((bytes, pause));
         self
     }
 
@@ -147,8 +147,8 @@ impl Reply {
 
     /// Closes the connection without a response.
     #[must_use]
-    pub fn mute() -> Self {
-        Self { mute: true, ..Self::xml("") }
+    pub fn no_response() -> Self {
+        Self { no_response: true, ..Self::xml("") }
     }
 
     /// Sends these bytes instead of a response, including the status line; then closes the connection.

@@ -2,7 +2,7 @@
 
 /// One request.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// `GET`, `POST` …
     pub method: String,
     /// The path, without the query.
@@ -19,7 +19,7 @@ pub struct Seen {
     pub has_client_certificate: bool,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// The value of a parameter.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {

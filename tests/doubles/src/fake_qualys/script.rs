@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use super::Answers;
+use super::Responder;
 use super::pages::Population;
 use super::reply::Reply;
-use super::request::Seen;
+use super::request::ReceivedRequest;
 
 /// A list of rules. The first matching rule provides the response; without one the response has status 500.
 #[derive(Default)]
@@ -49,11 +49,11 @@ impl Script {
     }
 }
 
-impl Answers for Script {
-    fn answer(&self, request: &Seen) -> Reply {
+impl Responder for Script {
+    fn respond(&self, request: &ReceivedRequest) -> Reply {
         for rule in self.rules.iter().filter(|rule| request.matches(&rule.pattern)) {
             let found = match &rule.action {
-                Action::Population(population) => population.answer(request),
+                Action::Population(population) => population.respond(request),
                 Action::Replies(replies) => {
                     let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
                     match replies.len() {

@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 use std::thread;
 
 use super::reply::Reply;
-use super::request::{Seen, fields};
+use super::request::{ReceivedRequest, fields};
 
 /// Reads the next request; `None` if the client has closed the connection.
-pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
+pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<ReceivedRequest>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -37,7 +37,7 @@ pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
     if method == "POST" {
         all.extend(fields(&String::from_utf8_lossy(&body)));
     }
-    Ok(Some(Seen {
+    Ok(Some(ReceivedRequest {
         method,
         path: path.to_owned(),
         fields: all,
@@ -51,7 +51,7 @@ pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Seen>> {
 /// Sends a response. Returns true if the connection can be reused.
 pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
     thread::sleep(reply.delay);
-    if reply.mute {
+    if reply.no_response {
         return Ok(false);
     }
     if let Some(raw) = &reply.raw {
@@ -71,19 +71,19 @@ pub(super) fn send(stream: &mut impl Write, reply: &Reply) -> io::Result<bool> {
         head += &format!("Content-Length: {length}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
-    let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
+    let body = &reply.body[..reply.truncate_at.unwrap_or(usize::MAX).min(reply.body.len())];
     send_pieces(stream, body, reply)?;
-    let reusable = reply.cut.is_none() && !reply.close && reply.content_length.is_none();
-    if reply.chunked && reply.cut.is_none() {
+    let reusable = reply.truncate_at.is_none() && !reply.close && reply.content_length.is_none();
+    if reply.chunked && reply.truncate_at.is_none() {
         stream.write_all(b"0\r\n\r\n")?;
     }
     stream.flush()?;
     Ok(reusable)
 }
 
-/// Sends the bytes in the pieces that [`Reply::drip`] sets.
+/// Sends the bytes in the pieces that [`Reply::in_pieces`] sets.
 fn send_pieces(stream: &mut impl Write, bytes: &[u8], reply: &Reply) -> io::Result<()> {
-    let (size, pause) = reply.drip.unwrap_or((64 << 10, std::time::Duration::ZERO));
+    let (size, pause) = reply.pieces.unwrap_or((64 << 10, std::time::Duration::ZERO));
     for piece in bytes.chunks(size.max(1)) {
         if reply.chunked {
             stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;

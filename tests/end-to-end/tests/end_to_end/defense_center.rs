@@ -86,7 +86,7 @@ fn killed_run_is_resumed_and_delivers_the_report() {
     let second = center.message_count() - first;
     center.wait_until_idle();
     let resumed = center.host_map();
-    center.forget();
+    center.reset();
     sandbox.run(&text).expect_code(0);
     center.wait_until_idle();
     assert_eq!(resumed.all_results(), center.host_map().all_results());

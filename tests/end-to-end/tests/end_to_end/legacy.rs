@@ -80,8 +80,9 @@ fn log_goes_to_standard_output_standard_error_or_a_file() {
         assert!(file.stdout.is_empty() && file.stderr.is_empty());
         assert_eq!(sandbox.read("log").matches("all delivered").count(), times);
     }
-    let nowhere = run(&sandbox, &["-c=b.csv", "-logfile=no/such/log", "QualysGuardFile"]).expect_code(73);
-    assert!(nowhere.stderr.contains("no/such/log"), "{}", nowhere.stderr);
+    let missing_folder =
+        run(&sandbox, &["-c=b.csv", "-logfile=no/such/log", "QualysGuardFile"]).expect_code(73);
+    assert!(missing_folder.stderr.contains("no/such/log"), "{}", missing_folder.stderr);
     assert!(!sandbox.path("b.csv").exists());
     // A full disk is reported once, and the report is delivered anyway.
     let full = run(&sandbox, &["-c=b.csv", "-logfile=/dev/full", "QualysGuardFile"]).expect_code(0);

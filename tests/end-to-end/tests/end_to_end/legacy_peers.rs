@@ -91,7 +91,7 @@ fn shortest_call_sends_the_same_as_the_command_file() {
     assert!(!results.is_empty());
 
     // The same call with all options explicit.
-    center.forget();
+    center.reset();
     let file = file.display().to_string();
     let port = center.port().to_string();
     let explicit = [
@@ -135,7 +135,7 @@ fn failed_template_does_not_affect_other_templates() {
     assert_eq!(bench.sandbox.read("424242_out.csv"), bench.sandbox.read("535353_out.csv"));
     // The template of the settings file is never used, and each template is finished before the next one begins.
     let lines: Vec<String> =
-        bench.qualys.requests().iter().map(scanbridge_doubles::fake_qualys::Seen::line).collect();
+        bench.qualys.requests().iter().map(scanbridge_doubles::fake_qualys::ReceivedRequest::line).collect();
     assert!(!lines.iter().any(|line| line.contains("template_id=7")), "{lines:?}");
     let position = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
     assert!(

@@ -28,7 +28,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Outcome {
 fn sent(center: &FakeDefenseCenter) -> Vec<String> {
     center.wait_until_idle();
     let lines = center.lines();
-    center.forget();
+    center.reset();
     lines.into_iter().filter(|line| !line.starts_with("SetSource,")).collect()
 }
 
@@ -69,7 +69,7 @@ fn highest_level_logs_every_vulnerability() {
     };
     assert_eq!(logged("-level=2"), 0);
     center.wait_until_idle();
-    center.forget();
+    center.reset();
     let count = logged("-level=3");
     let findings = sent(&center).iter().filter(|line| line.starts_with("AddScanResult,")).count();
     assert!(findings > 0);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use scanbridge_doubles::certificates::{Authority, Request};
-use scanbridge_doubles::fake_qualys::{Answers, FakeQualys, Population, Reply, Script};
+use scanbridge_doubles::fake_qualys::{FakeQualys, Population, Reply, Responder, Script};
 use scanbridge_fixtures::good;
 
 use crate::sandbox::{CEF, CSV, Outcome, Sandbox};
@@ -24,10 +24,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(answers: impl Answers) -> Self {
+    pub(crate) fn new(responder: impl Responder) -> Self {
         let authority = Authority::new("Example Root CA");
         let server = authority.issue(&Request::server(&["127.0.0.1"]));
-        let qualys = FakeQualys::start(authority.server_config(&server, false), answers);
+        let qualys = FakeQualys::start(authority.server_config(&server, false), responder);
         let sandbox = Sandbox::new();
         let _ = authority.write_pem(&sandbox.path(""), "ca.pem");
         Self { qualys, sandbox }

@@ -95,7 +95,7 @@ fn run_whose_publication_failed_is_interrupted_and_the_next_one_completes_it() {
     assert_eq!(case.log(0), everything(true));
     let second = case.run();
     assert_eq!((second.status, second.exit_code()), (RunStatus::Ok, 0), "{second:?}");
-    assert_eq!(case.log(0), everything(true), "the report is not sent again");
+    assert_eq!(case.log(0), everything(true), "the report is not resent");
 }
 
 #[test]

@@ -5,23 +5,26 @@ use scanbridge::pipeline::RunStatus;
 use crate::case::Case;
 
 /// A pipeline whose input logs the outcomes of its reports.
-fn told(act: &str, outputs: &[&str]) -> Case {
+fn case_with_log(act: &str, outputs: &[&str]) -> Case {
     let mut case = Case::new(act, outputs);
-    let told = case.folder.path().join("told");
+    let confirmed = case.folder.path().join("confirmed");
     let with = format!("with: {{ act: {act} }}");
     assert!(case.text.contains(&with));
-    case.text = case.text.replacen(&with, &format!("with: {{ act: {act}, told: {} }}", told.display()), 1);
+    case.text =
+        case.text.replacen(&with, &format!("with: {{ act: {act}, confirmed: {} }}", confirmed.display()), 1);
     case
 }
 
 fn outcomes(case: &Case) -> String {
-    std::fs::read_to_string(case.folder.path().join("told")).unwrap_or_default()
+    std::fs::read_to_string(case.folder.path().join("confirmed")).unwrap_or_default()
 }
 
 #[test]
 fn delivered_report_is_confirmed_with_its_dead_letters() {
-    let case =
-        told("behave", &["id: good, plugin: Rogue", "id: strict, plugin: Rogue, with: { act: reject-all }"]);
+    let case = case_with_log(
+        "behave",
+        &["id: good, plugin: Rogue", "id: strict, plugin: Rogue, with: { act: reject-all }"],
+    );
     assert_eq!(case.run().exit_code(), 65);
     assert_eq!(outcomes(&case), "rogue.xml delivered 9\n");
 }
@@ -32,7 +35,7 @@ fn source_stays_while_an_optional_output_lacks_findings() {
         let optional = format!(
             "id: optional, plugin: Rogue, required: no, retry: {{ max_elapsed_secs: 0 }}, with: {{ act: {act}, times: 1000 }}"
         );
-        let case = told("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &optional]);
+        let case = case_with_log("behave", &["id: good, plugin: Rogue, with: { log: LOG }", &optional]);
         let summary = case.run();
         assert_ne!(summary.exit_code(), 0, "{act}: {summary:?}");
         assert_eq!(outcomes(&case), "rogue.xml missed 0\n", "{act}");
@@ -40,8 +43,8 @@ fn source_stays_while_an_optional_output_lacks_findings() {
 }
 
 #[test]
-fn input_that_could_not_confirm_a_report_is_asked_again_by_the_next_run() {
-    let case = told("fail-stored", &["id: out, plugin: Rogue, with: { log: LOG }"]);
+fn input_that_could_not_confirm_a_report_is_called_by_the_next_run() {
+    let case = case_with_log("fail-stored", &["id: out, plugin: Rogue, with: { log: LOG }"]);
     let first = case.run();
     assert_eq!(first.exit_code(), 74, "{first:?}");
     assert_eq!(outcomes(&case), "");

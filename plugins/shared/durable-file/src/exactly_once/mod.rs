@@ -38,7 +38,7 @@ fn one_fault_anywhere(scenarios: &[Scenario], faults: &[Fault]) {
     for scenario in scenarios {
         for fault in faults {
             let mut step = 0;
-            while scenario.play(&[(step, *fault)]) > 0 {
+            while scenario.run_steps(&[(step, *fault)]) > 0 {
                 step += 1;
             }
             assert!(step > 30, "{scenario:?} has only {step} steps");
@@ -80,7 +80,7 @@ fn failed_second_attempt_does_not_disturb_the_first() {
         let scenario = Scenario { next_runs, commits: vec![true], stores: vec![true], ..scenario };
         for killed in 0..40 {
             for full in 0..12 {
-                scenario.play(&[(killed, Fault::Killed), (full, Fault::Full)]);
+                scenario.run_steps(&[(killed, Fault::Killed), (full, Fault::Full)]);
             }
         }
     }
@@ -128,7 +128,7 @@ proptest! {
         scenario in arbitrary(),
         faults in prop::collection::vec((0_u32..60, fault()), 0..12),
     ) {
-        fault::revive();
-        scenario.play(&faults);
+        fault::clear_faults();
+        scenario.run_steps(&faults);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn folder(scenario: &Scenario, skipped: &BTreeSet<usize>) -> BTreeMap
         }
         // A file with content has its header already.
         let mut needs_header = pieces.last().is_some_and(String::is_empty);
-        let begins_anew = needs_header && pieces.len() > 1;
+        let repeats_header = needs_header && pieces.len() > 1;
         if needs_header {
             pieces.last_mut().unwrap().push_str(HEADER);
         }
@@ -42,7 +42,7 @@ pub(super) fn folder(scenario: &Scenario, skipped: &BTreeSet<usize>) -> BTreeMap
             pieces.last_mut().unwrap().push_str(record);
         }
         // The header counts as content: a piece with only a header is published.
-        assert!(!begins_anew || !pieces.last().unwrap().is_empty());
+        assert!(!repeats_header || !pieces.last().unwrap().is_empty());
     }
     named(files, scenario.max_bytes.is_some())
 }

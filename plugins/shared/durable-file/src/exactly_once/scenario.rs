@@ -118,7 +118,7 @@ impl Scenario {
 
     /// Runs until all calls are done: one process per fault, then one without. Returns the number of faults that
     /// occurred.
-    pub(super) fn play(&self, faults: &[(u32, Fault)]) -> usize {
+    pub(super) fn run_steps(&self, faults: &[(u32, Fault)]) -> usize {
         // In memory where possible, because the tests create many thousands of directories.
         let parent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let folder = parent.path().join("out");
@@ -136,7 +136,7 @@ impl Scenario {
         for ((step, kind), next_run) in faults.iter().zip(&next_runs) {
             fault::plan(*step, *kind);
             let outcome = self.run(&folder, &mut ledger, *next_run);
-            let is_disturbed = fault::revive();
+            let is_disturbed = fault::clear_faults();
             came += usize::from(is_disturbed);
             if let Err(Failure::File(error)) = outcome {
                 assert!(is_disturbed, "{error} ({:?}), {self:?}", error.hint);
@@ -235,8 +235,8 @@ impl Scenario {
         match next_run {
             _ if ledger.skipped.contains(&report) => Ok(position(Call::End(report)) + 1),
             NextRun::Resumes => {
-                let begun = file.begin(&self.start(report), true)?;
-                assert_eq!(begun, StartMode::Continued((next - 1).to_string().into_bytes()));
+                let mode = file.begin(&self.start(report), true)?;
+                assert_eq!(mode, StartMode::Continued((next - 1).to_string().into_bytes()));
                 Ok(next)
             }
             NextRun::Repeats => Ok(position(Call::Begin(report))),

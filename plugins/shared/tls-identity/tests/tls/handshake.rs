@@ -4,7 +4,7 @@ use scanbridge_doubles::certificates::{Authority, Issued, Request};
 use scanbridge_tls_identity::{Certificate, Fingerprint, Identity, Trust};
 use tempfile::tempdir;
 
-use crate::loopback::{serve, talk};
+use crate::loopback::{connect_and_exchange, serve};
 
 fn trust(authority: &Authority) -> Trust {
     Trust::certificates(&[authority.der()], "the test's authority").unwrap()
@@ -16,7 +16,7 @@ fn trusted_server_is_accepted_by_name_and_by_address() {
     let server = authority.issue(&Request::server(&["dc.example.com", "127.0.0.1"]));
     for name in ["dc.example.com", "127.0.0.1"] {
         let (address, seen) = serve(authority.server_config(&server, false));
-        talk(&address, name, &trust(&authority), None).unwrap();
+        connect_and_exchange(&address, name, &trust(&authority), None).unwrap();
         assert_eq!(seen.join().unwrap(), Ok(None));
     }
 }
@@ -30,7 +30,7 @@ fn client_certificate_is_sent_on_request() {
     let (certificate, key) = client.write_pem(folder.path(), "client");
     let identity = Identity::open_pair(&certificate, &key, None).unwrap();
     let (address, seen) = serve(authority.server_config(&server, true));
-    talk(&address, "dc.example.com", &trust(&authority), Some(&identity)).unwrap();
+    connect_and_exchange(&address, "dc.example.com", &trust(&authority), Some(&identity)).unwrap();
     assert_eq!(seen.join().unwrap(), Ok(Some(client.der().to_vec())));
 }
 
@@ -38,12 +38,14 @@ fn client_certificate_is_sent_on_request() {
 fn certificate_chain_is_verified_without_name_check() {
     let authority = Authority::new("Example CA");
     let server = authority.issue(&Request::server(&["c0ffee00-0000-4000-8000-000000000000"]));
-    let (address, _seen) = serve(authority.server_config(&server, false));
-    talk(&address, "127.0.0.1", &trust(&authority).without_name_check(), None).unwrap();
+    let (address, _result) = serve(authority.server_config(&server, false));
+    connect_and_exchange(&address, "127.0.0.1", &trust(&authority).without_name_check(), None).unwrap();
 
-    let stranger = Authority::new("Example CA");
-    let (address, _seen) = serve(authority.server_config(&server, false));
-    let error = talk(&address, "127.0.0.1", &trust(&stranger).without_name_check(), None).unwrap_err();
+    let other_authority = Authority::new("Example CA");
+    let (address, _result) = serve(authority.server_config(&server, false));
+    let error =
+        connect_and_exchange(&address, "127.0.0.1", &trust(&other_authority).without_name_check(), None)
+            .unwrap_err();
     assert!(error.message.contains("not signed by `CN=Example CA` from the test's authority"), "{error}");
 }
 
@@ -51,8 +53,8 @@ fn certificate_chain_is_verified_without_name_check() {
 fn pinned_certificate_skips_issuer_name_and_date_checks() {
     let server = Issued::self_signed(&Request::server(&["other.example.com"]).expired());
     let pin = Fingerprint::of(&server.der());
-    let (address, _seen) = serve(Authority::new("unused").server_config(&server, false));
-    talk(&address, "127.0.0.1", &Trust::pinned(vec![pin]).unwrap(), None).unwrap();
+    let (address, _result) = serve(Authority::new("unused").server_config(&server, false));
+    connect_and_exchange(&address, "127.0.0.1", &Trust::pinned(vec![pin]).unwrap(), None).unwrap();
 }
 
 #[test]
@@ -60,13 +62,14 @@ fn self_signed_server_in_the_authorities_file_is_trusted() {
     let folder = tempdir().unwrap();
     let server = Issued::self_signed(&Request::server(&["127.0.0.1"]));
     let (file, _key) = server.write_pem(folder.path(), "server");
-    let (address, _seen) = serve(Authority::new("unused").server_config(&server, false));
-    talk(&address, "127.0.0.1", &Trust::ca_file(&file).unwrap(), None).unwrap();
+    let (address, _result) = serve(Authority::new("unused").server_config(&server, false));
+    connect_and_exchange(&address, "127.0.0.1", &Trust::ca_file(&file).unwrap(), None).unwrap();
 
     let expired = Issued::self_signed(&Request::server(&["127.0.0.1"]).expired());
     let (file, _key) = expired.write_pem(folder.path(), "expired");
-    let (address, _seen) = serve(Authority::new("unused").server_config(&expired, false));
-    let error = talk(&address, "127.0.0.1", &Trust::ca_file(&file).unwrap(), None).unwrap_err();
+    let (address, _result) = serve(Authority::new("unused").server_config(&expired, false));
+    let error =
+        connect_and_exchange(&address, "127.0.0.1", &Trust::ca_file(&file).unwrap(), None).unwrap_err();
     assert!(error.message.contains("certificate expired: 127.0.0.1"), "{error}");
 }
 

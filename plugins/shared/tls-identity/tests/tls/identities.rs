@@ -53,10 +53,10 @@ fn defense_center_test_files_have_the_expected_encryption() {
     };
     let mut openssl = Command::new("openssl");
     openssl.args(["pkcs12", "-legacy", "-info", "-noout", "-passin", "pass:", "-in"]).arg(&file);
-    let told = String::from_utf8(openssl.output().unwrap().stderr).unwrap();
+    let output = String::from_utf8(openssl.output().unwrap().stderr).unwrap();
     for part in ["MAC: sha1, Iteration 1\n", "pbeWithSHA1And40BitRC2-CBC", "pbeWithSHA1And3-KeyTripleDES-CBC"]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(output.contains(part), "{part}: {output}");
     }
 }
 
@@ -70,10 +70,10 @@ fn jks_opens_and_jceks_is_rejected_with_conversion_command() {
     assert_eq!(identity.authorities(), [authority.der()]);
     assert_refused(open(&file, "s3cret?"), ErrorKind::Auth, &file, "wrong password for");
 
-    let whole = fs::read(&file).unwrap();
+    let complete = fs::read(&file).unwrap();
     let broken = folder.path().join("broken.jks");
-    for cut in [5, 13, 40, whole.len() / 2, whole.len() - 1] {
-        fs::write(&broken, &whole[..cut]).unwrap();
+    for cut in [5, 13, 40, complete.len() / 2, complete.len() - 1] {
+        fs::write(&broken, &complete[..cut]).unwrap();
         assert_refused(open(&broken, "s3cret!"), ErrorKind::BadData, &broken, "invalid Java key store");
     }
     // A length of 4 GiB in the file must not allocate memory.
@@ -101,8 +101,8 @@ fn wrong_password_unsupported_cipher_and_invalid_file_differ() {
         let Some(file) = client.write_pkcs12(folder.path(), "a.p12", "s3cret", shape) else { return };
         assert_refused(open(&file, "s3cret2"), ErrorKind::Auth, &file, "wrong password for");
         assert_refused(open(&file, ""), ErrorKind::Auth, &file, "wrong password for");
-        let whole = fs::read(&file).unwrap();
-        fs::write(&file, &whole[..whole.len() - 7]).unwrap();
+        let complete = fs::read(&file).unwrap();
+        fs::write(&file, &complete[..complete.len() - 7]).unwrap();
         assert_refused(open(&file, "s3cret"), ErrorKind::BadData, &file, "invalid PKCS#12 file");
     }
     let file = client.write_pkcs12(folder.path(), "rare.p12", "s3cret", Pkcs12::Rare).unwrap();
@@ -193,8 +193,8 @@ fn invalid_identity_files_are_distinguished() {
     let folder = tempdir().unwrap();
     let (authority, client) = client();
     let (certificate, key) = client.write_pem(folder.path(), "client");
-    let stranger = authority.issue(&Request::client("stranger").rsa());
-    let (_, other_key) = stranger.write_pem(folder.path(), "stranger");
+    let other_client = authority.issue(&Request::client("other-client").rsa());
+    let (_, other_key) = other_client.write_pem(folder.path(), "other-client");
     let text = folder.path().join("notes.txt");
     fs::write(&text, "shopping list").unwrap();
     let damaged = folder.path().join("damaged.crt");
@@ -233,13 +233,13 @@ fn files_with_one_changed_byte_never_panic() {
     files.extend(client.write_pkcs12(folder.path(), "dc.p12", "s3cret!", Pkcs12::DefenseCenter));
     files.extend(client.write_key_store(folder.path(), "client.jks", "s3cret!", "JKS"));
     for file in files {
-        let whole = fs::read(&file).unwrap();
-        for place in (0..whole.len()).step_by(29) {
-            let mut damaged = whole.clone();
-            damaged[place] ^= 0x55;
+        let complete = fs::read(&file).unwrap();
+        for offset in (0..complete.len()).step_by(29) {
+            let mut damaged = complete.clone();
+            damaged[offset] ^= 0x55;
             fs::write(&file, damaged).unwrap();
             if let Err(error) = open(&file, "s3cret!") {
-                assert!([ErrorKind::Auth, ErrorKind::BadData].contains(&error.kind), "{place}: {error}");
+                assert!([ErrorKind::Auth, ErrorKind::BadData].contains(&error.kind), "{offset}: {error}");
             }
         }
     }

@@ -13,10 +13,10 @@ use scanbridge_plugin_api::PluginError;
 use scanbridge_tls_identity::{ClientTls, Identity, Trust};
 
 /// What a server received: the client's certificate, or the error of the handshake.
-pub(crate) type Seen = Result<Option<Vec<u8>>, String>;
+pub(crate) type ServerResult = Result<Option<Vec<u8>>, String>;
 
 /// Starts a server for one connection. Returns its address and a handle to its result.
-pub(crate) fn serve(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<Seen>) {
+pub(crate) fn serve(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<ServerResult>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let handle = thread::spawn(move || {
@@ -46,17 +46,17 @@ pub(crate) fn serve_raw(bytes: &'static [u8]) -> String {
 }
 
 /// Connects to `address`, calling the server `name`, and exchanges one byte.
-pub(crate) fn talk(
+pub(crate) fn connect_and_exchange(
     address: &str,
     name: &str,
     trust: &Trust,
     identity: Option<&Identity>,
 ) -> Result<(), PluginError> {
-    talk_by(&ClientTls::new(address, trust, identity)?, address, name)
+    exchange_with(&ClientTls::new(address, trust, identity)?, address, name)
 }
 
-/// As [`talk`], with an existing client.
-pub(crate) fn talk_by(tls: &ClientTls, address: &str, name: &str) -> Result<(), PluginError> {
+/// As [`connect_and_exchange`], with an existing client.
+pub(crate) fn exchange_with(tls: &ClientTls, address: &str, name: &str) -> Result<(), PluginError> {
     exchange(tls, address, name).map_err(|error| tls.explain(error.as_ref()))
 }
 

@@ -7,7 +7,7 @@ use scanbridge_plugin_api::{ErrorKind, OptionSpec, Options, Result};
 use scanbridge_tls_identity::{TlsOptions, Trust, options};
 use tempfile::tempdir;
 
-use crate::loopback::{serve, talk_by};
+use crate::loopback::{exchange_with, serve};
 
 const TABLE: &[OptionSpec] = &[
     options::CERTIFICATE,
@@ -65,7 +65,7 @@ fn client_is_created_from_the_options() {
         r#"{{"tls_certificate": "{both}", "tls_ca_file": "{ca}", "tls_check_name": false, "tls_min_version": "1.3"}}"#
     ));
     let (address, seen) = serve(authority.server_config(&server, true));
-    talk_by(&options.unwrap().client(&address).unwrap(), &address, "127.0.0.1").unwrap();
+    exchange_with(&options.unwrap().client(&address).unwrap(), &address, "127.0.0.1").unwrap();
     assert_eq!(seen.join().unwrap(), Ok(Some(client.der().to_vec())));
 }
 
@@ -75,8 +75,8 @@ fn default_trust_is_used_only_without_an_option() {
     options.trust_or(|| panic!("asked")).unwrap();
     let authority = Authority::new("Example CA");
     let own = || Trust::certificates(&[authority.der()], "dc.pkcs12");
-    let (address, _seen) =
+    let (address, _result) =
         serve(authority.server_config(&authority.issue(&Request::server(&["127.0.0.1"])), false));
     let trust = read("{}").unwrap().trust_or(own).unwrap();
-    crate::loopback::talk(&address, "127.0.0.1", &trust, None).unwrap();
+    crate::loopback::connect_and_exchange(&address, "127.0.0.1", &trust, None).unwrap();
 }

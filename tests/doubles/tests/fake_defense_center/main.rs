@@ -2,65 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test, also in helpers")]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
+mod client;
+mod program;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use scanbridge_doubles::certificates::Request;
+use std::io::{Read, Write};
+
 use scanbridge_doubles::fake_defense_center::{Behavior, FakeDefenseCenter, LineReader, UnknownAssets};
 
-/// A client that sends raw frames.
-struct Client(StreamOwned<ClientConnection, TcpStream>);
-
-impl Client {
-    fn connect(center: &FakeDefenseCenter) -> Self {
-        let client = center.authority().issue(&Request::host_input_client("127.0.0.1", "d"));
-        let mut roots = RootCertStore::empty();
-        roots.add(center.authority().der()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![client.der()], client.key_der())
-            .unwrap();
-        let name = ServerName::try_from("6a1f2b7e-0000-4000-8000-000000000001").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        Self(StreamOwned::new(connection, TcpStream::connect(center.address()).unwrap()))
-    }
-
-    fn send(&mut self, kind: u32, body: &[u8]) {
-        self.0.write_all(&kind.to_be_bytes()).unwrap();
-        self.0.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
-        self.0.write_all(body).unwrap();
-        self.0.flush().unwrap();
-    }
-
-    fn receive(&mut self) -> (u32, Vec<u8>) {
-        let mut word = [0; 4];
-        self.0.read_exact(&mut word).unwrap();
-        let kind = u32::from_be_bytes(word);
-        self.0.read_exact(&mut word).unwrap();
-        let mut body = vec![0; u32::from_be_bytes(word) as usize];
-        self.0.read_exact(&mut body).unwrap();
-        (kind, body)
-    }
-
-    fn negotiate_version(mut self) -> Self {
-        self.send(2, &[0, 0, 0, 1]);
-        assert_eq!(self.receive(), (1, vec![0, 8, 0, 0]));
-        self
-    }
-
-    fn send_commands(&mut self, commands: &str) -> String {
-        self.send(3, commands.as_bytes());
-        let (kind, body) = self.receive();
-        assert_eq!(kind, 3);
-        String::from_utf8(body).unwrap()
-    }
-}
+use client::Client;
 
 /// Sends the messages on one connection. Returns the results in the host map, and the replies.
 fn run(behavior: Behavior, messages: &[&str]) -> (Vec<String>, Vec<String>) {
