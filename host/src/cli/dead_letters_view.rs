@@ -20,7 +20,7 @@ pub fn list_dead_letter_counts(counts: &[DeadLetterCount], format: Format, width
     let rows = counts.iter().map(|count| {
         [
             count.output.clone(),
-            count.dead_letters.to_string(),
+            count.letters.to_string(),
             count.bytes.to_string(),
             count.oldest.clone(),
             count.newest.clone(),

@@ -63,7 +63,14 @@ fn by_report(events: &[Event]) -> Vec<Vec<&Event>> {
 
 fn generated(format: Format, findings_per_asset: usize, assets: u64, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let shape = Shape { format, extent: Extent::Assets(assets), findings_per_asset, qids: 60, seed };
+    let shape = Shape {
+        format,
+        extent: Extent::Assets(assets),
+        findings_per_asset,
+        qids: 60,
+        own_texts: false,
+        seed,
+    };
     shape.write(&mut bytes).unwrap();
     bytes
 }
