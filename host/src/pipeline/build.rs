@@ -192,7 +192,7 @@ pub fn build_replay(
     if !failures.is_empty() {
         return Err(failures);
     }
-    let source = Source::DeadLetters(DeadLetterSource::new(dead_letters, schema));
+    let source = Source::DeadLetters(Box::new(DeadLetterSource::new(dead_letters, schema)));
     let inputs = vec![OpenInput { source, retry: RetryPolicy::default() }];
     Ok(OpenPipeline { inputs, outputs, absent: Vec::new(), interval: pipeline.run.checkpoint, settings })
 }
@@ -211,7 +211,7 @@ fn open_input(
     let declared = descriptor.input_capabilities();
     let opener = Opener::new(table, declared, PluginKind::Input, &input.instance, claim, run);
     let start = settings.from.positions.get(&input.instance.id).cloned().unwrap_or_default();
-    PluginSource::open(opener, Position(start)).map(Source::Plugin)
+    PluginSource::open(opener, Position(start)).map(|source| Source::Plugin(Box::new(source)))
 }
 
 fn open_output(

@@ -18,7 +18,7 @@ use crate::state::{
 /// is stored and published.
 pub(super) struct DeadLetterSource {
     reader: DeadLetterReader,
-    dead_letters: Box<Peekable<DeadLetterReader>>,
+    dead_letters: Peekable<DeadLetterReader>,
     /// Number of the last dead letter that was sent.
     last: u64,
     schema: Schema,
@@ -40,7 +40,7 @@ impl DeadLetterSource {
     /// `schema` is that of [`schema_of`] these dead letters.
     pub(super) fn new(reader: DeadLetterReader, schema: Schema) -> Self {
         Self {
-            dead_letters: Box::new(reader.clone().peekable()),
+            dead_letters: reader.clone().peekable(),
             reader,
             last: 0,
             schema,

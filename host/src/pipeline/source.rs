@@ -17,8 +17,8 @@ use crate::state::{DeadLetterEnd, DeadLetterHistory};
 /// One input of a run.
 #[derive(Debug)]
 pub(super) enum Source {
-    Plugin(PluginSource),
-    DeadLetters(DeadLetterSource),
+    Plugin(Box<PluginSource>),
+    DeadLetters(Box<DeadLetterSource>),
 }
 
 /// An instance of an input plugin that can be reopened.

@@ -231,7 +231,7 @@ impl<'a> AssetView<'a> {
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.tables.cell(&self.tables.assets, self.base(), column)
+        self.tables.cell(self.tables.assets, self.base(), column)
     }
 
     /// The address; for an asset without an IPv4 one, its IPv6 address. Empty when it has neither.
@@ -358,7 +358,7 @@ impl<'a> FindingView<'a> {
     /// The text of a column of the batch's schema, also of one that the model does not know.
     #[must_use]
     pub fn column(&self, column: Option<usize>) -> &'a str {
-        self.tables.cell(&self.tables.findings, self.base(), column)
+        self.tables.cell(self.tables.findings, self.base(), column)
     }
 
     /// A cell of the finding, of its definition or of its asset, for a column that [`Batch::column`] has found.
