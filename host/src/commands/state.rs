@@ -136,7 +136,8 @@ fn reset_instance(file: &Path, name: &str, folder: &StateFolder, id: &str) -> Re
     let mut effect = format!("data of `{id}` in pipeline {name} was reset");
     if has_keys {
         let deleted = Ledger::open(&folder.ledger(), file)?.delete_keys(id)?;
-        effect.push_str(&format!("; {deleted} keys were deleted"));
+        let keys = if deleted == 1 { "key was" } else { "keys were" };
+        effect.push_str(&format!("; {deleted} {keys} deleted"));
     }
     if let Some(archive) = archive(folder, &[folder.instance(id)])? {
         effect.push_str(&format!("; the previous files were archived in {}", archive.display()));

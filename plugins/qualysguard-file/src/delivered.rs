@@ -54,7 +54,7 @@ impl Delivered {
         Self { is_empty: true, ..self }
     }
 
-    /// Forgets the files of earlier runs: this run starts from the beginning.
+    /// Deletes the list of earlier runs: this run starts from the beginning.
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.is_empty = true;
         self.state.list(PREFIX)?.iter().try_for_each(|name| self.state.delete(name))

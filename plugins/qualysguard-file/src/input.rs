@@ -129,7 +129,7 @@ impl QualysGuardFile {
 
     fn candidate(&mut self) -> Result<Option<Candidate>> {
         let starts_over = !self.is_resumed && self.settings.poll.is_none() && self.wanted.is_none();
-        // A run that starts from the beginning forgets the list, unless it watches: then the list prevents a second
+        // A run that starts from the beginning deletes the list, unless it watches: then the list prevents a second
         // delivery. Reports of earlier runs are confirmed before the first step.
         if !std::mem::replace(&mut self.has_started, true) && starts_over {
             self.delivered()?.clear()?;

@@ -17,6 +17,8 @@ pub(super) struct ReportLauncher {
     launched: LaunchedReports,
     /// The ID of the last report that this instance launched.
     launched_now: Option<String>,
+    /// Whether a launch is stored, but was not requested yet: there is no report to search for.
+    is_prepared: bool,
 }
 
 /// A new report may be missing from the list for this time.
@@ -28,6 +30,7 @@ impl ReportLauncher {
             wanted: wanted.clone(),
             launched: LaunchedReports::open(&context.services)?,
             launched_now: None,
+            is_prepared: false,
         })
     }
 
@@ -42,8 +45,8 @@ impl ReportLauncher {
     }
 
     /// Launches a report, or adopts one that an interrupted run launched, and waits until it is finished. `None`: a
-    /// checkpoint must store the keys first, then this is called again. So a launch that was requested is never
-    /// forgotten, and its report never waited for in vain.
+    /// checkpoint must store the keys first, then this is called again. So a launch that was requested is known to
+    /// the next run, even if this one is killed.
     pub(super) fn launch_and_wait(
         &mut self,
         context: &mut SourceContext,
@@ -66,9 +69,11 @@ impl ReportLauncher {
             (None, Some(title)) => title,
             (None, None) => {
                 self.launched.prepare(&key)?;
+                self.is_prepared = true;
                 return Ok(None);
             }
         };
+        self.is_prepared = false;
         let id = self.launch(context, template, (&key, own))?;
         tracing::info!("launched report {id} of template {template}");
         self.launched_now = Some(id);
@@ -175,7 +180,7 @@ impl ReportLauncher {
 
     /// Searches for reports whose launch got no response.
     fn find_unanswered(&mut self, context: &mut SourceContext) -> Result<()> {
-        if !self.launched.has_unanswered()? {
+        if self.is_prepared || !self.launched.has_unanswered()? {
             return Ok(());
         }
         for report in list(context, &[])? {

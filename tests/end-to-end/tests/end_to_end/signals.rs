@@ -139,7 +139,7 @@ fn changed_pipeline_needs_restart_to_run() {
     Outcome::of(host.wait_with_output().unwrap()).expect_code(130);
     let other = pipeline("path: scan.xml", &[CSV]);
     let refused = sandbox.run(&other).expect_code(78);
-    assert!(refused.stderr.contains("the pipeline file has changed since"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("output `lines` was removed since"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--restart"), "{}", refused.stderr);
     let mut restarted = sandbox.host_running(&other);
     let summary = Outcome::of(restarted.arg("--restart").output().unwrap()).expect_code(0).summary();
