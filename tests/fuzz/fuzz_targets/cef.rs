@@ -9,17 +9,17 @@ mod folder;
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use scanbridge_arcsight_cef::ArcSightCef;
 use scanbridge_plugin_api::batch::{
-    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2, Schema,
+    AssetRow, Batch, BatchBuilder, Columns, DefinitionRow, FindingRow, RawBatch2,
 };
 use scanbridge_plugin_api::model::{
-    AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd, ReportSource, ReportStart, list_items,
+    AssetField as A, DefinitionField as D, FindingField as F, FindingKind, FindingStatus, ReportEnd,
+    ReportSource, ReportStart, list_items,
 };
-use scanbridge_plugin_api::{Begin, Open, OpenFrame, Options, Output, Result, Services};
+use scanbridge_plugin_api::{Begin, CommitPoint, Open, OpenFrame, Options, Output, Result, Services};
 
 use cef_line::Line;
 use folder::FOLDER;
@@ -31,8 +31,7 @@ const ASSET: &[A] = &[A::Dns, A::Netbios, A::Address, A::Os];
 const DEFINITION: &[D] =
     &[D::Title, D::Cves, D::Category, D::Diagnosis, D::Exploits, D::Id, D::Solution, D::CvssBase];
 /// The names of the values of a finding.
-const FINDING: &[&str] =
-    &["result", "kind", "facts", "port", "protocol", "severity", "last_found", "status"];
+const FINDING: &[&str] = &["result", "kind", "facts", "port", "protocol", "severity", "last_found", "status"];
 const CELLS: usize = ASSET.len() + DEFINITION.len() + FINDING.len();
 const MOST_FINDINGS: usize = 6;
 
@@ -46,8 +45,6 @@ const SETTINGS: [&str; 4] = [
 /// The index of the settings with which the class ID of a vulnerability can begin with any text. They derive no events.
 const CONCATENATED: usize = 1;
 
-static COLUMNS: LazyLock<Columns> = LazyLock::new(|| Columns::of(Schema::default()));
-
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((first, rest)) = input.split_first() else { return Corpus::Reject };
     let settings = usize::from(first % 4);
@@ -60,9 +57,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let findings: Vec<Cells> = texts.chunks(CELLS).take(MOST_FINDINGS).map(<[String]>::to_vec).collect();
 
     let path = FOLDER.path().join("findings.cef");
-    let mut output = open(&path, SETTINGS[settings]).expect("the settings are valid");
-    let mut deliver = |batches: &[RawBatch2]| {
-        report(&mut output, &start, batches).expect("the file system in memory is not full");
+    let deliver = |batches: &[RawBatch2]| {
+        let output = open(&path, SETTINGS[settings]).expect("the settings are valid");
+        report(output, &start, batches).expect("the file system in memory is not full");
         let text = fs::read_to_string(&path).expect("the output writes a UTF-8 file");
         fs::remove_file(&path).expect("the file can be removed");
         text
@@ -91,14 +88,17 @@ fn open(path: &Path, settings: &str) -> Result<ArcSightCef> {
     ArcSightCef::open(&Open::new(&options, &services, &frame), None).map(|opened| opened.plugin)
 }
 
-fn report(output: &mut ArcSightCef, start: &ReportStart, batches: &[RawBatch2]) -> Result<()> {
+fn report(mut output: ArcSightCef, start: &ReportStart, batches: &[RawBatch2]) -> Result<()> {
+    let columns = Columns::of_report(start);
     output.begin(start, Begin::NEW)?;
     for batch in batches {
-        let written = output.write(Batch::of(batch, &COLUMNS).expect("a batch of the builder is valid"))?;
+        let written = output.write(Batch::of(batch, &columns).expect("a batch of the builder is valid"))?;
         assert!(written.rejected.is_empty() && written.retry.is_empty() && written.left_out.is_empty());
     }
     output.end(&ReportEnd { complete: true, deliver: true, ..ReportEnd::default() })?;
-    Ok(())
+    output.commit(CommitPoint::BetweenReports)?;
+    output.stored()?;
+    output.close()
 }
 
 fn one_batch(findings: &[Cells]) -> RawBatch2 {

@@ -104,7 +104,9 @@ static LEDGER: LazyLock<(Vec<u8>, String)> = LazyLock::new(|| {
     ledger.begin(&run, None).expect("the file system in memory is not full");
     let mut checkpoint = scanbridge::state::Checkpoint::default();
     checkpoint.positions.insert("scans".to_owned(), b"position".to_vec());
-    ledger.store(&checkpoint, &scanbridge::state::SinceCheckpoint::default()).expect("the file system in memory is not full");
+    ledger
+        .store(&checkpoint, &scanbridge::state::SinceCheckpoint::default())
+        .expect("the file system in memory is not full");
     let content = content(&ledger).expect("the ledger is valid");
     drop(ledger);
     (fs::read(&path).expect("it was written"), content)
