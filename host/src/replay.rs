@@ -5,6 +5,7 @@
 //! Reports that an output has missed are read again, if their input can do that, and sent to that output alone.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use scanbridge_plugin_api::{ErrorKind, Outcome, PluginError, PluginKind, Purpose, ReportKey, Rereads};
@@ -28,11 +29,9 @@ pub fn replay(
     stop: &Arc<Stop>,
 ) -> Result<Option<Summary>, Vec<Failure>> {
     let to_failures = |error: StateError| vec![Failure::of_state("state", &error)];
-    let _lock = lock_for_dead_letters(&folder, &pipeline.name).map_err(to_failures)?;
-    if !folder.ledger().exists() {
-        return Ok(None);
-    }
-    let ledger = Arc::new(Ledger::open(&folder.ledger(), &pipeline.file).map_err(to_failures)?);
+    let opened = open_ledger(&folder, &pipeline.name, &pipeline.file).map_err(to_failures)?;
+    let (_lock, Some(ledger)) = opened else { return Ok(None) };
+    let ledger = Arc::new(ledger);
     let queues = ledger.dead_letter_counts().map_err(to_failures)?;
     let missed = ledger.missed().map_err(to_failures)?;
     let inputs: Vec<String> = pipeline.inputs.iter().map(|input| input.instance.id.clone()).collect();
@@ -69,16 +68,23 @@ pub fn replay(
     Ok(replay.total)
 }
 
-/// Locks the pipeline for a replay or purge of dead letters. Refused after an interrupted run: when it is
-/// resumed, its dead letters may still be rolled back.
+/// Locks a pipeline and opens its ledger, for a replay or purge of dead letters. There is no ledger before the first
+/// run. Refused after an interrupted run: when it is resumed, its dead letters may still be rolled back.
 ///
 /// # Errors
-/// When the pipeline is in use or was interrupted.
-pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, StateError> {
+/// When the pipeline is in use or was interrupted, or the ledger cannot be opened.
+pub fn open_ledger(
+    folder: &StateFolder,
+    name: &str,
+    file: &Path,
+) -> Result<(Lock, Option<Ledger>), StateError> {
     let locked = session::lock(folder, name, false, &Stop::default());
     let lock = locked.map_err(|failures| StateError::of_failures(&failures))?;
-    let path = folder.ledger();
-    if path.exists() && Ledger::read_copy(&path)?.checkpoint()?.is_some() {
+    if !folder.ledger().exists() {
+        return Ok((lock, None));
+    }
+    let ledger = Ledger::open(&folder.ledger(), file)?;
+    if ledger.checkpoint()?.is_some() {
         return Err(StateError {
             message: format!("cannot replay or purge: pipeline `{name}` has an interrupted run"),
             hint: Some(
@@ -89,7 +95,7 @@ pub fn lock_for_dead_letters(folder: &StateFolder, name: &str) -> Result<Lock, S
             exit_code: 75,
         });
     }
-    Ok(lock)
+    Ok((lock, Some(ledger)))
 }
 
 /// A replay in progress.

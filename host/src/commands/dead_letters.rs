@@ -44,12 +44,12 @@ pub(super) fn execute(command: &DeadLettersCommand, common: &CommonOptions) -> u
             replay(file, output.as_deref(), *summary, common)
         }
         DeadLettersCommand::Purge { file, output } => with_folder(file, common, |document, folder| {
-            let _lock = replay::lock_for_dead_letters(folder, &document.name())?;
-            let counts = selected(document, read(folder)?.1, output.as_deref())?;
-            if counts.is_empty() {
+            let (_lock, ledger) = replay::open_ledger(folder, &document.name(), file)?;
+            let counts = ledger.as_ref().map_or(Ok(Vec::new()), Ledger::dead_letter_counts)?;
+            let counts = selected(document, counts, output.as_deref())?;
+            let Some(ledger) = ledger.filter(|_| !counts.is_empty()) else {
                 return print_text(&no_dead_letters(output.as_deref()));
-            }
-            let ledger = Ledger::open(&folder.ledger(), file)?;
+            };
             let missed = ledger.missed()?;
             for DeadLetterCount { output, missed_reports, .. } in counts {
                 let removed = ledger.remove_dead_letters(&output, u64::MAX, 0)?;

@@ -1,6 +1,6 @@
 //! `scanbridge state`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,9 +91,9 @@ fn reset(
     instance: Option<&str>,
 ) -> Result<(), StateError> {
     let name = &document.name();
-    if let Some(id) = instance {
-        let with_data = with_data(folder);
-        let known = document.ids().chain(with_data.iter().map(String::as_str));
+    let data = instance.map(|id| (id, OwnData::read(folder)));
+    if let Some((id, data)) = &data {
+        let known = document.ids().chain(data.ids.iter().map(String::as_str));
         known_id("instance", "inputs and outputs", id, known)?;
     }
     if !folder.path().exists() {
@@ -101,25 +101,28 @@ fn reset(
     }
     let held = session::lock(folder, name, false, &Stop::default());
     let _lock = held.map_err(|failures| StateError::of_failures(&failures))?;
-    match instance {
+    match data {
         None => reset_all(file, name, folder),
-        Some(id) => reset_instance(file, name, folder, id),
+        Some((id, data)) => reset_instance(file, name, folder, id, &data),
     }
 }
 
 fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateError> {
+    let path = folder.ledger();
     // A ledger that cannot be read is archived too.
-    let dead_letters = Ledger::read_copy(&folder.ledger()).and_then(|ledger| {
-        let has_any = !ledger.dead_letter_counts()?.is_empty();
+    let ledger = path.exists().then(|| Ledger::read_copy(&path)).transpose();
+    let dead_letters = ledger.and_then(|ledger| {
+        let Some(ledger) = ledger else { return Ok(None) };
+        let has_any = ledger.dead_letter_counts()?.iter().any(|count| count.letters > 0);
         Ok(has_any.then(|| Arc::new(ledger)))
     });
-    let Some(archive) = archive(folder, &[folder.ledger(), folder.instances()])? else {
+    let Some(archive) = archive(folder, &[path.clone(), folder.instances()])? else {
         return print_text(&format!("no saved state for pipeline {name}\n"));
     };
     let mut effect = format!("state of pipeline {name} was reset: its next run starts from the beginning");
     match dead_letters {
         Ok(Some(earlier)) => {
-            Ledger::open(&folder.ledger(), file)?.copy_dead_letters(&earlier)?;
+            Ledger::open(&path, file)?.copy_dead_letters(&earlier)?;
             effect.push_str("; its dead letters are kept");
         }
         Ok(None) => {}
@@ -128,13 +131,18 @@ fn reset_all(file: &Path, name: &str, folder: &StateFolder) -> Result<(), StateE
     print_text(&format!("{effect}; the previous state was archived in {}\n", archive.display()))
 }
 
-fn reset_instance(file: &Path, name: &str, folder: &StateFolder, id: &str) -> Result<(), StateError> {
-    let has_keys = keys(folder).contains_key(id);
-    if !has_keys && !with_data(folder).iter().any(|known| known == id) {
-        return Err(no_data(folder, id));
+fn reset_instance(
+    file: &Path,
+    name: &str,
+    folder: &StateFolder,
+    id: &str,
+    data: &OwnData,
+) -> Result<(), StateError> {
+    if !data.ids.contains(id) {
+        return Err(data.none_of(id));
     }
     let mut effect = format!("data of `{id}` in pipeline {name} was reset");
-    if has_keys {
+    if data.with_keys.contains(id) {
         let deleted = Ledger::open(&folder.ledger(), file)?.delete_keys(id)?;
         let keys = if deleted == 1 { "key was" } else { "keys were" };
         effect.push_str(&format!("; {deleted} {keys} deleted"));
@@ -145,28 +153,31 @@ fn reset_instance(file: &Path, name: &str, folder: &StateFolder, id: &str) -> Re
     print_text(&(effect + "\n"))
 }
 
-/// The error for an input or output without data of its own; the hint lists those that have some.
-fn no_data(folder: &StateFolder, id: &str) -> StateError {
-    let known = with_data(folder);
-    let hint = match known.is_empty() {
-        true => "no input or output of this pipeline has data of its own".to_owned(),
-        false => format!("inputs and outputs with data of their own: {}", known.join(", ")),
-    };
-    StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 }
+/// The inputs and outputs that have data of their own, which may include some that were removed from the pipeline file.
+struct OwnData {
+    ids: BTreeSet<String>,
+    with_keys: BTreeSet<String>,
 }
 
-/// The number of keys of each input and output; none if the ledger is missing or cannot be read.
-fn keys(folder: &StateFolder) -> BTreeMap<String, u64> {
-    Ledger::read_copy(&folder.ledger()).and_then(|ledger| ledger.key_counts()).unwrap_or_default()
-}
+impl OwnData {
+    /// Those with keys or files. A ledger that is missing or cannot be read has no keys.
+    fn read(folder: &StateFolder) -> Self {
+        let keys = Ledger::read_copy(&folder.ledger()).and_then(|ledger| ledger.key_counts());
+        let with_keys: BTreeSet<String> = keys.unwrap_or_default().into_keys().collect();
+        let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
+        let with_files = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned));
+        Self { ids: with_files.chain(with_keys.iter().cloned()).collect(), with_keys }
+    }
 
-/// IDs of the inputs and outputs that have private data, which may include some that were removed from the pipeline
-/// file.
-fn with_data(folder: &StateFolder) -> Vec<String> {
-    let entries = fs::read_dir(folder.instances()).into_iter().flatten().flatten();
-    let with_files = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned));
-    let with_data: BTreeSet<String> = with_files.chain(keys(folder).into_keys()).collect();
-    with_data.into_iter().collect()
+    /// The error for an input or output without data of its own.
+    fn none_of(&self, id: &str) -> StateError {
+        let known: Vec<&str> = self.ids.iter().map(String::as_str).collect();
+        let hint = match known.is_empty() {
+            true => "no input or output of this pipeline has data of its own".to_owned(),
+            false => format!("inputs and outputs with data of their own: {}", known.join(", ")),
+        };
+        StateError { message: format!("`{id}` has no data of its own"), hint: Some(hint), exit_code: 64 }
+    }
 }
 
 /// Checks an ID from the command line against those of the pipeline.

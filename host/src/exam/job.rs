@@ -70,6 +70,17 @@ pub(super) enum Resume {
     From(Vec<u8>),
 }
 
+impl Resume {
+    /// The receipt or position; `last` is the last one of this child.
+    pub(super) fn bytes(&self, last: Option<&Vec<u8>>) -> Option<Vec<u8>> {
+        match self {
+            Self::Fresh => None,
+            Self::Last => last.cloned(),
+            Self::From(bytes) => Some(bytes.clone()),
+        }
+    }
+}
+
 /// A place in the material of an output: before this finding of this report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(super) struct Place {

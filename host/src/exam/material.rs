@@ -93,18 +93,23 @@ fn asset_row(report: u32, asset: u32) -> AssetRow {
     let network = if report == AGAIN { 0 } else { report };
     row.set(AssetField::Address, &format!("10.{network}.0.{}", asset + 1));
     let name = format!("host-{network}-{asset}.example.com");
-    row.set(AssetField::Dns, if report == HOSTILE { hostile(asset) } else { &name });
-    row.set(AssetField::Os, if report == HOSTILE { hostile(asset) } else { "Linux" });
+    row.set(AssetField::Dns, text(report, asset, &name));
+    row.set(AssetField::Os, text(report, asset, "Linux"));
     row.set(AssetField::LastScan, "2026-01-31T12:00:00Z");
     row
+}
+
+/// The text of a cell: a hostile one in the report for that.
+fn text(report: u32, asset: u32, usual: &str) -> &str {
+    if report == HOSTILE { hostile(asset) } else { usual }
 }
 
 fn definition_row(report: u32, asset: u32, within: u32) -> DefinitionRow {
     let mut row = DefinitionRow::default();
     row.set(DefinitionField::Id, &format!("{}", 1000 + report * 1000 + asset * 50 + within));
     let title = format!("Finding {within} of asset {asset}");
-    row.set(DefinitionField::Title, if report == HOSTILE { hostile(asset) } else { &title });
-    row.set(DefinitionField::Solution, if report == HOSTILE { hostile(asset) } else { "Update." });
+    row.set(DefinitionField::Title, text(report, asset, &title));
+    row.set(DefinitionField::Solution, text(report, asset, "Update."));
     row.set(DefinitionField::Cves, "CVE-2014-0160");
     row
 }

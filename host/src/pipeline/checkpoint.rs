@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use scanbridge_plugin_api::{Outcome, Position, ReportKey, Stored, StoredReport};
 
+use super::account::Ended;
 use super::batch::Mark;
-use super::destination::Ended;
 use crate::state::{
     AheadReport, Checkpoint, DeadLetterEnd, InstanceKeys, Ledger, MissedChange, MissedReport, OutputState,
     SentReport, SinceCheckpoint, StateError,

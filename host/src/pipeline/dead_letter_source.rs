@@ -99,8 +99,7 @@ impl DeadLetterSource {
     ) -> Result<(), PluginError> {
         let Ok(number) = <[u8; 8]>::try_from(stored.position.0.as_slice()) else { return Ok(()) };
         let last = ends.get(self.reader.output()).map_or(0, |end| end.number);
-        let removed = self.reader.remove_up_to(u64::from_le_bytes(number), last);
-        removed.map_err(|error| PluginError::new(ErrorKind::Io, error.message))
+        Ok(self.reader.remove_up_to(u64::from_le_bytes(number), last)?)
     }
 
     /// Dead letters of one report, up to a full batch. Consecutive findings of one asset share its row.

@@ -10,6 +10,7 @@ use scanbridge_plugin_api::{
     PluginError, Receipt, Rejection, Resume, Verdict, Written,
 };
 
+use super::account::{Account, Ended, OpenReport};
 use super::batch::{ReportBegin, SharedBatch, ValidatedBatch};
 use super::opener::{OutputOpener, too_long};
 use super::selection::{Rows, kinds_of};
@@ -17,10 +18,7 @@ use super::summary::{KindCounts, OutputSummary};
 use crate::config::Filter;
 use crate::plugins::context::Context;
 use crate::plugins::instance_thread::InstanceThread;
-use crate::state::{
-    DeadLetter, DeadLetterEnd, DeadLetterHistory, DeadLetterWriter, OutputState, Record, ReportRecord,
-    StateError,
-};
+use crate::state::{DeadLetter, DeadLetterHistory, DeadLetterWriter, OutputState, Record};
 use crate::telemetry::without_controls;
 
 /// Maximum number of rejected findings in the log; the summary counts all.
@@ -51,45 +49,6 @@ pub(super) struct Destination {
     last_report: Arc<ReportStart>,
     /// The batches since the last commit, for an output that may reject their rows later.
     late: BTreeMap<u64, Arc<SharedBatch>>,
-}
-
-/// Disposition of the findings.
-#[derive(Debug, Clone, Default)]
-struct Account {
-    /// Reports that have ended, and findings that were filtered out or rejected.
-    summary: OutputSummary,
-    report: Option<OpenReport>,
-    has_gap: bool,
-    /// Receipt of the last commit.
-    receipt: Option<Receipt>,
-    dead_letters: DeadLetterEnd,
-    /// Outcome of the last report that ended.
-    ended: Ended,
-}
-
-/// What an output missed of a report that has ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// Whether it missed findings for which there is no dead letter.
-    pub(super) missed: bool,
-    /// Findings of the report that became dead letters.
-    pub(super) dead_letters: u64,
-}
-
-/// The current report. Its counts become those of delivered findings at the end of the report, if it is delivered.
-#[derive(Debug, Clone)]
-struct OpenReport {
-    begin: ReportBegin,
-    records: KindCounts,
-    derived: u64,
-    bytes: u64,
-    rejected: u64,
-    /// Whether findings of it were received.
-    has_findings: bool,
-    /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
-    has_invalid_rows: bool,
-    /// Set if a batch of the report was invalid: the report is then discarded.
-    is_invalid: bool,
 }
 
 /// Rows of one batch to be resent.
@@ -225,7 +184,7 @@ impl Destination {
         self.current = self.committed.clone();
         self.late.clear();
         self.context().keys().roll_back();
-        self.dead_letters.roll_back_to(self.committed.dead_letters).map_err(|error| io_error(&error))?;
+        self.dead_letters.roll_back_to(self.committed.dead_letters)?;
         self.capabilities = self.opener.open(&mut self.thread, self.committed.receipt.as_ref())?;
         if probe {
             let report = self.check()?;
@@ -457,7 +416,7 @@ impl Destination {
 
     /// Makes the last commit the state to roll back to.
     pub(super) fn keep_commit(&mut self) -> Result<OutputState, PluginError> {
-        self.current.dead_letters = self.dead_letters.commit().map_err(|error| io_error(&error))?;
+        self.current.dead_letters = self.dead_letters.commit()?;
         self.late.clear();
         self.committed = self.current.clone();
         Ok(self.state_at_commit())
@@ -517,7 +476,7 @@ impl Destination {
         let mut summary = self.committed.summary.clone();
         if let Some(report) = &self.committed.report {
             if is_resumable {
-                deliver(&mut summary, report);
+                report.add_to(&mut summary);
             } else {
                 summary.undelivered += report.records.total();
             }
@@ -531,7 +490,7 @@ impl Destination {
         report.derived = report.derived.saturating_add(written.derived);
         report.bytes = report.bytes.saturating_add(written.bytes);
         if delivered {
-            deliver(&mut self.current.summary, &report);
+            report.add_to(&mut self.current.summary);
         } else {
             self.current.summary.undelivered += report.records.total();
         }
@@ -559,7 +518,7 @@ impl Destination {
             report.bytes = report.bytes.saturating_add(written.bytes);
         }
         if self.dead_letters.needs_flush() {
-            self.dead_letters.flush().map_err(|error| io_error(&error))?;
+            self.dead_letters.flush()?;
         }
         Ok(written.retry)
     }
@@ -626,36 +585,4 @@ impl Drop for Destination {
     fn drop(&mut self) {
         self.drop_instance();
     }
-}
-
-impl OpenReport {
-    /// Whether this is the given report, at any position.
-    fn is_report(&self, report: &ReportStart) -> bool {
-        ReportRecord::from(&*self.begin.report) == ReportRecord::from(report)
-    }
-
-    fn new(begin: ReportBegin) -> Self {
-        let records = KindCounts::default();
-        Self {
-            begin,
-            records,
-            derived: 0,
-            bytes: 0,
-            rejected: 0,
-            has_findings: false,
-            has_invalid_rows: false,
-            is_invalid: false,
-        }
-    }
-}
-
-fn deliver(summary: &mut OutputSummary, report: &OpenReport) {
-    summary.records += report.records.total();
-    summary.records_by_kind.add_all(&report.records);
-    summary.derived += report.derived;
-    summary.bytes += report.bytes;
-}
-
-pub(super) fn io_error(error: &StateError) -> PluginError {
-    PluginError::new(ErrorKind::Io, error.message.clone())
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use scanbridge_plugin_api::PluginError;
 
-use super::destination::{Destination, io_error};
+use super::destination::Destination;
 use super::summary::Failure;
 use super::worker::OutputWorker;
 use crate::state::OutputState;
@@ -63,7 +63,7 @@ impl OutputWorker {
         if let (Some(standby), Some(_)) = (&mut self.standby, &report) {
             standby.end_partial_report(&format!("`{}` is available again", self.primary.id()))?;
             let state = commit_partial_report(standby)?;
-            self.checkpoints.amend(standby.id(), state).map_err(|error| io_error(&error))?;
+            self.checkpoints.amend(standby.id(), state)?;
             standby.stored()?;
         }
         tracing::info!(instance = self.primary.id(), "available again, delivery resumed");
@@ -87,7 +87,7 @@ impl OutputWorker {
         }
         self.primary.end_partial_report("the rest of the report went to the failover")?;
         let state = commit_partial_report(&mut self.primary)?;
-        self.checkpoints.amend(self.primary.id(), state).map_err(|error| io_error(&error))?;
+        self.checkpoints.amend(self.primary.id(), state)?;
         self.primary.stored()
     }
 

@@ -8,6 +8,7 @@
 //!      └── memory of used batches ┘
 //! ```
 
+mod account;
 mod batch;
 mod build;
 mod checkpoint;
@@ -33,6 +34,7 @@ mod worker;
 
 pub use build::{OpenPipeline, Settings, build, build_replay};
 pub use dead_letter_source::schema_of as schema_of_dead_letters;
+pub(crate) use opener::new_frame;
 pub use run::{RunResult, run};
 pub use stop::{ABORT, DRAIN, Stop};
 pub(crate) use summary::exit_code;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use scanbridge_plugin_api::abi::{API, InputHandle, InputTable2, OutputHandle, OutputTable2, mask};
 use scanbridge_plugin_api::batch::Schema;
 use scanbridge_plugin_api::{
-    InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Receipt,
+    InputCapabilities, OpenFrame, OutputCapabilities, PluginError, PluginKind, Position, Purpose, Receipt,
 };
 
 use super::build::Settings;
@@ -104,22 +104,28 @@ pub(super) struct RunOfInstance<'a> {
     pub(super) hang: Duration,
 }
 
-fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: CallLimits) -> OpenFrame {
-    let RunOfInstance { pipeline, settings, .. } = run;
+/// What this host passes to every instance.
+pub(crate) fn new_frame(pipeline: &str, instance: &str, purpose: Purpose, limits: CallLimits) -> OpenFrame {
     let mut frame = OpenFrame::default();
     API.clone_into(&mut frame.api);
     frame.host = format!("Scanbridge {}", env!("CARGO_PKG_VERSION"));
-    frame.pipeline.clone_from(&pipeline.name);
-    frame.instance.clone_from(&instance.id);
+    pipeline.clone_into(&mut frame.pipeline);
+    instance.clone_into(&mut frame.instance);
+    frame.purpose = purpose;
+    frame.limits.hang_ms = u64::try_from(limits.hang.as_millis()).unwrap_or(u64::MAX);
+    frame
+}
+
+fn frame(kind: PluginKind, instance: &Instance, run: RunOfInstance<'_>, limits: CallLimits) -> OpenFrame {
+    let RunOfInstance { pipeline, settings, .. } = run;
+    let mut frame = new_frame(&pipeline.name, &instance.id, settings.purpose, limits);
     frame.run = settings.run;
-    frame.purpose = settings.purpose;
     frame.options.clone_from(&instance.options);
     frame.options_changed = settings.options_changed.get(&instance.id).cloned().unwrap_or_default();
     if kind == PluginKind::Input {
         frame.reports = settings.reports.as_ref().map(|(_, reports)| reports.clone());
     }
     frame.state_folder = settings.folder.instance(&instance.id);
-    frame.limits.hang_ms = u64::try_from(limits.hang.as_millis()).unwrap_or(u64::MAX);
     frame
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, ReportKey, Resume};
 
+use super::account::Ended;
 use super::batch::{Item, Mark, ReportBegin, SharedBatch};
 use super::checkpoint::Checkpoints;
 use super::control::Control;
-use super::destination::{Destination, Ended, LateRetry, io_error};
+use super::destination::{Destination, LateRetry};
 use super::failover::FailoverState;
 use super::queue::Queue;
 use super::rate_limit::RateLimit;
@@ -209,7 +210,7 @@ impl OutputWorker {
         );
         let ended = mark.ends_report.then_some(ended);
         let committed = self.checkpoints.committed(self.number, mark, states, ended);
-        committed.map_err(|error| io_error(&error))?;
+        committed?;
         self.ahead.retain(|ahead| skipped.as_ref().is_none_or(|skipped| skipped.key != ahead.key));
         let active = self.active();
         let (report, has_findings) = (active.report_at_commit().cloned(), active.has_partial_report());
@@ -318,7 +319,7 @@ impl OutputWorker {
         if self.required {
             return Ok(());
         }
-        self.checkpoints.exclude_output(self.number).map_err(|error| io_error(&error))
+        self.checkpoints.exclude_output(self.number).map_err(PluginError::from)
     }
 
     /// Reopens the active output at its last commit, and repeats everything since.

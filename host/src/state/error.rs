@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use scanbridge_plugin_api::{ErrorKind, PluginError};
+
 use crate::pipeline::Failure;
 
 /// An error with its hint and the exit code of a run that ends because of it.
@@ -24,6 +26,13 @@ impl fmt::Display for StateError {
 }
 
 impl std::error::Error for StateError {}
+
+/// For callers of an instance: it cannot continue without the saved state.
+impl From<StateError> for PluginError {
+    fn from(error: StateError) -> Self {
+        Self::new(ErrorKind::Io, error.message)
+    }
+}
 
 impl StateError {
     /// Converts the first of these failures.

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scanbridge_plugin_api::{ErrorKind, PluginError, Purpose, State, check_key_length};
 
-use super::error::StateError;
 use super::ledger::{KeyChanges, Ledger};
 
 /// The keys of one instance.
@@ -41,9 +40,8 @@ impl InstanceKeys {
     /// The keys of this instance. Without a ledger there are none, and changes are lost at the end of the run.
     #[must_use]
     pub fn new(instance: &str, ledger: Option<Arc<Ledger>>, purpose: Purpose) -> Self {
-        let is_read_only = !matches!(purpose, Purpose::Run | Purpose::Replay | Purpose::Exam);
         let inner = Mutex::new(Inner { ledger, ..Inner::default() });
-        Self { instance: instance.to_owned(), is_read_only, inner }
+        Self { instance: instance.to_owned(), is_read_only: purpose.is_read_only(), inner }
     }
 
     /// The `id:` of the instance.
@@ -82,7 +80,7 @@ impl InstanceKeys {
         let inner = self.lock();
         let mut keys: KeyChanges = match &inner.ledger {
             Some(ledger) => {
-                let stored = ledger.keys(&self.instance, prefix).map_err(|error| io_error(&error))?;
+                let stored = ledger.keys(&self.instance, prefix)?;
                 stored.into_iter().map(|(key, _)| (key, Some(Vec::new()))).collect()
             }
             None => KeyChanges::new(),
@@ -204,7 +202,7 @@ impl Inner {
         let changed = self.oldest_first().filter_map(|changes| changes.get(key)).last();
         match (changed, &self.ledger) {
             (Some(value), _) => Ok(value.clone()),
-            (None, Some(ledger)) => ledger.key(instance, key).map_err(|error| io_error(&error)),
+            (None, Some(ledger)) => ledger.key(instance, key).map_err(PluginError::from),
             (None, None) => Ok(None),
         }
     }
@@ -239,7 +237,7 @@ impl Inner {
             return Ok(bytes);
         }
         let stored = match &self.ledger {
-            Some(ledger) => ledger.keys(instance, "").map_err(|error| io_error(&error))?,
+            Some(ledger) => ledger.keys(instance, "")?,
             None => Vec::new(),
         };
         let stored: usize = stored.iter().map(|(key, length)| key.len() + length).sum();
@@ -255,10 +253,6 @@ impl Inner {
             self.marked.push_back((mark, changes));
         }
     }
-}
-
-fn io_error(error: &StateError) -> PluginError {
-    PluginError::new(ErrorKind::Io, error.message.clone())
 }
 
 #[cfg(test)]

@@ -144,10 +144,12 @@ impl<F: Field> Row<F> {
     /// When the row has a cell in an own column that the schema of the batch does not have.
     pub(super) fn write_to(&self, layout: &RowLayout, bytes: &mut Vec<u8>, table: &mut Vec<u32>) {
         assert!(self.spans.len() <= layout.cells, "the row has a column that the schema does not have");
+        table.reserve(layout.columns + 1);
         table.push(offset(bytes.len()));
         let mut write = |index: usize| {
-            if index < self.spans.len() {
-                bytes.extend_from_slice(self.cell(index));
+            // Most cells of a finding are empty.
+            if let Some((start, end)) = self.spans.get(index).filter(|(start, end)| start < end) {
+                bytes.extend_from_slice(&self.bytes[*start as usize..*end as usize]);
             }
             table.push(offset(bytes.len()));
         };

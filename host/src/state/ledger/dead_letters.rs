@@ -187,11 +187,12 @@ impl Ledger {
             let mut next = 0;
             loop {
                 let chunk = from.read_dead_letters(&output, next, end.number)?;
-                let Some((last, _)) = chunk.back() else { break };
+                let (Some((first, _)), Some((last, _))) = (chunk.front(), chunk.back()) else { break };
+                let first = *first;
                 next = last + 1;
-                for (number, letter) in chunk {
-                    self.write_dead_letters(&output, number, &[letter])?;
-                }
+                // Their numbers have no gaps: dead letters are removed only at the two ends.
+                let letters: Vec<Vec<u8>> = chunk.into_iter().map(|(_, letter)| letter).collect();
+                self.write_dead_letters(&output, first, &letters)?;
             }
             self.change(|transaction| put_ends(transaction, [(output.as_str(), end)]))?;
         }

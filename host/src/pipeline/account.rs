@@ -1,0 +1,77 @@
+//! What an output has done with the findings that it received: counts that can be rolled back to the last commit.
+
+use scanbridge_plugin_api::Receipt;
+use scanbridge_plugin_api::model::ReportStart;
+
+use super::batch::ReportBegin;
+use super::summary::{KindCounts, OutputSummary};
+use crate::state::{DeadLetterEnd, ReportRecord};
+
+/// Disposition of the findings.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Account {
+    /// Reports that have ended, and findings that were filtered out or rejected.
+    pub(super) summary: OutputSummary,
+    pub(super) report: Option<OpenReport>,
+    pub(super) has_gap: bool,
+    /// Receipt of the last commit.
+    pub(super) receipt: Option<Receipt>,
+    pub(super) dead_letters: DeadLetterEnd,
+    /// Outcome of the last report that ended.
+    pub(super) ended: Ended,
+}
+
+/// What an output missed of a report that has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Whether it missed findings for which there is no dead letter.
+    pub(super) missed: bool,
+    /// Findings of the report that became dead letters.
+    pub(super) dead_letters: u64,
+}
+
+/// The current report. Its counts become those of delivered findings at the end of the report, if it is delivered.
+#[derive(Debug, Clone)]
+pub(super) struct OpenReport {
+    pub(super) begin: ReportBegin,
+    pub(super) records: KindCounts,
+    pub(super) derived: u64,
+    pub(super) bytes: u64,
+    pub(super) rejected: u64,
+    /// Whether findings of it were received.
+    pub(super) has_findings: bool,
+    /// Whether rows of it were invalid: then the output lacks them, and must not clear anything.
+    pub(super) has_invalid_rows: bool,
+    /// Set if a batch of the report was invalid: the report is then discarded.
+    pub(super) is_invalid: bool,
+}
+
+impl OpenReport {
+    /// Whether this is the given report, at any position.
+    pub(super) fn is_report(&self, report: &ReportStart) -> bool {
+        ReportRecord::from(&*self.begin.report) == ReportRecord::from(report)
+    }
+
+    /// A report of which nothing was received.
+    pub(super) fn new(begin: ReportBegin) -> Self {
+        let records = KindCounts::default();
+        Self {
+            begin,
+            records,
+            derived: 0,
+            bytes: 0,
+            rejected: 0,
+            has_findings: false,
+            has_invalid_rows: false,
+            is_invalid: false,
+        }
+    }
+
+    /// Counts its findings as delivered.
+    pub(super) fn add_to(&self, summary: &mut OutputSummary) {
+        summary.records += self.records.total();
+        summary.records_by_kind.add_all(&self.records);
+        summary.derived += self.derived;
+        summary.bytes += self.bytes;
+    }
+}
