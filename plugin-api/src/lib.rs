@@ -14,6 +14,7 @@ mod output;
 mod secret;
 mod services;
 
+pub use abi::unacknowledged_bytes;
 pub use capabilities::{
     Ends, InputCapabilities, LateAnswers, Order, OutputCapabilities, Partial, Replaces, Rereads, Resume,
     Resumes,
